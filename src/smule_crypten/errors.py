@@ -1,0 +1,86 @@
+"""Every error a user can cause or meet, each with its own exit code.
+
+SmuleError                      1   anything below; never raised itself
+├── ConfigError                 2   a setting is unknown, of the wrong type or impossible
+├── DataError                   3   data cannot be read or cannot be learned from
+├── ModelError                  4   a network cannot be built or used
+│   └── UnshareableModelError   4   a network cannot be evaluated on secret shares
+├── OutputError                 5   the output folder cannot be written, or holds a finished run
+├── PeerError                   6   the other party is gone, late, or disagrees
+│   ├── PeerDisconnectedError   6
+│   ├── PeerTimeoutError        6
+│   └── HandshakeError          6
+├── ProtocolError               7   a protocol step was called or answered wrongly
+└── PartyFailedError            8   a party process ended with an error
+
+Exit code 130 stands for Ctrl-C. Messages are one line: what is wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+INTERRUPTED_EXIT_CODE = 130
+
+
+class SmuleError(Exception):
+    """Base of all errors that are shown to the user as one line, without a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(SmuleError):
+    exit_code = 2
+
+
+class DataError(SmuleError):
+    exit_code = 3
+
+
+class ModelError(SmuleError):
+    exit_code = 4
+
+
+class UnshareableModelError(ModelError):
+    """A module has no secret-shared counterpart.
+
+    Args:
+        module: qualified name and type of the module, as the user wrote it.
+        reason: the cryptographic or technical reason.
+        remedy: what to use in its place.
+    """
+
+    def __init__(self, module: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{module} cannot be evaluated on secret shares: {reason}; {remedy}")
+        self.module = module
+        self.reason = reason
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type[UnshareableModelError], tuple[str, str, str]]:
+        return type(self), (self.module, self.reason, self.remedy)
+
+
+class OutputError(SmuleError):
+    exit_code = 5
+
+
+class PeerError(SmuleError):
+    exit_code = 6
+
+
+class PeerDisconnectedError(PeerError):
+    pass
+
+
+class PeerTimeoutError(PeerError):
+    pass
+
+
+class HandshakeError(PeerError):
+    pass
+
+
+class ProtocolError(SmuleError):
+    exit_code = 7
+
+
+class PartyFailedError(SmuleError):
+    exit_code = 8

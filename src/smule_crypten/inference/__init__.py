@@ -1,0 +1,1 @@
+"""Floor 4: interchangeable secure-inference schemes behind one contract."""

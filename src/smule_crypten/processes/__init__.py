@@ -1,0 +1,1 @@
+"""Floor 6: processes that compose everything below."""

@@ -1,0 +1,145 @@
+"""The central types, shared by all floors.
+
+Shape legend: N samples, C classes, NCHW images. Sample ids are int64 and stable: the index of the sample in
+the party's whole data set, whatever the split.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import torch
+
+Adversary = Literal["none", "semi-honest"]
+
+PARTY_NAMES = ("a", "b")
+"""Names of rank 0 and rank 1 in files, tables and configuration keys."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What an operation costs one party. Bytes are payload on the wire, rounds are sequential messages.
+
+    dealer_bytes are bytes received from the dealer; they are in neither of the other two counts.
+    """
+
+    rounds: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    dealer_bytes: int = 0
+    offline_seconds: float = 0.0
+    online_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+    @property
+    def bytes_total(self) -> int:
+        """Both directions of the link between the parties, the dealer apart."""
+        return self.bytes_sent + self.bytes_received
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            rounds=self.rounds + other.rounds,
+            bytes_sent=self.bytes_sent + other.bytes_sent,
+            bytes_received=self.bytes_received + other.bytes_received,
+            dealer_bytes=self.dealer_bytes + other.dealer_bytes,
+            offline_seconds=self.offline_seconds + other.offline_seconds,
+            online_seconds=self.online_seconds + other.online_seconds,
+            peak_memory_bytes=max(self.peak_memory_bytes, other.peak_memory_bytes),
+        )
+
+    def mirrored(self) -> Cost:
+        """The same operation seen from the other end of the link."""
+        return Cost(
+            rounds=self.rounds,
+            bytes_sent=self.bytes_received,
+            bytes_received=self.bytes_sent,
+            offline_seconds=self.offline_seconds,
+            online_seconds=self.online_seconds,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceQuery:
+    """A request to evaluate the model owner's network on the data owner's inputs.
+
+    sample_ids (N,) and inputs_NCHW are present at the data owner only.
+    """
+
+    query_id: int
+    model_owner: int
+    data_owner: int
+    num_samples: int
+    model_step: int
+    sample_ids: torch.Tensor | None = None
+    inputs_NCHW: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeerPrediction:
+    """The opened answer to a query. Exists only at the data owner.
+
+    cost is what the whole exchange, both directions, cost this party.
+    """
+
+    query_id: int
+    sample_ids: torch.Tensor
+    logits_NC: torch.Tensor
+    model_step: int
+    scheme: str
+    cost: Cost
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disclosure:
+    """One entry of a model owner's ledger: what its model answered."""
+
+    query_id: int
+    to_party: str
+    num_samples: int
+    model_step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftLabels:
+    """Peer logits for some of the asked samples.
+
+    positions (M,) index into the asked ids; logits_NC is (M, C); model_step (M,) is the peer's step that answered.
+    """
+
+    positions: torch.Tensor
+    logits_NC: torch.Tensor
+    model_step: torch.Tensor
+
+
+class PredictionSource(Protocol):
+    """Where the trainer finds soft labels: sample ids in, predictions or nothing out."""
+
+    def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
+        """Return what is known of sample_ids (N,), or None where nothing is."""
+        ...
+
+
+RunStatus = Literal["running", "completed", "failed", "interrupted"]
+
+
+@dataclass(kw_only=True)
+class RunRecord:
+    """Everything that is known of a run; report/ turns it into files.
+
+    epochs holds one dictionary an epoch and party (see docs/results.md for the keys).
+    """
+
+    schema_version: int
+    run_id: str
+    status: RunStatus
+    config: dict[str, Any]
+    seed: int
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    parties: dict[str, dict[str, Any]] = field(default_factory=dict)
+    pooled: dict[str, Any] | None = None
+    fidelity: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
