@@ -11,7 +11,8 @@ SmuleError                      1   anything below; never raised itself
 │   ├── PeerTimeoutError        6
 │   └── HandshakeError          6
 ├── ProtocolError               7   a protocol step was called or answered wrongly
-└── PartyFailedError            8   a party process ended with an error
+├── PartyFailedError            8   a party process ended with an error
+└── TrainingError               9   training diverged
 
 Exit code 130 stands for Ctrl-C. Messages are one line: what is wrong, where, and what to do.
 """
@@ -84,3 +85,7 @@ class ProtocolError(SmuleError):
 
 class PartyFailedError(SmuleError):
     exit_code = 8
+
+
+class TrainingError(SmuleError):
+    exit_code = 9
