@@ -34,4 +34,6 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"cannot write {path}: {error.strerror or error}; free space or set hydra.run.dir to another folder")
+    return OutputError(
+        f"cannot write {path}: {error.strerror or error}; free space or set hydra.run.dir to another folder"
+    )

@@ -1,0 +1,71 @@
+"""The table of data sets, and the one way to load one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from smule_crypten.config import DataConfig, suggest
+from smule_crypten.data.images import DataBundle, check_images, random_positions
+from smule_crypten.data.loaders import (
+    load_digits,
+    load_idx,
+    load_image_folder,
+    load_npz,
+    load_target,
+    load_torchvision_set,
+)
+from smule_crypten.errors import ConfigError, DataError
+
+LOADERS: dict[str, Callable[[DataConfig], DataBundle]] = {
+    "digits": load_digits,
+    "fashion_mnist": load_torchvision_set,
+    "mnist": load_torchvision_set,
+    "cifar10": load_torchvision_set,
+    "cifar100": load_torchvision_set,
+    "idx": load_idx,
+    "image_folder": load_image_folder,
+    "npz": load_npz,
+    "target": load_target,
+}
+
+_NEEDS_NO_PATH = ("digits", "target")
+
+
+def load_data(config: DataConfig) -> DataBundle:
+    """Load and check a data set; images are as stored, see LabelledImages.normalized.
+
+    max_train and max_test take a uniformly random subset, the same in every run. Sample ids stay those of the whole
+    set. Nothing is downloaded unless config.download is set.
+
+    Raises:
+        ConfigError: unknown name or option, or a setting that this data set cannot use.
+        DataError: files are missing or damaged, or hold what cannot be learned from.
+    """
+    _check_settings(config)
+    bundle = LOADERS[config.name](config)
+    _check_bundle(bundle, config.name)
+    train = bundle.train.select(random_positions(len(bundle.train), config.max_train))
+    test = bundle.test.select(random_positions(len(bundle.test), config.max_test))
+    return DataBundle(train, test, bundle.class_names)
+
+
+def _check_settings(config: DataConfig) -> None:
+    if config.name not in LOADERS:
+        raise ConfigError(f"data.name: unknown data set {config.name!r} {suggest(config.name, list(LOADERS))}")
+    if config.path is not None and config.name in _NEEDS_NO_PATH:
+        raise ConfigError(f"data.path: has no effect on data set {config.name!r}; leave it out or choose another data")
+    if config.download and LOADERS[config.name] is not load_torchvision_set:
+        raise ConfigError(f"data.download: data set {config.name!r} cannot be downloaded; set data.download=false")
+
+
+def _check_bundle(bundle: DataBundle, dataset: str) -> None:
+    if bundle.num_classes < 2:
+        raise DataError(f"data set {dataset!r}: {bundle.num_classes} class(es); at least 2 are needed to learn")
+    check_images(bundle.train, dataset=dataset, split="train", num_classes=bundle.num_classes)
+    check_images(bundle.test, dataset=dataset, split="test", num_classes=bundle.num_classes)
+    train, test = bundle.train.images_NCHW, bundle.test.images_NCHW
+    if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
+        raise DataError(
+            f"data set {dataset!r}: train images are {tuple(train.shape[1:])} {train.dtype}, test images are "
+            f"{tuple(test.shape[1:])} {test.dtype}; give both the same shape and type"
+        )

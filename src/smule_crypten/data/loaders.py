@@ -1,0 +1,240 @@
+"""One function a kind of data set: DataConfig in, DataBundle out. datasets.py holds the table and the checks."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch.utils.data import DataLoader, Dataset
+
+from smule_crypten.config import DataConfig, Section
+from smule_crypten.data.files_folder import ImageSize, read_image_folder
+from smule_crypten.data.files_idx import read_idx_folder
+from smule_crypten.data.images import DataBundle, LabelledImages
+from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.options import call_target, one_line, parse_options
+from smule_crypten.torchvision_compat import load_torchvision
+
+_DIGITS_SPLIT_SEED = 0
+_READ_BATCH = 1000
+
+
+class _NoOptions(Section):
+    pass
+
+
+class _DigitsOptions(Section):
+    test_fraction: float = Field(default=0.25, gt=0.0, lt=1.0)
+
+
+class _IdxOptions(Section):
+    num_classes: int | None = Field(default=None, ge=2)
+
+
+class _NpzOptions(Section):
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    num_classes: int | None = Field(default=None, ge=2)
+
+
+class _FolderOptions(Section):
+    image_size: tuple[int, int] | None = Field(default=None, strict=False)
+
+
+class _TorchvisionSet(NamedTuple):
+    class_name: str
+    folder: str
+
+
+_TORCHVISION_SETS = {
+    "mnist": _TorchvisionSet("MNIST", "MNIST/raw"),
+    "fashion_mnist": _TorchvisionSet("FashionMNIST", "FashionMNIST/raw"),
+    "cifar10": _TorchvisionSet("CIFAR10", "cifar-10-batches-py"),
+    "cifar100": _TorchvisionSet("CIFAR100", "cifar-100-python"),
+}
+
+
+def load_digits(config: DataConfig) -> DataBundle:
+    """scikit-learn's 1,797 digits, (N, 1, 8, 8) float32 in [0, 1]; sample ids number all of them.
+
+    The stratified test split is the same in every run.
+    """
+    options = parse_options(_DigitsOptions, config.options, "data.options")
+    # Imported here: scikit-learn takes a second to load and no other data set needs it.
+    from sklearn.datasets import load_digits as sklearn_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = sklearn_digits()
+    whole = LabelledImages(
+        images_NCHW=torch.from_numpy(digits.images).float().div_(16).unsqueeze(1),
+        labels_N=torch.from_numpy(digits.target).long(),
+        sample_ids_N=torch.arange(len(digits.target)),
+    )
+    try:
+        train, test = train_test_split(
+            np.arange(len(whole)),
+            test_size=options.test_fraction,
+            stratify=digits.target,
+            random_state=_DIGITS_SPLIT_SEED,
+        )
+    except ValueError as error:
+        raise ConfigError(f"data.options.test_fraction: {options.test_fraction} cannot be used: {error}") from error
+    return DataBundle(
+        train=whole.select(torch.from_numpy(np.sort(train))),
+        test=whole.select(torch.from_numpy(np.sort(test))),
+        class_names=_numbered(10),
+    )
+
+
+def load_torchvision_set(config: DataConfig) -> DataBundle:
+    """MNIST, Fashion-MNIST, CIFAR-10 or CIFAR-100 in torchvision's own files under data.path, uint8.
+
+    Raises:
+        DataError: the files are missing (and data.download is false), damaged or cannot be downloaded.
+    """
+    parse_options(_NoOptions, config.options, "data.options")
+    root = _path(config, "the folder that torchvision keeps its data sets in")
+    known = _TORCHVISION_SETS[config.name]
+    dataset_class = getattr(load_torchvision().datasets, known.class_name)
+    try:
+        train, test = (dataset_class(str(root), train=train, download=config.download) for train in (True, False))
+    except Exception as error:  # torchvision reports missing and damaged files by many types
+        raise DataError(
+            f"data set {config.name!r}: cannot be read from {root / known.folder}; set data.path to the folder that "
+            f"holds {known.folder}, or data.download=true (torchvision: {one_line(error)})"
+        ) from error
+    return DataBundle(
+        train=_from_torchvision(train), test=_from_torchvision(test), class_names=tuple(map(str, train.classes))
+    )
+
+
+def _from_torchvision(dataset: Any) -> LabelledImages:
+    """MNIST-like sets hold an (N, H, W) tensor, CIFAR an (N, H, W, 3) array; both in uint8."""
+    pixels = torch.as_tensor(dataset.data)
+    images_NCHW = pixels.unsqueeze(1) if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2).contiguous()
+    labels_N = torch.as_tensor(dataset.targets)
+    return LabelledImages(images_NCHW, labels_N, torch.arange(len(labels_N)))
+
+
+def load_idx(config: DataConfig) -> DataBundle:
+    """The four IDX files in the folder data.path."""
+    options = parse_options(_IdxOptions, config.options, "data.options")
+    folder = _path(config, "the folder of the four IDX files")
+    train, test = (read_idx_folder(folder, split) for split in ("train", "test"))
+    return DataBundle(train, test, _numbered(options.num_classes or _count_classes(train.labels_N, "idx")))
+
+
+def load_image_folder(config: DataConfig) -> DataBundle:
+    """data.path/train/<class>/ and data.path/test/<class>/ with image files, as RGB uint8."""
+    options = parse_options(_FolderOptions, config.options, "data.options")
+    root = _path(config, "a folder with train/<class>/ and test/<class>/")
+    size = None
+    if options.image_size is not None:
+        if min(options.image_size) < 1:
+            raise ConfigError(f"data.options.image_size: must be positive [height, width], got {options.image_size}")
+        size = ImageSize(*options.image_size)
+    train, class_names = read_image_folder(root, "train", size, config.max_train)
+    test, test_class_names = read_image_folder(root, "test", size, config.max_test)
+    if class_names != test_class_names:
+        differing = ", ".join(sorted(set(class_names) ^ set(test_class_names)))
+        raise DataError(
+            f"data set 'image_folder': {root}/train and {root}/test have different classes ({differing}); "
+            "use the same class folders in both"
+        )
+    return DataBundle(train, test, class_names)
+
+
+def load_npz(config: DataConfig) -> DataBundle:
+    """A NumPy archive with x_train, y_train, x_test, y_test; images are uint8, or floating point taken as it is.
+
+    Raises:
+        DataError: the file or an array is missing, damaged or of the wrong kind.
+    """
+    options = parse_options(_NpzOptions, config.options, "data.options")
+    path = _path(config, "an .npz file with x_train, y_train, x_test and y_test")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in ("x_train", "y_train", "x_test", "y_test")}
+    except KeyError as error:
+        raise DataError(f"data set 'npz': {path} misses an array: {error.args[0]}") from error
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(
+            f"data set 'npz': cannot read {path} ({one_line(error)}); set data.path to an .npz file without pickles"
+        ) from error
+    train, test = (
+        _from_arrays(arrays[f"x_{split}"], arrays[f"y_{split}"], options.layout, split) for split in ("train", "test")
+    )
+    return DataBundle(train, test, _numbered(options.num_classes or _count_classes(train.labels_N, "npz")))
+
+
+def _from_arrays(images: Any, labels: Any, layout: str, split: str) -> LabelledImages:
+    """The types are checked here because a conversion would hide them; check_images sees to the rest."""
+    if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
+        raise DataError(f"data set 'npz': x_{split} has type {images.dtype}; save it as uint8 or float32")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"data set 'npz': y_{split} has type {labels.dtype}; save whole numbers such as int64")
+    images_NCHW = torch.from_numpy(images if images.dtype == np.uint8 else images.astype(np.float32))
+    if layout == "NHWC" and images_NCHW.dim() == 4:
+        images_NCHW = images_NCHW.permute(0, 3, 1, 2).contiguous()
+    return LabelledImages(images_NCHW, torch.from_numpy(labels.astype(np.int64)), torch.arange(len(labels)))
+
+
+def load_target(config: DataConfig) -> DataBundle:
+    """What the callable options._target_ returns: a DataBundle, or torch Datasets (train, test) of (CHW, label).
+
+    Raises:
+        ConfigError: the callable cannot be imported.
+        DataError: it fails, or returns something else.
+    """
+    result = call_target(config.options, "data.options", DataError)
+    if isinstance(result, DataBundle):
+        return result
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise DataError(
+            f"data.options._target_: {config.options['_target_']} returned a {type(result).__name__}; "
+            "return a DataBundle or a pair (train, test) of torch Datasets"
+        )
+    train, test = (_from_dataset(dataset, split) for dataset, split in zip(result, ("train", "test"), strict=True))
+    names = tuple(map(str, getattr(result[0], "classes", ())))
+    return DataBundle(train, test, names or _numbered(_count_classes(train.labels_N, "target")))
+
+
+def _from_dataset(dataset: Dataset[Any], split: str) -> LabelledImages:
+    """Read once, in batches. A generator of its own keeps the loader away from the global random state."""
+    try:
+        batches = list(DataLoader(dataset, batch_size=_READ_BATCH, generator=torch.Generator()))
+        images_NCHW = torch.cat([images for images, _ in batches])
+        labels_N = torch.cat([labels for _, labels in batches])
+    except Exception as error:  # the data set is the user's code
+        raise DataError(
+            f"data set 'target', split {split!r}: cannot be read ({one_line(error)}); "
+            "yield (image tensor CHW of one size, integer label)"
+        ) from error
+    return LabelledImages(images_NCHW, labels_N, torch.arange(len(labels_N)))
+
+
+def _path(config: DataConfig, what: str) -> Path:
+    if config.path is None:
+        raise ConfigError(f"data.path: data set {config.name!r} needs it; set data.path to {what}")
+    return Path(config.path).expanduser()
+
+
+def _count_classes(labels_N: torch.Tensor, dataset: str) -> int:
+    """The highest training label + 1. One label a sample or more points to labels that are no class numbers."""
+    if labels_N.numel() == 0:
+        raise DataError(f"data set {dataset!r}, split 'train': empty; check data.path and the files in it")
+    highest = int(labels_N.max())
+    if highest >= labels_N.numel():
+        raise DataError(
+            f"data set {dataset!r}, split 'train': label {highest} among {labels_N.numel()} samples; "
+            "number the classes from 0 without gaps"
+        )
+    return highest + 1
+
+
+def _numbered(num_classes: int) -> tuple[str, ...]:
+    return tuple(str(label) for label in range(num_classes))

@@ -1,0 +1,114 @@
+"""The first messages between the parties, as a generator without I/O.
+
+1. Both send the public configuration; a difference ends the run, named by key with both values.
+2. Both send the architecture of their network, which the other one checks.
+3. Both send a digest over all of it.
+
+Parties that disagree on any of this would compute garbage without an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+from smule_crypten.config import ProtocolConfig
+from smule_crypten.errors import HandshakeError, ModelError
+from smule_crypten.models.architecture import Architecture
+from smule_crypten.types import PARTY_NAMES
+
+Architectures = tuple[Architecture, Architecture]
+
+
+def handshake(
+    config: ProtocolConfig, rank: int, architecture: Architecture
+) -> Generator[dict[str, Any], object, Architectures]:
+    """Yields what to send, is sent what the peer said, returns the architectures of party a and party b.
+
+    Raises:
+        HandshakeError: the parties disagree, or the peer's message is malformed.
+    """
+    peer = PARTY_NAMES[1 - rank]
+    own_config = config.model_dump(mode="json")
+    theirs = yield {"rank": rank, "config": own_config}
+    _expect_rank(theirs, 1 - rank)
+    _compare(_field(theirs, "config", peer), own_config, peer)
+
+    theirs = yield {"architecture": architecture.to_json()}
+    peer_architecture = _checked_architecture(_field(theirs, "architecture", peer), config, peer)
+    architectures = (architecture, peer_architecture) if rank == 0 else (peer_architecture, architecture)
+
+    digest = agreement_digest(config, architectures)
+    theirs = yield {"digest": digest}
+    if _field(theirs, "digest", peer) != digest:
+        raise HandshakeError(f"party {peer} arrived at another digest of the configuration; use the same version")
+    return architectures
+
+
+def run_handshake(
+    steps: Generator[dict[str, Any], object, Architectures], swap: Callable[[object], object]
+) -> Architectures:
+    """Drive a handshake with swap(own message) -> peer's message."""
+    try:
+        message = next(steps)
+        while True:
+            message = steps.send(swap(message))
+    except StopIteration as finished:
+        architectures: Architectures = finished.value
+        return architectures
+
+
+def agreement_digest(config: ProtocolConfig, architectures: Architectures) -> str:
+    """SHA-256 over the public configuration and both architectures, in hexadecimal."""
+    parts = [config.digest(), *(architecture.digest() for architecture in architectures)]
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()
+
+
+def _field(message: object, key: str, peer: str) -> object:
+    if not isinstance(message, dict) or key not in message:
+        raise HandshakeError(f"party {peer} sent a handshake message without {key!r}; use the same version")
+    return message[key]
+
+
+def _expect_rank(message: object, rank: int) -> None:
+    peer = PARTY_NAMES[rank]
+    if _field(message, "rank", peer) != rank:
+        raise HandshakeError(f"both parties claim the same rank; start party {peer} with RANK={rank}")
+
+
+def _compare(theirs: object, own: Mapping[str, Any], peer: str) -> None:
+    if not isinstance(theirs, dict):
+        raise HandshakeError(f"party {peer} sent no configuration; use the same version")
+    own_flat, their_flat = dict(_flatten(own)), dict(_flatten(theirs))
+    differences = [
+        f"{key}: {own_flat.get(key, 'absent')!r} here, {their_flat.get(key, 'absent')!r} at party {peer}"
+        for key in sorted(own_flat.keys() | their_flat.keys())
+        if own_flat.get(key, "absent") != their_flat.get(key, "absent")
+    ]
+    if differences:
+        raise HandshakeError(f"the parties are configured differently: {'; '.join(differences)}")
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat += _flatten(value, f"{prefix}{key}.")
+        else:
+            flat.append((f"{prefix}{key}", value))
+    return flat
+
+
+def _checked_architecture(value: object, config: ProtocolConfig, peer: str) -> Architecture:
+    try:
+        architecture = Architecture.from_json(value)
+    except ModelError as error:
+        raise HandshakeError(f"party {peer} sent an unusable architecture: {error}") from error
+    found = (architecture.input_shape, architecture.output_shape)
+    expected = (config.input_shape, (config.num_classes,))
+    if found != expected:
+        raise HandshakeError(
+            f"party {peer}'s network maps {found[0]} to {found[1]}, expected {expected[0]} to {expected[1]}"
+        )
+    return architecture

@@ -1,0 +1,85 @@
+"""Secret-shared model applied to secret-shared inputs by CrypTen's own protocols, in the ring of 2^64 elements.
+
+The protocols and what they open stand in mpc/network.py. Semi-honest security as far as the provider goes: with
+provider=trusted_first_party, party a deals the triples and could compute everything, so that is simulation only.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+
+from smule_crypten.config import SchemeConfig
+from smule_crypten.inference.scheme import SecureInferenceScheme, micro_batches
+from smule_crypten.models import architecture as arch
+from smule_crypten.models.architecture import num_elements
+from smule_crypten.models.translate import TranslatedNetwork
+from smule_crypten.mpc.network import OUTPUT_LAYER, evaluate, open_to, share_parameters, share_tensor
+from smule_crypten.types import Adversary, Cost, InferenceQuery
+
+_RING_BYTES = 8
+_RELU_ROUNDS = 9
+_RELU_ELEMENTS = 29
+"""Ring elements that one ReLU opens in each direction: 2 for the first AND of the carry tree, 6 times 4 for its
+levels, 1 to convert the sign bit, 2 for the product."""
+
+
+class CryptenScheme(SecureInferenceScheme):
+    name: ClassVar[str] = "crypten"
+    adversary: ClassVar[Adversary] = "semi-honest"
+    needs_dealer: ClassVar[bool] = False
+
+    @classmethod
+    def cost_of(cls, architecture: arch.Architecture, num_samples: int, config: SchemeConfig) -> Cost:
+        cost = Cost()
+        for start, stop in micro_batches(num_samples, config.micro_batch):
+            for op in architecture.ops:
+                cost += _op_cost(architecture, op, stop - start)
+            opened = _RING_BYTES * (stop - start) * num_elements(architecture.output_shape)
+            cost += Cost(rounds=1, bytes_received=opened)
+        return cost
+
+    def _run_direction(
+        self, network: TranslatedNetwork, query: InferenceQuery, architecture: arch.Architecture
+    ) -> torch.Tensor | None:
+        """1. M shares its parameters, D its inputs. 2. Both evaluate. 3. M sends its share of the logits to D."""
+        session = self.session
+        is_model_owner = session.rank == query.model_owner
+        parameters = share_parameters(architecture, network.parameters if is_model_owner else None, query.model_owner)
+        answers = []
+        for start, stop in micro_batches(query.num_samples, self.config.micro_batch):
+            chunk = None if query.inputs_NCHW is None else query.inputs_NCHW[start:stop]
+            inputs = share_tensor(chunk, (stop - start, *architecture.input_shape), query.data_owner)
+            logits = evaluate(session, architecture, parameters, inputs)
+            with session.meter.layer(OUTPUT_LAYER):
+                opened = open_to(session, logits, query.data_owner)
+            if opened is not None:
+                answers.append(opened)
+        if is_model_owner:
+            return None
+        return torch.cat([torch.empty(0, *architecture.output_shape), *answers])
+
+
+def _op_cost(architecture: arch.Architecture, op: arch.Op, batch: int) -> Cost:
+    match op:
+        case arch.Conv2d() | arch.Linear():
+            (input_shape,) = architecture.input_shapes(op)
+            return _symmetric(1, batch * num_elements(input_shape) + num_elements(op.weight_shape))
+        case arch.ReLU():
+            (input_shape,) = architecture.input_shapes(op)
+            return _symmetric(_RELU_ROUNDS, _RELU_ELEMENTS * batch * num_elements(input_shape))
+        case arch.MaxPool2d():
+            position = architecture.ops.index(op)
+            windows = batch * num_elements(architecture.shapes[position])
+            comparisons = op.kernel[0] * op.kernel[1] - 1
+            levels = math.ceil(math.log2(op.kernel[0] * op.kernel[1]))
+            return _symmetric(_RELU_ROUNDS * levels, _RELU_ELEMENTS * windows * comparisons)
+        case _:
+            return Cost()
+
+
+def _symmetric(rounds: int, elements: int) -> Cost:
+    """Both parties send `elements` ring elements to each other."""
+    return Cost(rounds=rounds, bytes_sent=_RING_BYTES * elements, bytes_received=_RING_BYTES * elements)

@@ -1,0 +1,62 @@
+"""Ideal functionality: the data owner sends its inputs in the clear and the model owner answers in the clear.
+
+Protects nothing. It serves tests and upper bounds: what would a perfect scheme teach?
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from smule_crypten.config import SchemeConfig
+from smule_crypten.inference.scheme import SecureInferenceScheme, micro_batches
+from smule_crypten.models.architecture import NETWORK_INPUT, Architecture, apply_op, num_elements
+from smule_crypten.models.translate import TranslatedNetwork
+from smule_crypten.types import Adversary, Cost, InferenceQuery
+
+_FLOAT_BYTES = 4
+
+
+class PlaintextScheme(SecureInferenceScheme):
+    name: ClassVar[str] = "plaintext"
+    adversary: ClassVar[Adversary] = "none"
+    needs_dealer: ClassVar[bool] = False
+
+    @classmethod
+    def cost_of(cls, architecture: Architecture, num_samples: int, config: SchemeConfig) -> Cost:
+        return Cost(
+            rounds=2 * len(micro_batches(num_samples, config.micro_batch)),
+            bytes_sent=_FLOAT_BYTES * num_samples * num_elements(architecture.input_shape),
+            bytes_received=_FLOAT_BYTES * num_samples * num_elements(architecture.output_shape),
+        )
+
+    def _run_direction(
+        self, network: TranslatedNetwork, query: InferenceQuery, architecture: Architecture
+    ) -> torch.Tensor | None:
+        """1. D sends x. 2. M computes the logits. 3. M sends them to D. Two rounds a micro-batch."""
+        channel, layer = self.session.channel, self.session.meter.layer
+        answers = []
+        for start, stop in micro_batches(query.num_samples, self.config.micro_batch):
+            if query.inputs_NCHW is not None:
+                with layer("input"):
+                    channel.send(query.inputs_NCHW[start:stop])
+                with layer("logits"):
+                    answers.append(channel.receive((stop - start, *architecture.output_shape), torch.float32))
+            else:
+                with layer("input"):
+                    inputs = channel.receive((stop - start, *architecture.input_shape), torch.float32)
+                with layer("logits"):
+                    channel.send(evaluate_plaintext(network, inputs))
+        if query.inputs_NCHW is None:
+            return None
+        return torch.cat([torch.empty(0, *architecture.output_shape), *answers])
+
+
+def evaluate_plaintext(network: TranslatedNetwork, inputs_NCHW: torch.Tensor) -> torch.Tensor:
+    """Logits (N, C) in float32, by plain torch in float64."""
+    values: list[torch.Tensor] = []
+    for op in network.architecture.ops:
+        operands = [inputs_NCHW.double() if i == NETWORK_INPUT else values[i] for i in op.inputs]
+        values.append(apply_op(op, operands, *network.parameters.get(op.name, (None, None))))
+    return values[-1].float()

@@ -1,0 +1,136 @@
+"""The contract of a secure-inference scheme, and what every scheme does in the same way.
+
+A scheme evaluates the model owner's network on the data owner's inputs and opens the logits to the data owner only.
+One exchange runs both directions: first party a's network on party b's inputs, then the reverse. `testing.check_scheme`
+holds an implementation to this contract.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from smule_crypten.config import SchemeConfig
+from smule_crypten.errors import ProtocolError
+from smule_crypten.models.architecture import Architecture
+from smule_crypten.models.translate import TranslatedNetwork, translate
+from smule_crypten.mpc.session import Session
+from smule_crypten.types import Adversary, Cost, InferenceQuery, PeerPrediction
+
+
+class SecureInferenceScheme(ABC):
+    """A way to answer queries, bound to an open session.
+
+    name: as in the configuration. adversary: whom it protects against ("none" protects nothing).
+    needs_dealer: whether a third process must deal correlated randomness.
+    """
+
+    name: ClassVar[str]
+    adversary: ClassVar[Adversary]
+    needs_dealer: ClassVar[bool]
+
+    def __init__(self, session: Session, config: SchemeConfig) -> None:
+        self.session = session
+        self.config = config
+        self._architectures: tuple[Architecture, Architecture] | None = None
+
+    def prepare(self, architectures: tuple[Architecture, Architecture]) -> None:
+        """Fix the public architectures of party a and party b for all exchanges that follow."""
+        self._architectures = architectures
+
+    def announce(self, message: object) -> object:
+        """Swap a JSON value with the peer, counted as control traffic: what each side is about to ask."""
+        with self.session.meter.phase("control"):
+            return self.session.channel.swap_json(message)
+
+    def exchange(self, model: nn.Module, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
+        """Answer the peer's query with model, and have the own query answered.
+
+        Args:
+            model: this party's network; evaluated as in evaluation mode, left unchanged.
+            asked: this party's query, with inputs_NCHW (float32) and sample_ids.
+            answered: the peer's query, without inputs.
+
+        Raises:
+            ProtocolError: not prepared, or model and inputs do not fit what was prepared.
+            PeerError: the peer is gone or late.
+        """
+        network = self._check(model, asked, answered)
+        meter = self.session.meter
+        before, started = meter.total(), time.perf_counter()
+        logits_NC = torch.empty(0)
+        with meter.phase("online"):
+            for model_owner in (0, 1):
+                query = answered if model_owner == self.session.rank else asked
+                opened = self._run_direction(network, query, self.architectures[model_owner])
+                if opened is not None:
+                    logits_NC = opened
+        after = meter.total()
+        assert asked.sample_ids is not None
+        return PeerPrediction(
+            query_id=asked.query_id,
+            sample_ids=asked.sample_ids,
+            logits_NC=logits_NC,
+            model_step=asked.model_step,
+            scheme=self.name,
+            cost=Cost(
+                rounds=after.rounds - before.rounds,
+                bytes_sent=after.bytes_sent - before.bytes_sent,
+                bytes_received=after.bytes_received - before.bytes_received,
+                online_seconds=time.perf_counter() - started,
+                peak_memory_bytes=_peak_memory_bytes(),
+            ),
+        )
+
+    @classmethod
+    @abstractmethod
+    def cost_of(cls, architecture: Architecture, num_samples: int, config: SchemeConfig) -> Cost:
+        """What one direction costs the data owner: rounds and bytes, exact, without running anything.
+
+        The model owner's cost is the mirror image (`Cost.mirrored`). Times are zero.
+        """
+
+    @abstractmethod
+    def _run_direction(
+        self, network: TranslatedNetwork, query: InferenceQuery, architecture: Architecture
+    ) -> torch.Tensor | None:
+        """Answer one query in micro-batches; the logits (N, C) at the data owner, None at the model owner.
+
+        network is this party's own; architecture is the model owner's.
+        """
+
+    @property
+    def architectures(self) -> tuple[Architecture, Architecture]:
+        if self._architectures is None:
+            raise ProtocolError(f"scheme {self.name} was not prepared; call prepare(architectures) first")
+        return self._architectures
+
+    def _check(self, model: nn.Module, asked: InferenceQuery, answered: InferenceQuery) -> TranslatedNetwork:
+        rank = self.session.rank
+        own = self.architectures[rank]
+        if (asked.data_owner, asked.model_owner) != (rank, 1 - rank) or answered.data_owner != 1 - rank:
+            raise ProtocolError(f"query {asked.query_id}: asked must be this party's and answered the peer's")
+        if asked.inputs_NCHW is None or asked.sample_ids is None:
+            raise ProtocolError(f"query {asked.query_id} has no inputs; the data owner must supply them")
+        expected = (asked.num_samples, *self.architectures[1 - rank].input_shape)
+        if tuple(asked.inputs_NCHW.shape) != expected or len(asked.sample_ids) != asked.num_samples:
+            found = tuple(asked.inputs_NCHW.shape)
+            raise ProtocolError(f"query {asked.query_id}: inputs have shape {found}, expected {expected}")
+        network = translate(model, own.input_shape)
+        if network.architecture != own:
+            raise ProtocolError("the model is not of the architecture that was prepared; a run keeps its architecture")
+        return network
+
+
+def micro_batches(num_samples: int, size: int) -> list[tuple[int, int]]:
+    """(start, stop) of consecutive chunks of at most `size` samples."""
+    return [(start, min(start + size, num_samples)) for start in range(0, num_samples, size)]
+
+
+def _peak_memory_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

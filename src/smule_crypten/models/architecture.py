@@ -1,0 +1,193 @@
+"""The public description of a network: which operations, with which shapes, without any weight.
+
+Both parties know both architectures; the weights stay with their owner. An architecture travels as JSON, so its
+shapes are always recomputed here and never believed.
+
+Shape legend: NCHW inputs with the batch size N left out of every stored shape; a weight is OIHW or (out, in).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, ValidationError
+
+from smule_crypten.config import Section
+from smule_crypten.errors import ModelError
+
+NETWORK_INPUT = -1
+"""In `inputs`, stands for the input of the network; other values are positions in `Architecture.ops`."""
+
+Pair = tuple[Annotated[int, Field(ge=0, le=4096)], Annotated[int, Field(ge=0, le=4096)]]
+PositivePair = tuple[Annotated[int, Field(ge=1, le=4096)], Annotated[int, Field(ge=1, le=4096)]]
+
+
+class _Op(Section):
+    name: str = Field(max_length=200)
+    inputs: tuple[int, ...]
+
+
+class Conv2d(_Op):
+    kind: Literal["conv2d"] = "conv2d"
+    weight_shape: tuple[int, int, int, int]
+    stride: PositivePair
+    padding: Pair
+    dilation: PositivePair
+    groups: int = Field(ge=1)
+    bias: bool
+
+
+class Linear(_Op):
+    kind: Literal["linear"] = "linear"
+    weight_shape: tuple[int, int]
+    bias: bool
+
+
+class ReLU(_Op):
+    kind: Literal["relu"] = "relu"
+
+
+class MaxPool2d(_Op):
+    kind: Literal["max_pool2d"] = "max_pool2d"
+    kernel: PositivePair
+    stride: PositivePair
+    padding: Pair
+    dilation: PositivePair
+    ceil_mode: bool
+
+
+class AvgPool2d(_Op):
+    kind: Literal["avg_pool2d"] = "avg_pool2d"
+    kernel: PositivePair
+    stride: PositivePair
+    padding: Pair
+    count_include_pad: bool
+
+
+class AdaptiveAvgPool2d(_Op):
+    kind: Literal["adaptive_avg_pool2d"] = "adaptive_avg_pool2d"
+    output_size: PositivePair
+
+
+class Add(_Op):
+    kind: Literal["add"] = "add"
+
+
+class Flatten(_Op):
+    kind: Literal["flatten"] = "flatten"
+
+
+Op = Conv2d | Linear | ReLU | MaxPool2d | AvgPool2d | AdaptiveAvgPool2d | Add | Flatten
+WeightedOp = Conv2d | Linear
+
+_NUM_INPUTS: dict[str, int] = {"add": 2}
+
+
+class Architecture(Section):
+    """Operations in execution order; the last one is the output."""
+
+    input_shape: tuple[int, int, int]
+    ops: tuple[Annotated[Op, Field(discriminator="kind")], ...]
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Output shape of every operation, without the batch size.
+
+        Raises:
+            ModelError: the operations do not fit together.
+        """
+        values: list[torch.Tensor] = []
+        network_input = torch.empty(1, *self.input_shape, device="meta")
+        for position, op in enumerate(self.ops):
+            expected = _NUM_INPUTS.get(op.kind, 1)
+            if len(op.inputs) != expected or not all(NETWORK_INPUT <= i < position for i in op.inputs):
+                raise ModelError(f"operation {op.name}: inputs {op.inputs} are not {expected} earlier operation(s)")
+            inputs = [network_input if i == NETWORK_INPUT else values[i] for i in op.inputs]
+            try:
+                values.append(apply_op(op, inputs, *_meta_parameters(op)))
+            except (RuntimeError, ValueError) as error:
+                shapes = [tuple(value.shape[1:]) for value in inputs]
+                raise ModelError(f"operation {op.name} ({op.kind}) does not accept inputs of shape {shapes}") from error
+        return tuple(tuple(value.shape[1:]) for value in values)
+
+    def input_shapes(self, op: Op) -> tuple[tuple[int, ...], ...]:
+        return tuple(self.input_shape if i == NETWORK_INPUT else self.shapes[i] for i in op.inputs)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        return self.shapes[-1]
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON form, in hexadecimal."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, value: object) -> Architecture:
+        """Rebuild and check an architecture that came from the other party.
+
+        Raises:
+            ModelError: unknown or inconsistent operations.
+        """
+        try:
+            architecture = cls.model_validate_json(json.dumps(value))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise ModelError(f"not an architecture: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        if not architecture.ops:
+            raise ModelError("an architecture needs at least one operation")
+        _ = architecture.shapes
+        return architecture
+
+
+def parameter_shapes(op: Op) -> tuple[tuple[int, ...], tuple[int, ...] | None] | None:
+    """Shapes of weight and bias, or None for an operation without parameters."""
+    if not isinstance(op, Conv2d | Linear):
+        return None
+    return op.weight_shape, (op.weight_shape[0],) if op.bias else None
+
+
+def num_elements(shape: tuple[int, ...]) -> int:
+    return math.prod(shape)
+
+
+def apply_op(
+    op: Op, inputs: list[torch.Tensor], weight: torch.Tensor | None = None, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    """One operation in plain torch: the oracle that every secure evaluation is held against."""
+    x = inputs[0]
+    match op:
+        case Conv2d():
+            assert weight is not None
+            return F.conv2d(x, weight, bias, op.stride, op.padding, op.dilation, op.groups)
+        case Linear():
+            assert weight is not None
+            return F.linear(x, weight, bias)
+        case ReLU():
+            return F.relu(x)
+        case MaxPool2d():
+            return F.max_pool2d(x, op.kernel, op.stride, op.padding, op.dilation, op.ceil_mode)
+        case AvgPool2d():
+            return F.avg_pool2d(x, op.kernel, op.stride, op.padding, count_include_pad=op.count_include_pad)
+        case AdaptiveAvgPool2d():
+            return F.adaptive_avg_pool2d(x, op.output_size)
+        case Add():
+            return x + inputs[1]
+        case Flatten():
+            return x.flatten(1)
+
+
+def _meta_parameters(op: Op) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    shapes = parameter_shapes(op)
+    if shapes is None:
+        return None, None
+    weight, bias = shapes
+    return torch.empty(weight, device="meta"), None if bias is None else torch.empty(bias, device="meta")

@@ -1,0 +1,212 @@
+"""One handler for each torch.nn module that can be shared, and the state they build up together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from smule_crypten.errors import UnshareableModelError
+from smule_crypten.models import architecture as arch
+from smule_crypten.models.remedies import refuse_function, refuse_training_state
+from smule_crypten.models.torch_calls import conv_padding, pair
+
+Parameters = dict[str, tuple[torch.Tensor, torch.Tensor | None]]
+
+
+@dataclass
+class Translation:
+    """The operations found so far. Weighted operations may still change while BatchNorm is folded in."""
+
+    module: fx.GraphModule
+    ops: list[arch.Op] = field(default_factory=list)
+    parameters: Parameters = field(default_factory=dict)
+    position: dict[fx.Node, int] = field(default_factory=dict)
+
+    def append(self, node: fx.Node, op: arch.Op) -> None:
+        self.ops.append(op)
+        self.position[node] = len(self.ops) - 1
+
+    def alias(self, node: fx.Node, source: fx.Node) -> None:
+        self.position[node] = self.position[source]
+
+    def inputs(self, node: fx.Node, count: int = 1) -> tuple[int, ...]:
+        sources = node.args[:count]
+        if len(sources) != count or not all(isinstance(s, fx.Node) and s in self.position for s in sources):
+            raise refuse_function(node)
+        return tuple(self.position[s] for s in sources if isinstance(s, fx.Node))
+
+
+def flatten(translation: Translation, node: fx.Node, source: fx.Node) -> None:
+    before = tuple(source.meta["tensor_meta"].shape)
+    after = tuple(node.meta["tensor_meta"].shape)
+    if after == before:
+        translation.alias(node, source)
+    elif len(after) == 2 and after[0] == before[0]:
+        translation.append(node, arch.Flatten(name=node.name, inputs=translation.inputs(node)))
+    else:
+        raise refuse_function(node)
+
+
+def _linear(translation: Translation, node: fx.Node, module: nn.Linear) -> None:
+    if len(node.meta["tensor_meta"].shape) != 2:
+        raise UnshareableModelError(
+            f"{node.target} (Linear)", "it is applied to an input that is not flat", "flatten to (N, features) first"
+        )
+    op = arch.Linear(
+        name=node.name,
+        inputs=translation.inputs(node),
+        weight_shape=(module.out_features, module.in_features),
+        bias=module.bias is not None,
+    )
+    translation.parameters[op.name] = _detached(module.weight), _detached_optional(module.bias)
+    translation.append(node, op)
+
+
+def _conv2d(translation: Translation, node: fx.Node, module: nn.Conv2d) -> None:
+    op = arch.Conv2d(
+        name=node.name,
+        inputs=translation.inputs(node),
+        weight_shape=_shape4(module.weight),
+        stride=pair(module.stride),
+        padding=conv_padding(str(node.target), module),
+        dilation=pair(module.dilation),
+        groups=module.groups,
+        bias=module.bias is not None,
+    )
+    translation.parameters[op.name] = _detached(module.weight), _detached_optional(module.bias)
+    translation.append(node, op)
+
+
+def _batch_norm(translation: Translation, node: fx.Node, module: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    """y = x * factor + offset with the running statistics (Ioffe and Szegedy, 2015)."""
+    if module.running_mean is None or module.running_var is None:
+        raise refuse_training_state(str(node.target), module)
+    factor = (module.running_var.double() + module.eps).rsqrt()
+    if module.weight is not None:
+        factor = factor * module.weight.detach().double()
+    offset = -module.running_mean.double() * factor
+    if module.bias is not None:
+        offset = offset + module.bias.detach().double()
+    source = node.args[0]
+    (position,) = translation.inputs(node)
+    before = translation.ops[position] if position >= 0 else None
+    if isinstance(before, arch.Conv2d | arch.Linear) and isinstance(source, fx.Node) and len(source.users) == 1:
+        _fold(translation, position, before, factor, offset)
+        translation.alias(node, source)
+    elif isinstance(module, nn.BatchNorm2d):
+        _scale_channels(translation, node, factor, offset)
+    else:
+        raise UnshareableModelError(
+            f"{node.target} (BatchNorm1d)", "no linear layer stands before it", "put it directly after nn.Linear"
+        )
+
+
+def _fold(
+    translation: Translation, position: int, before: arch.WeightedOp, factor: torch.Tensor, offset: torch.Tensor
+) -> None:
+    weight, bias = translation.parameters[before.name]
+    scaled = weight * factor.reshape(-1, *[1] * (weight.dim() - 1))
+    translation.parameters[before.name] = scaled, offset if bias is None else bias * factor + offset
+    translation.ops[position] = before.model_copy(update={"bias": True})
+
+
+def _scale_channels(translation: Translation, node: fx.Node, factor: torch.Tensor, offset: torch.Tensor) -> None:
+    channels = factor.numel()
+    op = arch.Conv2d(
+        name=node.name,
+        inputs=translation.inputs(node),
+        weight_shape=(channels, 1, 1, 1),
+        stride=(1, 1),
+        padding=(0, 0),
+        dilation=(1, 1),
+        groups=channels,
+        bias=True,
+    )
+    translation.parameters[op.name] = factor.reshape(channels, 1, 1, 1), offset
+    translation.append(node, op)
+
+
+def _relu(translation: Translation, node: fx.Node, module: nn.ReLU) -> None:
+    translation.append(node, arch.ReLU(name=node.name, inputs=translation.inputs(node)))
+
+
+def _max_pool2d(translation: Translation, node: fx.Node, module: nn.MaxPool2d) -> None:
+    op = arch.MaxPool2d(
+        name=node.name,
+        inputs=translation.inputs(node),
+        kernel=pair(module.kernel_size),
+        stride=pair(module.stride or module.kernel_size),
+        padding=pair(module.padding),
+        dilation=pair(module.dilation),
+        ceil_mode=module.ceil_mode,
+    )
+    translation.append(node, op)
+
+
+def _avg_pool2d(translation: Translation, node: fx.Node, module: nn.AvgPool2d) -> None:
+    if module.ceil_mode or module.divisor_override is not None:
+        raise UnshareableModelError(
+            f"{node.target} (AvgPool2d)", "ceil_mode and divisor_override are not supported", "pad the input instead"
+        )
+    op = arch.AvgPool2d(
+        name=node.name,
+        inputs=translation.inputs(node),
+        kernel=pair(module.kernel_size),
+        stride=pair(module.stride or module.kernel_size),
+        padding=pair(module.padding),
+        count_include_pad=module.count_include_pad,
+    )
+    translation.append(node, op)
+
+
+def _adaptive_avg_pool2d(translation: Translation, node: fx.Node, module: nn.AdaptiveAvgPool2d) -> None:
+    height, width = node.meta["tensor_meta"].shape[-2:]
+    op = arch.AdaptiveAvgPool2d(name=node.name, inputs=translation.inputs(node), output_size=(height, width))
+    translation.append(node, op)
+
+
+def _flatten_module(translation: Translation, node: fx.Node, module: nn.Flatten) -> None:
+    source = node.args[0]
+    if not isinstance(source, fx.Node):
+        raise refuse_function(node)
+    flatten(translation, node, source)
+
+
+def _vanish(translation: Translation, node: fx.Node, module: nn.Module) -> None:
+    source = node.args[0]
+    if not isinstance(source, fx.Node):
+        raise refuse_function(node)
+    translation.alias(node, source)
+
+
+def _detached(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().double()
+
+
+def _detached_optional(tensor: torch.Tensor | None) -> torch.Tensor | None:
+    return None if tensor is None else _detached(tensor)
+
+
+def _shape4(weight: torch.Tensor) -> tuple[int, int, int, int]:
+    out_channels, in_channels, height, width = weight.shape
+    return out_channels, in_channels, height, width
+
+
+MODULE_HANDLERS: dict[type[nn.Module], Callable[[Translation, fx.Node, Any], None]] = {
+    nn.Linear: _linear,
+    nn.Conv2d: _conv2d,
+    nn.BatchNorm1d: _batch_norm,
+    nn.BatchNorm2d: _batch_norm,
+    nn.ReLU: _relu,
+    nn.MaxPool2d: _max_pool2d,
+    nn.AvgPool2d: _avg_pool2d,
+    nn.AdaptiveAvgPool2d: _adaptive_avg_pool2d,
+    nn.Flatten: _flatten_module,
+    nn.Identity: _vanish,
+    nn.Dropout: _vanish,
+    nn.Dropout2d: _vanish,
+}

@@ -1,0 +1,85 @@
+"""Small networks that are cheap on secret shares: average pooling before ReLU, so that few values meet a ReLU."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import nn
+
+from smule_crypten.errors import ModelError
+
+InputShape = tuple[int, int, int]
+"""Channels, height, width."""
+
+
+def mlp(input_shape: InputShape, num_classes: int, hidden: Sequence[int]) -> nn.Module:
+    """Fully connected layers of these widths, each followed by ReLU, and a linear classifier."""
+    channels, height, width = input_shape
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    features = channels * height * width
+    for number, next_features in enumerate(hidden, start=1):
+        layers[f"linear{number}"] = nn.Linear(features, next_features)
+        layers[f"relu{number}"] = nn.ReLU()
+        features = next_features
+    layers["classifier"] = nn.Linear(features, num_classes)
+    return nn.Sequential(layers)
+
+
+def lenet(input_shape: InputShape, num_classes: int) -> nn.Module:
+    """LeNet-5 with padded convolutions, average pooling and ReLU.
+
+    Raises:
+        ModelError: height or width below 4.
+    """
+    channels, height, width = input_shape
+    _require_size(input_shape, poolings=2, remedy="use larger images (data.options.image_size) or the network mlp")
+    return nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(channels, 6, kernel_size=5, padding=2),
+            pool1=nn.AvgPool2d(2),
+            relu1=nn.ReLU(),
+            conv2=nn.Conv2d(6, 16, kernel_size=5, padding=2),
+            pool2=nn.AvgPool2d(2),
+            relu2=nn.ReLU(),
+            flatten=nn.Flatten(),
+            linear3=nn.Linear(16 * (height // 4) * (width // 4), 120),
+            relu3=nn.ReLU(),
+            linear4=nn.Linear(120, 84),
+            relu4=nn.ReLU(),
+            classifier=nn.Linear(84, num_classes),
+        )
+    )
+
+
+def convnet(input_shape: InputShape, num_classes: int, channels: Sequence[int]) -> nn.Module:
+    """[conv 3x3, average pool 2, ReLU] once for each entry of channels, then a linear classifier.
+
+    Raises:
+        ModelError: height or width below 2 to the power of the number of poolings.
+    """
+    in_channels, height, width = input_shape
+    _require_size(
+        input_shape,
+        poolings=len(channels),
+        remedy="shorten options.channels, use larger images (data.options.image_size) or the network mlp",
+    )
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, out_channels in enumerate(channels, start=1):
+        layers[f"conv{number}"] = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+        layers[f"pool{number}"] = nn.AvgPool2d(2)
+        layers[f"relu{number}"] = nn.ReLU()
+        in_channels, height, width = out_channels, height // 2, width // 2
+    layers["flatten"] = nn.Flatten()
+    layers["classifier"] = nn.Linear(in_channels * height * width, num_classes)
+    return nn.Sequential(layers)
+
+
+def _require_size(input_shape: InputShape, poolings: int, remedy: str) -> None:
+    _, height, width = input_shape
+    least = 2**poolings
+    if min(height, width) < least:
+        raise ModelError(
+            f"images of {height}x{width} are too small for {poolings} poolings by 2, "
+            f"{least}x{least} is the least; {remedy}"
+        )

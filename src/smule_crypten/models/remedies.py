@@ -1,0 +1,52 @@
+"""Why a module cannot be shared, and what to use in its place."""
+
+from __future__ import annotations
+
+from torch import fx, nn
+
+from smule_crypten.errors import UnshareableModelError
+
+_NONLINEAR = "only comparisons and products are exact on shares, and this function needs an approximation"
+_STATISTICS = "it divides by a statistic of its secret input"
+
+_REMEDIES: dict[type[nn.Module], tuple[str, str]] = {
+    nn.Softmax: ("the data owner applies softmax in plaintext", "remove it and return logits"),
+    nn.LogSoftmax: ("the data owner applies softmax in plaintext", "remove it and return logits"),
+    nn.Sigmoid: (_NONLINEAR, "use nn.ReLU"),
+    nn.Tanh: (_NONLINEAR, "use nn.ReLU"),
+    nn.GELU: (_NONLINEAR, "use nn.ReLU"),
+    nn.SiLU: (_NONLINEAR, "use nn.ReLU"),
+    nn.ELU: (_NONLINEAR, "use nn.ReLU"),
+    nn.Hardswish: (_NONLINEAR, "use nn.ReLU"),
+    nn.LeakyReLU: ("it is not implemented", "use nn.ReLU"),
+    nn.ReLU6: ("it is not implemented", "use nn.ReLU"),
+    nn.LayerNorm: (_STATISTICS, "use nn.BatchNorm2d, which folds into the convolution before it"),
+    nn.GroupNorm: (_STATISTICS, "use nn.BatchNorm2d, which folds into the convolution before it"),
+    nn.InstanceNorm2d: (_STATISTICS, "use nn.BatchNorm2d, which folds into the convolution before it"),
+    nn.AdaptiveMaxPool2d: ("it is not implemented", "use nn.MaxPool2d or nn.AdaptiveAvgPool2d"),
+    nn.ConvTranspose2d: ("it is not implemented", "use nn.Conv2d"),
+    nn.Conv1d: ("only NCHW images are supported", "use nn.Conv2d with a kernel of height 1"),
+}
+
+SUPPORTED = "Linear, Conv2d, BatchNorm2d, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Dropout and sums"
+
+
+def refuse_module(name: str, module: nn.Module) -> UnshareableModelError:
+    kind = type(module)
+    reason, remedy = _REMEDIES.get(kind, ("it is not implemented", f"build the network from {SUPPORTED}"))
+    return UnshareableModelError(f"{name} ({kind.__name__})", reason, remedy)
+
+
+def refuse_training_state(name: str, module: nn.Module) -> UnshareableModelError:
+    return UnshareableModelError(
+        f"{name} ({type(module).__name__})",
+        "it normalises with the statistics of the batch it sees",
+        "set track_running_stats=True",
+    )
+
+
+def refuse_function(node: fx.Node) -> UnshareableModelError:
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+    return UnshareableModelError(
+        f"{node.name} ({name})", "this use of it is not implemented", f"build the network from {SUPPORTED}"
+    )

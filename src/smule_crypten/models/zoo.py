@@ -1,0 +1,141 @@
+"""The table of networks, and the one way to build one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Annotated, NamedTuple
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import nn
+
+from smule_crypten.config import ModelConfig, Section, suggest
+from smule_crypten.errors import ConfigError, ModelError
+from smule_crypten.models.networks import InputShape, convnet, lenet, mlp
+from smule_crypten.models.resnet import resnet
+from smule_crypten.options import call_target, one_line, parse_options
+from smule_crypten.torchvision_compat import load_torchvision
+
+_Widths = Annotated[tuple[PositiveInt, ...], Field(strict=False)]
+
+_AUXILIARY_OUTPUTS = frozenset({"googlenet", "inception_v3"})
+"""Networks of torchvision that return more than logits while they are trained."""
+
+
+class _NoOptions(Section):
+    pass
+
+
+class _MlpOptions(Section):
+    hidden: _Widths = (128, 64)
+
+
+class _SmallConvnetOptions(Section):
+    channels: _Widths = (16, 32, 64)
+
+
+class _WideConvnetOptions(Section):
+    channels: _Widths = (32, 64, 128)
+
+
+class _ResnetOptions(Section):
+    width: PositiveInt = 16
+
+
+class _TorchvisionOptions(Section):
+    arch: str
+
+
+class _Network(NamedTuple):
+    """build is called as build(input_shape, num_classes, **options), options being those of the class `options`."""
+
+    options: type[Section]
+    build: Callable[..., nn.Module]
+
+
+def _torchvision(input_shape: InputShape, num_classes: int, arch: str) -> nn.Module:
+    """A classification network of torchvision with random weights; it decides itself what images it takes."""
+    models = load_torchvision().models
+    known = sorted(set(models.list_models(module=models)) - _AUXILIARY_OUTPUTS)
+    if arch not in known:
+        raise ConfigError(f"model.options.arch: unknown architecture {arch!r} {suggest(arch, known)}")
+    network: nn.Module = models.get_model(arch, weights=None, num_classes=num_classes)
+    return network
+
+
+NETWORKS = {
+    "mlp": _Network(_MlpOptions, mlp),
+    "lenet": _Network(_NoOptions, lenet),
+    "small_convnet": _Network(_SmallConvnetOptions, convnet),
+    "wide_convnet": _Network(_WideConvnetOptions, convnet),
+    "resnet8": _Network(_ResnetOptions, functools.partial(resnet, blocks_per_stage=1)),
+    "resnet20": _Network(_ResnetOptions, functools.partial(resnet, blocks_per_stage=3)),
+    "torchvision": _Network(_TorchvisionOptions, _torchvision),
+}
+"""Beside these there is the name "target", whose options belong to the user's callable."""
+
+
+def build_model(config: ModelConfig, input_shape: InputShape, num_classes: int, seed: int) -> nn.Module:
+    """A network in training mode on the CPU, (N, *input_shape) float32 -> logits (N, num_classes).
+
+    seed alone decides the initial weights; the caller's random state is neither used nor changed.
+
+    Raises:
+        ConfigError: unknown name or option, or a target that cannot be imported.
+        ModelError: the network does not fit input_shape (C, H, W) or num_classes.
+    """
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed would reseed the generators of every accelerator too, which nobody would restore.
+        torch.default_generator.manual_seed(seed)
+        model = _build(config, input_shape, num_classes)
+        _check_fit(model, config.name, input_shape, num_classes)
+    return model
+
+
+def _build(config: ModelConfig, input_shape: InputShape, num_classes: int) -> nn.Module:
+    if config.name == "target":
+        return _build_target(config, input_shape, num_classes)
+    if config.name not in NETWORKS:
+        known = suggest(config.name, [*NETWORKS, "target"])
+        raise ConfigError(f"model.name: unknown network {config.name!r} {known}")
+    network = NETWORKS[config.name]
+    options = parse_options(network.options, config.options, "model.options")
+    return network.build(input_shape, num_classes, **options.model_dump())
+
+
+def _build_target(config: ModelConfig, input_shape: InputShape, num_classes: int) -> nn.Module:
+    model = call_target(config.options, "model.options", ModelError, input_shape=input_shape, num_classes=num_classes)
+    if not isinstance(model, nn.Module):
+        raise ModelError(
+            f"model.options._target_: {config.options['_target_']} returned a {type(model).__name__}; "
+            "return a torch.nn.Module"
+        )
+    return model
+
+
+def _check_fit(model: nn.Module, name: str, input_shape: InputShape, num_classes: int) -> None:
+    """Apply the network to two black images and look at the shape of the answer."""
+    expected = (2, num_classes)
+    shape = "x".join(str(length) for length in input_shape)
+    model.eval()
+    try:
+        with torch.no_grad():
+            logits_NC = model(torch.zeros(2, *input_shape))
+    except Exception as error:  # any module can stand behind a name
+        raise ModelError(
+            f"network {name!r} cannot be applied to images of {shape}: {one_line(error)}; "
+            "choose another network or resize the images"
+        ) from error
+    model.train()
+    got = tuple(logits_NC.shape) if isinstance(logits_NC, torch.Tensor) else type(logits_NC).__name__
+    if got != expected:
+        raise ModelError(
+            f"network {name!r} answers 2 images of {shape} with {got}, expected logits of shape {expected}; "
+            "its last layer must have one output a class"
+        )
+
+
+def num_parameters(model: nn.Module) -> int:
+    """Number of single trainable and frozen values."""
+    return sum(parameter.numel() for parameter in model.parameters())

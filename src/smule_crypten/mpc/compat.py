@@ -1,0 +1,61 @@
+"""Every workaround that CrypTen 0.4.1 needs, each with its reason. Import crypten from here only.
+
+1. CrypTen imports `torch.onnx._internal.registration`, which moved in PyTorch 2.9; the old name is aliased.
+2. CrypTen's packages reach torchvision, which cannot be imported beside a CPU-only PyTorch; see torchvision_compat.
+3. `FixedPointEncoder.encode` truncates toward zero, which has 26 times the mean error of rounding, and `decode` is
+   off by exactly 1 on some negative values. Both methods are replaced: round to nearest, divide in float64.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from typing import Any
+
+import torch
+
+from smule_crypten.torchvision_compat import load_torchvision
+
+
+def _alias_moved_onnx_module() -> None:
+    old = "torch.onnx._internal.registration"
+    new = "torch.onnx._internal.torchscript_exporter.registration"
+    if importlib.util.find_spec(old) is None:
+        sys.modules[old] = importlib.import_module(new)
+
+
+def encode_rounded(self: Any, x: Any, device: Any = None) -> Any:
+    """Fixed point of x: round(x * scale) as int64. Stands in for FixedPointEncoder.encode.
+
+    Args:
+        x: a number, a float or integer tensor, or a CrypTensor, which is returned as it is.
+    """
+    if isinstance(x, CrypTensor):
+        return x
+    tensor = torch.as_tensor(x, device=device)
+    if tensor.is_floating_point():
+        return (tensor.double() * self.scale).round().long()
+    return tensor.long() * self.scale
+
+
+def decode_exact(self: Any, tensor: torch.Tensor | None) -> torch.Tensor | None:
+    """Real value of a ring element, float32. Stands in for FixedPointEncoder.decode."""
+    if tensor is None:
+        return None
+    value: torch.Tensor = (tensor.double() / self.scale).float()
+    return value
+
+
+_alias_moved_onnx_module()
+load_torchvision()
+
+import crypten  # noqa: E402
+import crypten.communicator  # noqa: E402
+from crypten.cryptensor import CrypTensor  # noqa: E402
+from crypten.encoder import FixedPointEncoder  # noqa: E402
+
+FixedPointEncoder.encode = encode_rounded
+FixedPointEncoder.decode = decode_exact
+
+__all__ = ["crypten"]

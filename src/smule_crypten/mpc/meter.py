@@ -1,0 +1,68 @@
+"""Exact counters of what crosses the wire, by phase and by layer.
+
+CrypTen's own counters stay at zero unless a flag is set, and mix sent with received. Here the channel reports every
+message, so a byte cannot be missed: payload bytes by direction, and rounds. A round is one message that somebody
+must wait for: two messages that cross count once, two tensors opened together count once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from smule_crypten.types import Cost
+
+Phase = Literal["handshake", "keys", "control", "online"]
+
+
+@dataclass
+class Traffic:
+    rounds: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+
+    def add(self, rounds: int, bytes_sent: int, bytes_received: int) -> None:
+        self.rounds += rounds
+        self.bytes_sent += bytes_sent
+        self.bytes_received += bytes_received
+
+
+class CostMeter:
+    """Counts traffic under the phase and layer that are current when it happens."""
+
+    def __init__(self) -> None:
+        self._phase: Phase = "handshake"
+        self._layer: str | None = None
+        self.by_phase: dict[str, Traffic] = {}
+        self.by_layer: dict[str, Traffic] = {}
+
+    @contextmanager
+    def phase(self, name: Phase) -> Iterator[None]:
+        before, self._phase = self._phase, name
+        try:
+            yield
+        finally:
+            self._phase = before
+
+    @contextmanager
+    def layer(self, name: str) -> Iterator[None]:
+        before, self._layer = self._layer, name
+        try:
+            yield
+        finally:
+            self._layer = before
+
+    def record(self, *, rounds: int, bytes_sent: int = 0, bytes_received: int = 0) -> None:
+        self.by_phase.setdefault(self._phase, Traffic()).add(rounds, bytes_sent, bytes_received)
+        if self._layer is not None:
+            self.by_layer.setdefault(self._layer, Traffic()).add(rounds, bytes_sent, bytes_received)
+
+    def total(self) -> Cost:
+        """Everything so far, without times."""
+        return Cost(
+            rounds=sum(t.rounds for t in self.by_phase.values()),
+            bytes_sent=sum(t.bytes_sent for t in self.by_phase.values()),
+            bytes_received=sum(t.bytes_received for t in self.by_phase.values()),
+        )

@@ -1,0 +1,77 @@
+"""The free options of a named choice (`data.options`, a network's `options`) and importable targets."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from smule_crypten.config import Section, suggest
+from smule_crypten.errors import ConfigError, SmuleError
+
+OptionsT = TypeVar("OptionsT", bound=Section)
+
+
+def parse_options(kind: type[OptionsT], options: Mapping[str, Any], key: str) -> OptionsT:
+    """Validate options against kind; key is where the user wrote them, for example "data.options".
+
+    Raises:
+        ConfigError: an option is unknown, missing, of the wrong type or out of range.
+    """
+    for name in options:
+        if name not in kind.model_fields:
+            known = suggest(name, list(kind.model_fields)) if kind.model_fields else "(no options are known here)"
+            raise ConfigError(f"{key}.{name}: unknown option {known}")
+    try:
+        return kind.model_validate(options)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_problem(item, key) for item in error.errors(include_url=False))) from None
+
+
+def _problem(item: Mapping[str, Any], key: str) -> str:
+    path = ".".join([key, *(str(part) for part in item["loc"])])
+    if item["type"] == "missing":
+        return f"{path}: an option that must be given"
+    return f"{path}: {item['msg'].removeprefix('Value error, ')}, got {item['input']!r}"
+
+
+def call_target(options: Mapping[str, Any], key: str, failure: type[SmuleError], **arguments: Any) -> Any:
+    """Call the importable `options._target_` with arguments and all other options as keyword arguments.
+
+    Raises:
+        ConfigError: _target_ is missing, cannot be imported or is not callable.
+        SmuleError: of type failure, when the call itself fails. The original error is chained.
+    """
+    path = options.get("_target_")
+    target = _resolve(path, f"{key}._target_")
+    rest = {name: value for name, value in options.items() if name != "_target_"}
+    try:
+        return target(**arguments, **rest)
+    except SmuleError:
+        raise
+    except Exception as error:
+        raise failure(f"{key}._target_: {path} failed with {one_line(error)}") from error
+
+
+def _resolve(path: object, key: str) -> Callable[..., Any]:
+    if not isinstance(path, str):
+        raise ConfigError(f"{key}: expected an importable callable such as my_package.my_module.build, got {path!r}")
+    try:
+        target = pkgutil.resolve_name(path)
+    except Exception as error:
+        raise ConfigError(
+            f"{key}: cannot import {path} ({one_line(error)}); check the spelling and that it is installed or on "
+            "PYTHONPATH"
+        ) from error
+    if not callable(target):
+        raise ConfigError(f"{key}: {path} is a {type(target).__name__} and cannot be called; name a function or class")
+    resolved: Callable[..., Any] = target
+    return resolved
+
+
+def one_line(error: BaseException) -> str:
+    """The type and the first line of a foreign error."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

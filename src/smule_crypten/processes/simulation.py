@@ -1,0 +1,201 @@
+"""Both parties on one machine: spawn them, follow them, compare with what only a simulation can know, and report."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from smule_crypten.config import PartyConfig, RunConfig
+from smule_crypten.errors import OutputError, SmuleError
+from smule_crypten.files import output_error, write_atomic
+from smule_crypten.inference.registry import scheme_class
+from smule_crypten.models.translate import translate
+from smule_crypten.processes.environment import describe_hardware, describe_versions
+from smule_crypten.processes.fidelity import FidelityCheck
+from smule_crypten.processes.inputs import (
+    SimulatedData,
+    build_party_model,
+    load_simulated_data,
+    party_seed,
+    resolve_device,
+)
+from smule_crypten.processes.launcher import Event, Job, run_jobs
+from smule_crypten.processes.ledger import epoch_event
+from smule_crypten.processes.party import run_party
+from smule_crypten.report.html import write_report
+from smule_crypten.report.journal import EpochJournal
+from smule_crypten.report.progress import LiveProgress
+from smule_crypten.report.summary import SUMMARY_FILE, write_summary
+from smule_crypten.report.tensorboard import TensorBoardWriter
+from smule_crypten.training.evaluate import evaluate
+from smule_crypten.training.trainer import Trainer
+from smule_crypten.types import PARTY_NAMES, RunRecord
+
+SCHEMA_VERSION = 1
+
+
+def simulate(run: RunConfig, run_dir: Path, console: Console) -> RunRecord:
+    """Run the whole protocol with two party processes and write all results into run_dir.
+
+    Raises:
+        SmuleError: anything a user can cause; a started run leaves a summary with status "failed".
+        KeyboardInterrupt: after the parties were stopped; the summary says "interrupted".
+    """
+    data = check_inputs(run)
+    claim_run_dir(run_dir)
+    record = _new_record(run, run_dir)
+    started = time.perf_counter()
+    with _finally_written(record, run_dir, started):
+        _Simulation(run, run_dir, console, data, record).run()
+    return record
+
+
+def check_inputs(run: RunConfig) -> SimulatedData:
+    """Find everything that is wrong with the inputs before a process is started.
+
+    Raises:
+        ConfigError, DataError, ModelError
+    """
+    scheme_class(run.scheme.name)
+    resolve_device(run.device)
+    data = load_simulated_data(run)
+    data.bundle.test.normalized(run.data.mean, run.data.std)
+    for rank in (0, 1):
+        translate(build_party_model(run, rank, data.bundle), data.bundle.input_shape)
+    return data
+
+
+def claim_run_dir(run_dir: Path) -> None:
+    """Create the run's folder.
+
+    Raises:
+        OutputError: it cannot be written, or holds an earlier run, which is left untouched.
+    """
+    if (run_dir / SUMMARY_FILE).exists():
+        raise OutputError(f"{run_dir} holds an earlier run; set hydra.run.dir to a new folder")
+    try:
+        for name in PARTY_NAMES:
+            (run_dir / f"party_{name}").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(run_dir, error) from error
+    write_atomic(run_dir / ".writable", lambda file: file.write(b""))
+    (run_dir / ".writable").unlink()
+
+
+class _Simulation:
+    def __init__(self, run: RunConfig, run_dir: Path, console: Console, data: SimulatedData, record: RunRecord) -> None:
+        self._run = run
+        self._run_dir = run_dir
+        self._data = data
+        self._record = record
+        self._fidelity = FidelityCheck(run, data) if run.simulation.fidelity else None
+        self._progress = LiveProgress(console, _epochs_by_task(run))
+
+    def run(self) -> None:
+        with (
+            EpochJournal(self._run_dir / "record.jsonl") as self._journal,
+            TensorBoardWriter(self._run_dir / "tensorboard") as self._tensorboard,
+            self._progress,
+        ):
+            self._run_parties()
+            if self._run.simulation.pooled:
+                self._record.pooled = self._train_pooled()
+
+    def _run_parties(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="smule-simulation-") as folder:
+            environment = {"WORLD_SIZE": "2", "RENDEZVOUS": f"file://{folder}/rendezvous"}
+            evidence_dir = folder if self._fidelity is not None else None
+            jobs = [
+                Job(
+                    name=f"party {name}",
+                    function=run_party,
+                    arguments=(PartyConfig(rank=rank, run=self._run, output_dir=str(self._run_dir)), evidence_dir),
+                    environment={**environment, "RANK": str(rank)},
+                )
+                for rank, name in enumerate(PARTY_NAMES)
+            ]
+            results = run_jobs(jobs, self._on_event)
+        seconds = [result.pop("seconds") for result in results]
+        for key in ("training", "exchange"):
+            self._record.seconds[key] = max(party[key] for party in seconds)
+        self._record.parties = dict(zip(PARTY_NAMES, results, strict=True))
+
+    def _on_event(self, sender: str, event: Event) -> None:
+        kind = event["kind"]
+        if kind == "epoch":
+            self._add_epoch({key: value for key, value in event.items() if key != "kind"})
+        elif kind == "message":
+            self._progress.message(event["text"])
+        elif kind == "evidence" and self._fidelity is not None:
+            self._fidelity.add(sender.removeprefix("party "), event["epoch"], Path(event["path"]))
+            self._record.fidelity = self._fidelity.results
+
+    def _add_epoch(self, event: Event) -> None:
+        self._record.epochs.append(event)
+        self._journal.append(event)
+        self._tensorboard.add(event)
+        self._progress.update(event)
+
+    def _train_pooled(self) -> dict[str, Any]:
+        """Party a's network on the data of both parties: an upper bound that no party can reach alone."""
+        run, bundle = self._run, self._data.bundle
+        torch.set_num_threads(run.launch.threads)
+        device = resolve_device(run.device)
+        model = build_party_model(run, 0, bundle)
+        train, test = self._data.pooled(run), self._data.test(run)
+        trainer = Trainer(model=model, train=train, config=run.training, seed=party_seed(run, 0), device=device)
+        accuracy = 0.0
+        for _ in range(run.training.epochs):
+            result = trainer.run_epoch()
+            accuracy = evaluate(model, test, bundle.num_classes, device=device).accuracy
+            self._add_epoch(epoch_event("pooled", "pooled", result, accuracy))
+        return {"test_accuracy": accuracy, "num_train": len(train)}
+
+
+def _epochs_by_task(run: RunConfig) -> dict[tuple[str, str], int]:
+    tasks = []
+    for name in PARTY_NAMES:
+        tasks += [(name, "standalone")] if run.training.standalone else []
+        tasks += [(name, "smule")]
+    if run.simulation.pooled:
+        tasks.append(("pooled", "pooled"))
+    return dict.fromkeys(tasks, run.training.epochs)
+
+
+def _new_record(run: RunConfig, run_dir: Path) -> RunRecord:
+    return RunRecord(
+        schema_version=SCHEMA_VERSION,
+        run_id=run_dir.name,
+        status="running",
+        config={**run.model_dump(mode="json"), "insecure_choices": list(run.insecure_choices)},
+        seed=run.seed,
+        versions=describe_versions(),
+        hardware=describe_hardware(run.device),
+    )
+
+
+@contextmanager
+def _finally_written(record: RunRecord, run_dir: Path, started: float) -> Iterator[None]:
+    """Whatever happens, leave a summary and a report that say how the run ended."""
+    write_summary(run_dir, record)
+    try:
+        yield
+        record.status = "completed"
+    except KeyboardInterrupt:
+        record.status, record.error = "interrupted", "interrupted by the user"
+        raise
+    except BaseException as error:
+        explained = isinstance(error, SmuleError)
+        record.status, record.error = "failed", str(error) if explained else f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        record.seconds["total"] = time.perf_counter() - started
+        write_summary(run_dir, record)
+        write_report(run_dir, record)

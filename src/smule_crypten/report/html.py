@@ -1,0 +1,110 @@
+"""report.html: one run on one self-contained page that needs no network and no script."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from smule_crypten.files import write_atomic
+from smule_crypten.report import html_sections as sections
+from smule_crypten.report import phrases
+from smule_crypten.report.html_markup import banner
+from smule_crypten.report.html_page import page
+from smule_crypten.report.summary import build_summary
+from smule_crypten.types import RunRecord
+
+_CONTENTS = {
+    "result": "Result",
+    "curves": "Accuracy",
+    "communication": "Communication",
+    "fidelity": "Fidelity",
+    "data": "Data",
+    "disclosures": "Disclosures",
+    "configuration": "Configuration",
+    "environment": "Environment",
+    "reading": "How to read this",
+}
+
+_READING_HTML = """\
+<section id="reading">
+<h2>How to read this</h2>
+<dl class="notes">
+<dt>Alone, SMuLe, pooled</dt>
+<dd>“Alone” is the same network trained by the party on its own data only. “SMuLe” adds the other party’s soft labels,
+obtained by secure inference. “Pooled” is party a’s network trained on the data of both parties in one place, which is
+what the parties avoid; it shows what there is to gain. All are measured after the last epoch, on test samples.</dd>
+<dt>Gain</dt>
+<dd>In percentage points. One run shows one seed: repeat it with others before trusting a small difference.</dd>
+<dt>Query</dt>
+<dd>One sample about which a party asks the other’s network.</dd>
+<dt>Bytes and rounds</dt>
+<dd>Payload between the two parties in both directions, in decimal units (1 MB = 1,000,000 bytes). The bytes of an epoch
+are those of its exchange; the total also holds the handshake and the keys. What comes from a dealer is counted apart.
+A round is a message that the next step has to wait for.</dd>
+<dt>Fidelity</dt>
+<dd>Secure inference calculates in fixed point. The largest logit error is the largest distance of any secure logit from
+the one that plain PyTorch computes; top-1 agreement is how often both predict the same class.</dd>
+<dt>Who may see this page</dt>
+<dd>It was written by a simulation that sees both sides, and shows the class counts and settings of both parties.</dd>
+</dl>
+</section>
+"""
+
+
+def write_report(run_dir: Path, record: RunRecord) -> Path:
+    """Write report.html for a record, complete or partial, and return its path.
+
+    Raises:
+        OutputError: the folder cannot be written; an earlier report stays as it was.
+    """
+    path = run_dir / "report.html"
+    html = render_report(record)
+    write_atomic(path, lambda file: file.write(html.encode()))
+    return path
+
+
+def render_report(record: RunRecord) -> str:
+    summary = build_summary(record)
+    body = "".join(
+        [
+            _banners(summary),
+            _navigation(),
+            sections.result(summary),
+            sections.curves(record),
+            sections.communication(record, summary),
+            sections.fidelity(record, summary),
+            sections.data_split(record),
+            sections.disclosures(record),
+            sections.configuration(record),
+            sections.environment(record),
+            _READING_HTML,
+        ]
+    )
+    return page(f"SMuLe {record.run_id}", "Secure mutual learning", _subtitle(record, summary), body)
+
+
+def _subtitle(record: RunRecord, summary: dict[str, Any]) -> str:
+    facts = [
+        f"run {record.run_id}",
+        summary["status"],
+        f"data {record.config['data']['name']}",
+        f"scheme {summary['scheme']}",
+        f"provider {summary['provider']}",
+        f"{summary['epochs']} epochs",
+        f"seed {summary['seed']}",
+    ]
+    return " · ".join(facts)
+
+
+def _banners(summary: dict[str, Any]) -> str:
+    notice = phrases.insecurity_notice(summary["insecure_choices"])
+    failure = phrases.failure(summary)
+    return (banner("warn", f"{notice}.", "Accuracy and cost are real, security is not.") if notice else "") + (
+        banner("bad", "This run is not complete.", failure) if failure else ""
+    )
+
+
+def _navigation() -> str:
+    links = (f'<a href="#{escape(anchor)}">{escape(title)}</a>' for anchor, title in _CONTENTS.items())
+    return f"<nav>{''.join(links)}</nav>\n"

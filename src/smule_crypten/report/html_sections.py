@@ -1,0 +1,236 @@
+"""The sections of report.html, each from the record or its summary to HTML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from smule_crypten.report import phrases
+from smule_crypten.report.formatting import MISSING, count, gain_in_points, human_bytes, human_seconds, percent
+from smule_crypten.report.html_markup import (
+    figure,
+    paragraph,
+    section,
+    side_by_side,
+    subsection,
+    table,
+    tiles,
+)
+from smule_crypten.report.plots import (
+    MAX_LAYERS,
+    accuracy_svg,
+    bytes_by_layer_svg,
+    bytes_per_epoch_svg,
+    class_counts_svg,
+)
+from smule_crypten.report.summary import EpochTraffic, epoch_traffic
+from smule_crypten.types import PARTY_NAMES, RunRecord
+
+Summary = Mapping[str, Any]
+
+
+def result(summary: Summary) -> str:
+    rows = []
+    for name in PARTY_NAMES:
+        party = summary["parties"][name]
+        alone, smule = party["standalone_test_accuracy"], party["test_accuracy"]
+        accuracies = [percent(alone), percent(smule), gain_in_points(alone, smule)]
+        sizes = [count(party["num_parameters"]), count(party["num_train"])]
+        rows.append([f"party {name}", *accuracies, party["architecture"] or MISSING, *sizes])
+    headings = ["", "alone", "SMuLe", "gain", "network", "parameters", "training samples"]
+    pooled = summary["pooled_test_accuracy"]
+    text = f"One network trained on the pooled data of both parties reaches {percent(pooled)}."
+    return section(
+        "result",
+        "Result",
+        _tiles(summary),
+        table(headings, rows, "lrrrlrr", css_class="headline"),
+        paragraph(text) if pooled is not None else "",
+    )
+
+
+def curves(record: RunRecord) -> str:
+    figures = [
+        figure(accuracy_svg(record.epochs, name), f"Test accuracy of party {name} over the epochs.")
+        for name in PARTY_NAMES
+    ]
+    return section("curves", "Accuracy curves", side_by_side(*figures))
+
+
+def communication(record: RunRecord, summary: Summary) -> str:
+    numbers = summary["communication"]
+    total, from_dealer = phrases.total_traffic(numbers), phrases.dealer_traffic(numbers)
+    return section(
+        "communication",
+        "Communication",
+        paragraph(f"Queries: {phrases.queries_per_epoch(numbers)}. Bytes: {phrases.bytes_per_epoch(numbers)}."),
+        paragraph(f"In total: {total}.") if total else "",
+        paragraph(f"From the dealer: {from_dealer}.") if from_dealer else "",
+        _per_epoch(epoch_traffic(record)),
+        _by_layer_and_phase(numbers),
+    )
+
+
+def fidelity(record: RunRecord, summary: Summary) -> str:
+    overall = summary["fidelity"]
+    if overall is None:
+        text = "Not measured: only a simulation that sees both sides can compare secure with plaintext logits."
+        return section("fidelity", "Fidelity", paragraph(text))
+    rows = [
+        [
+            f"{check['epoch']}",
+            f"party {check['data_owner']}",
+            count(check["num_samples"]),
+            phrases.logit_error(check),
+            percent(check["top1_agreement"], 2),
+        ]
+        for check in record.fidelity
+    ]
+    headings = ["epoch", "asked by", "samples", "largest logit error", "top-1 agreement"]
+    return section(
+        "fidelity",
+        "Fidelity",
+        paragraph(
+            f"Over {count(overall['num_samples'])} answers the secure logits differ from plaintext PyTorch by "
+            f"{phrases.logit_error(overall)} at most; top-1 agrees on {percent(overall['top1_agreement'], 2)}."
+        ),
+        table(headings, rows, "llrrr", css_class="tall"),
+    )
+
+
+def data_split(record: RunRecord) -> str:
+    counts = {name: record.parties.get(name, {}).get("class_counts") for name in PARTY_NAMES}
+    known = {name: values for name, values in counts.items() if values}
+    if not known:
+        return section("data", "Data split", paragraph("Not recorded."))
+    rows = []
+    for name in known:
+        party = record.parties[name]
+        missing = ", ".join(map(str, party["missing_classes"])) or "none"
+        rows.append([f"party {name}", missing, count(party["num_train"]), count(party["num_test"])])
+    num_classes = max(map(len, known.values()))
+    class_rows = [[str(label), *(count(values[label]) for values in known.values())] for label in range(num_classes)]
+    return section(
+        "data",
+        "Data split",
+        table(["", "classes without a sample", "training samples", "test samples"], rows, "llrr"),
+        side_by_side(
+            figure(class_counts_svg(known), "Training samples of each class at each party."),
+            table(
+                ["class", *(f"party {name}" for name in known)], class_rows, "l" + "r" * len(known), css_class="tall"
+            ),
+        ),
+    )
+
+
+def disclosures(record: RunRecord) -> str:
+    ledgers = [_ledger(name, record.parties.get(name, {}).get("disclosures", [])) for name in PARTY_NAMES]
+    text = "What each network answered to the other party. Every answer tells its receiver something about the network."
+    return section("disclosures", "Disclosures", paragraph(text), side_by_side(*ledgers))
+
+
+def configuration(record: RunRecord) -> str:
+    rows = [[key, _setting(value)] for key, value in _flatten(record.config)]
+    return section("configuration", "Configuration", table([], rows, "ll", css_class="settings"))
+
+
+def environment(record: RunRecord) -> str:
+    versions = [[name, version] for name, version in record.versions.items()]
+    hardware = [[key, _setting(value)] for key, value in _flatten(record.hardware)]
+    return section(
+        "environment",
+        "Versions and hardware",
+        side_by_side(
+            subsection("Versions", table([], versions, "ll", css_class="settings")),
+            subsection("Hardware", table([], hardware, "ll", css_class="settings")),
+        ),
+    )
+
+
+def _tiles(summary: Summary) -> str:
+    items = []
+    for name in PARTY_NAMES:
+        party = summary["parties"][name]
+        alone, smule = party["standalone_test_accuracy"], party["test_accuracy"]
+        remark = "" if alone is None or smule is None else f"{gain_in_points(alone, smule)} points over alone"
+        items.append((f"party {name} with SMuLe", percent(smule), remark))
+    numbers, seconds = summary["communication"], summary["seconds"]
+    per_query = numbers["bytes_per_query"]
+    remark = "" if per_query is None else f"{human_bytes(per_query)} a query"
+    items.append(("between the parties", human_bytes(numbers["bytes_total"]), remark))
+    remark = "" if seconds["exchange"] is None else f"exchange {human_seconds(seconds['exchange'])}"
+    items.append(("time", human_seconds(seconds["total"]), remark))
+    return tiles(items)
+
+
+def _per_epoch(traffic: list[EpochTraffic]) -> str:
+    if not traffic:
+        return paragraph("No SMuLe epoch was finished by both parties.")
+    rows = [
+        [
+            f"{epoch.epoch}",
+            count(epoch.queries),
+            count(epoch.bytes_total),
+            count(epoch.rounds),
+            count(epoch.dealer_bytes),
+        ]
+        for epoch in traffic
+    ]
+    svg = bytes_per_epoch_svg([epoch.bytes_total for epoch in traffic])
+    return side_by_side(
+        subsection("By epoch", figure(svg, "Bytes between the parties in each SMuLe epoch.")),
+        subsection(
+            "Exact counts",
+            table(["epoch", "queries", "bytes", "rounds", "dealer bytes"], rows, "lrrrr", css_class="tall"),
+        ),
+    )
+
+
+def _by_layer_and_phase(numbers: Mapping[str, Any]) -> str:
+    layers, phases = numbers["bytes_by_layer"], numbers["bytes_by_phase"]
+    by_phase = subsection("By phase", _shares("phase", phases)) if phases else ""
+    if not layers:
+        return by_phase
+    caption = f"Bytes of each layer over the whole run, the costliest first; {MAX_LAYERS} layers at most."
+    return side_by_side(
+        subsection("By layer", figure(bytes_by_layer_svg(layers), caption)),
+        subsection("Exact counts by layer", _shares("layer", layers), by_phase),
+    )
+
+
+def _shares(heading: str, bytes_by_name: Mapping[str, int]) -> str:
+    total = sum(bytes_by_name.values())
+    rows = [
+        [name, count(num_bytes), percent(num_bytes / total if total else None)]
+        for name, num_bytes in bytes_by_name.items()
+    ]
+    return table([heading, "bytes", "share"], rows, "lrr", css_class="tall")
+
+
+def _ledger(party: str, entries: list[dict[str, Any]]) -> str:
+    title = f"Answered by party {party}"
+    if not entries:
+        return subsection(title, paragraph("Nothing."))
+    rows = [
+        [str(entry["query_id"]), f"party {entry['to_party']}", count(entry["num_samples"]), count(entry["model_step"])]
+        for entry in entries
+    ]
+    total = sum(entry["num_samples"] for entry in entries)
+    return subsection(
+        title,
+        paragraph(f"{count(total)} samples in {count(len(entries))} answers."),
+        table(["query", "to", "samples", "model step"], rows, "llrr", css_class="tall"),
+    )
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _setting(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,79 @@
+"""Facts of a summary in words, the same on the terminal and on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from smule_crypten.report.formatting import count, human_bytes, human_seconds, percent
+
+
+def insecurity_notice(insecure_choices: Sequence[str]) -> str:
+    """The line that no output of an insecure run may lack; empty where nothing insecure was chosen."""
+    return f"simulation only: protects nothing ({', '.join(insecure_choices)})" if insecure_choices else ""
+
+
+def queries_per_epoch(communication: Mapping[str, Any]) -> str:
+    """'500 in 9 of 10 epochs', or a range where exchanges differ in size."""
+    return _per_exchange(communication["queries_per_epoch"], communication["queries_per_epoch"], count)
+
+
+def bytes_per_epoch(communication: Mapping[str, Any]) -> str:
+    """The same for bytes. Epochs without a query are left out: a few bytes of control cross in these too."""
+    return _per_exchange(communication["bytes_per_epoch"], communication["queries_per_epoch"], human_bytes)
+
+
+def total_traffic(communication: Mapping[str, Any]) -> str:
+    """Bytes and rounds of the whole run; empty where they are not known."""
+    if communication["bytes_total"] is None:
+        return ""
+    text = f"{human_bytes(communication['bytes_total'])} in {count(communication['rounds_total'])} rounds"
+    per_query = communication["bytes_per_query"]
+    return text if per_query is None else f"{text}, {human_bytes(per_query)} a query"
+
+
+def dealer_traffic(communication: Mapping[str, Any]) -> str:
+    """Bytes from the dealer to both parties; empty where there were none."""
+    dealer_bytes = communication["dealer_bytes_total"]
+    return human_bytes(dealer_bytes) if dealer_bytes else ""
+
+
+def logit_error(fidelity: Mapping[str, Any]) -> str:
+    error = fidelity["max_abs_logit_error"]
+    return "not finite" if error is None else f"{error:.1e}"
+
+
+def agreement(fidelity: Mapping[str, Any] | None) -> str:
+    """How closely secure inference matched plaintext; empty where it was not measured."""
+    if fidelity is None:
+        return ""
+    return f"logit error {logit_error(fidelity)} at most, top-1 agreement {percent(fidelity['top1_agreement'], 2)}"
+
+
+def missing_classes(parties: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which party has no training sample of which class; empty where all have all."""
+    return ", ".join(
+        f"party {name} lacks {', '.join(map(str, party['missing_classes']))}"
+        for name, party in parties.items()
+        if party["missing_classes"]
+    )
+
+
+def durations(seconds: Mapping[str, float | None]) -> str:
+    return ", ".join(f"{name} {human_seconds(value)}" for name, value in seconds.items() if value is not None)
+
+
+def failure(summary: Mapping[str, Any]) -> str:
+    """'failed: why', or nothing for a completed run."""
+    if summary["status"] == "completed":
+        return ""
+    return f"{summary['status']}: {summary['error'] or 'no error was recorded'}"
+
+
+def _per_exchange(values: Sequence[int], queries: Sequence[int], show: Callable[[int], str]) -> str:
+    used = [value for value, asked in zip(values, queries, strict=True) if asked]
+    if not used:
+        return "no exchange"
+    low, high = show(min(used)), show(max(used))
+    amount = low if low == high else f"{low} to {high}"
+    return f"{amount} in {len(used)} of {len(values)} epochs"

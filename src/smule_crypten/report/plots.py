@@ -1,0 +1,151 @@
+"""The figures of a run as SVG text.
+
+Colors are Okabe and Ito's, which color-blind readers can tell apart; line styles and labels repeat what they say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from smule_crypten.report.formatting import byte_unit
+from smule_crypten.report.svg import FONT_SIZE, INK, new_figure, to_inline_svg
+
+PARTY_COLORS = {"a": "#0072b2", "b": "#d55e00"}
+POOLED_COLOR = "#009e73"
+_BAR_COLOR = "#56b4e9"
+
+MAX_LAYERS = 25
+MAX_MARKED_EPOCHS = 40
+"""Beyond this number, marks would hide the line styles."""
+
+
+def accuracy_svg(epochs: Sequence[Mapping[str, Any]], party: str) -> str:
+    """Test accuracy over the epochs: one party alone and with SMuLe, beside the pooled reference."""
+    figure, axes = new_figure(width=4.6, height=3.0)
+    color = PARTY_COLORS[party]
+    _accuracy_line(axes, epochs, ("pooled", "pooled"), label="pooled data", color=POOLED_COLOR, linestyle=":")
+    _accuracy_line(axes, epochs, (party, "standalone"), label=f"{party} alone", color=color, linestyle="--")
+    _accuracy_line(axes, epochs, (party, "smule"), label=f"{party} SMuLe", color=color, linestyle="-")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("test accuracy (%)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if axes.lines:
+        axes.set_ylim(*_accuracy_limits(epochs))
+        axes.legend(loc="lower right", frameon=False, labelcolor=INK, fontsize=FONT_SIZE)
+    return to_inline_svg(figure, f"accuracy-{party}")
+
+
+def bytes_per_epoch_svg(bytes_per_epoch: Sequence[int]) -> str:
+    """Bytes on the link between the parties, both directions, of each SMuLe epoch."""
+    figure, axes = new_figure(width=4.6, height=2.6)
+    size, unit = byte_unit(max(bytes_per_epoch, default=0))
+    epochs = range(1, len(bytes_per_epoch) + 1)
+    axes.bar(epochs, [num_bytes / size for num_bytes in bytes_per_epoch], color=_BAR_COLOR, width=0.7)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(f"{unit} an epoch, both directions")
+    axes.set_xlim(0.4, len(bytes_per_epoch) + 0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    return to_inline_svg(figure, "bytes-per-epoch")
+
+
+def bytes_by_layer_svg(bytes_by_layer: Mapping[str, int]) -> str:
+    """Bytes of the MAX_LAYERS costliest layers over the whole run, both directions, the costliest first."""
+    layers = sorted(bytes_by_layer, key=lambda layer: bytes_by_layer[layer], reverse=True)[:MAX_LAYERS]
+    figure, axes = new_figure(width=4.6, height=0.9 + 0.24 * len(layers), grid_axis="x")
+    size, unit = byte_unit(max(bytes_by_layer.values(), default=0))
+    axes.barh(range(len(layers)), [bytes_by_layer[layer] / size for layer in layers], color=_BAR_COLOR, height=0.7)
+    axes.set_yticks(range(len(layers)), [_plain(layer) for layer in layers])
+    axes.set_ylim(len(layers) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(f"{unit} in the whole run, both directions")
+    return to_inline_svg(figure, "bytes-by-layer")
+
+
+def class_counts_svg(class_counts: Mapping[str, Sequence[int]]) -> str:
+    """Training samples of each class at each party, side by side."""
+    figure, axes = new_figure(width=4.6, height=2.6)
+    width = 0.8 / len(class_counts)
+    for position, (party, counts) in enumerate(class_counts.items()):
+        offset = (position - (len(class_counts) - 1) / 2) * width
+        centers = [label + offset for label in range(len(counts))]
+        axes.bar(centers, counts, width=0.92 * width, color=PARTY_COLORS[party], label=f"party {party}")
+    axes.set_xlabel("class")
+    axes.set_ylabel("training samples")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12, min_n_ticks=1))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, labelcolor=INK, fontsize=FONT_SIZE)
+    return to_inline_svg(figure, "class-counts")
+
+
+def sweep_figure(jobs: Sequence[Mapping[str, Any]]) -> Figure:
+    """Accuracy of every job: an open mark for a party alone, a full one with SMuLe, and a line between them.
+
+    Args:
+        jobs: one mapping a job with label, status, accuracy_{a,b}_{alone,smule} and pooled_accuracy; None for unknown.
+    """
+    lines_a_label = max((job["label"].count("\n") + 1 for job in jobs), default=1)
+    figure, axes = new_figure(width=7.0, height=1.2 + (0.2 + 0.17 * lines_a_label) * len(jobs), grid_axis="x")
+    for row, job in enumerate(jobs):
+        for party, offset in (("a", -0.14), ("b", 0.14)):
+            _gain(axes, row + offset, job[f"accuracy_{party}_alone"], job[f"accuracy_{party}_smule"], party)
+        if job["pooled_accuracy"] is not None:
+            axes.plot(100 * job["pooled_accuracy"], row, marker="|", markersize=18, color=POOLED_COLOR)
+        if job["status"] != "completed":
+            axes.text(0.01, row, job["status"], va="center", fontsize=FONT_SIZE, transform=axes.get_yaxis_transform())
+    axes.set_yticks(range(len(jobs)), [_plain(job["label"]) for job in jobs])
+    axes.set_ylim(max(len(jobs), 1) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("test accuracy (%)")
+    figure.legend(handles=_sweep_legend(axes), loc="outside upper center", ncols=5, frameon=False, fontsize=FONT_SIZE)
+    return figure
+
+
+def _accuracy_line(
+    axes: Axes, epochs: Sequence[Mapping[str, Any]], task: tuple[str, str], *, label: str, color: str, linestyle: str
+) -> None:
+    points = [(event["epoch"], 100 * event["test_accuracy"]) for event in epochs if _task(event) == task]
+    if points:
+        x, y = zip(*sorted(points), strict=True)
+        marker = "o" if len(points) <= MAX_MARKED_EPOCHS else ""
+        axes.plot(x, y, label=label, color=color, linestyle=linestyle, marker=marker, markersize=3, linewidth=1.8)
+
+
+def _accuracy_limits(epochs: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """The same limits for every party, in percent, so that its figures can be compared."""
+    accuracies = [100 * event["test_accuracy"] for event in epochs]
+    margin = 2.0 + 0.05 * (max(accuracies) - min(accuracies))
+    return min(accuracies) - margin, max(accuracies) + margin
+
+
+def _task(event: Mapping[str, Any]) -> tuple[str, str]:
+    return event["party"], event["phase"]
+
+
+def _gain(axes: Axes, y: float, alone: float | None, smule: float | None, party: str) -> None:
+    color = PARTY_COLORS[party]
+    if alone is not None and smule is not None:
+        axes.plot([100 * alone, 100 * smule], [y, y], color=color, linewidth=1.5)
+    if alone is not None:
+        axes.plot(100 * alone, y, marker="o", color=color, markerfacecolor="white", markersize=6)
+    if smule is not None:
+        axes.plot(100 * smule, y, marker="o", color=color, markersize=6)
+
+
+def _sweep_legend(axes: Axes) -> list[Line2D]:
+    handles = []
+    for party, color in PARTY_COLORS.items():
+        handles += axes.plot([], [], "o", color=color, markerfacecolor="white", label=f"{party} alone")
+        handles += axes.plot([], [], "o", color=color, label=f"{party} SMuLe")
+    handles += axes.plot([], [], "|", color=POOLED_COLOR, markersize=10, label="pooled data")
+    return handles
+
+
+def _plain(label: str) -> str:
+    """Keep matplotlib from reading dollar signs in a name as mathematics."""
+    return label.replace("$", r"\$")

@@ -1,0 +1,65 @@
+"""What a run prints at its end. Fits 80 columns and says everything without color."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from smule_crypten.report import phrases
+from smule_crypten.report.formatting import MISSING, count, gain_in_points, percent
+from smule_crypten.types import PARTY_NAMES
+
+
+def result_table(summary: dict[str, Any]) -> RenderableType:
+    """Accuracies, cost and fidelity of a run, from its summary."""
+    notice = phrases.insecurity_notice(summary["insecure_choices"])
+    failure = phrases.failure(summary)
+    remarks = [
+        Text(f"\n{text}", style=style) for text, style in ((notice, "bold yellow"), (failure, "bold red")) if text
+    ]
+    return Group(_accuracies(summary), _facts(summary), *remarks)
+
+
+def _accuracies(summary: dict[str, Any]) -> Table:
+    table = Table(title="Test accuracy", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table.add_column("", no_wrap=True)
+    table.add_column("network", overflow="fold")
+    for heading in ("samples", "alone", "SMuLe", "gain"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name in PARTY_NAMES:
+        party = summary["parties"][name]
+        alone, smule = party["standalone_test_accuracy"], party["test_accuracy"]
+        table.add_row(
+            f"party {name}",
+            Text(party["architecture"] or MISSING),
+            count(party["num_train"]),
+            percent(alone),
+            Text(percent(smule), style="bold"),
+            gain_in_points(alone, smule),
+        )
+    return table
+
+
+def _facts(summary: dict[str, Any]) -> Table:
+    communication, pooled = summary["communication"], summary["pooled_test_accuracy"]
+    facts = {
+        "classes missing": phrases.missing_classes(summary["parties"]),
+        "pooled data": "" if pooled is None else f"{percent(pooled)} by one network trained on both parties' data",
+        "queries an epoch": phrases.queries_per_epoch(communication),
+        "bytes an epoch": phrases.bytes_per_epoch(communication),
+        "bytes in total": phrases.total_traffic(communication),
+        "from the dealer": phrases.dealer_traffic(communication),
+        "secure vs plaintext": phrases.agreement(summary["fidelity"]),
+        "time": phrases.durations(summary["seconds"]),
+    }
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in facts.items():
+        if text:
+            table.add_row(name, text)
+    return table

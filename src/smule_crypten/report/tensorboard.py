@@ -1,0 +1,59 @@
+"""The epochs of a run as TensorBoard scalars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from smule_crypten.files import output_error
+
+_TRAINING_KEYS = ("loss", "train_accuracy", "test_accuracy", "training_seconds")
+_SMULE_KEYS = (
+    "distillation_loss",
+    "soft_label_fraction",
+    "exchange_seconds",
+    "queries_made",
+    "queries_answered",
+    "answers_discarded",
+    "bytes_sent",
+    "bytes_received",
+    "dealer_bytes",
+    "rounds",
+    "peak_memory_bytes",
+)
+
+
+class TensorBoardWriter:
+    """Turns epoch events into scalars such as party_a/smule/test_accuracy, with the epoch as step.
+
+    Raises:
+        OutputError: folder cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._writer = SummaryWriter(str(folder))
+        except OSError as error:
+            raise output_error(folder, error) from error
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        phase = event["phase"]
+        prefix = "pooled" if phase == "pooled" else f"party_{event['party']}/{phase}"
+        keys = _TRAINING_KEYS + _SMULE_KEYS if phase == "smule" else _TRAINING_KEYS
+        for key in keys:
+            self._writer.add_scalar(f"{prefix}/{key}", event[key], event["epoch"])
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def __enter__(self) -> TensorBoardWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

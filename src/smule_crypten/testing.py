@@ -1,0 +1,259 @@
+"""Tools for testing schemes and anything else that needs two parties.
+
+`PartyPool` keeps two real processes alive and runs functions in both; `check_scheme` is the contract of
+`SecureInferenceScheme` as a callable suite, for the schemes here and for those of others.
+"""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+from torch import nn
+
+from smule_crypten.config import Randomness, SchemeConfig
+from smule_crypten.errors import ProtocolError
+from smule_crypten.inference.plaintext import evaluate_plaintext
+from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.models.translate import translate
+from smule_crypten.mpc.channel import Channel
+from smule_crypten.mpc.session import Session, open_session
+from smule_crypten.types import Cost, InferenceQuery, PeerPrediction
+
+MakeScheme = Callable[[Session, SchemeConfig], SecureInferenceScheme]
+
+
+class RecordingChannel:
+    """A channel that keeps a copy of everything this party received: its view of the protocol."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self.rank = channel.rank
+        self.meter = channel.meter
+        self.received: list[torch.Tensor] = []
+
+    def swap(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        received = self._channel.swap(tensors)
+        self.received += [tensor.clone() for tensor in received]
+        return received
+
+    def send(self, tensor: torch.Tensor) -> None:
+        self._channel.send(tensor)
+
+    def receive(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        received = self._channel.receive(shape, dtype)
+        self.received.append(received.clone())
+        return received
+
+    def swap_json(self, value: object) -> Any:
+        return self._channel.swap_json(value)
+
+
+class PartyPool:
+    """Two spawned processes, party a and party b, that run one function after the other.
+
+    A call opens a fresh session, so nothing is carried over but the imported modules. session.channel is a
+    RecordingChannel. Use as a context manager.
+    """
+
+    def __enter__(self) -> PartyPool:
+        context = mp.get_context("spawn")
+        self._connections: list[Connection] = []
+        self._processes: list[Any] = []
+        for rank in (0, 1):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, rank), daemon=True)
+            process.start()
+            theirs.close()
+            self._connections.append(ours)
+            self._processes.append(process)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for connection, process in zip(self._connections, self._processes, strict=True):
+            connection.close()
+            process.join(10)
+            process.kill()
+
+    def run(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        randomness: Randomness = "fresh",
+        seed: int = 0,
+        precision_bits: int = 16,
+    ) -> list[Any]:
+        """function(session, *arguments) in both processes at once; the results of party a and party b.
+
+        Raises:
+            RuntimeError: either party failed; the message holds its traceback.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            settings = {"randomness": randomness, "seed": seed, "precision_bits": precision_bits}
+            for connection in self._connections:
+                connection.send((f"file://{folder}/rendezvous", settings, function, arguments))
+            answers = [connection.recv() for connection in self._connections]
+        failures = [value for succeeded, value in answers if not succeeded]
+        if failures:
+            raise RuntimeError("\n".join(failures))
+        return [value for _, value in answers]
+
+
+def _serve(connection: Connection, rank: int) -> None:
+    torch.set_num_threads(1)
+    while True:
+        try:
+            rendezvous, settings, function, arguments = connection.recv()
+        except EOFError:
+            return
+        os.environ.update({"WORLD_SIZE": "2", "RANK": str(rank), "RENDEZVOUS": rendezvous})
+        try:
+            with open_session(deadline_seconds=60.0, wrap_channel=RecordingChannel, **settings) as session:
+                answer = True, function(session, *arguments)
+        except BaseException:
+            answer = False, f"party {'ab'[rank]}:\n{traceback.format_exc()}"
+        connection.send(answer)
+
+
+def check_scheme(pool: PartyPool, make_scheme: MakeScheme, *, tolerance: float = 1e-3) -> None:
+    """Hold a scheme to its contract: shapes, batch sizes, accuracy, who learns what, exact cost, error paths.
+
+    Args:
+        make_scheme: importable callable that builds the scheme in each party; a scheme class will do.
+        tolerance: largest accepted absolute error of a logit of the small networks used here.
+
+    Raises:
+        AssertionError: names the broken clause.
+        RuntimeError: a party failed.
+    """
+    for counts in ((1, 1), (5, 3), (4, 0), (0, 0)):
+        outcomes = pool.run(_check_exchange, make_scheme, counts)
+        for rank, (prediction, expected_NC, predicted_cost) in enumerate(outcomes):
+            where = f"party {'ab'[rank]}, queries {counts}"
+            _check_answer(where, counts[rank], prediction, expected_NC, tolerance)
+            _check_cost(where, prediction.cost, predicted_cost)
+    for adversary, leaked in pool.run(_check_model_owner_learns_nothing, make_scheme):
+        assert adversary == "none" or not leaked, f"the model owner received {leaked}"
+    for error in pool.run(_check_misuse, make_scheme):
+        assert error == 3, f"{3 - error} of 3 misuses of the scheme were accepted"
+
+
+def _check_answer(
+    where: str, count: int, prediction: PeerPrediction, expected_NC: torch.Tensor, tolerance: float
+) -> None:
+    assert prediction.logits_NC.shape == expected_NC.shape, f"{where}: shape {tuple(prediction.logits_NC.shape)}"
+    assert prediction.logits_NC.dtype == torch.float32, f"{where}: dtype {prediction.logits_NC.dtype}"
+    assert torch.equal(prediction.sample_ids, torch.arange(count)), f"{where}: sample ids changed"
+    if count:
+        error = float((prediction.logits_NC - expected_NC).abs().max())
+        assert error <= tolerance, f"{where}: a logit is off by {error:.2e}, more than {tolerance:.0e}"
+
+
+def _check_cost(where: str, measured: Cost, predicted: Cost) -> None:
+    for name in ("rounds", "bytes_sent", "bytes_received", "dealer_bytes"):
+        found, expected = getattr(measured, name), getattr(predicted, name)
+        assert found == expected, f"{where}: {name} measured {found}, cost_of predicts {expected}"
+
+
+def _networks() -> tuple[nn.Module, nn.Module]:
+    """Two small networks, different on purpose, the same in both processes."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        small = nn.Sequential(nn.Flatten(), nn.Linear(32, 6), nn.ReLU(), nn.Linear(6, 3))
+        convolutional = nn.Sequential(
+            nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 3)
+        )
+    return small, convolutional.eval()
+
+
+def _prepared(session: Session, make_scheme: MakeScheme) -> tuple[SecureInferenceScheme, tuple[nn.Module, nn.Module]]:
+    networks = _networks()
+    scheme = make_scheme(session, SchemeConfig(name="checked", micro_batch=2))
+    first, second = (translate(network, (2, 4, 4)).architecture for network in networks)
+    scheme.prepare((first, second))
+    return scheme, networks
+
+
+def _queries(session: Session, counts: tuple[int, int]) -> tuple[InferenceQuery, InferenceQuery]:
+    rank = session.rank
+    inputs = torch.randn(counts[rank], 2, 4, 4, generator=torch.Generator().manual_seed(rank))
+    asked = InferenceQuery(
+        query_id=1,
+        model_owner=1 - rank,
+        data_owner=rank,
+        num_samples=counts[rank],
+        model_step=0,
+        sample_ids=torch.arange(counts[rank]),
+        inputs_NCHW=inputs,
+    )
+    answered = InferenceQuery(
+        query_id=1, model_owner=rank, data_owner=1 - rank, num_samples=counts[1 - rank], model_step=0
+    )
+    return asked, answered
+
+
+def _check_exchange(
+    session: Session, make_scheme: MakeScheme, counts: tuple[int, int]
+) -> tuple[PeerPrediction, torch.Tensor, Cost]:
+    scheme, networks = _prepared(session, make_scheme)
+    asked, answered = _queries(session, counts)
+    prediction = scheme.exchange(networks[session.rank], asked, answered)
+    peer_network = translate(networks[1 - session.rank], (2, 4, 4))
+    assert asked.inputs_NCHW is not None
+    expected_NC = evaluate_plaintext(peer_network, asked.inputs_NCHW)
+    own, peer = (scheme.architectures[rank] for rank in (session.rank, 1 - session.rank))
+    predicted = scheme.cost_of(peer, counts[session.rank], scheme.config)
+    predicted += scheme.cost_of(own, counts[1 - session.rank], scheme.config).mirrored()
+    return prediction, expected_NC, predicted
+
+
+def _check_model_owner_learns_nothing(session: Session, make_scheme: MakeScheme) -> tuple[str, list[str]]:
+    """Party a asks, party b only answers: which of a's inputs and logits appear in what b received?"""
+    scheme, networks = _prepared(session, make_scheme)
+    asked, answered = _queries(session, (4, 0))
+    scheme.exchange(networks[session.rank], asked, answered)
+    if session.rank == 0:
+        return scheme.adversary, []
+    inputs = torch.randn(4, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    secrets = {"inputs": inputs, "logits": evaluate_plaintext(translate(networks[1], (2, 4, 4)), inputs)}
+    assert isinstance(session.channel, RecordingChannel)
+    return scheme.adversary, [name for name, secret in secrets.items() if _appears(secret, session.channel.received)]
+
+
+def _appears(secret: torch.Tensor, received: list[torch.Tensor]) -> bool:
+    """Whether any value of secret (large enough to be no coincidence) stands in the clear in what was received."""
+    targets = secret.flatten()[secret.flatten().abs() > 0.1]
+    for tensor in received:
+        scale = 1.0 if tensor.is_floating_point() else 2.0**16
+        values = tensor.flatten().double() / scale
+        if (values.unsqueeze(1) - targets).abs().min() < 1e-3:
+            return True
+    return False
+
+
+def _check_misuse(session: Session, make_scheme: MakeScheme) -> int:
+    """How many of three misuses were refused with a ProtocolError before anything was sent."""
+    scheme, networks = _prepared(session, make_scheme)
+    asked, answered = _queries(session, (2, 2))
+    wrong_shape = InferenceQuery(**{**vars(asked), "inputs_NCHW": torch.zeros(2, 1, 1, 1)})
+    without_inputs = InferenceQuery(**{**vars(asked), "inputs_NCHW": None})
+    misuses: list[tuple[nn.Module, InferenceQuery]] = [
+        (networks[session.rank], wrong_shape),
+        (networks[session.rank], without_inputs),
+        (networks[1 - session.rank], asked),
+    ]
+    refused = 0
+    before = session.meter.total()
+    for model, query in misuses:
+        try:
+            scheme.exchange(model, query, answered)
+        except ProtocolError:
+            refused += 1
+    assert session.meter.total() == before, "a refused exchange still sent something"
+    return refused

@@ -1,0 +1,44 @@
+"""Random crops and flips of a whole batch at once."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from smule_crypten.config import AugmentationConfig
+
+
+def augment(images_NCHW: torch.Tensor, config: AugmentationConfig, generator: torch.Generator) -> torch.Tensor:
+    """Crop and flip each image at random. With both off, the very same tensor comes back and nothing is drawn.
+
+    generator is a CPU generator, so that a seed means the same on every device.
+    """
+    if config.crop == 0 and not config.flip:
+        return images_NCHW
+    num_samples, device = len(images_NCHW), images_NCHW.device
+    offsets_2N = torch.randint(0, 2 * config.crop + 1, (2, num_samples), generator=generator).to(device)
+    if config.flip:
+        flipped_N = torch.randint(0, 2, (num_samples,), generator=generator).bool().to(device)
+    else:
+        flipped_N = torch.zeros(num_samples, dtype=torch.bool, device=device)
+    return crop_and_flip(images_NCHW, config.crop, offsets_2N[0], offsets_2N[1], flipped_N)
+
+
+def crop_and_flip(
+    images_NCHW: torch.Tensor, padding: int, top_N: torch.Tensor, left_N: torch.Tensor, flipped_N: torch.Tensor
+) -> torch.Tensor:
+    """Pad with zeros, cut each image's H x W window at (top, left) and mirror it left to right where flipped.
+
+    top_N and left_N are pixels in 0..2*padding; flipped_N is boolean.
+    """
+    num_samples, channels, height, width = images_NCHW.shape
+    padded_NCHW = F.pad(images_NCHW, (padding,) * 4)
+    padded_width = width + 2 * padding
+    pixel_W = torch.arange(width, device=images_NCHW.device)
+    rows_NH = top_N[:, None] + torch.arange(height, device=images_NCHW.device)
+    columns_NW = left_N[:, None] + torch.where(flipped_N[:, None], width - 1 - pixel_W, pixel_W)
+    # One gather over flattened planes does both: several times faster than cutting image by image, and faster than
+    # indexing windows made by unfold and flipping them afterwards.
+    source_NHW = rows_NH[:, :, None] * padded_width + columns_NW[:, None, :]
+    source_NCP = source_NHW.view(num_samples, 1, height * width).expand(-1, channels, -1)
+    return padded_NCHW.flatten(2).gather(2, source_NCP).view(images_NCHW.shape)

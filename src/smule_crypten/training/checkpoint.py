@@ -1,0 +1,163 @@
+"""Trained networks as files, and their use."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from smule_crypten.config import ModelConfig
+from smule_crypten.errors import DataError, ModelError
+from smule_crypten.files import write_atomic
+from smule_crypten.models.zoo import build_model
+from smule_crypten.training.evaluate import predict_logits
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A trained network with all that is needed to use it.
+
+    input_shape is (channels, height, width); mean and std are what the images were normalized with (uint8 ones scaled
+    to 0..1 before), one value a channel or one for all; model_step counts the optimizer steps behind state_dict.
+    """
+
+    model: ModelConfig
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    model_step: int
+    state_dict: dict[str, torch.Tensor]
+
+
+class Predictor(nn.Module):
+    """A trained network that takes images as they are and normalizes them itself.
+
+    Images are uint8 in 0..255, or floating point on the scale of the training images: 0..1 if those were uint8.
+    class_names: what the class indices stand for.
+    """
+
+    mean_1C11: torch.Tensor
+    std_1C11: torch.Tensor
+
+    def __init__(self, network: nn.Module, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.network = network
+        self.class_names = checkpoint.class_names
+        self.input_shape = checkpoint.input_shape
+        self.register_buffer("mean_1C11", torch.tensor(checkpoint.mean).view(1, -1, 1, 1))
+        self.register_buffer("std_1C11", torch.tensor(checkpoint.std).view(1, -1, 1, 1))
+
+    def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        """Logits (N, C).
+
+        Raises:
+            DataError: the images have the wrong shape or type.
+        """
+        return self.network((self._scaled(images_NCHW) - self.mean_1C11) / self.std_1C11)  # type: ignore[no-any-return]
+
+    def predict(self, images_NCHW: torch.Tensor, batch_size: int = 512) -> torch.Tensor:
+        """Class indices (N,) on the CPU; raises as forward does."""
+        return predict_logits(self, images_NCHW, batch_size, self.mean_1C11.device).argmax(dim=1)
+
+    def _scaled(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        if images_NCHW.ndim != 4 or images_NCHW.shape[1:] != self.input_shape:
+            raise DataError(
+                f"the network takes images of shape (N, {', '.join(map(str, self.input_shape))}), got "
+                f"{tuple(images_NCHW.shape)}; resize them, and give a single image as a batch of one"
+            )
+        if images_NCHW.dtype == torch.uint8:
+            return images_NCHW.float() / 255
+        if images_NCHW.is_floating_point():
+            return images_NCHW.float()
+        raise DataError(f"images must be uint8 or floating point, got {images_NCHW.dtype}; convert 0..255 with .byte()")
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write checkpoint to path, in one go: path holds the old or the new file, never half of one.
+
+    Raises:
+        OutputError: path cannot be written.
+    """
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "model": checkpoint.model.model_dump(),
+        "input_shape": checkpoint.input_shape,
+        "num_classes": checkpoint.num_classes,
+        "class_names": checkpoint.class_names,
+        "mean": checkpoint.mean,
+        "std": checkpoint.std,
+        "model_step": checkpoint.model_step,
+        "state_dict": {name: tensor.detach().cpu() for name, tensor in checkpoint.state_dict.items()},
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_atomic(path, lambda file: file.write(buffer.getbuffer()))
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU. No code of the file is run.
+
+    Raises:
+        DataError: the file cannot be read.
+        ModelError: the file is no checkpoint, is damaged, or has another schema version.
+    """
+    content = _read(Path(path))
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ModelError(
+            f"{path} holds no checkpoint of schema version {SCHEMA_VERSION} (found {version}); "
+            f"read it with the version of smule_crypten that wrote it"
+        )
+    fields = {name: value for name, value in content.items() if name not in ("schema_version", "model")}
+    try:
+        return Checkpoint(model=ModelConfig.model_validate(content["model"]), **fields)
+    except (KeyError, TypeError, ValidationError):
+        raise ModelError(f"checkpoint {path} lacks or has unknown fields; train again to replace it") from None
+
+
+def load_model(path: str | Path, *, allow_target: bool = False) -> Predictor:
+    """The trained network of a checkpoint, on the CPU and in evaluation mode.
+
+    allow_target: also load a network that the checkpoint names by `_target_`, a callable that is then imported and
+    called. Say so for files of your own only: whoever wrote the file chose the callable.
+
+    Raises:
+        DataError, ModelError: as load_checkpoint; ModelError also for a target that is not allowed, and where the
+            weights do not fit the network.
+        ConfigError: the network of the checkpoint is unknown here.
+    """
+    checkpoint = load_checkpoint(path)
+    if checkpoint.model.name == "target" and not allow_target:
+        raise ModelError(
+            f"{path} asks to call {checkpoint.model.options.get('_target_')!r} to build its network; "
+            f"if you trust the file, use load_model(path, allow_target=True)"
+        )
+    network = build_model(checkpoint.model, checkpoint.input_shape, checkpoint.num_classes, seed=0)
+    try:
+        network.load_state_dict(checkpoint.state_dict)
+    except RuntimeError:
+        raise ModelError(
+            f"the weights in {path} do not fit the network {checkpoint.model.name!r}; "
+            f"its code has changed since: use the version that wrote the file"
+        ) from None
+    return Predictor(network, checkpoint).eval()
+
+
+def _read(path: Path) -> Any:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read checkpoint {path}: {error.strerror}; give the path of a saved one") from None
+    try:
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception:  # a damaged file may break PyTorch's reader in any way
+        raise ModelError(f"{path} is damaged or no checkpoint; give the path of a file saved by a run") from None

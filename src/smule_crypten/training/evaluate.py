@@ -1,0 +1,71 @@
+"""Measuring a network on labelled data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from smule_crypten.data.images import LabelledImages
+from smule_crypten.errors import DataError, ModelError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """accuracy in 0..1; accuracy_by_class is None for a class without samples; loss is the mean cross entropy, nats."""
+
+    accuracy: float
+    accuracy_by_class: list[float | None]
+    loss: float
+
+
+def evaluate(
+    model: nn.Module, data: LabelledImages, num_classes: int, batch_size: int = 512, *, device: torch.device
+) -> Evaluation:
+    """Apply model, which lies on device, to all of data.
+
+    Raises:
+        DataError: data is empty.
+        ModelError: model does not give num_classes logits.
+    """
+    if len(data) == 0:
+        raise DataError("there are no samples to evaluate on; raise data.max_test or give a data set with a test part")
+    logits_NC = predict_logits(model, data.images_NCHW, batch_size, device)
+    if logits_NC.shape[1:] != (num_classes,):
+        raise ModelError(
+            f"the network gives outputs of shape {tuple(logits_NC.shape[1:])} a sample, the data has {num_classes} "
+            f"classes; build the network with {num_classes} outputs"
+        )
+    labels_N = data.labels_N.cpu()
+    hits_N = logits_NC.argmax(dim=1) == labels_N
+    samples_C = torch.bincount(labels_N, minlength=num_classes).tolist()
+    hits_C = torch.bincount(labels_N[hits_N], minlength=num_classes).tolist()
+    return Evaluation(
+        accuracy=hits_N.double().mean().item(),
+        accuracy_by_class=[
+            hits / samples if samples else None for hits, samples in zip(hits_C, samples_C, strict=True)
+        ],
+        loss=F.cross_entropy(logits_NC, labels_N).item(),
+    )
+
+
+def predict_logits(model: nn.Module, images_NCHW: torch.Tensor, batch_size: int, device: torch.device) -> torch.Tensor:
+    """Logits (N, C) on the CPU, computed in evaluation mode on device, where model lies; its modes are restored."""
+    with evaluation_mode(model), torch.no_grad():  # unlike inference mode: the result may serve as soft labels
+        return torch.cat([model(batch.to(device)).cpu() for batch in torch.split(images_NCHW, batch_size)])
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Switch every module to evaluation, and back to the mode that each had."""
+    training = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, flag in training:
+            module.training = flag

@@ -1,0 +1,49 @@
+"""The loss of mutual learning.
+
+A party learns from its labels and from the peer's softened predictions: Y. Zhang, T. Xiang, T. M. Hospedales, H. Lu,
+"Deep Mutual Learning", CVPR 2018. Dividing logits by a temperature T shrinks the gradient of the divergence by T^2,
+so the term is multiplied by T^2: G. Hinton, O. Vinyals, J. Dean, "Distilling the Knowledge in a Neural Network", 2015.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from smule_crypten.types import SoftLabels
+
+
+def distillation_loss(own_logits_NC: torch.Tensor, peer_logits_NC: torch.Tensor, temperature: float) -> torch.Tensor:
+    """T^2 * KL(softmax(peer / T) || softmax(own / T)) in nats, mean over the N >= 1 samples.
+
+    The peer's logits are targets: no gradient flows into them.
+    """
+    own_log_probabilities_NC = F.log_softmax(own_logits_NC / temperature, dim=1)
+    peer_log_probabilities_NC = F.log_softmax(peer_logits_NC.detach() / temperature, dim=1)
+    divergence = F.kl_div(own_log_probabilities_NC, peer_log_probabilities_NC, reduction="batchmean", log_target=True)
+    return temperature**2 * divergence
+
+
+def mutual_loss(
+    logits_NC: torch.Tensor,
+    labels_N: torch.Tensor,
+    soft: SoftLabels | None,
+    *,
+    temperature: float,
+    distillation_weight: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross entropy plus distillation_weight times the distillation loss on the samples that have a soft label.
+
+    Where only M of the N samples have a soft label, their divergences are summed and divided by N, not by M: a
+    soft label weighs the same in every batch, however many others came with it.
+
+    Returns:
+        the loss (to differentiate) and its distillation part without the weight (detached).
+    """
+    cross_entropy = F.cross_entropy(logits_NC, labels_N)
+    if soft is None or len(soft.positions) == 0:
+        return cross_entropy, cross_entropy.new_zeros(())
+    asked_logits_MC = logits_NC[soft.positions.to(logits_NC.device)]
+    share = len(soft.positions) / len(logits_NC)
+    distillation = share * distillation_loss(asked_logits_MC, soft.logits_NC.to(logits_NC), temperature)
+    return cross_entropy + distillation_weight * distillation, distillation.detach()

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from smule_crypten.data.images import DataBundle, LabelledImages, check_images, random_positions
+from smule_crypten.errors import ConfigError, DataError
+
+Change = Callable[[LabelledImages], LabelledImages]
+
+
+def replace(images: LabelledImages, **changes: torch.Tensor) -> LabelledImages:
+    return dataclasses.replace(images, **changes)
+
+
+def with_pixel(value: float) -> Change:
+    def change(images: LabelledImages) -> LabelledImages:
+        images.images_NCHW[4, 1, 2, 0] = value
+        return images
+
+    return change
+
+
+def with_label(value: int) -> Change:
+    def change(images: LabelledImages) -> LabelledImages:
+        images.labels_N[2:] = value
+        return images
+
+    return change
+
+
+def test_select_keeps_image_label_and_id_together(samples: LabelledImages) -> None:
+    """A selection must not separate a sample from its id, whatever the order."""
+    chosen = samples.select(torch.tensor([4, 0]))
+    assert len(chosen) == 2
+    assert chosen.sample_ids_N.tolist() == [104, 100]
+    assert chosen.labels_N.tolist() == [1, 0]
+    assert torch.equal(chosen.images_NCHW, samples.images_NCHW[[4, 0]])
+
+
+def test_normalized_scales_bytes_first() -> None:
+    """uint8 images are scaled to [0, 1] before the constants apply."""
+    images = LabelledImages(torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1), *[torch.arange(3)] * 2)
+    result = images.normalized((0.5,), (0.25,)).images_NCHW
+    assert result.dtype == torch.float32
+    assert torch.allclose(result.flatten(), torch.tensor([-2.0, -1.2, 2.0]))
+
+
+def test_normalized_leaves_floats_unscaled_and_the_original_unchanged(samples: LabelledImages) -> None:
+    """Float images take the constants as they are, one a channel, and the stored images stay intact."""
+    before = samples.images_NCHW.clone()
+    result = samples.normalized((0.0, 1.0), (1.0, 2.0))
+    assert torch.equal(samples.images_NCHW, before)
+    assert torch.allclose(result.images_NCHW[:, 0], before[:, 0])
+    assert torch.allclose(result.images_NCHW[:, 1], (before[:, 1] - 1) / 2)
+    assert torch.equal(result.sample_ids_N, samples.sample_ids_N)
+
+
+@pytest.mark.parametrize(("mean", "std", "key"), [((0.0,) * 3, (1.0,), "mean"), ((0.0,), (1.0,) * 3, "std")])
+def test_normalized_refuses_a_wrong_number_of_constants(
+    samples: LabelledImages, mean: tuple[float, ...], std: tuple[float, ...], key: str
+) -> None:
+    """Three constants for two channels must not be broadcast or cut."""
+    with pytest.raises(ConfigError, match=rf"data\.{key}: 3 values for images with 2 channel"):
+        samples.normalized(mean, std)
+
+
+def test_class_counts_include_absent_classes(samples: LabelledImages) -> None:
+    """A class without samples counts 0."""
+    assert samples.class_counts(4).tolist() == [3, 2, 1, 0]
+
+
+def test_bundle_tells_shape_and_classes(samples: LabelledImages) -> None:
+    """Networks are built from these two properties."""
+    bundle = DataBundle(samples, samples, ("x", "y", "z"))
+    assert bundle.input_shape == (2, 3, 3)
+    assert bundle.num_classes == 3
+
+
+def test_random_positions_are_a_fixed_sorted_subset() -> None:
+    """The subset is the same in every run, without repetition, and spread over the whole range."""
+    positions = random_positions(1000, 100)
+    assert torch.equal(positions, random_positions(1000, 100))
+    assert torch.equal(positions, positions.unique())
+    assert len(positions) == 100
+    assert 400 < positions.float().mean() < 600
+
+
+@pytest.mark.parametrize("limit", [None, 5, 6])
+def test_random_positions_without_a_binding_limit_are_all(limit: int | None) -> None:
+    """A limit above the count takes every sample in order."""
+    assert random_positions(5, limit).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_sound_images_pass(samples: LabelledImages) -> None:
+    """The checks must not refuse good data, float or uint8."""
+    check_images(samples, dataset="npz", split="train", num_classes=3)
+    bytes_NCHW = samples.images_NCHW.to(torch.uint8)
+    check_images(replace(samples, images_NCHW=bytes_NCHW), dataset="npz", split="train", num_classes=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (with_pixel(float("nan")), "sample 104 holds NaN or infinite"),
+        (with_pixel(float("-inf")), "sample 104 holds NaN or infinite"),
+        (with_label(3), r"label 3 of sample 102 is outside 0\.\.2"),
+        (with_label(-1), r"label -1 of sample 102 is outside 0\.\.2"),
+        (lambda s: replace(s, labels_N=s.labels_N[:5]), "6 images, 5 labels and 6 sample ids"),
+        (lambda s: replace(s, sample_ids_N=s.sample_ids_N[:4]), "6 images, 6 labels and 4 sample ids"),
+        (lambda s: replace(s, images_NCHW=s.images_NCHW[:, 0]), r"shape \(6, 3, 3\); 4 axes"),
+        (lambda s: replace(s, labels_N=s.labels_N[:, None]), r"labels have shape \(6, 1\)"),
+        (lambda s: s.select(torch.arange(0)), "empty"),
+        (lambda s: replace(s, images_NCHW=s.images_NCHW[:, :, :, :0]), "empty"),
+        (lambda s: replace(s, images_NCHW=s.images_NCHW.double()), "images are torch.float64"),
+        (lambda s: replace(s, labels_N=s.labels_N.int()), "labels are torch.int32"),
+        (lambda s: replace(s, sample_ids_N=s.sample_ids_N // 2), "occur more than once"),
+    ],
+)
+def test_unusable_images_are_refused(samples: LabelledImages, change: Change, message: str) -> None:
+    """Each defect gives one line that names the data set, the split and the first bad sample."""
+    with pytest.raises(DataError, match=message) as raised:
+        check_images(change(samples), dataset="npz", split="test", num_classes=3)
+    assert "data set 'npz', split 'test'" in str(raised.value)
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,164 @@
+"""A run record with small round numbers, so that every sum in these tests can be checked by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from smule_crypten.report.html import render_report
+from smule_crypten.types import RunRecord
+
+EPOCHS = 3
+WARMUP_EPOCHS = 1
+
+
+def sample_record() -> RunRecord:
+    """A completed simulation of three epochs; in the second and third, a asks about 100 samples and b about 50."""
+    return RunRecord(
+        schema_version=1,
+        run_id="2031-05-04_03-02-01",
+        status="completed",
+        config=_config(),
+        seed=7,
+        versions={"python": "3.11.9", "torch": "2.13.0", "crypten": "0.4.1", "smule_crypten": "0.1.0"},
+        hardware={"cpu": "Example CPU", "cores": 2, "memory_bytes": 8_000_000_000, "device": "cpu"},
+        epochs=_epochs(),
+        parties={"a": _party("a"), "b": _party("b")},
+        pooled={"test_accuracy": 0.96, "num_train": 1400},
+        fidelity=[
+            _fidelity_check(epoch=2, data_owner="a", num_samples=100, error=2e-4, agreement=1.0),
+            _fidelity_check(epoch=2, data_owner="b", num_samples=50, error=3e-4, agreement=0.94),
+        ],
+        seconds={"training": 12.5, "exchange": 31.0, "total": 47.25},
+    )
+
+
+@pytest.fixture
+def record() -> RunRecord:
+    """The sample record, for the test to change."""
+    return sample_record()
+
+
+@pytest.fixture(scope="session")
+def report_html() -> str:
+    """The page of the sample record, rendered once for all tests that only look at it."""
+    return render_report(sample_record())
+
+
+@pytest.fixture
+def partial_record(record: RunRecord) -> RunRecord:
+    """A run in which b failed in its second SMuLe epoch, before any total was known."""
+    record.status = "failed"
+    record.error = "party b: out of memory"
+    record.epochs = [
+        event for event in record.epochs if event["phase"] == "smule" and (event["party"], event["epoch"]) != ("b", 2)
+    ]
+    record.epochs = [event for event in record.epochs if event["epoch"] <= 2]
+    record.parties = {"a": {"architecture": "small_convnet", "num_train": 800}}
+    record.pooled, record.fidelity, record.seconds = None, [], {}
+    return record
+
+
+def _config() -> dict[str, Any]:
+    return {
+        "seed": 7,
+        "randomness": "fresh",
+        "insecure_choices": ["provider=trusted_first_party"],
+        "scheme": {"name": "crypten", "precision_bits": 16, "micro_batch": 64},
+        "provider": {"name": "trusted_first_party"},
+        "data": {"name": "digits", "path": None, "mean": [0.0]},
+        "training": {"epochs": EPOCHS, "temperature": 2.0},
+    }
+
+
+def _epochs() -> list[dict[str, Any]]:
+    events = []
+    for epoch in range(1, EPOCHS + 1):
+        for party in ("a", "b"):
+            events.append(_event(party, "standalone", epoch, test_accuracy=0.6 + 0.1 * epoch))
+        events.append(_event("a", "smule", epoch, test_accuracy=0.62 + 0.1 * epoch, **_traffic("a", epoch)))
+        events.append(_event("b", "smule", epoch, test_accuracy=0.65 + 0.1 * epoch, **_traffic("b", epoch)))
+        events.append(_event("pooled", "pooled", epoch, test_accuracy=0.66 + 0.1 * epoch))
+    return events
+
+
+def _event(party: str, phase: str, epoch: int, *, test_accuracy: float, **traffic: int) -> dict[str, Any]:
+    return {
+        "party": party,
+        "phase": phase,
+        "epoch": epoch,
+        "loss": 1.0 / epoch,
+        "distillation_loss": 0.25 if phase == "smule" else 0.0,
+        "soft_label_fraction": 0.5 if phase == "smule" else 0.0,
+        "train_accuracy": test_accuracy + 0.01,
+        "test_accuracy": test_accuracy,
+        "training_seconds": 1.5,
+        "exchange_seconds": 10.0 if traffic.get("queries_made") else 0.0,
+        "queries_made": 0,
+        "queries_answered": 0,
+        "answers_discarded": 0,
+        "bytes_sent": 0,
+        "bytes_received": 0,
+        "dealer_bytes": 0,
+        "rounds": 0,
+        "peak_memory_bytes": 300_000_000,
+        **traffic,
+    }
+
+
+def _traffic(party: str, epoch: int) -> dict[str, int]:
+    """a sends 2 MB and b 3 MB in an exchange; in the warm-up epoch the parties tell each other in 8 bytes to skip."""
+    if epoch <= WARMUP_EPOCHS:
+        return {"bytes_sent": 8, "bytes_received": 8, "rounds": 1}
+    sent = {"a": 2_000_000, "b": 3_000_000}
+    asked = {"a": 100, "b": 50}
+    other = {"a": "b", "b": "a"}[party]
+    return {
+        "queries_made": asked[party],
+        "queries_answered": asked[other],
+        "bytes_sent": sent[party],
+        "bytes_received": sent[other],
+        "dealer_bytes": 400,
+        "rounds": 90,
+    }
+
+
+def _party(name: str) -> dict[str, Any]:
+    asked, answered = {"a": (200, 100), "b": (100, 200)}[name]
+    sent, received = {"a": (4_001_008, 6_001_008), "b": (6_001_008, 4_001_008)}[name]
+    to_party = {"a": "b", "b": "a"}[name]
+    return {
+        "architecture": {"a": "small_convnet", "b": "lenet"}[name],
+        "num_parameters": 24_000,
+        "num_train": {"a": 800, "b": 600}[name],
+        "num_test": 360,
+        "class_counts": {"a": [300, 500, 0], "b": [100, 200, 300]}[name],
+        "missing_classes": {"a": [2], "b": []}[name],
+        "test_accuracy": {"a": 0.92, "b": 0.95}[name],
+        "standalone_test_accuracy": {"a": 0.9, "b": 0.955}[name],
+        "queries_made": asked,
+        "queries_answered": answered,
+        "answers_discarded": 0,
+        "bytes_sent": sent,
+        "bytes_received": received,
+        "dealer_bytes": 800,
+        "rounds": 185,
+        "bytes_by_layer": {"conv1": 6_000_000, "relu1": 3_000_000, "logits": 1_000_000},
+        "bytes_by_phase": {"handshake": 1_500, "keys": 500, "control": 16, "online": 10_000_000},
+        "checkpoint": f"party_{name}/model.pt",
+        "disclosures": [
+            {"query_id": query, "to_party": to_party, "num_samples": answered // 2, "model_step": 7 * query}
+            for query in (1, 2)
+        ],
+    }
+
+
+def _fidelity_check(*, epoch: int, data_owner: str, num_samples: int, error: float, agreement: float) -> dict[str, Any]:
+    return {
+        "epoch": epoch,
+        "data_owner": data_owner,
+        "num_samples": num_samples,
+        "max_abs_logit_error": error,
+        "top1_agreement": agreement,
+    }

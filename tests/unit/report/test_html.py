@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from smule_crypten.errors import OutputError
+from smule_crypten.report.html import render_report, write_report
+from smule_crypten.types import RunRecord
+
+VOID_ELEMENTS = {"meta", "br", "hr", "img", "link", "input"}
+SVG_NAMESPACES = ("http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink")
+
+
+def test_the_page_needs_nothing_from_elsewhere(report_html: str) -> None:
+    """The report can be mailed and opened offline, and opening it tells nobody: no address, source or script."""
+    html = report_html
+    for namespace in SVG_NAMESPACES:
+        html = html.replace(f'"{namespace}"', '""')
+    assert not re.search(r"https?:|\bsrc=|<script|<link|@import|url\((?!#)", html)
+
+
+def test_the_page_is_well_formed(report_html: str) -> None:
+    """Every element is closed in order, every link of the contents has its target, and no id is used twice."""
+    page = _parse(report_html)
+    assert page.open_elements == []
+    assert page.links
+    assert set(page.links) <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_sections_show_the_numbers(report_html: str) -> None:
+    """Result, traffic, fidelity, split, ledger, configuration and environment are on the page."""
+    text = _parse(report_html).text
+    for fact in (
+        "simulation only: protects nothing (provider=trusted_first_party)",
+        "+2.0 points over alone",
+        "reaches 96.0 %",
+        "150 in 2 of 3 epochs",
+        "5,000,000",
+        "33.33 kB a query",
+        "top-1 agrees on 98.00 %",
+        "200 samples in 2 answers",
+        "scheme.precision_bits",
+        "Example CPU",
+        "2.13.0",
+        "How to read this",
+    ):
+        assert fact in text, fact
+
+
+def test_text_from_outside_is_escaped(record: RunRecord) -> None:
+    """A name in the configuration, a record or an error cannot become markup."""
+    attack = '<script>alert("x")</script>'
+    record.config["data"]["path"] = attack
+    record.config[attack] = attack
+    record.parties["a"]["architecture"] = attack
+    record.parties["a"]["bytes_by_layer"] = {attack: 5}
+    record.parties["b"]["bytes_by_phase"] = {attack: 5}
+    record.parties["b"]["disclosures"][0]["to_party"] = attack
+    record.run_id = record.versions["torch"] = record.hardware["cpu"] = attack
+    record.config["insecure_choices"] = [attack]
+    record.status, record.error = "failed", attack
+    html = render_report(record)
+    assert "<script" not in html
+    assert _parse(html).text.count(attack) >= 10
+
+
+def test_a_partial_record_still_has_a_page(partial_record: RunRecord) -> None:
+    """The report of a failed run says that it failed and why, and shows what is known."""
+    text = _parse(render_report(partial_record)).text
+    assert "This run is not complete. failed: party b: out of memory" in text
+    assert "Not measured" in text
+
+
+def test_a_run_that_failed_at_once_still_has_a_page(partial_record: RunRecord) -> None:
+    """Nothing at all but a configuration and an error is enough."""
+    partial_record.epochs, partial_record.parties = [], {}
+    assert "No SMuLe epoch was finished by both parties." in _parse(render_report(partial_record)).text
+
+
+def test_the_file_holds_the_page_and_nothing_that_changes(tmp_path: Path, record: RunRecord, report_html: str) -> None:
+    """report.html is written whole, and the same record gives the same page: no date, no random ids in the figures."""
+    path = write_report(tmp_path, record)
+    assert path == tmp_path / "report.html"
+    assert path.read_text(encoding="utf-8") == report_html
+    assert report_html.startswith("<!DOCTYPE html>")
+    assert report_html.endswith("</html>\n")
+
+
+def test_an_unwritable_folder_is_an_output_error(tmp_path: Path, partial_record: RunRecord) -> None:
+    """Users get one line and the documented exit code."""
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot write"):
+        write_report(tmp_path / "file", partial_record)
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open_elements: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID_ELEMENTS:
+            self.open_elements.append(tag)
+        self.handle_startendtag(tag, attrs)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if tag == "a" and name == "href":
+                self.links.append((value or "").removeprefix("#"))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open_elements.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def _parse(html: str) -> _Page:
+    page = _Page()
+    page.feed(html)
+    page.close()
+    return page

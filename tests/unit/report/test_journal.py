@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smule_crypten.errors import DataError, OutputError
+from smule_crypten.report.journal import EpochJournal, read_journal
+from smule_crypten.types import RunRecord
+
+
+def test_events_come_back_as_written(tmp_path: Path, record: RunRecord) -> None:
+    """record.jsonl holds every epoch event unchanged and in order."""
+    path = tmp_path / "run" / "record.jsonl"
+    with EpochJournal(path) as journal:
+        for event in record.epochs:
+            journal.append(event)
+    assert read_journal(path) == record.epochs
+
+
+def test_an_epoch_is_on_disk_before_the_journal_is_closed(tmp_path: Path) -> None:
+    """A process that dies later loses no finished epoch."""
+    with EpochJournal(tmp_path / "record.jsonl") as journal:
+        journal.append({"epoch": 1})
+        assert read_journal(tmp_path / "record.jsonl") == [{"epoch": 1}]
+
+
+def test_a_truncated_last_line_is_left_out(tmp_path: Path) -> None:
+    """What a crash cut short does not hide the epochs before it."""
+    path = tmp_path / "record.jsonl"
+    path.write_text('{"epoch": 1}\n{"epoch": 2}\n{"epo')
+    assert read_journal(path) == [{"epoch": 1}, {"epoch": 2}]
+
+
+def test_a_damaged_line_in_the_middle_is_an_error(tmp_path: Path) -> None:
+    """Damage that truncation cannot explain is reported with its line, not skipped."""
+    path = tmp_path / "record.jsonl"
+    path.write_text('{"epoch": 1}\n{"epo\n{"epoch": 3}\n')
+    with pytest.raises(DataError, match=r"record\.jsonl, line 2, is not JSON"):
+        read_journal(path)
+
+
+def test_a_missing_journal_is_one_clear_line(tmp_path: Path) -> None:
+    """A wrong path gives a message for users and no traceback."""
+    with pytest.raises(DataError, match="cannot read"):
+        read_journal(tmp_path / "record.jsonl")
+
+
+def test_an_unwritable_place_is_an_output_error(tmp_path: Path) -> None:
+    """A folder that cannot exist is refused before training starts."""
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot write"):
+        EpochJournal(tmp_path / "file" / "record.jsonl")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_full_disk_is_an_output_error() -> None:
+    """A disk that fills up during the run ends it with the documented error, also while closing."""
+    journal = EpochJournal(Path("/dev/full"))
+    with pytest.raises(OutputError, match="No space left"):
+        journal.append({"epoch": 1})
+    with pytest.raises(OutputError, match="No space left"):
+        journal.close()

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from smule_crypten.errors import OutputError
+from smule_crypten.report.schema import validate_summary
+from smule_crypten.report.summary import build_summary, write_summary
+from smule_crypten.types import RunRecord
+
+
+def test_communication_of_a_hand_computed_run(record: RunRecord) -> None:
+    """Both directions are counted once: a sends 2 MB and b 3 MB in each of two exchanges, plus 16 bytes of warm-up.
+
+    Each party sends 1,000 bytes of handshake and keys, so the total is 10,000,016 + 2,000.
+    """
+    assert build_summary(record)["communication"] == {
+        "bytes_per_epoch": [16, 5_000_000, 5_000_000],
+        "bytes_total": 10_002_016,
+        "dealer_bytes_total": 1_600,
+        "rounds_total": 185,
+        "queries_per_epoch": [0, 150, 150],
+        "bytes_per_query": pytest.approx(10_000_016 / 300),
+        "bytes_by_phase": {"handshake": 1_500, "keys": 500, "control": 16, "online": 10_000_000},
+        "bytes_by_layer": {"conv1": 6_000_000, "relu1": 3_000_000, "logits": 1_000_000},
+    }
+
+
+def test_fidelity_is_the_worst_error_and_the_agreement_over_all_samples(record: RunRecord) -> None:
+    """147 of 150 answers agree: the mean is weighted by samples, not by checks."""
+    assert build_summary(record)["fidelity"] == {
+        "max_abs_logit_error": 3e-4,
+        "top1_agreement": pytest.approx(0.98),
+        "num_samples": 150,
+    }
+
+
+def test_a_logit_that_is_not_finite_is_never_hidden_by_a_finite_one(record: RunRecord) -> None:
+    """max() must not lose a NaN; the summary says null, which is not a small error."""
+    record.fidelity[0]["max_abs_logit_error"] = math.nan
+    fidelity = build_summary(record)["fidelity"]
+    assert fidelity["max_abs_logit_error"] is None
+    assert fidelity["num_samples"] == 150
+
+
+def test_parties_and_run_facts(record: RunRecord) -> None:
+    """What a reader compares between runs comes from the right place in the record."""
+    summary = build_summary(record)
+    assert summary["parties"]["b"] == {
+        "architecture": "lenet",
+        "num_parameters": 24_000,
+        "num_train": 600,
+        "num_test": 360,
+        "missing_classes": [],
+        "test_accuracy": 0.95,
+        "standalone_test_accuracy": 0.955,
+        "queries_made": 100,
+        "queries_answered": 200,
+        "answers_discarded": 0,
+    }
+    assert (summary["scheme"], summary["provider"], summary["randomness"]) == (
+        "crypten",
+        "trusted_first_party",
+        "fresh",
+    )
+    assert (summary["seed"], summary["epochs"], summary["pooled_test_accuracy"]) == (7, 3, 0.96)
+    assert summary["insecure_choices"] == ["provider=trusted_first_party"]
+
+
+def test_a_partial_record_says_null_and_never_zero(partial_record: RunRecord) -> None:
+    """A failed run still has a valid summary; unknown totals are null; a half-reported epoch is not counted."""
+    summary = build_summary(partial_record)
+    validate_summary(summary)
+    assert summary["status"] == "failed"
+    assert summary["error"] == "party b: out of memory"
+    assert summary["parties"]["a"]["num_train"] == 800
+    assert summary["parties"]["a"]["test_accuracy"] is None
+    assert summary["parties"]["b"]["architecture"] is None
+    assert summary["communication"]["bytes_per_epoch"] == [16]
+    assert summary["communication"]["bytes_total"] is None
+    assert summary["communication"]["bytes_per_query"] is None
+    assert summary["fidelity"] is None
+    assert summary["seconds"] == {"training": None, "exchange": None, "total": None}
+
+
+def test_totals_need_both_parties(record: RunRecord) -> None:
+    """The bytes of one party alone are not presented as those of the link."""
+    del record.parties["b"]
+    communication = build_summary(record)["communication"]
+    assert communication["bytes_total"] is None
+    assert communication["dealer_bytes_total"] is None
+    assert communication["rounds_total"] is None
+
+
+def test_the_file_holds_the_summary(tmp_path: Path, record: RunRecord) -> None:
+    """summary.json is the summary, as JSON."""
+    path = write_summary(tmp_path, record)
+    assert path == tmp_path / "summary.json"
+    assert json.loads(path.read_text()) == build_summary(record)
+
+
+def test_an_unwritable_folder_is_an_output_error(tmp_path: Path, record: RunRecord) -> None:
+    """Users get one line and the documented exit code."""
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot write"):
+        write_summary(tmp_path / "file", record)

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+from smule_crypten.report.summary import build_summary
+from smule_crypten.report.tables import result_table
+from smule_crypten.types import RunRecord
+
+
+def test_the_table_says_what_a_run_found(record: RunRecord) -> None:
+    """Accuracies alone, with SMuLe and pooled, gain, queries, bytes, fidelity and time stand in the final table."""
+    lines = _lines(result_table(build_summary(record)))
+    assert "party a small_convnet 800 90.0 % 92.0 % +2.0" in lines
+    assert "party b lenet 600 95.5 % 95.0 % -0.5" in lines
+    assert "classes missing party a lacks 2" in lines
+    assert "pooled data 96.0 % by one network trained on both parties' data" in lines
+    assert "queries an epoch 150 in 2 of 3 epochs" in lines
+    assert "bytes an epoch 5.00 MB in 2 of 3 epochs" in lines
+    assert "bytes in total 10.00 MB in 185 rounds, 33.33 kB a query" in lines
+    assert "from the dealer 1.60 kB" in lines
+    assert "secure vs plaintext logit error 3.0e-04 at most, top-1 agreement 98.00 %" in lines
+    assert "time training 12.5 s, exchange 31.0 s, total 47.2 s" in lines
+
+
+def test_an_insecure_run_says_so(record: RunRecord) -> None:
+    """Nobody can take a simulation for a protected run."""
+    assert "simulation only: protects nothing (provider=trusted_first_party)" in _lines(
+        result_table(build_summary(record))
+    )
+
+
+def test_a_secure_run_is_not_called_insecure(record: RunRecord) -> None:
+    """The warning keeps its meaning by being absent elsewhere."""
+    record.config["insecure_choices"] = []
+    assert "simulation" not in _text(result_table(build_summary(record)))
+
+
+def test_a_failed_run_shows_its_error(partial_record: RunRecord) -> None:
+    """A partial record prints what is known and why the run ended."""
+    lines = _lines(result_table(build_summary(partial_record)))
+    assert "party a small_convnet 800 – – –" in lines
+    assert "queries an epoch no exchange" in lines
+    assert "failed: party b: out of memory" in lines
+    assert not any(line.startswith(("time", "bytes in total")) for line in lines)
+
+
+def test_exchanges_of_different_size_are_a_range(record: RunRecord) -> None:
+    """One typical number is not shown for exchanges that differ."""
+    summary = build_summary(record)
+    summary["communication"]["queries_per_epoch"] = [0, 150, 20]
+    assert "queries an epoch 20 to 150 in 2 of 3 epochs" in _lines(result_table(summary))
+
+
+def test_an_error_that_is_not_finite_is_called_so(record: RunRecord) -> None:
+    """An overflow in secure inference does not look like a missing measurement."""
+    summary: dict[str, Any] = build_summary(record)
+    summary["fidelity"]["max_abs_logit_error"] = None
+    assert "logit error not finite at most" in _text(result_table(summary))
+
+
+def test_names_are_not_read_as_markup(record: RunRecord) -> None:
+    """A user's network called [bold] is printed, not interpreted."""
+    record.parties["a"]["architecture"] = "net[bold]"
+    assert "net[bold]" in _text(result_table(build_summary(record)))
+
+
+def _lines(renderable: RenderableType) -> list[str]:
+    """The printed lines with runs of spaces as one."""
+    return [" ".join(line.split()) for line in _text(renderable).splitlines()]
+
+
+def _text(renderable: RenderableType) -> str:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(renderable)
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, output.splitlines())) <= 80
+    return str(output)

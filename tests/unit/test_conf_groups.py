@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from smule_crypten.config import DataConfig, ModelConfig, PartitionConfig, Section
+from smule_crypten.data.datasets import LOADERS, load_data
+from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.models.zoo import NETWORKS, build_model
+
+SECTIONS: dict[str, type[Section]] = {"data": DataConfig, "partition": PartitionConfig, "model": ModelConfig}
+NAMES = {
+    "data": sorted(LOADERS),
+    "partition": ["by_class", "dirichlet", "iid", "unequal"],
+    "model": sorted([*NETWORKS, "target"]),
+}
+FILES = [(group, name) for group, names in NAMES.items() for name in names]
+
+
+def load(group: str, name: str) -> dict[str, Any]:
+    text = files("smule_crypten.conf").joinpath(group, f"{name}.yaml").read_text()
+    values = OmegaConf.to_container(OmegaConf.create(text))
+    assert isinstance(values, dict)
+    return values
+
+
+@pytest.mark.parametrize("group", sorted(NAMES))
+def test_every_name_has_a_file(group: str) -> None:
+    """A name in the program's table can be chosen on the command line, and the reverse."""
+    found = (entry.name.removesuffix(".yaml") for entry in files("smule_crypten.conf").joinpath(group).iterdir())
+    assert sorted(found) == NAMES[group]
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_file_lists_every_key_and_validates(group: str, name: str) -> None:
+    """Each file shows all keys of its section, under its own name, and is accepted."""
+    values = load(group, name)
+    assert set(values) == set(SECTIONS[group].model_fields)
+    assert SECTIONS[group].model_validate(values).name == name  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES["model"]) - {"target"}))
+def test_listed_network_options_are_known(name: str) -> None:
+    """The options in the file are the ones that the network takes."""
+    build_model(ModelConfig(**load("model", name)), (3, 32, 32), 10, seed=0)
+
+
+@pytest.mark.parametrize("name", sorted(set(LOADERS) - {"digits", "target"}))
+def test_listed_data_options_are_known(name: str, tmp_path: Any) -> None:
+    """The options in the file are the ones that the loader takes: what remains wrong is the empty folder."""
+    with pytest.raises(DataError):
+        load_data(DataConfig(**(load("data", name) | {"path": str(tmp_path)})))
+
+
+def test_target_is_asked_for() -> None:
+    """The two target files leave the callable open, and the message says so."""
+    with pytest.raises(ConfigError, match=r"data\.options\._target_"):
+        load_data(DataConfig(**load("data", "target")))
+    with pytest.raises(ConfigError, match=r"model\.options\._target_"):
+        build_model(ModelConfig(**load("model", "target")), (3, 32, 32), 10, seed=0)
+
+
+def test_digits_constants_fit_the_data() -> None:
+    """With the constants of the file the digits have mean 0 and deviation 1."""
+    config = DataConfig(**load("data", "digits"))
+    images_NCHW = load_data(config).train.normalized(config.mean, config.std).images_NCHW
+    assert images_NCHW.mean() == pytest.approx(0, abs=2e-3)
+    assert images_NCHW.std() == pytest.approx(1, abs=2e-3)

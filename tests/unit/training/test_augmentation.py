@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from smule_crypten.config import AugmentationConfig
+from smule_crypten.training.augmentation import augment, crop_and_flip
+
+
+@pytest.fixture
+def images_NCHW() -> torch.Tensor:
+    return torch.randn(40, 3, 5, 7, generator=torch.Generator().manual_seed(0))
+
+
+def one_by_one(
+    images_NCHW: torch.Tensor, padding: int, top_N: torch.Tensor, left_N: torch.Tensor, flipped_N: torch.Tensor
+) -> torch.Tensor:
+    """The plain way: pad, cut and mirror each image on its own."""
+    height, width = images_NCHW.shape[2:]
+    results = []
+    for image, top, left, flipped in zip(images_NCHW, top_N, left_N, flipped_N, strict=True):
+        cut = F.pad(image, (padding,) * 4)[:, top : top + height, left : left + width]
+        results.append(cut.flip(-1) if flipped else cut)
+    return torch.stack(results)
+
+
+@pytest.mark.parametrize("padding", [0, 1, 2, 6])
+def test_equals_cropping_image_by_image(images_NCHW: torch.Tensor, padding: int) -> None:
+    """The index arithmetic picks the pixels that the plain way picks, for images that are not square."""
+    generator = torch.Generator().manual_seed(1)
+    top_N, left_N = torch.randint(0, 2 * padding + 1, (2, 40), generator=generator)
+    flipped_N = torch.rand(40, generator=generator) < 0.5
+    arguments = (images_NCHW, padding, top_N, left_N, flipped_N)
+    assert torch.equal(crop_and_flip(*arguments), one_by_one(*arguments))
+
+
+def test_off_returns_the_same_tensor_and_draws_nothing(images_NCHW: torch.Tensor) -> None:
+    """Without augmentation no time, memory or randomness is spent."""
+    generator = torch.Generator().manual_seed(2)
+    before = generator.get_state()
+    assert augment(images_NCHW, AugmentationConfig(), generator) is images_NCHW
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_flip_alone_leaves_or_mirrors_each_image(images_NCHW: torch.Tensor) -> None:
+    """flip without crop gives each image or its mirror image, both about equally often."""
+    result = augment(images_NCHW, AugmentationConfig(flip=True), torch.Generator().manual_seed(3))
+    kept_N = (result == images_NCHW).flatten(1).all(1)
+    mirrored_N = (result == images_NCHW.flip(-1)).flatten(1).all(1)
+    assert (kept_N ^ mirrored_N).all()
+    assert 10 <= int(kept_N.sum()) <= 30
+
+
+def test_crop_alone_never_mirrors_and_reaches_every_offset() -> None:
+    """All (2 * crop + 1)^2 windows occur, the outermost ones included, and no mirrored one."""
+    image_HW = torch.arange(1.0, 17.0).view(4, 4)
+    results = augment(image_HW.expand(600, 1, 4, 4), AugmentationConfig(crop=1), torch.Generator().manual_seed(4))
+    padded_HW = F.pad(image_HW, (1,) * 4)
+    windows = {tuple(padded_HW[y : y + 4, x : x + 4].flatten().tolist()) for y in range(3) for x in range(3)}
+    assert {tuple(result.flatten().tolist()) for result in results} == windows
+
+
+def test_seed_decides_and_input_is_kept(images_NCHW: torch.Tensor) -> None:
+    """The same generator seed gives the same batch, another seed another one, and the data set stays as it is."""
+    original_NCHW = images_NCHW.clone()
+    config = AugmentationConfig(crop=2, flip=True)
+    first, second, other = (augment(images_NCHW, config, torch.Generator().manual_seed(s)) for s in (5, 5, 6))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+    assert torch.equal(images_NCHW, original_NCHW)
