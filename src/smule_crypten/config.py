@@ -242,7 +242,7 @@ def parse_run_config(values: Mapping[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_one_line(error)) from None
+        raise ConfigError(describe_validation(error)) from None
 
 
 def suggest(wrong: str, known: list[str]) -> str:
@@ -252,14 +252,17 @@ def suggest(wrong: str, known: list[str]) -> str:
     return f"({hint}known: {', '.join(sorted(known))})"
 
 
-def _one_line(error: ValidationError) -> str:
+def describe_validation(error: ValidationError, prefix: str = "") -> str:
+    """One line that names each bad key (below prefix), what is wrong with it and its value."""
     problems = []
     for item in error.errors(include_url=False):
-        key = ".".join(str(part) for part in item["loc"])
+        key = ".".join([prefix, *map(str, item["loc"])]).lstrip(".")
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = "unknown key"
-        elif item["type"] not in ("value_error", "missing"):
+        elif item["type"] == "missing":
+            message = "must be given"
+        elif item["type"] != "value_error":
             message = f"{message}, got {item['input']!r}"
         problems.append(f"{key}: {message}" if key else message)
     return "; ".join(problems)

@@ -25,12 +25,20 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        temporary.chmod(_default_mode())
         temporary.replace(path)
     except OSError as error:
         raise output_error(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _default_mode() -> int:
+    """What open() would have given the file; temporary files are readable by their owner only."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from smule_crypten.config import Section, suggest
+from smule_crypten.config import Section, describe_validation, suggest
 from smule_crypten.errors import ConfigError, SmuleError
 
 OptionsT = TypeVar("OptionsT", bound=Section)
@@ -27,14 +27,7 @@ def parse_options(kind: type[OptionsT], options: Mapping[str, Any], key: str) ->
     try:
         return kind.model_validate(options)
     except ValidationError as error:
-        raise ConfigError("; ".join(_problem(item, key) for item in error.errors(include_url=False))) from None
-
-
-def _problem(item: Mapping[str, Any], key: str) -> str:
-    path = ".".join([key, *(str(part) for part in item["loc"])])
-    if item["type"] == "missing":
-        return f"{path}: an option that must be given"
-    return f"{path}: {item['msg'].removeprefix('Value error, ')}, got {item['input']!r}"
+        raise ConfigError(describe_validation(error, key)) from None
 
 
 def call_target(options: Mapping[str, Any], key: str, failure: type[SmuleError], **arguments: Any) -> Any:

@@ -36,7 +36,7 @@ def test_valid_options_are_taken() -> None:
             r"^data\.options\.depht: unknown option \(did you mean depth\? known: depth, widths\)$",
         ),
         (Empty, {"depth": 2}, r"^data\.options\.depth: unknown option \(no options are known here\)$"),
-        (Example, {}, r"^data\.options\.depth: an option that must be given$"),
+        (Example, {}, r"^data\.options\.depth: must be given$"),
         (Example, {"depth": "2"}, r"^data\.options\.depth: .*valid integer, got '2'$"),
         (Example, {"depth": 0, "widths": [1, "x"]}, r"^data\.options\.depth: .*; data\.options\.widths\.1: .*got 'x'$"),
     ],

@@ -1,9 +1,11 @@
 """Every workaround that CrypTen 0.4.1 needs, each with its reason. Import crypten from here only.
 
 1. CrypTen imports `torch.onnx._internal.registration`, which moved in PyTorch 2.9; the old name is aliased.
-2. CrypTen's packages reach torchvision, which cannot be imported beside a CPU-only PyTorch; see torchvision_compat.
-3. `FixedPointEncoder.encode` truncates toward zero, which has 26 times the mean error of rounding, and `decode` is
+2. `FixedPointEncoder.encode` truncates toward zero, which has 26 times the mean error of rounding, and `decode` is
    off by exactly 1 on some negative values. Both methods are replaced: round to nearest, divide in float64.
+
+Two workarounds stand elsewhere: CrypTen requires the retired PyPI name "sklearn" (setup.cfg), and torchvision cannot
+be imported beside a CPU-only PyTorch (torchvision_compat.py).
 """
 
 from __future__ import annotations
@@ -14,8 +16,6 @@ import sys
 from typing import Any
 
 import torch
-
-from smule_crypten.torchvision_compat import load_torchvision
 
 
 def _alias_moved_onnx_module() -> None:
@@ -48,7 +48,6 @@ def decode_exact(self: Any, tensor: torch.Tensor | None) -> torch.Tensor | None:
 
 
 _alias_moved_onnx_module()
-load_torchvision()
 
 import crypten  # noqa: E402
 import crypten.communicator  # noqa: E402

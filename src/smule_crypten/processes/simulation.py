@@ -32,13 +32,12 @@ from smule_crypten.processes.party import run_party
 from smule_crypten.report.html import write_report
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.report.progress import LiveProgress
+from smule_crypten.report.schema import SCHEMA_VERSION
 from smule_crypten.report.summary import SUMMARY_FILE, write_summary
 from smule_crypten.report.tensorboard import TensorBoardWriter
 from smule_crypten.training.evaluate import evaluate
 from smule_crypten.training.trainer import Trainer
 from smule_crypten.types import PARTY_NAMES, RunRecord
-
-SCHEMA_VERSION = 1
 
 
 def simulate(run: RunConfig, run_dir: Path, console: Console) -> RunRecord:

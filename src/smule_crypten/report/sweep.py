@@ -81,7 +81,7 @@ def _row(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         row["error"] = _why_there_is_no_summary(folder)
     except (OSError, ValueError) as error:
-        row["error"] = str(error)
+        row["error"] = f"cannot read {SUMMARY_FILE} or {OVERRIDES_FILE}: {error}"
     else:
         row.update(_results(summary))
     return row

@@ -90,6 +90,13 @@ def test_a_damaged_summary_is_a_failed_job(sweep_dir: Path) -> None:
     assert rows["10"]["status"] == "completed"
 
 
+def test_a_job_that_failed_before_its_record_says_why(sweep_dir: Path) -> None:
+    """An impossible setting is found before there is a summary; the launcher leaves its message in error.txt."""
+    (sweep_dir / "3" / "error.txt").write_text("training.temperature: must be positive\n")
+    rows = {row["job"]: row for row in collect_sweep(sweep_dir)}
+    assert (rows["3"]["status"], rows["3"]["error"]) == ("failed", "training.temperature: must be positive")
+
+
 def test_jobs_without_overrides_go_by_their_number(tmp_path: Path, record: RunRecord) -> None:
     """A sweep whose launcher wrote no overrides can still be summarized."""
     for job in ("0", "1"):

@@ -65,7 +65,7 @@ def test_logits_can_serve_as_soft_labels() -> None:
     """Predicted logits carry no graph and may enter a loss that is differentiated."""
     logits_NC = predict_logits(nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), torch.ones(2, 1, 2, 2), 4, CPU)
     weight_NC = torch.ones(2, 3, requires_grad=True)
-    (weight_NC * logits_NC).sum().backward()
+    (weight_NC * logits_NC).sum().backward()  # type: ignore[no-untyped-call]
     assert not logits_NC.requires_grad
     assert torch.equal(weight_NC.grad, logits_NC)  # type: ignore[arg-type]
 

@@ -120,7 +120,7 @@ def test_is_the_plain_loop_that_it_claims_to_be(blobs: LabelledImages) -> None:
         divergence = (peer_MC * (peer_MC.log() - F.log_softmax(logits_BC[even_M] / 2.0, dim=1))).sum()
         loss = F.cross_entropy(logits_BC, blobs.labels_N[index_B]) + 4.0 * divergence / len(ids)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         loss_sum += float(loss.detach()) * len(ids)
 
@@ -203,6 +203,18 @@ def test_trains_in_training_mode(blobs: LabelledImages) -> None:
     network = nn.Sequential(nn.Flatten(), norm, nn.Linear(16, 3)).eval()
     make_trainer(network, blobs).run_epoch()
     assert int(norm.num_batches_tracked) == 4  # type: ignore[arg-type]
+
+
+def test_dropout_differs_from_epoch_to_epoch(blobs: LabelledImages) -> None:
+    """Repeatable randomness is not the same masks again in each epoch."""
+    dropout = nn.Dropout(0.5)
+    kept = []
+    dropout.register_forward_hook(lambda module, inputs, output: kept.append(output != 0))
+    network = nn.Sequential(nn.Flatten(), dropout, nn.Linear(16, 3))
+    trainer = make_trainer(network, blobs, config=TrainingConfig(epochs=2, batch_size=50))
+    trainer.run_epoch()
+    trainer.run_epoch()
+    assert not torch.equal(kept[0], kept[1])
 
 
 def test_gradients_are_clipped(blobs: LabelledImages) -> None:
