@@ -94,12 +94,13 @@ class ExchangeConfig(Section):
     """When the parties ask each other, and how much.
 
     num_queries: samples an exchange and party; null asks about all of them. The first exchange comes after
-    warmup_epochs epochs, then one every `every` epochs. max_age: exchanges after which an answer is forgotten.
+    warmup_epochs epochs (null: half of all), then one every `every` epochs. max_age: exchanges after which an answer
+    is forgotten.
     """
 
     num_queries: int | None = Field(default=None, ge=1)
     every: int = Field(default=1, ge=1)
-    warmup_epochs: int = Field(default=1, ge=0)
+    warmup_epochs: int | None = Field(default=None, ge=0)
     max_age: int | None = Field(default=None, ge=1)
 
 
@@ -174,6 +175,15 @@ class RunConfig(Section):
         if self.randomness == "seeded_insecure":
             choices.append("randomness=seeded_insecure")
         return tuple(choices)
+
+    @model_validator(mode="after")
+    def _exchanges_happen(self) -> RunConfig:
+        warmup, epochs = self.exchange.warmup_epochs, self.training.epochs
+        if warmup is not None and warmup >= epochs:
+            raise ValueError(
+                f"exchange.warmup_epochs={warmup} leaves no exchange in training.epochs={epochs}; lower it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _insecurity_is_asked_for(self) -> RunConfig:

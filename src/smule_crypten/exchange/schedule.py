@@ -5,7 +5,8 @@ from __future__ import annotations
 from smule_crypten.config import ExchangeConfig
 
 
-def is_exchange_epoch(epoch: int, config: ExchangeConfig) -> bool:
+def is_exchange_epoch(epoch: int, config: ExchangeConfig, num_epochs: int) -> bool:
     """Whether an exchange happens at the start of this epoch, counted from 1. The same at both parties."""
-    first = config.warmup_epochs + 1
+    warmup = num_epochs // 2 if config.warmup_epochs is None else config.warmup_epochs
+    first = warmup + 1
     return epoch >= first and (epoch - first) % config.every == 0

@@ -24,6 +24,10 @@ from smule_crypten.errors import ModelError
 NETWORK_INPUT = -1
 """In `inputs`, stands for the input of the network; other values are positions in `Architecture.ops`."""
 
+MAX_ELEMENTS = 1 << 32
+"""Of one weight, or of one value for one sample: far above what can be evaluated, far below an overflow."""
+
+Size = Annotated[int, Field(ge=1, le=MAX_ELEMENTS)]
 Pair = tuple[Annotated[int, Field(ge=0, le=4096)], Annotated[int, Field(ge=0, le=4096)]]
 PositivePair = tuple[Annotated[int, Field(ge=1, le=4096)], Annotated[int, Field(ge=1, le=4096)]]
 
@@ -35,17 +39,17 @@ class _Op(Section):
 
 class Conv2d(_Op):
     kind: Literal["conv2d"] = "conv2d"
-    weight_shape: tuple[int, int, int, int]
+    weight_shape: tuple[Size, Size, Size, Size]
     stride: PositivePair
     padding: Pair
     dilation: PositivePair
-    groups: int = Field(ge=1)
+    groups: Size
     bias: bool
 
 
 class Linear(_Op):
     kind: Literal["linear"] = "linear"
-    weight_shape: tuple[int, int]
+    weight_shape: tuple[Size, Size]
     bias: bool
 
 
@@ -92,7 +96,7 @@ _NUM_INPUTS: dict[str, int] = {"add": 2}
 class Architecture(Section):
     """Operations in execution order; the last one is the output."""
 
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[Size, Size, Size]
     ops: tuple[Annotated[Op, Field(discriminator="kind")], ...]
 
     @cached_property
@@ -100,20 +104,24 @@ class Architecture(Section):
         """Output shape of every operation, without the batch size.
 
         Raises:
-            ModelError: the operations do not fit together.
+            ModelError: the operations do not fit together, or are too large.
         """
         values: list[torch.Tensor] = []
+        _check_size("the network's input", self.input_shape)
         network_input = torch.empty(1, *self.input_shape, device="meta")
         for position, op in enumerate(self.ops):
             expected = _NUM_INPUTS.get(op.kind, 1)
             if len(op.inputs) != expected or not all(NETWORK_INPUT <= i < position for i in op.inputs):
                 raise ModelError(f"operation {op.name}: inputs {op.inputs} are not {expected} earlier operation(s)")
+            if isinstance(op, Conv2d | Linear):
+                _check_size(f"the weight of operation {op.name}", op.weight_shape)
             inputs = [network_input if i == NETWORK_INPUT else values[i] for i in op.inputs]
             try:
                 values.append(apply_op(op, inputs, *_meta_parameters(op)))
             except (RuntimeError, ValueError) as error:
                 shapes = [tuple(value.shape[1:]) for value in inputs]
                 raise ModelError(f"operation {op.name} ({op.kind}) does not accept inputs of shape {shapes}") from error
+            _check_size(f"the result of operation {op.name}", tuple(values[-1].shape))
         return tuple(tuple(value.shape[1:]) for value in values)
 
     def input_shapes(self, op: Op) -> tuple[tuple[int, ...], ...]:
@@ -144,6 +152,8 @@ class Architecture(Section):
             raise ModelError(f"not an architecture: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
         if not architecture.ops:
             raise ModelError("an architecture needs at least one operation")
+        if len({op.name for op in architecture.ops}) != len(architecture.ops):
+            raise ModelError("two operations of an architecture have the same name")
         _ = architecture.shapes
         return architecture
 
@@ -157,6 +167,11 @@ def parameter_shapes(op: Op) -> tuple[tuple[int, ...], tuple[int, ...] | None] |
 
 def num_elements(shape: tuple[int, ...]) -> int:
     return math.prod(shape)
+
+
+def _check_size(what: str, shape: tuple[int, ...]) -> None:
+    if num_elements(shape) > MAX_ELEMENTS:
+        raise ModelError(f"{what} has shape {shape}, more than the {MAX_ELEMENTS} elements that are accepted")
 
 
 def apply_op(

@@ -26,12 +26,23 @@ class Translation:
     parameters: Parameters = field(default_factory=dict)
     position: dict[fx.Node, int] = field(default_factory=dict)
 
-    def append(self, node: fx.Node, op: arch.Op) -> None:
+    def append(self, node: fx.Node, op: arch.Op, *, in_place: bool = False) -> None:
+        """in_place: whoever reads the first operand afterwards reads the result of op."""
         self.ops.append(op)
+        for overwritten in self.readable_as(op.inputs[0]) if in_place else ():
+            self.position[overwritten] = len(self.ops) - 1
         self.position[node] = len(self.ops) - 1
 
     def alias(self, node: fx.Node, source: fx.Node) -> None:
         self.position[node] = self.position[source]
+
+    def readable_as(self, position: int) -> list[fx.Node]:
+        """All nodes whose value is the result of the operation at this position."""
+        return [node for node, found in self.position.items() if found == position]
+
+    def is_only_reader(self, node: fx.Node, position: int) -> bool:
+        names = self.readable_as(position)
+        return {user for name in names for user in name.users} - set(names) == {node}
 
     def inputs(self, node: fx.Node, count: int = 1) -> tuple[int, ...]:
         sources = node.args[:count]
@@ -91,12 +102,11 @@ def _batch_norm(translation: Translation, node: fx.Node, module: nn.BatchNorm1d 
     offset = -module.running_mean.double() * factor
     if module.bias is not None:
         offset = offset + module.bias.detach().double()
-    source = node.args[0]
     (position,) = translation.inputs(node)
     before = translation.ops[position] if position >= 0 else None
-    if isinstance(before, arch.Conv2d | arch.Linear) and isinstance(source, fx.Node) and len(source.users) == 1:
+    if isinstance(before, arch.Conv2d | arch.Linear) and translation.is_only_reader(node, position):
         _fold(translation, position, before, factor, offset)
-        translation.alias(node, source)
+        translation.position[node] = position
     elif isinstance(module, nn.BatchNorm2d):
         _scale_channels(translation, node, factor, offset)
     else:
@@ -131,10 +141,15 @@ def _scale_channels(translation: Translation, node: fx.Node, factor: torch.Tenso
 
 
 def _relu(translation: Translation, node: fx.Node, module: nn.ReLU) -> None:
-    translation.append(node, arch.ReLU(name=node.name, inputs=translation.inputs(node)))
+    op = arch.ReLU(name=node.name, inputs=translation.inputs(node))
+    translation.append(node, op, in_place=module.inplace)
 
 
 def _max_pool2d(translation: Translation, node: fx.Node, module: nn.MaxPool2d) -> None:
+    if module.return_indices:
+        raise UnshareableModelError(
+            f"{_label(node)} (MaxPool2d)", "the positions of the maxima are not computed", "set return_indices=False"
+        )
     op = arch.MaxPool2d(
         name=node.name,
         inputs=translation.inputs(node),
@@ -150,7 +165,7 @@ def _max_pool2d(translation: Translation, node: fx.Node, module: nn.MaxPool2d) -
 def _avg_pool2d(translation: Translation, node: fx.Node, module: nn.AvgPool2d) -> None:
     if module.ceil_mode or module.divisor_override is not None:
         raise UnshareableModelError(
-            f"{node.target} (AvgPool2d)", "ceil_mode and divisor_override are not supported", "pad the input instead"
+            f"{_label(node)} (AvgPool2d)", "ceil_mode and divisor_override are not supported", "pad the input instead"
         )
     op = arch.AvgPool2d(
         name=node.name,
@@ -181,6 +196,10 @@ def _vanish(translation: Translation, node: fx.Node, module: nn.Module) -> None:
     if not isinstance(source, fx.Node):
         raise refuse_function(node)
     translation.alias(node, source)
+
+
+def _label(node: fx.Node) -> str:
+    return str(node.target) if node.op == "call_module" else node.name
 
 
 def _detached(tensor: torch.Tensor) -> torch.Tensor:

@@ -47,13 +47,12 @@ CALLS: dict[str | Callable[..., Any], Call] = {
     F.adaptive_avg_pool2d: Call.ADAPTIVE_AVG_POOL,
 }
 
+IN_PLACE: frozenset[str | Callable[..., Any]] = frozenset({"relu_", "add_", operator.iadd})
+
 
 def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
-    """torch's way of writing (height, width): one number or two."""
-    if isinstance(value, int):
-        return value, value
-    height, width = value
-    return height, width
+    """torch's way of writing (height, width): one number, alone or in a tuple, or two."""
+    return (value, value) if isinstance(value, int) else (value[0], value[-1])
 
 
 def conv_padding(name: str, module: nn.Conv2d) -> tuple[int, int]:

@@ -14,11 +14,11 @@ import torch
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from smule_crypten.errors import UnshareableModelError
+from smule_crypten.errors import ModelError, UnshareableModelError
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.module_handlers import MODULE_HANDLERS, Parameters, Translation, flatten
 from smule_crypten.models.remedies import refuse_function, refuse_module
-from smule_crypten.models.torch_calls import CALLS, Call
+from smule_crypten.models.torch_calls import CALLS, IN_PLACE, Call
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,22 +38,20 @@ def translate(model: nn.Module, input_shape: tuple[int, int, int]) -> Translated
 
     Raises:
         UnshareableModelError: names the module or function and what can replace it.
+        ModelError: model does not accept such an input.
     """
     traced = _trace(copy.deepcopy(model).cpu().eval(), input_shape)
     translation = Translation(traced)
     output: fx.Node | None = None
     for node in traced.graph.nodes:
         if node.op == "placeholder":
-            if translation.position:
-                raise UnshareableModelError(
-                    "the network", "it takes more than one input", "give it a single NCHW tensor"
-                )
             translation.position[node] = arch.NETWORK_INPUT
         elif node.op == "output":
             output = node.args[0]
         else:
             _translate_node(translation, node)
-    if not isinstance(output, fx.Node) or translation.position.get(output) != len(translation.ops) - 1:
+    last = len(translation.ops) - 1
+    if not isinstance(output, fx.Node) or last < 0 or translation.position.get(output) != last:
         raise UnshareableModelError(
             "the network", "its output is not its last operation", "return the logits tensor alone"
         )
@@ -62,20 +60,34 @@ def translate(model: nn.Module, input_shape: tuple[int, int, int]) -> Translated
 
 
 def _trace(model: nn.Module, input_shape: tuple[int, int, int]) -> fx.GraphModule:
+    name = f"the network {type(model).__name__}"
     try:
         traced = fx.symbolic_trace(model)
     except Exception as error:
         raise UnshareableModelError(
-            f"the network {type(model).__name__}",
-            f"its forward function depends on the values of its input ({str(error).splitlines()[0]})",
+            name,
+            f"its forward function depends on the values of its input ({_first_line(error)})",
             "remove the data-dependent branch or loop",
         ) from error
+    if sum(node.op == "placeholder" for node in traced.graph.nodes) != 1:
+        raise UnshareableModelError(name, "it does not take one input", "give it a single NCHW tensor")
+    inputs_NCHW = torch.zeros(2, *input_shape)
     with torch.no_grad():
-        ShapeProp(traced).propagate(torch.zeros(2, *input_shape))
+        try:
+            model(inputs_NCHW)
+        except Exception as error:
+            raise ModelError(f"{name} does not accept inputs of shape {input_shape}: {_first_line(error)}") from error
+        ShapeProp(traced).propagate(inputs_NCHW)
     return traced
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def _translate_node(translation: Translation, node: fx.Node) -> None:
+    if not node.args:
+        raise refuse_function(node)
     if node.op == "call_module":
         module = translation.module.get_submodule(str(node.target))
         handler = MODULE_HANDLERS.get(type(module))
@@ -104,16 +116,24 @@ def _translate_call(translation: Translation, node: fx.Node, call: Call) -> None
                 raise UnshareableModelError(f"{node.name} (dropout)", reason, "pass training=self.training")
             translation.alias(node, source)
         case Call.RELU:
-            translation.append(node, arch.ReLU(name=node.name, inputs=translation.inputs(node)))
+            translation.append(
+                node, arch.ReLU(name=node.name, inputs=translation.inputs(node)), in_place=_works_in_place(node)
+            )
         case Call.ADD:
             if node.kwargs.get("alpha", 1) != 1:
                 raise refuse_function(node)
-            translation.append(node, arch.Add(name=node.name, inputs=translation.inputs(node, 2)))
+            translation.append(
+                node, arch.Add(name=node.name, inputs=translation.inputs(node, 2)), in_place=_works_in_place(node)
+            )
         case Call.RESHAPE if isinstance(source, fx.Node):
             flatten(translation, node, source)
         case _:
             module = _pooling_module(node, call)
             MODULE_HANDLERS[type(module)](translation, node, module)
+
+
+def _works_in_place(node: fx.Node) -> bool:
+    return node.target in IN_PLACE or bool(node.kwargs.get("inplace", False))
 
 
 def _pooling_module(node: fx.Node, call: Call) -> nn.Module:
@@ -125,4 +145,10 @@ def _pooling_module(node: fx.Node, call: Call) -> nn.Module:
     }.get(call)
     if constructor is None:
         raise refuse_function(node)
+    if len(node.all_input_nodes) != 1:
+        raise UnshareableModelError(
+            f"{node.name} (pooling)",
+            "the size of its window is computed in the forward function",
+            "write the size as a number or use nn.AdaptiveAvgPool2d",
+        )
     return constructor(*node.args[1:], **node.kwargs)

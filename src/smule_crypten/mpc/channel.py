@@ -110,10 +110,10 @@ class GlooChannel:
 
 def peer_error(error: Exception, peer: str, deadline_seconds: float) -> PeerError:
     """The one place where errors of torch.distributed become ours."""
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if "timed out" in text.lower() or "timeout" in text.lower():
+    text = str(error).lower()
+    if "timed out" in text or "timeout" in text:
         return PeerTimeoutError(
             f"{peer} did not answer within {deadline_seconds:g} seconds; see its output, or raise "
             "launch.deadline_seconds"
         )
-    return PeerDisconnectedError(f"{peer} closed the connection ({text}); see its output for the cause")
+    return PeerDisconnectedError(f"{peer} closed the connection; see its output for the cause")

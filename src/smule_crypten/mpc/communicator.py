@@ -7,6 +7,7 @@ reduction to both is one crossing message each way.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,25 +35,27 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
 
     def all_reduce(self, input: Any, op: Any = ReduceOp.SUM, batched: bool = False) -> Any:
         """Both parties learn the sum (or XOR) of both inputs: one round, also for a batch."""
+        combine = _combination(op)
         own = list(input) if batched else [input]
         theirs = self._channel.swap(own)
-        results = [_combine(mine, other, op) for mine, other in zip(own, theirs, strict=True)]
+        results = [combine(mine, other) for mine, other in zip(own, theirs, strict=True)]
         return results if batched else results[0]
 
     def reduce(self, input: Any, dst: int, op: Any = ReduceOp.SUM, batched: bool = False) -> Any:
         """Only dst learns the sum (or XOR); the other party sends its share, receives nothing and gets None."""
+        combine = _combination(op)
         own = list(input) if batched else [input]
         if self.get_rank() != dst:
             for share in own:
                 self._channel.send(share)
             return None
-        results = [_combine(share, self._channel.receive(share.shape, share.dtype), op) for share in own]
+        results = [combine(share, self._channel.receive(share.shape, share.dtype)) for share in own]
         return results if batched else results[0]
 
 
-def _combine(mine: torch.Tensor, theirs: torch.Tensor, op: Any) -> torch.Tensor:
+def _combination(op: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     if op == ReduceOp.SUM:
-        return mine + theirs
+        return torch.add
     if op == ReduceOp.BXOR:
-        return mine ^ theirs
+        return torch.bitwise_xor
     raise ProtocolError(f"a reduction by {op} is not defined on shares; use SUM or BXOR")

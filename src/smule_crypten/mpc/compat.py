@@ -15,6 +15,7 @@ import importlib.util
 import sys
 from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -29,20 +30,24 @@ def encode_rounded(self: Any, x: Any, device: Any = None) -> Any:
     """Fixed point of x: round(x * scale) as int64. Stands in for FixedPointEncoder.encode.
 
     Args:
-        x: a number, a float or integer tensor, or a CrypTensor, which is returned as it is.
+        x: a number, a list of numbers, an array, a float or integer tensor, or a CrypTensor (returned as it is).
     """
     if isinstance(x, CrypTensor):
         return x
-    tensor = torch.as_tensor(x, device=device)
+    # NumPy reads a Python number as float64; PyTorch would round it to float32 first.
+    tensor = torch.as_tensor(x if isinstance(x, torch.Tensor) else np.asarray(x), device=device)
     if tensor.is_floating_point():
         return (tensor.double() * self.scale).round().long()
     return tensor.long() * self.scale
 
 
 def decode_exact(self: Any, tensor: torch.Tensor | None) -> torch.Tensor | None:
-    """Real value of a ring element, float32. Stands in for FixedPointEncoder.decode."""
-    if tensor is None:
-        return None
+    """Real value of a ring element, float32. Stands in for FixedPointEncoder.decode.
+
+    Without fractional bits the int64 itself, as in CrypTen: float32 would round beyond 2^24.
+    """
+    if tensor is None or self.scale == 1:
+        return tensor
     value: torch.Tensor = (tensor.double() / self.scale).float()
     return value
 

@@ -141,8 +141,7 @@ def _windows(x: SharedTensor, op: arch.MaxPool2d, output: tuple[int, int]) -> Sh
 
 
 def _avg_pool2d(x: SharedTensor, op: arch.AvgPool2d) -> SharedTensor:
-    summed = x.shallow_copy()
-    summed.share = F.avg_pool2d(x.share, op.kernel, op.stride, op.padding, divisor_override=1)
+    summed = _with_share(F.avg_pool2d(x.share, op.kernel, op.stride, op.padding, divisor_override=1))
     if op.count_include_pad or op.padding == (0, 0):
         return summed.div(op.kernel[0] * op.kernel[1])
     ones = torch.ones(1, 1, *x.shape[-2:])
@@ -153,12 +152,16 @@ def _adaptive_avg_pool2d(x: SharedTensor, op: arch.AdaptiveAvgPool2d) -> SharedT
     """Sum over each window with 0/1 matrices, exactly, then divide by the window's size."""
     rows = _window_matrix(x.size(2), op.output_size[0])
     columns = _window_matrix(x.size(3), op.output_size[1])
-    summed = x.shallow_copy()
-    summed.share = rows @ x.share @ columns.t()
+    summed = _with_share(rows @ x.share @ columns.t())
     sizes = rows.sum(1).unsqueeze(1) * columns.sum(1)
     if bool((sizes == sizes[0, 0]).all()):
         return summed.div(int(sizes[0, 0])) if int(sizes[0, 0]) > 1 else summed
     return summed * sizes.double().reciprocal()
+
+
+def _with_share(share: torch.Tensor) -> SharedTensor:
+    """A new shared tensor at the session's scale. CrypTen's shallow_copy would write through to its original."""
+    return crypten.mpc.MPCTensor.from_shares(share)
 
 
 def _window_matrix(size: int, output_size: int) -> torch.Tensor:

@@ -11,8 +11,11 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any
@@ -22,7 +25,7 @@ from smule_crypten.errors import PartyFailedError, PeerError, SmuleError
 Event = dict[str, Any]
 Emit = Callable[[Event], None]
 
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 3.0
 """After the first failure, how long siblings may take to end by themselves, and again after SIGTERM."""
 
 
@@ -36,15 +39,24 @@ class Job:
     environment: Mapping[str, str]
 
 
+class Blame(IntEnum):
+    """Why a process failed, the most telling reason first."""
+
+    ITSELF = 0
+    PEER = 1
+    STOPPED = 2
+
+
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """How a process ended. details is the traceback, or the message alone for an error that explains itself."""
+    """How a process ended: summary in one line, is_explained where that line says all that a user needs."""
 
     name: str
     summary: str
-    details: str
+    traceback: str
+    is_explained: bool
     exit_code: int
-    is_consequence: bool
+    blame: Blame
 
 
 class Stopped(BaseException):
@@ -57,9 +69,11 @@ class _Child:
         self.name = job.name
         self.connection, theirs = context.Pipe(duplex=False)
         self.process = context.Process(target=_run_job, args=(theirs, job), name=job.name, daemon=True)
-        self.process.start()
+        with _interrupts_held_back():
+            self.process.start()
         theirs.close()
         self.open = True
+        self.was_told_to_stop = False
         self.succeeded = False
         self.result: Any = None
         self.failure: Failure | None = None
@@ -67,7 +81,7 @@ class _Child:
     def receive(self, on_event: Callable[[str, Event], None]) -> None:
         try:
             kind, value = self.connection.recv()
-        except EOFError:
+        except (EOFError, OSError):  # OSError: it ended in the middle of a message
             self._close()
             return
         if kind == "event":
@@ -82,17 +96,19 @@ class _Child:
         self.connection.close()
         if not self.succeeded and self.failure is None:
             self.process.join(GRACE_SECONDS)
-            reason = f"ended without a word, exit code {self.process.exitcode}"
+            summary = _how_it_ended(self.process.exitcode)
             self.failure = Failure(
                 name=self.name,
-                summary=reason,
-                details=reason,
+                summary=summary,
+                traceback=summary,
+                is_explained=True,
                 exit_code=PartyFailedError.exit_code,
-                is_consequence=False,
+                blame=Blame.STOPPED if self.was_told_to_stop else Blame.ITSELF,
             )
 
     def stop(self, number: signal.Signals) -> None:
         if self.process.is_alive() and self.process.pid is not None:
+            self.was_told_to_stop = True
             os.kill(self.process.pid, number)
 
 
@@ -103,7 +119,8 @@ def run_jobs(jobs: list[Job], on_event: Callable[[str, Event], None]) -> list[An
         on_event: called in this process with the job's name for every event it emits.
 
     Raises:
-        PartyFailedError: a job failed; the message holds every traceback once, exit_code is that of the cause.
+        PartyFailedError: a job failed; the message is one line with the cause, exit_code is that of the cause. Where
+            the line does not explain it, the notes hold every traceback once, the cause first.
         KeyboardInterrupt: after the processes were stopped.
     """
     children: list[_Child] = []
@@ -141,16 +158,37 @@ def _drain(children: list[_Child], on_event: Callable[[str, Event], None]) -> No
             next_stage_at = time.monotonic() + GRACE_SECONDS
 
 
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """A process that is started here never sees Ctrl-C, not even while it imports; the parent sees it afterwards."""
+    resource_tracker.ensure_running()  # its first start would release SIGINT
+    blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
+
+
+def _how_it_ended(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        return f"was killed by {signal.Signals(-exit_code).name}; the system does that when memory runs out"
+    return f"ended without a word, exit code {exit_code}; see the output above"
+
+
 def _combined(failures: list[Failure]) -> PartyFailedError:
-    """The cause first; a party that only lost its peer comes after it."""
-    ordered = sorted(failures, key=lambda failure: failure.is_consequence)
-    error = PartyFailedError("\n".join(f"{failure.name}: {failure.details}" for failure in ordered))
-    error.exit_code = ordered[0].exit_code
+    """What a process did itself comes before what followed from it."""
+    ordered = sorted(failures, key=lambda failure: failure.blame)
+    causes = [failure for failure in ordered if failure.blame == Blame.ITSELF] or ordered[:1]
+    error = PartyFailedError("; ".join(f"{failure.name}: {failure.summary}" for failure in causes))
+    error.exit_code = causes[0].exit_code
+    if not all(failure.is_explained for failure in causes):
+        for failure in ordered:
+            error.add_note(f"{failure.name}:\n{failure.traceback}")
     return error
 
 
 def _run_job(connection: Connection, job: Job) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops everybody in order
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops everybody
     signal.signal(signal.SIGTERM, _raise_stopped)
     os.environ.update(job.environment)
     try:
@@ -168,11 +206,19 @@ def _raise_stopped(number: int, frame: FrameType | None) -> None:
 
 
 def _failure(name: str, error: BaseException) -> Failure:
-    summary = f"{type(error).__name__}: {error}"
+    is_explained = isinstance(error, SmuleError)
+    first_line = next(iter(str(error).splitlines()), "")
     return Failure(
         name=name,
-        summary=summary,
-        details=str(error) if isinstance(error, SmuleError) else "".join(traceback.format_exception(error)).rstrip(),
+        summary=str(error) if is_explained else f"{type(error).__name__}: {first_line}",
+        traceback="".join(traceback.format_exception(error)).rstrip(),
+        is_explained=is_explained,
         exit_code=error.exit_code if isinstance(error, SmuleError) else PartyFailedError.exit_code,
-        is_consequence=isinstance(error, PeerError | Stopped),
+        blame=_blame(error),
     )
+
+
+def _blame(error: BaseException) -> Blame:
+    if isinstance(error, Stopped):
+        return Blame.STOPPED
+    return Blame.PEER if isinstance(error, PeerError) else Blame.ITSELF

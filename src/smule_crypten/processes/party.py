@@ -119,7 +119,7 @@ class _Party:
         accuracy = 0.0
         for epoch in range(1, run.training.epochs + 1):
             exchange = None
-            if is_exchange_epoch(epoch, run.exchange):
+            if is_exchange_epoch(epoch, run.exchange, run.training.epochs):
                 exchange = measured_exchange(scheme.session.meter, lambda: exchanger.run(model, trainer.model_step))
                 self._keep_evidence(epoch, model, exchange.result)
             result = trainer.run_epoch()

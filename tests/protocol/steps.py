@@ -1,0 +1,135 @@
+"""What the parties do in the protocol tests. A module of its own, so that spawned processes can import it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from smule_crypten.config import SchemeConfig
+from smule_crypten.errors import PeerError
+from smule_crypten.inference.crypten import CryptenScheme
+from smule_crypten.models.translate import translate
+from smule_crypten.mpc.channel import GlooChannel
+from smule_crypten.mpc.compat import crypten
+from smule_crypten.mpc.meter import CostMeter
+from smule_crypten.mpc.network import open_to, share_tensor
+from smule_crypten.mpc.session import Session
+from smule_crypten.testing import RecordingChannel
+from smule_crypten.types import Cost, InferenceQuery, PeerPrediction
+
+_DRAWING_FUNCTIONS = ("randint", "rand", "randn", "randperm", "bernoulli", "normal", "multinomial")
+
+
+def one_way(
+    session: Session, model: nn.Module, inputs_NCHW: torch.Tensor, micro_batch: int = 64
+) -> tuple[PeerPrediction, Cost]:
+    """Party b's model on party a's inputs: what this party got and what cost_of predicts for it."""
+    channels, height, width = inputs_NCHW.shape[1:]
+    architecture = translate(model, (channels, height, width)).architecture
+    config = SchemeConfig(name="crypten", micro_batch=micro_batch)
+    scheme = CryptenScheme(session, config)
+    scheme.prepare((architecture, architecture))
+    prediction = scheme.exchange(model, *_queries(session, inputs_NCHW))
+    predicted = scheme.cost_of(architecture, len(inputs_NCHW), config)
+    return prediction, predicted if session.rank == 0 else predicted.mirrored()
+
+
+def _queries(session: Session, inputs_NCHW: torch.Tensor) -> tuple[InferenceQuery, InferenceQuery]:
+    """(asked, answered): party a asks about inputs_NCHW, party b about nothing."""
+    rank, counts = session.rank, (len(inputs_NCHW), 0)
+    common = {"query_id": 1, "model_step": 0}
+    asked = InferenceQuery(
+        **common,
+        model_owner=1 - rank,
+        data_owner=rank,
+        num_samples=counts[rank],
+        sample_ids=torch.arange(counts[rank]),
+        inputs_NCHW=inputs_NCHW[: counts[rank]],
+    )
+    return asked, InferenceQuery(**common, model_owner=rank, data_owner=1 - rank, num_samples=counts[1 - rank])
+
+
+@contextmanager
+def trapped_generators() -> Iterator[list[str]]:
+    """Yields the names of torch's random functions that were called meanwhile."""
+    drawn: list[str] = []
+    originals = {name: getattr(torch, name) for name in _DRAWING_FUNCTIONS}
+    for name, original in originals.items():
+        setattr(torch, name, _noting(name, original, drawn))
+    try:
+        yield drawn
+    finally:
+        for name, original in originals.items():
+            setattr(torch, name, original)
+
+
+def _noting(name: str, original: Callable[..., Any], drawn: list[str]) -> Callable[..., Any]:
+    def function(*arguments: Any, **keywords: Any) -> Any:
+        drawn.append(name)
+        return original(*arguments, **keywords)
+
+    return function
+
+
+def draws_during_exchange(session: Session, model: nn.Module, inputs_NCHW: torch.Tensor) -> list[str]:
+    state = torch.get_rng_state()
+    with trapped_generators() as drawn:
+        one_way(session, model, inputs_NCHW)
+    assert torch.equal(state, torch.get_rng_state())
+    return drawn
+
+
+def view_of_exchange(session: Session, model: nn.Module, inputs_NCHW: torch.Tensor) -> list[torch.Tensor]:
+    """Everything this party received during one exchange."""
+    assert isinstance(session.channel, RecordingChannel)
+    one_way(session, model, inputs_NCHW)
+    return session.channel.received
+
+
+def open_to_party_a(session: Session, secret: torch.Tensor) -> tuple[torch.Tensor | None, int]:
+    """Open party b's secret to party a; what this party got, and how many bytes it received for it."""
+    shared = share_tensor(secret if session.rank == 1 else None, tuple(secret.shape), owner=1)
+    before = session.meter.total().bytes_received
+    opened = open_to(session, shared, owner=0)
+    return opened, session.meter.total().bytes_received - before
+
+
+def stock_reduce_to_party_a(session: Session, share: torch.Tensor) -> torch.Tensor:
+    """The buffer that torch.distributed.reduce(dst=0) leaves at this party, as stock CrypTen calls it."""
+    buffer = share.clone()
+    dist.reduce(buffer, 0)
+    return buffer
+
+
+def multiply(session: Session, size: int) -> tuple[Cost, dict[str, int]]:
+    """One Beaver product of two shared vectors: what our meter and what CrypTen's counters say."""
+    x, y = (share_tensor(torch.ones(size), (size,), owner=owner) for owner in (0, 1))
+    before = session.meter.total()
+    _ = x * y
+    after = session.meter.total()
+    counted = Cost(
+        rounds=after.rounds - before.rounds,
+        bytes_sent=after.bytes_sent - before.bytes_sent,
+        bytes_received=after.bytes_received - before.bytes_received,
+    )
+    return counted, crypten.communicator.get().get_communication_stats()
+
+
+def wait_for_silent_peer(session: Session, deadline_seconds: float) -> str:
+    """Both wait for a message that nobody sends, party b with more patience; how it ended."""
+    patience = deadline_seconds if session.rank == 0 else 60.0
+    try:
+        GlooChannel(CostMeter(), patience).receive((1,), torch.int64)
+    except PeerError as error:
+        return f"{type(error).__name__}: {error}"
+    return "received"
+
+
+def fail(session: Session) -> None:
+    if session.rank == 1:
+        raise RuntimeError("party b has a bug")

@@ -1,0 +1,97 @@
+"""Secure logits against plain torch: every network of the zoo on real images, and random small networks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from steps import one_way
+from torch import nn
+
+from smule_crypten.config import DataConfig, ModelConfig, TrainingConfig
+from smule_crypten.data.datasets import load_data
+from smule_crypten.data.images import LabelledImages
+from smule_crypten.models.zoo import NETWORKS, build_model
+from smule_crypten.testing import PartyPool
+from smule_crypten.training.evaluate import predict_logits
+from smule_crypten.training.trainer import Trainer
+
+CPU = torch.device("cpu")
+BOUNDS = {"mlp": 1e-3, "lenet": 1e-3, "small_convnet": 1e-3, "wide_convnet": 1e-3, "resnet8": 5e-3, "resnet20": 2e-2}
+"""Largest accepted logit error. Measured maxima are at most half of it; see docs/limitations.md."""
+
+
+@pytest.fixture(scope="module")
+def digits() -> LabelledImages:
+    bundle = load_data(DataConfig(name="digits"))
+    return bundle.train.normalized((0.305,), (0.376,))
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "torchvision"])
+def test_zoo_networks_on_digits(pool: PartyPool, digits: LabelledImages, name: str) -> None:
+    """Protects: the secure logits of each trained network agree with plain torch, at the exact predicted cost."""
+    model = build_model(ModelConfig(name=name), (1, 8, 8), 10, seed=0)
+    config = TrainingConfig(epochs=1, batch_size=64)
+    Trainer(model=model, train=digits, config=config, seed=0, device=CPU).run_epoch()
+    inputs = digits.images_NCHW[:8]
+    outcomes = pool.run(one_way, model, inputs)
+    expected = predict_logits(model, inputs, 8, CPU)
+    error = float((outcomes[0][0].logits_NC - expected).abs().max())
+    assert error < BOUNDS[name], f"{name}: {error:.2e}"
+    for prediction, predicted in outcomes:
+        assert (prediction.cost.rounds, prediction.cost.bytes_sent) == (predicted.rounds, predicted.bytes_sent)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("arch", "size"), [("resnet18", 32), ("vgg11", 32), ("alexnet", 64)])
+def test_torchvision_networks(pool: PartyPool, digits: LabelledImages, arch: str, size: int) -> None:
+    """Protects: torchvision's shapes run securely, max pooling and adaptive pooling included."""
+    model = build_model(ModelConfig(name="torchvision", options={"arch": arch}), (3, size, size), 10, seed=0).eval()
+    inputs = nn.functional.interpolate(digits.images_NCHW[:2].expand(-1, 3, -1, -1), size)
+    outcomes = pool.run(one_way, model, inputs)
+    expected = predict_logits(model, inputs, 2, CPU)
+    error = float((outcomes[0][0].logits_NC - expected).abs().max())
+    assert error < 2e-2, f"{arch}: {error:.2e}"
+
+
+@st.composite
+def small_networks(draw: st.DrawFn) -> tuple[nn.Module, torch.Tensor]:
+    groups = draw(st.integers(1, 2))
+    channels = groups * draw(st.integers(1, 2))
+    height, width = draw(st.integers(7, 10)), draw(st.integers(7, 10))
+    stride, padding, dilation = (draw(st.tuples(st.integers(low, 2), st.integers(low, 2))) for low in (1, 0, 1))
+    kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    pooling = draw(
+        st.sampled_from(
+            [
+                nn.MaxPool2d(2, ceil_mode=True),
+                nn.MaxPool2d(3, stride=1, padding=1),
+                nn.AvgPool2d(2, padding=1, count_include_pad=False),
+                nn.AvgPool2d(3, stride=2, padding=1),
+                nn.AdaptiveAvgPool2d((3, 2)),
+                nn.AdaptiveAvgPool2d(1),
+                nn.Identity(),
+            ]
+        )
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(draw(st.integers(0, 10**6)))
+        bias = draw(st.booleans())
+        convolution = nn.Conv2d(channels, 2 * groups, kernel, stride, padding, dilation, groups, bias)
+        model = nn.Sequential(convolution, nn.ReLU(), pooling, nn.Flatten(), nn.LazyLinear(3))
+        inputs = torch.randn(draw(st.integers(1, 3)), channels, height, width)
+        model(inputs)
+    return model, inputs
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(case=small_networks())
+def test_random_shapes(pool: PartyPool, case: tuple[nn.Module, torch.Tensor]) -> None:
+    """Protects: stride, padding, dilation, groups and every kind of pooling on shares, at the exact predicted cost."""
+    model, inputs = case
+    outcomes = pool.run(one_way, model, inputs)
+    expected = predict_logits(model, inputs, len(inputs), CPU)
+    assert float((outcomes[0][0].logits_NC - expected).abs().max()) < 1e-3
+    for prediction, predicted in outcomes:
+        assert (prediction.cost.rounds, prediction.cost.bytes_sent) == (predicted.rounds, predicted.bytes_sent)

@@ -1,0 +1,116 @@
+"""What CrypTen 0.4.1 does wrong between two parties, and that the runtime does not."""
+
+from __future__ import annotations
+
+import crypten.common.rng
+import pytest
+import torch
+from steps import (
+    draws_during_exchange,
+    fail,
+    multiply,
+    one_way,
+    open_to_party_a,
+    stock_reduce_to_party_a,
+    trapped_generators,
+    view_of_exchange,
+    wait_for_silent_peer,
+)
+from torch import nn
+
+from smule_crypten.testing import PartyPool
+
+
+def _network() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 3))
+
+
+INPUTS = torch.linspace(-1, 1, 2 * 16).reshape(2, 1, 4, 4)
+
+
+def test_exchange_never_draws_from_torch(pool: PartyPool) -> None:
+    """Protects: every share, mask and triple comes from the cipher streams (predictable generators leak weights)."""
+    assert pool.run(draws_during_exchange, _network(), INPUTS) == [[], []]
+
+
+def test_stock_crypten_draws_from_torch() -> None:
+    """Negative control of the test above: outside a session CrypTen draws from torch.Generator."""
+    with trapped_generators() as drawn:
+        crypten.common.rng.generate_random_ring_element((1,), generator=torch.Generator())
+    assert drawn == ["randint"]
+
+
+def test_opening_reaches_the_owner_only(pool: PartyPool) -> None:
+    """Protects: only the data owner learns the logits; the other party receives not one byte."""
+    secret = torch.arange(1000.0)
+    (at_owner, _), (at_other, received) = pool.run(open_to_party_a, secret)
+    assert torch.equal(at_owner, secret)
+    assert at_other is None
+    assert received == 0
+
+
+def test_stock_reduce_leaks_to_the_other_party(pool: PartyPool) -> None:
+    """Negative control: gloo's reduce(dst) leaves parts of the sum at the party that should not learn it."""
+    share = torch.arange(1, 1001)
+    _, at_other = pool.run(stock_reduce_to_party_a, share)
+    assert (at_other == 2 * share).float().mean() > 0.25
+
+
+def test_counters_agree_with_a_hand_computed_product(pool: PartyPool) -> None:
+    """Protects: exact bytes. A Beaver product of n elements opens x - a and y - b: 2 * 8 n bytes each way, 1 round."""
+    for counted, stock in pool.run(multiply, 5):
+        assert (counted.rounds, counted.bytes_sent, counted.bytes_received) == (1, 80, 80)
+        assert stock["bytes"] == 0, "CrypTen's own counter was expected to stay at zero"
+
+
+def test_views_of_fresh_runs_differ_and_seeded_runs_repeat(pool: PartyPool) -> None:
+    """Protects: fresh keys by default, and the repeatable mode that says that it is insecure."""
+    first, again = (pool.run(view_of_exchange, _network(), INPUTS) for _ in range(2))
+    seeded = [pool.run(view_of_exchange, _network(), INPUTS, randomness="seeded_insecure", seed=3) for _ in range(2)]
+    other_seed = pool.run(view_of_exchange, _network(), INPUTS, randomness="seeded_insecure", seed=4)
+    for rank in (0, 1):
+        assert not _equal(first[rank], again[rank])
+        assert _equal(seeded[0][rank], seeded[1][rank])
+        assert not _equal(seeded[0][rank], other_seed[rank])
+
+
+def test_received_shares_look_uniform(pool: PartyPool) -> None:
+    """Protects: what a party sees is masked; the mean bit of all received ring elements is 1/2 at both parties."""
+    views = pool.run(view_of_exchange, _network(), torch.zeros(64, 1, 4, 4))
+    for view in views:
+        elements = torch.cat([tensor.flatten() for tensor in view if tensor.dtype == torch.int64])
+        bits = torch.stack([(elements >> shift) & 1 for shift in range(40, 64)]).double()
+        deviation = float((bits.mean() - 0.5).abs()) * 2 * bits.numel() ** 0.5
+        assert deviation < 5, f"{deviation:.1f} standard deviations from uniform"
+
+
+def test_silent_peer_is_a_timeout(pool: PartyPool) -> None:
+    """Protects: a party never waits beyond its deadline (stock: 30 minutes)."""
+    at_a, at_b = pool.run(wait_for_silent_peer, 0.5)
+    assert at_a.startswith("PeerTimeoutError: party b did not answer within 0.5 seconds")
+    assert at_b.startswith("PeerDisconnectedError: party a closed the connection")
+
+
+def test_failing_party_is_reported(pool: PartyPool) -> None:
+    """Protects: the pool itself; a failure in one party is not silent (stock launcher returns None)."""
+    with pytest.raises(RuntimeError, match="party b has a bug"):
+        pool.run(fail)
+
+
+def test_micro_batches_do_not_change_the_answer(pool: PartyPool) -> None:
+    """Protects: splitting a query into micro-batches, odd remainder included, and its exact cost."""
+    inputs = torch.linspace(-1, 1, 7 * 16).reshape(7, 1, 4, 4)
+    whole, split = (pool.run(one_way, _network(), inputs, size) for size in (64, 3))
+    assert torch.allclose(whole[0][0].logits_NC, split[0][0].logits_NC, atol=1e-3)
+    for prediction, predicted in split:
+        cost = prediction.cost
+        assert (cost.rounds, cost.bytes_sent, cost.bytes_received) == (
+            predicted.rounds,
+            predicted.bytes_sent,
+            predicted.bytes_received,
+        )
+
+
+def _equal(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
+    return len(first) == len(second) and all(map(torch.equal, first, second))
