@@ -9,10 +9,12 @@ SmuleError                      1   anything below; never raised itself
 ├── PeerError                   6   the other party is gone, late, or disagrees
 │   ├── PeerDisconnectedError   6
 │   ├── PeerTimeoutError        6
+│   ├── PeerRefusedError        6
 │   └── HandshakeError          6
 ├── ProtocolError               7   a protocol step was called or answered wrongly
 ├── PartyFailedError            8   a party process ended with an error
-└── TrainingError               9   training diverged
+├── TrainingError               9   training diverged
+└── CredentialError            10   a key or certificate is missing, expired or not the expected one
 
 Exit code 130 stands for Ctrl-C. Messages are one line: what is wrong, where, and what to do.
 """
@@ -75,6 +77,10 @@ class PeerTimeoutError(PeerError):
     pass
 
 
+class PeerRefusedError(PeerError):
+    pass
+
+
 class HandshakeError(PeerError):
     pass
 
@@ -89,3 +95,7 @@ class PartyFailedError(SmuleError):
 
 class TrainingError(SmuleError):
     exit_code = 9
+
+
+class CredentialError(SmuleError):
+    exit_code = 10

@@ -1,0 +1,156 @@
+"""Keys and certificates by which processes know each other.
+
+Each organisation makes one key pair and one self-signed certificate. Certificates are exchanged once, as with SSH,
+and pinned: a process accepts exactly the certificates it was given, whoever else may have signed what.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from smule_crypten.errors import CredentialError
+from smule_crypten.files import output_error, write_atomic
+
+CERTIFICATE_SUFFIX = ".crt.pem"
+KEY_SUFFIX = ".key.pem"
+DEFAULT_DAYS = 825
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_CLOCK_SKEW = dt.timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate file that was read and understood. der is its binary form, which is what gets pinned."""
+
+    path: Path
+    name: str
+    der: bytes
+    not_before: dt.datetime
+    not_after: dt.datetime
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate in pairs of hexadecimal digits, for comparison over the telephone."""
+        digest = x509.load_der_x509_certificate(self.der).fingerprint(hashes.SHA256()).hex()
+        return ":".join(digest[i : i + 2] for i in range(0, len(digest), 2))
+
+    def check_dates(self, now: dt.datetime | None = None) -> None:
+        """Raises CredentialError where the certificate is not valid now."""
+        now = dt.datetime.now(dt.UTC) if now is None else now
+        if now > self.not_after:
+            raise CredentialError(
+                f"certificate {self.path} of {self.name} expired on {self.not_after:%Y-%m-%d}; "
+                "make a new one with smule-keys init and exchange it again"
+            )
+        if now < self.not_before:
+            raise CredentialError(
+                f"certificate {self.path} of {self.name} is valid only from {self.not_before:%Y-%m-%d}; check the clock"
+            )
+
+
+@dataclass(frozen=True)
+class Identity:
+    """This process's own certificate and the file of its private key."""
+
+    certificate: Certificate
+    key_path: Path
+
+
+def create_identity(name: str, folder: Path, *, days: int = DEFAULT_DAYS) -> Identity:
+    """Make a P-256 key pair and a self-signed certificate: <name>.key.pem (mode 0600) and <name>.crt.pem in folder.
+
+    Raises:
+        CredentialError: the name is unusable, or a key of that name exists and would be lost.
+        OutputError: the folder cannot be written.
+    """
+    if not _NAME.fullmatch(name):
+        raise CredentialError(f"name {name!r} is not usable; take lower-case letters, digits and dashes, at most 63")
+    key_path, certificate_path = folder / f"{name}{KEY_SUFFIX}", folder / f"{name}{CERTIFICATE_SUFFIX}"
+    for path in (key_path, certificate_path):
+        if path.exists():
+            raise CredentialError(f"{path} exists; choose another name or folder, or remove it yourself")
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = _self_signed(key, name, days)
+    _write_private(
+        key_path,
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    write_atomic(certificate_path, lambda file: file.write(pem))
+    return Identity(load_certificate(certificate_path), key_path)
+
+
+def load_certificate(path: Path) -> Certificate:
+    """Read one certificate in PEM form.
+
+    Raises:
+        CredentialError: the file cannot be read or holds no certificate.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        name = str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    except OSError as error:
+        raise CredentialError(f"cannot read certificate {path}: {error.strerror}") from None
+    except (ValueError, IndexError):
+        raise CredentialError(f"{path} holds no usable certificate in PEM form; ask for <name>.crt.pem") from None
+    return Certificate(
+        path=path,
+        name=name,
+        der=certificate.public_bytes(serialization.Encoding.DER),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+    )
+
+
+def load_identity(certificate_path: Path, key_path: Path) -> Identity:
+    """Read the own certificate and check that the private key belongs to it.
+
+    Raises:
+        CredentialError: either file is missing or unusable, they do not fit, or others may read the key.
+    """
+    certificate = load_certificate(certificate_path)
+    try:
+        if key_path.stat().st_mode & 0o077:
+            raise CredentialError(f"private key {key_path} can be read by other users; run chmod 600 {key_path}")
+        key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
+    except OSError as error:
+        raise CredentialError(f"cannot read private key {key_path}: {error.strerror}") from None
+    except (ValueError, TypeError):
+        raise CredentialError(f"{key_path} holds no usable private key without password in PEM form") from None
+    encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    own = x509.load_der_x509_certificate(certificate.der).public_key().public_bytes(encoding, form)
+    if key.public_key().public_bytes(encoding, form) != own:
+        raise CredentialError(f"private key {key_path} does not belong to certificate {certificate_path}")
+    return Identity(certificate, key_path)
+
+
+def _self_signed(key: ec.EllipticCurvePrivateKey, name: str, days: int) -> x509.Certificate:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - _CLOCK_SKEW).not_valid_after(now + dt.timedelta(days=days))
+    # A leaf that signs nothing: pinning it must not let its owner vouch for others.
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    return builder.sign(key, hashes.SHA256())
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write atomically with mode 0600 from the first byte on."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise output_error(path, error) from error

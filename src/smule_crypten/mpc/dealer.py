@@ -1,0 +1,136 @@
+"""The dealer: a third process that deals correlated randomness and sees no data.
+
+1. Both parties state the public terms of the run; the dealer checks that they are the same and make sense.
+2. Before an exchange both announce its index and the number of samples each asks about. An index is served once.
+3. The dealer agrees on a fresh stream key with each party, then sends the model owner of each direction the
+   corrections that the public plan asks for (mpc/dealing.py), one tensor a request, as fast as the party takes them.
+
+Nothing is executed by a name off the wire: the plan follows from the checked architectures alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from smule_crypten.config import Randomness, Section, describe_validation
+from smule_crypten.errors import HandshakeError, ModelError, ProtocolError
+from smule_crypten.models.architecture import Architecture
+from smule_crypten.mpc.channel import as_bytes
+from smule_crypten.mpc.dealing import dealer_correction, plan
+from smule_crypten.mpc.keys import KEY_BYTES, agreed_key, fresh_entropy, insecure_key
+from smule_crypten.mpc.link import Link
+from smule_crypten.mpc.streams import Stream
+from smule_crypten.types import PARTY_NAMES
+
+MAX_QUERIES = 1_000_000
+
+
+class Terms(Section):
+    """What the parties tell the dealer about a run. All of it is public."""
+
+    architectures: tuple[dict[str, Any], dict[str, Any]]
+    micro_batch: int = Field(ge=1, le=65536)
+    randomness: Randomness
+    seed: int = Field(ge=0)
+
+
+class Announcement(Section):
+    exchange: int = Field(ge=1)
+    counts: tuple[int, int]
+    entropy: str = Field(min_length=2 * KEY_BYTES, max_length=2 * KEY_BYTES)
+
+
+class Dealer:
+    """Serves one run. links are those to party a and party b.
+
+    Args:
+        allow_insecure: whether keys that follow from a seed are accepted.
+    """
+
+    def __init__(self, links: tuple[Link, Link], *, allow_insecure: bool) -> None:
+        self._links = links
+        self._allow_insecure = allow_insecure
+        self._last_exchange = 0
+
+    def serve(self) -> int:
+        """Deal until both parties say that they are done; returns the number of exchanges served.
+
+        Raises:
+            HandshakeError: the parties state different or unacceptable terms.
+            ProtocolError: an announcement is malformed, repeated, or different at the two parties.
+            PeerError: a party is gone or silent.
+        """
+        terms = self._agree()
+        try:
+            architectures = tuple(Architecture.from_json(value) for value in terms.architectures)
+        except ModelError as error:
+            raise HandshakeError(f"the terms hold an unusable architecture: {error}") from error
+        for link in self._links:
+            link.send_json({"agreed": True})
+        exchanges = 0
+        while True:
+            messages = [link.receive_json()[0] for link in self._links]
+            if all(message == {"done": True} for message in messages):
+                return exchanges
+            first, second = (_announcement(message, name) for message, name in zip(messages, PARTY_NAMES, strict=True))
+            self._check(first, second)
+            self._deal(terms, architectures, (first, second))
+            exchanges += 1
+
+    def _agree(self) -> Terms:
+        messages = [link.receive_json()[0] for link in self._links]
+        stated = []
+        for rank, message in enumerate(messages):
+            if not isinstance(message, dict) or message.get("rank") != rank:
+                raise HandshakeError(f"party {PARTY_NAMES[rank]} did not state its rank; use the same version")
+            stated.append(message.get("terms"))
+        if stated[0] != stated[1]:
+            raise HandshakeError("the parties stated different terms to the dealer; compare their configurations")
+        try:
+            terms = Terms.model_validate(stated[0], strict=False)
+        except ValidationError as error:
+            raise HandshakeError(f"the parties stated unusable terms: {describe_validation(error)}") from None
+        if terms.randomness == "seeded_insecure" and not self._allow_insecure:
+            raise HandshakeError("the parties want randomness=seeded_insecure, which this dealer does not allow")
+        return terms
+
+    def _check(self, first: Announcement, second: Announcement) -> None:
+        if (first.exchange, first.counts) != (second.exchange, second.counts):
+            raise ProtocolError(
+                f"party a announces exchange {first.exchange} with {first.counts} queries, "
+                f"party b exchange {second.exchange} with {second.counts}"
+            )
+        if first.exchange <= self._last_exchange:
+            raise ProtocolError(f"exchange {first.exchange} was dealt before; nothing is dealt twice")
+        if not all(0 <= count <= MAX_QUERIES for count in first.counts):
+            raise ProtocolError(f"{first.counts} queries in one exchange; at most {MAX_QUERIES} are dealt")
+        self._last_exchange = first.exchange
+
+    def _deal(
+        self, terms: Terms, architectures: tuple[Architecture, ...], announced: tuple[Announcement, Announcement]
+    ) -> None:
+        streams = [self._stream(terms, rank, announced[rank]) for rank in (0, 1)]
+        for model_owner in (0, 1):
+            count = announced[0].counts[1 - model_owner]
+            for start in range(0, count, terms.micro_batch):
+                batch = min(terms.micro_batch, count - start)
+                for request in plan(architectures[model_owner], batch):
+                    correction = dealer_correction(request, streams[model_owner], streams[1 - model_owner])
+                    self._links[model_owner].transfer([as_bytes(correction)], [])
+
+    def _stream(self, terms: Terms, rank: int, announced: Announcement) -> Stream:
+        own = fresh_entropy()
+        self._links[rank].send_json({"entropy": own.hex()})
+        purpose = f"dealer and party {PARTY_NAMES[rank]}, exchange {announced.exchange}"
+        if terms.randomness == "seeded_insecure":
+            return Stream(insecure_key(terms.seed, purpose))
+        return Stream(agreed_key((bytes.fromhex(announced.entropy), own), purpose))
+
+
+def _announcement(message: object, name: str) -> Announcement:
+    try:
+        return Announcement.model_validate(message, strict=False)
+    except ValidationError as error:
+        raise ProtocolError(f"party {name} announced no exchange: {describe_validation(error)}") from None

@@ -1,0 +1,26 @@
+"""Keys of streams: fresh ones agreed inside an authenticated channel, or repeatable ones for simulation."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+KEY_BYTES = 32
+
+
+def fresh_entropy() -> bytes:
+    """256 bits from the operating system."""
+    return os.urandom(KEY_BYTES)
+
+
+def agreed_key(entropy: tuple[bytes, bytes], purpose: str) -> bytes:
+    """HKDF-SHA-256 (RFC 5869) over what both ends contributed; purpose separates keys from the same entropy."""
+    return HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=f"smule_crypten|{purpose}".encode()).derive(b"".join(entropy))
+
+
+def insecure_key(seed: int, purpose: str) -> bytes:
+    """A key that anyone who knows the run's seed can compute: repeatable simulation only, protects nothing."""
+    return hashlib.sha256(f"smule_crypten insecure simulation key|{seed}|{purpose}".encode()).digest()

@@ -1,0 +1,147 @@
+"""Where CrypTen's correlated randomness comes from: the dealer, or party a in an insecure simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+
+from smule_crypten.config import Randomness
+from smule_crypten.errors import ProtocolError
+from smule_crypten.models.architecture import Architecture
+from smule_crypten.mpc.channel import as_bytes
+from smule_crypten.mpc.compat import crypten
+from smule_crypten.mpc.dealing import AdditiveTriple, BinaryTriple, Request, SharedBit, Shares, SquarePair, party_shares
+from smule_crypten.mpc.keys import agreed_key, fresh_entropy, insecure_key
+from smule_crypten.mpc.link import Link
+from smule_crypten.mpc.meter import CostMeter
+from smule_crypten.mpc.streams import Stream
+from smule_crypten.types import PARTY_NAMES
+
+
+class Provider(Protocol):
+    """What the session and the schemes tell a provider; CrypTen itself asks for triples by its own names."""
+
+    @property
+    def crypten_provider(self) -> Any: ...
+
+    def agree(self, terms: dict[str, Any]) -> None:
+        """State the public terms of the run, the same at both parties."""
+        ...
+
+    def begin_exchange(self, index: int, counts: tuple[int, int]) -> None:
+        """Prepare for exchange `index`, in which party a and party b ask about counts samples."""
+        ...
+
+    def begin_direction(self, model_owner: int, requests: Iterator[Request]) -> None:
+        """What is about to be asked for, in order."""
+        ...
+
+
+class TrustedFirstParty:
+    """CrypTen's own: party a generates everything and could compute party b's secrets. Simulation only."""
+
+    def __init__(self) -> None:
+        self.crypten_provider: Any = crypten.mpc.provider.TrustedFirstParty()
+
+    def agree(self, terms: dict[str, Any]) -> None:
+        pass
+
+    def begin_exchange(self, index: int, counts: tuple[int, int]) -> None:
+        pass
+
+    def begin_direction(self, model_owner: int, requests: Iterator[Request]) -> None:
+        pass
+
+
+class Dealt:
+    """Shares from the stream that this party has in common with the dealer, and the dealer's corrections.
+
+    It stands in for CrypTen's provider too: the methods below `begin_direction` are those that CrypTen calls.
+    """
+
+    def __init__(self, link: Link, rank: int, meter: CostMeter, randomness: Randomness, seed: int) -> None:
+        self._link = link
+        self._rank = rank
+        self._meter = meter
+        self._randomness = randomness
+        self._seed = seed
+        self._stream: Stream | None = None
+        self._requests: Iterator[Request] = iter(())
+        self._is_corrected = False
+        self.crypten_provider: Any = self
+
+    def agree(self, terms: dict[str, Any]) -> None:
+        self._link.send_json({"rank": self._rank, "terms": terms})
+        self._link.receive_json()
+
+    def begin_exchange(self, index: int, counts: tuple[int, int]) -> None:
+        own = fresh_entropy()
+        self._link.send_json({"exchange": index, "counts": list(counts), "entropy": own.hex()})
+        answer, _ = self._link.receive_json()
+        self._stream = Stream(stream_key(answer, own, self._rank, index, self._randomness, self._seed))
+
+    def begin_direction(self, model_owner: int, requests: Iterator[Request]) -> None:
+        self._requests = requests
+        self._is_corrected = model_owner == self._rank
+
+    def generate_additive_triple(
+        self, size0: torch.Size, size1: torch.Size, op: str, device: object = None, **kwargs: Any
+    ) -> tuple[Any, ...]:
+        request = self._next(AdditiveTriple, op, (tuple(size0), tuple(size1)))
+        return tuple(_arithmetic(share) for share in self._shares(request))
+
+    def generate_binary_triple(self, size0: torch.Size, size1: torch.Size, device: object = None) -> tuple[Any, ...]:
+        request = self._next(BinaryTriple, "and", (tuple(size0),))
+        return tuple(_binary(share) for share in self._shares(request))
+
+    def square(self, size: torch.Size, device: object = None) -> tuple[Any, ...]:
+        request = self._next(SquarePair, "square", (tuple(size),))
+        return tuple(_arithmetic(share) for share in self._shares(request))
+
+    def B2A_rng(self, size: torch.Size, device: object = None) -> tuple[Any, Any]:
+        bit, ring = self._shares(self._next(SharedBit, "bit", (tuple(size),)))
+        return _arithmetic(ring), _binary(bit)
+
+    def _next(self, kind: type[Request], operation: str, sizes: tuple[tuple[int, ...], ...]) -> Request:
+        """The next planned request, held against what CrypTen asks for."""
+        request = next(self._requests, None)
+        if isinstance(request, AdditiveTriple):
+            planned = (AdditiveTriple, request.operation, (request.size_a, request.size_b))
+        else:
+            planned = (type(request), operation, (request.size,) if request is not None else ())
+        if planned != (kind, operation, sizes):
+            raise ProtocolError(f"CrypTen asks for {kind.__name__} {operation} {sizes}, the plan says {request}")
+        assert request is not None
+        return request
+
+    def _shares(self, request: Request) -> Shares:
+        if self._stream is None:
+            raise ProtocolError("no exchange has begun; call begin_exchange first")
+        correction = None
+        if self._is_corrected:
+            correction = torch.empty(request.result_size, dtype=torch.int64)
+            self._link.transfer([], [as_bytes(correction)])
+            self._meter.record_dealer(correction.nbytes)
+        return party_shares(request, self._stream, correction)
+
+
+def stream_key(
+    answer: object, own: bytes, rank: int, index: int, randomness: Randomness, seed: int
+) -> bytes:
+    """The key of the stream between party `rank` and the dealer in exchange `index`, from the dealer's answer."""
+    purpose = f"dealer and party {PARTY_NAMES[rank]}, exchange {index}"
+    if randomness == "seeded_insecure":
+        return insecure_key(seed, purpose)
+    if not isinstance(answer, dict) or not isinstance(answer.get("entropy"), str):
+        raise ProtocolError("the dealer answered without entropy; use the same version")
+    return agreed_key((own, bytes.fromhex(answer["entropy"])), purpose)
+
+
+def _arithmetic(share: torch.Tensor) -> Any:
+    return crypten.mpc.primitives.ArithmeticSharedTensor.from_shares(share, precision=0)
+
+
+def _binary(share: torch.Tensor) -> Any:
+    return crypten.mpc.primitives.BinarySharedTensor.from_shares(share)
