@@ -23,7 +23,11 @@ from smule_crypten.inference.plaintext import evaluate_plaintext
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.channel import Channel
-from smule_crypten.mpc.session import Session, open_session
+from smule_crypten.mpc.dealer import Dealer
+from smule_crypten.mpc.link import Link
+from smule_crypten.mpc.meeting import DEALER, ROLES, simulated_meeting
+from smule_crypten.mpc.provider import Dealt
+from smule_crypten.mpc.session import Session, closing_links, open_session
 from smule_crypten.types import Cost, InferenceQuery, PeerPrediction
 
 MakeScheme = Callable[[Session, SchemeConfig], SecureInferenceScheme]
@@ -56,19 +60,19 @@ class RecordingChannel:
 
 
 class PartyPool:
-    """Two spawned processes, party a and party b, that run one function after the other.
+    """Three spawned processes, party a, party b and the dealer; the parties run one function after the other.
 
-    A call opens a fresh session, so nothing is carried over but the imported modules. session.channel is a
-    RecordingChannel. Use as a context manager.
+    A call opens fresh links and a fresh session, so nothing is carried over but the imported modules. session.channel
+    is a RecordingChannel. Use as a context manager.
     """
 
     def __enter__(self) -> PartyPool:
         context = mp.get_context("spawn")
         self._connections: list[Connection] = []
         self._processes: list[Any] = []
-        for rank in (0, 1):
+        for role in ROLES:
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, rank), daemon=True)
+            process = context.Process(target=_serve, args=(theirs, role), daemon=True)
             process.start()
             theirs.close()
             self._connections.append(ours)
@@ -85,47 +89,63 @@ class PartyPool:
         self,
         function: Callable[..., Any],
         *arguments: Any,
+        dealt: bool = False,
         randomness: Randomness = "fresh",
         seed: int = 0,
         precision_bits: int = 16,
     ) -> list[Any]:
-        """function(session, *arguments) in both processes at once; the results of party a and party b.
+        """function(session, *arguments) in both parties at once; the results of party a and party b.
+
+        Args:
+            dealt: whether the dealer deals; otherwise party a does.
 
         Raises:
-            RuntimeError: either party failed; the message holds its traceback.
+            RuntimeError: a process failed; the message holds its traceback.
         """
         with tempfile.TemporaryDirectory() as folder:
             settings = {"randomness": randomness, "seed": seed, "precision_bits": precision_bits}
-            for connection in self._connections:
-                connection.send((f"file://{folder}/rendezvous", settings, function, arguments))
-            answers = [connection.recv() for connection in self._connections]
+            connections = self._connections if dealt else self._connections[:2]
+            for connection in connections:
+                connection.send((f"file://{folder}/rendezvous", dealt, settings, function, arguments))
+            answers = [connection.recv() for connection in connections]
         failures = [value for succeeded, value in answers if not succeeded]
         if failures:
             raise RuntimeError("\n".join(failures))
-        return [value for _, value in answers]
+        return [value for _, value in answers[:2]]
 
 
-def _serve(connection: Connection, rank: int) -> None:
+def _serve(connection: Connection, role: str) -> None:
     torch.set_num_threads(1)
     while True:
         try:
-            rendezvous, settings, function, arguments = connection.recv()
+            rendezvous, dealt, settings, function, arguments = connection.recv()
         except EOFError:
             return
-        os.environ.update({"WORLD_SIZE": "2", "RANK": str(rank), "RENDEZVOUS": rendezvous})
+        os.environ["RENDEZVOUS"] = rendezvous
         try:
-            with open_session(deadline_seconds=60.0, wrap_channel=RecordingChannel, **settings) as session:
-                answer = True, function(session, *arguments)
+            meeting = simulated_meeting(role, with_dealer=dealt, join_seconds=30.0, deadline_seconds=30.0)
+            answer = True, _act(role, meeting.meet(), settings, function, arguments)
         except BaseException:
-            answer = False, f"party {'ab'[rank]}:\n{traceback.format_exc()}"
+            answer = False, f"{role}:\n{traceback.format_exc()}"
         connection.send(answer)
 
 
-def check_scheme(pool: PartyPool, make_scheme: MakeScheme, *, tolerance: float = 1e-3) -> None:
+def _act(
+    role: str, links: dict[str, Link], settings: dict[str, Any], function: Callable[..., Any], arguments: Any
+) -> Any:
+    if role == DEALER:
+        with closing_links(tuple(links.values())):
+            return Dealer((links[ROLES[0]], links[ROLES[1]]), allow_insecure=True).serve()
+    with open_session(links, ROLES.index(role), wrap_channel=RecordingChannel, **settings) as session:
+        return function(session, *arguments)
+
+
+def check_scheme(pool: PartyPool, make_scheme: MakeScheme, *, dealt: bool, tolerance: float = 1e-3) -> None:
     """Hold a scheme to its contract: shapes, batch sizes, accuracy, who learns what, exact cost, error paths.
 
     Args:
         make_scheme: importable callable that builds the scheme in each party; a scheme class will do.
+        dealt: whether to run with the dealer.
         tolerance: largest accepted absolute error of a logit of the small networks used here.
 
     Raises:
@@ -133,14 +153,14 @@ def check_scheme(pool: PartyPool, make_scheme: MakeScheme, *, tolerance: float =
         RuntimeError: a party failed.
     """
     for counts in ((1, 1), (5, 3), (4, 0), (0, 0)):
-        outcomes = pool.run(_check_exchange, make_scheme, counts)
+        outcomes = pool.run(_check_exchange, make_scheme, counts, dealt=dealt)
         for rank, (prediction, expected_NC, predicted_cost) in enumerate(outcomes):
             where = f"party {'ab'[rank]}, queries {counts}"
             _check_answer(where, counts[rank], prediction, expected_NC, tolerance)
             _check_cost(where, prediction.cost, predicted_cost)
-    for adversary, leaked in pool.run(_check_model_owner_learns_nothing, make_scheme):
+    for adversary, leaked in pool.run(_check_model_owner_learns_nothing, make_scheme, dealt=dealt):
         assert adversary == "none" or not leaked, f"the model owner received {leaked}"
-    for error in pool.run(_check_misuse, make_scheme):
+    for error in pool.run(_check_misuse, make_scheme, dealt=dealt):
         assert error == 3, f"{3 - error} of 3 misuses of the scheme were accepted"
 
 
@@ -203,20 +223,23 @@ def _check_exchange(
 ) -> tuple[PeerPrediction, torch.Tensor, Cost]:
     scheme, networks = _prepared(session, make_scheme)
     asked, answered = _queries(session, counts)
+    scheme.begin(1, counts)
     prediction = scheme.exchange(networks[session.rank], asked, answered)
     peer_network = translate(networks[1 - session.rank], (2, 4, 4))
     assert asked.inputs_NCHW is not None
     expected_NC = evaluate_plaintext(peer_network, asked.inputs_NCHW)
     own, peer = (scheme.architectures[rank] for rank in (session.rank, 1 - session.rank))
-    predicted = scheme.cost_of(peer, counts[session.rank], scheme.config)
-    predicted += scheme.cost_of(own, counts[1 - session.rank], scheme.config).mirrored()
-    return prediction, expected_NC, predicted
+    dealt = isinstance(session.provider, Dealt)
+    asking = scheme.cost_of(peer, counts[session.rank], scheme.config, dealt=dealt).data_owner
+    answering = scheme.cost_of(own, counts[1 - session.rank], scheme.config, dealt=dealt).model_owner
+    return prediction, expected_NC, asking + answering
 
 
 def _check_model_owner_learns_nothing(session: Session, make_scheme: MakeScheme) -> tuple[str, list[str]]:
     """Party a asks, party b only answers: which of a's inputs and logits appear in what b received?"""
     scheme, networks = _prepared(session, make_scheme)
     asked, answered = _queries(session, (4, 0))
+    scheme.begin(1, (4, 0))
     scheme.exchange(networks[session.rank], asked, answered)
     if session.rank == 0:
         return scheme.adversary, []

@@ -48,14 +48,29 @@ class Cost:
             peak_memory_bytes=max(self.peak_memory_bytes, other.peak_memory_bytes),
         )
 
-    def mirrored(self) -> Cost:
-        """The same operation seen from the other end of the link."""
+    def __sub__(self, earlier: Cost) -> Cost:
+        """What was added since; the peak of memory is that of the whole time."""
         return Cost(
-            rounds=self.rounds,
-            bytes_sent=self.bytes_received,
-            bytes_received=self.bytes_sent,
-            offline_seconds=self.offline_seconds,
-            online_seconds=self.online_seconds,
+            rounds=self.rounds - earlier.rounds,
+            bytes_sent=self.bytes_sent - earlier.bytes_sent,
+            bytes_received=self.bytes_received - earlier.bytes_received,
+            dealer_bytes=self.dealer_bytes - earlier.dealer_bytes,
+            offline_seconds=self.offline_seconds - earlier.offline_seconds,
+            online_seconds=self.online_seconds - earlier.online_seconds,
+            peak_memory_bytes=self.peak_memory_bytes,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectionCost:
+    """What one direction of an exchange costs each side."""
+
+    data_owner: Cost
+    model_owner: Cost
+
+    def __add__(self, other: DirectionCost) -> DirectionCost:
+        return DirectionCost(
+            data_owner=self.data_owner + other.data_owner, model_owner=self.model_owner + other.model_owner
         )
 
 

@@ -71,6 +71,8 @@ class Exchanger:
             {"query_id": self._query_id, "num_samples": len(sample_ids), "model_step": model_step}
         )
         num_peer_samples, peer_step = self._checked_announcement(announced)
+        counts = (len(sample_ids), num_peer_samples)
+        self._scheme.begin(self._query_id, counts if rank == 0 else counts[::-1])
         asked = InferenceQuery(
             query_id=self._query_id,
             model_owner=1 - rank,

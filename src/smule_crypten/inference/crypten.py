@@ -7,6 +7,7 @@ provider=trusted_first_party, party a deals the triples and could compute everyt
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
@@ -16,8 +17,9 @@ from smule_crypten.inference.scheme import SecureInferenceScheme, micro_batches
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import num_elements
 from smule_crypten.models.translate import TranslatedNetwork
+from smule_crypten.mpc.dealing import Request, correction_bytes, plan
 from smule_crypten.mpc.network import OUTPUT_LAYER, evaluate, open_to, share_parameters, share_tensor
-from smule_crypten.types import Adversary, Cost, InferenceQuery
+from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
 
 _RING_BYTES = 8
 _RELU_ROUNDS = 9
@@ -29,16 +31,24 @@ levels, 1 to convert the sign bit, 2 for the product."""
 class CryptenScheme(SecureInferenceScheme):
     name: ClassVar[str] = "crypten"
     adversary: ClassVar[Adversary] = "semi-honest"
-    needs_dealer: ClassVar[bool] = False
+    needs_dealer: ClassVar[bool] = True
 
     @classmethod
-    def cost_of(cls, architecture: arch.Architecture, num_samples: int, config: SchemeConfig) -> Cost:
-        cost = Cost()
+    def cost_of(
+        cls, architecture: arch.Architecture, num_samples: int, config: SchemeConfig, *, dealt: bool
+    ) -> DirectionCost:
+        cost = DirectionCost(data_owner=Cost(), model_owner=Cost())
         for start, stop in micro_batches(num_samples, config.micro_batch):
+            batch = stop - start
             for op in architecture.ops:
-                cost += _op_cost(architecture, op, stop - start)
-            opened = _RING_BYTES * (stop - start) * num_elements(architecture.output_shape)
-            cost += Cost(rounds=1, bytes_received=opened)
+                step = _op_cost(architecture, op, batch)
+                cost += DirectionCost(data_owner=step, model_owner=step)
+            opened = _RING_BYTES * batch * num_elements(architecture.output_shape)
+            dealer_bytes = sum(map(correction_bytes, plan(architecture, batch))) if dealt else 0
+            cost += DirectionCost(
+                data_owner=Cost(rounds=1, bytes_received=opened),
+                model_owner=Cost(rounds=1, bytes_sent=opened, dealer_bytes=dealer_bytes),
+            )
         return cost
 
     def _run_direction(
@@ -48,6 +58,7 @@ class CryptenScheme(SecureInferenceScheme):
         session = self.session
         is_model_owner = session.rank == query.model_owner
         parameters = share_parameters(architecture, network.parameters if is_model_owner else None, query.model_owner)
+        session.provider.begin_direction(query.model_owner, self._requests(architecture, query.num_samples))
         answers = []
         for start, stop in micro_batches(query.num_samples, self.config.micro_batch):
             chunk = None if query.inputs_NCHW is None else query.inputs_NCHW[start:stop]
@@ -60,6 +71,10 @@ class CryptenScheme(SecureInferenceScheme):
         if is_model_owner:
             return None
         return torch.cat([torch.empty(0, *architecture.output_shape), *answers])
+
+    def _requests(self, architecture: arch.Architecture, num_samples: int) -> Iterator[Request]:
+        for start, stop in micro_batches(num_samples, self.config.micro_batch):
+            yield from plan(architecture, stop - start)
 
 
 def _op_cost(architecture: arch.Architecture, op: arch.Op, batch: int) -> Cost:

@@ -13,7 +13,7 @@ from smule_crypten.config import SchemeConfig
 from smule_crypten.inference.scheme import SecureInferenceScheme, micro_batches
 from smule_crypten.models.architecture import NETWORK_INPUT, Architecture, apply_op, num_elements
 from smule_crypten.models.translate import TranslatedNetwork
-from smule_crypten.types import Adversary, Cost, InferenceQuery
+from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
 
 _FLOAT_BYTES = 4
 
@@ -24,11 +24,15 @@ class PlaintextScheme(SecureInferenceScheme):
     needs_dealer: ClassVar[bool] = False
 
     @classmethod
-    def cost_of(cls, architecture: Architecture, num_samples: int, config: SchemeConfig) -> Cost:
-        return Cost(
-            rounds=2 * len(micro_batches(num_samples, config.micro_batch)),
-            bytes_sent=_FLOAT_BYTES * num_samples * num_elements(architecture.input_shape),
-            bytes_received=_FLOAT_BYTES * num_samples * num_elements(architecture.output_shape),
+    def cost_of(
+        cls, architecture: Architecture, num_samples: int, config: SchemeConfig, *, dealt: bool
+    ) -> DirectionCost:
+        rounds = 2 * len(micro_batches(num_samples, config.micro_batch))
+        inputs = _FLOAT_BYTES * num_samples * num_elements(architecture.input_shape)
+        logits = _FLOAT_BYTES * num_samples * num_elements(architecture.output_shape)
+        return DirectionCost(
+            data_owner=Cost(rounds=rounds, bytes_sent=inputs, bytes_received=logits),
+            model_owner=Cost(rounds=rounds, bytes_sent=logits, bytes_received=inputs),
         )
 
     def _run_direction(

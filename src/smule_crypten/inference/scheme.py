@@ -7,6 +7,7 @@ holds an implementation to this contract.
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 import time
 from abc import ABC, abstractmethod
@@ -20,7 +21,7 @@ from smule_crypten.errors import ProtocolError
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import TranslatedNetwork, translate
 from smule_crypten.mpc.session import Session
-from smule_crypten.types import Adversary, Cost, InferenceQuery, PeerPrediction
+from smule_crypten.types import Adversary, DirectionCost, InferenceQuery, PeerPrediction
 
 
 class SecureInferenceScheme(ABC):
@@ -42,11 +43,23 @@ class SecureInferenceScheme(ABC):
     def prepare(self, architectures: tuple[Architecture, Architecture]) -> None:
         """Fix the public architectures of party a and party b for all exchanges that follow."""
         self._architectures = architectures
+        self.session.provider.agree(
+            {
+                "architectures": [architecture.to_json() for architecture in architectures],
+                "micro_batch": self.config.micro_batch,
+                "randomness": self.session.randomness,
+                "seed": self.session.seed if self.session.randomness == "seeded_insecure" else 0,
+            }
+        )
 
     def announce(self, message: object) -> object:
         """Swap a JSON value with the peer, counted as control traffic: what each side is about to ask."""
         with self.session.meter.phase("control"):
             return self.session.channel.swap_json(message)
+
+    def begin(self, index: int, counts: tuple[int, int]) -> None:
+        """Agree on fresh keys for exchange `index`, in which party a and party b ask about counts samples."""
+        self.session.begin_exchange(index, counts)
 
     def exchange(self, model: nn.Module, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
         """Answer the peer's query with model, and have the own query answered.
@@ -70,7 +83,6 @@ class SecureInferenceScheme(ABC):
                 opened = self._run_direction(network, query, self.architectures[model_owner])
                 if opened is not None:
                     logits_NC = opened
-        after = meter.total()
         assert asked.sample_ids is not None
         return PeerPrediction(
             query_id=asked.query_id,
@@ -78,10 +90,8 @@ class SecureInferenceScheme(ABC):
             logits_NC=logits_NC,
             model_step=asked.model_step,
             scheme=self.name,
-            cost=Cost(
-                rounds=after.rounds - before.rounds,
-                bytes_sent=after.bytes_sent - before.bytes_sent,
-                bytes_received=after.bytes_received - before.bytes_received,
+            cost=dataclasses.replace(
+                meter.total() - before,
                 online_seconds=time.perf_counter() - started,
                 peak_memory_bytes=_peak_memory_bytes(),
             ),
@@ -89,10 +99,14 @@ class SecureInferenceScheme(ABC):
 
     @classmethod
     @abstractmethod
-    def cost_of(cls, architecture: Architecture, num_samples: int, config: SchemeConfig) -> Cost:
-        """What one direction costs the data owner: rounds and bytes, exact, without running anything.
+    def cost_of(
+        cls, architecture: Architecture, num_samples: int, config: SchemeConfig, *, dealt: bool
+    ) -> DirectionCost:
+        """What one direction costs each side: rounds and bytes, exact, without running anything. Times are zero.
 
-        The model owner's cost is the mirror image (`Cost.mirrored`). Times are zero.
+        Args:
+            architecture: the model owner's.
+            dealt: whether a dealer deals the correlated randomness.
         """
 
     @abstractmethod

@@ -72,5 +72,5 @@ class LinkChannel:
 
 
 def as_bytes(tensor: torch.Tensor) -> memoryview:
-    """The memory of a CPU tensor, little-endian as on every platform that PyTorch supports; copied if not contiguous."""
+    """The memory of a CPU tensor, little-endian as on every platform of PyTorch; copied if not contiguous."""
     return tensor.contiguous().numpy().reshape(-1).view(np.uint8).data

@@ -157,9 +157,9 @@ _CARRY_LEVELS = 6
 
 def _relu(size: Size) -> Iterator[Request]:
     """CrypTen's comparison: the first AND of the carry tree, its levels, the sign bit, and the product."""
-    yield BinaryTriple(size=size)
+    yield BinaryTriple(size=(1, *size))
     for _ in range(_CARRY_LEVELS):
-        yield BinaryTriple(size=(2, *size))
+        yield BinaryTriple(size=(2, 1, *size))
     yield SharedBit(size=size)
     yield AdditiveTriple(size_a=size, size_b=size, operation="mul")
 

@@ -134,7 +134,11 @@ def connect(
             reason = error.strerror or str(error)
             time.sleep(_RETRY_SECONDS)
             continue
-        return Link(_authenticate(raw, context, address, name, certificate), name, deadline_seconds)
+        try:
+            return Link(_authenticate(raw, context, address, name, certificate), name, deadline_seconds)
+        except TimeoutError:
+            raw.close()
+            reason = "it accepts connections but does not answer"
     raise PeerTimeoutError(f"{name} did not answer at {address} within {join_seconds:g} seconds ({reason})")
 
 
@@ -152,7 +156,9 @@ def _authenticate(
             f"{name} at {address} shows a certificate that is not {certificate.path} ({error.verify_message}); "
             "compare fingerprints with its owner"
         ) from None
-    except (ssl.SSLError, OSError) as error:
+    except TimeoutError:
+        raise
+    except OSError as error:
         raw.close()
         reason = getattr(error, "reason", None) or error
         raise CredentialError(

@@ -18,7 +18,9 @@ def fresh_entropy() -> bytes:
 
 def agreed_key(entropy: tuple[bytes, bytes], purpose: str) -> bytes:
     """HKDF-SHA-256 (RFC 5869) over what both ends contributed; purpose separates keys from the same entropy."""
-    return HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=f"smule_crypten|{purpose}".encode()).derive(b"".join(entropy))
+    return HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=f"smule_crypten|{purpose}".encode()).derive(
+        b"".join(entropy)
+    )
 
 
 def insecure_key(seed: int, purpose: str) -> bytes:

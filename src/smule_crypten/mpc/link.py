@@ -37,12 +37,15 @@ class Link:
         connection: handshaken TLS socket; the link takes it over.
         peer: the other process in messages, for example "party b".
         deadline_seconds: longest silence of the other side.
+
+    companions are the other links of this process: while one is waited for, the failure of another ends the wait.
     """
 
     def __init__(self, connection: ssl.SSLSocket, peer: str, deadline_seconds: float) -> None:
         connection.setblocking(False)
         self._socket = connection
         self.peer = peer
+        self.companions: list[Link] = []
         self.deadline_seconds = deadline_seconds
         self._writer = FrameWriter()
         self._reader = FrameReader()
@@ -98,7 +101,7 @@ class Link:
         try:
             self._enqueue(Kind.REFUSAL, json.dumps({"reason": reason}).encode())
             self.flush()
-        except SmuleError:
+        except (SmuleError, ValueError):
             pass  # it is gone, so it needs no reason
 
     def check(self) -> None:
@@ -158,6 +161,8 @@ class Link:
 
     def _step(self, *, wait_for_input: bool) -> None:
         self.check()
+        for companion in self.companions:
+            companion.check()
         with self._lock:
             moved = self._try_send()
             if wait_for_input:

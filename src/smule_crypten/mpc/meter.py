@@ -22,11 +22,7 @@ class Traffic:
     rounds: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
-
-    def add(self, rounds: int, bytes_sent: int, bytes_received: int) -> None:
-        self.rounds += rounds
-        self.bytes_sent += bytes_sent
-        self.bytes_received += bytes_received
+    dealer_bytes: int = 0
 
 
 class CostMeter:
@@ -54,15 +50,23 @@ class CostMeter:
         finally:
             self._layer = before
 
-    def record(self, *, rounds: int, bytes_sent: int = 0, bytes_received: int = 0) -> None:
-        self.by_phase.setdefault(self._phase, Traffic()).add(rounds, bytes_sent, bytes_received)
+    def record(self, *, rounds: int = 0, bytes_sent: int = 0, bytes_received: int = 0, dealer_bytes: int = 0) -> None:
+        """Count one message between the parties, or (dealer_bytes alone) one from the dealer."""
+        counted = [self.by_phase.setdefault(self._phase, Traffic())]
         if self._layer is not None:
-            self.by_layer.setdefault(self._layer, Traffic()).add(rounds, bytes_sent, bytes_received)
+            counted.append(self.by_layer.setdefault(self._layer, Traffic()))
+        for traffic in counted:
+            traffic.rounds += rounds
+            traffic.bytes_sent += bytes_sent
+            traffic.bytes_received += bytes_received
+            traffic.dealer_bytes += dealer_bytes
 
     def total(self) -> Cost:
         """Everything so far, without times."""
+        counted = self.by_phase.values()
         return Cost(
-            rounds=sum(t.rounds for t in self.by_phase.values()),
-            bytes_sent=sum(t.bytes_sent for t in self.by_phase.values()),
-            bytes_received=sum(t.bytes_received for t in self.by_phase.values()),
+            rounds=sum(traffic.rounds for traffic in counted),
+            bytes_sent=sum(traffic.bytes_sent for traffic in counted),
+            bytes_received=sum(traffic.bytes_received for traffic in counted),
+            dealer_bytes=sum(traffic.dealer_bytes for traffic in counted),
         )

@@ -9,7 +9,6 @@ import torch
 
 from smule_crypten.config import Randomness
 from smule_crypten.errors import ProtocolError
-from smule_crypten.models.architecture import Architecture
 from smule_crypten.mpc.channel import as_bytes
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.dealing import AdditiveTriple, BinaryTriple, Request, SharedBit, Shares, SquarePair, party_shares
@@ -38,6 +37,10 @@ class Provider(Protocol):
         """What is about to be asked for, in order."""
         ...
 
+    def finish(self) -> None:
+        """No exchange will follow."""
+        ...
+
 
 class TrustedFirstParty:
     """CrypTen's own: party a generates everything and could compute party b's secrets. Simulation only."""
@@ -52,6 +55,9 @@ class TrustedFirstParty:
         pass
 
     def begin_direction(self, model_owner: int, requests: Iterator[Request]) -> None:
+        pass
+
+    def finish(self) -> None:
         pass
 
 
@@ -86,6 +92,9 @@ class Dealt:
         self._requests = requests
         self._is_corrected = model_owner == self._rank
 
+    def finish(self) -> None:
+        self._link.send_json({"done": True})
+
     def generate_additive_triple(
         self, size0: torch.Size, size1: torch.Size, op: str, device: object = None, **kwargs: Any
     ) -> tuple[Any, ...]:
@@ -107,13 +116,8 @@ class Dealt:
     def _next(self, kind: type[Request], operation: str, sizes: tuple[tuple[int, ...], ...]) -> Request:
         """The next planned request, held against what CrypTen asks for."""
         request = next(self._requests, None)
-        if isinstance(request, AdditiveTriple):
-            planned = (AdditiveTriple, request.operation, (request.size_a, request.size_b))
-        else:
-            planned = (type(request), operation, (request.size,) if request is not None else ())
-        if planned != (kind, operation, sizes):
+        if request is None or (type(request), *_described(request)) != (kind, operation, sizes):
             raise ProtocolError(f"CrypTen asks for {kind.__name__} {operation} {sizes}, the plan says {request}")
-        assert request is not None
         return request
 
     def _shares(self, request: Request) -> Shares:
@@ -123,13 +127,11 @@ class Dealt:
         if self._is_corrected:
             correction = torch.empty(request.result_size, dtype=torch.int64)
             self._link.transfer([], [as_bytes(correction)])
-            self._meter.record_dealer(correction.nbytes)
+            self._meter.record(dealer_bytes=correction.nbytes)
         return party_shares(request, self._stream, correction)
 
 
-def stream_key(
-    answer: object, own: bytes, rank: int, index: int, randomness: Randomness, seed: int
-) -> bytes:
+def stream_key(answer: object, own: bytes, rank: int, index: int, randomness: Randomness, seed: int) -> bytes:
     """The key of the stream between party `rank` and the dealer in exchange `index`, from the dealer's answer."""
     purpose = f"dealer and party {PARTY_NAMES[rank]}, exchange {index}"
     if randomness == "seeded_insecure":
@@ -137,6 +139,18 @@ def stream_key(
     if not isinstance(answer, dict) or not isinstance(answer.get("entropy"), str):
         raise ProtocolError("the dealer answered without entropy; use the same version")
     return agreed_key((own, bytes.fromhex(answer["entropy"])), purpose)
+
+
+def _described(request: Request) -> tuple[str, tuple[tuple[int, ...], ...]]:
+    match request:
+        case AdditiveTriple():
+            return request.operation, (request.size_a, request.size_b)
+        case BinaryTriple():
+            return "and", (request.size,)
+        case SquarePair():
+            return "square", (request.size,)
+        case SharedBit():
+            return "bit", (request.size,)
 
 
 def _arithmetic(share: torch.Tensor) -> Any:

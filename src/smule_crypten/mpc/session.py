@@ -1,31 +1,28 @@
-"""A secure session: the connection to the other party, and the only owner of CrypTen's global state.
+"""A secure session: the links to the other processes, and the only owner of CrypTen's global state.
 
-CrypTen keeps its communicator, its generators and its configuration in module globals. A session sets them on entry
-and restores them on exit, so two sessions cannot mix and nothing leaks into the rest of a program.
+CrypTen keeps its communicator, its provider, its generators and its configuration in module globals. A session sets
+them on entry and restores them on exit, so two sessions cannot mix and nothing leaks into the rest of a program.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
 
 import torch
-import torch.distributed as dist
 
 from smule_crypten.config import Randomness
-from smule_crypten.errors import ConfigError, PeerTimeoutError
-from smule_crypten.mpc.channel import Channel, GlooChannel, peer_error
+from smule_crypten.mpc.channel import Channel, LinkChannel
 from smule_crypten.mpc.communicator import TwoPartyCommunicator
 from smule_crypten.mpc.compat import crypten
+from smule_crypten.mpc.keys import KEY_BYTES, agreed_key, fresh_entropy, insecure_key
+from smule_crypten.mpc.link import Link
+from smule_crypten.mpc.meeting import DEALER, ROLES
 from smule_crypten.mpc.meter import CostMeter
-from smule_crypten.mpc.streams import KEY_BYTES, Stream, StreamSet, derive_insecure_key, fresh_key
+from smule_crypten.mpc.provider import Dealt, Provider, TrustedFirstParty
+from smule_crypten.mpc.streams import StreamSet
 from smule_crypten.types import PARTY_NAMES
-
-ENVIRONMENT_KEYS = ("WORLD_SIZE", "RANK", "RENDEZVOUS")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,137 +30,121 @@ class Session:
     """An open session. rank 0 is party a, rank 1 is party b."""
 
     channel: Channel
+    provider: Provider
+    links: tuple[Link, ...]
+    streams: StreamSet
+    randomness: Randomness
+    seed: int
 
     @property
     def rank(self) -> int:
         return self.channel.rank
 
     @property
-    def peer(self) -> int:
-        return 1 - self.channel.rank
-
-    @property
     def meter(self) -> CostMeter:
         return self.channel.meter
+
+    def begin_exchange(self, index: int, counts: tuple[int, int]) -> None:
+        """Re-key every stream for exchange `index`, in which party a and party b ask about counts samples.
+
+        One round of 32 bytes each way between the parties; the dealer is told, too.
+        """
+        with self.meter.phase("keys"):
+            self._rekey(index)
+            self.provider.begin_exchange(index, counts)
+
+    def check(self) -> None:
+        """Raise where a link has failed meanwhile. Cheap; call it between the steps of long local work."""
+        for link in self.links:
+            link.check()
+
+    def _rekey(self, index: int) -> None:
+        """Both parties derive both zero-sharing keys from what both contributed; each calls its own one `next`."""
+        own = fresh_entropy()
+        (received,) = self.channel.swap([torch.frombuffer(bytearray(own), dtype=torch.uint8)])
+        theirs = received.numpy().tobytes()
+        assert len(theirs) == KEY_BYTES
+        entropy = (own, theirs) if self.rank == 0 else (theirs, own)
+        keys = []
+        for name in PARTY_NAMES:
+            purpose = f"zero sharing of party {name}, exchange {index}"
+            insecure = self.randomness == "seeded_insecure"
+            keys.append(insecure_key(self.seed, purpose) if insecure else agreed_key(entropy, purpose))
+        local = fresh_entropy()
+        if self.randomness == "seeded_insecure":
+            local = insecure_key(self.seed, f"local to party {PARTY_NAMES[self.rank]}, exchange {index}")
+        self.streams.rekey(local=local, next_=keys[self.rank], prev=keys[1 - self.rank])
 
 
 @contextmanager
 def open_session(
+    links: dict[str, Link],
+    rank: int,
     *,
     precision_bits: int,
-    deadline_seconds: float,
     randomness: Randomness,
     seed: int,
     wrap_channel: Callable[[Channel], Channel] = lambda channel: channel,
 ) -> Iterator[Session]:
-    """Connect to the other party as WORLD_SIZE, RANK and RENDEZVOUS say, and set CrypTen up.
-
-    CrypTen's own launcher has connected already; then its process group is used. One round of 32 bytes each way
-    agrees on the stream keys.
+    """Set CrypTen up over links, which the session closes in the end.
 
     Args:
+        links: to the other party and, where one deals, to the dealer; see mpc/meeting.py. Without a dealer, party a
+            deals the randomness: simulation only.
         precision_bits: fractional bits of fixed point.
-        deadline_seconds: longest wait for the other party.
         randomness: "fresh" keys, or "seeded_insecure" keys that follow from seed.
         wrap_channel: puts an observer between the session and the link, for tests.
-
-    Raises:
-        ConfigError: the environment does not describe a party of two.
-        PeerTimeoutError, PeerDisconnectedError: the other party did not come, or left.
     """
+    meter = CostMeter()
+    channel = wrap_channel(LinkChannel(links[ROLES[1 - rank]], rank, meter))
+    provider: Provider = TrustedFirstParty()
+    if DEALER in links:
+        provider = Dealt(links[DEALER], rank, meter, randomness, seed)
+    streams = StreamSet()
     with ExitStack() as stack:
-        stack.enter_context(_process_group(deadline_seconds))
-        channel = wrap_channel(GlooChannel(CostMeter(), deadline_seconds))
-        if dist.get_world_size() != 2:
-            raise ConfigError(f"WORLD_SIZE is {dist.get_world_size()}; SMuLe runs between 2 parties")
-        streams = _agree_on_streams(channel, randomness, seed)
-        stack.enter_context(_crypten_globals(channel, precision_bits))
+        stack.enter_context(closing_links(tuple(links.values())))
+        stack.enter_context(_crypten_globals(channel, provider, precision_bits))
         stack.enter_context(streams.installed())
-        yield Session(channel=channel)
-
-
-def rank_from_environment() -> int:
-    """RANK, checked together with the other variables that name a party.
-
-    Raises:
-        ConfigError: a variable is missing or has no usable value.
-    """
-    missing = [key for key in ENVIRONMENT_KEYS if key not in os.environ]
-    if missing:
-        raise ConfigError(
-            f"environment variable {', '.join(missing)} is not set; set WORLD_SIZE=2, RANK and RENDEZVOUS"
+        yield Session(
+            channel=channel,
+            provider=provider,
+            links=tuple(links.values()),
+            streams=streams,
+            randomness=randomness,
+            seed=seed,
         )
-    rank, world_size = os.environ["RANK"], os.environ["WORLD_SIZE"]
-    if world_size != "2" or rank not in ("0", "1"):
-        raise ConfigError(f"RANK={rank} WORLD_SIZE={world_size}: SMuLe runs between 2 parties, RANK 0 and 1")
-    return int(rank)
+        provider.finish()
 
 
 @contextmanager
-def _process_group(deadline_seconds: float) -> Iterator[None]:
-    if dist.is_initialized():
-        yield
-        return
-    rank = rank_from_environment()
-    rendezvous = os.environ["RENDEZVOUS"]
-    if not rendezvous.startswith(("tcp://", "file://")):
-        raise ConfigError(f"RENDEZVOUS={rendezvous} is neither tcp://host:port nor file:///path")
-    _keep_gloo_on_loopback()
-    try:
-        dist.init_process_group(
-            "gloo", init_method=rendezvous, world_size=2, rank=rank, timeout=timedelta(seconds=deadline_seconds)
-        )
-    except (RuntimeError, ValueError) as error:
-        peer = f"party {PARTY_NAMES[1 - rank]}"
-        mapped = peer_error(error, peer, deadline_seconds)
-        if isinstance(mapped, PeerTimeoutError):
-            raise PeerTimeoutError(
-                f"{peer} did not come to {rendezvous} within {deadline_seconds:g} seconds"
-            ) from error
-        raise ConfigError(f"cannot meet {peer} at {rendezvous}: {str(error).splitlines()[0]}") from error
+def closing_links(links: tuple[Link, ...]) -> Iterator[None]:
+    """Close the links in the end; after a failure, say on each that this side gives up, but not why in detail."""
     try:
         yield
+    except BaseException as error:
+        for link in links:
+            link.refuse(f"{type(error).__name__}; see its own log")
+        raise
     finally:
-        dist.destroy_process_group()
-
-
-def _keep_gloo_on_loopback() -> None:
-    """Simulation stays on this machine; gloo would otherwise pick the interface of the host name."""
-    if Path("/sys/class/net/lo").exists():
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-
-
-def _agree_on_streams(channel: Channel, randomness: Randomness, seed: int) -> StreamSet:
-    """Each party keys the stream that it shares as `next`; the other one receives the key as `prev`."""
-    own_name, peer_name = PARTY_NAMES[channel.rank], PARTY_NAMES[1 - channel.rank]
-    if randomness == "seeded_insecure":
-        local = derive_insecure_key(seed, f"local {own_name}")
-        next_key = derive_insecure_key(seed, f"next {own_name}")
-        prev_key = derive_insecure_key(seed, f"next {peer_name}")
-    else:
-        local, next_key = fresh_key(), fresh_key()
-        with channel.meter.phase("keys"):
-            (received,) = channel.swap([torch.frombuffer(bytearray(next_key), dtype=torch.uint8)])
-        prev_key = received.numpy().tobytes()
-        assert len(prev_key) == KEY_BYTES
-    return StreamSet(local=Stream(local), prev=Stream(prev_key), next_=Stream(next_key))
+        for link in links:
+            link.close()
 
 
 @contextmanager
-def _crypten_globals(channel: Channel, precision_bits: int) -> Iterator[None]:
+def _crypten_globals(channel: Channel, provider: Provider, precision_bits: int) -> Iterator[None]:
     settings = {
         "encoder.precision_bits": precision_bits,
-        "mpc.provider": "TFP",
         "mpc.protocol": "beaver",
         "mpc.active_security": False,
         "debug.debug_mode": False,
         "debug.validation_mode": False,
     }
     communicator = TwoPartyCommunicator(channel)
-    saved = crypten.communicator.get
+    saved = crypten.communicator.get, crypten.mpc.get_default_provider
     crypten.communicator.get = lambda: communicator
+    crypten.mpc.get_default_provider = lambda: provider.crypten_provider
     try:
         with crypten.config.cfg.temp_override(settings), crypten.no_grad():
             yield
     finally:
-        crypten.communicator.get = saved
+        crypten.communicator.get, crypten.mpc.get_default_provider = saved

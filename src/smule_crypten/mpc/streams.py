@@ -7,9 +7,7 @@ moves forward, so no position is used twice.
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,9 +16,10 @@ import numpy as np
 import torch
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from smule_crypten.errors import ProtocolError
 from smule_crypten.mpc.compat import crypten
+from smule_crypten.mpc.keys import KEY_BYTES
 
-KEY_BYTES = 32
 _CHUNK = bytes(1 << 18)
 """Zeros to encrypt: small enough to stay in the cache, large enough to hide the cost of a call."""
 
@@ -31,16 +30,6 @@ _PATCHED_MODULES = (
     "mpc.provider.tfp_provider",
 )
 _PATCHED_FUNCTIONS = ("generate_random_ring_element", "generate_kbit_random_tensor")
-
-
-def fresh_key() -> bytes:
-    """256 bits from the operating system."""
-    return os.urandom(KEY_BYTES)
-
-
-def derive_insecure_key(seed: int, purpose: str) -> bytes:
-    """A key that anyone who knows the run's seed can compute: repeatable simulation only, protects nothing."""
-    return hashlib.sha256(f"smule_crypten insecure simulation key|{seed}|{purpose}".encode()).digest()
 
 
 class Stream:
@@ -80,8 +69,13 @@ class StreamSet:
     other party's "next".
     """
 
-    def __init__(self, *, local: Stream, prev: Stream, next_: Stream) -> None:
-        self._streams = {"local": local, "prev": prev, "next": next_}
+    def __init__(self) -> None:
+        self._slots = {name: _AnyDevice() for name in ("local", "prev", "next")}
+
+    def rekey(self, *, local: bytes, prev: bytes, next_: bytes) -> None:
+        """Start new streams under these keys; the old ones are never read again."""
+        for name, key in (("local", local), ("prev", prev), ("next", next_)):
+            self._slots[name].stream = Stream(key)
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -93,7 +87,7 @@ class StreamSet:
         saved_generators = dict(crypten.generators)
         saved_functions = []
         crypten.generators.clear()
-        crypten.generators.update({name: _AnyDevice(stream) for name, stream in self._streams.items()})
+        crypten.generators.update(self._slots)
         for path in _PATCHED_MODULES:
             module = _submodule(path)
             for name in _PATCHED_FUNCTIONS:
@@ -112,11 +106,13 @@ class StreamSet:
 class _AnyDevice:
     """CrypTen looks its generators up by device; one stream serves them all."""
 
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
+        self.stream: Stream | None = None
 
     def __getitem__(self, device: torch.device) -> Stream:
-        return self._stream
+        if self.stream is None:
+            raise ProtocolError("randomness was asked for before the streams had keys; call begin_exchange first")
+        return self.stream
 
 
 def _random_ring_element(

@@ -1,0 +1,170 @@
+"""How the processes of a run find and authenticate each other.
+
+Roles are fixed: the dealer listens for both parties, party a listens for party b, so each listening process needs
+one open port and party b none. Between organisations, addresses and pinned certificates come from the configuration.
+In a simulation every process makes a throw-away key pair, and introduces itself through the rendezvous store that
+RENDEZVOUS names; from there on the links are the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import torch.distributed as dist
+
+from smule_crypten.errors import ConfigError, PeerTimeoutError
+from smule_crypten.mpc.credentials import Certificate, Identity, create_identity, load_certificate
+from smule_crypten.mpc.endpoint import Address, accept_all, connect, listen
+from smule_crypten.mpc.link import Link
+
+ENVIRONMENT_KEYS = ("WORLD_SIZE", "RANK", "RENDEZVOUS")
+ROLES = ("party a", "party b", "the dealer")
+DEALER = ROLES[2]
+LOOPBACK = "127.0.0.1"
+
+_LISTENS_FOR = {ROLES[0]: (ROLES[1],), ROLES[1]: (), DEALER: (ROLES[0], ROLES[1])}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meeting:
+    """Everything one process needs to meet the others. address and listener are None at a process that only connects.
+
+    addresses and certificates are those of the other processes, by role.
+    """
+
+    role: str
+    identity: Identity
+    listener: socket.socket | None
+    addresses: dict[str, Address]
+    certificates: dict[str, Certificate]
+    join_seconds: float
+    deadline_seconds: float
+
+    def meet(self) -> dict[str, Link]:
+        """Connect to and accept everybody; the links by role.
+
+        Raises:
+            CredentialError, PeerTimeoutError: who did not come, or came with the wrong certificate.
+        """
+        links: dict[str, Link] = {}
+        try:
+            for role in reversed(self._connects_to()):  # the dealer first: party a accepts only after it has met it
+                links[role] = connect(
+                    self.addresses[role],
+                    self.identity,
+                    role,
+                    self.certificates[role],
+                    join_seconds=self.join_seconds,
+                    deadline_seconds=self.deadline_seconds,
+                )
+            awaited = {role: self.certificates[role] for role in _LISTENS_FOR[self.role] if role in self.certificates}
+            if self.listener is not None and awaited:
+                links |= accept_all(
+                    self.listener,
+                    self.identity,
+                    awaited,
+                    join_seconds=self.join_seconds,
+                    deadline_seconds=self.deadline_seconds,
+                )
+        except BaseException:
+            for link in links.values():
+                link.close()
+            raise
+        finally:
+            if self.listener is not None:
+                self.listener.close()
+        for link in links.values():
+            link.companions = [other for other in links.values() if other is not link]
+        return links
+
+    def _connects_to(self) -> list[str]:
+        return [role for role in ROLES if role in self.certificates and self.role in _LISTENS_FOR[role]]
+
+
+def role_from_environment() -> str:
+    """The role that RANK names: 0 and 1 are the parties, 2 is the dealer (CrypTen's rank of a third party, too).
+
+    Raises:
+        ConfigError: a variable is missing or has no usable value.
+    """
+    missing = [key for key in ENVIRONMENT_KEYS if key not in os.environ]
+    if missing:
+        names = ", ".join(missing)
+        raise ConfigError(f"environment variable {names} is not set; set WORLD_SIZE=2, RANK and RENDEZVOUS")
+    rank, world_size = os.environ["RANK"], os.environ["WORLD_SIZE"]
+    if world_size not in ("2", "3") or rank not in ("0", "1", "2"):
+        raise ConfigError(
+            f"RANK={rank} WORLD_SIZE={world_size}: SMuLe runs between 2 parties, RANK 0 and 1, and a dealer, RANK 2"
+        )
+    return ROLES[int(rank)]
+
+
+def simulated_meeting(role: str, *, with_dealer: bool, join_seconds: float, deadline_seconds: float) -> Meeting:
+    """Introduce this process through the store that RENDEZVOUS names, with a throw-away key.
+
+    Whoever can write to the store can introduce itself as anybody, so this serves simulation only.
+
+    Raises:
+        ConfigError: RENDEZVOUS is not usable.
+        PeerTimeoutError: another process did not come to the store.
+    """
+    roles = [other for other in ROLES if with_dealer or other != DEALER]
+    listener = listen(Address(LOOPBACK, 0)) if _LISTENS_FOR[role] else None
+    port = listener.getsockname()[1] if listener is not None else 0
+    rendezvous = os.environ["RENDEZVOUS"]
+    folder = Path(tempfile.mkdtemp(prefix="smule-keys-"))
+    identity = create_identity(role.split()[-1], folder)
+    store = _store(rendezvous, role, len(roles), join_seconds)
+    store.set(role, json.dumps({"certificate": identity.certificate.path.read_text(), "port": port}))
+    certificates, addresses = {}, {}
+    for other in roles:
+        if other != role:
+            introduction = _introduction(store, other, rendezvous, join_seconds)
+            path = folder / f"{other.split()[-1]}.pinned.pem"
+            path.write_text(str(introduction["certificate"]))
+            certificates[other] = load_certificate(path)
+            addresses[other] = Address(LOOPBACK, int(str(introduction["port"])))
+    return Meeting(
+        role=role,
+        identity=identity,
+        listener=listener,
+        addresses=addresses,
+        certificates=certificates,
+        join_seconds=join_seconds,
+        deadline_seconds=deadline_seconds,
+    )
+
+
+def _store(rendezvous: str, role: str, num_processes: int, join_seconds: float) -> dist.Store:
+    timeout = timedelta(seconds=join_seconds)
+    scheme, _, rest = rendezvous.partition("://")
+    if scheme == "file" and rest:
+        # CrypTen's own launcher keeps its store at the path itself.
+        store: dist.Store = dist.FileStore(f"{rest}.smule", num_processes)
+        store.set_timeout(timeout)
+        return store
+    if scheme == "tcp":
+        address = Address.parse(rest, "RENDEZVOUS")
+        try:
+            return dist.TCPStore(address.host, address.port, None, role == ROLES[0], timeout, wait_for_workers=False)
+        except RuntimeError as error:
+            raise _absent(ROLES[0], rendezvous, join_seconds) from error
+    raise ConfigError(f"RENDEZVOUS={rendezvous} is neither tcp://host:port nor file:///path")
+
+
+def _introduction(store: dist.Store, other: str, rendezvous: str, join_seconds: float) -> dict[str, object]:
+    try:
+        introduction: dict[str, object] = json.loads(store.get(other))
+    except RuntimeError as error:
+        raise _absent(other, rendezvous, join_seconds) from error
+    return introduction
+
+
+def _absent(other: str, rendezvous: str, join_seconds: float) -> PeerTimeoutError:
+    return PeerTimeoutError(f"{other} did not come to {rendezvous} within {join_seconds:g} seconds; start it, too")
