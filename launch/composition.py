@@ -12,8 +12,9 @@ from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel
 
-from smule_crypten.config import RunConfig, parse_run_config, suggest
+from smule_crypten.config import parse, suggest
 from smule_crypten.errors import ConfigError
+from smule_crypten.run_config import RunConfig
 
 
 def register_party_models() -> None:
@@ -32,7 +33,7 @@ def to_run_config(composed: DictConfig) -> RunConfig:
         ConfigError: a value is missing, of the wrong type or impossible.
     """
     values: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    return parse_run_config(values)
+    return parse(RunConfig, values)
 
 
 def explain(error: Exception) -> ConfigError:
@@ -41,6 +42,8 @@ def explain(error: Exception) -> ConfigError:
     unknown = re.search(r"Could not override '([\w.@/]+)'", text)
     if unknown and "is not in struct" in f"{text} {error.__cause__}":
         key = unknown.group(1)
+        if ".options." in key:
+            return ConfigError(f"{key}: not among the options of this choice; to add it, write +{key}=value")
         close = difflib.get_close_matches(key, known_keys(), n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         return ConfigError(f"{key}: unknown key; {hint}smule --help lists all keys")

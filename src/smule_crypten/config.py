@@ -1,24 +1,17 @@
-"""The configuration of a run as frozen, validated models. Nothing above this floor sees Hydra or a dictionary.
-
-`RunConfig` is what one person writes for a simulation. A party receives two views of it: `ProtocolConfig`, which
-must be identical at both parties and is compared in the handshake, and `PartyConfig`, which stays private.
-"""
+"""The sections of the configuration as frozen, validated models. run_config.py puts them together."""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from smule_crypten.errors import ConfigError
-from smule_crypten.types import PARTY_NAMES
 
 Randomness = Literal["fresh", "seeded_insecure"]
-INSECURE_PROVIDERS = frozenset({"trusted_first_party"})
+ProviderName = Literal["dealer", "trusted_first_party"]
 
 
 class Section(BaseModel):
@@ -72,12 +65,6 @@ class ModelConfig(Section):
     options: dict[str, Any] = {}
 
 
-class PartySection(Section):
-    """What may differ between the parties in a simulation."""
-
-    model: ModelConfig
-
-
 class SchemeConfig(Section):
     """A secure-inference scheme of the registry. precision_bits are the fractional bits of fixed point."""
 
@@ -87,7 +74,9 @@ class SchemeConfig(Section):
 
 
 class ProviderConfig(Section):
-    name: Literal["trusted_first_party"]
+    """dealer: a third process deals and sees no data. trusted_first_party: party a deals; protects nothing."""
+
+    name: ProviderName
 
 
 class ExchangeConfig(Section):
@@ -102,6 +91,20 @@ class ExchangeConfig(Section):
     every: int = Field(default=1, ge=1)
     warmup_epochs: int | None = Field(default=None, ge=0)
     max_age: int | None = Field(default=None, ge=1)
+
+
+class BudgetConfig(Section):
+    """How many samples a party's network answers; null for no limit. A count of queries, not a privacy guarantee."""
+
+    max_queries_total: int | None = Field(default=None, ge=0)
+    max_queries_per_exchange: int | None = Field(default=None, ge=0)
+
+
+class PartySection(Section):
+    """What may differ between the parties in a simulation."""
+
+    model: ModelConfig
+    budget: BudgetConfig = BudgetConfig()
 
 
 class OptimizerConfig(Section):
@@ -133,10 +136,32 @@ class TrainingConfig(Section):
 
 
 class LaunchConfig(Section):
-    """threads: PyTorch threads a party. deadline_seconds: longest wait for the other party."""
+    """threads: PyTorch threads a process. deadline_seconds: longest silence of another process, which is not the
+    same as longest computation. join_seconds: longest wait for all processes to come."""
 
     threads: int = Field(default=1, ge=1)
-    deadline_seconds: float = Field(default=3600.0, gt=0.0)
+    deadline_seconds: float = Field(default=30.0, gt=0.0)
+    join_seconds: float = Field(default=60.0, gt=0.0)
+
+
+class RemoteConfig(Section):
+    """Another process between hosts. address is host:port, null where it connects to this one."""
+
+    address: str | None = None
+    certificate: str
+
+
+class NetworkConfig(Section):
+    """How a party stands in the network between hosts. Certificates and keys are files in PEM form.
+
+    listen: host:port on which party a waits for party b; party b needs none.
+    """
+
+    certificate: str
+    key: str
+    listen: str | None = None
+    peer: RemoteConfig
+    dealer: RemoteConfig
 
 
 class SimulationConfig(Section):
@@ -146,111 +171,17 @@ class SimulationConfig(Section):
     fidelity: bool = True
 
 
-class RunConfig(Section):
-    """Everything about a simulated run. See conf/config.yaml for the meaning of each key to a user."""
-
-    seed: int = Field(default=0, ge=0)
-    device: str = "cpu"
-    allow_insecure: bool = False
-    randomness: Randomness = "fresh"
-    scheme: SchemeConfig
-    provider: ProviderConfig
-    data: DataConfig
-    partition: PartitionConfig
-    party_a: PartySection
-    party_b: PartySection
-    exchange: ExchangeConfig
-    training: TrainingConfig
-    launch: LaunchConfig = LaunchConfig()
-    simulation: SimulationConfig = SimulationConfig()
-
-    @property
-    def insecure_choices(self) -> tuple[str, ...]:
-        """The chosen settings that protect nothing, as the user would write them."""
-        choices = []
-        if self.scheme.name == "plaintext":
-            choices.append("scheme=plaintext")
-        elif self.provider.name in INSECURE_PROVIDERS:
-            choices.append(f"provider={self.provider.name}")
-        if self.randomness == "seeded_insecure":
-            choices.append("randomness=seeded_insecure")
-        return tuple(choices)
-
-    @model_validator(mode="after")
-    def _exchanges_happen(self) -> RunConfig:
-        warmup, epochs = self.exchange.warmup_epochs, self.training.epochs
-        if warmup is not None and warmup >= epochs:
-            raise ValueError(
-                f"exchange.warmup_epochs={warmup} leaves no exchange in training.epochs={epochs}; lower it"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _insecurity_is_asked_for(self) -> RunConfig:
-        if self.insecure_choices and not self.allow_insecure:
-            raise ValueError(
-                f"{', '.join(self.insecure_choices)}: simulation only, protects nothing; "
-                "set allow_insecure=true to accept that"
-            )
-        return self
-
-    def party_section(self, rank: int) -> PartySection:
-        return (self.party_a, self.party_b)[rank]
+SectionT = TypeVar("SectionT", bound=Section)
 
 
-class ProtocolConfig(Section):
-    """The public part: identical at both parties, compared by digest before anything else is sent."""
-
-    protocol_version: int = 1
-    scheme: SchemeConfig
-    provider: ProviderConfig
-    randomness: Randomness
-    exchange: ExchangeConfig
-    epochs: int
-    input_shape: tuple[int, int, int]
-    num_classes: int
-
-    @classmethod
-    def from_run(cls, run: RunConfig, input_shape: tuple[int, int, int], num_classes: int) -> ProtocolConfig:
-        return cls(
-            scheme=run.scheme,
-            provider=run.provider,
-            randomness=run.randomness,
-            exchange=run.exchange,
-            epochs=run.training.epochs,
-            input_shape=input_shape,
-            num_classes=num_classes,
-        )
-
-    def digest(self) -> str:
-        """SHA-256 of the canonical JSON form, in hexadecimal."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
-
-
-class PartyConfig(Section):
-    """What one party keeps to itself. rank 0 is party a, rank 1 is party b."""
-
-    rank: int = Field(ge=0, le=1)
-    run: RunConfig
-    output_dir: str
-
-    @property
-    def name(self) -> str:
-        return PARTY_NAMES[self.rank]
-
-    @property
-    def model(self) -> ModelConfig:
-        return self.run.party_section(self.rank).model
-
-
-def parse_run_config(values: Mapping[str, Any]) -> RunConfig:
+def parse(kind: type[SectionT], values: Mapping[str, Any]) -> SectionT:
     """Validate plain values (no omegaconf types).
 
     Raises:
         ConfigError: one line that names the key, what is wrong with it and what is valid.
     """
     try:
-        return RunConfig.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         raise ConfigError(describe_validation(error)) from None
 

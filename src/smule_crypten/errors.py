@@ -14,7 +14,8 @@ SmuleError                      1   anything below; never raised itself
 ├── ProtocolError               7   a protocol step was called or answered wrongly
 ├── PartyFailedError            8   a party process ended with an error
 ├── TrainingError               9   training diverged
-└── CredentialError            10   a key or certificate is missing, expired or not the expected one
+├── CredentialError            10   a key or certificate is missing, expired or not the expected one
+└── BudgetError                11   a query asks for more than the model owner is willing to disclose
 
 Exit code 130 stands for Ctrl-C. Messages are one line: what is wrong, where, and what to do.
 """
@@ -25,9 +26,13 @@ INTERRUPTED_EXIT_CODE = 130
 
 
 class SmuleError(Exception):
-    """Base of all errors that are shown to the user as one line, without a traceback."""
+    """Base of all errors that are shown to the user as one line, without a traceback.
+
+    tell_peer: whether the other processes are told the message. It is not the default: messages may hold paths.
+    """
 
     exit_code = 1
+    tell_peer = False
 
 
 class ConfigError(SmuleError):
@@ -82,11 +87,12 @@ class PeerRefusedError(PeerError):
 
 
 class HandshakeError(PeerError):
-    pass
+    tell_peer = True
 
 
 class ProtocolError(SmuleError):
     exit_code = 7
+    tell_peer = True
 
 
 class PartyFailedError(SmuleError):
@@ -99,3 +105,8 @@ class TrainingError(SmuleError):
 
 class CredentialError(SmuleError):
     exit_code = 10
+
+
+class BudgetError(SmuleError):
+    exit_code = 11
+    tell_peer = True

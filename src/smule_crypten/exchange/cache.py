@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from smule_crypten.errors import ProtocolError
@@ -45,6 +47,20 @@ class SoftLabelCache:
         positions = known.nonzero().squeeze(1)
         rows = rows[positions]
         return SoftLabels(positions=positions, logits_NC=self._logits_NC[rows], model_step=self._model_step[rows])
+
+    def state_dict(self) -> dict[str, torch.Tensor | int]:
+        return {
+            "num_exchanges": self._num_exchanges,
+            "logits_NC": self._logits_NC.clone(),
+            "model_step": self._model_step.clone(),
+            "exchange": self._exchange.clone(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._num_exchanges = state["num_exchanges"]
+        self._logits_NC.copy_(state["logits_NC"])
+        self._model_step.copy_(state["model_step"])
+        self._exchange.copy_(state["exchange"])
 
     def _rows(self, sample_ids: torch.Tensor) -> torch.Tensor:
         rows = torch.searchsorted(self._sample_ids, sample_ids).clamp_(max=len(self._sample_ids) - 1)

@@ -1,11 +1,19 @@
-"""One exchange from the side of a party: choose, announce, ask and answer, keep.
+"""One exchange from the side of a party: choose, announce, charge, ask and answer, check, keep.
 
 The exchanger sees a scheme only through its contract, so every scheme is used in the same way.
+
+1. Each party announces how many samples it asks about, its model step, and a public bound for its network's logits.
+2. Each charges the other's query to its budget, before anything is computed.
+3. The scheme runs both directions.
+4. Each party announces how many answers lie beyond the stated bound (a truncation that wrapped around the ring). If
+   there are any, exactly those samples are asked again with fresh randomness; if that fails, too, the run ends.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,22 +21,31 @@ from torch import nn
 from smule_crypten.config import ExchangeConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ProtocolError
+from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.cache import SoftLabelCache
 from smule_crypten.exchange.selection import UniformSelection
 from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.models.calibration import calibrate, check_inputs
+from smule_crypten.models.translate import translate
 from smule_crypten.types import PARTY_NAMES, Disclosure, InferenceQuery, PeerPrediction
 
-IMPLAUSIBLE_LOGIT = float(2**20)
-"""A logit beyond this is a truncation that wrapped around the ring (probability about |z| / 2^64 an element)."""
+CALIBRATION_SAMPLES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExchangeResult:
-    """prediction is what the peer answered; num_discarded answers were implausible and are not used."""
+    """prediction is what the peer answered; num_recomputed answers had to be asked a second time."""
 
     prediction: PeerPrediction
     disclosure: Disclosure
-    num_discarded: int
+    num_recomputed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Announcement:
+    num_samples: int
+    model_step: int
+    logit_bound: float
 
 
 class Exchanger:
@@ -36,6 +53,7 @@ class Exchanger:
 
     Args:
         train: this party's samples, normalised, float32.
+        budget: limits what this party's network answers.
         seed: decides which samples are asked when.
     """
 
@@ -46,6 +64,7 @@ class Exchanger:
         config: ExchangeConfig,
         train: LabelledImages,
         num_classes: int,
+        budget: QueryBudget,
         seed: int,
     ) -> None:
         self._scheme = scheme
@@ -53,6 +72,7 @@ class Exchanger:
         order = train.sample_ids_N.argsort()
         self._sorted_ids, self._sorted_positions = train.sample_ids_N[order], order
         self._images_NCHW = train.images_NCHW
+        self._budget = budget
         self._selection = UniformSelection(train.sample_ids_N, seed)
         self._query_id = 0
         self.cache = SoftLabelCache(train.sample_ids_N, num_classes, config.max_age)
@@ -61,24 +81,50 @@ class Exchanger:
         """Exchange predictions with the peer; model answers the peer's query as it is now.
 
         Raises:
-            ProtocolError: the peer announced something that is not a query.
+            BudgetError: the peer asks for more than this party discloses.
+            DataError, UnshareableModelError: values do not fit the fixed-point range.
+            ProtocolError: the peer announced something that is not a query, or its answers stay implausible.
             PeerError: the peer is gone or late.
         """
         self._query_id += 1
-        rank = self._scheme.session.rank
         sample_ids = self._selection.next(self._config.num_queries)
-        announced = self._scheme.announce(
-            {"query_id": self._query_id, "num_samples": len(sample_ids), "model_step": model_step}
+        check_inputs(self._images(sample_ids), sample_ids, self._scheme.config.precision_bits)
+        own = _Announcement(num_samples=len(sample_ids), model_step=model_step, logit_bound=self._calibrate(model))
+        peer = self._announce(own)
+        disclosure = Disclosure(
+            query_id=self._query_id, to_party=self._peer_name, num_samples=peer.num_samples, model_step=model_step
         )
-        num_peer_samples, peer_step = self._checked_announcement(announced)
-        counts = (len(sample_ids), num_peer_samples)
-        self._scheme.begin(self._query_id, counts if rank == 0 else counts[::-1])
+        self._budget.charge(disclosure)
+        prediction = self._ask(model, sample_ids, own, peer, attempt=0)
+        prediction, num_recomputed = self._mend(model, prediction, own, peer)
+        self.cache.store(prediction.sample_ids, prediction.logits_NC, prediction.model_step)
+        return ExchangeResult(prediction=prediction, disclosure=disclosure, num_recomputed=num_recomputed)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "query_id": self._query_id,
+            "selection": self._selection.state_dict(),
+            "cache": self.cache.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._query_id = state["query_id"]
+        self._selection.load_state_dict(state["selection"])
+        self.cache.load_state_dict(state["cache"])
+
+    def _ask(
+        self, model: nn.Module, sample_ids: torch.Tensor, own: _Announcement, peer: _Announcement, *, attempt: int
+    ) -> PeerPrediction:
+        rank = self._scheme.session.rank
+        counts = (own.num_samples, peer.num_samples) if rank == 0 else (peer.num_samples, own.num_samples)
+        # The dealer serves an index once; the second attempt is one of its own.
+        self._scheme.begin(2 * self._query_id + attempt, counts)
         asked = InferenceQuery(
             query_id=self._query_id,
             model_owner=1 - rank,
             data_owner=rank,
-            num_samples=len(sample_ids),
-            model_step=peer_step,
+            num_samples=own.num_samples,
+            model_step=peer.model_step,
             sample_ids=sample_ids,
             inputs_NCHW=self._images(sample_ids),
         )
@@ -86,36 +132,69 @@ class Exchanger:
             query_id=self._query_id,
             model_owner=rank,
             data_owner=1 - rank,
-            num_samples=num_peer_samples,
-            model_step=model_step,
+            num_samples=peer.num_samples,
+            model_step=own.model_step,
         )
-        prediction = self._scheme.exchange(model, asked, answered)
-        disclosure = Disclosure(
-            query_id=self._query_id,
-            to_party=PARTY_NAMES[1 - rank],
-            num_samples=num_peer_samples,
-            model_step=model_step,
-        )
-        return ExchangeResult(prediction=prediction, disclosure=disclosure, num_discarded=self._keep(prediction))
+        return self._scheme.exchange(model, asked, answered)
+
+    def _mend(
+        self, model: nn.Module, prediction: PeerPrediction, own: _Announcement, peer: _Announcement
+    ) -> tuple[PeerPrediction, int]:
+        """Ask once more about implausible answers of either party."""
+        doubtful = _beyond(prediction, peer)
+        own_again = dataclasses.replace(own, num_samples=int(doubtful.sum()))
+        peer_again = self._announce(own_again)
+        if peer_again.num_samples > peer.num_samples:
+            raise ProtocolError(f"party {self._peer_name} wants more answers again than it asked for")
+        if own_again.num_samples == 0 and peer_again.num_samples == 0:
+            return prediction, 0
+        again = self._ask(model, prediction.sample_ids[doubtful], own_again, peer_again, attempt=1)
+        if bool(_beyond(again, peer).any()):
+            raise ProtocolError(
+                f"party {self._peer_name} answers with logits beyond its stated bound of {peer.logit_bound:g}, again "
+                "after recomputation; its layers leave the fixed-point range on this data: lower scheme.precision_bits"
+            )
+        logits_NC = prediction.logits_NC.clone()
+        logits_NC[doubtful] = again.logits_NC
+        return dataclasses.replace(
+            prediction, logits_NC=logits_NC, cost=prediction.cost + again.cost
+        ), own_again.num_samples
+
+    def _calibrate(self, model: nn.Module) -> float:
+        network = translate(model, self._scheme.architectures[self._scheme.session.rank].input_shape)
+        return calibrate(network, self._images_NCHW[:CALIBRATION_SAMPLES], self._scheme.config.precision_bits)
 
     def _images(self, sample_ids: torch.Tensor) -> torch.Tensor:
         rows = torch.searchsorted(self._sorted_ids, sample_ids)
         return self._images_NCHW[self._sorted_positions[rows]]
 
-    def _keep(self, prediction: PeerPrediction) -> int:
-        plausible = (prediction.logits_NC.abs() < IMPLAUSIBLE_LOGIT).all(1)
-        self.cache.store(prediction.sample_ids[plausible], prediction.logits_NC[plausible], prediction.model_step)
-        return int((~plausible).sum())
+    def _announce(self, own: _Announcement) -> _Announcement:
+        message = self._scheme.announce({"query_id": self._query_id, **dataclasses.asdict(own)})
+        return self._checked(message)
 
-    def _checked_announcement(self, announced: object) -> tuple[int, int]:
-        peer = PARTY_NAMES[1 - self._scheme.session.rank]
-        if not isinstance(announced, dict):
-            raise ProtocolError(f"party {peer} announced {announced!r} in place of a query")
-        num_samples, model_step = announced.get("num_samples"), announced.get("model_step")
-        if announced.get("query_id") != self._query_id:
+    def _checked(self, message: object) -> _Announcement:
+        peer = self._peer_name
+        if not isinstance(message, dict):
+            raise ProtocolError(f"party {peer} announced {message!r} in place of a query")
+        if message.get("query_id") != self._query_id:
             raise ProtocolError(
-                f"party {peer} is at query {announced.get('query_id')!r}, this party at {self._query_id}; restart both"
+                f"party {peer} is at query {message.get('query_id')!r}, this party at {self._query_id}; restart both"
             )
+        num_samples, model_step, bound = (message.get(k) for k in ("num_samples", "model_step", "logit_bound"))
         if type(num_samples) is not int or type(model_step) is not int or num_samples < 0 or model_step < 0:
             raise ProtocolError(f"party {peer} announced {num_samples!r} samples for model step {model_step!r}")
-        return num_samples, model_step
+        if not isinstance(bound, float) or not 0 < bound < float("inf"):
+            raise ProtocolError(f"party {peer} announced {bound!r} as bound of its logits")
+        limit = self._config.num_queries
+        if limit is not None and num_samples > limit:
+            raise ProtocolError(f"party {peer} asks about {num_samples} samples, exchange.num_queries allows {limit}")
+        return _Announcement(num_samples=num_samples, model_step=model_step, logit_bound=bound)
+
+    @property
+    def _peer_name(self) -> str:
+        return PARTY_NAMES[1 - self._scheme.session.rank]
+
+
+def _beyond(prediction: PeerPrediction, peer: _Announcement) -> torch.Tensor:
+    """Which answers (N,) cannot be right: not finite, or beyond what the model owner states."""
+    return ~(prediction.logits_NC.abs() <= peer.logit_bound).all(1)

@@ -10,12 +10,12 @@ Parties that disagree on any of this would compute garbage without an error.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from smule_crypten.config import ProtocolConfig
 from smule_crypten.errors import HandshakeError, ModelError
 from smule_crypten.models.architecture import Architecture
+from smule_crypten.run_config import ProtocolConfig
 from smule_crypten.types import PARTY_NAMES
 
 Architectures = tuple[Architecture, Architecture]
@@ -112,3 +112,20 @@ def _checked_architecture(value: object, config: ProtocolConfig, peer: str) -> A
             f"party {peer}'s network maps {found[0]} to {found[1]}, expected {expected[0]} to {expected[1]}"
         )
     return architecture
+
+
+def agree_on_start(completed: Sequence[int], swap: Callable[[object], object]) -> int | None:
+    """The last exchange that both parties have saved a state of, or None to start from the beginning.
+
+    Args:
+        completed: the exchanges that this party has saved states of.
+        swap: own message -> peer's message.
+
+    Raises:
+        HandshakeError: the peer's message is malformed.
+    """
+    theirs = swap({"completed": list(completed)})
+    peers = theirs.get("completed") if isinstance(theirs, dict) else None
+    if not isinstance(peers, list) or not all(type(number) is int for number in peers):
+        raise HandshakeError("the other party did not say which exchanges it completed; use the same version")
+    return max(set(completed) & set(peers), default=None)

@@ -32,3 +32,10 @@ class UniformSelection:
             self._waiting = torch.cat([fresh[missing:], chosen])
             chosen = torch.cat([chosen, fresh[:missing]])
         return chosen
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        return {"waiting": self._waiting, "generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        self._waiting = state["waiting"]
+        self._generator.set_state(state["generator"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,34 +13,53 @@ from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meter import CostMeter
 
 
-class Channel(Protocol):
+class Channel(ABC):
     """A reliable, ordered link to the one other party.
 
-    Raises:
-        PeerError, ProtocolError: from every method; see mpc/link.py.
+    Every method is one round, and raises PeerError or ProtocolError; see mpc/link.py.
     """
 
     rank: int
     meter: CostMeter
 
+    @abstractmethod
+    def transfer(self, outgoing: Sequence[torch.Tensor], incoming: Sequence[torch.Tensor]) -> None:
+        """Send outgoing and fill incoming, both at once, so that parties that both send cannot block each other.
+
+        Args:
+            incoming: contiguous tensors of the sizes that the other party sends.
+        """
+
+    @abstractmethod
+    def send_json(self, value: object) -> None:
+        """Send a JSON value."""
+
+    @abstractmethod
+    def receive_json(self) -> Any:
+        """Receive a JSON value."""
+
+    @abstractmethod
+    def swap_json(self, value: object) -> Any:
+        """Send a JSON value and receive the other party's."""
+
     def swap(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Send tensors and receive the other party's, of the same shapes and types: one round."""
-        ...
+        """Send tensors and receive the other party's, of the same shapes and types."""
+        received = [torch.empty(tensor.shape, dtype=tensor.dtype) for tensor in tensors]
+        self.transfer(tensors, received)
+        return received
 
     def send(self, tensor: torch.Tensor) -> None:
-        """One message to the other party: one round."""
-        ...
+        """Send one tensor."""
+        self.transfer([tensor], [])
 
     def receive(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-        """One message from the other party: one round."""
-        ...
-
-    def swap_json(self, value: object) -> Any:
-        """Send a JSON value and receive the other party's: one round."""
-        ...
+        """Receive one tensor."""
+        received = torch.empty(tuple(shape), dtype=dtype)
+        self.transfer([], [received])
+        return received
 
 
-class LinkChannel:
+class LinkChannel(Channel):
     """A channel over an authenticated, encrypted link."""
 
     def __init__(self, link: Link, rank: int, meter: CostMeter) -> None:
@@ -47,22 +67,23 @@ class LinkChannel:
         self.rank = rank
         self.meter = meter
 
-    def swap(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        received = [torch.empty(tensor.shape, dtype=tensor.dtype) for tensor in tensors]
-        self.link.transfer([as_bytes(tensor) for tensor in tensors], [as_bytes(tensor) for tensor in received])
-        num_bytes = sum(tensor.nbytes for tensor in received)
-        self.meter.record(rounds=1, bytes_sent=num_bytes, bytes_received=num_bytes)
-        return received
+    def transfer(self, outgoing: Sequence[torch.Tensor], incoming: Sequence[torch.Tensor]) -> None:
+        if not outgoing and not incoming:
+            return
+        self.link.transfer([as_bytes(tensor) for tensor in outgoing], [as_bytes(tensor) for tensor in incoming])
+        self.meter.record(
+            rounds=1,
+            bytes_sent=sum(tensor.nbytes for tensor in outgoing),
+            bytes_received=sum(tensor.nbytes for tensor in incoming),
+        )
 
-    def send(self, tensor: torch.Tensor) -> None:
-        self.link.transfer([as_bytes(tensor)], [])
-        self.meter.record(rounds=1, bytes_sent=tensor.nbytes)
+    def send_json(self, value: object) -> None:
+        self.meter.record(rounds=1, bytes_sent=self.link.send_json(value))
 
-    def receive(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-        received = torch.empty(*shape, dtype=dtype)
-        self.link.transfer([], [as_bytes(received)])
-        self.meter.record(rounds=1, bytes_received=received.nbytes)
-        return received
+    def receive_json(self) -> Any:
+        value, bytes_received = self.link.receive_json()
+        self.meter.record(rounds=1, bytes_received=bytes_received)
+        return value
 
     def swap_json(self, value: object) -> Any:
         bytes_sent = self.link.send_json(value)
@@ -73,4 +94,4 @@ class LinkChannel:
 
 def as_bytes(tensor: torch.Tensor) -> memoryview:
     """The memory of a CPU tensor, little-endian as on every platform of PyTorch; copied if not contiguous."""
-    return tensor.contiguous().numpy().reshape(-1).view(np.uint8).data
+    return tensor.detach().contiguous().numpy().reshape(-1).view(np.uint8).data

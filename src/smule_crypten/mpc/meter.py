@@ -70,3 +70,15 @@ class CostMeter:
             bytes_received=sum(traffic.bytes_received for traffic in counted),
             dealer_bytes=sum(traffic.dealer_bytes for traffic in counted),
         )
+
+    def state_dict(self) -> dict[str, dict[str, dict[str, int]]]:
+        tables = {"by_phase": self.by_phase, "by_layer": self.by_layer}
+        return {name: {key: vars(traffic).copy() for key, traffic in table.items()} for name, table in tables.items()}
+
+    def load_state_dict(self, state: dict[str, dict[str, dict[str, int]]]) -> None:
+        """Add what was counted before a run was cut off."""
+        for table, saved in ((self.by_phase, state["by_phase"]), (self.by_layer, state["by_layer"])):
+            for key, counts in saved.items():
+                traffic = table.setdefault(key, Traffic())
+                for name, count in counts.items():
+                    setattr(traffic, name, getattr(traffic, name) + count)

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from smule_crypten.config import RunConfig
 from smule_crypten.processes.inputs import SimulatedData, build_party_model
+from smule_crypten.run_config import RunConfig
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import PARTY_NAMES
 
@@ -24,7 +24,7 @@ class FidelityCheck:
         self._run = run
         self._data = data
         self._train = data.bundle.train
-        self._models = [build_party_model(run, rank, data.bundle) for rank in (0, 1)]
+        self._models = [build_party_model(run.party(rank, "."), data.bundle) for rank in (0, 1)]
         self._waiting: dict[int, dict[str, Path]] = {}
         self.results: list[dict[str, Any]] = []
 

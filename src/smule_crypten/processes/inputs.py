@@ -7,59 +7,71 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from smule_crypten.config import RunConfig
+from smule_crypten.config import DataConfig, PartitionConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import DataBundle, LabelledImages
 from smule_crypten.data.partition import split
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.models.zoo import build_model
+from smule_crypten.run_config import PartyConfig, RunConfig
 from smule_crypten.types import PARTY_NAMES
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartyInputs:
+    """One party's samples, normalised, and what is public about its data set."""
+
+    bundle: DataBundle
+    train: LabelledImages
+    test: LabelledImages
+
+
+@dataclass(frozen=True, kw_only=True)
 class SimulatedData:
-    """One data set, and which of its training samples each party holds."""
+    """One data set, and which of its training samples each party holds. Only the parent of a simulation sees both."""
 
     bundle: DataBundle
     positions: tuple[torch.Tensor, torch.Tensor]
+    pooled: LabelledImages
+    test: LabelledImages
 
-    def train_of(self, rank: int, run: RunConfig) -> LabelledImages:
-        """The normalised training samples of one party."""
-        return self.bundle.train.select(self.positions[rank]).normalized(run.data.mean, run.data.std)
 
-    def pooled(self, run: RunConfig) -> LabelledImages:
-        """The training samples of both parties: what no party sees."""
-        return self.bundle.train.normalized(run.data.mean, run.data.std)
+def load_party_inputs(config: PartyConfig) -> PartyInputs:
+    """The party's own data: all of it between hosts, its part of the split in a simulation.
 
-    def test(self, run: RunConfig) -> LabelledImages:
-        return self.bundle.test.normalized(run.data.mean, run.data.std)
+    Raises:
+        ConfigError, DataError: the data cannot be used, or holds fewer samples than a batch.
+    """
+    bundle = load_data(config.data)
+    train = bundle.train
+    if config.partition is not None:
+        train = train.select(_split(bundle, config.partition, config.seed)[config.rank])
+    _require_a_batch(config.name, len(train), config.training.batch_size)
+    return PartyInputs(bundle=bundle, train=_normalized(train, config.data), test=_normalized(bundle.test, config.data))
 
 
 def load_simulated_data(run: RunConfig) -> SimulatedData:
-    """Load and split the data set; the same in every process of a run.
+    """Load and split the data set as the parties of a simulation do.
 
     Raises:
         ConfigError, DataError: the data cannot be used, or a party has fewer samples than a batch.
     """
     bundle = load_data(run.data)
-    positions = split(bundle.train.labels_N, run.partition, bundle.num_classes, run.seed)
-    for rank, name in enumerate(PARTY_NAMES):
-        if len(positions[rank]) < run.training.batch_size:
-            raise DataError(
-                f"party {name} has {len(positions[rank])} training samples, fewer than one batch; "
-                f"set training.batch_size to at most that, or change the partition"
-            )
-    return SimulatedData(bundle=bundle, positions=positions)
+    positions = _split(bundle, run.partition, run.seed)
+    for name, held in zip(PARTY_NAMES, positions, strict=True):
+        _require_a_batch(name, len(held), run.training.batch_size)
+    pooled, test = (_normalized(images, run.data) for images in (bundle.train, bundle.test))
+    return SimulatedData(bundle=bundle, positions=positions, pooled=pooled, test=test)
 
 
-def build_party_model(run: RunConfig, rank: int, bundle: DataBundle) -> nn.Module:
+def build_party_model(config: PartyConfig, bundle: DataBundle) -> nn.Module:
     """The party's network with its initial weights; calling again gives the same weights."""
-    return build_model(run.party_section(rank).model, bundle.input_shape, bundle.num_classes, party_seed(run, rank))
+    return build_model(config.model, bundle.input_shape, bundle.num_classes, party_seed(config))
 
 
-def party_seed(run: RunConfig, rank: int) -> int:
+def party_seed(config: PartyConfig) -> int:
     """Seed of everything random in a party's training, different for each party and run seed."""
-    return 2 * run.seed + rank
+    return 2 * config.seed + config.rank
 
 
 def resolve_device(name: str) -> torch.device:
@@ -75,3 +87,19 @@ def resolve_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device={name} cannot be used here ({reason}); set device=cpu") from None
     return device
+
+
+def _split(bundle: DataBundle, partition: PartitionConfig, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return split(bundle.train.labels_N, partition, bundle.num_classes, seed)
+
+
+def _normalized(images: LabelledImages, config: DataConfig) -> LabelledImages:
+    return images.normalized(config.mean, config.std)
+
+
+def _require_a_batch(name: str, num_samples: int, batch_size: int) -> None:
+    if num_samples < batch_size:
+        raise DataError(
+            f"party {name} has {num_samples} training samples, fewer than one batch; "
+            f"set training.batch_size to at most that, or change the partition"
+        )

@@ -15,6 +15,8 @@ from smule_crypten.report.journal import EpochJournal
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.types import Cost
 
+_COUNTS = ("queries_made", "queries_answered", "answers_recomputed")
+
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredExchange:
@@ -28,14 +30,8 @@ class MeasuredExchange:
 def measured_exchange(meter: CostMeter, exchange: Callable[[], ExchangeResult]) -> MeasuredExchange:
     before, started = meter.total(), time.perf_counter()
     result = exchange()
-    after = meter.total()
-    cost = Cost(
-        rounds=after.rounds - before.rounds,
-        bytes_sent=after.bytes_sent - before.bytes_sent,
-        bytes_received=after.bytes_received - before.bytes_received,
-        dealer_bytes=after.dealer_bytes - before.dealer_bytes,
-        peak_memory_bytes=result.prediction.cost.peak_memory_bytes,
-    )
+    peak_memory_bytes = result.prediction.cost.peak_memory_bytes
+    cost = dataclasses.replace(meter.total() - before, peak_memory_bytes=peak_memory_bytes)
     return MeasuredExchange(result=result, cost=cost, seconds=time.perf_counter() - started)
 
 
@@ -47,23 +43,50 @@ class PartyLedger:
         self._journal = journal
         self._emit = emit
         self._seconds = {"training": 0.0, "exchange": 0.0}
-        self._counts = {"queries_made": 0, "queries_answered": 0, "answers_discarded": 0}
+        self._counts = dict.fromkeys(_COUNTS, 0)
         self._disclosures: list[dict[str, Any]] = []
+        self._events: list[dict[str, Any]] = []
+        self._pending: dict[str, Any] = {}
 
-    def epoch(
-        self, phase: str, result: EpochResult, test_accuracy: float, exchange: MeasuredExchange | None = None
-    ) -> None:
-        """Account for one epoch, with the exchange that stood at its start. docs/results.md explains the keys."""
-        counts = _counts(exchange)
+    def exchanged(self, exchange: MeasuredExchange) -> None:
+        """Account for an exchange; it is reported with the epoch that it begins."""
+        result = exchange.result
+        counts = {
+            "queries_made": len(result.prediction.sample_ids),
+            "queries_answered": result.disclosure.num_samples,
+            "answers_recomputed": result.num_recomputed,
+        }
         for key, count in counts.items():
             self._counts[key] += count
-        if exchange is not None:
-            self._disclosures.append(dataclasses.asdict(exchange.result.disclosure))
-            self._seconds["exchange"] += exchange.seconds
+        self._seconds["exchange"] += exchange.seconds
+        self._disclosures.append(dataclasses.asdict(result.disclosure))
+        self._pending = {**counts, **_cost_keys(exchange.cost), "exchange_seconds": exchange.seconds}
+
+    def epoch(self, phase: str, result: EpochResult, test_accuracy: float) -> None:
+        """Report one epoch, with the exchange at its start if there was one. docs/results.md explains the keys."""
         self._seconds["training"] += result.seconds
-        event = epoch_event(self._party, phase, result, test_accuracy)
-        if exchange is not None:
-            event |= counts | _cost_keys(exchange.cost) | {"exchange_seconds": exchange.seconds}
+        event = epoch_event(self._party, phase, result, test_accuracy) | self._pending
+        self._pending = {}
+        self._publish(event)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "events": list(self._events),
+            "seconds": dict(self._seconds),
+            "counts": dict(self._counts),
+            "disclosures": list(self._disclosures),
+            "pending": dict(self._pending),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state: its events are journaled and emitted again."""
+        self._seconds, self._counts = dict(state["seconds"]), dict(state["counts"])
+        self._disclosures, self._pending = list(state["disclosures"]), dict(state["pending"])
+        for event in state["events"]:
+            self._publish(event)
+
+    def _publish(self, event: dict[str, Any]) -> None:
+        self._events.append(event)
         self._journal.append(event)
         self._emit({"kind": "epoch", **event})
 
@@ -95,18 +118,8 @@ def epoch_event(party: str, phase: str, result: EpochResult, test_accuracy: floa
         "test_accuracy": test_accuracy,
         "training_seconds": result.seconds,
         "exchange_seconds": 0.0,
-        **_counts(None),
+        **dict.fromkeys(_COUNTS, 0),
         **_cost_keys(Cost()),
-    }
-
-
-def _counts(exchange: MeasuredExchange | None) -> dict[str, int]:
-    if exchange is None:
-        return {"queries_made": 0, "queries_answered": 0, "answers_discarded": 0}
-    return {
-        "queries_made": len(exchange.result.prediction.sample_ids),
-        "queries_answered": exchange.result.disclosure.num_samples,
-        "answers_discarded": exchange.result.num_discarded,
     }
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from smule_crypten.config import PartyConfig, RunConfig
 from smule_crypten.errors import OutputError, SmuleError
-from smule_crypten.files import output_error, write_atomic
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
+from smule_crypten.mpc.meeting import DEALER, ROLES
+from smule_crypten.options import one_line
+from smule_crypten.processes.dealing import run_simulated_dealer
 from smule_crypten.processes.environment import describe_hardware, describe_versions
 from smule_crypten.processes.fidelity import FidelityCheck
 from smule_crypten.processes.inputs import (
@@ -29,15 +30,17 @@ from smule_crypten.processes.inputs import (
 from smule_crypten.processes.launcher import Event, Job, run_jobs
 from smule_crypten.processes.ledger import epoch_event
 from smule_crypten.processes.party import run_party
+from smule_crypten.processes.run_folder import JOURNAL_FILE, claim_run_dir
 from smule_crypten.report.html import write_report
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.report.progress import LiveProgress
 from smule_crypten.report.schema import SCHEMA_VERSION
-from smule_crypten.report.summary import SUMMARY_FILE, write_summary
+from smule_crypten.report.summary import write_summary
 from smule_crypten.report.tensorboard import TensorBoardWriter
+from smule_crypten.run_config import RunConfig
 from smule_crypten.training.evaluate import evaluate
 from smule_crypten.training.trainer import Trainer
-from smule_crypten.types import PARTY_NAMES, RunRecord
+from smule_crypten.types import PARTY_NAMES, RunRecord, RunStatus
 
 
 def simulate(run: RunConfig, run_dir: Path, console: Console) -> RunRecord:
@@ -48,7 +51,7 @@ def simulate(run: RunConfig, run_dir: Path, console: Console) -> RunRecord:
         KeyboardInterrupt: after the parties were stopped; the summary says "interrupted".
     """
     data = check_inputs(run)
-    claim_run_dir(run_dir)
+    claim_run_dir(run_dir, [run.party(rank, str(run_dir)) for rank in (0, 1)])
     record = _new_record(run, run_dir)
     started = time.perf_counter()
     with _finally_written(record, run_dir, started):
@@ -65,27 +68,9 @@ def check_inputs(run: RunConfig) -> SimulatedData:
     scheme_class(run.scheme.name)
     resolve_device(run.device)
     data = load_simulated_data(run)
-    data.bundle.test.normalized(run.data.mean, run.data.std)
-    for rank in (0, 1):
-        translate(build_party_model(run, rank, data.bundle), data.bundle.input_shape)
+    for config in (run.party(rank, ".") for rank in (0, 1)):
+        translate(build_party_model(config, data.bundle), data.bundle.input_shape)
     return data
-
-
-def claim_run_dir(run_dir: Path) -> None:
-    """Create the run's folder.
-
-    Raises:
-        OutputError: it cannot be written, or holds an earlier run, which is left untouched.
-    """
-    if (run_dir / SUMMARY_FILE).exists():
-        raise OutputError(f"{run_dir} holds an earlier run; set hydra.run.dir to a new folder")
-    try:
-        for name in PARTY_NAMES:
-            (run_dir / f"party_{name}").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(run_dir, error) from error
-    write_atomic(run_dir / ".writable", lambda file: file.write(b""))
-    (run_dir / ".writable").unlink()
 
 
 class _Simulation:
@@ -99,7 +84,7 @@ class _Simulation:
 
     def run(self) -> None:
         with (
-            EpochJournal(self._run_dir / "record.jsonl") as self._journal,
+            EpochJournal(self._run_dir / JOURNAL_FILE) as self._journal,
             TensorBoardWriter(self._run_dir / "tensorboard") as self._tensorboard,
             self._progress,
         ):
@@ -109,22 +94,37 @@ class _Simulation:
 
     def _run_parties(self) -> None:
         with tempfile.TemporaryDirectory(prefix="smule-simulation-") as folder:
-            environment = {"WORLD_SIZE": "2", "RENDEZVOUS": f"file://{folder}/rendezvous"}
-            evidence_dir = folder if self._fidelity is not None else None
-            jobs = [
-                Job(
-                    name=f"party {name}",
-                    function=run_party,
-                    arguments=(PartyConfig(rank=rank, run=self._run, output_dir=str(self._run_dir)), evidence_dir),
-                    environment={**environment, "RANK": str(rank)},
-                )
-                for rank, name in enumerate(PARTY_NAMES)
-            ]
-            results = run_jobs(jobs, self._on_event)
+            results = run_jobs(self._jobs(folder), self._on_event)[: len(PARTY_NAMES)]
         seconds = [result.pop("seconds") for result in results]
         for key in ("training", "exchange"):
             self._record.seconds[key] = max(party[key] for party in seconds)
         self._record.parties = dict(zip(PARTY_NAMES, results, strict=True))
+
+    def _jobs(self, folder: str) -> list[Job]:
+        """The parties and, if one deals, the dealer; they meet through a store in folder."""
+        environment = {"WORLD_SIZE": "2", "RENDEZVOUS": f"file://{folder}/rendezvous"}
+        evidence_dir = folder if self._fidelity is not None else None
+        configs = [self._run.party(rank, str(self._run_dir)) for rank in (0, 1)]
+        jobs = [
+            Job(
+                name=ROLES[config.rank],
+                function=run_party,
+                arguments=(config, evidence_dir),
+                environment={**environment, "RANK": str(config.rank)},
+            )
+            for config in configs
+        ]
+        if configs[0].needs_dealer:
+            launch = self._run.launch
+            arguments = (launch.join_seconds, launch.deadline_seconds)
+            dealer = Job(
+                name=DEALER,
+                function=run_simulated_dealer,
+                arguments=arguments,
+                environment={**environment, "RANK": "2"},
+            )
+            jobs.append(dealer)
+        return jobs
 
     def _on_event(self, sender: str, event: Event) -> None:
         kind = event["kind"]
@@ -147,9 +147,10 @@ class _Simulation:
         run, bundle = self._run, self._data.bundle
         torch.set_num_threads(run.launch.threads)
         device = resolve_device(run.device)
-        model = build_party_model(run, 0, bundle)
-        train, test = self._data.pooled(run), self._data.test(run)
-        trainer = Trainer(model=model, train=train, config=run.training, seed=party_seed(run, 0), device=device)
+        config = run.party(0, str(self._run_dir))
+        model = build_party_model(config, bundle)
+        train, test = self._data.pooled, self._data.test
+        trainer = Trainer(model=model, train=train, config=run.training, seed=party_seed(config), device=device)
         accuracy = 0.0
         for _ in range(run.training.epochs):
             result = trainer.run_epoch()
@@ -187,14 +188,19 @@ def _finally_written(record: RunRecord, run_dir: Path, started: float) -> Iterat
     try:
         yield
         record.status = "completed"
-    except KeyboardInterrupt:
-        record.status, record.error = "interrupted", "interrupted by the user"
-        raise
-    except BaseException as error:
-        explained = isinstance(error, SmuleError)
-        record.status, record.error = "failed", str(error) if explained else f"{type(error).__name__}: {error}"
-        raise
-    finally:
         record.seconds["total"] = time.perf_counter() - started
-        write_summary(run_dir, record)
         write_report(run_dir, record)
+        write_summary(run_dir, record)
+    except BaseException as error:
+        record.seconds["total"] = time.perf_counter() - started
+        record.status, record.error = _how_it_ended(error)
+        for write in (write_summary, write_report):
+            with suppress(OutputError):  # the first error is the one to show
+                write(run_dir, record)
+        raise
+
+
+def _how_it_ended(error: BaseException) -> tuple[RunStatus, str]:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", "interrupted by the user"
+    return "failed", str(error) if isinstance(error, SmuleError) else one_line(error)

@@ -1,39 +1,53 @@
-"""One party in this very process, as WORLD_SIZE, RANK and RENDEZVOUS say: two shells, or CrypTen's launcher."""
+"""One process of a run in this very process: between hosts, in three shells, or under CrypTen's launcher."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from smule_crypten.config import PartyConfig, RunConfig
-from smule_crypten.files import write_atomic
-from smule_crypten.mpc.session import ENVIRONMENT_KEYS, rank_from_environment
+from smule_crypten.mpc.meeting import DEALER, ENVIRONMENT_KEYS, ROLES, role_from_environment
+from smule_crypten.processes.dealing import run_simulated_dealer
 from smule_crypten.processes.launcher import Event
 from smule_crypten.processes.party import run_party
+from smule_crypten.processes.run_folder import claim_run_dir, party_folder
+from smule_crypten.report.formatting import percent
 from smule_crypten.report.progress import LiveProgress
+from smule_crypten.run_config import PartyConfig, RunConfig
 
 
 def named_by_environment() -> bool:
-    """Whether the environment says that this process is a party. Half a description counts, and is refused later."""
+    """Whether the environment says that this process has a role. Half a description counts, and is refused later."""
     return any(key in os.environ for key in ENVIRONMENT_KEYS)
 
 
-def run_single_party(run: RunConfig, run_dir: Path, console: Console) -> dict[str, Any]:
-    """Run the party that RANK names; the other one must be started with the same configuration.
+def run_named_role(run: RunConfig, run_dir: Path, console: Console) -> None:
+    """Run the role that RANK names; the others must be started with the same configuration.
 
-    Writes party_<name>/ with checkpoints, record.jsonl and party.json, this party's own view. What needs both sides
-    (pooled data, fidelity) is left out. Returns the content of party.json.
+    What needs both sides (pooled data, fidelity) is left out.
 
     Raises:
         SmuleError: anything a user can cause.
     """
-    config = PartyConfig(rank=rank_from_environment(), run=run, output_dir=str(run_dir))
-    phases = ["standalone", "smule"] if run.training.standalone else ["smule"]
-    progress = LiveProgress(console, {(config.name, phase): run.training.epochs for phase in phases})
+    role = role_from_environment()
+    if role == DEALER:
+        exchanges = run_simulated_dealer(lambda event: None, run.launch.join_seconds, run.launch.deadline_seconds)
+        console.print(f"the dealer: dealt {exchanges} exchanges")
+    else:
+        run_single_party(run.party(ROLES.index(role), str(run_dir)), console)
+
+
+def run_single_party(config: PartyConfig, console: Console) -> dict[str, Any]:
+    """Run one party with progress on console; its files are in party_<name>/ of its output folder.
+
+    Raises:
+        SmuleError: anything a user can cause.
+    """
+    phases = ["standalone", "smule"] if config.training.standalone else ["smule"]
+    claim_run_dir(Path(config.output_dir), [config])
+    progress = LiveProgress(console, {(config.name, phase): config.training.epochs for phase in phases})
 
     def show(event: Event) -> None:
         if event["kind"] == "epoch":
@@ -43,10 +57,7 @@ def run_single_party(run: RunConfig, run_dir: Path, console: Console) -> dict[st
 
     with progress:
         result = run_party(show, config)
-    folder = run_dir / f"party_{config.name}"
-    text = json.dumps(result, indent=2)
-    write_atomic(folder / "party.json", lambda file: file.write(text.encode()))
-    console.print(
-        f"party {config.name}: test accuracy {result['test_accuracy']:.1%}; results in {folder}", soft_wrap=True
-    )
+    accuracy = percent(result["test_accuracy"])
+    folder = party_folder(config)
+    console.print(f"party {config.name}: test accuracy {accuracy}; results in {folder}", soft_wrap=True)
     return result

@@ -49,7 +49,7 @@ PARTY: Schema = {
     "standalone_test_accuracy": optional(is_number),
     "queries_made": optional(is_int),
     "queries_answered": optional(is_int),
-    "answers_discarded": optional(is_int),
+    "answers_recomputed": optional(is_int),
 }
 COMMUNICATION: Schema = {
     "bytes_per_epoch": list_of(is_int),

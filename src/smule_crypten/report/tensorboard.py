@@ -18,7 +18,7 @@ _SMULE_KEYS = (
     "exchange_seconds",
     "queries_made",
     "queries_answered",
-    "answers_discarded",
+    "answers_recomputed",
     "bytes_sent",
     "bytes_received",
     "dealer_bytes",

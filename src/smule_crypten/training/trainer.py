@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +43,7 @@ class Trainer:
 
     Everything random (order, augmentation, dropout) follows from seed alone: runs with and without a source see
     the same batches, and PyTorch's global generators are left as they were found. Data and model are moved to device.
+    on_step is called after each optimizer step; an exception of it ends the epoch.
 
     Raises:
         DataError: train holds fewer samples than a batch, or images that are not normalized.
@@ -57,6 +58,7 @@ class Trainer:
         seed: int,
         device: torch.device,
         source: PredictionSource | None = None,
+        on_step: Callable[[], None] | None = None,
     ) -> None:
         if len(train) < config.batch_size:
             raise DataError(
@@ -69,6 +71,7 @@ class Trainer:
         self._config = config
         self._device = device
         self._source = source
+        self._on_step = on_step
         self._images_NCHW = train.images_NCHW.to(device)
         self._labels_N = train.labels_N.to(device)
         self._sample_ids_N = train.sample_ids_N.cpu()
@@ -187,6 +190,8 @@ class Trainer:
         self._optimizer.step()
         self._scheduler.step()
         self._model_step += 1
+        if self._on_step is not None:
+            self._on_step()
 
     def _require_finite(self, losses_S: torch.Tensor) -> None:
         """The weights are looked at too, since the last step may have spoilt them after its loss."""

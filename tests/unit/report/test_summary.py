@@ -59,7 +59,7 @@ def test_parties_and_run_facts(record: RunRecord) -> None:
         "standalone_test_accuracy": 0.955,
         "queries_made": 100,
         "queries_answered": 200,
-        "answers_discarded": 0,
+        "answers_recomputed": 0,
     }
     assert (summary["scheme"], summary["provider"], summary["randomness"]) == (
         "crypten",

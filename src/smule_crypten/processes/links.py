@@ -1,0 +1,65 @@
+"""Meeting the other processes, between hosts or in a simulation; what follows is the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from smule_crypten.config import NetworkConfig
+from smule_crypten.mpc.credentials import load_certificate, load_identity
+from smule_crypten.mpc.endpoint import Address, listen
+from smule_crypten.mpc.link import Link
+from smule_crypten.mpc.meeting import DEALER, ROLES, Meeting, simulated_meeting
+from smule_crypten.run_config import DealerConfig, PartyConfig
+
+
+def meet_others(config: PartyConfig) -> dict[str, Link]:
+    """A party's links by role.
+
+    Raises:
+        ConfigError, CredentialError, PeerTimeoutError: see mpc/meeting.py.
+    """
+    role = ROLES[config.rank]
+    launch = config.launch
+    if config.network is not None:
+        meeting = _meeting_of_party(config, config.network)
+    else:
+        meeting = simulated_meeting(
+            role,
+            with_dealer=config.needs_dealer,
+            join_seconds=launch.join_seconds,
+            deadline_seconds=launch.deadline_seconds,
+        )
+    return meeting.meet()
+
+
+def meeting_of_dealer(config: DealerConfig) -> Meeting:
+    """The dealer between hosts: waits for both parties."""
+    certificates = {ROLES[0]: config.party_a, ROLES[1]: config.party_b}
+    return Meeting(
+        role=DEALER,
+        identity=load_identity(Path(config.certificate), Path(config.key)),
+        listener=listen(Address.parse(config.listen, "listen")),
+        addresses={},
+        certificates={role: load_certificate(Path(path)) for role, path in certificates.items()},
+        join_seconds=config.launch.join_seconds,
+        deadline_seconds=config.launch.deadline_seconds,
+    )
+
+
+def _meeting_of_party(config: PartyConfig, network: NetworkConfig) -> Meeting:
+    role, peer = ROLES[config.rank], ROLES[1 - config.rank]
+    identity = load_identity(Path(network.certificate), Path(network.key))
+    remotes = {peer: (network.peer, "network.peer.address"), DEALER: (network.dealer, "network.dealer.address")}
+    return Meeting(
+        role=role,
+        identity=identity,
+        listener=None if network.listen is None else listen(Address.parse(network.listen, "network.listen")),
+        addresses={
+            name: Address.parse(remote.address, key)
+            for name, (remote, key) in remotes.items()
+            if remote.address is not None
+        },
+        certificates={name: load_certificate(Path(remote.certificate)) for name, (remote, _) in remotes.items()},
+        join_seconds=config.launch.join_seconds,
+        deadline_seconds=config.launch.deadline_seconds,
+    )

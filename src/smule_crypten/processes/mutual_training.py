@@ -1,0 +1,135 @@
+"""The two trainings of a party, alone and with its peer, and how a run that was cut off goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from smule_crypten.exchange.budget import QueryBudget
+from smule_crypten.exchange.exchanger import Exchanger
+from smule_crypten.exchange.schedule import is_exchange_epoch
+from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.processes.evidence import Evidence
+from smule_crypten.processes.inputs import PartyInputs, build_party_model, party_seed, resolve_device
+from smule_crypten.processes.ledger import PartyLedger, measured_exchange
+from smule_crypten.processes.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
+from smule_crypten.processes.states import StateFolder
+from smule_crypten.run_config import PartyConfig
+from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
+from smule_crypten.training.evaluate import evaluate
+from smule_crypten.training.trainer import Trainer
+from smule_crypten.types import PredictionSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class MutualTraining:
+    """Everything a party trains with. model is trained in place."""
+
+    config: PartyConfig
+    inputs: PartyInputs
+    model: nn.Module
+    scheme: SecureInferenceScheme
+    budget: QueryBudget
+    ledger: PartyLedger
+    states: StateFolder
+    evidence: Evidence | None
+
+    def run(self, start: int | None) -> dict[str, float | None]:
+        """Both trainings, or what is left of them after exchange number `start`; returns the test accuracies."""
+        exchanger = Exchanger(
+            scheme=self.scheme,
+            config=self.config.exchange,
+            train=self.inputs.train,
+            num_classes=self.inputs.bundle.num_classes,
+            budget=self.budget,
+            seed=party_seed(self.config),
+        )
+        trainer = self._trainer(self.model, exchanger.cache)
+        if start is None:
+            standalone = self._train_alone() if self.config.training.standalone else None
+            accuracy = self._train_mutually(trainer, exchanger, standalone, first_epoch=1, exchanged=False)
+        else:
+            standalone, epoch = self._resume(trainer, exchanger, start)
+            accuracy = self._train_mutually(trainer, exchanger, standalone, first_epoch=epoch, exchanged=True)
+        return {"test_accuracy": accuracy, "standalone_test_accuracy": standalone}
+
+    def _train_alone(self) -> float:
+        """The same network, initial weights and batches without a peer; returns its test accuracy."""
+        model = build_party_model(self.config, self.inputs.bundle)
+        trainer = self._trainer(model, None)
+        accuracy = 0.0
+        for _ in range(self.config.training.epochs):
+            result = trainer.run_epoch()
+            accuracy = self._test_accuracy(model)
+            self.ledger.epoch("standalone", result, accuracy)
+        self._save(STANDALONE_FILE, model, trainer.model_step)
+        return accuracy
+
+    def _train_mutually(
+        self, trainer: Trainer, exchanger: Exchanger, standalone: float | None, *, first_epoch: int, exchanged: bool
+    ) -> float:
+        """From first_epoch on, whose exchange has been made already if `exchanged`; returns the test accuracy."""
+        config, accuracy = self.config, 0.0
+        for epoch in range(first_epoch, config.training.epochs + 1):
+            due = is_exchange_epoch(epoch, config.exchange, config.training.epochs)
+            if due and not (exchanged and epoch == first_epoch):
+                self._exchange(trainer, exchanger, standalone, epoch)
+            result = trainer.run_epoch()
+            accuracy = self._test_accuracy(self.model)
+            self.ledger.epoch("smule", result, accuracy)
+        self._save(MODEL_FILE, self.model, trainer.model_step)
+        return accuracy
+
+    def _exchange(self, trainer: Trainer, exchanger: Exchanger, standalone: float | None, epoch: int) -> None:
+        meter = self.scheme.session.meter
+        exchange = measured_exchange(meter, lambda: exchanger.run(self.model, trainer.model_step))
+        self.ledger.exchanged(exchange)
+        if self.evidence is not None:
+            self.evidence.keep(epoch, self.model, exchange.result.prediction)
+        state = {
+            "epoch": epoch,
+            "standalone": standalone,
+            "trainer": trainer.state_dict(),
+            "exchanger": exchanger.state_dict(),
+            "ledger": self.ledger.state_dict(),
+            "meter": meter.state_dict(),
+        }
+        self.states.save(exchange.result.disclosure.query_id, state)
+
+    def _resume(self, trainer: Trainer, exchanger: Exchanger, start: int) -> tuple[float | None, int]:
+        state = self.states.load(start)
+        trainer.load_state_dict(state["trainer"])
+        exchanger.load_state_dict(state["exchanger"])
+        self.ledger.load_state_dict(state["ledger"])
+        self.scheme.session.meter.load_state_dict(state["meter"])
+        return state["standalone"], state["epoch"]
+
+    def _trainer(self, model: nn.Module, source: PredictionSource | None) -> Trainer:
+        return Trainer(
+            model=model,
+            train=self.inputs.train,
+            config=self.config.training,
+            seed=party_seed(self.config),
+            device=resolve_device(self.config.device),
+            source=source,
+            on_step=self.scheme.session.check,
+        )
+
+    def _test_accuracy(self, model: nn.Module) -> float:
+        device = resolve_device(self.config.device)
+        return evaluate(model, self.inputs.test, self.inputs.bundle.num_classes, device=device).accuracy
+
+    def _save(self, name: str, model: nn.Module, model_step: int) -> None:
+        bundle = self.inputs.bundle
+        checkpoint = Checkpoint(
+            model=self.config.model,
+            input_shape=bundle.input_shape,
+            num_classes=bundle.num_classes,
+            class_names=bundle.class_names,
+            mean=self.config.data.mean,
+            std=self.config.data.std,
+            model_step=model_step,
+            state_dict=model.state_dict(),
+        )
+        save_checkpoint(party_folder(self.config) / name, checkpoint)

@@ -1,0 +1,85 @@
+"""What a party saves at each exchange, so that a run that was cut off goes on where both sides still agree.
+
+The parties never are more than one exchange apart, so the last two states of each are enough to find a common one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from smule_crypten.errors import OutputError
+from smule_crypten.files import write_atomic
+from smule_crypten.run_config import PartyConfig
+
+SCHEMA_VERSION = 1
+_KEPT = 2
+_NAME = re.compile(r"exchange_(\d+)\.pt")
+
+
+class StateFolder:
+    """The saved states of one party, each named by the number of exchanges that were completed.
+
+    Args:
+        config: what the party is configured to do; states of another configuration are refused.
+    """
+
+    def __init__(self, folder: Path, config: PartyConfig) -> None:
+        self._folder = folder
+        self._digest = hashlib.sha256(config.model_dump_json(exclude={"output_dir", "launch"}).encode()).hexdigest()
+
+    def completed(self) -> list[int]:
+        """The numbers of exchanges that a run can go on from, ascending."""
+        if not self._folder.is_dir():
+            return []
+        matches = (_NAME.fullmatch(path.name) for path in self._folder.iterdir())
+        return sorted(int(match[1]) for match in matches if match)
+
+    def check(self) -> None:
+        """Read the last state, so that a folder of another run is refused before anything is written.
+
+        Raises:
+            OutputError: as load.
+        """
+        for number in self.completed()[-1:]:
+            self.load(number)
+
+    def save(self, num_exchanges: int, state: dict[str, Any]) -> None:
+        """Keep state, and forget all but the last two.
+
+        Raises:
+            OutputError: the folder cannot be written; earlier states stay as they were.
+        """
+        buffer = io.BytesIO()
+        torch.save({"schema_version": SCHEMA_VERSION, "configuration": self._digest, "state": state}, buffer)
+        write_atomic(self._path(num_exchanges), lambda file: file.write(buffer.getbuffer()))
+        for old in self.completed():
+            if old > num_exchanges or old <= num_exchanges - _KEPT:
+                self._path(old).unlink()
+
+    def load(self, num_exchanges: int) -> dict[str, Any]:
+        """The state after so many exchanges.
+
+        Raises:
+            OutputError: the file is damaged, or belongs to another configuration.
+        """
+        path = self._path(num_exchanges)
+        try:
+            content = torch.load(path, weights_only=True)
+            version, digest, state = (content[key] for key in ("schema_version", "configuration", "state"))
+        except Exception:  # a damaged file may break PyTorch's reader in any way
+            raise OutputError(f"{path} is damaged; remove the folder {self._folder} to start again") from None
+        if (version, digest) != (SCHEMA_VERSION, self._digest):
+            raise OutputError(
+                f"{path} belongs to a run with another configuration; use the same one, or a new output folder"
+            )
+        checked: dict[str, Any] = state
+        return checked
+
+    def _path(self, num_exchanges: int) -> Path:
+        return self._folder / f"exchange_{num_exchanges}.pt"

@@ -1,0 +1,188 @@
+"""The configuration of whole processes. Nothing above this floor sees Hydra or a dictionary.
+
+`RunConfig` is what one person writes for a simulation; `PartyConfig` is what one party knows, in a simulation and
+between hosts. Its public part is `ProtocolConfig`, identical at both parties and compared in the handshake; the rest
+stays private. `DealerConfig` belongs to the dealer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from smule_crypten.config import (
+    BudgetConfig,
+    DataConfig,
+    ExchangeConfig,
+    LaunchConfig,
+    ModelConfig,
+    NetworkConfig,
+    PartitionConfig,
+    PartySection,
+    ProviderConfig,
+    Randomness,
+    SchemeConfig,
+    Section,
+    SimulationConfig,
+    TrainingConfig,
+)
+from smule_crypten.types import PARTY_NAMES
+
+
+def insecure_choices(scheme: SchemeConfig, provider: ProviderConfig, randomness: Randomness) -> tuple[str, ...]:
+    """The chosen settings that protect nothing, as the user would write them."""
+    choices = []
+    if scheme.name == "plaintext":
+        choices.append("scheme=plaintext")
+    elif provider.name == "trusted_first_party":
+        choices.append("provider=trusted_first_party")
+    if randomness == "seeded_insecure":
+        choices.append("randomness=seeded_insecure")
+    return tuple(choices)
+
+
+class _Common(Section):
+    """What a simulation and a party between hosts have in common."""
+
+    seed: int = Field(default=0, ge=0)
+    device: str = "cpu"
+    allow_insecure: bool = False
+    randomness: Randomness = "fresh"
+    scheme: SchemeConfig
+    provider: ProviderConfig
+    data: DataConfig
+    exchange: ExchangeConfig
+    training: TrainingConfig
+    launch: LaunchConfig = LaunchConfig()
+
+    @property
+    def insecure_choices(self) -> tuple[str, ...]:
+        return insecure_choices(self.scheme, self.provider, self.randomness)
+
+    @model_validator(mode="after")
+    def _exchanges_happen(self) -> Self:
+        warmup, epochs = self.exchange.warmup_epochs, self.training.epochs
+        if warmup is not None and warmup >= epochs:
+            raise ValueError(
+                f"exchange.warmup_epochs={warmup} leaves no exchange in training.epochs={epochs}; lower it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _insecurity_is_asked_for(self) -> Self:
+        if self.insecure_choices and not self.allow_insecure:
+            raise ValueError(
+                f"{', '.join(self.insecure_choices)}: simulation only, protects nothing; "
+                "set allow_insecure=true to accept that"
+            )
+        return self
+
+
+class PartyConfig(_Common):
+    """One party. rank 0 is party a, rank 1 is party b.
+
+    In a simulation, partition splits one data set and network is null. Between hosts each party has data of its own
+    (partition is null), and what protects nothing is refused whatever else is set.
+    """
+
+    rank: int = Field(ge=0, le=1)
+    model: ModelConfig
+    budget: BudgetConfig = BudgetConfig()
+    partition: PartitionConfig | None = None
+    network: NetworkConfig | None = None
+    output_dir: str
+
+    @property
+    def name(self) -> str:
+        return PARTY_NAMES[self.rank]
+
+    @property
+    def needs_dealer(self) -> bool:
+        return self.scheme.name != "plaintext" and self.provider.name == "dealer"
+
+    @model_validator(mode="after")
+    def _nothing_insecure_between_hosts(self) -> Self:
+        if self.network is not None and self.insecure_choices:
+            raise ValueError(f"{', '.join(self.insecure_choices)}: refused between hosts, since it protects nothing")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_listens(self) -> Self:
+        if self.network is None:
+            return self
+        if self.rank == 0 and self.network.listen is None:
+            raise ValueError("network.listen: party a must listen for party b; give host:port")
+        if self.rank == 1 and self.network.peer.address is None:
+            raise ValueError("network.peer.address: party b connects to party a; give its host:port")
+        if self.network.dealer.address is None:
+            raise ValueError("network.dealer.address: both parties connect to the dealer; give its host:port")
+        return self
+
+
+class RunConfig(_Common):
+    """Everything about a simulated run. See conf/config.yaml for the meaning of each key to a user."""
+
+    partition: PartitionConfig
+    party_a: PartySection
+    party_b: PartySection
+    simulation: SimulationConfig = SimulationConfig()
+
+    def party_section(self, rank: int) -> PartySection:
+        return (self.party_a, self.party_b)[rank]
+
+    def party(self, rank: int, output_dir: str) -> PartyConfig:
+        """What one party of the simulation is told."""
+        section = self.party_section(rank)
+        common = {name: getattr(self, name) for name in _Common.model_fields}
+        return PartyConfig(
+            **common,
+            rank=rank,
+            model=section.model,
+            budget=section.budget,
+            partition=self.partition,
+            output_dir=output_dir,
+        )
+
+
+class DealerConfig(Section):
+    """The dealer between hosts: its own certificate and key, where it listens, and the parties' certificates."""
+
+    certificate: str
+    key: str
+    listen: str
+    party_a: str
+    party_b: str
+    runs: int | None = Field(default=None, ge=1)
+    launch: LaunchConfig = LaunchConfig()
+
+
+class ProtocolConfig(Section):
+    """The public part: identical at both parties, compared by digest before anything else is sent."""
+
+    protocol_version: int = 1
+    scheme: SchemeConfig
+    provider: ProviderConfig
+    randomness: Randomness
+    exchange: ExchangeConfig
+    epochs: int
+    input_shape: tuple[int, int, int]
+    num_classes: int
+
+    @classmethod
+    def from_party(cls, party: PartyConfig, input_shape: tuple[int, int, int], num_classes: int) -> ProtocolConfig:
+        return cls(
+            scheme=party.scheme,
+            provider=party.provider,
+            randomness=party.randomness,
+            exchange=party.exchange,
+            epochs=party.training.epochs,
+            input_shape=input_shape,
+            num_classes=num_classes,
+        )
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON form, in hexadecimal."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
