@@ -41,6 +41,8 @@ def explain(error: Exception) -> ConfigError:
     unknown = re.search(r"Could not override '([\w.@/]+)'", text)
     if unknown and "is not in struct" in f"{text} {error.__cause__}":
         key = unknown.group(1)
+        if ".options." in key:
+            return ConfigError(f"{key}: not among the options of this choice; to add it, write +{key}=value")
         close = difflib.get_close_matches(key, known_keys(), n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         return ConfigError(f"{key}: unknown key; {hint}smule --help lists all keys")

@@ -116,4 +116,7 @@ class Exchanger:
             )
         if type(num_samples) is not int or type(model_step) is not int or num_samples < 0 or model_step < 0:
             raise ProtocolError(f"party {peer} announced {num_samples!r} samples for model step {model_step!r}")
+        limit = self._config.num_queries
+        if limit is not None and num_samples > limit:
+            raise ProtocolError(f"party {peer} asks about {num_samples} samples, exchange.num_queries allows {limit}")
         return num_samples, model_step

@@ -26,6 +26,7 @@ from smule_crypten.mpc.session import open_session
 from smule_crypten.processes.inputs import build_party_model, load_simulated_data, party_seed, resolve_device
 from smule_crypten.processes.launcher import Emit
 from smule_crypten.processes.ledger import PartyLedger, measured_exchange
+from smule_crypten.processes.run_folder import JOURNAL_FILE
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
 from smule_crypten.training.evaluate import evaluate
@@ -66,7 +67,7 @@ class _Party:
         architecture = translate(model, self._bundle.input_shape).architecture
         self._say_what_is_missing()
         with (
-            EpochJournal(self._output_dir / "record.jsonl") as journal,
+            EpochJournal(self._output_dir / JOURNAL_FILE) as journal,
             open_session(
                 precision_bits=run.scheme.precision_bits,
                 deadline_seconds=run.launch.deadline_seconds,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from rich.console import Console
 
 from smule_crypten.config import PartyConfig, RunConfig
 from smule_crypten.errors import OutputError, SmuleError
-from smule_crypten.files import output_error, write_atomic
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
+from smule_crypten.options import one_line
 from smule_crypten.processes.environment import describe_hardware, describe_versions
 from smule_crypten.processes.fidelity import FidelityCheck
 from smule_crypten.processes.inputs import (
@@ -29,15 +29,16 @@ from smule_crypten.processes.inputs import (
 from smule_crypten.processes.launcher import Event, Job, run_jobs
 from smule_crypten.processes.ledger import epoch_event
 from smule_crypten.processes.party import run_party
+from smule_crypten.processes.run_folder import JOURNAL_FILE, claim_run_dir
 from smule_crypten.report.html import write_report
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.report.progress import LiveProgress
 from smule_crypten.report.schema import SCHEMA_VERSION
-from smule_crypten.report.summary import SUMMARY_FILE, write_summary
+from smule_crypten.report.summary import write_summary
 from smule_crypten.report.tensorboard import TensorBoardWriter
 from smule_crypten.training.evaluate import evaluate
 from smule_crypten.training.trainer import Trainer
-from smule_crypten.types import PARTY_NAMES, RunRecord
+from smule_crypten.types import PARTY_NAMES, RunRecord, RunStatus
 
 
 def simulate(run: RunConfig, run_dir: Path, console: Console) -> RunRecord:
@@ -71,23 +72,6 @@ def check_inputs(run: RunConfig) -> SimulatedData:
     return data
 
 
-def claim_run_dir(run_dir: Path) -> None:
-    """Create the run's folder.
-
-    Raises:
-        OutputError: it cannot be written, or holds an earlier run, which is left untouched.
-    """
-    if (run_dir / SUMMARY_FILE).exists():
-        raise OutputError(f"{run_dir} holds an earlier run; set hydra.run.dir to a new folder")
-    try:
-        for name in PARTY_NAMES:
-            (run_dir / f"party_{name}").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(run_dir, error) from error
-    write_atomic(run_dir / ".writable", lambda file: file.write(b""))
-    (run_dir / ".writable").unlink()
-
-
 class _Simulation:
     def __init__(self, run: RunConfig, run_dir: Path, console: Console, data: SimulatedData, record: RunRecord) -> None:
         self._run = run
@@ -99,7 +83,7 @@ class _Simulation:
 
     def run(self) -> None:
         with (
-            EpochJournal(self._run_dir / "record.jsonl") as self._journal,
+            EpochJournal(self._run_dir / JOURNAL_FILE) as self._journal,
             TensorBoardWriter(self._run_dir / "tensorboard") as self._tensorboard,
             self._progress,
         ):
@@ -187,14 +171,19 @@ def _finally_written(record: RunRecord, run_dir: Path, started: float) -> Iterat
     try:
         yield
         record.status = "completed"
-    except KeyboardInterrupt:
-        record.status, record.error = "interrupted", "interrupted by the user"
-        raise
-    except BaseException as error:
-        explained = isinstance(error, SmuleError)
-        record.status, record.error = "failed", str(error) if explained else f"{type(error).__name__}: {error}"
-        raise
-    finally:
         record.seconds["total"] = time.perf_counter() - started
-        write_summary(run_dir, record)
         write_report(run_dir, record)
+        write_summary(run_dir, record)
+    except BaseException as error:
+        record.seconds["total"] = time.perf_counter() - started
+        record.status, record.error = _how_it_ended(error)
+        for write in (write_summary, write_report):
+            with suppress(OutputError):  # the first error is the one to show
+                write(run_dir, record)
+        raise
+
+
+def _how_it_ended(error: BaseException) -> tuple[RunStatus, str]:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", "interrupted by the user"
+    return "failed", str(error) if isinstance(error, SmuleError) else one_line(error)

@@ -1,0 +1,103 @@
+"""What `smule` does once everything is imported: compose, run one job or a sweep, and say how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from smule_crypten.config import RunConfig
+from smule_crypten.files import write_atomic
+from smule_crypten.launch.composition import register_party_models, to_run_config
+from smule_crypten.launch.outcome import MENDABLE, exit_code_of, show
+from smule_crypten.launch.sweep import SweepSummary, finish_sweep
+from smule_crypten.processes.simulation import simulate
+from smule_crypten.processes.single_party import named_by_environment, run_single_party
+from smule_crypten.report.summary import build_summary
+from smule_crypten.report.sweep import ERROR_FILE, OVERRIDES_FILE
+from smule_crypten.report.tables import result_table
+from smule_crypten.types import PARTY_NAMES
+
+register_party_models()
+
+
+def run_command() -> int:
+    """Run what sys.argv asks for; returns the exit code.
+
+    Raises:
+        SystemExit: with the exit code, where Hydra stands in between.
+    """
+    # Errors of composing are explained here, in one line; Hydra would print several and exit on its own.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    SweepSummary.folder = None
+    exit_code = exit_code_of(_task)
+    folder = SweepSummary.folder
+    if folder is not None:
+        exit_code_of_summary = exit_code_of(lambda: finish_sweep(folder))
+        exit_code = exit_code or exit_code_of_summary
+    return exit_code
+
+
+@hydra.main(version_base="1.3", config_path="pkg://smule_crypten.conf", config_name="config")
+def _task(composed: DictConfig) -> None:
+    settings = HydraConfig.get()
+    run_dir = Path(settings.runtime.output_dir)
+    if settings.mode == RunMode.RUN:
+        # SystemExit passes through Hydra untouched; any other exception would get a line of its own.
+        exit_code = exit_code_of(lambda: _run(composed, run_dir))
+        if exit_code:
+            remove_if_empty(run_dir)
+        sys.exit(exit_code)
+    _run_sweep_job(composed, run_dir, list(settings.overrides.task))
+
+
+def _run(composed: DictConfig, run_dir: Path) -> None:
+    run = to_run_config(composed)
+    console = Console()
+    print_banner(run, console)
+    if named_by_environment():
+        run_single_party(run, run_dir, console)
+        return
+    record = simulate(run, run_dir, console)
+    write_atomic(run_dir / "config.yaml", lambda file: file.write(OmegaConf.to_yaml(composed).encode()))
+    console.print(result_table(build_summary(record)))
+    console.print(f"Run folder: {run_dir}", soft_wrap=True)
+
+
+def _run_sweep_job(composed: DictConfig, run_dir: Path, overrides: list[str]) -> None:
+    """A failing job is shown and recorded; the sweep goes on."""
+    text = json.dumps(overrides)
+    write_atomic(run_dir / OVERRIDES_FILE, lambda file: file.write(text.encode()))
+    print(f"--- {' '.join(overrides)}")
+    try:
+        _run(composed, run_dir)
+    except MENDABLE as error:
+        text = f"{show(error)}\n"
+        write_atomic(run_dir / ERROR_FILE, lambda file: file.write(text.encode()))
+
+
+def print_banner(run: RunConfig, console: Console) -> None:
+    """Who runs what, and that it protects nothing where that is so."""
+    parties = " and ".join(f"{name} ({run.party_section(rank).model.name})" for rank, name in enumerate(PARTY_NAMES))
+    console.print(
+        f"SMuLe: parties {parties}, data {run.data.name}, scheme {run.scheme.name}", highlight=False, soft_wrap=True
+    )
+    if run.insecure_choices:
+        choices = ", ".join(run.insecure_choices)
+        console.print(
+            f"simulation only: protects nothing ({choices})", style="bold yellow", highlight=False, soft_wrap=True
+        )
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Hydra creates the folder before the configuration is checked."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()

@@ -1,0 +1,61 @@
+"""`python -m smule_crypten.launch.crypten_launcher`: both parties as processes of CrypTen's own launcher.
+
+Takes the same overrides as `smule`; what only a simulation can do (pooled data, fidelity, report) is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from rich.console import Console
+
+from smule_crypten.config import RunConfig
+from smule_crypten.errors import PartyFailedError
+from smule_crypten.launch.command import print_banner, remove_if_empty
+from smule_crypten.launch.composition import to_run_config
+from smule_crypten.launch.outcome import exit_code_of
+from smule_crypten.mpc.compat import crypten
+from smule_crypten.processes.party import run_party
+from smule_crypten.processes.simulation import check_inputs
+from smule_crypten.processes.single_party import run_single_party
+
+
+def main() -> None:
+    """Compose once, then let CrypTen start the parties."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.exit(exit_code_of(_task))
+
+
+@hydra.main(version_base="1.3", config_path="pkg://smule_crypten.conf", config_name="config")
+def _task(composed: DictConfig) -> None:
+    run_dir = Path(HydraConfig.get().runtime.output_dir)
+    exit_code = exit_code_of(lambda: _run(to_run_config(composed), run_dir))
+    if exit_code:
+        remove_if_empty(run_dir)
+    sys.exit(exit_code)
+
+
+def _run(run: RunConfig, run_dir: Path) -> None:
+    print_banner(run, Console())
+    check_inputs(run)
+    # CrypTen reports nothing of a party that raises, so each returns its exit code.
+    exit_codes = crypten.mpc.run_multiprocess(world_size=2)(_party)(run, run_dir)
+    if exit_codes is None or any(exit_codes):
+        error = PartyFailedError("a party failed; its message stands above")
+        error.exit_code = max(exit_codes or [PartyFailedError.exit_code])
+        raise error
+
+
+def _party(run: RunConfig, run_dir: Path) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python would not hear it while the party waits for its peer
+    return exit_code_of(lambda: run_single_party(run, run_dir, Console(), how=run_party))
+
+
+if __name__ == "__main__":
+    main()
