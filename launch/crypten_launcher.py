@@ -43,9 +43,8 @@ def _run(run: RunConfig, run_dir: Path) -> None:
     print_banner(run, Console())
     check_inputs(run)
     # CrypTen reports nothing of a party that raises, so each returns its exit code.
-    exit_codes = crypten.mpc.run_multiprocess(world_size=3 if run.party(0, str(run_dir)).needs_dealer else 2)(_role)(
-        run, run_dir
-    )
+    num_processes = 3 if run.party(0, str(run_dir)).needs_dealer else 2
+    exit_codes = crypten.mpc.run_multiprocess(num_processes)(_role)(run, run_dir)
     if exit_codes is None or any(exit_codes):
         error = PartyFailedError("a party failed; its message stands above")
         error.exit_code = max(exit_codes or [PartyFailedError.exit_code])

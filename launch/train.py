@@ -5,6 +5,7 @@ With WORLD_SIZE, RANK and RENDEZVOUS set, this process is that party, so two she
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from smule_crypten.errors import INTERRUPTED_EXIT_CODE
@@ -12,6 +13,8 @@ from smule_crypten.errors import INTERRUPTED_EXIT_CODE
 
 def main() -> None:
     """Console entry point."""
+    # A batch system ends a job with SIGTERM; as after Ctrl-C, no party process shall be left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         # Imported late: it takes seconds, in which Ctrl-C shall not end in a traceback. Party processes, which import
         # this module when they start, do not need it at all.

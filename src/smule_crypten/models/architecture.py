@@ -118,7 +118,7 @@ class Architecture(Section):
             inputs = [network_input if i == NETWORK_INPUT else values[i] for i in op.inputs]
             try:
                 values.append(apply_op(op, inputs, *_meta_parameters(op)))
-            except (RuntimeError, ValueError) as error:
+            except Exception as error:  # torch's shape functions raise whatever they stumble over
                 shapes = [tuple(value.shape[1:]) for value in inputs]
                 raise ModelError(f"operation {op.name} ({op.kind}) does not accept inputs of shape {shapes}") from error
             _check_size(f"the result of operation {op.name}", tuple(values[-1].shape))

@@ -46,7 +46,10 @@ def refuse_training_state(name: str, module: nn.Module) -> UnshareableModelError
 
 
 def refuse_function(node: fx.Node) -> UnshareableModelError:
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+    """A function, method or module that is used in a way that has no counterpart."""
+    name, kind = node.name, getattr(node.target, "__name__", str(node.target))
+    if node.op == "call_module" and node.graph.owning_module is not None:
+        name, kind = kind, type(node.graph.owning_module.get_submodule(kind)).__name__
     return UnshareableModelError(
-        f"{node.name} ({name})", "this use of it is not implemented", f"build the network from {SUPPORTED}"
+        f"{name} ({kind})", "this use of it is not implemented", f"build the network from {SUPPORTED}"
     )

@@ -66,8 +66,8 @@ def _trace(model: nn.Module, input_shape: tuple[int, int, int]) -> fx.GraphModul
     except Exception as error:
         raise UnshareableModelError(
             name,
-            f"its forward function depends on the values of its input ({_first_line(error)})",
-            "remove the data-dependent branch or loop",
+            f"torch.fx cannot follow its forward function ({_first_line(error)})",
+            "remove branches and loops that depend on the input, and keep layers in nn.ModuleList",
         ) from error
     if sum(node.op == "placeholder" for node in traced.graph.nodes) != 1:
         raise UnshareableModelError(name, "it does not take one input", "give it a single NCHW tensor")

@@ -8,8 +8,7 @@ objects travel as JSON instead of pickle, and its counters are those of the sess
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,29 +18,7 @@ from smule_crypten.errors import ProtocolError
 from smule_crypten.mpc import plaindata
 from smule_crypten.mpc.channel import Channel
 from smule_crypten.mpc.compat import crypten
-
-
-class PendingMessage:
-    """What isend and irecv return, as torch.distributed does.
-
-    The message moves with the next operation that needs the same direction, or when it is waited for: at once with
-    what the other party sends, so two parties that both send first do not block each other.
-    """
-
-    def __init__(self, tensor: torch.Tensor, complete: Callable[[PendingMessage], None]) -> None:
-        self.tensor = tensor
-        self.done = False
-        self._complete = complete
-
-    def wait(self) -> None:
-        """Return when an isent tensor may be changed, or an ireceived one read."""
-        if not self.done:
-            self._complete(self)
-
-    def is_completed(self) -> bool:
-        """True, after completing the message if need be: a loop that waits for True ends."""
-        self.wait()
-        return True
+from smule_crypten.mpc.messages import MessageQueue, PendingMessage, empty_like
 
 
 class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[misc]
@@ -57,8 +34,7 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._name = f"rank{channel.rank}"
-        self._sends: list[PendingMessage] = []
-        self._receives: list[PendingMessage] = []
+        self._queue = MessageQueue(channel)
         self.reset_communication_stats()
 
     def get_rank(self) -> int:
@@ -78,41 +54,36 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
     def send(self, tensor: Any, dst: int) -> None:
         """Send to dst, the other party."""
         self._check_peer(dst)
-        self._transfer([tensor.data], [])
+        self._queue.transfer([tensor.data], [])
 
     def recv(self, tensor: Any, src: int | None = None) -> Any:
         """A new tensor like `tensor` with what src, the other party, sends."""
         self._check_peer(src)
-        received = _empty_like(tensor)
-        self._transfer([], [received])
+        received = empty_like(tensor)
+        self._queue.transfer([], [received])
         return received
 
     def isend(self, tensor: Any, dst: int) -> PendingMessage:
         """Send without waiting; tensor must not change before wait()."""
         self._check_peer(dst)
-        self._sends.append(PendingMessage(tensor.data, lambda _: self._transfer([], [])))
-        return self._sends[-1]
+        return self._queue.post_send(tensor.data)
 
     def irecv(self, tensor: Any, src: int | None = None) -> PendingMessage:
         """Receive into tensor itself, which is ready after wait()."""
         self._check_peer(src)
-        self._receives.append(PendingMessage(tensor.data, self._complete_receives))
-        return self._receives[-1]
+        return self._queue.post_receive(tensor.data)
 
     def send_obj(self, obj: Any, dst: int, group: None = None) -> None:
         """Send plain data (mpc/plaindata.py) to dst, the other party."""
         _check_group(group)
         self._check_peer(dst)
-        message = plaindata.to_json(obj)
-        self._transfer([], [])
-        self._timed(lambda: self._channel.send_json(message))
+        self._queue.send_json(plaindata.to_json(obj))
 
     def recv_obj(self, src: int, group: None = None) -> Any:
         """Receive plain data from src, the other party."""
         _check_group(group)
         self._check_peer(src)
-        self._complete_receives()
-        return plaindata.from_json(self._timed(self._channel.receive_json))
+        return plaindata.from_json(self._queue.receive_json())
 
     # -- collectives ---------------------------------------------------------------------------------------------------
 
@@ -122,10 +93,10 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
         if self.get_rank() == src:
             if any(tensor.dtype != torch.int64 for tensor in scatter_list):
                 raise ProtocolError("scatter is defined for int64 tensors; send others one by one")
-            self._transfer([scatter_list[1 - src].data], [])
+            self._queue.transfer([scatter_list[1 - src].data], [])
             return scatter_list[src].data
         received = torch.empty(scatter_list[self.get_rank()].shape if size is None else size, dtype=torch.int64)
-        self._transfer([], [received])
+        self._queue.transfer([], [received])
         return received
 
     def reduce(self, input: Any, dst: int, op: Any = ReduceOp.SUM, batched: bool = False) -> Any:
@@ -134,10 +105,10 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
         combine = _combination(op)
         own = _as_list(input, batched)
         if self.get_rank() != dst:
-            self._transfer(own, [])
+            self._queue.transfer(own, [])
             return None
-        theirs = [_empty_like(share) for share in own]
-        self._transfer([], theirs)
+        theirs = [empty_like(share) for share in own]
+        self._queue.transfer([], theirs)
         results = [combine(mine, other) for mine, other in zip(own, theirs, strict=True)]
         return results if batched else results[0]
 
@@ -145,8 +116,8 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
         """Both parties learn the sum (or XOR) of both inputs: one round, also for a batch."""
         combine = _combination(op)
         own = _as_list(input, batched)
-        theirs = [_empty_like(share) for share in own]
-        self._transfer(own, theirs)
+        theirs = [empty_like(share) for share in own]
+        self._queue.transfer(own, theirs)
         results = [combine(mine, other) for mine, other in zip(own, theirs, strict=True)]
         return results if batched else results[0]
 
@@ -154,16 +125,16 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
         """dst gets the tensors of party a and party b, of one shape; the other party gets [None]."""
         self._check_party(dst)
         if self.get_rank() != dst:
-            self._transfer([tensor.data], [])
+            self._queue.transfer([tensor.data], [])
             return [None]
-        theirs = _empty_like(tensor)
-        self._transfer([], [theirs])
+        theirs = empty_like(tensor)
+        self._queue.transfer([], [theirs])
         return self._in_order(tensor.data.clone(), theirs)
 
     def all_gather(self, tensor: Any) -> list[Any]:
         """The tensors of party a and party b, of one shape."""
-        theirs = _empty_like(tensor)
-        self._transfer([tensor.data], [theirs])
+        theirs = empty_like(tensor)
+        self._queue.transfer([tensor.data], [theirs])
         return self._in_order(tensor.data.clone(), theirs)
 
     def broadcast(self, input: Any, src: int, group: None = None, batched: bool = False) -> Any:
@@ -172,10 +143,10 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
         self._check_party(src)
         tensors = _as_list(input, batched)
         if self.get_rank() == src:
-            self._transfer(tensors, [])
+            self._queue.transfer(tensors, [])
         else:
-            received = [_empty_like(tensor) for tensor in tensors]
-            self._transfer([], received)
+            received = [empty_like(tensor) for tensor in tensors]
+            self._queue.transfer([], received)
             for tensor, value in zip(tensors, received, strict=True):
                 tensor.copy_(value)
         return input
@@ -190,53 +161,22 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
 
     def barrier(self) -> None:
         """Return once both parties have come here: an empty message each way."""
-        self._transfer([torch.empty(0)], [torch.empty(0)])
+        self._queue.transfer([torch.empty(0)], [torch.empty(0)])
 
     # -- CrypTen's counters -------------------------------------------------------------------------------------------
 
     def reset_communication_stats(self) -> None:
         self._counted_before = self._channel.meter.total()
-        self._seconds = 0.0
+        self._queue.seconds = 0.0
 
     def get_communication_stats(self) -> dict[str, Any]:
         """Rounds, bytes (sent plus received) and seconds since the last reset."""
         counted = self._channel.meter.total() - self._counted_before
-        return {"rounds": counted.rounds, "bytes": counted.bytes_total, "time": self._seconds}
+        return {"rounds": counted.rounds, "bytes": counted.bytes_total, "time": self._queue.seconds}
 
     def print_communication_stats(self) -> None:
         stats = self.get_communication_stats()
         crypten.log(f"Rounds: {stats['rounds']}, bytes: {stats['bytes']}, communication time: {stats['time']:.3f} s")
-
-    # -- the one way to the channel -------------------------------------------------------------------------------------
-
-    def _transfer(self, outgoing: Sequence[torch.Tensor], incoming: Sequence[torch.Tensor]) -> None:
-        """One round, after every message that waits in the same direction."""
-        self._move(outgoing, incoming, len(self._receives) if incoming else 0)
-
-    def _complete_receives(self, last: PendingMessage | None = None) -> None:
-        """Fill the tensors that wait for a message, up to `last` (default: all)."""
-        due = len(self._receives) if last is None else self._receives.index(last) + 1
-        self._move([], [], due)
-
-    def _move(self, outgoing: Sequence[torch.Tensor], incoming: Sequence[torch.Tensor], due: int) -> None:
-        """Send what waits and then outgoing; meanwhile fill the first `due` waiting tensors and then incoming."""
-        sends, self._sends = self._sends, []
-        receives, self._receives = self._receives[:due], self._receives[due:]
-        filled = [_empty_like(pending.tensor) for pending in receives]
-        self._timed(
-            lambda: self._channel.transfer([*(pending.tensor for pending in sends), *outgoing], [*filled, *incoming])
-        )
-        for pending, value in zip(receives, filled, strict=True):
-            pending.tensor.copy_(value)
-        for pending in (*sends, *receives):
-            pending.done = True
-
-    def _timed(self, action: Callable[[], Any]) -> Any:
-        started = time.perf_counter()
-        try:
-            return action()
-        finally:
-            self._seconds += time.perf_counter() - started
 
     def _in_order(self, own: torch.Tensor, theirs: torch.Tensor) -> list[torch.Tensor]:
         return [own, theirs] if self.get_rank() == 0 else [theirs, own]
@@ -265,8 +205,3 @@ def _check_group(group: object) -> None:
 
 def _as_list(input: Any, batched: bool) -> list[torch.Tensor]:
     return [tensor.data for tensor in input] if batched else [input.data]
-
-
-def _empty_like(tensor: Any) -> torch.Tensor:
-    """Contiguous, whatever the layout of tensor."""
-    return torch.empty(tensor.shape, dtype=tensor.dtype)

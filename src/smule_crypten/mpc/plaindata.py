@@ -15,9 +15,11 @@ from smule_crypten.errors import ProtocolError
 _SCALARS = (type(None), bool, int, float, str)
 _SEQUENCES: dict[str, type] = {"list": list, "tuple": tuple, "size": torch.Size}
 _NAMES = {kind: name for name, kind in _SEQUENCES.items()}
+_MAX_DEPTH = 32
+_MAX_LENGTH = 1 << 63
 
 
-def to_json(value: object) -> object:
+def to_json(value: object, depth: int = 0) -> object:
     """None, bool, int, float, str, and lists, tuples, torch.Size and dictionaries with string keys of those.
 
     Raises:
@@ -25,14 +27,16 @@ def to_json(value: object) -> object:
     """
     if type(value) in _SCALARS:
         return value
+    if depth == _MAX_DEPTH:
+        raise ProtocolError(f"an object is nested more than {_MAX_DEPTH} levels deep; send it in parts")
     if isinstance(value, list | tuple) and type(value) in _NAMES:
-        return [_NAMES[type(value)], [to_json(item) for item in value]]
+        return [_NAMES[type(value)], [to_json(item, depth + 1) for item in value]]
     if type(value) is dict and all(type(key) is str for key in value):
-        return ["dict", {key: to_json(item) for key, item in value.items()}]
+        return ["dict", {key: to_json(item, depth + 1) for key, item in value.items()}]
     raise ProtocolError(f"an object of type {type(value).__name__} is not plain data; send it as a tensor or in parts")
 
 
-def from_json(message: object) -> Any:
+def from_json(message: object, depth: int = 0) -> Any:
     """The value that to_json turned into message.
 
     Raises:
@@ -41,10 +45,10 @@ def from_json(message: object) -> Any:
     if type(message) in _SCALARS:
         return message
     match message:
-        case ["dict", dict(items)]:
-            return {key: from_json(item) for key, item in items.items()}
-        case ["size", list(items)] if all(type(item) is int for item in items):
+        case ["dict", dict(items)] if depth < _MAX_DEPTH:
+            return {key: from_json(item, depth + 1) for key, item in items.items()}
+        case ["size", list(items)] if all(type(item) is int and 0 <= item < _MAX_LENGTH for item in items):
             return torch.Size(items)
-        case ["list" | "tuple" as name, list(items)]:
-            return _SEQUENCES[name](map(from_json, items))
+        case ["list" | "tuple" as name, list(items)] if depth < _MAX_DEPTH:
+            return _SEQUENCES[name](from_json(item, depth + 1) for item in items)
     raise ProtocolError("the other party sent an object that is not plain data; use the same version")

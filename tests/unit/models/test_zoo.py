@@ -124,7 +124,7 @@ def test_torchvision_network_by_name() -> None:
         ("mlp", {"hiden": [3]}, "did you mean hidden"),
         ("mlp", {"hidden": [0]}, r"model\.options\.hidden\.0: .*greater than 0"),
         ("resnet8", {"width": "wide"}, r"model\.options\.width: .*got 'wide'"),
-        ("torchvision", {}, r"model\.options\.arch: an option that must be given"),
+        ("torchvision", {}, r"model\.options\.arch: must be given"),
         ("torchvision", {"arch": "resnet17"}, "unknown architecture 'resnet17' .*did you mean resnet1"),
         ("torchvision", {"arch": "fcn_resnet50"}, "unknown architecture"),
         ("torchvision", {"arch": "googlenet"}, "unknown architecture"),

@@ -1,0 +1,112 @@
+"""Who may import whom. The rules are those stated at the top of each folder's __init__ file."""
+
+from __future__ import annotations
+
+import pytest
+from import_graph import PACKAGE, imports_of, inner_imports, module_files
+
+MODULES = module_files()
+
+BOTTOM = {"errors", "types", "files", "options", "torchvision_compat", "config", "_version"}
+COMPOSED = {"data", "models", "report", "mpc", "training", "inference", "exchange"}
+
+ALLOWED: dict[str, set[str]] = {
+    "": {"_version"},
+    "_version": set(),
+    "errors": set(),
+    "types": set(),
+    "torchvision_compat": set(),
+    "files": {"errors"},
+    "config": {"errors", "types"},
+    "options": {"errors", "config"},
+    "data": BOTTOM,
+    "models": BOTTOM,
+    "report": {"errors", "types", "files"},
+    "mpc": BOTTOM | {"models"},
+    "training": BOTTOM | {"data", "models"},
+    "inference": BOTTOM | {"models", "mpc"},
+    "exchange": BOTTOM | {"data", "models", "inference.scheme"},
+    "processes": BOTTOM | COMPOSED,
+    "testing": BOTTOM | COMPOSED,
+    "launch": BOTTOM | {"report", "processes", "mpc.compat"},
+    "conf": set(),
+}
+"""Unit (a folder, or a module beside the folders) -> the units and single modules that it may import."""
+
+RESERVED = {
+    "crypten": {"mpc"},
+    f"{PACKAGE}.mpc.compat": {"mpc", "launch"},
+    "hydra": {"launch"},
+    "omegaconf": {"launch"},
+}
+"""Library, or module that hands one on -> the only units that may import it."""
+
+
+def unit_of(name: str) -> str:
+    return name.split(".")[0]
+
+
+def violations(name: str, source: str) -> list[str]:
+    """What the module of this name must not import, but does."""
+    unit = unit_of(name)
+    visible = ALLOWED[unit] | {unit}
+    bad = {imported for imported in inner_imports(name, source, set(MODULES)) if not _is_within(imported, visible)}
+    for reserved, units in RESERVED.items():
+        if unit not in units and any(f"{i}.".startswith(f"{reserved}.") for i in imports_of(name, source)):
+            bad.add(reserved)
+    return sorted(bad)
+
+
+def _is_within(imported: str, visible: set[str]) -> bool:
+    """Whether imported is a visible module, lies in a visible folder, or is a folder on the way to a visible module."""
+    return any(f"{imported}.".startswith(f"{v}.") or f"{v}.".startswith(f"{imported}.") for v in visible)
+
+
+def test_every_unit_has_a_rule() -> None:
+    """A new folder or a new module beside the folders needs a decision about what it may see."""
+    assert {unit_of(name) for name in MODULES} == set(ALLOWED)
+
+
+@pytest.mark.parametrize("name", MODULES, ids=lambda name: name or PACKAGE)
+def test_layers(name: str) -> None:
+    """Floors stay apart: no module imports from beside or above where its folder's rule does not say so."""
+    assert violations(name, MODULES[name].read_text()) == []
+
+
+def test_folders_hold_no_code_of_their_own() -> None:
+    """The __init__ file of a folder is its rule and nothing else, so that importing one module loads no other."""
+    folders = [name for name, path in MODULES.items() if path.name == "__init__.py" and name]
+    assert {name: imports_of(name, MODULES[name].read_text()) for name in folders} == {name: set() for name in folders}
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "expected"),
+    [
+        ("mpc.network", "from smule_crypten.data.images import LabelledImages", ["data.images"]),
+        ("mpc.network", "from smule_crypten import data", ["data"]),
+        ("mpc.network", "def f():\n    import smule_crypten.data.images as i", ["data.images"]),
+        ("mpc.network", "from ..data import images", ["data", "data.images"]),
+        ("mpc.network", "from importlib import import_module\nimport_module('smule_crypten.data')", ["data"]),
+        ("exchange.cache", "from smule_crypten.mpc.session import Session", ["mpc.session"]),
+        ("exchange.cache", "from smule_crypten.inference.registry import scheme_class", ["inference.registry"]),
+        ("exchange.cache", "from smule_crypten.inference.scheme import SecureInferenceScheme", []),
+        ("exchange.cache", "from smule_crypten.inference import scheme", []),
+        ("exchange.cache", "from smule_crypten.inference import registry", ["inference.registry"]),
+        ("training.trainer", "import smule_crypten.exchange.cache", ["exchange.cache"]),
+        ("report.html", "from smule_crypten.config import RunConfig", ["config"]),
+        ("models.zoo", "from smule_crypten.data.images import LabelledImages", ["data.images"]),
+        ("errors", "from smule_crypten.types import PARTY_NAMES", ["types"]),
+        ("testing", "from smule_crypten.processes.party import run_party", ["processes.party"]),
+        ("inference.crypten", "import crypten", ["crypten"]),
+        ("inference.crypten", "from smule_crypten.mpc.compat import crypten", ["smule_crypten.mpc.compat"]),
+        ("processes.party", "import importlib\nimportlib.import_module('crypten.mpc')", ["crypten"]),
+        ("processes.party", "if True:\n    from omegaconf import DictConfig", ["omegaconf"]),
+        ("mpc.compat", "import crypten.communicator", []),
+        ("launch.train", "import hydra\nfrom smule_crypten.processes.simulation import simulate", []),
+        ("launch.train", "from smule_crypten.mpc.session import Session", ["mpc.session"]),
+        ("data.loaders", "import torch\nfrom smule_crypten.data.images import DataBundle", []),
+    ],
+)
+def test_forbidden_imports_are_caught(name: str, source: str, expected: list[str]) -> None:
+    """The check itself: each way of writing an import is seen, and what is allowed passes."""
+    assert violations(name, source) == expected

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from smule_crypten.errors import ConfigError
+from smule_crypten.inference.crypten import CryptenScheme
+from smule_crypten.inference.plaintext import PlaintextScheme
+from smule_crypten.inference.registry import SCHEMES, make_table, scheme_class
+from smule_crypten.inference.scheme import SecureInferenceScheme
+
+
+class AnotherCryptenScheme(CryptenScheme):
+    name: ClassVar[str] = "crypten"
+
+
+def test_names_of_the_configuration() -> None:
+    """`scheme=crypten` and `scheme=plaintext` are fixed names; each finds its class."""
+    assert scheme_class("crypten") is CryptenScheme
+    assert scheme_class("plaintext") is PlaintextScheme
+
+
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
+def test_schemes_say_what_they_protect_against(scheme: type[SecureInferenceScheme]) -> None:
+    """Banner and report print these; a scheme that protects nothing must not claim more."""
+    assert SCHEMES[scheme.name] is scheme
+    assert scheme.adversary in ("none", "semi-honest")
+    assert isinstance(scheme.needs_dealer, bool)
+    assert PlaintextScheme.adversary == "none"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "crypton",
+            r"scheme\.name: no scheme is called 'crypton' \(did you mean crypten\? known: crypten, plaintext\)",
+        ),
+        ("xyz", r"no scheme is called 'xyz' \(known: crypten, plaintext\)"),
+        ("", r"no scheme is called ''"),
+        ("__class__", "no scheme is called '__class__'"),
+    ],
+)
+def test_unknown_names_are_refused(name: str, message: str) -> None:
+    """One line with the known names, and the likeliest one where there is one."""
+    with pytest.raises(ConfigError, match=message):
+        scheme_class(name)
+
+
+def test_two_schemes_of_one_name_are_refused() -> None:
+    """A second scheme must not take the place of the first one in silence."""
+    with pytest.raises(ConfigError, match="CryptenScheme and AnotherCryptenScheme are both called 'crypten'"):
+        make_table(CryptenScheme, PlaintextScheme, AnotherCryptenScheme)
