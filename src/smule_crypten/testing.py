@@ -11,6 +11,7 @@ import os
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -24,7 +25,6 @@ from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.channel import Channel
 from smule_crypten.mpc.dealer import Dealer
-from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meeting import DEALER, ROLES, simulated_meeting
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session, closing_links, open_session
@@ -33,8 +33,8 @@ from smule_crypten.types import Cost, InferenceQuery, PeerPrediction
 MakeScheme = Callable[[Session, SchemeConfig], SecureInferenceScheme]
 
 
-class RecordingChannel:
-    """A channel that keeps a copy of everything this party received: its view of the protocol."""
+class RecordingChannel(Channel):
+    """A channel that keeps a copy of every tensor this party received: its view of the protocol."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -42,18 +42,15 @@ class RecordingChannel:
         self.meter = channel.meter
         self.received: list[torch.Tensor] = []
 
-    def swap(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        received = self._channel.swap(tensors)
-        self.received += [tensor.clone() for tensor in received]
-        return received
+    def transfer(self, outgoing: Sequence[torch.Tensor], incoming: Sequence[torch.Tensor]) -> None:
+        self._channel.transfer(outgoing, incoming)
+        self.received += [tensor.clone() for tensor in incoming]
 
-    def send(self, tensor: torch.Tensor) -> None:
-        self._channel.send(tensor)
+    def send_json(self, value: object) -> None:
+        self._channel.send_json(value)
 
-    def receive(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-        received = self._channel.receive(shape, dtype)
-        self.received.append(received.clone())
-        return received
+    def receive_json(self) -> Any:
+        return self._channel.receive_json()
 
     def swap_json(self, value: object) -> Any:
         return self._channel.swap_json(value)
@@ -93,20 +90,33 @@ class PartyPool:
         randomness: Randomness = "fresh",
         seed: int = 0,
         precision_bits: int = 16,
+        deadline_seconds: float = 30.0,
+        dealer_allows_insecure: bool = True,
     ) -> list[Any]:
         """function(session, *arguments) in both parties at once; the results of party a and party b.
 
         Args:
             dealt: whether the dealer deals; otherwise party a does.
+            randomness, seed, precision_bits: of the session.
+            deadline_seconds: longest silence of another process.
+            dealer_allows_insecure: whether the dealer accepts randomness="seeded_insecure".
 
         Raises:
             RuntimeError: a process failed; the message holds its traceback.
         """
         with tempfile.TemporaryDirectory() as folder:
-            settings = {"randomness": randomness, "seed": seed, "precision_bits": precision_bits}
+            call = _Call(
+                rendezvous=f"file://{folder}/rendezvous",
+                dealt=dealt,
+                dealer_allows_insecure=dealer_allows_insecure,
+                deadline_seconds=deadline_seconds,
+                settings={"randomness": randomness, "seed": seed, "precision_bits": precision_bits},
+                function=function,
+                arguments=arguments,
+            )
             connections = self._connections if dealt else self._connections[:2]
             for connection in connections:
-                connection.send((f"file://{folder}/rendezvous", dealt, settings, function, arguments))
+                connection.send(call)
             answers = [connection.recv() for connection in connections]
         failures = [value for succeeded, value in answers if not succeeded]
         if failures:
@@ -114,30 +124,41 @@ class PartyPool:
         return [value for _, value in answers[:2]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    rendezvous: str
+    dealt: bool
+    dealer_allows_insecure: bool
+    deadline_seconds: float
+    settings: dict[str, Any]
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
 def _serve(connection: Connection, role: str) -> None:
     torch.set_num_threads(1)
     while True:
         try:
-            rendezvous, dealt, settings, function, arguments = connection.recv()
+            call: _Call = connection.recv()
         except EOFError:
             return
-        os.environ["RENDEZVOUS"] = rendezvous
         try:
-            meeting = simulated_meeting(role, with_dealer=dealt, join_seconds=30.0, deadline_seconds=30.0)
-            answer = True, _act(role, meeting.meet(), settings, function, arguments)
+            answer = True, _act(role, call)
         except BaseException:
             answer = False, f"{role}:\n{traceback.format_exc()}"
         connection.send(answer)
 
 
-def _act(
-    role: str, links: dict[str, Link], settings: dict[str, Any], function: Callable[..., Any], arguments: Any
-) -> Any:
+def _act(role: str, call: _Call) -> Any:
+    os.environ["RENDEZVOUS"] = call.rendezvous
+    meeting = simulated_meeting(role, with_dealer=call.dealt, join_seconds=30.0, deadline_seconds=call.deadline_seconds)
+    links = meeting.meet()
     if role == DEALER:
         with closing_links(tuple(links.values())):
-            return Dealer((links[ROLES[0]], links[ROLES[1]]), allow_insecure=True).serve()
-    with open_session(links, ROLES.index(role), wrap_channel=RecordingChannel, **settings) as session:
-        return function(session, *arguments)
+            dealer = Dealer((links[ROLES[0]], links[ROLES[1]]), allow_insecure=call.dealer_allows_insecure)
+            return dealer.serve()
+    with open_session(links, ROLES.index(role), wrap_channel=RecordingChannel, **call.settings) as session:
+        return call.function(session, *call.arguments)
 
 
 def check_scheme(pool: PartyPool, make_scheme: MakeScheme, *, dealt: bool, tolerance: float = 1e-3) -> None:

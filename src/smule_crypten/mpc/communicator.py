@@ -89,7 +89,7 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
 
     def scatter(self, scatter_list: Any, src: int, size: Any = None, device: object = None) -> Any:
         """Each party gets its element of src's list, int64; the other party says size or gives a list of like shape."""
-        self._check_party(src)
+        _check_party(src)
         if self.get_rank() == src:
             if any(tensor.dtype != torch.int64 for tensor in scatter_list):
                 raise ProtocolError("scatter is defined for int64 tensors; send others one by one")
@@ -101,7 +101,7 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
 
     def reduce(self, input: Any, dst: int, op: Any = ReduceOp.SUM, batched: bool = False) -> Any:
         """Only dst learns the sum (or XOR); the other party sends its share, receives nothing and gets None."""
-        self._check_party(dst)
+        _check_party(dst)
         combine = _combination(op)
         own = _as_list(input, batched)
         if self.get_rank() != dst:
@@ -123,7 +123,7 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
 
     def gather(self, tensor: Any, dst: int) -> list[Any]:
         """dst gets the tensors of party a and party b, of one shape; the other party gets [None]."""
-        self._check_party(dst)
+        _check_party(dst)
         if self.get_rank() != dst:
             self._queue.transfer([tensor.data], [])
             return [None]
@@ -140,7 +140,7 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
     def broadcast(self, input: Any, src: int, group: None = None, batched: bool = False) -> Any:
         """Overwrite the other party's input with src's, and return it."""
         _check_group(group)
-        self._check_party(src)
+        _check_party(src)
         tensors = _as_list(input, batched)
         if self.get_rank() == src:
             self._queue.transfer(tensors, [])
@@ -153,7 +153,7 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
 
     def broadcast_obj(self, obj: Any, src: int, group: None = None) -> Any:
         """src's plain data at both parties."""
-        self._check_party(src)
+        _check_party(src)
         if self.get_rank() != src:
             return self.recv_obj(src, group)
         self.send_obj(obj, 1 - src, group)
@@ -182,12 +182,9 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
         return [own, theirs] if self.get_rank() == 0 else [theirs, own]
 
     def _check_peer(self, rank: int | None) -> None:
-        if rank is not None and rank != 1 - self.get_rank():
-            raise ProtocolError(f"rank {self.get_rank()} can exchange messages with rank {1 - self.get_rank()} only")
-
-    def _check_party(self, rank: int) -> None:
-        if rank not in (0, 1):
-            raise ProtocolError(f"there is no party of rank {rank}; party a is 0 and party b is 1")
+        own = self.get_rank()
+        if rank is not None and rank != 1 - own:
+            raise ProtocolError(f"rank {own} exchanges messages with rank {1 - own}, not with rank {rank}")
 
 
 def _combination(op: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
@@ -196,6 +193,11 @@ def _combination(op: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor
     if op == ReduceOp.BXOR:
         return torch.bitwise_xor
     raise ProtocolError(f"a reduction by {op} is not defined on shares; use SUM or BXOR")
+
+
+def _check_party(rank: int) -> None:
+    if rank not in (0, 1):
+        raise ProtocolError(f"there is no party of rank {rank}; party a is 0 and party b is 1")
 
 
 def _check_group(group: object) -> None:

@@ -10,7 +10,7 @@ Nothing is executed by a name off the wire: the plan follows from the checked ar
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
@@ -18,28 +18,31 @@ from smule_crypten.config import Randomness, Section, describe_validation
 from smule_crypten.errors import HandshakeError, ModelError, ProtocolError
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.mpc.channel import as_bytes
-from smule_crypten.mpc.dealing import dealer_correction, plan
-from smule_crypten.mpc.keys import KEY_BYTES, agreed_key, fresh_entropy, insecure_key
+from smule_crypten.mpc.dealing import Entropy, dealer_correction, plan
+from smule_crypten.mpc.keys import agreed_key, fresh_entropy, insecure_key
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.types import PARTY_NAMES
 
 MAX_QUERIES = 1_000_000
+Count = Annotated[int, Field(ge=0, le=MAX_QUERIES)]
 
 
 class Terms(Section):
     """What the parties tell the dealer about a run. All of it is public."""
 
-    architectures: tuple[dict[str, Any], dict[str, Any]]
+    architectures: tuple[dict[str, Any], dict[str, Any]] = Field(strict=False)
     micro_batch: int = Field(ge=1, le=65536)
     randomness: Randomness
     seed: int = Field(ge=0)
 
 
 class Announcement(Section):
+    """What a party says before an exchange; counts are the samples that party a and party b ask about."""
+
     exchange: int = Field(ge=1)
-    counts: tuple[int, int]
-    entropy: str = Field(min_length=2 * KEY_BYTES, max_length=2 * KEY_BYTES)
+    counts: tuple[Count, Count] = Field(strict=False)
+    entropy: Entropy
 
 
 class Dealer:
@@ -83,13 +86,13 @@ class Dealer:
         messages = [link.receive_json()[0] for link in self._links]
         stated = []
         for rank, message in enumerate(messages):
-            if not isinstance(message, dict) or message.get("rank") != rank:
-                raise HandshakeError(f"party {PARTY_NAMES[rank]} did not state its rank; use the same version")
-            stated.append(message.get("terms"))
+            if not isinstance(message, dict) or message.keys() != {"rank", "terms"} or message["rank"] != rank:
+                raise HandshakeError(f"party {PARTY_NAMES[rank]} did not state rank and terms; use the same version")
+            stated.append(message["terms"])
         if stated[0] != stated[1]:
             raise HandshakeError("the parties stated different terms to the dealer; compare their configurations")
         try:
-            terms = Terms.model_validate(stated[0], strict=False)
+            terms = Terms.model_validate(stated[0])
         except ValidationError as error:
             raise HandshakeError(f"the parties stated unusable terms: {describe_validation(error)}") from None
         if terms.randomness == "seeded_insecure" and not self._allow_insecure:
@@ -104,8 +107,6 @@ class Dealer:
             )
         if first.exchange <= self._last_exchange:
             raise ProtocolError(f"exchange {first.exchange} was dealt before; nothing is dealt twice")
-        if not all(0 <= count <= MAX_QUERIES for count in first.counts):
-            raise ProtocolError(f"{first.counts} queries in one exchange; at most {MAX_QUERIES} are dealt")
         self._last_exchange = first.exchange
 
     def _deal(
@@ -131,6 +132,6 @@ class Dealer:
 
 def _announcement(message: object, name: str) -> Announcement:
     try:
-        return Announcement.model_validate(message, strict=False)
+        return Announcement.model_validate(message)
     except ValidationError as error:
-        raise ProtocolError(f"party {name} announced no exchange: {describe_validation(error)}") from None
+        raise ProtocolError(f"party {name} announced no usable exchange: {describe_validation(error)}") from None

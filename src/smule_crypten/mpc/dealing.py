@@ -11,14 +11,18 @@ no bytes; only one party, the corrected one (q, the model owner), receives what 
   additive share from the streams; T sends (r)_q = r - (r)_other. 8 |r| bytes.
 
 Every value that a party holds is uniform and independent of the other party's shares, so it can be simulated.
+
+CrypTen's wraps serve the truncation protocol of three parties and more, which is out of scope: each of two parties
+divides its own share, without a message and without correlated randomness.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 
 from smule_crypten.config import Section
 from smule_crypten.models import architecture as arch
@@ -27,6 +31,8 @@ from smule_crypten.mpc.streams import Stream
 RING_BYTES = 8
 Operation = Literal["mul", "matmul", "conv2d"]
 Size = tuple[int, ...]
+Entropy = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+"""What a party or the dealer contributes to the key of their stream: 256 bits in hexadecimal."""
 
 
 class AdditiveTriple(Section):

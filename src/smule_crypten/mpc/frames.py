@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import struct
+from collections import deque
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -19,6 +20,10 @@ from smule_crypten.errors import ProtocolError
 
 MAX_PAYLOAD_BYTES = 8 << 30
 MAX_JSON_BYTES = 4 << 20
+READ_AHEAD_BYTES = 64 << 10
+"""A tensor up to this size is read whole when it arrives; a larger one stays in the socket until it has its memory."""
+READ_AHEAD_FRAMES = 8
+"""How many frames are kept until they are asked for; with MAX_JSON_BYTES this bounds what a peer can make us hold."""
 
 _MAGIC = b"SMLE"
 _HEADER = struct.Struct("<4sB3xQQ")
@@ -76,7 +81,7 @@ class FrameReader:
         """
         magic, kind, sequence, length = _HEADER.unpack(data)
         if magic != _MAGIC:
-            raise ProtocolError("it does not speak this protocol")
+            raise ProtocolError("it does not speak this protocol, or the stream is damaged")
         if data[5:8] != bytes(3) or kind not in set(Kind):
             raise ProtocolError(f"it sent a frame of unknown kind {kind}; use the same version")
         if sequence != self._sequence:
@@ -91,3 +96,80 @@ def _check_length(kind: Kind, length: int, what: str) -> None:
     limit = limits.get(kind, 0)
     if length > limit:
         raise ProtocolError(f"a {kind.name} frame of {length} bytes {what} is over the limit of {limit}")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame that came in. payload is None for a tensor that still waits in the socket for its memory."""
+
+    kind: Kind
+    length: int
+    payload: bytearray | None
+
+
+class FrameAssembler:
+    """Puts frames together from the bytes that come in, wherever their boundaries fall.
+
+    The caller writes what arrives into `target` and reports it with `advance`. Complete frames gather in `frames`;
+    heartbeats are dropped. Nothing is read after the other side's last frame, in which case `ended` is true, and
+    `refusal` holds its reason if that frame is a REFUSAL.
+    """
+
+    def __init__(self) -> None:
+        self.frames: deque[Frame] = deque()
+        self.ended = False
+        self.refusal: bytearray | None = None
+        self.is_placed = False
+        """Whether the bytes of a large tensor are being read into the memory that `place` was given."""
+        self._reader = FrameReader()
+        self._header = memoryview(bytearray(HEADER_BYTES))
+        self._rest = self._header
+        self._awaits_memory = False
+        self._unfinished: Frame | None = None
+
+    @property
+    def target(self) -> memoryview:
+        """Where the next bytes belong; empty where none may be read now."""
+        return self._rest[:0] if self.ended or self.is_suspended else self._rest
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether what comes next in the socket has to wait until frames are taken or memory is placed."""
+        return self._awaits_memory or len(self.frames) >= READ_AHEAD_FRAMES
+
+    def advance(self, count: int) -> None:
+        """count bytes were written into target.
+
+        Raises:
+            ProtocolError: they complete a header that is not acceptable.
+        """
+        self._rest = self._rest[count:]
+        if len(self._rest) == 0:
+            self._complete()
+
+    def place(self, memory: memoryview) -> None:
+        """Give the tensor that waits in the socket its memory, of exactly its length."""
+        self._awaits_memory, self.is_placed, self._rest = False, True, memory
+
+    def _complete(self) -> None:
+        finished, self._unfinished = self._unfinished, None
+        was_header = finished is None and not self.is_placed
+        self._rest, self.is_placed = self._header, False
+        if was_header:
+            self._begin(self._reader.parse(bytes(self._header)))
+        elif finished is not None and finished.kind is Kind.REFUSAL:
+            self.refusal, self.ended = finished.payload, True
+        elif finished is not None:
+            self.frames.append(finished)
+
+    def _begin(self, header: Header) -> None:
+        if header.kind is Kind.BYE:
+            self.ended = True
+        elif header.kind is Kind.TENSOR and header.length > READ_AHEAD_BYTES:
+            self._awaits_memory = True
+            self.frames.append(Frame(header.kind, header.length, None))
+        elif header.kind is not Kind.HEARTBEAT:
+            payload = bytearray(header.length)
+            self._unfinished, self._rest = Frame(header.kind, header.length, payload), memoryview(payload)
+            if header.length == 0:
+                self._complete()

@@ -1,33 +1,34 @@
 """One authenticated, encrypted link to one other process, and the frames on it.
 
 A link never waits longer than its deadline without a sign of life: a thread sends a heartbeat while this side
-computes, and notes when the other side falls silent. Sending and receiving interleave, so that two sides that send
-at once cannot block each other. Tensors move between their own memory and the TLS layer without another copy.
+computes, and notes when the other side falls silent, ends or gives up. Sending and receiving interleave, so that two
+sides that send at once cannot block each other. Large tensors move between their own memory and the TLS layer without
+another copy.
+
+Whoever leaves says so (BYE or REFUSAL) and closes only when the other side has answered with BYE: closing a socket
+with unread bytes in it would destroy what is still on its way to the other side.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import select
 import ssl
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from smule_crypten.errors import (
-    PeerDisconnectedError,
-    PeerError,
-    PeerRefusedError,
-    PeerTimeoutError,
-    ProtocolError,
-    SmuleError,
-)
-from smule_crypten.mpc.frames import HEADER_BYTES, FrameReader, FrameWriter, Header, Kind
+from smule_crypten.errors import PeerTimeoutError, SmuleError
+from smule_crypten.mpc.frame_socket import FrameSocket
+from smule_crypten.mpc.frames import Frame, Kind
 
 HEARTBEATS_PER_DEADLINE = 6
-_CHUNK_BYTES = 1 << 18
+_LONGEST_INTERVAL_SECONDS = 1.0
+"""Between two looks at what came in, and so the longest time until an end or a refusal is noticed."""
+_REFUSAL_SECONDS = 2.0
+"""How long a side that gives up may stay to say so: refuse and close together."""
 
 
 class Link:
@@ -42,26 +43,21 @@ class Link:
     """
 
     def __init__(self, connection: ssl.SSLSocket, peer: str, deadline_seconds: float) -> None:
-        connection.setblocking(False)
-        self._socket = connection
         self.peer = peer
         self.companions: list[Link] = []
         self.deadline_seconds = deadline_seconds
-        self._writer = FrameWriter()
-        self._reader = FrameReader()
-        # The TLS object must not be entered by two threads at once; the lock is held for one short call at a time.
+        self._frames = FrameSocket(connection, peer)
         self._lock = threading.Lock()
-        self._outgoing: deque[memoryview] = deque()
-        self._header = bytearray(HEADER_BYTES)
-        self._target = memoryview(self._header)
-        self._filled = 0
-        self._arrived: Header | None = None
-        self._ended = False
-        self._heard = time.monotonic()
-        self._failure: SmuleError | None = None
+        self._poll = select.poll()
+        self._leaves_at = math.inf
         self._closing = threading.Event()
         self._heart = threading.Thread(target=self._beat, name=f"heartbeat to {peer}", daemon=True)
         self._heart.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the link has failed or the other side has ended it."""
+        return self._frames.failure is not None or self._frames.incoming.ended
 
     def transfer(self, outgoing: Sequence[memoryview], incoming: Sequence[memoryview]) -> None:
         """Send each buffer as a TENSOR frame and fill each incoming buffer from one, both at the same time.
@@ -69,201 +65,158 @@ class Link:
         Raises:
             PeerTimeoutError, PeerDisconnectedError: the other side is silent or gone.
             PeerRefusedError: it gave up and said why.
-        ProtocolError: it sent something else than a tensor of the agreed size.
+            ProtocolError: it sent something else than a tensor of the agreed size.
         """
-        with self._lock:
-            for buffer in outgoing:
-                self._outgoing += [memoryview(self._writer.header(Kind.TENSOR, len(buffer))), buffer]
+        for buffer in outgoing:
+            self._enqueue(Kind.TENSOR, buffer)
         for buffer in incoming:
-            header = self._next_header()
-            if header.kind is not Kind.TENSOR or header.length != len(buffer):
-                found = f"a {header.kind.name} frame of {header.length} bytes"
-                raise self._violation(f"it sent {found} where a tensor of {len(buffer)} bytes was due")
-            self._read_payload(buffer)
+            frame = self._next_frame()
+            if frame.kind is not Kind.TENSOR or frame.length != len(buffer):
+                found = f"a {frame.kind.name} frame of {frame.length} bytes"
+                raise self._frames.violation(f"it sent {found} where a tensor of {len(buffer)} bytes was due")
+            self._fill(buffer, frame)
         self.flush()
 
     def send_json(self, value: object) -> int:
         """Send one JSON value; returns its bytes."""
         data = json.dumps(value).encode()
-        self._enqueue(Kind.JSON, data)
+        self._enqueue(Kind.JSON, memoryview(data))
         self.flush()
         return len(data)
 
     def receive_json(self) -> tuple[Any, int]:
         """Receive one JSON value; returns it and its bytes."""
-        header = self._next_header()
-        if header.kind is not Kind.JSON:
-            raise self._violation(f"it sent a {header.kind.name} frame where a JSON message was due")
-        return self._read_json(header), header.length
+        frame = self._next_frame()
+        if frame.kind is not Kind.JSON or frame.payload is None:
+            raise self._frames.violation(f"it sent a {frame.kind.name} frame where a JSON message was due")
+        try:
+            return json.loads(frame.payload.decode()), frame.length
+        except (ValueError, RecursionError):
+            raise self._frames.violation("it sent a message that is not JSON") from None
 
     def refuse(self, reason: str) -> None:
-        """Tell the other side why this side gives up, as well as that still works."""
+        """Tell the other side why this side gives up, as well as that still works within a moment."""
+        if self._frames.said_bye:
+            return
+        self._leave_within(_REFUSAL_SECONDS)
         try:
-            self._enqueue(Kind.REFUSAL, json.dumps({"reason": reason}).encode())
+            self._enqueue(Kind.REFUSAL, memoryview(json.dumps({"reason": reason}).encode()))
             self.flush()
-        except (SmuleError, ValueError):
+        except SmuleError:
             pass  # it is gone, so it needs no reason
 
     def check(self) -> None:
         """Raise what the heartbeat thread has found wrong with the link meanwhile. Cheap; call it between steps."""
-        if self._failure is not None:
-            raise self._failure
+        self._frames.check()
 
     def close(self) -> None:
-        """End the link in order, if it still works."""
+        """End the link in order, if it still works: wait, at most the deadline, until the other side knows."""
         if self._closing.is_set():
             return
-        if self._failure is None and not self._ended:
-            try:
-                self._enqueue(Kind.BYE, b"")
-                self.flush()
-            except SmuleError:
-                pass  # the other side ended first
-        self._closing.set()
-        self._heart.join()
-        self._socket.close()
+        self._leave_within(self.deadline_seconds)
+        try:
+            with self._lock:
+                self._frames.say_bye()
+            self._wait_until(self._has_parted)
+        except SmuleError:
+            pass  # the other side ended first
+        finally:
+            self._closing.set()
+            self._heart.join()
+            self._frames.socket.close()
 
     def flush(self) -> None:
         """Send everything that waits to be sent."""
-        while self._outgoing:
-            self._step(wait_for_input=False)
+        self._wait_until(lambda: not self._frames.outgoing)
 
-    # -- reading -------------------------------------------------------------------------------------------------
+    # -- frames ------------------------------------------------------------------------------------------------------
 
-    def _next_header(self) -> Header:
-        """The next frame that is not a heartbeat; sends what waits meanwhile. Its payload must be read next."""
-        while self._arrived is None:
-            self._step(wait_for_input=True)
-        if self._arrived.kind is Kind.REFUSAL:
-            message = self._read_json(self._arrived)
-            reason = message.get("reason") if isinstance(message, dict) else message
-            raise self._fail(PeerRefusedError(f"{self.peer} gave up: {reason}"))
-        return self._arrived
-
-    def _read_payload(self, buffer: memoryview) -> None:
+    def _enqueue(self, kind: Kind, data: memoryview) -> None:
         with self._lock:
-            # From here on the heartbeat thread leaves reading to this one.
-            self._target, self._filled, self._arrived = buffer, 0, None
-        while self._filled < len(buffer):
-            self._step(wait_for_input=True)
+            self._frames.enqueue(kind, data)
+            self._grant_time()
+
+    def _next_frame(self) -> Frame:
+        """The next frame; sends what waits meanwhile."""
+        self._wait_until(lambda: len(self._frames.incoming.frames) > 0)
         with self._lock:
-            self._target, self._filled = memoryview(self._header), 0
+            self._grant_time()
+            return self._frames.take_frame()
 
-    def _read_json(self, header: Header) -> Any:
-        data = bytearray(header.length)
-        self._read_payload(memoryview(data))
-        try:
-            return json.loads(data)
-        except ValueError:
-            raise self._violation("it sent a message that is not JSON") from None
-
-    # -- the shared step: one attempt to send and one to receive ---------------------------------------------------
-
-    def _step(self, *, wait_for_input: bool) -> None:
-        self.check()
-        for companion in self.companions:
-            companion.check()
-        with self._lock:
-            moved = self._try_send()
-            if wait_for_input:
-                moved = self._try_receive() or moved
-        if moved:
+    def _fill(self, buffer: memoryview, frame: Frame) -> None:
+        if frame.payload is not None:
+            buffer[:] = frame.payload
             return
-        if self._ended:
-            raise self._fail(PeerDisconnectedError(f"{self.peer} ended the connection before the work was done"))
-        silence = time.monotonic() - self._heard
-        patience = self.deadline_seconds - silence
+        with self._lock:
+            self._frames.incoming.place(buffer)
+        self._wait_until(lambda: not self._frames.incoming.is_placed)
+
+    def _leave_within(self, seconds: float) -> None:
+        # Whatever became of the other links must not keep this one from a proper end.
+        self.companions = []
+        self._leaves_at = min(self._leaves_at, time.monotonic() + seconds)
+
+    def _has_parted(self) -> bool:
+        """Whether all is sent and the other side's last frame is in, or cannot be reached behind unwanted ones."""
+        incoming = self._frames.incoming
+        return not self._frames.outgoing and (incoming.ended or incoming.is_suspended)
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    def _wait_until(self, is_done: Callable[[], bool]) -> None:
+        """Send and receive until is_done, which is asked under the lock: the heartbeat thread receives as well."""
+        while True:
+            self.check()
+            for companion in self.companions:
+                companion.check()
+            with self._lock:
+                if is_done():
+                    return
+                sent = self._frames.try_send()
+                if self._frames.try_receive() or sent:
+                    self._grant_time()
+                    continue
+                if self._frames.incoming.ended:
+                    raise self._frames.ended_early()
+                seconds = min(self._patience(), _LONGEST_INTERVAL_SECONDS)
+                events = select.POLLOUT if self._frames.outgoing else 0
+                events |= select.POLLIN if len(self._frames.incoming.target) else 0
+            self._poll.register(self._frames.socket, events)
+            self._poll.poll(1 + 1000 * seconds)
+
+    def _grant_time(self) -> None:
+        """While this side reads nothing, signs of life wait unread in the socket; silence proves nothing yet."""
+        if self._frames.incoming.is_suspended:
+            self._frames.heard = time.monotonic()
+
+    def _patience(self) -> float:
+        """Seconds that the other side has left. Raises PeerTimeoutError where there are none."""
+        now = time.monotonic()
+        patience = min(self._frames.heard + self.deadline_seconds, self._leaves_at) - now
         if patience <= 0:
-            raise self._fail(
-                PeerTimeoutError(f"{self.peer} was silent for {self.deadline_seconds:g} seconds; see its log")
-            )
-        writing = [self._socket] if self._outgoing else []
-        select.select([self._socket] if wait_for_input else [], writing, [], min(patience, 1.0))
-
-    def _try_send(self) -> bool:
-        moved = False
-        try:
-            while self._outgoing:
-                buffer = self._outgoing[0]
-                sent = self._socket.send(buffer[:_CHUNK_BYTES]) if len(buffer) else 0
-                moved = True
-                if sent == len(buffer):
-                    self._outgoing.popleft()
-                else:
-                    self._outgoing[0] = buffer[sent:]
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            pass
-        except OSError as error:
-            raise self._fail(self._gone(error)) from None
-        return moved
-
-    def _try_receive(self) -> bool:
-        """Fill the current target; a complete header is parsed, heartbeats are swallowed."""
-        moved = False
-        try:
-            while self._arrived is None and not self._ended and self._filled < len(self._target):
-                count = self._socket.recv_into(self._target[self._filled :])
-                if count == 0:
-                    raise self._fail(self._gone(None))
-                moved = True
-                self._heard = time.monotonic()
-                self._filled += count
-                if self._target.obj is self._header and self._filled == HEADER_BYTES:
-                    self._take_header()
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            pass
-        except OSError as error:
-            raise self._fail(self._gone(error)) from None
-        return moved
-
-    def _take_header(self) -> None:
-        try:
-            header = self._reader.parse(bytes(self._header))
-        except ProtocolError as error:
-            raise self._fail(ProtocolError(f"{self.peer}: {error}")) from None
-        self._filled = 0
-        if header.kind is Kind.BYE:
-            self._ended = True
-        elif header.kind is not Kind.HEARTBEAT:
-            self._arrived = header
+            silence = f"{self.peer} was silent for {now - self._frames.heard:.1f} seconds"
+            raise self._frames.fail(PeerTimeoutError(f"{silence}; see whether it and the network still run"))
+        return patience
 
     # -- the heartbeat thread --------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        interval = self.deadline_seconds / HEARTBEATS_PER_DEADLINE
+        interval = min(self.deadline_seconds / HEARTBEATS_PER_DEADLINE, _LONGEST_INTERVAL_SECONDS)
         while not self._closing.wait(interval):
             try:
                 with self._lock:
-                    if self._failure is not None or self._ended:
+                    if self.is_over:
                         return
-                    if not self._outgoing:
-                        self._outgoing.append(memoryview(self._writer.header(Kind.HEARTBEAT, 0)))
-                    self._try_send()
-                    if self._target.obj is self._header:
-                        self._try_receive()
-                    if time.monotonic() - self._heard > self.deadline_seconds:
-                        raise self._fail(
-                            PeerTimeoutError(
-                                f"{self.peer} was silent for {self.deadline_seconds:g} seconds; see its log"
-                            )
-                        )
+                    self._beat_once()
             except SmuleError:
-                return  # kept in _failure, raised by the next step or check
+                return  # kept in the failure, which the next wait or check raises
 
-    # -- failures ----------------------------------------------------------------------------------------------------
-
-    def _enqueue(self, kind: Kind, data: bytes) -> None:
-        with self._lock:
-            self._outgoing += [memoryview(self._writer.header(kind, len(data))), memoryview(data)]
-
-    def _gone(self, error: OSError | None) -> PeerError:
-        reason = f" ({error.strerror or error})" if error is not None else ""
-        return PeerDisconnectedError(f"{self.peer} closed the connection{reason}; see its log for the cause")
-
-    def _violation(self, reason: str) -> SmuleError:
-        return self._fail(ProtocolError(f"{self.peer}: {reason}"))
-
-    def _fail(self, error: SmuleError) -> SmuleError:
-        if self._failure is None:
-            self._failure = error
-        return self._failure
+    def _beat_once(self) -> None:
+        self._frames.give_sign_of_life()
+        self._frames.try_send()
+        incoming = self._frames.incoming
+        if incoming.is_placed:
+            return  # the other thread is in the middle of a tensor: it reads, and it judges
+        self._frames.try_receive()
+        if not incoming.is_suspended and not incoming.ended:
+            self._patience()

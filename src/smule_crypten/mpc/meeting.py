@@ -12,9 +12,13 @@ import json
 import os
 import socket
 import tempfile
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch.distributed as dist
 
@@ -33,9 +37,10 @@ _LISTENS_FOR = {ROLES[0]: (ROLES[1],), ROLES[1]: (), DEALER: (ROLES[0], ROLES[1]
 
 @dataclass(frozen=True, kw_only=True)
 class Meeting:
-    """Everything one process needs to meet the others. address and listener are None at a process that only connects.
+    """Everything one process needs to meet the others. listener is None at a process that only connects.
 
-    addresses and certificates are those of the other processes, by role.
+    addresses and certificates are those of the other processes, by role. introduction is what only has to live until
+    all have met: the rendezvous, which party a may be serving, and the folder of throw-away keys.
     """
 
     role: str
@@ -45,6 +50,7 @@ class Meeting:
     certificates: dict[str, Certificate]
     join_seconds: float
     deadline_seconds: float
+    introduction: ExitStack = field(default_factory=ExitStack)
 
     def meet(self) -> dict[str, Link]:
         """Connect to and accept everybody; the links by role.
@@ -77,6 +83,7 @@ class Meeting:
                 link.close()
             raise
         finally:
+            self.introduction.close()
             if self.listener is not None:
                 self.listener.close()
         for link in links.values():
@@ -114,57 +121,82 @@ def simulated_meeting(role: str, *, with_dealer: bool, join_seconds: float, dead
         ConfigError: RENDEZVOUS is not usable.
         PeerTimeoutError: another process did not come to the store.
     """
-    roles = [other for other in ROLES if with_dealer or other != DEALER]
-    listener = listen(Address(LOOPBACK, 0)) if _LISTENS_FOR[role] else None
-    port = listener.getsockname()[1] if listener is not None else 0
     rendezvous = os.environ["RENDEZVOUS"]
-    folder = Path(tempfile.mkdtemp(prefix="smule-keys-"))
-    identity = create_identity(role.split()[-1], folder)
-    store = _store(rendezvous, role, len(roles), join_seconds)
-    store.set(role, json.dumps({"certificate": identity.certificate.path.read_text(), "port": port}))
-    certificates, addresses = {}, {}
-    for other in roles:
-        if other != role:
-            introduction = _introduction(store, other, rendezvous, join_seconds)
-            path = folder / f"{other.split()[-1]}.pinned.pem"
-            path.write_text(str(introduction["certificate"]))
-            certificates[other] = load_certificate(path)
-            addresses[other] = Address(LOOPBACK, int(str(introduction["port"])))
-    return Meeting(
-        role=role,
-        identity=identity,
-        listener=listener,
-        addresses=addresses,
-        certificates=certificates,
-        join_seconds=join_seconds,
-        deadline_seconds=deadline_seconds,
-    )
+    roles = [other for other in ROLES if with_dealer or other != DEALER]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="smule-keys-")))
+        store = _store(rendezvous, role, len(roles), join_seconds)
+        stack.callback(_let_go, store)
+        listener = listen(Address(LOOPBACK, 0)) if _LISTENS_FOR[role] else None
+        if listener is not None:
+            stack.callback(listener.close)
+        identity = create_identity(role.split()[-1], folder)
+        port = listener.getsockname()[1] if listener is not None else 0
+        store.set(role, json.dumps({"certificate": identity.certificate.path.read_text(), "port": port}))
+        certificates, addresses = {}, {}
+        for other in roles:
+            if other != role:
+                introduction = _introduction(store, other, rendezvous, join_seconds)
+                path = folder / f"{other.split()[-1]}.pinned.pem"
+                path.write_text(introduction["certificate"])
+                certificates[other] = load_certificate(path)
+                addresses[other] = Address(LOOPBACK, introduction["port"])
+        return Meeting(
+            role=role,
+            identity=identity,
+            listener=listener,
+            addresses=addresses,
+            certificates=certificates,
+            join_seconds=join_seconds,
+            deadline_seconds=deadline_seconds,
+            introduction=stack.pop_all(),
+        )
 
 
-def _store(rendezvous: str, role: str, num_processes: int, join_seconds: float) -> dist.Store:
-    timeout = timedelta(seconds=join_seconds)
+def _let_go(store: object) -> None:
+    """Called last: until then the stack holds the store."""
+
+
+_PATIENCE = timedelta(seconds=1)
+"""The store waits in C++, where Ctrl-C is not heard, so it is asked again and again for a short time."""
+
+
+def _store(rendezvous: str, role: str, num_processes: int, join_seconds: float) -> Any:
     scheme, _, rest = rendezvous.partition("://")
     if scheme == "file" and rest:
         # CrypTen's own launcher keeps its store at the path itself.
-        store: dist.Store = dist.FileStore(f"{rest}.smule", num_processes)
-        store.set_timeout(timeout)
+        store = dist.FileStore(f"{rest}.smule", num_processes)
+        store.set_timeout(_PATIENCE)
         return store
-    if scheme == "tcp":
-        address = Address.parse(rest, "RENDEZVOUS")
-        try:
-            return dist.TCPStore(address.host, address.port, None, role == ROLES[0], timeout, wait_for_workers=False)
-        except RuntimeError as error:
-            raise _absent(ROLES[0], rendezvous, join_seconds) from error
-    raise ConfigError(f"RENDEZVOUS={rendezvous} is neither tcp://host:port nor file:///path")
+    if scheme != "tcp":
+        raise ConfigError(f"RENDEZVOUS={rendezvous} is neither tcp://host:port nor file:///path")
+    address = Address.parse(rest, "RENDEZVOUS")
+    is_host = role == ROLES[0]
+    return _patiently(
+        lambda: dist.TCPStore(address.host, address.port, None, is_host, _PATIENCE, wait_for_workers=False),
+        ROLES[0],
+        rendezvous,
+        join_seconds,
+    )
 
 
-def _introduction(store: dist.Store, other: str, rendezvous: str, join_seconds: float) -> dict[str, object]:
-    try:
-        introduction: dict[str, object] = json.loads(store.get(other))
-    except RuntimeError as error:
-        raise _absent(other, rendezvous, join_seconds) from error
+def _introduction(store: Any, other: str, rendezvous: str, join_seconds: float) -> dict[str, Any]:
+    introduction: dict[str, Any] = json.loads(_patiently(lambda: store.get(other), other, rendezvous, join_seconds))
     return introduction
 
 
-def _absent(other: str, rendezvous: str, join_seconds: float) -> PeerTimeoutError:
-    return PeerTimeoutError(f"{other} did not come to {rendezvous} within {join_seconds:g} seconds; start it, too")
+def _patiently(ask: Callable[[], Any], other: str, rendezvous: str, join_seconds: float) -> Any:
+    """Ask until there is an answer.
+
+    Raises:
+        PeerTimeoutError: there is none after join_seconds.
+    """
+    patience = time.monotonic() + join_seconds
+    while True:
+        try:
+            return ask()
+        except RuntimeError as error:
+            if time.monotonic() > patience:
+                raise PeerTimeoutError(
+                    f"{other} did not come to {rendezvous} within {join_seconds:g} seconds; start it, too"
+                ) from error

@@ -6,12 +6,22 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
+from pydantic import ValidationError
 
-from smule_crypten.config import Randomness
+from smule_crypten.config import Randomness, Section, describe_validation
 from smule_crypten.errors import ProtocolError
 from smule_crypten.mpc.channel import as_bytes
 from smule_crypten.mpc.compat import crypten
-from smule_crypten.mpc.dealing import AdditiveTriple, BinaryTriple, Request, SharedBit, Shares, SquarePair, party_shares
+from smule_crypten.mpc.dealing import (
+    AdditiveTriple,
+    BinaryTriple,
+    Entropy,
+    Request,
+    SharedBit,
+    Shares,
+    SquarePair,
+    party_shares,
+)
 from smule_crypten.mpc.keys import agreed_key, fresh_entropy, insecure_key
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meter import CostMeter
@@ -80,55 +90,73 @@ class Dealt:
 
     def agree(self, terms: dict[str, Any]) -> None:
         self._link.send_json({"rank": self._rank, "terms": terms})
-        self._link.receive_json()
+        if self._answer() != {"agreed": True}:
+            raise ProtocolError("the dealer did not agree to the terms of the run; use the same version")
 
     def begin_exchange(self, index: int, counts: tuple[int, int]) -> None:
         own = fresh_entropy()
         self._link.send_json({"exchange": index, "counts": list(counts), "entropy": own.hex()})
-        answer, _ = self._link.receive_json()
-        self._stream = Stream(stream_key(answer, own, self._rank, index, self._randomness, self._seed))
+        self._stream = Stream(stream_key(self._answer(), own, self._rank, index, self._randomness, self._seed))
 
     def begin_direction(self, model_owner: int, requests: Iterator[Request]) -> None:
+        self._expect_nothing_left()
         self._requests = requests
         self._is_corrected = model_owner == self._rank
 
     def finish(self) -> None:
+        self._expect_nothing_left()
         self._link.send_json({"done": True})
 
     def generate_additive_triple(
-        self, size0: torch.Size, size1: torch.Size, op: str, device: object = None, **kwargs: Any
+        self, size0: torch.Size, size1: torch.Size, op: Any, device: object = None, **options: Any
     ) -> tuple[Any, ...]:
-        request = self._next(AdditiveTriple, op, (tuple(size0), tuple(size1)))
-        return tuple(_arithmetic(share) for share in self._shares(request))
+        try:
+            asked = AdditiveTriple(size_a=tuple(size0), size_b=tuple(size1), operation=op, **options)
+        except ValidationError as error:
+            raise ProtocolError(
+                f"CrypTen asks for a triple that is never dealt: {describe_validation(error)}"
+            ) from None
+        return tuple(_arithmetic(share) for share in self._shares(asked))
 
     def generate_binary_triple(self, size0: torch.Size, size1: torch.Size, device: object = None) -> tuple[Any, ...]:
-        request = self._next(BinaryTriple, "and", (tuple(size0),))
-        return tuple(_binary(share) for share in self._shares(request))
+        if size0 != size1:
+            raise ProtocolError(f"CrypTen asks for a binary triple of two sizes, {tuple(size0)} and {tuple(size1)}")
+        return tuple(_binary(share) for share in self._shares(BinaryTriple(size=tuple(size0))))
 
     def square(self, size: torch.Size, device: object = None) -> tuple[Any, ...]:
-        request = self._next(SquarePair, "square", (tuple(size),))
-        return tuple(_arithmetic(share) for share in self._shares(request))
+        return tuple(_arithmetic(share) for share in self._shares(SquarePair(size=tuple(size))))
 
     def B2A_rng(self, size: torch.Size, device: object = None) -> tuple[Any, Any]:
-        bit, ring = self._shares(self._next(SharedBit, "bit", (tuple(size),)))
+        bit, ring = self._shares(SharedBit(size=tuple(size)))
         return _arithmetic(ring), _binary(bit)
 
-    def _next(self, kind: type[Request], operation: str, sizes: tuple[tuple[int, ...], ...]) -> Request:
-        """The next planned request, held against what CrypTen asks for."""
-        request = next(self._requests, None)
-        if request is None or (type(request), *_described(request)) != (kind, operation, sizes):
-            raise ProtocolError(f"CrypTen asks for {kind.__name__} {operation} {sizes}, the plan says {request}")
-        return request
-
-    def _shares(self, request: Request) -> Shares:
+    def _shares(self, asked: Request) -> Shares:
+        """This party's shares of what CrypTen asks for, which must be the next planned request."""
+        planned = next(self._requests, None)
+        if asked != planned:
+            raise ProtocolError(f"CrypTen asks for {asked!r}, the plan says {planned!r}")
         if self._stream is None:
             raise ProtocolError("no exchange has begun; call begin_exchange first")
         correction = None
         if self._is_corrected:
-            correction = torch.empty(request.result_size, dtype=torch.int64)
+            correction = torch.empty(asked.result_size, dtype=torch.int64)
             self._link.transfer([], [as_bytes(correction)])
             self._meter.record(dealer_bytes=correction.nbytes)
-        return party_shares(request, self._stream, correction)
+        return party_shares(asked, self._stream, correction)
+
+    def _answer(self) -> Any:
+        answer, num_bytes = self._link.receive_json()
+        self._meter.record(dealer_bytes=num_bytes)
+        return answer
+
+    def _expect_nothing_left(self) -> None:
+        left = next(self._requests, None)
+        if left is not None:
+            raise ProtocolError(f"CrypTen did not ask for {left!r}, which the plan says")
+
+
+class _Contribution(Section):
+    entropy: Entropy
 
 
 def stream_key(answer: object, own: bytes, rank: int, index: int, randomness: Randomness, seed: int) -> bytes:
@@ -136,21 +164,11 @@ def stream_key(answer: object, own: bytes, rank: int, index: int, randomness: Ra
     purpose = f"dealer and party {PARTY_NAMES[rank]}, exchange {index}"
     if randomness == "seeded_insecure":
         return insecure_key(seed, purpose)
-    if not isinstance(answer, dict) or not isinstance(answer.get("entropy"), str):
-        raise ProtocolError("the dealer answered without entropy; use the same version")
-    return agreed_key((own, bytes.fromhex(answer["entropy"])), purpose)
-
-
-def _described(request: Request) -> tuple[str, tuple[tuple[int, ...], ...]]:
-    match request:
-        case AdditiveTriple():
-            return request.operation, (request.size_a, request.size_b)
-        case BinaryTriple():
-            return "and", (request.size,)
-        case SquarePair():
-            return "square", (request.size,)
-        case SharedBit():
-            return "bit", (request.size,)
+    try:
+        contribution = _Contribution.model_validate(answer)
+    except ValidationError:
+        raise ProtocolError("the dealer answered without entropy; use the same version") from None
+    return agreed_key((own, bytes.fromhex(contribution.entropy)), purpose)
 
 
 def _arithmetic(share: torch.Tensor) -> Any:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from smule_crypten.config import Randomness
+from smule_crypten.errors import SmuleError
 from smule_crypten.mpc.channel import Channel, LinkChannel
 from smule_crypten.mpc.communicator import TwoPartyCommunicator
 from smule_crypten.mpc.compat import crypten
@@ -118,12 +119,13 @@ def open_session(
 
 @contextmanager
 def closing_links(links: tuple[Link, ...]) -> Iterator[None]:
-    """Close the links in the end; after a failure, say on each that this side gives up, but not why in detail."""
+    """Close the links in the end; after a failure, say on each that this side gives up, and why if that is public."""
     try:
         yield
     except BaseException as error:
+        public = isinstance(error, SmuleError) and error.tell_peer
         for link in links:
-            link.refuse(f"{type(error).__name__}; see its own log")
+            link.refuse(str(error) if public else f"{type(error).__name__}; see its own log")
         raise
     finally:
         for link in links:

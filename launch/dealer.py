@@ -1,0 +1,26 @@
+"""`smule-dealer +dealer=dealer.yaml`: the neutral third process between hosts."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from smule_crypten.launch.outcome import exit_code_of
+from smule_crypten.launch.side_file import read_dealer
+from smule_crypten.processes.dealing import serve_runs
+from smule_crypten.report.logs import configure_logging
+
+USAGE = """smule-dealer +dealer=dealer.yaml [key=value ...]
+
+Deals correlated randomness to two parties, one run after another; sees no data. The file names its certificate, its
+key, the address it listens on, and the certificates of both parties. docs/two-hosts.md has a complete example.
+"""
+
+
+def main() -> None:
+    """Console entry point."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(USAGE)
+        return
+    configure_logging(logging.INFO)
+    sys.exit(exit_code_of(lambda: serve_runs(read_dealer(sys.argv[1:]))))

@@ -1,0 +1,28 @@
+"""`smule-party +party=my_side.yaml`: one party between hosts."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from rich.console import Console
+
+from smule_crypten.launch.outcome import exit_code_of
+from smule_crypten.launch.side_file import read_party
+from smule_crypten.processes.single_party import run_single_party
+from smule_crypten.report.logs import configure_logging
+
+USAGE = """smule-party +party=my_side.yaml [key=value ...]
+
+Runs one party between hosts, as my_side.yaml says: its role, data, model, certificates and addresses.
+docs/two-hosts.md has a complete example. Run smule-doctor +party=my_side.yaml before.
+"""
+
+
+def main() -> None:
+    """Console entry point."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(USAGE)
+        return
+    configure_logging(logging.INFO)
+    sys.exit(exit_code_of(lambda: run_single_party(read_party(sys.argv[1:]), Console())))

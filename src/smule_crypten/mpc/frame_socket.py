@@ -1,0 +1,164 @@
+"""Frames over a non-blocking TLS socket: attempts to send and to receive that never wait."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections import deque
+
+from smule_crypten.errors import PeerDisconnectedError, PeerRefusedError, ProtocolError, SmuleError
+from smule_crypten.mpc.frames import Frame, FrameAssembler, FrameWriter, Kind
+
+_CHUNK_BYTES = 1 << 18
+_MAX_REASON_CHARACTERS = 500
+
+
+class FrameSocket:
+    """Not for two threads at once: a TLS object must not be entered twice, so link.py holds a lock around every call.
+
+    Every failure names the peer. The first one stays in `failure`.
+
+    Args:
+        connection: handshaken TLS socket; taken over.
+        peer: the other process in messages.
+    """
+
+    def __init__(self, connection: ssl.SSLSocket, peer: str) -> None:
+        connection.setblocking(False)
+        self.socket = connection
+        self.peer = peer
+        self.incoming = FrameAssembler()
+        self.outgoing: deque[memoryview] = deque()
+        self.failure: SmuleError | None = None
+        self.said_bye = False
+        """Whether this side's last frame, BYE or REFUSAL, is sent or waits to be sent."""
+        self.heard = time.monotonic()
+        """When something came in last."""
+        self._writer = FrameWriter()
+
+    def enqueue(self, kind: Kind, data: memoryview) -> None:
+        """Let a frame wait to be sent.
+
+        Raises:
+            PeerError: the other side has ended or given up.
+            ProtocolError: the frame is too long.
+        """
+        self.check()
+        if self.incoming.ended:
+            raise self.ended_early()
+        self.outgoing += [memoryview(self._writer.header(kind, len(data))), data]
+        self.said_bye = kind is Kind.REFUSAL
+
+    def say_bye(self) -> None:
+        """Let BYE wait to be sent, unless this side has ended already."""
+        if not self.said_bye:
+            self.said_bye = True
+            self.outgoing.append(memoryview(self._writer.header(Kind.BYE, 0)))
+
+    def give_sign_of_life(self) -> None:
+        """Let a heartbeat wait to be sent, unless data on its way serves as one, or this side has ended."""
+        if not self.outgoing and not self.said_bye:
+            self.outgoing.append(memoryview(self._writer.header(Kind.HEARTBEAT, 0)))
+
+    def check(self) -> None:
+        """Raise the failure, if there is one."""
+        if self.failure is not None:
+            raise self.failure
+
+    def try_send(self) -> bool:
+        """Send what the socket takes; returns whether anything went out.
+
+        Raises:
+            PeerError, ProtocolError: the link has failed.
+        """
+        moved = False
+        try:
+            while self.outgoing:
+                buffer = self.outgoing[0]
+                sent = self.socket.send(buffer[:_CHUNK_BYTES]) if len(buffer) else 0
+                moved = True
+                if sent == len(buffer):
+                    self.outgoing.popleft()
+                else:
+                    self.outgoing[0] = buffer[sent:]
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass
+        except OSError as error:
+            self.try_receive()  # the other side may have said why before it closed
+            if not self.incoming.ended:
+                raise self._broken(error) from None
+            self.outgoing.clear()
+        return moved
+
+    def try_receive(self) -> bool:
+        """Take in what has arrived and may be read now; returns whether anything did.
+
+        Raises:
+            PeerError, ProtocolError: the link has failed, or the other side gave up.
+        """
+        moved = False
+        try:
+            while len(target := self.incoming.target):
+                count = self.socket.recv_into(target)
+                if count == 0:
+                    raise self._broken(None)
+                moved = True
+                self.incoming.advance(count)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            pass
+        except ProtocolError as error:
+            raise self.violation(str(error)) from None
+        except OSError as error:
+            raise self._broken(error) from None
+        if moved:
+            self.heard = time.monotonic()
+        if self.incoming.ended and not self.said_bye:
+            self._answer_the_end()
+        return moved
+
+    def take_frame(self) -> Frame:
+        """The oldest frame that has come in. If it has no payload yet, its memory must be placed next."""
+        return self.incoming.frames.popleft()
+
+    def fail(self, error: SmuleError) -> SmuleError:
+        """Keep the first failure and return it."""
+        if self.failure is None:
+            self.failure = error
+        return self.failure
+
+    def violation(self, reason: str) -> SmuleError:
+        return self.fail(ProtocolError(f"{self.peer}: {reason}"))
+
+    def ended_early(self) -> SmuleError:
+        return self.fail(
+            PeerDisconnectedError(f"{self.peer} ended the connection before the work was done; see its log")
+        )
+
+    def _answer_the_end(self) -> None:
+        """Confirm, so that the other side need not wait any longer to close."""
+        if self.incoming.refusal is not None:
+            self.fail(PeerRefusedError(f"{self.peer} gave up: {_reason_in(self.incoming.refusal)}"))
+        self.say_bye()
+        self.try_send()
+        self.check()
+
+    def _broken(self, error: OSError | None) -> SmuleError:
+        hung_up = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+        if isinstance(error, ssl.SSLError) and not isinstance(error, hung_up):
+            return self.violation(
+                f"the encrypted stream is damaged or was tampered with ({error.reason}); check the network in between"
+            )
+        reason = f" ({error.strerror})" if error is not None and not isinstance(error, ssl.SSLError) else ""
+        return self.fail(PeerDisconnectedError(f"{self.peer} closed the connection{reason}; see its log for the cause"))
+
+
+def _reason_in(refusal: bytearray) -> str:
+    """The reason as one printable line, whatever the other side sent."""
+    try:
+        message = json.loads(refusal.decode())
+    except (ValueError, RecursionError):
+        message = None
+    reason = message.get("reason") if isinstance(message, dict) else None
+    text = reason if isinstance(reason, str) else "without a usable reason"
+    return "".join(char if char.isprintable() else " " for char in text[:_MAX_REASON_CHARACTERS])
