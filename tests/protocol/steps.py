@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,10 +16,9 @@ from smule_crypten.config import SchemeConfig
 from smule_crypten.errors import PeerError
 from smule_crypten.inference.crypten import CryptenScheme
 from smule_crypten.models.translate import translate
-from smule_crypten.mpc.channel import GlooChannel
 from smule_crypten.mpc.compat import crypten
-from smule_crypten.mpc.meter import CostMeter
 from smule_crypten.mpc.network import open_to, share_tensor
+from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
 from smule_crypten.testing import RecordingChannel
 from smule_crypten.types import Cost, InferenceQuery, PeerPrediction
@@ -34,9 +35,16 @@ def one_way(
     config = SchemeConfig(name="crypten", micro_batch=micro_batch)
     scheme = CryptenScheme(session, config)
     scheme.prepare((architecture, architecture))
+    scheme.begin(1, (len(inputs_NCHW), 0))
     prediction = scheme.exchange(model, *_queries(session, inputs_NCHW))
-    predicted = scheme.cost_of(architecture, len(inputs_NCHW), config)
-    return prediction, predicted if session.rank == 0 else predicted.mirrored()
+    dealt = isinstance(session.provider, Dealt)
+    predicted = scheme.cost_of(architecture, len(inputs_NCHW), config, dealt=dealt)
+    return prediction, predicted.data_owner if session.rank == 0 else predicted.model_owner
+
+
+def wire_counts(cost: Cost) -> tuple[int, int, int, int]:
+    """What cost_of must predict exactly."""
+    return cost.rounds, cost.bytes_sent, cost.bytes_received, cost.dealer_bytes
 
 
 def _queries(session: Session, inputs_NCHW: torch.Tensor) -> tuple[InferenceQuery, InferenceQuery]:
@@ -85,7 +93,7 @@ def draws_during_exchange(session: Session, model: nn.Module, inputs_NCHW: torch
 
 
 def view_of_exchange(session: Session, model: nn.Module, inputs_NCHW: torch.Tensor) -> list[torch.Tensor]:
-    """Everything this party received during one exchange."""
+    """Everything this party received from the other one during one exchange."""
     assert isinstance(session.channel, RecordingChannel)
     one_way(session, model, inputs_NCHW)
     return session.channel.received
@@ -93,40 +101,73 @@ def view_of_exchange(session: Session, model: nn.Module, inputs_NCHW: torch.Tens
 
 def open_to_party_a(session: Session, secret: torch.Tensor) -> tuple[torch.Tensor | None, int]:
     """Open party b's secret to party a; what this party got, and how many bytes it received for it."""
+    session.begin_exchange(1, (0, 0))
     shared = share_tensor(secret if session.rank == 1 else None, tuple(secret.shape), owner=1)
     before = session.meter.total().bytes_received
     opened = open_to(session, shared, owner=0)
     return opened, session.meter.total().bytes_received - before
 
 
+@contextmanager
+def stock_communicator(session: Session) -> Iterator[Any]:
+    """CrypTen's own communicator between the same two processes, over gloo on loopback, not encrypted."""
+    environment = {
+        "DISTRIBUTED_BACKEND": "gloo",
+        "GLOO_SOCKET_IFNAME": "lo",
+        "RENDEZVOUS": f"{os.environ['RENDEZVOUS']}.gloo",
+        "WORLD_SIZE": "2",
+        "RANK": str(session.rank),
+    }
+    saved = os.environ.copy()
+    os.environ.update(environment)
+    try:
+        communicator = crypten.communicator.DistributedCommunicator()
+        yield communicator
+        communicator.barrier()
+        dist.destroy_process_group()
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)
+
+
 def stock_reduce_to_party_a(session: Session, share: torch.Tensor) -> torch.Tensor:
     """The buffer that torch.distributed.reduce(dst=0) leaves at this party, as stock CrypTen calls it."""
     buffer = share.clone()
-    dist.reduce(buffer, 0)
+    with stock_communicator(session) as communicator:
+        dist.reduce(buffer, 0, group=communicator.main_group)
     return buffer
 
 
-def multiply(session: Session, size: int) -> tuple[Cost, dict[str, int]]:
+def multiply(session: Session, size: int) -> tuple[Cost, dict[str, Any]]:
     """One Beaver product of two shared vectors: what our meter and what CrypTen's counters say."""
+    session.begin_exchange(1, (0, 0))
     x, y = (share_tensor(torch.ones(size), (size,), owner=owner) for owner in (0, 1))
     before = session.meter.total()
+    crypten.reset_communication_stats()
     _ = x * y
-    after = session.meter.total()
-    counted = Cost(
-        rounds=after.rounds - before.rounds,
-        bytes_sent=after.bytes_sent - before.bytes_sent,
-        bytes_received=after.bytes_received - before.bytes_received,
-    )
-    return counted, crypten.communicator.get().get_communication_stats()
+    return session.meter.total() - before, crypten.communicator.get().get_communication_stats()
 
 
-def wait_for_silent_peer(session: Session, deadline_seconds: float) -> str:
-    """Both wait for a message that nobody sends, party b with more patience; how it ended."""
-    patience = deadline_seconds if session.rank == 0 else 60.0
+def stock_counters(session: Session, size: int) -> dict[str, Any]:
+    """What stock CrypTen counts for one opening."""
+    with stock_communicator(session) as communicator:
+        communicator.all_reduce(torch.ones(size, dtype=torch.int64))
+        stats: dict[str, Any] = communicator.get_communication_stats()
+    return stats
+
+
+def wait_for_stopped_peer(session: Session) -> str:
+    """Party b's process is stopped while party a waits for it; how the wait ended."""
+    peer_process = session.channel.swap_json(os.getpid())
+    if session.rank == 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
     try:
-        GlooChannel(CostMeter(), patience).receive((1,), torch.int64)
+        session.channel.receive((1,), torch.int64)
     except PeerError as error:
         return f"{type(error).__name__}: {error}"
+    finally:
+        if session.rank == 0:
+            os.kill(peer_process, signal.SIGCONT)
     return "received"
 
 

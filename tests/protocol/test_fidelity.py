@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from steps import one_way
+from steps import one_way, wire_counts
 from torch import nn
 
 from smule_crypten.config import DataConfig, ModelConfig, TrainingConfig
@@ -35,12 +35,12 @@ def test_zoo_networks_on_digits(pool: PartyPool, digits: LabelledImages, name: s
     config = TrainingConfig(epochs=1, batch_size=64)
     Trainer(model=model, train=digits, config=config, seed=0, device=CPU).run_epoch()
     inputs = digits.images_NCHW[:8]
-    outcomes = pool.run(one_way, model, inputs)
+    outcomes = pool.run(one_way, model, inputs, dealt=True)
     expected = predict_logits(model, inputs, 8, CPU)
     error = float((outcomes[0][0].logits_NC - expected).abs().max())
     assert error < BOUNDS[name], f"{name}: {error:.2e}"
     for prediction, predicted in outcomes:
-        assert (prediction.cost.rounds, prediction.cost.bytes_sent) == (predicted.rounds, predicted.bytes_sent)
+        assert wire_counts(prediction.cost) == wire_counts(predicted)
 
 
 @pytest.mark.slow
@@ -49,7 +49,7 @@ def test_torchvision_networks(pool: PartyPool, digits: LabelledImages, arch: str
     """Protects: torchvision's shapes run securely, max pooling and adaptive pooling included."""
     model = build_model(ModelConfig(name="torchvision", options={"arch": arch}), (3, size, size), 10, seed=0).eval()
     inputs = nn.functional.interpolate(digits.images_NCHW[:2].expand(-1, 3, -1, -1), size)
-    outcomes = pool.run(one_way, model, inputs)
+    outcomes = pool.run(one_way, model, inputs, dealt=True)
     expected = predict_logits(model, inputs, 2, CPU)
     error = float((outcomes[0][0].logits_NC - expected).abs().max())
     assert error < 2e-2, f"{arch}: {error:.2e}"
@@ -90,8 +90,8 @@ def small_networks(draw: st.DrawFn) -> tuple[nn.Module, torch.Tensor]:
 def test_random_shapes(pool: PartyPool, case: tuple[nn.Module, torch.Tensor]) -> None:
     """Protects: stride, padding, dilation, groups and every kind of pooling on shares, at the exact predicted cost."""
     model, inputs = case
-    outcomes = pool.run(one_way, model, inputs)
+    outcomes = pool.run(one_way, model, inputs, dealt=True)
     expected = predict_logits(model, inputs, len(inputs), CPU)
     assert float((outcomes[0][0].logits_NC - expected).abs().max()) < 1e-3
     for prediction, predicted in outcomes:
-        assert (prediction.cost.rounds, prediction.cost.bytes_sent) == (predicted.rounds, predicted.bytes_sent)
+        assert wire_counts(prediction.cost) == wire_counts(predicted)

@@ -15,7 +15,7 @@ from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.testing import PartyPool, check_scheme
-from smule_crypten.types import Adversary, Cost, InferenceQuery
+from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
 
 
 class Leaky(PlaintextScheme):
@@ -25,11 +25,24 @@ class Leaky(PlaintextScheme):
 
 
 class Inexact(CryptenScheme):
-    """Forgets one byte in its prediction."""
+    """Predicts one byte too many."""
 
     @classmethod
-    def cost_of(cls, architecture: Architecture, num_samples: int, config: SchemeConfig) -> Cost:
-        return super().cost_of(architecture, num_samples, config) + Cost(bytes_sent=1)
+    def cost_of(
+        cls, architecture: Architecture, num_samples: int, config: SchemeConfig, *, dealt: bool
+    ) -> DirectionCost:
+        added = DirectionCost(data_owner=Cost(bytes_sent=1), model_owner=Cost())
+        return super().cost_of(architecture, num_samples, config, dealt=dealt) + added
+
+
+class Undealt(CryptenScheme):
+    """Forgets the dealer in its prediction."""
+
+    @classmethod
+    def cost_of(
+        cls, architecture: Architecture, num_samples: int, config: SchemeConfig, *, dealt: bool
+    ) -> DirectionCost:
+        return super().cost_of(architecture, num_samples, config, dealt=False)
 
 
 class Inaccurate(PlaintextScheme):
@@ -45,14 +58,19 @@ class Inaccurate(PlaintextScheme):
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES.keys())
 def test_registered_schemes_keep_the_contract(pool: PartyPool, scheme: type[SecureInferenceScheme]) -> None:
     """Protects: shapes, batch sizes, who learns what, exact cost and error paths of each scheme."""
-    check_scheme(pool, scheme)
+    check_scheme(pool, scheme, dealt=scheme.needs_dealer)
 
 
 @pytest.mark.parametrize(
     ("scheme", "clause"),
-    [(Leaky, "the model owner received"), (Inexact, "cost_of predicts"), (Inaccurate, "a logit is off by")],
+    [
+        (Leaky, "the model owner received"),
+        (Inexact, "bytes_sent measured [0-9]+, cost_of predicts [0-9]+"),
+        (Undealt, "dealer_bytes measured [0-9]+, cost_of predicts 0"),
+        (Inaccurate, "a logit is off by"),
+    ],
 )
 def test_contract_suite_catches_offenders(pool: PartyPool, scheme: type[SecureInferenceScheme], clause: str) -> None:
     """Protects: the suite itself; a suite that passes everything proves nothing."""
     with pytest.raises(AssertionError, match=clause):
-        check_scheme(pool, scheme)
+        check_scheme(pool, scheme, dealt=scheme.needs_dealer)

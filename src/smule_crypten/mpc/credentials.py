@@ -9,21 +9,21 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from smule_crypten.errors import CredentialError
-from smule_crypten.files import output_error, write_atomic
+from smule_crypten.errors import CredentialError, OutputError
 
 CERTIFICATE_SUFFIX = ".crt.pem"
 KEY_SUFFIX = ".key.pem"
 DEFAULT_DAYS = 825
+MAX_DAYS = 3650
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _CLOCK_SKEW = dt.timedelta(hours=1)
 
@@ -70,23 +70,23 @@ def create_identity(name: str, folder: Path, *, days: int = DEFAULT_DAYS) -> Ide
     """Make a P-256 key pair and a self-signed certificate: <name>.key.pem (mode 0600) and <name>.crt.pem in folder.
 
     Raises:
-        CredentialError: the name is unusable, or a key of that name exists and would be lost.
+        CredentialError: the name or the number of days is unusable, or a file of that name exists and would be lost.
         OutputError: the folder cannot be written.
     """
     if not _NAME.fullmatch(name):
         raise CredentialError(f"name {name!r} is not usable; take lower-case letters, digits and dashes, at most 63")
+    if not 1 <= days <= MAX_DAYS:
+        raise CredentialError(f"a certificate cannot be valid for {days} days; take 1 to {MAX_DAYS}")
     key_path, certificate_path = folder / f"{name}{KEY_SUFFIX}", folder / f"{name}{CERTIFICATE_SUFFIX}"
-    for path in (key_path, certificate_path):
-        if path.exists():
-            raise CredentialError(f"{path} exists; choose another name or folder, or remove it yourself")
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _self_signed(key, name, days)
-    _write_private(
-        key_path,
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    write_atomic(certificate_path, lambda file: file.write(pem))
+    form, no_password = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    _write_new(key_path, key.private_bytes(serialization.Encoding.PEM, form, no_password), mode=0o600)
+    try:
+        _write_new(certificate_path, certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
+    except BaseException:
+        key_path.unlink()  # a key without its certificate serves nobody
+        raise
     return Identity(load_certificate(certificate_path), key_path)
 
 
@@ -101,8 +101,10 @@ def load_certificate(path: Path) -> Certificate:
         name = str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
     except OSError as error:
         raise CredentialError(f"cannot read certificate {path}: {error.strerror}") from None
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, x509.InvalidVersion):
         raise CredentialError(f"{path} holds no usable certificate in PEM form; ask for <name>.crt.pem") from None
+    if not name.isprintable():
+        raise CredentialError(f"certificate {path} carries a name that cannot be printed; ask for another one")
     return Certificate(
         path=path,
         name=name,
@@ -125,7 +127,7 @@ def load_identity(certificate_path: Path, key_path: Path) -> Identity:
         key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
     except OSError as error:
         raise CredentialError(f"cannot read private key {key_path}: {error.strerror}") from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise CredentialError(f"{key_path} holds no usable private key without password in PEM form") from None
     encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     own = x509.load_der_x509_certificate(certificate.der).public_key().public_bytes(encoding, form)
@@ -144,13 +146,20 @@ def _self_signed(key: ec.EllipticCurvePrivateKey, name: str, days: int) -> x509.
     return builder.sign(key, hashes.SHA256())
 
 
-def _write_private(path: Path, content: bytes) -> None:
-    """Write atomically with mode 0600 from the first byte on."""
+def _write_new(path: Path, content: bytes, *, mode: int) -> None:
+    """Create the file with its mode from the first byte on; never replaces one, so it does not go through files.py."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except OSError as error:
+        if isinstance(error, FileExistsError) and path.parent.is_dir():
+            raise CredentialError(f"{path} exists; choose another name or folder, or remove it yourself") from None
+        raise OutputError(f"cannot write {path}: {error.strerror}; choose another folder") from None
+    try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-        Path(temporary).replace(path)
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
-        raise output_error(path, error) from error
+        path.unlink()
+        raise OutputError(f"cannot write {path}: {error.strerror}; free space") from None

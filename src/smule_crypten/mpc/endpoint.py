@@ -2,7 +2,7 @@
 
 One side listens on one port, the other connects; who does which is fixed by role. Whoever else connects to the port
 (without a certificate, with a wrong one, without TLS, or to keep the port busy) is turned away and named in the log,
-and the wait for the right process goes on.
+and the wait for the right process goes on (mpc/reception.py).
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import logging
 import queue
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from smule_crypten.errors import ConfigError, CredentialError, PeerTimeoutError
+from smule_crypten.errors import ConfigError, CredentialError, PeerTimeoutError, ProtocolError
 from smule_crypten.mpc.credentials import Certificate, Identity
 from smule_crypten.mpc.link import Link
+from smule_crypten.mpc.reception import WELCOME, Reception
 
 log = logging.getLogger(__name__)
 
 _TLS_SECONDS = 10.0
-"""How long a stranger may take over its TLS handshake before it is dropped."""
+"""How long one attempt to connect may take before the next one."""
 _RETRY_SECONDS = 0.2
 
 
@@ -57,8 +57,8 @@ def listen(address: Address) -> socket.socket:
     try:
         family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((address.host, address.port), family=family)
-    except OSError as error:
-        raise ConfigError(f"cannot listen on {address}: {error.strerror or error}; set another address") from None
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"cannot listen on {address}: {_reason(error)}; set another address") from None
 
 
 def accept_all(
@@ -83,28 +83,39 @@ def accept_all(
     for certificate in (identity.certificate, *expected.values()):
         certificate.check_dates()
     context = _context(ssl.PROTOCOL_TLS_SERVER, identity, list(expected.values()))
-    arrivals: queue.SimpleQueue[tuple[str, ssl.SSLSocket]] = queue.SimpleQueue()
-    refused: list[str] = []
-    stop = threading.Event()
-
-    def receive() -> None:
-        listener.settimeout(_RETRY_SECONDS)
-        while not stop.is_set():
+    context.num_tickets = 0  # every connection is authenticated anew
+    links: dict[str, Link] = {}
+    patience = time.monotonic() + join_seconds
+    with Reception(listener, context, expected) as reception:
+        while len(links) < len(expected):
             try:
-                connection, remote = listener.accept()
-            except OSError:
-                continue
-            admit = threading.Thread(target=_admit, args=(connection, remote, context, expected, arrivals, refused))
-            admit.daemon = True
-            admit.start()
+                name, connection = reception.arrivals.get(timeout=max(0.0, patience - time.monotonic()))
+            except queue.Empty:
+                missing = " and ".join(name for name in expected if name not in links)
+                others = f"; turned away: {'; '.join(reception.turned_away)}" if reception.turned_away else ""
+                error = PeerTimeoutError(f"{missing} did not come within {join_seconds:g} seconds{others}")
+                _send_home(links, f"{missing} did not come")
+                raise error from None
+            _seat(links, name, connection, deadline_seconds)
+    return links
 
-    receiver = threading.Thread(target=receive, name="accept", daemon=True)
-    receiver.start()
-    try:
-        return _collect(arrivals, refused, list(expected), join_seconds, deadline_seconds)
-    finally:
-        stop.set()
-        receiver.join()
+
+def _seat(links: dict[str, Link], name: str, connection: ssl.SSLSocket, deadline_seconds: float) -> None:
+    """A process that died and was started again while others were awaited takes its old place."""
+    if name in links and not links[name].is_over:
+        log.warning("turned away a second connection of %s", name)
+        connection.close()
+        return
+    if name in links:
+        links[name].close()
+    links[name] = Link(connection, name, deadline_seconds)
+
+
+def _send_home(links: Mapping[str, Link], reason: str) -> None:
+    for link in links.values():
+        link.refuse(reason)
+    for link in links.values():
+        link.close()
 
 
 def connect(
@@ -120,113 +131,69 @@ def connect(
 
     Raises:
         CredentialError: its certificate or ours has expired, or it shows another one, or it does not accept ours.
-        PeerTimeoutError: nobody is listening at address.
+        PeerTimeoutError: nobody is listening at address, or who is there hangs up or does not answer.
+        ProtocolError: it has the right certificate but does not speak this protocol.
     """
     for pinned in (identity.certificate, certificate):
         pinned.check_dates()
     context = _context(ssl.PROTOCOL_TLS_CLIENT, identity, [certificate])
     patience = time.monotonic() + join_seconds
     reason = "nobody answers"
-    while time.monotonic() < patience:
+    while (left := patience - time.monotonic()) > 0:
         try:
-            raw = socket.create_connection((address.host, address.port), timeout=_TLS_SECONDS)
-        except OSError as error:
-            reason = error.strerror or str(error)
+            connection = _attempt(address, context, f"{name} at {address}", certificate, min(_TLS_SECONDS, left))
+            return Link(connection, name, deadline_seconds)
+        except (OSError, UnicodeError) as error:
+            reason = _reason(error)
             time.sleep(_RETRY_SECONDS)
-            continue
-        try:
-            return Link(_authenticate(raw, context, address, name, certificate), name, deadline_seconds)
-        except TimeoutError:
-            raw.close()
-            reason = "it accepts connections but does not answer"
     raise PeerTimeoutError(f"{name} did not answer at {address} within {join_seconds:g} seconds ({reason})")
 
 
-def _authenticate(
-    raw: socket.socket, context: ssl.SSLContext, address: Address, name: str, certificate: Certificate
+def _attempt(
+    address: Address, context: ssl.SSLContext, who: str, certificate: Certificate, seconds: float
 ) -> ssl.SSLSocket:
-    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    """One attempt to connect. An OSError means that a later one may succeed."""
+    raw = socket.create_connection((address.host, address.port), timeout=seconds)
+    connection = context.wrap_socket(raw, do_handshake_on_connect=False)
     try:
-        connection = context.wrap_socket(raw, server_hostname=None)
-        # In TLS 1.3 the server judges our certificate after our handshake is over; it then confirms with one byte.
-        confirmed = connection.recv(1)
-    except ssl.SSLCertVerificationError as error:
-        raw.close()
-        raise CredentialError(
-            f"{name} at {address} shows a certificate that is not {certificate.path} ({error.verify_message}); "
-            "compare fingerprints with its owner"
-        ) from None
-    except TimeoutError:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _authenticate(connection, who, certificate)
+    except BaseException:
+        connection.close()
         raise
-    except OSError as error:
-        raw.close()
-        reason = getattr(error, "reason", None) or error
-        raise CredentialError(
-            f"{name} at {address} did not complete the TLS handshake ({reason}); it may not have our certificate pinned"
-        ) from None
-    if confirmed != _WELCOME:
-        connection.close()
-        raise CredentialError(f"{name} at {address} turned us away; it may not have our certificate pinned")
-    if connection.getpeercert(binary_form=True) != certificate.der:
-        connection.close()
-        raise CredentialError(f"{name} at {address} shows a certificate that is not {certificate.path}")
     return connection
 
 
-_WELCOME = b"+"
-
-
-def _admit(
-    connection: socket.socket,
-    remote: tuple[object, ...],
-    context: ssl.SSLContext,
-    expected: Mapping[str, Certificate],
-    arrivals: queue.SimpleQueue[tuple[str, ssl.SSLSocket]],
-    refused: list[str],
-) -> None:
-    """Hand over one connection if its certificate is one of the pinned ones."""
+def _authenticate(connection: ssl.SSLSocket, who: str, certificate: Certificate) -> None:
     try:
-        connection.settimeout(_TLS_SECONDS)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        secure = context.wrap_socket(connection, server_side=True)
-        shown = secure.getpeercert(binary_form=True)
-        name = next((name for name, pinned in expected.items() if pinned.der == shown), None)
-        if name is None:
-            raise ssl.SSLError("a certificate that is not pinned")
-        secure.sendall(_WELCOME)
-    except (OSError, ValueError) as error:
-        reason = f"{remote[0]}: {getattr(error, 'verify_message', None) or getattr(error, 'reason', None) or error}"
-        refused.append(reason)
-        log.warning("turned away a connection from %s", reason)
-        connection.close()
-        return
-    arrivals.put((name, secure))
+        connection.do_handshake()
+        # In TLS 1.3 the server judges our certificate after our handshake is over; it then confirms with one byte.
+        confirmed = connection.recv(1)
+    except ssl.SSLCertVerificationError as error:
+        raise CredentialError(_not_pinned(who, certificate, f" ({error.verify_message})")) from None
+    except ssl.SSLEOFError:
+        raise ConnectionResetError("it hangs up during the TLS handshake") from None
+    except ssl.SSLError as error:
+        raise CredentialError(
+            f"{who} did not complete the TLS handshake ({error.reason}); it may not have our certificate pinned"
+        ) from None
+    if connection.getpeercert(binary_form=True) != certificate.der:
+        raise CredentialError(_not_pinned(who, certificate, ""))
+    if not confirmed:
+        raise ConnectionResetError("it hangs up after the TLS handshake; it may not have our certificate pinned")
+    if confirmed != WELCOME:
+        raise ProtocolError(f"{who} does not speak this protocol; use the same version")
 
 
-def _collect(
-    arrivals: queue.SimpleQueue[tuple[str, ssl.SSLSocket]],
-    refused: list[str],
-    expected: list[str],
-    join_seconds: float,
-    deadline_seconds: float,
-) -> dict[str, Link]:
-    links: dict[str, Link] = {}
-    patience = time.monotonic() + join_seconds
-    while len(links) < len(expected):
-        try:
-            name, connection = arrivals.get(timeout=max(0.0, patience - time.monotonic()))
-        except queue.Empty:
-            for link in links.values():
-                link.close()
-            missing = " and ".join(name for name in expected if name not in links)
-            others = f"; turned away: {'; '.join(refused[-3:])}" if refused else ""
-            raise PeerTimeoutError(f"{missing} did not come within {join_seconds:g} seconds{others}") from None
-        if name in links:
-            log.warning("turned away a second connection of %s", name)
-            connection.close()
-        else:
-            links[name] = Link(connection, name, deadline_seconds)
-    return links
+def _not_pinned(who: str, certificate: Certificate, reason: str) -> str:
+    pinned = f"{certificate.path}{reason}"
+    return f"{who} shows a certificate that is not {pinned}; compare fingerprints with its owner"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it does not answer"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _context(purpose: int, identity: Identity, pinned: list[Certificate]) -> ssl.SSLContext:

@@ -48,7 +48,7 @@ class FrameSocket:
         if self.incoming.ended:
             raise self.ended_early()
         self.outgoing += [memoryview(self._writer.header(kind, len(data))), data]
-        self.said_bye = kind is Kind.REFUSAL
+        self.said_bye = self.said_bye or kind is Kind.REFUSAL
 
     def say_bye(self) -> None:
         """Let BYE wait to be sent, unless this side has ended already."""

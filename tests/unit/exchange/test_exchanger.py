@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,35 +8,48 @@ import pytest
 import torch
 from torch import nn
 
-from smule_crypten.config import ExchangeConfig
+from smule_crypten.config import BudgetConfig, ExchangeConfig
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.errors import ProtocolError
-from smule_crypten.exchange.exchanger import IMPLAUSIBLE_LOGIT, Exchanger
+from smule_crypten.errors import BudgetError, DataError, ProtocolError, UnshareableModelError
+from smule_crypten.exchange.budget import QueryBudget
+from smule_crypten.exchange.exchanger import Exchanger
+from smule_crypten.models.translate import translate
 from smule_crypten.types import Cost, Disclosure, InferenceQuery, PeerPrediction
 
 IDS = torch.tensor([40, 7, 1000, 3])
 PEER_STEP = 12
+BOUND = 2.0**15
+MODEL = nn.Flatten()
 
 
 class FakeScheme:
     """A peer in memory: answers each image with (pixel, -pixel), and announces what the test wants.
 
-    Where announces is None, the peer asks about two samples in step with this party.
+    Where announces is None, the peer asks about two samples in step with this party, and about none of them again.
     """
 
     def __init__(self, rank: int = 0, announces: Any = None) -> None:
         self.session = SimpleNamespace(rank=rank)
+        self.config = SimpleNamespace(precision_bits=8)
+        architecture = translate(MODEL, (1, 1, 1)).architecture
+        self.architectures = (architecture, architecture)
         self.announces = announces
         self.announced: list[Any] = []
+        self.begun: list[tuple[int, tuple[int, int]]] = []
         self.exchanges: list[tuple[nn.Module, InferenceQuery, InferenceQuery]] = []
-        self.damage: dict[int, float] = {}
-        """Logit to answer, by sample id, in place of the right one."""
+        self.damage: list[dict[int, float]] = []
+        """For each exchange, the logit to answer by sample id in place of the right one."""
 
     def announce(self, message: Any) -> Any:
         self.announced.append(message)
         if self.announces is not None:
             return self.announces
-        return {"query_id": message["query_id"], "num_samples": 2, "model_step": PEER_STEP}
+        is_first = len(self.announced) % 2 == 1
+        num_samples = 2 if is_first else 0
+        return {**message, "num_samples": num_samples, "model_step": PEER_STEP, "logit_bound": BOUND}
+
+    def begin(self, index: int, counts: tuple[int, int]) -> None:
+        self.begun.append((index, counts))
 
     def exchange(self, model: nn.Module, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
         self.exchanges.append((model, asked, answered))
@@ -43,34 +57,43 @@ class FakeScheme:
         assert asked.sample_ids is not None
         pixels_N = asked.inputs_NCHW.flatten(1)[:, 0]
         logits_NC = torch.stack([pixels_N, -pixels_N], dim=1)
+        damage = self.damage.pop(0) if self.damage else {}
         for position, sample_id in enumerate(asked.sample_ids.tolist()):
-            logits_NC[position, 1] = self.damage.get(sample_id, float(logits_NC[position, 1]))
+            logits_NC[position, 1] = damage.get(sample_id, float(logits_NC[position, 1]))
         return PeerPrediction(
             query_id=asked.query_id,
             sample_ids=asked.sample_ids,
             logits_NC=logits_NC,
             model_step=asked.model_step,
             scheme="fake",
-            cost=Cost(),
+            cost=Cost(rounds=1),
         )
 
 
-def make_exchanger(scheme: Any, **config: Any) -> Exchanger:
+def make_exchanger(scheme: Any, folder: Path, budget: BudgetConfig | None = None, **config: Any) -> Exchanger:
     """Four samples whose only pixel is their own id."""
     images = LabelledImages(IDS.float().reshape(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64), IDS)
-    return Exchanger(scheme=scheme, config=ExchangeConfig(**config), train=images, num_classes=2, seed=0)
-
-
-MODEL = nn.Identity()
+    return Exchanger(
+        scheme=scheme,
+        config=ExchangeConfig(**config),
+        train=images,
+        num_classes=2,
+        budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl"),
+        seed=0,
+    )
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_queries_of_one_exchange(rank: int) -> None:
+def test_queries_of_one_exchange(tmp_path: Path, rank: int) -> None:
     """Own and peer's query name the right owners, numbers of samples and model steps; inputs only in the own one."""
     scheme = FakeScheme(rank)
-    exchanger = make_exchanger(scheme, num_queries=3)
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
     result = exchanger.run(MODEL, model_step=5)
-    assert scheme.announced == [{"query_id": 1, "num_samples": 3, "model_step": 5}]
+    first, second = scheme.announced
+    # Pixels reach 1000, the margin is 16, and the bound is rounded up to a power of two.
+    assert first == {"query_id": 1, "num_samples": 3, "model_step": 5, "logit_bound": 2.0**14}
+    assert second == {**first, "num_samples": 0}
+    assert scheme.begun == [(2, (3, 2) if rank == 0 else (2, 3))]
     [(model, asked, answered)] = scheme.exchanges
     assert model is MODEL
     assert (asked.model_owner, asked.data_owner, asked.num_samples, asked.model_step) == (1 - rank, rank, 3, PEER_STEP)
@@ -83,13 +106,13 @@ def test_queries_of_one_exchange(rank: int) -> None:
     assert answered.inputs_NCHW is None
     assert answered.sample_ids is None
     assert result.disclosure == Disclosure(query_id=1, to_party="ba"[rank], num_samples=2, model_step=5)
-    assert result.num_discarded == 0
+    assert result.num_recomputed == 0
 
 
-def test_images_and_answers_belong_to_the_asked_ids() -> None:
+def test_images_and_answers_belong_to_the_asked_ids(tmp_path: Path) -> None:
     """Ids are in no order; each must be asked with its own image, and its answer kept under the same id."""
     scheme = FakeScheme()
-    exchanger = make_exchanger(scheme)
+    exchanger = make_exchanger(scheme, tmp_path)
     exchanger.run(MODEL, model_step=5)
     [(_, asked, _)] = scheme.exchanges
     assert asked.sample_ids is not None
@@ -103,52 +126,103 @@ def test_images_and_answers_belong_to_the_asked_ids() -> None:
     assert found.model_step.tolist() == [PEER_STEP] * 4
 
 
-def test_queries_are_numbered_and_do_not_repeat() -> None:
+def test_queries_are_numbered_and_do_not_repeat(tmp_path: Path) -> None:
     """Two exchanges of two cover all four samples; the query ids count up."""
     scheme = FakeScheme()
-    exchanger = make_exchanger(scheme, num_queries=2)
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=2)
     results = [exchanger.run(MODEL, model_step) for model_step in (5, 6)]
     asked = torch.cat([result.prediction.sample_ids for result in results])
     assert sorted(asked.tolist()) == sorted(IDS.tolist())
     assert [result.prediction.query_id for result in results] == [1, 2]
-    assert [message["model_step"] for message in scheme.announced] == [5, 6]
+    assert [message["model_step"] for message in scheme.announced] == [5, 5, 6, 6]
 
 
-@pytest.mark.parametrize(
-    "logit", [IMPLAUSIBLE_LOGIT, -IMPLAUSIBLE_LOGIT, 2.0**47, float("nan"), float("inf"), float("-inf")]
-)
-def test_implausible_answers_are_discarded(logit: float) -> None:
-    """One truncation that wrapped around would dominate the loss; only the damaged sample is dropped and counted."""
+@pytest.mark.parametrize("logit", [BOUND * 1.01, -(2.0**47), float("nan"), float("inf"), float("-inf")])
+def test_implausible_answers_are_asked_again(tmp_path: Path, logit: float) -> None:
+    """One truncation that wrapped around would dominate the loss: exactly that sample is computed anew, once."""
     scheme = FakeScheme()
-    scheme.damage = {1000: logit}
-    exchanger = make_exchanger(scheme)
-    assert exchanger.run(MODEL, model_step=5).num_discarded == 1
+    scheme.damage = [{1000: logit}]
+    exchanger = make_exchanger(scheme, tmp_path)
+    result = exchanger.run(MODEL, model_step=5)
+    assert result.num_recomputed == 1
+    assert [message["num_samples"] for message in scheme.announced] == [4, 1]
+    assert scheme.begun == [(2, (4, 2)), (3, (1, 0))]
+    again = scheme.exchanges[1][1]
+    assert again.sample_ids is not None
+    assert again.sample_ids.tolist() == [1000]
+    assert result.prediction.cost.rounds == 2
     found = exchanger.cache.lookup(IDS)
     assert found is not None
-    assert IDS[found.positions].tolist() == [40, 7, 3]
+    assert torch.equal(found.logits_NC[:, 1], -IDS.float())
 
 
-def test_large_but_plausible_answers_are_kept() -> None:
+def test_answers_that_stay_implausible_end_the_run(tmp_path: Path) -> None:
+    """A network that leaves the range on the other party's data gives no soft labels at all, rather than wrong ones."""
+    scheme = FakeScheme()
+    scheme.damage = [{1000: 2.0**40}, {1000: 2.0**40}]
+    exchanger = make_exchanger(scheme, tmp_path)
+    with pytest.raises(ProtocolError, match="party b answers with logits beyond its stated bound of 32768"):
+        exchanger.run(MODEL, model_step=5)
+    assert exchanger.cache.lookup(IDS) is None
+
+
+def test_large_but_plausible_answers_are_kept(tmp_path: Path) -> None:
     """A confident network is not an error."""
     scheme = FakeScheme()
-    scheme.damage = {1000: IMPLAUSIBLE_LOGIT * 0.99}
-    exchanger = make_exchanger(scheme)
-    assert exchanger.run(MODEL, model_step=5).num_discarded == 0
+    scheme.damage = [{1000: BOUND}]
+    assert make_exchanger(scheme, tmp_path).run(MODEL, model_step=5).num_recomputed == 0
 
 
-def test_age_follows_the_configuration() -> None:
+def test_query_is_charged_before_it_is_answered(tmp_path: Path) -> None:
+    """A query beyond the budget is refused before any computation; one within it stands in the ledger."""
+    scheme = FakeScheme()
+    exchanger = make_exchanger(scheme, tmp_path, BudgetConfig(max_queries_total=3), num_queries=2)
+    exchanger.run(MODEL, model_step=5)
+    with pytest.raises(BudgetError, match="party b asks about 2 samples, budget.max_queries_total=3 leaves 1"):
+        exchanger.run(MODEL, model_step=6)
+    assert len(scheme.exchanges) == 1
+    assert len((tmp_path / "disclosures.jsonl").read_text().splitlines()) == 1
+
+
+def test_values_beyond_the_range_are_refused(tmp_path: Path) -> None:
+    """What does not fit fixed point would wrap around silently: inputs by sample, layers by name."""
+    exchanger = make_exchanger(FakeScheme(), tmp_path)
+    exchanger._images_NCHW[2] = float("inf")
+    with pytest.raises(DataError, match="sample 1000 holds a value that is not finite"):
+        exchanger.run(MODEL, model_step=5)
+    exchanger._images_NCHW[2] = 2.0**27
+    with pytest.raises(UnshareableModelError, match="layer .*lower scheme.precision_bits"):
+        exchanger.run(MODEL, model_step=5)
+
+
+def test_state_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """A resumed exchanger asks what the undisturbed one would have asked, and keeps the answers it had."""
+    undisturbed, cut_off = (make_exchanger(FakeScheme(), tmp_path / name, num_queries=2) for name in "ab")
+    first = undisturbed.run(MODEL, model_step=5)
+    cut_off.run(MODEL, model_step=5)
+    resumed = make_exchanger(FakeScheme(), tmp_path / "c", num_queries=2)
+    resumed.load_state_dict(cut_off.state_dict())
+    results = [exchanger.run(MODEL, model_step=6).prediction for exchanger in (undisturbed, resumed)]
+    assert torch.equal(results[0].sample_ids, results[1].sample_ids)
+    assert results[1].query_id == 2
+    found = resumed.cache.lookup(first.prediction.sample_ids)
+    assert found is not None
+    assert torch.equal(found.logits_NC, first.prediction.logits_NC)
+
+
+def test_age_follows_the_configuration(tmp_path: Path) -> None:
     """exchange.max_age reaches the cache: with 1, the first answers are gone after the second exchange."""
-    exchanger = make_exchanger(FakeScheme(), num_queries=2, max_age=1)
+    exchanger = make_exchanger(FakeScheme(), tmp_path, num_queries=2, max_age=1)
     first = exchanger.run(MODEL, model_step=5).prediction.sample_ids
     assert exchanger.cache.lookup(first) is not None
     exchanger.run(MODEL, model_step=6)
     assert exchanger.cache.lookup(first) is None
 
 
-def test_peer_may_ask_nothing() -> None:
+def test_peer_may_ask_nothing(tmp_path: Path) -> None:
     """A peer that has nothing to ask still answers."""
-    scheme = FakeScheme(announces={"query_id": 1, "num_samples": 0, "model_step": 0})
-    assert make_exchanger(scheme).run(MODEL, model_step=5).disclosure.num_samples == 0
+    scheme = FakeScheme(announces={"query_id": 1, "num_samples": 0, "model_step": 0, "logit_bound": BOUND})
+    assert make_exchanger(scheme, tmp_path).run(MODEL, model_step=5).disclosure.num_samples == 0
 
 
 ANNOUNCEMENTS: dict[str, tuple[object, str]] = {
@@ -162,22 +236,30 @@ ANNOUNCEMENTS: dict[str, tuple[object, str]] = {
     "fraction of a sample": ({"query_id": 1, "num_samples": 1.5, "model_step": 1}, "announced 1.5 samples"),
     "samples are a flag": ({"query_id": 1, "num_samples": True, "model_step": 1}, "announced True samples"),
     "samples are a text": ({"query_id": 1, "num_samples": "2", "model_step": 1}, "announced '2' samples"),
-    "more samples than agreed": ({"query_id": 1, "num_samples": 4, "model_step": 1}, "asks about 4 samples"),
+    "more samples than agreed": (
+        {"query_id": 1, "num_samples": 4, "model_step": 1, "logit_bound": BOUND},
+        "asks about 4 samples",
+    ),
     "endless samples": (
-        {"query_id": 1, "num_samples": 10**30, "model_step": 1},
+        {"query_id": 1, "num_samples": 10**30, "model_step": 1, "logit_bound": BOUND},
         "samples, exchange.num_queries allows 3",
     ),
     "no step": ({"query_id": 1, "num_samples": 2}, "model step None"),
     "negative step": ({"query_id": 1, "num_samples": 2, "model_step": -1}, "model step -1"),
     "step is a text": ({"query_id": 1, "num_samples": 2, "model_step": "x"}, "model step 'x'"),
+    "no bound": ({"query_id": 1, "num_samples": 2, "model_step": 1}, "announced None as bound"),
+    "endless bound": (
+        {"query_id": 1, "num_samples": 2, "model_step": 1, "logit_bound": float("inf")},
+        "announced inf as bound",
+    ),
 }
 
 
 @pytest.mark.parametrize(("announcement", "message"), ANNOUNCEMENTS.values(), ids=ANNOUNCEMENTS)
-def test_impossible_announcements_are_refused(announcement: object, message: str) -> None:
+def test_impossible_announcements_are_refused(tmp_path: Path, announcement: object, message: str) -> None:
     """What the peer announces sizes this party's work: it is checked before anything is evaluated."""
     scheme = FakeScheme(announces=announcement)
-    exchanger = make_exchanger(scheme, num_queries=3)
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
     with pytest.raises(ProtocolError, match=message) as caught:
         exchanger.run(MODEL, model_step=5)
     assert "party b" in str(caught.value)

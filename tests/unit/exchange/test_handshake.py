@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from smule_crypten.config import ExchangeConfig, ProtocolConfig, ProviderConfig, SchemeConfig
+from smule_crypten.config import ExchangeConfig, ProviderConfig, SchemeConfig
 from smule_crypten.errors import HandshakeError
 from smule_crypten.exchange.handshake import Architectures, agreement_digest, handshake, run_handshake
 from smule_crypten.models.architecture import Architecture
+from smule_crypten.run_config import ProtocolConfig
 
 Steps = Generator[dict[str, Any], object, Architectures]
 

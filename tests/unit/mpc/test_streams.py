@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from smule_crypten.errors import ProtocolError
 from smule_crypten.mpc.compat import crypten
-from smule_crypten.mpc.streams import KEY_BYTES, Stream, StreamSet, derive_insecure_key, fresh_key
+from smule_crypten.mpc.keys import KEY_BYTES
+from smule_crypten.mpc.streams import Stream, StreamSet
 
 CPU = torch.device("cpu")
 KEY = bytes(range(KEY_BYTES))
@@ -91,23 +93,14 @@ def test_other_key_lengths_are_refused(length: int) -> None:
         Stream(bytes(length))
 
 
-def test_fresh_keys() -> None:
-    """Keys have 256 bits and do not repeat."""
-    keys = {fresh_key() for _ in range(100)}
-    assert len(keys) == 100
-    assert {len(key) for key in keys} == {KEY_BYTES}
-
-
-def test_insecure_keys_follow_from_seed_and_purpose() -> None:
-    """A seeded run repeats; two seeds, or two purposes under one seed, share no keystream."""
-    keys = [derive_insecure_key(seed, purpose) for seed in (0, 1, 11) for purpose in ("next a", "next b", "1next a")]
-    assert len(set(keys)) == len(keys)
-    assert keys[0] == derive_insecure_key(0, "next a")
-    assert {len(key) for key in keys} == {KEY_BYTES}
+def keyed(*, local: bytes, prev: bytes, next_: bytes) -> StreamSet:
+    streams = StreamSet()
+    streams.rekey(local=local, prev=prev, next_=next_)
+    return streams
 
 
 def make_streams() -> StreamSet:
-    return StreamSet(local=Stream(bytes([1] * 32)), prev=Stream(bytes([2] * 32)), next_=Stream(bytes([3] * 32)))
+    return keyed(local=bytes([1] * 32), prev=bytes([2] * 32), next_=bytes([3] * 32))
 
 
 def modules_that_draw() -> dict[str, ModuleType]:
@@ -195,7 +188,7 @@ def test_shares_of_zero_cancel() -> None:
     arithmetic, binary = crypten.mpc.primitives.ArithmeticSharedTensor, crypten.mpc.primitives.BinarySharedTensor
     shares = []
     for next_key, prev_key in ((key_a, key_b), (key_b, key_a)):
-        streams = StreamSet(local=Stream(KEY), prev=Stream(prev_key), next_=Stream(next_key))
+        streams = keyed(local=KEY, prev=prev_key, next_=next_key)
         with streams.installed():
             shares.append((arithmetic.PRZS((3, 2), device=CPU).share, binary.PRZS((3, 2), device=CPU).share))
     (sum_a, xor_a), (sum_b, xor_b) = shares
@@ -203,3 +196,22 @@ def test_shares_of_zero_cancel() -> None:
     assert torch.equal(xor_a ^ xor_b, torch.zeros(3, 2, dtype=torch.int64))
     assert sum_a.all()
     assert xor_a.all()
+
+
+def test_nothing_is_drawn_before_keys_are_agreed() -> None:
+    """A share under no key would be no mask at all."""
+    with StreamSet().installed():
+        draw = sys.modules["crypten.common.rng"].generate_random_ring_element
+        with pytest.raises(ProtocolError, match="begin_exchange"):
+            draw((1,))
+
+
+def test_rekeying_starts_other_streams() -> None:
+    """Each exchange has keys of its own; what CrypTen holds by name follows at once."""
+    streams = make_streams()
+    with streams.installed():
+        draw = sys.modules["crypten.common.rng"].generate_random_ring_element
+        first = draw((4,))
+        streams.rekey(local=bytes([7] * 32), prev=bytes([8] * 32), next_=bytes([9] * 32))
+        assert torch.equal(draw((4,)), Stream(bytes([7] * 32)).ring_elements((4,)))
+        assert not torch.equal(first, draw((4,)))

@@ -1,0 +1,124 @@
+"""Admission at a listening port: TLS handshakes of whoever comes, each in its own thread and within bounds."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import socket
+import ssl
+import threading
+from collections import deque
+from collections.abc import Mapping
+from types import TracebackType
+
+from smule_crypten.mpc.credentials import Certificate
+
+log = logging.getLogger(__name__)
+
+WELCOME = b"+"
+"""What an admitted process gets to read first."""
+_TLS_SECONDS = 10.0
+"""How long a stranger may take over its TLS handshake before it is dropped."""
+_MAX_HANDSHAKES = 64
+"""At the same time. When one more comes, the oldest is dropped: a stranger that stalls cannot keep others out."""
+_LOOK_SECONDS = 0.2
+
+
+class Reception:
+    """Admits who shows a pinned certificate, turns away and logs everybody else. A context manager.
+
+    arrivals gets the name and the connection of each admitted process; turned_away holds the latest reasons.
+    """
+
+    def __init__(self, listener: socket.socket, context: ssl.SSLContext, expected: Mapping[str, Certificate]) -> None:
+        self.arrivals: queue.SimpleQueue[tuple[str, ssl.SSLSocket]] = queue.SimpleQueue()
+        self.turned_away: deque[str] = deque(maxlen=3)
+        self._listener = listener
+        self._context = context
+        self._expected = expected
+        self._lock = threading.Lock()
+        self._handshakes: dict[ssl.SSLSocket, threading.Thread] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._receive, name="reception", daemon=True)
+
+    def __enter__(self) -> Reception:
+        self._listener.settimeout(_LOOK_SECONDS)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        with self._lock:
+            unfinished = dict(self._handshakes)
+        for connection, thread in unfinished.items():
+            _hang_up(connection)
+            thread.join()
+        while not self.arrivals.empty():
+            name, connection = self.arrivals.get()
+            log.warning("turned away a further connection of %s", name)
+            connection.close()
+
+    def _receive(self) -> None:
+        while not self._stop.is_set():
+            try:
+                raw, remote = self._listener.accept()
+            except TimeoutError:
+                continue
+            except OSError as error:  # the visitor left already, or the process has too many files open
+                log.warning("could not accept a connection: %s", error)
+                self._stop.wait(_LOOK_SECONDS)
+                continue
+            self._begin_handshake(raw, str(remote[0]))
+
+    def _begin_handshake(self, raw: socket.socket, host: str) -> None:
+        try:
+            raw.settimeout(_TLS_SECONDS)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = self._context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
+        except (OSError, ValueError) as error:  # it left already
+            raw.close()
+            self._note(host, error)
+            return
+        thread = threading.Thread(target=self._admit, args=(connection, host), name=f"handshake {host}", daemon=True)
+        with self._lock:
+            if len(self._handshakes) >= _MAX_HANDSHAKES:
+                oldest = next(iter(self._handshakes))
+                del self._handshakes[oldest]
+                _hang_up(oldest)
+            self._handshakes[connection] = thread
+        thread.start()
+
+    def _admit(self, connection: ssl.SSLSocket, host: str) -> None:
+        try:
+            connection.do_handshake()
+            shown = connection.getpeercert(binary_form=True)
+            name = next((name for name, pinned in self._expected.items() if pinned.der == shown), None)
+            if name is None:
+                raise ssl.SSLError("a certificate that is not pinned")
+            connection.sendall(WELCOME)
+        except (OSError, ValueError) as error:
+            connection.close()
+            self._note(host, error)
+        else:
+            self.arrivals.put((name, connection))
+        finally:
+            with self._lock:
+                self._handshakes.pop(connection, None)  # it is not there if it was dropped
+
+    def _note(self, host: str, error: Exception) -> None:
+        reason = getattr(error, "verify_message", None) or getattr(error, "reason", None) or error
+        if isinstance(error, TimeoutError):
+            reason = "it did not complete the TLS handshake"
+        self.turned_away.append(f"{host}: {reason}")
+        log.warning("turned away a connection from %s: %s", host, reason)
+
+
+def _hang_up(connection: ssl.SSLSocket) -> None:
+    """Wake the thread in whose hands the connection is; that thread closes it."""
+    with contextlib.suppress(OSError):  # it is closed already
+        # Not SSLSocket.shutdown, which takes the TLS state away under that thread.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
