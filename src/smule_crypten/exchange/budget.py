@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 
 from smule_crypten.config import BudgetConfig
 from smule_crypten.errors import BudgetError, OutputError
-from smule_crypten.files import output_error
+from smule_crypten.files import output_error, write_atomic
 from smule_crypten.types import Disclosure
 
 
@@ -52,7 +51,7 @@ class QueryBudget:
         if earlier is not None:
             self.entries.remove(earlier)
         self.entries.append(disclosure)
-        self._append(disclosure)
+        self._write()
 
     def _check(self, disclosure: Disclosure, already: int) -> None:
         asked, where = (
@@ -67,34 +66,20 @@ class QueryBudget:
             left = total - self.answered + already
             raise BudgetError(f"{where}, budget.max_queries_total={total} leaves {left}")
 
-    def _append(self, disclosure: Disclosure) -> None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(dataclasses.asdict(disclosure)) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise output_error(self._path, error) from error
+    def _write(self) -> None:
+        """Replace the whole ledger at once: a crash leaves the old or the new one, never half a line."""
+        text = "".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in self.entries)
+        write_atomic(self._path, lambda file: file.write(text.encode()))
 
 
 def _read(path: Path) -> list[Disclosure]:
-    """The entries of a ledger; a later line for the same query replaces an earlier one."""
     if not path.exists():
         return []
-    entries: dict[int, Disclosure] = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise output_error(path, error) from error
-    for number, line in enumerate(lines, start=1):
-        try:
-            entry = Disclosure(**json.loads(line))
-        except (ValueError, TypeError) as error:
-            if number == len(lines):
-                break  # cut short by a crash, before anything was answered
-            raise OutputError(
-                f"ledger {path}, line {number}, is damaged; restore it, it limits what is disclosed"
-            ) from error
-        entries[entry.query_id] = entry
-    return list(entries.values())
+    try:
+        return [Disclosure(**json.loads(line)) for line in lines]
+    except (ValueError, TypeError) as error:
+        raise OutputError(f"ledger {path} is damaged; restore it, since it limits what is disclosed") from error

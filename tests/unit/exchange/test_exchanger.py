@@ -178,7 +178,7 @@ def test_query_is_charged_before_it_is_answered(tmp_path: Path) -> None:
     scheme = FakeScheme()
     exchanger = make_exchanger(scheme, tmp_path, BudgetConfig(max_queries_total=3), num_queries=2)
     exchanger.run(MODEL, model_step=5)
-    with pytest.raises(BudgetError, match="party b asks about 2 samples, budget.max_queries_total=3 leaves 1"):
+    with pytest.raises(BudgetError, match=r"party b asks about 2 samples, budget\.max_queries_total=3 leaves 1"):
         exchanger.run(MODEL, model_step=6)
     assert len(scheme.exchanges) == 1
     assert len((tmp_path / "disclosures.jsonl").read_text().splitlines()) == 1
@@ -191,7 +191,7 @@ def test_values_beyond_the_range_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="sample 1000 holds a value that is not finite"):
         exchanger.run(MODEL, model_step=5)
     exchanger._images_NCHW[2] = 2.0**27
-    with pytest.raises(UnshareableModelError, match="layer .*lower scheme.precision_bits"):
+    with pytest.raises(UnshareableModelError, match=r"layer .*lower scheme\.precision_bits"):
         exchanger.run(MODEL, model_step=5)
 
 
