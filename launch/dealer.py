@@ -23,4 +23,10 @@ def main() -> None:
         print(USAGE)
         return
     configure_logging(logging.INFO)
-    sys.exit(exit_code_of(lambda: serve_runs(read_dealer(sys.argv[1:]))))
+    sys.exit(exit_code_of(lambda: _run(sys.argv[1:])))
+
+
+def _run(arguments: list[str]) -> None:
+    config = read_dealer(arguments)
+    configure_logging(config.launch.log_level.upper())
+    serve_runs(config)

@@ -25,4 +25,10 @@ def main() -> None:
         print(USAGE)
         return
     configure_logging(logging.INFO)
-    sys.exit(exit_code_of(lambda: run_single_party(read_party(sys.argv[1:]), Console())))
+    sys.exit(exit_code_of(lambda: _run(sys.argv[1:])))
+
+
+def _run(arguments: list[str]) -> None:
+    config = read_party(arguments)
+    configure_logging(config.launch.log_level.upper())
+    run_single_party(config, Console())

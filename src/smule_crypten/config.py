@@ -137,11 +137,13 @@ class TrainingConfig(Section):
 
 class LaunchConfig(Section):
     """threads: PyTorch threads a process. deadline_seconds: longest silence of another process, which is not the
-    same as longest computation. join_seconds: longest wait for all processes to come."""
+    same as longest computation. join_seconds: longest wait for all processes to come. log_level: of a process
+    between hosts."""
 
     threads: int = Field(default=1, ge=1)
     deadline_seconds: float = Field(default=30.0, gt=0.0)
     join_seconds: float = Field(default=60.0, gt=0.0)
+    log_level: Literal["debug", "info", "warning"] = "info"
 
 
 class RemoteConfig(Section):

@@ -72,6 +72,7 @@ class OutputError(SmuleError):
 
 class PeerError(SmuleError):
     exit_code = 6
+    tell_peer = True  # what a link says of the other side; whoever is left then learns which process was lost
 
 
 class PeerDisconnectedError(PeerError):
@@ -87,7 +88,7 @@ class PeerRefusedError(PeerError):
 
 
 class HandshakeError(PeerError):
-    tell_peer = True
+    pass
 
 
 class ProtocolError(SmuleError):

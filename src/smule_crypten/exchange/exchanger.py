@@ -12,6 +12,7 @@ The exchanger sees a scheme only through its contract, so every scheme is used i
 from __future__ import annotations
 
 import dataclasses
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,8 @@ from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.calibration import calibrate, check_inputs
 from smule_crypten.models.translate import translate
 from smule_crypten.types import PARTY_NAMES, Disclosure, InferenceQuery, PeerPrediction
+
+log = logging.getLogger(__name__)
 
 CALIBRATION_SAMPLES = 256
 
@@ -170,7 +173,16 @@ class Exchanger:
 
     def _announce(self, own: _Announcement) -> _Announcement:
         message = self._scheme.announce({"query_id": self._query_id, **dataclasses.asdict(own)})
-        return self._checked(message)
+        peer = self._checked(message)
+        log.debug(
+            "queries announced exchange=%d own_samples=%d own_model_step=%d peer_samples=%d peer_model_step=%d",
+            self._query_id,
+            own.num_samples,
+            own.model_step,
+            peer.num_samples,
+            peer.model_step,
+        )
+        return peer
 
     def _checked(self, message: object) -> _Announcement:
         peer = self._peer_name

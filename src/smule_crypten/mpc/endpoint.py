@@ -14,17 +14,22 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 from smule_crypten.errors import ConfigError, CredentialError, PeerTimeoutError, ProtocolError
 from smule_crypten.mpc.credentials import Certificate, Identity
 from smule_crypten.mpc.link import Link
-from smule_crypten.mpc.reception import WELCOME, Reception
+from smule_crypten.mpc.reception import OTHERWISE_ENGAGED, WELCOME, Purpose, Reception
 
 log = logging.getLogger(__name__)
 
 _TLS_SECONDS = 10.0
 """How long one attempt to connect may take before the next one."""
 _RETRY_SECONDS = 0.2
+
+
+class OtherwiseEngaged(ConnectionError):
+    """The other process accepts our certificate, but is there for another purpose than we came for."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,9 @@ def accept_all(
     *,
     join_seconds: float,
     deadline_seconds: float,
+    purpose: Purpose = "smule-run",
 ) -> dict[str, Link]:
-    """Wait until every expected process has connected, each once.
+    """Wait until every expected process has connected, each once and for the same purpose.
 
     Args:
         expected: name for messages ("party b") -> pinned certificate.
@@ -83,10 +89,11 @@ def accept_all(
     for certificate in (identity.certificate, *expected.values()):
         certificate.check_dates()
     context = _context(ssl.PROTOCOL_TLS_SERVER, identity, list(expected.values()))
+    context.set_alpn_protocols(get_args(Purpose))
     context.num_tickets = 0  # every connection is authenticated anew
     links: dict[str, Link] = {}
     patience = time.monotonic() + join_seconds
-    with Reception(listener, context, expected) as reception:
+    with Reception(listener, context, expected, purpose) as reception:
         while len(links) < len(expected):
             try:
                 name, connection = reception.arrivals.get(timeout=max(0.0, patience - time.monotonic()))
@@ -126,10 +133,12 @@ def connect(
     *,
     join_seconds: float,
     deadline_seconds: float,
+    purpose: Purpose = "smule-run",
 ) -> Link:
     """Connect to the process that owns certificate; tries again until it is there.
 
     Raises:
+        OtherwiseEngaged: smule-doctor only: it is there and both certificates are right, but it does something else.
         CredentialError: its certificate or ours has expired, or it shows another one, or it does not accept ours.
         PeerTimeoutError: nobody is listening at address, or who is there hangs up or does not answer.
         ProtocolError: it has the right certificate but does not speak this protocol.
@@ -137,6 +146,7 @@ def connect(
     for pinned in (identity.certificate, certificate):
         pinned.check_dates()
     context = _context(ssl.PROTOCOL_TLS_CLIENT, identity, [certificate])
+    context.set_alpn_protocols([purpose])
     patience = time.monotonic() + join_seconds
     reason = "nobody answers"
     while (left := patience - time.monotonic()) > 0:
@@ -144,6 +154,8 @@ def connect(
             connection = _attempt(address, context, f"{name} at {address}", certificate, min(_TLS_SECONDS, left))
             return Link(connection, name, deadline_seconds)
         except (OSError, UnicodeError) as error:
+            if isinstance(error, OtherwiseEngaged) and purpose == "smule-doctor":
+                raise
             reason = _reason(error)
             time.sleep(_RETRY_SECONDS)
     raise PeerTimeoutError(f"{name} did not answer at {address} within {join_seconds:g} seconds ({reason})")
@@ -181,6 +193,8 @@ def _authenticate(connection: ssl.SSLSocket, who: str, certificate: Certificate)
         raise CredentialError(_not_pinned(who, certificate, ""))
     if not confirmed:
         raise ConnectionResetError("it hangs up after the TLS handshake; it may not have our certificate pinned")
+    if confirmed == OTHERWISE_ENGAGED:
+        raise OtherwiseEngaged("it knows us, but is there for another purpose")
     if confirmed != WELCOME:
         raise ProtocolError(f"{who} does not speak this protocol; use the same version")
 

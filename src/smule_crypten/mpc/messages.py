@@ -1,7 +1,7 @@
 """Messages that do not block: what CrypTen's isend and irecv return, in order with everything else on the channel.
 
-A message that was asked for moves with the next operation in its direction, or when it is waited for. What both
-parties have to send then crosses in one transfer, so two parties that both send first do not block each other.
+A message that was asked for moves with the next operation in its direction, or when it is waited for. Where a receive
+is posted, too, what is to be sent crosses with it, so two parties that both send first do not block each other.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class MessageQueue:
 
     def post_send(self, tensor: torch.Tensor) -> PendingMessage:
         """tensor must not change before wait()."""
-        self._sends.append(PendingMessage(tensor, lambda _: self.transfer([], [])))
+        self._sends.append(PendingMessage(tensor, self._complete_send))
         return self._sends[-1]
 
     def post_receive(self, tensor: torch.Tensor) -> PendingMessage:
@@ -64,6 +64,13 @@ class MessageQueue:
     def receive_json(self) -> Any:
         self._move([], [], len(self._receives))
         return self._timed(self._channel.receive_json)
+
+    def _complete_send(self, message: PendingMessage) -> None:
+        if self._receives:
+            # To send alone could block both parties; a copy crosses with the receive, and the caller has his own back.
+            message.tensor, message.done = message.tensor.clone(), True
+        else:
+            self.transfer([], [])
 
     def _receive_until(self, last: PendingMessage) -> None:
         self._move([], [], self._receives.index(last) + 1)

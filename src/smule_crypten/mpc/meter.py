@@ -76,9 +76,7 @@ class CostMeter:
         return {name: {key: vars(traffic).copy() for key, traffic in table.items()} for name, table in tables.items()}
 
     def load_state_dict(self, state: dict[str, dict[str, dict[str, int]]]) -> None:
-        """Add what was counted before a run was cut off."""
+        """Go on counting from state: a run that was cut off counts what one without interruption does."""
         for table, saved in ((self.by_phase, state["by_phase"]), (self.by_layer, state["by_layer"])):
-            for key, counts in saved.items():
-                traffic = table.setdefault(key, Traffic())
-                for name, count in counts.items():
-                    setattr(traffic, name, getattr(traffic, name) + count)
+            table.clear()
+            table.update({key: Traffic(**counts) for key, counts in saved.items()})

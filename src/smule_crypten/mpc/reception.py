@@ -11,13 +11,19 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
+from typing import Literal
 
 from smule_crypten.mpc.credentials import Certificate
 
 log = logging.getLogger(__name__)
 
+Purpose = Literal["smule-run", "smule-doctor"]
+"""What a process connects or listens for; travels as the protocol name of TLS (ALPN)."""
+
 WELCOME = b"+"
 """What an admitted process gets to read first."""
+OTHERWISE_ENGAGED = b"="
+"""What it gets instead where its certificate is right but it came for another purpose; the connection then ends."""
 _TLS_SECONDS = 10.0
 """How long a stranger may take over its TLS handshake before it is dropped."""
 _MAX_HANDSHAKES = 64
@@ -28,15 +34,23 @@ _LOOK_SECONDS = 0.2
 class Reception:
     """Admits who shows a pinned certificate, turns away and logs everybody else. A context manager.
 
-    arrivals gets the name and the connection of each admitted process; turned_away holds the latest reasons.
+    arrivals gets the name and the connection of each admitted process; turned_away holds the latest reasons. A process
+    that came for another purpose learns that it is known, and leaves no trace: a check never disturbs a run.
     """
 
-    def __init__(self, listener: socket.socket, context: ssl.SSLContext, expected: Mapping[str, Certificate]) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        context: ssl.SSLContext,
+        expected: Mapping[str, Certificate],
+        purpose: Purpose = "smule-run",
+    ) -> None:
         self.arrivals: queue.SimpleQueue[tuple[str, ssl.SSLSocket]] = queue.SimpleQueue()
         self.turned_away: deque[str] = deque(maxlen=3)
         self._listener = listener
         self._context = context
         self._expected = expected
+        self._purpose = purpose
         self._lock = threading.Lock()
         self._handshakes: dict[ssl.SSLSocket, threading.Thread] = {}
         self._stop = threading.Event()
@@ -99,12 +113,17 @@ class Reception:
             name = next((name for name, pinned in self._expected.items() if pinned.der == shown), None)
             if name is None:
                 raise ssl.SSLError("a certificate that is not pinned")
-            connection.sendall(WELCOME)
+            came_for = connection.selected_alpn_protocol() or "smule-run"
+            connection.sendall(WELCOME if came_for == self._purpose else OTHERWISE_ENGAGED)
         except (OSError, ValueError) as error:
             connection.close()
             self._note(host, error)
         else:
-            self.arrivals.put((name, connection))
+            if came_for == self._purpose:
+                self.arrivals.put((name, connection))
+            else:
+                connection.close()
+                log.info("%s came for %s, not for %s", name, came_for, self._purpose)
         finally:
             with self._lock:
                 self._handshakes.pop(connection, None)  # it is not there if it was dropped

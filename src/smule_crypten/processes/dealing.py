@@ -6,7 +6,8 @@ import logging
 
 from smule_crypten.errors import PeerError, PeerTimeoutError, ProtocolError
 from smule_crypten.mpc.dealer import Dealer
-from smule_crypten.mpc.meeting import DEALER, ROLES, Meeting, simulated_meeting
+from smule_crypten.mpc.link import Link
+from smule_crypten.mpc.meeting import DEALER, ROLES, simulated_meeting
 from smule_crypten.mpc.session import closing_links
 from smule_crypten.processes.launcher import Emit
 from smule_crypten.processes.links import meeting_of_dealer
@@ -15,13 +16,12 @@ from smule_crypten.run_config import DealerConfig
 log = logging.getLogger(__name__)
 
 
-def deal(meeting: Meeting, *, allow_insecure: bool) -> int:
-    """Meet both parties and serve one run; returns the number of exchanges dealt.
+def deal(links: dict[str, Link], *, allow_insecure: bool) -> int:
+    """Serve one run over the links to both parties; returns the number of exchanges dealt.
 
     Raises:
-        SmuleError: who did not come, what they disagree on, or who left.
+        SmuleError: what the parties disagree on, or who left.
     """
-    links = meeting.meet()
     with closing_links(tuple(links.values())):
         return Dealer((links[ROLES[0]], links[ROLES[1]]), allow_insecure=allow_insecure).serve()
 
@@ -29,27 +29,43 @@ def deal(meeting: Meeting, *, allow_insecure: bool) -> int:
 def serve_runs(config: DealerConfig) -> None:
     """The dealer between hosts: one run after another, config.runs of them or until it is stopped.
 
-    A run that fails ends with a line in the log; the next one can come.
+    A run that fails ends with a line in the log, and the next one can come. A dealer of a fixed number of runs says
+    how the last one ended.
 
     Raises:
         ConfigError, CredentialError: it cannot listen, or a certificate or key is unusable.
+        PeerError, ProtocolError: the last of config.runs runs failed.
     """
     served = 0
-    while config.runs is None or served < config.runs:
+    while True:
+        links = _meet_both(config)
+        served += 1
+        try:
+            exchanges = deal(links, allow_insecure=False)
+            log.info("run completed exchanges=%d", exchanges)
+        except (PeerError, ProtocolError) as error:
+            log.warning("run failed: %s", error)
+            if served == config.runs:
+                raise
+        if served == config.runs:
+            return
+
+
+def _meet_both(config: DealerConfig) -> dict[str, Link]:
+    """Wait for both parties, as long as it takes."""
+    while True:
         meeting = meeting_of_dealer(config)
         log.info("listening address=%s", config.listen)
         try:
-            exchanges = deal(meeting, allow_insecure=False)
-            log.info("run completed exchanges=%d", exchanges)
+            links = meeting.meet()
         except PeerTimeoutError as error:
             log.info("nobody to deal to: %s", error)
-            continue
-        except (PeerError, ProtocolError) as error:
-            log.warning("run failed: %s", error)
-        served += 1
+        else:
+            log.info("connected to=%s", ",".join(links))
+            return links
 
 
 def run_simulated_dealer(emit: Emit, join_seconds: float, deadline_seconds: float) -> int:
     """The dealer of a simulation, which RENDEZVOUS brings together with the parties."""
     meeting = simulated_meeting(DEALER, with_dealer=True, join_seconds=join_seconds, deadline_seconds=deadline_seconds)
-    return deal(meeting, allow_insecure=True)
+    return deal(meeting.meet(), allow_insecure=True)

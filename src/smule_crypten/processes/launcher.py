@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -188,6 +189,7 @@ def _combined(failures: list[Failure]) -> PartyFailedError:
 
 
 def _run_job(connection: Connection, job: Job) -> None:
+    threading.Thread(target=_end_with_the_parent, name="parent watch", daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops everybody
     signal.signal(signal.SIGTERM, _raise_stopped)
     os.environ.update(job.environment)
@@ -199,6 +201,14 @@ def _run_job(connection: Connection, job: Job) -> None:
         raise SystemExit(1) from None
     finally:
         connection.close()
+
+
+def _end_with_the_parent() -> None:
+    """A parent that is killed cannot stop anybody; whoever goes on would write into the folder of the next run."""
+    parent = mp.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _raise_stopped(number: int, frame: FrameType | None) -> None:

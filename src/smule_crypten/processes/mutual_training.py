@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from torch import nn
@@ -12,7 +13,7 @@ from smule_crypten.exchange.schedule import is_exchange_epoch
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.processes.evidence import Evidence
 from smule_crypten.processes.inputs import PartyInputs, build_party_model, party_seed, resolve_device
-from smule_crypten.processes.ledger import PartyLedger, measured_exchange
+from smule_crypten.processes.ledger import MeasuredExchange, PartyLedger, measured_exchange
 from smule_crypten.processes.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
 from smule_crypten.processes.states import StateFolder
 from smule_crypten.run_config import PartyConfig
@@ -20,6 +21,8 @@ from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
 from smule_crypten.training.evaluate import evaluate
 from smule_crypten.training.trainer import Trainer
 from smule_crypten.types import PredictionSource
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +86,9 @@ class MutualTraining:
 
     def _exchange(self, trainer: Trainer, exchanger: Exchanger, standalone: float | None, epoch: int) -> None:
         meter = self.scheme.session.meter
+        log.info("exchange begun epoch=%d model_step=%d", epoch, trainer.model_step)
         exchange = measured_exchange(meter, lambda: exchanger.run(self.model, trainer.model_step))
+        _log_exchange(exchange)
         self.ledger.exchanged(exchange)
         if self.evidence is not None:
             self.evidence.keep(epoch, self.model, exchange.result.prediction)
@@ -95,7 +100,9 @@ class MutualTraining:
             "ledger": self.ledger.state_dict(),
             "meter": meter.state_dict(),
         }
-        self.states.save(exchange.result.disclosure.query_id, state)
+        number = exchange.result.disclosure.query_id
+        self.states.save(number, state)
+        log.info("state saved exchange=%d epoch=%d", number, epoch)
 
     def _resume(self, trainer: Trainer, exchanger: Exchanger, start: int) -> tuple[float | None, int]:
         state = self.states.load(start)
@@ -103,6 +110,7 @@ class MutualTraining:
         exchanger.load_state_dict(state["exchanger"])
         self.ledger.load_state_dict(state["ledger"])
         self.scheme.session.meter.load_state_dict(state["meter"])
+        log.info("resumed exchange=%d epoch=%d", start, state["epoch"])
         return state["standalone"], state["epoch"]
 
     def _trainer(self, model: nn.Module, source: PredictionSource | None) -> Trainer:
@@ -133,3 +141,20 @@ class MutualTraining:
             state_dict=model.state_dict(),
         )
         save_checkpoint(party_folder(self.config) / name, checkpoint)
+
+
+def _log_exchange(exchange: MeasuredExchange) -> None:
+    result, cost = exchange.result, exchange.cost
+    log.info(
+        "exchange finished exchange=%d queries_made=%d queries_answered=%d answers_recomputed=%d rounds=%d "
+        "bytes_sent=%d bytes_received=%d dealer_bytes=%d seconds=%.3f",
+        result.disclosure.query_id,
+        len(result.prediction.sample_ids),
+        result.disclosure.num_samples,
+        result.num_recomputed,
+        cost.rounds,
+        cost.bytes_sent,
+        cost.bytes_received,
+        cost.dealer_bytes,
+        exchange.seconds,
+    )

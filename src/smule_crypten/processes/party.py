@@ -6,8 +6,9 @@ with WORLD_SIZE, RANK and RENDEZVOUS set.
 
 from __future__ import annotations
 
-import json
-from contextlib import AbstractContextManager
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from torch import nn
 from smule_crypten.data.partition import missing_classes
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.handshake import agree_on_start, handshake, run_handshake
-from smule_crypten.files import write_atomic
 from smule_crypten.inference.registry import scheme_class
+from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.session import Session, open_session
@@ -32,13 +34,15 @@ from smule_crypten.processes.run_folder import (
     JOURNAL_FILE,
     LEDGER_FILE,
     MODEL_FILE,
-    RESULT_FILE,
     STATES_FOLDER,
     party_folder,
+    write_result,
 )
 from smule_crypten.processes.states import StateFolder
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.run_config import PartyConfig, ProtocolConfig
+
+log = logging.getLogger(__name__)
 
 
 def run_party(emit: Emit, config: PartyConfig, evidence_dir: str | None = None) -> dict[str, Any]:
@@ -55,48 +59,64 @@ def run_party(emit: Emit, config: PartyConfig, evidence_dir: str | None = None) 
     """
     torch.set_num_threads(config.launch.threads)
     inputs = load_party_inputs(config)
-    bundle = inputs.bundle
-    model = build_party_model(config, bundle)
-    architecture = translate(model, bundle.input_shape).architecture
+    model = build_party_model(config, inputs.bundle)
+    architecture = translate(model, inputs.bundle.input_shape).architecture
     output_dir = party_folder(config)
     budget = QueryBudget(config.budget, output_dir / LEDGER_FILE)
     states = StateFolder(output_dir / STATES_FOLDER, config)
     _say_what_is_missing(emit, config, inputs)
-    with EpochJournal(output_dir / JOURNAL_FILE) as journal, _open_session(config) as session:
-        protocol = ProtocolConfig.from_party(config, bundle.input_shape, bundle.num_classes)
-        swap = session.channel.swap_json
-        architectures = run_handshake(handshake(protocol, config.rank, architecture), swap)
-        start = agree_on_start(states.completed(), swap)
-        scheme = scheme_class(config.scheme.name)(session, config.scheme)
-        scheme.prepare(architectures)
-        training = MutualTraining(
-            config=config,
-            inputs=inputs,
-            model=model,
-            scheme=scheme,
-            budget=budget,
-            ledger=PartyLedger(config.name, journal, emit),
-            states=states,
-            evidence=None if evidence_dir is None else Evidence(Path(evidence_dir), config.name, emit),
-        )
-        accuracies = training.run(start)
-        # Both end or neither: a party that lost its peer in the last epoch can still go on with it.
-        swap({"finished": True})
-        totals = training.ledger.totals(session.meter)
-    result = {**_description(config, inputs, model), **accuracies, **totals}
-    text = json.dumps(result, indent=2)
-    write_atomic(output_dir / RESULT_FILE, lambda file: file.write(text.encode()))
+    with _open_session(config) as session:
+        scheme, start = _agree(session, config, inputs, architecture, states)
+        # Opened only now: a run that cannot start leaves the journal of the one that was cut off.
+        with EpochJournal(output_dir / JOURNAL_FILE) as journal:
+            training = MutualTraining(
+                config=config,
+                inputs=inputs,
+                model=model,
+                scheme=scheme,
+                budget=budget,
+                ledger=PartyLedger(config.name, journal, emit),
+                states=states,
+                evidence=None if evidence_dir is None else Evidence(Path(evidence_dir), config.name, emit),
+            )
+            result = {**_description(config, inputs, model), **training.run(start)}
+        # Written before the other side hears so, and completed when it has said the same: whoever is through knows
+        # that nobody needs it any more.
+        write_result(config, "running", result | training.ledger.totals(session.meter))
+        session.channel.swap_json({"finished": True})
+        result |= training.ledger.totals(session.meter)
+        write_result(config, "completed", result)
+    log.info("run completed party=%s", config.name)
     return result
 
 
-def _open_session(config: PartyConfig) -> AbstractContextManager[Session]:
-    return open_session(
-        meet_others(config),
+@contextmanager
+def _open_session(config: PartyConfig) -> Iterator[Session]:
+    links = meet_others(config)
+    log.info("connected to=%s", ",".join(links))
+    with open_session(
+        links,
         config.rank,
         precision_bits=config.scheme.precision_bits,
         randomness=config.randomness,
         seed=config.seed,
-    )
+    ) as session:
+        yield session
+
+
+def _agree(
+    session: Session, config: PartyConfig, inputs: PartyInputs, architecture: Architecture, states: StateFolder
+) -> tuple[SecureInferenceScheme, int | None]:
+    """The scheme, ready for use, and the number of the exchange to go on from."""
+    protocol = ProtocolConfig.from_party(config, inputs.bundle.input_shape, inputs.bundle.num_classes)
+    swap = session.channel.swap_json
+    architectures = run_handshake(handshake(protocol, config.rank, architecture), swap)
+    log.info("handshake agreed digest=%s", protocol.digest())
+    start = agree_on_start(states.completed(), swap)
+    scheme = scheme_class(config.scheme.name)(session, config.scheme)
+    scheme.prepare(architectures)
+    log.info("start agreed resumes_after_exchange=%s", start)
+    return scheme, start
 
 
 def _say_what_is_missing(emit: Emit, config: PartyConfig, inputs: PartyInputs) -> None:

@@ -22,6 +22,12 @@ _KEPT = 2
 _NAME = re.compile(r"exchange_(\d+)\.pt")
 
 
+_LEFT_OVER = re.compile(r"\.exchange_\d+\.pt\..*")
+"""A temporary file of write_atomic whose writer was killed."""
+_MAY_CHANGE = {"output_dir", "launch", "network", "budget"}
+"""Between two attempts a host may get another address or certificate, and its owner may allow more queries."""
+
+
 class StateFolder:
     """The saved states of one party, each named by the number of exchanges that were completed.
 
@@ -31,7 +37,7 @@ class StateFolder:
 
     def __init__(self, folder: Path, config: PartyConfig) -> None:
         self._folder = folder
-        self._digest = hashlib.sha256(config.model_dump_json(exclude={"output_dir", "launch"}).encode()).hexdigest()
+        self._digest = hashlib.sha256(config.model_dump_json(exclude=_MAY_CHANGE).encode()).hexdigest()
 
     def completed(self) -> list[int]:
         """The numbers of exchanges that a run can go on from, ascending."""
@@ -61,6 +67,9 @@ class StateFolder:
         for old in self.completed():
             if old > num_exchanges or old <= num_exchanges - _KEPT:
                 self._path(old).unlink()
+        for path in self._folder.iterdir():
+            if _LEFT_OVER.fullmatch(path.name):
+                path.unlink()
 
     def load(self, num_exchanges: int) -> dict[str, Any]:
         """The state after so many exchanges.

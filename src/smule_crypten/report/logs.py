@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
 
-FORMAT = "%(asctime)s.%(msecs)03dZ level=%(levelname)s event=%(name)s %(message)s"
+
+class _OneLine(logging.Formatter):
+    """time level=... source=... event="...", whatever characters the event holds."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        event = json.dumps(super().format(record), ensure_ascii=False)
+        return f"{seconds}.{int(record.msecs):03d}Z level={record.levelname} source={record.name} event={event}"
 
 
-def configure_logging(level: int) -> None:
-    """Send the package's log to stderr. Times are UTC."""
+def configure_logging(level: int | str) -> None:
+    """Send the package's log to stderr, from this level on. Times are UTC."""
     handler = logging.StreamHandler(sys.stderr)
-    formatter = logging.Formatter(FORMAT, datefmt="%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
+    handler.setFormatter(_OneLine())
     logger = logging.getLogger("smule_crypten")
     logger.setLevel(level)
     logger.handlers = [handler]

@@ -1,0 +1,59 @@
+"""`smule-doctor +party=my_side.yaml`: checks a side before the day of a run, one line a check."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from smule_crypten.errors import ConfigError
+from smule_crypten.launch.outcome import exit_code_of
+from smule_crypten.launch.side_file import read_party
+from smule_crypten.processes.doctor import DEFAULT_WAIT_SECONDS, examine
+
+_STYLES = {"ok": "green", "FAILED": "bold red", "skipped": "yellow"}
+
+
+def main() -> None:
+    """Console entry point."""
+    arguments = _parser().parse_intermixed_args()
+    sys.exit(exit_code_of(lambda: _check(arguments)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="smule-doctor",
+        description="Checks one side before a run between hosts, as its file says; changes nothing. Run it at both "
+        "sides at the same time, while smule-dealer waits, so that they compare clocks and settings. "
+        "docs/two-hosts.md explains every line.",
+    )
+    parser.add_argument("settings", nargs="+", metavar="+party=my_side.yaml [key=value ...]", help="as for smule-party")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=DEFAULT_WAIT_SECONDS,
+        metavar="SECONDS",
+        help="how long to wait for the dealer and for the other side's doctor (default %(default)g)",
+    )
+    parser.add_argument("--quick", action="store_true", help="leave out the rehearsal of an exchange on this machine")
+    return parser
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Print all findings, and end with the exit code of the first one that failed."""
+    config = read_party(arguments.settings)
+    if config.network is None:
+        raise ConfigError("network: must be given; see docs/two-hosts.md for an example")
+    console = Console(highlight=False, markup=False, emoji=False)
+    exit_code = 0
+    for finding in examine(config, config.network, wait_seconds=arguments.wait, rehearse=not arguments.quick):
+        exit_code = exit_code or finding.exit_code
+        console.print(
+            f"{finding.status:<8}", finding.check + ":", finding.text, style=_STYLES[finding.status], soft_wrap=True
+        )
+    sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

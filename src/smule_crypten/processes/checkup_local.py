@@ -1,0 +1,206 @@
+"""What smule-doctor can check without anybody else: versions, data, network, keys, folder, budget."""
+
+from __future__ import annotations
+
+import datetime as dt
+import platform
+import shutil
+import stat
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from smule_crypten.data.partition import missing_classes
+from smule_crypten.errors import BudgetError, ConfigError, CredentialError, OutputError
+from smule_crypten.exchange.budget import QueryBudget
+from smule_crypten.exchange.schedule import is_exchange_epoch
+from smule_crypten.models.calibration import calibrate, check_inputs, largest_value
+from smule_crypten.models.translate import translate
+from smule_crypten.models.zoo import num_parameters
+from smule_crypten.mpc.credentials import Certificate, load_certificate, load_identity
+from smule_crypten.processes.checkup import Checkup, Skipped, needed
+from smule_crypten.processes.inputs import build_party_model, load_party_inputs, resolve_device
+from smule_crypten.processes.run_folder import LEDGER_FILE, STATES_FOLDER, claim_run_dir, party_folder
+from smule_crypten.processes.states import StateFolder
+from smule_crypten.report.formatting import human_bytes
+from smule_crypten.run_config import PartyConfig
+
+TESTED = {
+    "python": "3.11",
+    "torch": "2.13.0",
+    "torchvision": "0.28.0",
+    "crypten": "0.4.1",
+    "numpy": "2.4.6",
+    "pydantic": "2.14.3",
+    "cryptography": "50.0.2",
+}
+"""Versions that decide how a run behaves, as in constraints.txt."""
+
+CALIBRATION_SAMPLES = 256
+_RENEWAL_DAYS = 30
+_JOURNAL_BYTES = 10_000_000
+"""More than the journal, the ledger and the result of any run take together."""
+
+
+def check_versions(checkup: Checkup) -> str:
+    requirements = [Requirement(text) for text in metadata.requires("smule-crypten") or ()]
+    wrong = [
+        f"{requirement.name} {_installed(requirement.name) or 'is missing'}, needs {requirement.specifier}"
+        for requirement in requirements
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if not _fits(requirement)
+    ]
+    python_range = metadata.metadata("smule-crypten")["Requires-Python"]
+    if not SpecifierSet(python_range).contains(platform.python_version()):
+        wrong.append(f"Python {platform.python_version()}, needs {python_range}")
+    if wrong:
+        raise ConfigError(f"{'; '.join(wrong)}; install again with pip install -c constraints.txt")
+    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    found |= {name: Version(metadata.version(name)).public for name in TESTED if name != "python"}
+    untested = [f"{name} {version}" for name, version in found.items() if version != TESTED[name]]
+    text = f"Python {platform.python_version()}, torch {found['torch']}, crypten {found['crypten']}"
+    return f"{text}; in the declared range, but not the tested version: {', '.join(untested)}" if untested else text
+
+
+def _installed(name: str) -> str | None:
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.version(name)
+    return None
+
+
+def _fits(requirement: Requirement) -> bool:
+    version = _installed(requirement.name)
+    return version is not None and requirement.specifier.contains(version, prereleases=True)
+
+
+def check_data(checkup: Checkup) -> str:
+    checkup.inputs = inputs = load_party_inputs(checkup.config)
+    bundle = inputs.bundle
+    counts = inputs.train.class_counts(bundle.num_classes).tolist()
+    shape = "x".join(map(str, bundle.input_shape))
+    text = f"{len(inputs.train)} training and {len(inputs.test)} test samples of {shape}, {bundle.num_classes} classes "
+    text += f"of {min(counts)} to {max(counts)} training samples"
+    missing = missing_classes(inputs.train.labels_N, bundle.num_classes)
+    names = ", ".join(bundle.class_names[label] for label in missing)
+    return f"{text}; no sample of class {names}, which only the other party can teach" if missing else text
+
+
+def check_batch(checkup: Checkup) -> str:
+    inputs = needed(checkup.inputs, "the data")
+    batch = inputs.train.select(torch.arange(checkup.config.training.batch_size))
+    check_inputs(batch.images_NCHW, batch.sample_ids_N, checkup.config.scheme.precision_bits)
+    low, high = float(batch.images_NCHW.min()), float(batch.images_NCHW.max())
+    return f"{len(batch)} samples, values {low:.2f} to {high:.2f} after normalization"
+
+
+def check_device(checkup: Checkup) -> str:
+    return str(resolve_device(checkup.config.device))
+
+
+def check_model(checkup: Checkup) -> str:
+    bundle = needed(checkup.inputs, "the data").bundle
+    model = build_party_model(checkup.config, bundle)
+    checkup.translated = translate(model, bundle.input_shape)
+    checkup.model = model
+    return f"{checkup.config.model.name}, {num_parameters(model):,} parameters, can be evaluated on secret shares"
+
+
+def check_range(checkup: Checkup) -> str:
+    network = needed(checkup.translated, "the model")
+    samples = needed(checkup.inputs, "the data").train.images_NCHW[:CALIBRATION_SAMPLES]
+    bits = checkup.config.scheme.precision_bits
+    bound = calibrate(network, samples, bits)
+    return (
+        f"{bits} fractional bits allow values below {largest_value(bits):g}; with initial weights, {len(samples)} own "
+        f"samples fit, logits below {bound:g}"
+    )
+
+
+def check_own_certificate(checkup: Checkup) -> str:
+    return _describe(load_certificate(Path(checkup.network.certificate)))
+
+
+def check_key(checkup: Checkup) -> str:
+    network = checkup.network
+    checkup.identity = load_identity(Path(network.certificate), Path(network.key))
+    mode = stat.S_IMODE(checkup.identity.key_path.stat().st_mode)
+    return f"{checkup.identity.key_path.name} belongs to the certificate, mode {mode:04o}"
+
+
+def check_certificate_of(role: str, path: str, checkup: Checkup) -> str:
+    """The certificate of another process; it must differ from those seen before."""
+    certificate = load_certificate(Path(path))
+    text = _describe(certificate)
+    own = [checkup.identity.certificate] if checkup.identity is not None else []
+    for other in (*own, *checkup.certificates.values()):
+        if other.der == certificate.der:
+            raise CredentialError(f"{path} is the same certificate as {other.path}; each side needs one of its own")
+    checkup.certificates[role] = certificate
+    return text
+
+
+def _describe(certificate: Certificate) -> str:
+    certificate.check_dates()
+    days = (certificate.not_after - dt.datetime.now(dt.UTC)).days
+    text = f"{certificate.name}, valid until {certificate.not_after:%Y-%m-%d}, {days} days left"
+    return f"{text}: make and exchange a new one soon" if days < _RENEWAL_DAYS else text
+
+
+def check_output(checkup: Checkup) -> str:
+    config = checkup.config
+    folder = party_folder(config)
+    created = [path for path in (folder, folder.parent) if not path.exists()]
+    claim_run_dir(folder.parent, [config])
+    completed = StateFolder(folder / STATES_FOLDER, config).completed()
+    free_bytes = shutil.disk_usage(folder).free
+    for path in created:
+        path.rmdir()
+    text = f"{config.output_dir} can be written, {human_bytes(free_bytes)} free"
+    if checkup.model is not None:
+        needed_bytes = disk_bytes(checkup)
+        if free_bytes < needed_bytes:
+            raise OutputError(f"{text}, a run needs about {human_bytes(needed_bytes)}; free space, or set output_dir")
+        text += f", about {human_bytes(needed_bytes)} needed"
+    return f"{text}; holds a run that goes on after exchange {completed[-1]}" if completed else text
+
+
+def disk_bytes(checkup: Checkup) -> int:
+    """About the most that a run of this side keeps on disk at once: networks, states, journals."""
+    model, inputs = needed(checkup.model, "the model"), needed(checkup.inputs, "the data")
+    network_bytes: int = sum(tensor.nbytes for tensor in model.state_dict().values())
+    momenta = 2 if checkup.config.training.optimizer.name == "adamw" else 1
+    answers_bytes = len(inputs.train) * (4 * inputs.bundle.num_classes + 8 + 8 + 8)
+    # Two networks, and two states with a third on its way to replace one; each is written beside what it replaces.
+    return 3 * network_bytes + 3 * ((1 + momenta) * network_bytes + answers_bytes) + _JOURNAL_BYTES
+
+
+def num_exchanges(config: PartyConfig) -> int:
+    epochs = config.training.epochs
+    return sum(is_exchange_epoch(epoch, config.exchange, epochs) for epoch in range(1, epochs + 1))
+
+
+def check_budget(checkup: Checkup) -> str:
+    config, limits = checkup.config, checkup.config.budget
+    budget = QueryBudget(limits, party_folder(config) / LEDGER_FILE)
+    total, asked = limits.max_queries_total, config.exchange.num_queries
+    limited = "no limit is set" if total is None else f"budget.max_queries_total={total}, {budget.answered} answered"
+    if asked is None:
+        raise Skipped(f"{limited}; exchange.num_queries=null, so the peer's number of queries cannot be known")
+    exchanges = num_exchanges(config)
+    charged = {entry.query_id: entry.num_samples for entry in budget.entries}
+    to_come = sum(max(0, asked - charged.get(query_id, 0)) for query_id in range(1, exchanges + 1))
+    schedule = f"the schedule asks for up to {asked} answers in each of {exchanges} exchanges"
+    at_once = limits.max_queries_per_exchange
+    if at_once is not None and asked > at_once:
+        raise BudgetError(f"{schedule}, budget.max_queries_per_exchange={at_once}; agree on exchange.num_queries")
+    if total is not None and budget.answered + to_come > total:
+        left = total - budget.answered
+        raise BudgetError(
+            f"{schedule}, {to_come} of them to come, but {limited} leaves {left}; raise it or agree on fewer queries"
+        )
+    return f"{schedule}; {limited}"
