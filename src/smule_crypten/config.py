@@ -17,7 +17,7 @@ ProviderName = Literal["dealer", "trusted_first_party"]
 class Section(BaseModel):
     """Base of every part of the configuration: immutable, unknown keys refused, no silent conversion."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):

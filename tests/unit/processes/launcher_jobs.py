@@ -15,6 +15,10 @@ def report(emit: Emit, value: int) -> tuple[int, str | None]:
     return value, os.environ.get("TOLD_TO_THE_CHILD")
 
 
+def blocked_signals(emit: Emit) -> set[int]:
+    return set(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+
+
 def return_bytes(emit: Emit, count: int) -> bytes:
     return bytes(count)
 

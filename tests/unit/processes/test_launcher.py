@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from typing import Any
 
@@ -45,6 +46,14 @@ def test_results_and_events_arrive_in_order() -> None:
     assert third == bytes(50 << 20)
     assert [event["value"] for sender, event in events if sender == "first"] == [1, 2]
     assert [event["value"] for sender, event in events if sender == "second"] == [10, 11]
+
+
+def test_ctrl_c_reaches_the_caller_only() -> None:
+    """The processes are born deaf to SIGINT, so that none prints a traceback while it imports; the caller is not."""
+    jobs = [job(name, launcher_jobs.blocked_signals) for name in ("first", "second")]
+    for blocked in run_jobs(jobs, lambda sender, event: None):
+        assert blocked == {signal.SIGINT}
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_a_failure_stops_all_and_shows_each_traceback_once() -> None:

@@ -1,0 +1,145 @@
+"""Starting `smule` as a user does, looking at its processes and at what it leaves behind."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from smule_crypten.launch.train import main
+from smule_crypten.mpc.session import ENVIRONMENT_KEYS
+
+PROGRAM = (str(Path(sys.executable).with_name("smule")),)
+CRYPTENS_LAUNCHER = (sys.executable, "-m", "smule_crypten.launch.crypten_launcher")
+TIMEOUT_SECONDS = 120.0
+STOP_SECONDS = 10.0
+"""What the project promises: from the failure of a party, or Ctrl-C, to the end of all processes."""
+
+
+class Ended(NamedTuple):
+    exit_code: int
+    output: str
+    errors: str
+
+
+class MainRun(NamedTuple):
+    """The run that several tests look at."""
+
+    folder: Path
+    ended: Ended
+
+
+class Started:
+    """A program in a process group of its own."""
+
+    def __init__(
+        self,
+        overrides: Sequence[str],
+        cwd: Path,
+        *,
+        program: Sequence[str] = PROGRAM,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        inherited = {key: value for key, value in os.environ.items() if key not in ENVIRONMENT_KEYS}
+        self.process = subprocess.Popen(
+            [*program, *overrides],
+            cwd=cwd,
+            env={**inherited, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def end(self, timeout: float = TIMEOUT_SECONDS) -> Ended:
+        """Wait until the program ends; a process that it left behind is in orphans, and does not outlive this call."""
+        try:
+            output, errors = self.process.communicate(timeout=timeout)
+            with suppress(AssertionError):  # Python's own helper of multiprocessing ends just after the program
+                wait_until(lambda: not self.members(), timeout=2.0)
+        finally:
+            self.orphans = self.members()
+            self._kill()
+        return Ended(self.process.returncode, output, errors)
+
+    def press_ctrl_c(self) -> None:
+        """The terminal sends SIGINT to the whole group."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def _kill(self) -> None:
+        if self.members():
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def members(self) -> list[int]:
+        """The living processes of the group: the program, parties and helpers."""
+        return [pid for pid, group in _groups().items() if group == self.process.pid]
+
+    def num_loaded(self, library: str) -> int:
+        """How many of the processes have come so far in their imports that they hold this library."""
+        return sum(library in _memory_map(pid) for pid in self.members())
+
+
+def run(*overrides: str, cwd: Path, program: Sequence[str] = PROGRAM) -> Ended:
+    return Started(overrides, cwd, program=program).end()
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *overrides: str) -> int:
+    """`smule` in this process, which saves the seconds of importing everything; returns the exit code."""
+    monkeypatch.setattr(sys, "argv", ["smule", *overrides])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # set by the program; restored after the test
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = TIMEOUT_SECONDS) -> None:
+    """Look again and again; fails the test when it takes too long."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"still waiting after {timeout:g} seconds"
+        time.sleep(0.02)
+
+
+def digest_of(folder: Path) -> dict[str, str]:
+    """Name -> digest of every file below folder, to see whether something was touched."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _groups() -> dict[int, int]:
+    """Process id -> process group, of all processes that have not ended."""
+    groups = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                state, _, group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+            except OSError:  # it ended just now
+                continue
+            if state != "Z":
+                groups[int(entry.name)] = int(group)
+    return groups
+
+
+def _memory_map(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return ""

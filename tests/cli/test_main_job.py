@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from smule_command import MainRun, call
+
+from smule_crypten.config import SchemeConfig
+from smule_crypten.inference.crypten import CryptenScheme
+from smule_crypten.models.translate import translate
+from smule_crypten.report.formatting import percent
+from smule_crypten.report.journal import read_journal
+from smule_crypten.report.schema import validate_summary
+from smule_crypten.training.checkpoint import load_checkpoint, load_model
+
+MICRO_BATCH = 8
+NUM_QUERIES = 12
+EXCHANGE_EPOCHS = (2, 3)
+LENGTH_BYTES = 8
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return summary
+
+
+def test_the_run_completes(main_run: MainRun) -> None:
+    """One command does the whole job: exit code 0, nothing on stderr, a valid summary with every accuracy."""
+    assert (main_run.ended.exit_code, main_run.ended.errors) == (0, "")
+    summary = summary_of(main_run.folder)
+    validate_summary(summary)
+    assert (summary["status"], summary["error"], summary["run_id"]) == ("completed", None, "main")
+    assert summary["insecure_choices"] == ["provider=trusted_first_party", "randomness=seeded_insecure"]
+    a, b = summary["parties"]["a"], summary["parties"]["b"]
+    assert (a["architecture"], b["architecture"]) == ("mlp", "lenet")
+    assert (a["num_train"], b["num_train"], a["num_test"]) == (80, 80, 80)
+    assert (a["missing_classes"], b["missing_classes"]) == ([2, 3], [0, 1])
+    for accuracy in (
+        a["test_accuracy"],
+        a["standalone_test_accuracy"],
+        b["standalone_test_accuracy"],
+        summary["pooled_test_accuracy"],
+    ):
+        assert 0.2 < accuracy <= 1.0
+    assert all(seconds > 0 for seconds in summary["seconds"].values())
+
+
+def test_the_run_leaves_its_files(main_run: MainRun) -> None:
+    """The folder holds the documented files; a party's folder has its own network and view, nothing of the other's."""
+    folder = main_run.folder
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "summary.json", "record.jsonl", "report.html", "config.yaml", "party_a", "party_b", "tensorboard"
+    }  # fmt: skip
+    assert next((folder / "tensorboard").iterdir()).name.startswith("events.out.tfevents")
+    assert "<html" in (folder / "report.html").read_text()[:200]
+    assert len(read_journal(folder / "record.jsonl")) == 3 * 5
+    for name, network in (("a", "mlp"), ("b", "lenet")):
+        party = folder / f"party_{name}"
+        assert {path.name for path in party.iterdir()} == {"model.pt", "standalone.pt", "record.jsonl"}
+        assert load_checkpoint(party / "model.pt").model.name == network
+        assert load_checkpoint(party / "standalone.pt").model.name == network
+        events = read_journal(party / "record.jsonl")
+        assert [(event["party"], event["phase"]) for event in events] == 3 * [(name, "standalone")] + 3 * [
+            (name, "smule")
+        ]
+
+
+def test_bytes_are_those_that_were_predicted(main_run: MainRun) -> None:
+    """Every byte of an exchange is explained: what cost_of predicts for both directions, and the announcements."""
+    models = [load_model(main_run.folder / f"party_{name}" / "model.pt").network for name in "ab"]
+    architectures = [translate(model, (1, 8, 8)).architecture for model in models]
+    config = SchemeConfig(name="crypten", micro_batch=MICRO_BATCH)
+    cost_a, cost_b = (CryptenScheme.cost_of(architecture, NUM_QUERIES, config) for architecture in architectures)
+    online_bytes = cost_a.bytes_total + cost_b.bytes_total
+
+    steps_an_epoch = 80 // 16
+    announcement_bytes = [
+        2 * (LENGTH_BYTES + len(json.dumps({"query_id": query, "num_samples": 12, "model_step": step})))
+        for query, step in ((1, steps_an_epoch), (2, 2 * steps_an_epoch))
+    ]
+    communication = summary_of(main_run.folder)["communication"]
+    assert communication["bytes_per_epoch"] == [0, *(online_bytes + announced for announced in announcement_bytes)]
+    assert communication["bytes_by_phase"]["online"] == 2 * online_bytes
+    assert communication["bytes_by_phase"]["control"] == sum(announcement_bytes)
+    assert communication["bytes_total"] == sum(communication["bytes_by_phase"].values())
+    assert communication["queries_per_epoch"] == [0, 2 * NUM_QUERIES, 2 * NUM_QUERIES]
+    events = [event for event in read_journal(main_run.folder / "record.jsonl") if event["phase"] == "smule"]
+    rounds = {event["epoch"]: event["rounds"] for event in events}
+    assert rounds == {1: 0, 2: cost_a.rounds + cost_b.rounds + 2, 3: cost_a.rounds + cost_b.rounds + 2}
+
+
+def test_secure_answers_match_plaintext(main_run: MainRun) -> None:
+    """All answers of both exchanges are compared with plain torch, and agree."""
+    fidelity = summary_of(main_run.folder)["fidelity"]
+    assert fidelity["num_samples"] == 2 * 2 * NUM_QUERIES
+    assert 0 < fidelity["max_abs_logit_error"] < 1e-3
+    assert fidelity["top1_agreement"] == 1.0
+
+
+def test_the_output_has_the_numbers(main_run: MainRun) -> None:
+    """Without a terminal: a line an epoch, what is missing at whom, the notice, a table that matches the summary."""
+    output, summary = main_run.ended.output, summary_of(main_run.folder)
+    assert "simulation only: protects nothing (provider=trusted_first_party, randomness=seeded_insecure)" in output
+    assert "party a has no sample of class 2, 3" in output
+    assert "a alone, epoch 3/3" in output
+    assert "b SMuLe, epoch 3/3" in output
+    for name, party in summary["parties"].items():
+        alone, smule = percent(party["standalone_test_accuracy"]), percent(party["test_accuracy"])
+        assert re.search(rf"party {name} +{party['architecture']} +80 +{alone} +{smule}", output)
+    assert percent(summary["pooled_test_accuracy"]) in output
+    assert "24 in 2 of 3 epochs" in output
+    assert f"{summary['communication']['rounds_total']} rounds" in output
+    assert f"Run folder: {main_run.folder}" in output
+
+
+def test_trained_networks_learn_from_the_peer(main_run: MainRun) -> None:
+    """The mutual phase starts from the same weights as training alone and ends with others: soft labels were used."""
+    for name in "ab":
+        alone, mutual = (
+            load_checkpoint(main_run.folder / f"party_{name}" / file).state_dict
+            for file in ("standalone.pt", "model.pt")
+        )
+        assert any(not torch.equal(alone[key], mutual[key]) for key in alone)
+        first = {
+            event["phase"]: event["loss"]
+            for event in read_journal(main_run.folder / f"party_{name}" / "record.jsonl")
+            if event["epoch"] == 1
+        }
+        assert first["standalone"] == first["smule"]
+
+
+def test_help_names_choices_keys_and_exit_codes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`smule --help` is enough to start with."""
+    assert call(monkeypatch, "--help") == 0
+    output = capsys.readouterr().out
+    for text in (
+        "party_a/model: lenet, mlp",
+        "scheme: crypten, plaintext",
+        "num_queries:",
+        "smule -m",
+        "130 interrupt",
+    ):
+        assert text in output
+
+
+def test_cfg_job_shows_the_composed_configuration(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`smule --cfg job` shows what a run would use, overrides included, and runs nothing."""
+    assert call(monkeypatch, "--cfg", "job", "party_b/model=resnet8", "training.epochs=7") == 0
+    output = capsys.readouterr().out
+    assert "  epochs: 7\n" in output
+    assert "    name: resnet8\n" in output
+
+
+@pytest.mark.slow
+def test_the_default_job_keeps_its_promises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Plain `smule`: on the digits, mutual learning beats training alone on average, in under 3 minutes."""
+    monkeypatch.chdir(tmp_path)
+    assert call(monkeypatch) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    summary = summary_of(folder)
+    gains = [party["test_accuracy"] - party["standalone_test_accuracy"] for party in summary["parties"].values()]
+    assert sum(gains) > 0
+    assert summary["seconds"]["total"] < 180
+    assert summary["fidelity"]["max_abs_logit_error"] < 1e-3
+    assert f"Run folder: {folder}" in capsys.readouterr().out
