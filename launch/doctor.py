@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from smule_crypten.errors import ConfigError
 from smule_crypten.launch.outcome import exit_code_of
 from smule_crypten.launch.side_file import read_party
 from smule_crypten.processes.doctor import DEFAULT_WAIT_SECONDS, examine
+from smule_crypten.report.logs import configure_logging
 
 _STYLES = {"ok": "green", "FAILED": "bold red", "skipped": "yellow"}
 
@@ -18,17 +20,19 @@ _STYLES = {"ok": "green", "FAILED": "bold red", "skipped": "yellow"}
 def main() -> None:
     """Console entry point."""
     arguments = _parser().parse_intermixed_args()
+    configure_logging(logging.ERROR)
     sys.exit(exit_code_of(lambda: _check(arguments)))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="smule-doctor",
+        usage="%(prog)s +party=my_side.yaml [key=value ...] [--wait SECONDS] [--quick]",
         description="Checks one side before a run between hosts, as its file says; changes nothing. Run it at both "
         "sides at the same time, while smule-dealer waits, so that they compare clocks and settings. "
         "docs/two-hosts.md explains every line.",
     )
-    parser.add_argument("settings", nargs="+", metavar="+party=my_side.yaml [key=value ...]", help="as for smule-party")
+    parser.add_argument("settings", nargs="+", metavar="+party=my_side.yaml", help="and overrides, as for smule-party")
     parser.add_argument(
         "--wait",
         type=float,

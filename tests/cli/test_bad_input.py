@@ -22,7 +22,7 @@ BAD_SETTINGS = {
     "out of range": (["seed=-1"], 2, "seed: Input should be greater than or equal to 0, got -1"),
     "not an override": (["training.epochs"], 2, "cannot read the override 'training.epochs'; write key=value"),
     "missing interpolation": (["seed=${nothing}"], 2, "Interpolation key 'nothing' not found"),
-    "insecure unasked": (["allow_insecure=false"], 2, "provider=trusted_first_party, randomness=seeded_insecure"),
+    "insecure unasked": (["allow_insecure=false"], 2, "randomness=seeded_insecure"),
     "no classes for a": (["partition.classes_a=[]"], 2, "by_class needs classes_a"),
     "class that is none": (["partition.classes_a=[0,9]"], 2, "there is no class 9; classes are 0..3"),
     "useless path": (["data=digits"], 2, "data.path: has no effect on data set 'digits'"),
@@ -121,7 +121,7 @@ def test_bad_run_folders(main_run: MainRun, tmp_path: Path, refusal: Refusal) ->
     refusal.check_line([f"hydra.run.dir={tmp_path}/file/run"], 5, f"cannot write {tmp_path}/file/run: Not a directory")
     assert (tmp_path / "file").read_text() == "mine"
     before = digest_of(main_run.folder)
-    refusal.check_line([f"hydra.run.dir={main_run.folder}"], 5, "holds an earlier run; set hydra.run.dir")
+    refusal.check_line([f"hydra.run.dir={main_run.folder}"], 5, "holds a finished run; set another folder")
     assert digest_of(main_run.folder) == before
 
 
@@ -130,14 +130,14 @@ def test_half_a_party(refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("RANK", "0")
     refusal.check([], 2, "environment variable WORLD_SIZE, RENDEZVOUS is not set")
     monkeypatch.setenv("RENDEZVOUS", "file:///nowhere")
-    monkeypatch.setenv("WORLD_SIZE", "3")
-    refusal.check([], 2, "RANK=0 WORLD_SIZE=3: SMuLe runs between 2 parties")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    refusal.check([], 2, "RANK=0 WORLD_SIZE=4: SMuLe runs between 2 parties")
 
 
 def test_a_party_without_a_peer(tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A party waits for the other no longer than the deadline, and says for whom and where."""
+    """A party waits for the other no longer than it was told to, and says for whom and where."""
     rendezvous = f"file://{tmp_path}/rendezvous"
     for key, value in {"WORLD_SIZE": "2", "RANK": "0", "RENDEZVOUS": rendezvous}.items():
         monkeypatch.setenv(key, value)
-    overrides = [f"hydra.run.dir={tmp_path}/alone", "launch.deadline_seconds=0.5"]
-    refusal.check_line(overrides, 6, f"party a: party b did not come to {rendezvous} within 0.5 seconds")
+    overrides = [f"hydra.run.dir={tmp_path}/alone", "launch.join_seconds=0.5"]
+    refusal.check_line(overrides, 6, f"party b did not come to {rendezvous} within 0.5 seconds")

@@ -30,14 +30,15 @@ def counted(folder: Path) -> list[list[Any]]:
     return [[event[key] for key in COUNTERS] for event in events if event["phase"] == "smule"]
 
 
-def two_shells(problem: list[str], cwd: Path, overrides_of_b: tuple[str, ...] = ()) -> list[Ended]:
+def three_shells(problem: list[str], cwd: Path, overrides_of_b: tuple[str, ...] = ()) -> list[Ended]:
+    """Party a, party b and the dealer; how the parties ended."""
     environment = {"WORLD_SIZE": "2", "RENDEZVOUS": f"file://{cwd}/rendezvous"}
     overrides = [*problem, "hydra.run.dir=run"]
-    parties = [
+    roles = [
         Started([*overrides, *extra], cwd, environment={**environment, "RANK": rank})
-        for rank, extra in (("0", ()), ("1", overrides_of_b))
+        for rank, extra in (("0", ()), ("1", overrides_of_b), ("2", ()))
     ]
-    return [party.end() for party in parties]
+    return [role.end() for role in roles][:2]
 
 
 def test_cryptens_launcher_gives_the_same_models(problem: list[str], main_run: MainRun, tmp_path: Path) -> None:
@@ -48,15 +49,15 @@ def test_cryptens_launcher_gives_the_same_models(problem: list[str], main_run: M
     assert counted(tmp_path / "run") == counted(main_run.folder)
 
 
-def test_two_shells_give_the_same_models(
+def test_three_shells_give_the_same_models(
     problem: list[str],
     main_run: MainRun,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Two processes that only know WORLD_SIZE, RANK and RENDEZVOUS do it too; their folder is not written over."""
-    for ended in two_shells(problem, tmp_path):
+    """Processes that only know WORLD_SIZE, RANK and RENDEZVOUS do it too; their folder is not written over."""
+    for ended in three_shells(problem, tmp_path):
         assert (ended.exit_code, ended.errors) == (0, "")
     folder = tmp_path / "run"
     assert same(weights(folder), weights(main_run.folder))
@@ -69,7 +70,7 @@ def test_two_shells_give_the_same_models(
     for key, value in {"WORLD_SIZE": "2", "RANK": "1", "RENDEZVOUS": f"file://{tmp_path}/again"}.items():
         monkeypatch.setenv(key, value)
     assert call(monkeypatch, *problem, f"hydra.run.dir={folder}") == 5
-    assert capfd.readouterr().err.count("holds an earlier run") == 2
+    assert capfd.readouterr().err.count("holds a finished run") == 2
     assert digest_of(folder) == before
 
 
@@ -102,9 +103,9 @@ def test_a_run_repeats_with_its_seed(
 
 
 @pytest.mark.slow
-def test_two_shells_that_disagree(problem: list[str], tmp_path: Path) -> None:
+def test_three_shells_that_disagree(problem: list[str], tmp_path: Path) -> None:
     """Different settings end both parties with one line that names the key and both values."""
-    for ended in two_shells(problem, tmp_path, overrides_of_b=("training.epochs=4",)):
+    for ended in three_shells(problem, tmp_path, overrides_of_b=("training.epochs=4",)):
         assert ended.exit_code == 6
         (line,) = ended.errors.splitlines()
         assert "epochs: " in line

@@ -20,7 +20,9 @@ from smule_crypten.training.checkpoint import load_checkpoint, load_model
 MICRO_BATCH = 8
 NUM_QUERIES = 12
 EXCHANGE_EPOCHS = (2, 3)
-LENGTH_BYTES = 8
+KEY_BYTES_OF_AN_EXCHANGE = 2 * 32
+ROUNDS_AROUND_AN_EXCHANGE = 3
+"""One to agree on keys, two announcements: what is asked, and what is asked again."""
 
 
 def summary_of(folder: Path) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def test_the_run_completes(main_run: MainRun) -> None:
     summary = summary_of(main_run.folder)
     validate_summary(summary)
     assert (summary["status"], summary["error"], summary["run_id"]) == ("completed", None, "main")
-    assert summary["insecure_choices"] == ["provider=trusted_first_party", "randomness=seeded_insecure"]
+    assert summary["insecure_choices"] == ["randomness=seeded_insecure"]
     a, b = summary["parties"]["a"], summary["parties"]["b"]
     assert (a["architecture"], b["architecture"]) == ("mlp", "lenet")
     assert (a["num_train"], b["num_train"], a["num_test"]) == (80, 80, 80)
@@ -61,7 +63,9 @@ def test_the_run_leaves_its_files(main_run: MainRun) -> None:
     assert len(read_journal(folder / "record.jsonl")) == 3 * 5
     for name, network in (("a", "mlp"), ("b", "lenet")):
         party = folder / f"party_{name}"
-        assert {path.name for path in party.iterdir()} == {"model.pt", "standalone.pt", "record.jsonl"}
+        assert {path.name for path in party.iterdir()} == {
+            "model.pt", "standalone.pt", "record.jsonl", "party.json", "disclosures.jsonl", "states"
+        }  # fmt: skip
         assert load_checkpoint(party / "model.pt").model.name == network
         assert load_checkpoint(party / "standalone.pt").model.name == network
         events = read_journal(party / "record.jsonl")
@@ -71,27 +75,33 @@ def test_the_run_leaves_its_files(main_run: MainRun) -> None:
 
 
 def test_bytes_are_those_that_were_predicted(main_run: MainRun) -> None:
-    """Every byte of an exchange is explained: what cost_of predicts for both directions, and the announcements."""
+    """Every byte of an exchange is explained: cost_of for both directions, 32 bytes of entropy each, announcements."""
     models = [load_model(main_run.folder / f"party_{name}" / "model.pt").network for name in "ab"]
     architectures = [translate(model, (1, 8, 8)).architecture for model in models]
     config = SchemeConfig(name="crypten", micro_batch=MICRO_BATCH)
-    cost_a, cost_b = (CryptenScheme.cost_of(architecture, NUM_QUERIES, config) for architecture in architectures)
-    online_bytes = cost_a.bytes_total + cost_b.bytes_total
+    costs = [CryptenScheme.cost_of(architecture, NUM_QUERIES, config, dealt=True) for architecture in architectures]
+    online_bytes = sum(cost.data_owner.bytes_total for cost in costs)
+    dealer_bytes = sum(cost.model_owner.dealer_bytes for cost in costs)
 
-    steps_an_epoch = 80 // 16
-    announcement_bytes = [
-        2 * (LENGTH_BYTES + len(json.dumps({"query_id": query, "num_samples": 12, "model_step": step})))
-        for query, step in ((1, steps_an_epoch), (2, 2 * steps_an_epoch))
-    ]
     communication = summary_of(main_run.folder)["communication"]
-    assert communication["bytes_per_epoch"] == [0, *(online_bytes + announced for announced in announcement_bytes)]
-    assert communication["bytes_by_phase"]["online"] == 2 * online_bytes
-    assert communication["bytes_by_phase"]["control"] == sum(announcement_bytes)
-    assert communication["bytes_total"] == sum(communication["bytes_by_phase"].values())
+    by_phase = communication["bytes_by_phase"]
+    assert by_phase["online"] == 2 * online_bytes
+    assert by_phase["keys"] == 2 * KEY_BYTES_OF_AN_EXCHANGE
+    assert communication["bytes_total"] == sum(by_phase.values())
+    explained = [online_bytes + KEY_BYTES_OF_AN_EXCHANGE] * 2
+    announced = [found - known for found, known in zip(communication["bytes_per_epoch"][1:], explained, strict=True)]
+    assert sum(announced) == by_phase["control"]
+    # Two announcements by two parties; only the bound of the logits and the model step differ in length.
+    assert all(4 * 70 < num_bytes < 4 * 90 for num_bytes in announced)
+    # Beside the corrections the dealer says to both parties once that it agrees, and sends its entropy each time.
+    answers = len(json.dumps({"agreed": True})) + 2 * len(json.dumps({"entropy": 64 * "0"}))
+    assert communication["dealer_bytes_total"] == 2 * dealer_bytes + 2 * answers
+    assert communication["bytes_per_epoch"][0] == 0
     assert communication["queries_per_epoch"] == [0, 2 * NUM_QUERIES, 2 * NUM_QUERIES]
     events = [event for event in read_journal(main_run.folder / "record.jsonl") if event["phase"] == "smule"]
     rounds = {event["epoch"]: event["rounds"] for event in events}
-    assert rounds == {1: 0, 2: cost_a.rounds + cost_b.rounds + 2, 3: cost_a.rounds + cost_b.rounds + 2}
+    expected = sum(cost.data_owner.rounds for cost in costs) + ROUNDS_AROUND_AN_EXCHANGE
+    assert rounds == {1: 0, 2: expected, 3: expected}
 
 
 def test_secure_answers_match_plaintext(main_run: MainRun) -> None:
@@ -105,7 +115,7 @@ def test_secure_answers_match_plaintext(main_run: MainRun) -> None:
 def test_the_output_has_the_numbers(main_run: MainRun) -> None:
     """Without a terminal: a line an epoch, what is missing at whom, the notice, a table that matches the summary."""
     output, summary = main_run.ended.output, summary_of(main_run.folder)
-    assert "simulation only: protects nothing (provider=trusted_first_party, randomness=seeded_insecure)" in output
+    assert "simulation only: protects nothing (randomness=seeded_insecure)" in output
     assert "party a has no sample of class 2, 3" in output
     assert "a alone, epoch 3/3" in output
     assert "b SMuLe, epoch 3/3" in output

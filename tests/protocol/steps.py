@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import torch
 import torch.distributed as dist
@@ -138,14 +139,17 @@ def stock_reduce_to_party_a(session: Session, share: torch.Tensor) -> torch.Tens
     return buffer
 
 
-def multiply(session: Session, size: int) -> tuple[Cost, dict[str, Any]]:
-    """One Beaver product of two shared vectors: what our meter and what CrypTen's counters say."""
+def multiply(session: Session, size: int) -> tuple[Cost, dict[str, Any], list[str]]:
+    """One Beaver product of two shared vectors: what our meter, CrypTen's counters and its log say."""
     session.begin_exchange(1, (0, 0))
     x, y = (share_tensor(torch.ones(size), (size,), owner=owner) for owner in (0, 1))
     before = session.meter.total()
     crypten.reset_communication_stats()
     _ = x * y
-    return session.meter.total() - before, crypten.communicator.get().get_communication_stats()
+    with mock.patch("logging.info") as log:
+        crypten.print_communication_stats()
+    logged = [str(call.args[0]) for call in log.call_args_list]
+    return session.meter.total() - before, crypten.communicator.get().get_communication_stats(), logged
 
 
 def stock_counters(session: Session, size: int) -> dict[str, Any]:

@@ -62,10 +62,11 @@ def test_stock_reduce_leaks_to_the_other_party(pool: PartyPool) -> None:
 
 def test_counters_agree_with_a_hand_computed_product(pool: PartyPool) -> None:
     """Protects: exact bytes. A Beaver product of n elements opens x - a and y - b: 2 * 8 n bytes each way, 1 round."""
-    for counted, in_crypten in pool.run(multiply, 5):
+    for rank, (counted, in_crypten, logged) in enumerate(pool.run(multiply, 5)):
         assert (counted.rounds, counted.bytes_sent, counted.bytes_received) == (1, 80, 80)
         assert (in_crypten["rounds"], in_crypten["bytes"]) == (1, 160)
         assert in_crypten["time"] > 0
+        assert [line.startswith("Rounds: 1, bytes: 160, ") for line in logged] == ([True] if rank == 0 else [])
 
 
 def test_stock_counters_stay_at_zero(pool: PartyPool) -> None:

@@ -220,7 +220,7 @@ def test_a_process_that_is_started_again_takes_its_old_place(people: People) -> 
 def test_a_second_connection_does_not_replace_a_live_one(people: People, caplog: pytest.LogCaptureFixture) -> None:
     """Party b started twice by mistake: the first one stays, the second one is turned away."""
     expected = {"party b": people.b.certificate, "party c": people.stranger.certificate}
-    with waiting(people, expected, join_seconds=2.0) as host:
+    with waiting(people, expected, join_seconds=1.0) as host:
         first, second = host.connect(people), host.connect(people)
         with pytest.raises(PeerDisconnectedError):
             second.receive_json()

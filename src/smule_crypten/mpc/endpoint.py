@@ -12,13 +12,14 @@ import queue
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import get_args
 
 from smule_crypten.errors import ConfigError, CredentialError, PeerTimeoutError, ProtocolError
 from smule_crypten.mpc.credentials import Certificate, Identity
-from smule_crypten.mpc.link import Link
+from smule_crypten.mpc.link import Link, give_up
 from smule_crypten.mpc.reception import OTHERWISE_ENGAGED, WELCOME, Purpose, Reception
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 _TLS_SECONDS = 10.0
 """How long one attempt to connect may take before the next one."""
 _RETRY_SECONDS = 0.2
+_LOOK_SECONDS = 0.2
+"""Between two looks at the watched links."""
 
 
 class OtherwiseEngaged(ConnectionError):
@@ -74,6 +77,7 @@ def accept_all(
     join_seconds: float,
     deadline_seconds: float,
     purpose: Purpose = "smule-run",
+    watched: Collection[Link] = (),
 ) -> dict[str, Link]:
     """Wait until every expected process has connected, each once and for the same purpose.
 
@@ -81,10 +85,12 @@ def accept_all(
         expected: name for messages ("party b") -> pinned certificate.
         join_seconds: longest wait for all of them.
         deadline_seconds: of the links.
+        watched: links to others who are there already; the wait ends when one of them fails.
 
     Raises:
         CredentialError: an expected certificate has expired.
         PeerTimeoutError: names who did not come, and who came in their place.
+        SmuleError: what is wrong with a watched link.
     """
     for certificate in (identity.certificate, *expected.values()):
         certificate.check_dates()
@@ -94,16 +100,21 @@ def accept_all(
     links: dict[str, Link] = {}
     patience = time.monotonic() + join_seconds
     with Reception(listener, context, expected, purpose) as reception:
-        while len(links) < len(expected):
-            try:
-                name, connection = reception.arrivals.get(timeout=max(0.0, patience - time.monotonic()))
-            except queue.Empty:
-                missing = " and ".join(name for name in expected if name not in links)
-                others = f"; turned away: {'; '.join(reception.turned_away)}" if reception.turned_away else ""
-                error = PeerTimeoutError(f"{missing} did not come within {join_seconds:g} seconds{others}")
-                _send_home(links, f"{missing} did not come")
-                raise error from None
-            _seat(links, name, connection, deadline_seconds)
+        try:
+            while missing := [name for name in expected if name not in links or links[name].is_over]:
+                for link in watched:
+                    link.check()
+                left = patience - time.monotonic()
+                if left <= 0:
+                    names = " and ".join(missing)
+                    others = f"; turned away: {'; '.join(reception.turned_away)}" if reception.turned_away else ""
+                    raise PeerTimeoutError(f"{names} did not come within {join_seconds:g} seconds{others}")
+                with suppress(queue.Empty):
+                    name, connection = reception.arrivals.get(timeout=min(left, _LOOK_SECONDS))
+                    _seat(links, name, connection, deadline_seconds)
+        except BaseException as error:
+            give_up(links.values(), error)
+            raise
     return links
 
 
@@ -118,13 +129,6 @@ def _seat(links: dict[str, Link], name: str, connection: ssl.SSLSocket, deadline
     links[name] = Link(connection, name, deadline_seconds)
 
 
-def _send_home(links: Mapping[str, Link], reason: str) -> None:
-    for link in links.values():
-        link.refuse(reason)
-    for link in links.values():
-        link.close()
-
-
 def connect(
     address: Address,
     identity: Identity,
@@ -134,14 +138,19 @@ def connect(
     join_seconds: float,
     deadline_seconds: float,
     purpose: Purpose = "smule-run",
+    watched: Collection[Link] = (),
 ) -> Link:
     """Connect to the process that owns certificate; tries again until it is there.
+
+    Args:
+        watched: links to others who are there already; the attempts end when one of them fails.
 
     Raises:
         OtherwiseEngaged: smule-doctor only: it is there and both certificates are right, but it does something else.
         CredentialError: its certificate or ours has expired, or it shows another one, or it does not accept ours.
         PeerTimeoutError: nobody is listening at address, or who is there hangs up or does not answer.
         ProtocolError: it has the right certificate but does not speak this protocol.
+        SmuleError: what is wrong with a watched link.
     """
     for pinned in (identity.certificate, certificate):
         pinned.check_dates()
@@ -150,6 +159,8 @@ def connect(
     patience = time.monotonic() + join_seconds
     reason = "nobody answers"
     while (left := patience - time.monotonic()) > 0:
+        for link in watched:
+            link.check()
         try:
             connection = _attempt(address, context, f"{name} at {address}", certificate, min(_TLS_SECONDS, left))
             return Link(connection, name, deadline_seconds)

@@ -124,18 +124,23 @@ class FrameAssembler:
         self._reader = FrameReader()
         self._header = memoryview(bytearray(HEADER_BYTES))
         self._rest = self._header
-        self._awaits_memory = False
+        self._awaited = 0
         self._unfinished: Frame | None = None
+        self._discards = False
+        self._unwanted = 0
+        self._scrap = memoryview(bytearray(READ_AHEAD_BYTES))
 
     @property
     def target(self) -> memoryview:
         """Where the next bytes belong; empty where none may be read now."""
+        if self._unwanted:
+            return self._scrap[: self._unwanted]
         return self._rest[:0] if self.ended or self.is_suspended else self._rest
 
     @property
     def is_suspended(self) -> bool:
         """Whether what comes next in the socket has to wait until frames are taken or memory is placed."""
-        return self._awaits_memory or len(self.frames) >= READ_AHEAD_FRAMES
+        return self._awaited > 0 or len(self.frames) >= READ_AHEAD_FRAMES
 
     def advance(self, count: int) -> None:
         """count bytes were written into target.
@@ -143,13 +148,22 @@ class FrameAssembler:
         Raises:
             ProtocolError: they complete a header that is not acceptable.
         """
+        if self._unwanted:
+            self._unwanted -= count
+            return
         self._rest = self._rest[count:]
         if len(self._rest) == 0:
             self._complete()
 
     def place(self, memory: memoryview) -> None:
         """Give the tensor that waits in the socket its memory, of exactly its length."""
-        self._awaits_memory, self.is_placed, self._rest = False, True, memory
+        self._awaited, self.is_placed, self._rest = 0, True, memory
+
+    def discard(self) -> None:
+        """Keep nothing from now on: only how the other side ends is still of interest."""
+        self.frames.clear()
+        self._discards = True
+        self._awaited, self._unwanted = 0, self._awaited
 
     def _complete(self) -> None:
         finished, self._unfinished = self._unfinished, None
@@ -159,14 +173,16 @@ class FrameAssembler:
             self._begin(self._reader.parse(bytes(self._header)))
         elif finished is not None and finished.kind is Kind.REFUSAL:
             self.refusal, self.ended = finished.payload, True
-        elif finished is not None:
+        elif finished is not None and not self._discards:
             self.frames.append(finished)
 
     def _begin(self, header: Header) -> None:
         if header.kind is Kind.BYE:
             self.ended = True
+        elif header.kind is Kind.TENSOR and self._discards:
+            self._unwanted = header.length
         elif header.kind is Kind.TENSOR and header.length > READ_AHEAD_BYTES:
-            self._awaits_memory = True
+            self._awaited = header.length
             self.frames.append(Frame(header.kind, header.length, None))
         elif header.kind is not Kind.HEARTBEAT:
             payload = bytearray(header.length)

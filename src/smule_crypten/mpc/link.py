@@ -17,7 +17,7 @@ import select
 import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from smule_crypten.errors import PeerTimeoutError, SmuleError
@@ -117,7 +117,7 @@ class Link:
         try:
             with self._lock:
                 self._frames.say_bye()
-            self._wait_until(self._has_parted)
+            self._wait_until(lambda: self._frames.incoming.ended and not self._frames.outgoing)
         except SmuleError:
             pass  # the other side ended first
         finally:
@@ -140,7 +140,6 @@ class Link:
         """The next frame; sends what waits meanwhile."""
         self._wait_until(lambda: len(self._frames.incoming.frames) > 0)
         with self._lock:
-            self._grant_time()
             return self._frames.take_frame()
 
     def _fill(self, buffer: memoryview, frame: Frame) -> None:
@@ -155,23 +154,23 @@ class Link:
         # Whatever became of the other links must not keep this one from a proper end.
         self.companions = []
         self._leaves_at = min(self._leaves_at, time.monotonic() + seconds)
-
-    def _has_parted(self) -> bool:
-        """Whether all is sent and the other side's last frame is in, or cannot be reached behind unwanted ones."""
-        incoming = self._frames.incoming
-        return not self._frames.outgoing and (incoming.ended or incoming.is_suspended)
+        with self._lock:
+            self._frames.incoming.discard()
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
     def _wait_until(self, is_done: Callable[[], bool]) -> None:
-        """Send and receive until is_done, which is asked under the lock: the heartbeat thread receives as well."""
+        """Send and receive until is_done, which is asked under the lock: the heartbeat thread receives as well.
+
+        It is asked before any failure is looked at, so that what came in before the other side gave up is still read.
+        """
         while True:
-            self.check()
-            for companion in self.companions:
-                companion.check()
             with self._lock:
                 if is_done():
                     return
+                self.check()
+                for companion in self.companions:
+                    companion.check()
                 sent = self._frames.try_send()
                 if self._frames.try_receive() or sent:
                     self._grant_time()
@@ -220,3 +219,13 @@ class Link:
         self._frames.try_receive()
         if not incoming.is_suspended and not incoming.ended:
             self._patience()
+
+
+def give_up(links: Collection[Link], error: BaseException) -> None:
+    """End the links because of error. The other sides learn of it, and what it was if that is public."""
+    is_public = isinstance(error, SmuleError) and error.tell_peer
+    reason = str(error) if is_public else f"{type(error).__name__}; see its own log"
+    for link in links:
+        link.refuse(reason)
+    for link in links:
+        link.close()

@@ -8,6 +8,7 @@ RENDEZVOUS names; from there on the links are the same.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import socket
@@ -25,7 +26,7 @@ import torch.distributed as dist
 from smule_crypten.errors import ConfigError, PeerTimeoutError
 from smule_crypten.mpc.credentials import Certificate, Identity, create_identity, load_certificate
 from smule_crypten.mpc.endpoint import Address, accept_all, connect, listen
-from smule_crypten.mpc.link import Link
+from smule_crypten.mpc.link import Link, give_up
 
 ENVIRONMENT_KEYS = ("WORLD_SIZE", "RANK", "RENDEZVOUS")
 ROLES = ("party a", "party b", "the dealer")
@@ -60,6 +61,8 @@ class Meeting:
         """
         links: dict[str, Link] = {}
         try:
+            for certificate in (self.identity.certificate, *self.certificates.values()):
+                certificate.check_dates()
             for role in reversed(self._connects_to()):  # the dealer first: party a accepts only after it has met it
                 links[role] = connect(
                     self.addresses[role],
@@ -68,6 +71,7 @@ class Meeting:
                     self.certificates[role],
                     join_seconds=self.join_seconds,
                     deadline_seconds=self.deadline_seconds,
+                    watched=tuple(links.values()),
                 )
             awaited = {role: self.certificates[role] for role in _LISTENS_FOR[self.role] if role in self.certificates}
             if self.listener is not None and awaited:
@@ -77,10 +81,10 @@ class Meeting:
                     awaited,
                     join_seconds=self.join_seconds,
                     deadline_seconds=self.deadline_seconds,
+                    watched=tuple(links.values()),
                 )
-        except BaseException:
-            for link in links.values():
-                link.close()
+        except BaseException as error:
+            give_up(links.values(), error)
             raise
         finally:
             self.introduction.close()
@@ -159,6 +163,8 @@ def _let_go(store: object) -> None:
 
 _PATIENCE = timedelta(seconds=1)
 """The store waits in C++, where Ctrl-C is not heard, so it is asked again and again for a short time."""
+_RETRY_SECONDS = 0.1
+"""Between two such questions: a store that is gone answers at once."""
 
 
 def _store(rendezvous: str, role: str, num_processes: int, join_seconds: float) -> Any:
@@ -171,13 +177,13 @@ def _store(rendezvous: str, role: str, num_processes: int, join_seconds: float) 
     if scheme != "tcp":
         raise ConfigError(f"RENDEZVOUS={rendezvous} is neither tcp://host:port nor file:///path")
     address = Address.parse(rest, "RENDEZVOUS")
-    is_host = role == ROLES[0]
-    return _patiently(
-        lambda: dist.TCPStore(address.host, address.port, None, is_host, _PATIENCE, wait_for_workers=False),
-        ROLES[0],
-        rendezvous,
-        join_seconds,
-    )
+    open_store = functools.partial(dist.TCPStore, address.host, address.port, timeout=_PATIENCE, wait_for_workers=False)
+    if role != ROLES[0]:
+        return _patiently(lambda: open_store(is_master=False), ROLES[0], rendezvous, join_seconds)
+    try:
+        return open_store(is_master=True)
+    except RuntimeError as error:
+        raise ConfigError(f"cannot serve RENDEZVOUS={rendezvous}; choose another port of this host") from error
 
 
 def _introduction(store: Any, other: str, rendezvous: str, join_seconds: float) -> dict[str, Any]:
@@ -200,3 +206,4 @@ def _patiently(ask: Callable[[], Any], other: str, rendezvous: str, join_seconds
                 raise PeerTimeoutError(
                     f"{other} did not come to {rendezvous} within {join_seconds:g} seconds; start it, too"
                 ) from error
+            time.sleep(_RETRY_SECONDS)

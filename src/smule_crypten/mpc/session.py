@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import torch
 
 from smule_crypten.config import Randomness
-from smule_crypten.errors import SmuleError
 from smule_crypten.mpc.channel import Channel, LinkChannel
 from smule_crypten.mpc.communicator import TwoPartyCommunicator
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.keys import KEY_BYTES, agreed_key, fresh_entropy, insecure_key
-from smule_crypten.mpc.link import Link
+from smule_crypten.mpc.link import Link, give_up
 from smule_crypten.mpc.meeting import DEALER, ROLES
 from smule_crypten.mpc.meter import CostMeter
 from smule_crypten.mpc.provider import Dealt, Provider, TrustedFirstParty
@@ -123,13 +122,10 @@ def closing_links(links: tuple[Link, ...]) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        public = isinstance(error, SmuleError) and error.tell_peer
-        for link in links:
-            link.refuse(str(error) if public else f"{type(error).__name__}; see its own log")
+        give_up(links, error)
         raise
-    finally:
-        for link in links:
-            link.close()
+    for link in links:
+        link.close()
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def _about(checkup: Checkup, cost: Cost, queries: int) -> str:
     text = f"; about {human_seconds(computing * queries)} of computation"
     if speed is None:
         return f"{text}, and what the link takes"
-    # A round is one way, half a round trip, except that many rounds wait for an answer: the full one is the safe side.
+    # A round takes half a round trip where both sides send at once; better too long than too short.
     on_link = max(cost.bytes_sent, cost.bytes_received) / speed.bytes_per_second
     on_link += cost.rounds * speed.round_trip_seconds
     return f"{text} and {human_seconds(on_link)} on the link"

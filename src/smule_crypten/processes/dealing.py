@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 
+import torch
+
+from smule_crypten.config import LaunchConfig
 from smule_crypten.errors import PeerError, PeerTimeoutError, ProtocolError
 from smule_crypten.mpc.dealer import Dealer
 from smule_crypten.mpc.link import Link
@@ -36,6 +39,7 @@ def serve_runs(config: DealerConfig) -> None:
         ConfigError, CredentialError: it cannot listen, or a certificate or key is unusable.
         PeerError, ProtocolError: the last of config.runs runs failed.
     """
+    torch.set_num_threads(config.launch.threads)
     served = 0
     while True:
         links = _meet_both(config)
@@ -65,7 +69,10 @@ def _meet_both(config: DealerConfig) -> dict[str, Link]:
             return links
 
 
-def run_simulated_dealer(emit: Emit, join_seconds: float, deadline_seconds: float) -> int:
+def run_simulated_dealer(emit: Emit, launch: LaunchConfig) -> int:
     """The dealer of a simulation, which RENDEZVOUS brings together with the parties."""
-    meeting = simulated_meeting(DEALER, with_dealer=True, join_seconds=join_seconds, deadline_seconds=deadline_seconds)
+    torch.set_num_threads(launch.threads)
+    meeting = simulated_meeting(
+        DEALER, with_dealer=True, join_seconds=launch.join_seconds, deadline_seconds=launch.deadline_seconds
+    )
     return deal(meeting.meet(), allow_insecure=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from functools import partial
 
 from smule_crypten.config import NetworkConfig
@@ -15,7 +15,7 @@ from smule_crypten.run_config import PartyConfig
 DEFAULT_WAIT_SECONDS = 20.0
 
 
-def examine(config: PartyConfig, settings: NetworkConfig, *, wait_seconds: float, rehearse: bool) -> Iterator[Finding]:
+def examine(config: PartyConfig, settings: NetworkConfig, *, wait_seconds: float, rehearse: bool) -> Generator[Finding]:
     """Findings as they are made; nothing is changed, here or at the others.
 
     Args:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from torch import nn
 
 from smule_crypten.data.partition import missing_classes
+from smule_crypten.errors import PeerError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.handshake import agree_on_start, handshake, run_handshake
 from smule_crypten.inference.registry import scheme_class
@@ -45,6 +47,18 @@ from smule_crypten.run_config import PartyConfig, ProtocolConfig
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """What a party has before it meets the others. Whatever is wrong on this side alone is found before."""
+
+    config: PartyConfig
+    inputs: PartyInputs
+    model: nn.Module
+    architecture: Architecture
+    budget: QueryBudget
+    states: StateFolder
+
+
 def run_party(emit: Emit, config: PartyConfig, evidence_dir: str | None = None) -> dict[str, Any]:
     """Train alone, then with mutual learning; returns the party's entry of RunRecord.parties.
 
@@ -58,35 +72,59 @@ def run_party(emit: Emit, config: PartyConfig, evidence_dir: str | None = None) 
         SmuleError: anything a user can cause.
     """
     torch.set_num_threads(config.launch.threads)
+    prepared = _prepare(config)
+    _say_what_is_missing(emit, config, prepared.inputs)
+    evidence = None if evidence_dir is None else Evidence(Path(evidence_dir), config.name, emit)
+    result: dict[str, Any] | None = None
+    try:
+        with _open_session(config) as session:
+            result = _train(prepared, session, emit, evidence)
+    except PeerError as error:
+        if result is None:
+            raise
+        log.warning("the others did not end in order: %s", error)
+    assert result is not None
+    log.info("run completed party=%s", config.name)
+    return result
+
+
+def _prepare(config: PartyConfig) -> _Prepared:
     inputs = load_party_inputs(config)
     model = build_party_model(config, inputs.bundle)
-    architecture = translate(model, inputs.bundle.input_shape).architecture
-    output_dir = party_folder(config)
-    budget = QueryBudget(config.budget, output_dir / LEDGER_FILE)
-    states = StateFolder(output_dir / STATES_FOLDER, config)
-    _say_what_is_missing(emit, config, inputs)
-    with _open_session(config) as session:
-        scheme, start = _agree(session, config, inputs, architecture, states)
-        # Opened only now: a run that cannot start leaves the journal of the one that was cut off.
-        with EpochJournal(output_dir / JOURNAL_FILE) as journal:
-            training = MutualTraining(
-                config=config,
-                inputs=inputs,
-                model=model,
-                scheme=scheme,
-                budget=budget,
-                ledger=PartyLedger(config.name, journal, emit),
-                states=states,
-                evidence=None if evidence_dir is None else Evidence(Path(evidence_dir), config.name, emit),
-            )
-            result = {**_description(config, inputs, model), **training.run(start)}
-        # Written before the other side hears so, and completed when it has said the same: whoever is through knows
-        # that nobody needs it any more.
-        write_result(config, "running", result | training.ledger.totals(session.meter))
-        session.channel.swap_json({"finished": True})
-        result |= training.ledger.totals(session.meter)
-        write_result(config, "completed", result)
-    log.info("run completed party=%s", config.name)
+    folder = party_folder(config)
+    return _Prepared(
+        config=config,
+        inputs=inputs,
+        model=model,
+        architecture=translate(model, inputs.bundle.input_shape).architecture,
+        budget=QueryBudget(config.budget, folder / LEDGER_FILE),
+        states=StateFolder(folder / STATES_FOLDER, config),
+    )
+
+
+def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence | None) -> dict[str, Any]:
+    """Agree with the others, train, and leave the result in the party's folder."""
+    config = prepared.config
+    scheme, start = _agree(prepared, session)
+    # Opened only now: a run that cannot start leaves the journal of the one that was cut off.
+    with EpochJournal(party_folder(config) / JOURNAL_FILE) as journal:
+        ledger = PartyLedger(config.name, journal, emit)
+        training = MutualTraining(
+            config=config,
+            inputs=prepared.inputs,
+            model=prepared.model,
+            scheme=scheme,
+            budget=prepared.budget,
+            ledger=ledger,
+            states=prepared.states,
+            evidence=evidence,
+        )
+        result = {**_description(prepared), **training.run(start)}
+    # On disk before the other party hears so: once it knows that both are through, it will not come again.
+    write_result(config, "running", result | ledger.totals(session.meter))
+    session.channel.swap_json({"finished": True})
+    result |= ledger.totals(session.meter)
+    write_result(config, "completed", result)
     return result
 
 
@@ -104,15 +142,14 @@ def _open_session(config: PartyConfig) -> Iterator[Session]:
         yield session
 
 
-def _agree(
-    session: Session, config: PartyConfig, inputs: PartyInputs, architecture: Architecture, states: StateFolder
-) -> tuple[SecureInferenceScheme, int | None]:
+def _agree(prepared: _Prepared, session: Session) -> tuple[SecureInferenceScheme, int | None]:
     """The scheme, ready for use, and the number of the exchange to go on from."""
-    protocol = ProtocolConfig.from_party(config, inputs.bundle.input_shape, inputs.bundle.num_classes)
+    config, bundle = prepared.config, prepared.inputs.bundle
+    protocol = ProtocolConfig.from_party(config, bundle.input_shape, bundle.num_classes)
     swap = session.channel.swap_json
-    architectures = run_handshake(handshake(protocol, config.rank, architecture), swap)
+    architectures = run_handshake(handshake(protocol, config.rank, prepared.architecture), swap)
     log.info("handshake agreed digest=%s", protocol.digest())
-    start = agree_on_start(states.completed(), swap)
+    start = agree_on_start(prepared.states.completed(), swap)
     scheme = scheme_class(config.scheme.name)(session, config.scheme)
     scheme.prepare(architectures)
     log.info("start agreed resumes_after_exchange=%s", start)
@@ -126,11 +163,12 @@ def _say_what_is_missing(emit: Emit, config: PartyConfig, inputs: PartyInputs) -
         emit({"kind": "message", "text": f"party {config.name} has no sample of class {names}"})
 
 
-def _description(config: PartyConfig, inputs: PartyInputs, model: nn.Module) -> dict[str, Any]:
+def _description(prepared: _Prepared) -> dict[str, Any]:
+    config, inputs = prepared.config, prepared.inputs
     num_classes = inputs.bundle.num_classes
     return {
         "architecture": config.model.options.get("arch", config.model.name),
-        "num_parameters": num_parameters(model),
+        "num_parameters": num_parameters(prepared.model),
         "num_train": len(inputs.train),
         "num_test": len(inputs.test),
         "class_counts": inputs.train.class_counts(num_classes).tolist(),

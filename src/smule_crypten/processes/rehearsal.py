@@ -42,14 +42,13 @@ def rehearse(config: PartyConfig, inputs_NCHW: torch.Tensor, num_classes: int) -
     Raises:
         PartyFailedError: one of the three processes failed; the message names the cause.
     """
-    launch = config.launch
     with tempfile.TemporaryDirectory(prefix="smule-rehearsal-") as folder:
         environment = {"WORLD_SIZE": "2", "RENDEZVOUS": f"file://{folder}/rendezvous"}
         arguments = {role: (config, inputs_NCHW.numpy(), num_classes) for role in ROLES[:2]}
         dealer = Job(
             name=DEALER,
             function=run_simulated_dealer,
-            arguments=(launch.join_seconds, launch.deadline_seconds),
+            arguments=(config.launch,),
             environment=environment | {"RANK": "2"},
         )
         parties = [

@@ -115,15 +115,14 @@ class _Simulation:
             for config in configs
         ]
         if configs[0].needs_dealer:
-            launch = self._run.launch
-            arguments = (launch.join_seconds, launch.deadline_seconds)
-            dealer = Job(
-                name=DEALER,
-                function=run_simulated_dealer,
-                arguments=arguments,
-                environment={**environment, "RANK": "2"},
+            jobs.append(
+                Job(
+                    name=DEALER,
+                    function=run_simulated_dealer,
+                    arguments=(self._run.launch,),
+                    environment={**environment, "RANK": "2"},
+                )
             )
-            jobs.append(dealer)
         return jobs
 
     def _on_event(self, sender: str, event: Event) -> None:

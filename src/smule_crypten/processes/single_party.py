@@ -33,7 +33,7 @@ def run_named_role(run: RunConfig, run_dir: Path, console: Console) -> None:
     """
     role = role_from_environment()
     if role == DEALER:
-        exchanges = run_simulated_dealer(lambda event: None, run.launch.join_seconds, run.launch.deadline_seconds)
+        exchanges = run_simulated_dealer(lambda event: None, run.launch)
         console.print(f"the dealer: dealt {exchanges} exchanges")
     else:
         run_single_party(run.party(ROLES.index(role), str(run_dir)), console)

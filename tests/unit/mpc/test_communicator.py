@@ -10,12 +10,13 @@ import torch
 from torch.distributed import ReduceOp
 
 from smule_crypten.errors import ProtocolError
+from smule_crypten.mpc.channel import Channel
 from smule_crypten.mpc.communicator import TwoPartyCommunicator
 from smule_crypten.mpc.meter import CostMeter
 from smule_crypten.types import Cost
 
 
-class MemoryChannel:
+class MemoryChannel(Channel):
     """One end of a link in memory."""
 
     def __init__(self, rank: int, outgoing: Queue[list[torch.Tensor]], incoming: Queue[list[torch.Tensor]]) -> None:
@@ -24,21 +25,24 @@ class MemoryChannel:
         self._outgoing = outgoing
         self._incoming = incoming
 
-    def swap(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        self._outgoing.put([tensor.clone() for tensor in tensors])
-        num_bytes = sum(tensor.nbytes for tensor in tensors)
-        self.meter.record(rounds=1, bytes_sent=num_bytes, bytes_received=num_bytes)
-        return self._incoming.get(timeout=10)
+    def transfer(self, outgoing: Sequence[torch.Tensor], incoming: Sequence[torch.Tensor]) -> None:
+        if outgoing:
+            self._outgoing.put([tensor.clone() for tensor in outgoing])
+        if incoming:
+            for target, tensor in zip(incoming, self._incoming.get(timeout=10), strict=True):
+                assert (target.shape, target.dtype) == (tensor.shape, tensor.dtype)
+                target.copy_(tensor)
+        self.meter.record(
+            rounds=1,
+            bytes_sent=sum(tensor.nbytes for tensor in outgoing),
+            bytes_received=sum(tensor.nbytes for tensor in incoming),
+        )
 
-    def send(self, tensor: torch.Tensor) -> None:
-        self._outgoing.put([tensor.clone()])
-        self.meter.record(rounds=1, bytes_sent=tensor.nbytes)
+    def send_json(self, value: object) -> None:
+        raise NotImplementedError
 
-    def receive(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-        (tensor,) = self._incoming.get(timeout=10)
-        assert (tuple(tensor.shape), tensor.dtype) == (tuple(shape), dtype)
-        self.meter.record(rounds=1, bytes_received=tensor.nbytes)
-        return tensor
+    def receive_json(self) -> Any:
+        raise NotImplementedError
 
     def swap_json(self, value: object) -> Any:
         raise NotImplementedError
@@ -117,15 +121,3 @@ def test_other_reductions_are_refused(channels: tuple[MemoryChannel, MemoryChann
     with pytest.raises(ProtocolError, match="use SUM or BXOR"):
         communicator.reduce(SHARES[rank], 0, op)
     assert channels[rank].meter.total() == Cost()
-
-
-def test_other_operations_are_refused(channels: tuple[MemoryChannel, MemoryChannel]) -> None:
-    """What this communicator does not define fails, and never falls back to torch.distributed."""
-    communicator = TwoPartyCommunicator(channels[0])
-    assert communicator.get_world_size() == 2
-    with pytest.raises(NotImplementedError):
-        communicator.send(SHARES[0], 1)
-    with pytest.raises(NotImplementedError):
-        communicator.gather(SHARES[0], 0)
-    with pytest.raises(NotImplementedError):
-        communicator.broadcast(SHARES[0], 0)

@@ -145,3 +145,19 @@ def test_a_refusal_ends_and_keeps_its_reason() -> None:
     _feed(assembler, _frame(writer, Kind.JSON, b"1") + _frame(writer, Kind.REFUSAL, b'{"reason": "x"}'), 5)
     assert assembler.ended
     assert assembler.refusal == b'{"reason": "x"}'
+
+
+def test_a_side_that_leaves_keeps_nothing_but_the_end() -> None:
+    """Tensors and messages that nobody will ask for are read away, so that the end behind them is seen."""
+    writer, assembler = FrameWriter(), FrameAssembler()
+    large = bytes(3 * READ_AHEAD_BYTES)
+    data = _frame(writer, Kind.JSON, b"1") + _frame(writer, Kind.TENSOR, large)
+    taken = _feed(assembler, data)
+    assert taken < len(data)
+    assembler.discard()
+    rest = data[taken:] + _frame(writer, Kind.TENSOR, large) + _frame(writer, Kind.TENSOR) + _frame(writer, Kind.JSON)
+    assert _feed(assembler, rest) == len(rest)
+    assert not assembler.frames
+    bye = _frame(writer, Kind.BYE)
+    assert _feed(assembler, bye) == len(bye)
+    assert assembler.ended

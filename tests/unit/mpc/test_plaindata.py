@@ -13,15 +13,14 @@ from smule_crypten.mpc.plaindata import from_json, to_json
 
 _scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 _sizes = st.lists(st.integers(0, 2**40), max_size=4).map(torch.Size)
-_plain = st.recursive(
-    _scalars | _sizes,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.lists(inner, max_size=3).map(tuple)
-        | st.dictionaries(st.text(), inner, max_size=3)
-    ),
-    max_leaves=10,
-)
+
+
+def _containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    items = st.lists(inner, max_size=3)
+    return items | items.map(tuple) | st.dictionaries(st.text(), inner, max_size=3)
+
+
+_plain = st.recursive(_scalars | _sizes, _containers, max_leaves=10)
 
 
 def typed(value: Any) -> Any:

@@ -1,0 +1,160 @@
+"""The three working folders of a run between hosts: data, keys and one YAML file each, and what a run leaves there."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from hosts_network import Network
+
+from smule_crypten.mpc.credentials import create_identity
+from smule_crypten.training.checkpoint import load_checkpoint
+
+NAMES = {"a": "hospital-a", "b": "hospital-b", "dealer": "dealer"}
+PEER = {"a": "b", "b": "a"}
+DEADLINE_SECONDS = 3.0
+JOIN_SECONDS = 6.0
+NUM_QUERIES = 8
+EXCHANGES = (1, 2, 3)
+SMALL = {
+    "model": {"name": "mlp", "options": {"hidden": [8]}},
+    "training": {"epochs": 4, "batch_size": 16},
+    "exchange": {"num_queries": NUM_QUERIES, "every": 1, "warmup_epochs": 1},
+    "launch": {"deadline_seconds": DEADLINE_SECONDS, "join_seconds": JOIN_SECONDS, "log_level": "debug"},
+    "seed": 5,
+}
+"""Three exchanges, before epochs 2 to 4, in a second or two."""
+
+
+class Folders:
+    """Writes <root>/{a,b,dealer}/side.yaml with data and keys beside it.
+
+    settings are merged over SMALL for both parties, key by key in dotted form; those of one role come with `change`.
+    """
+
+    def __init__(self, root: Path, network: Network, **settings: Any) -> None:
+        self._root = root
+        self._network = network
+        for number, (role, name) in enumerate(NAMES.items()):
+            create_identity(name, self.folder(role))
+            if role != "dealer":
+                write_data(self.folder(role) / "data.npz", seed=number)
+        for role, name in NAMES.items():
+            for other in NAMES.keys() - {role}:
+                shutil.copy(self.folder(role) / f"{name}.crt.pem", self.folder(other))
+        self._sides = {role: self._party(role, settings) for role in PEER} | {"dealer": self._dealer()}
+        self._write()
+
+    def folder(self, role: str) -> Path:
+        return self._root / role
+
+    def side_file(self, role: str) -> Path:
+        return self.folder(role) / "side.yaml"
+
+    def output(self, role: str) -> Path:
+        """Where a party keeps what is its own."""
+        return self.folder(role) / "out" / f"party_{role}"
+
+    def change(self, role: str, **settings: Any) -> None:
+        """Set keys of one side, "." written as "__"."""
+        _set(self._sides[role], settings)
+        self._write()
+
+    def renew(self, owner: str, *holders: str, expired: bool = False) -> None:
+        """Give a role another key and certificate, and hand the certificate to these other roles only."""
+        name, folder = NAMES[owner], self.folder(owner)
+        for path in folder.glob(f"{name}.*.pem"):
+            path.unlink()
+        create_identity(name, folder)
+        if expired:
+            _let_expire(folder / f"{name}.crt.pem", folder / f"{name}.key.pem")
+        for holder in holders:
+            shutil.copy(folder / f"{name}.crt.pem", self.folder(holder))
+
+    def _party(self, role: str, settings: dict[str, Any]) -> dict[str, Any]:
+        address = self._network.listening
+        network: dict[str, Any] = {
+            "certificate": f"{NAMES[role]}.crt.pem",
+            "key": f"{NAMES[role]}.key.pem",
+            "peer": {"certificate": f"{NAMES[PEER[role]]}.crt.pem"},
+            "dealer": {"certificate": "dealer.crt.pem", "address": address["dealer"]},
+        }
+        if role == "a":
+            network["listen"] = address["a"]
+        else:
+            network["peer"]["address"] = address["a"]
+        side = {
+            "role": role,
+            "data": {"name": "npz", "path": "data.npz"},
+            "output_dir": "out",
+            "network": network,
+            **json.loads(json.dumps(SMALL)),
+        }
+        _set(side, settings)
+        return side
+
+    def _dealer(self) -> dict[str, Any]:
+        return {
+            "certificate": "dealer.crt.pem",
+            "key": "dealer.key.pem",
+            "listen": self._network.listening["dealer"],
+            "party_a": "hospital-a.crt.pem",
+            "party_b": "hospital-b.crt.pem",
+            "runs": 1,
+            "launch": SMALL["launch"],
+        }
+
+    def _write(self) -> None:
+        for role, side in self._sides.items():
+            self.side_file(role).write_text(yaml.safe_dump(side))
+
+
+def _set(side: dict[str, Any], settings: dict[str, Any]) -> None:
+    for key, value in settings.items():
+        *parents, last = key.split("__")
+        section = side
+        for parent in parents:
+            section = section.setdefault(parent, {})
+        section[last] = value
+
+
+def _let_expire(certificate_path: Path, key_path: Path) -> None:
+    """Replace a certificate by one of the same key that ended ten days ago."""
+    key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    name = x509.load_pem_x509_certificate(certificate_path.read_bytes()).subject
+    start, stop = (dt.datetime.now(dt.UTC) - dt.timedelta(days=days) for days in (20, 10))
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), start, stop)
+    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    certificate_path.write_bytes(pem)
+
+
+def write_data(path: Path, *, num_train: int = 64, seed: int) -> None:
+    """Images of 1x8x8 in four classes, easy to tell apart, 40 of them for testing; other noise for another seed."""
+    rng = np.random.default_rng(seed)
+    patterns = np.random.default_rng(99).uniform(0.2, 0.8, size=(4, 1, 8, 8))
+    arrays = {}
+    for split, count in (("train", num_train), ("test", 40)):
+        labels = np.arange(count) % 4
+        images = patterns[labels] + rng.normal(0.0, 0.15, size=(count, 1, 8, 8))
+        arrays[f"x_{split}"] = (images.clip(0.0, 1.0) * 255).astype(np.uint8)
+        arrays[f"y_{split}"] = labels
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **arrays)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(path).state_dict

@@ -1,0 +1,128 @@
+"""Starting, disturbing and awaiting the processes of a run.
+
+A process is forked from a server that has imported everything already, moves to its host, and then runs the command as
+if it had been typed there; that saves seconds for each process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing as mp
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from hosts_tripwire import Tripwire
+
+_context = mp.get_context("forkserver")
+_context.set_forkserver_preload(
+    # PyTorch imports the last one when it first computes with shapes only, which takes longer than a whole run here.
+    ["smule_crypten.launch.command", "smule_crypten.launch.party", "smule_crypten.launch.dealer", "torch._dynamo"]
+)
+_CLONE_NEWNET = 0x40000000
+
+Command = Callable[[], None]
+
+
+class HostProcess:
+    """One running process. log_path gets all that it prints.
+
+    Args:
+        command: runs in the process, with arguments in sys.argv and folder as working directory.
+        namespace: the network namespace to stand in.
+        tripwire: where in its course something shall happen.
+    """
+
+    def __init__(
+        self,
+        command: Command,
+        arguments: list[str],
+        folder: Path,
+        *,
+        namespace: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        tripwire: Tripwire | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        number = len(list(folder.glob("log_*.txt")))
+        self.log_path = folder / f"log_{number}.txt"
+        self.connection, theirs = _context.Pipe()
+        self._process = _context.Process(
+            target=_run,
+            args=(command, arguments, folder, self.log_path, namespace, dict(environment or {}), tripwire, theirs),
+        )
+        self._process.start()
+        theirs.close()
+
+    def wait(self, seconds: float) -> int | None:
+        """The exit code; None if the process still runs after so many seconds."""
+        self._process.join(seconds)
+        return self._process.exitcode
+
+    def wait_for_tripwire(self, seconds: float) -> None:
+        """Return when the tripwire is reached. Unless it kills or stops the process, that waits there for go_on."""
+        assert self.connection.poll(seconds), f"the tripwire was not reached; the log says:\n{self.log}"
+        self.connection.recv()
+
+    def go_on(self) -> None:
+        self.connection.send(None)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        assert self._process.pid is not None
+        os.kill(self._process.pid, number)
+
+    def end(self) -> None:
+        """Kill it if it still runs."""
+        if self._process.is_alive():
+            with suppress(ProcessLookupError):
+                self.send_signal(signal.SIGKILL)
+        self._process.join()
+        self.connection.close()
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text() if self.log_path.exists() else ""
+
+    @property
+    def error(self) -> str:
+        """The line that says how it failed; empty if there is none."""
+        return next((line for line in self.log.splitlines() if line.startswith("smule: error: ")), "")
+
+
+def _run(
+    command: Command,
+    arguments: list[str],
+    folder: Path,
+    log_path: Path,
+    namespace: str | None,
+    environment: dict[str, str],
+    tripwire: Tripwire | None,
+    connection: Connection,
+) -> None:
+    if namespace is not None:
+        _enter(namespace)
+    descriptor = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.chdir(folder)
+    os.environ.update(environment)
+    sys.argv = ["smule", *arguments]
+    if tripwire is None:
+        command()
+        return
+    tripwire.arm(connection)
+    try:
+        command()
+    finally:
+        tripwire.tell()
+
+
+def _enter(namespace: str) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open(f"/run/netns/{namespace}") as file:
+        if libc.setns(file.fileno(), _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), f"cannot enter {namespace}")

@@ -1,0 +1,114 @@
+"""Stopping a process at an exact point of its course, from within: the n-th step of a phase.
+
+Steps are the calls that move a run on: every message to another process, every optimizer step, every file that is put
+in its place. Unlike watching from outside, this hits the same point every time, in the middle of an exchange too.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal
+
+from smule_crypten.exchange.exchanger import Exchanger
+from smule_crypten.mpc.dealer import Dealer
+from smule_crypten.mpc.link import Link
+from smule_crypten.mpc.meeting import Meeting
+from smule_crypten.mpc.session import Session
+from smule_crypten.processes.mutual_training import MutualTraining
+
+Action = Literal["kill", "stop", "wait", "count"]
+PHASES = ("handshake", "exchange", "training")
+_TERMS = 2
+"""Messages that the dealer receives before the first exchange."""
+
+
+@dataclass
+class Tripwire:
+    """What happens at step number `count` of `phase`: the process kills itself, stops itself, or waits for leave.
+
+    A party is in phase "end" once it has trained; it then has its result. The dealer is in phase "training" while it
+    waits for the parties to announce an exchange. With action "count" a process runs to its end and then tells how
+    many steps each phase had.
+    """
+
+    action: Action
+    phase: str = ""
+    count: int = 0
+    _connection: Connection | None = field(default=None, init=False)
+    _current: str = field(default="handshake", init=False)
+    _steps: Counter[str] = field(default_factory=Counter, init=False)
+    _is_dealer: bool = field(default=False, init=False)
+    _received: int = field(default=0, init=False)
+
+    def arm(self, connection: Connection) -> None:
+        """Called in the process that is to be disturbed."""
+        self._connection = connection
+        for owner, name in ((Meeting, "meet"), (Link, "__init__"), (Session, "check"), (Path, "replace")):
+            _wrap(owner, name, before=self._step)
+        _wrap(Link, "send_json", before=self._send)
+        _wrap(Link, "transfer", before=self._send)
+        _wrap(Link, "receive_json", before=self._receive)
+        _wrap(MutualTraining, "run", before=functools.partial(self._enter, "training"))
+        _wrap(MutualTraining, "run", after=functools.partial(self._enter, "end"))
+        _wrap(Exchanger, "run", before=functools.partial(self._enter, "exchange"))
+        _wrap(Exchanger, "run", after=functools.partial(self._enter, "training"))
+        _wrap(Dealer, "serve", before=self._serve)
+
+    def tell(self) -> None:
+        """Called at the end of the process."""
+        if self.action == "count" and self._connection is not None:
+            self._connection.send(dict(self._steps))
+
+    def _enter(self, phase: str) -> None:
+        self._current = phase
+
+    def _serve(self) -> None:
+        self._is_dealer = True
+
+    def _send(self) -> None:
+        if self._is_dealer and self._current == "training":
+            self._current = "exchange"
+        self._step()
+
+    def _receive(self) -> None:
+        self._received += 1
+        if self._is_dealer and self._received > _TERMS:
+            self._current = "training"
+        self._step()
+
+    def _step(self) -> None:
+        self._steps[self._current] += 1
+        if (self._current, self._steps[self._current]) != (self.phase, self.count) or self.action == "count":
+            return
+        assert self._connection is not None
+        self._connection.send("reached")
+        if self.action == "wait":
+            self._connection.recv()
+        else:
+            os.kill(os.getpid(), signal.SIGKILL if self.action == "kill" else signal.SIGSTOP)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _wrap(
+    owner: type, name: str, *, before: Callable[[], None] = _nothing, after: Callable[[], None] = _nothing
+) -> None:
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        before()
+        result = original(*arguments, **options)
+        after()
+        return result
+
+    setattr(owner, name, wrapped)

@@ -1,0 +1,198 @@
+"""Two parties and a dealer on three hosts, from three YAML files in three working folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hosts_folders import EXCHANGES, NUM_QUERIES, PEER, Folders, read_lines
+from hosts_network import ROLES, Network
+from hosts_run import RUN_SECONDS, HostRun, SimulatedRun
+
+from smule_crypten.training.checkpoint import load_model
+
+_COMMANDS = {"a": "party", "b": "party", "dealer": "dealer"}
+
+
+@pytest.fixture(scope="module")
+def finished(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folders]:
+    """A run by the commands that users type, each on its host."""
+    folders = Folders(tmp_path_factory.mktemp("finished"), network)
+    processes = {role: _type_command(role, folders, network) for role in ROLES}
+    try:
+        ended = {role: process.communicate(timeout=RUN_SECONDS) for role, process in processes.items()}
+    finally:
+        for process in processes.values():
+            process.kill()
+    assert {role: process.returncode for role, process in processes.items()} == dict.fromkeys(ROLES, 0), ended
+    yield folders
+
+
+def _type_command(role: str, folders: Folders, network: Network) -> subprocess.Popen[str]:
+    module = f"smule_crypten.launch.{_COMMANDS[role]}"
+    command = [sys.executable, "-c", f"from {module} import main; main()", f"+{_COMMANDS[role]}=side.yaml"]
+    if network.namespaces is not None:
+        command = ["ip", "netns", "exec", network.namespaces[role], *command]
+    return subprocess.Popen(
+        command,
+        cwd=folders.folder(role),
+        # Three processes start at once, and each takes seconds to import.
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _party_result(folders: Folders, role: str) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((folders.output(role) / "party.json").read_text())
+    return result
+
+
+def test_both_have_models(finished: Folders) -> None:
+    """Each party ends with a network that has learned, alone and with its peer."""
+    for role in PEER:
+        result = _party_result(finished, role)
+        assert result["status"] == "completed"
+        assert result["test_accuracy"] > 0.6
+        for name in ("model.pt", "standalone.pt"):
+            assert load_model(finished.output(role) / name).input_shape == (1, 8, 8)
+
+
+def test_a_host_holds_nothing_of_the_others(finished: Folders) -> None:
+    """Beside what it was given, a host has its own results only: no key, data, weight or event of another party."""
+    given = {
+        "a": {"side.yaml", "data.npz", "hospital-a.key.pem"},
+        "b": {"side.yaml", "data.npz", "hospital-b.key.pem"},
+        "dealer": {"side.yaml", "dealer.key.pem"},
+    }
+    certificates = {"hospital-a.crt.pem", "hospital-b.crt.pem", "dealer.crt.pem"}
+    for role in ROLES:
+        folder = finished.folder(role)
+        files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        results = {path for path in files if path.startswith(f"out/party_{role}/")} if role in PEER else set()
+        assert files == given[role] | certificates | results
+    for role, peer in PEER.items():
+        own = load_model(finished.output(role) / "model.pt").state_dict()
+        other = load_model(finished.output(peer) / "model.pt").state_dict()
+        assert all((own[name] != other[name]).any() for name in own if name.startswith("network"))
+        assert {event["party"] for event in read_lines(finished.output(role) / "record.jsonl")} == {role}
+
+
+def test_the_ledger_says_what_was_disclosed(finished: Folders) -> None:
+    """One line an exchange: to whom, how many, and which model step answered."""
+    for role, peer in PEER.items():
+        entries = read_lines(finished.output(role) / "disclosures.jsonl")
+        assert entries == [
+            {"query_id": number, "to_party": peer, "num_samples": NUM_QUERIES, "model_step": 4 * number}
+            for number in EXCHANGES
+        ]
+        assert _party_result(finished, role)["disclosures"] == entries
+
+
+def test_what_one_sends_the_other_receives(finished: Folders) -> None:
+    """The two sides count the same bytes, rounds and queries."""
+    a, b = (_party_result(finished, role) for role in PEER)
+    assert (a["bytes_sent"], a["bytes_received"]) == (b["bytes_received"], b["bytes_sent"])
+    assert (a["queries_made"], a["queries_answered"]) == (b["queries_answered"], b["queries_made"])
+    assert a["rounds"] == b["rounds"]
+
+
+def test_same_results_as_a_simulation(finished: Folders, tmp_path: Path) -> None:
+    """A simulation of the same settings leaves the same files with the same keys, rounds, queries, and like accuracy."""
+    with SimulatedRun(tmp_path) as simulation:
+        simulation.complete()
+        for role in PEER:
+            folder = simulation.output(role)
+            assert {path.name for path in folder.iterdir()} == {path.name for path in finished.output(role).iterdir()}
+            hosts, simulated = _party_result(finished, role), json.loads((folder / "party.json").read_text())
+            assert hosts.keys() == simulated.keys()
+            for key in ("rounds", "queries_made", "queries_answered", "dealer_bytes", "num_parameters"):
+                assert hosts[key] == simulated[key], key
+            assert abs(hosts["bytes_sent"] / simulated["bytes_sent"] - 1) < 0.02
+            assert simulated["test_accuracy"] > 0.6
+            lines = [read_lines(path / "record.jsonl") for path in (finished.output(role), folder)]
+            assert [event.keys() for event in lines[0]] == [event.keys() for event in lines[1]]
+
+
+def test_a_finished_run_is_left_alone(finished: Folders, network: Network) -> None:
+    """The same command again is refused with exit code 5, before it meets anybody, and changes nothing."""
+    before = {path: path.read_bytes() for path in finished.output("a").rglob("*") if path.is_file()}
+    with HostRun(network, finished) as run:
+        run.start("a")
+        assert run.wait() == {"a": 5}
+        assert "holds a finished run" in run.processes["a"].error
+    assert {path: path.read_bytes() for path in finished.output("a").rglob("*") if path.is_file()} == before
+
+
+def test_different_configurations(network: Network, tmp_path: Path) -> None:
+    """Both parties are told which key differs and both of its values; the dealer hears it, too."""
+    folders = Folders(tmp_path, network)
+    folders.change("b", exchange__num_queries=5)
+    with HostRun(network, folders) as run:
+        run.start()
+        assert run.wait() == dict.fromkeys(ROLES, 6), run.logs()
+        for role, own, other in (("a", NUM_QUERIES, 5), ("b", 5, NUM_QUERIES)):
+            expected = f"configured differently: exchange.num_queries: {own} here, {other} at party {PEER[role]}"
+            assert expected in run.processes[role].error
+        assert "exchange.num_queries" in run.processes["dealer"].error
+
+
+def test_over_budget(network: Network, tmp_path: Path) -> None:
+    """What exceeds the owner's budget is refused at both with the reason; after the owner allows more, the run goes on."""
+    folders = Folders(tmp_path, network)
+    folders.change("a", budget__max_queries_total=2 * NUM_QUERIES)
+    with HostRun(network, folders) as run:
+        run.start()
+        assert run.wait() == {"a": 11, "b": 6, "dealer": 6}, run.logs()
+        reason = f"party b asks about {NUM_QUERIES} samples, budget.max_queries_total={2 * NUM_QUERIES} leaves 0"
+        assert reason in run.processes["a"].error
+        assert reason in run.processes["b"].error
+        assert [entry["query_id"] for entry in read_lines(folders.output("a") / "disclosures.jsonl")] == [1, 2]
+        folders.change("a", budget__max_queries_total=3 * NUM_QUERIES)
+        run.complete()
+        assert [entry["query_id"] for entry in read_lines(folders.output("a") / "disclosures.jsonl")] == [1, 2, 3]
+
+
+def test_a_certificate_that_nobody_knows(network: Network, tmp_path: Path) -> None:
+    """A party whose certificate the others do not have is turned away, and told so; no run begins."""
+    folders = Folders(tmp_path, network, launch__join_seconds=3.0)
+    folders.renew("a")
+    with HostRun(network, folders) as run:
+        run.start()
+        assert run.processes["a"].wait(RUN_SECONDS) == 10, run.logs()
+        assert run.processes["b"].wait(RUN_SECONDS) == 6, run.logs()
+        assert "the dealer" in run.processes["a"].error
+        assert "party a" in run.processes["b"].error
+        assert "turned away" in run.processes["dealer"].log
+
+
+def test_a_certificate_that_is_not_the_pinned_one(network: Network, tmp_path: Path) -> None:
+    """Who meets another certificate than the one it pinned refuses; the one it refused ends, and names it."""
+    folders = Folders(tmp_path, network, launch__join_seconds=3.0)
+    folders.renew("a", "dealer")
+    with HostRun(network, folders) as run:
+        run.start()
+        assert run.processes["b"].wait(RUN_SECONDS) == 10, run.logs()
+        assert "party a" in run.processes["b"].error
+        assert "shows a certificate that is not" in run.processes["b"].error
+        assert run.processes["a"].wait(RUN_SECONDS) == 6, run.logs()
+        assert "party b" in run.processes["a"].error
+        assert "turned away" in run.processes["a"].log
+
+
+def test_an_expired_certificate(network: Network, tmp_path: Path) -> None:
+    """An expired certificate is refused by its owner and by all who pinned it, with its date."""
+    folders = Folders(tmp_path, network)
+    folders.renew("b", "a", "dealer", expired=True)
+    with HostRun(network, folders) as run:
+        run.start()
+        assert run.wait() == dict.fromkeys(ROLES, 10), run.logs()
+        for process in run.processes.values():
+            assert "hospital-b expired on" in process.error
