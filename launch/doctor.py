@@ -19,12 +19,17 @@ _STYLES = {"ok": "green", "FAILED": "bold red", "skipped": "yellow"}
 
 def main() -> None:
     """Console entry point."""
-    arguments = _parser().parse_intermixed_args()
+    arguments = parse(sys.argv[1:])
     configure_logging(logging.ERROR)
     sys.exit(exit_code_of(lambda: _check(arguments)))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """settings (for read_party), wait and quick.
+
+    Raises:
+        SystemExit: with code 2, where the arguments cannot be read, or 0 after --help.
+    """
     parser = argparse.ArgumentParser(
         prog="smule-doctor",
         usage="%(prog)s +party=my_side.yaml [key=value ...] [--wait SECONDS] [--quick]",
@@ -41,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how long to wait for the dealer and for the other side's doctor (default %(default)g)",
     )
     parser.add_argument("--quick", action="store_true", help="leave out the rehearsal of an exchange on this machine")
-    return parser
+    return parser.parse_intermixed_args(arguments)
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ _COMMANDS = {"a": "party", "b": "party", "dealer": "dealer"}
 
 
 @pytest.fixture(scope="module")
-def finished(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folders]:
+def finished(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Folders:
     """A run by the commands that users type, each on its host."""
     folders = Folders(tmp_path_factory.mktemp("finished"), network)
     processes = {role: _type_command(role, folders, network) for role in ROLES}
@@ -31,7 +30,7 @@ def finished(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iter
         for process in processes.values():
             process.kill()
     assert {role: process.returncode for role, process in processes.items()} == dict.fromkeys(ROLES, 0), ended
-    yield folders
+    return folders
 
 
 def _type_command(role: str, folders: Folders, network: Network) -> subprocess.Popen[str]:
@@ -105,7 +104,7 @@ def test_what_one_sends_the_other_receives(finished: Folders) -> None:
 
 
 def test_same_results_as_a_simulation(finished: Folders, tmp_path: Path) -> None:
-    """A simulation of the same settings leaves the same files with the same keys, rounds, queries, and like accuracy."""
+    """A simulation of the same settings leaves the same files, keys, rounds and queries, and networks about as good."""
     with SimulatedRun(tmp_path) as simulation:
         simulation.complete()
         for role in PEER:
@@ -145,7 +144,7 @@ def test_different_configurations(network: Network, tmp_path: Path) -> None:
 
 
 def test_over_budget(network: Network, tmp_path: Path) -> None:
-    """What exceeds the owner's budget is refused at both with the reason; after the owner allows more, the run goes on."""
+    """What exceeds the budget is refused at both with the reason; once the owner allows more, the run goes on."""
     folders = Folders(tmp_path, network)
     folders.change("a", budget__max_queries_total=2 * NUM_QUERIES)
     with HostRun(network, folders) as run:

@@ -44,7 +44,14 @@ class People:
         self.issued_by_b = certify("issued", folder, issuer=self.b)
 
 
-def certify(name: str, folder: Path, *, days: tuple[int, int] = (-1, 1), issuer: Identity | None = None) -> Identity:
+def certify(
+    name: str,
+    folder: Path,
+    *,
+    days: tuple[int, int] = (-1, 1),
+    issuer: Identity | None = None,
+    is_authority: bool = False,
+) -> Identity:
     """A key and its certificate, valid between two days from now, self-signed or signed by issuer's key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -55,6 +62,7 @@ def certify(name: str, folder: Path, *, days: tuple[int, int] = (-1, 1), issuer:
         signing_key, signer = loaded, x509.load_der_x509_certificate(issuer.certificate.der).subject
     start, stop = (dt.datetime.now(dt.UTC) + dt.timedelta(days=day) for day in days)
     builder = x509.CertificateBuilder(signer, subject, key.public_key(), x509.random_serial_number(), start, stop)
+    builder = builder.add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
     certificate_path, key_path = folder / f"{name}.crt.pem", folder / f"{name}.key.pem"
     pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     certificate_path.write_bytes(builder.sign(signing_key, hashes.SHA256()).public_bytes(pem))

@@ -33,7 +33,8 @@ def test_zoo_networks_on_digits(pool: PartyPool, digits: LabelledImages, name: s
     """Protects: the secure logits of each trained network agree with plain torch, at the exact predicted cost."""
     model = build_model(ModelConfig(name=name), (1, 8, 8), 10, seed=0)
     config = TrainingConfig(epochs=1, batch_size=64)
-    Trainer(model=model, train=digits, config=config, seed=0, device=CPU).run_epoch()
+    train = digits.select(torch.arange(640))
+    Trainer(model=model, train=train, config=config, seed=0, device=CPU).run_epoch()
     inputs = digits.images_NCHW[:8]
     outcomes = pool.run(one_way, model, inputs, dealt=True)
     expected = predict_logits(model, inputs, 8, CPU)
@@ -85,7 +86,7 @@ def small_networks(draw: st.DrawFn) -> tuple[nn.Module, torch.Tensor]:
     return model, inputs
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(case=small_networks())
 def test_random_shapes(pool: PartyPool, case: tuple[nn.Module, torch.Tensor]) -> None:
     """Protects: stride, padding, dilation, groups and every kind of pooling on shares, at the exact predicted cost."""

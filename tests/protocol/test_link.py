@@ -131,11 +131,15 @@ def test_a_peer_that_sent_early_may_be_slow_to_read(people: People) -> None:
     with link_pair(people, _IDLE_DEADLINE) as (a, b):
         b.transfer([memoryview(bytes(1_000_000))], [])
         _wait(_IDLE)
-        payload, received = bytes(20_000_000), [bytearray(20_000_000), bytearray(1_000_000)]
-        together(
-            lambda: (a.transfer([memoryview(payload)], []), a.transfer([], [memoryview(received[1])])),
-            lambda: (_wait(_IDLE_DEADLINE / 3), b.transfer([], [memoryview(received[0])])),
-        )
+        payload, received = bytes(20_000_000), bytearray(1_000_000)
+
+        def read_slowly() -> None:
+            for _ in range(4):
+                _wait(_IDLE_DEADLINE / 3)
+                b.transfer([], [memoryview(bytearray(5_000_000))])
+
+        parts = [memoryview(payload)[start : start + 5_000_000] for start in range(0, 20_000_000, 5_000_000)]
+        together(lambda: (a.transfer(parts, []), a.transfer([], [memoryview(received)])), read_slowly)
 
 
 @pytest.mark.parametrize("begin", [b"", FrameWriter().header(Kind.TENSOR, 1_000_000) + bytes(1000)])
@@ -237,8 +241,8 @@ def test_an_orderly_end_is_no_failure_until_more_is_wanted(people: People, want:
 
 def test_what_was_sent_before_the_end_arrives(people: People) -> None:
     """A side that closes with unread bytes in its socket does not destroy its last tensor on the way."""
-    payload = bytes([9]) * 5_000_000
-    with link_pair(people) as (a, b):
+    payload = bytes([9]) * 200_000
+    with link_pair(people, buffer_bytes=65536) as (a, b):
         b.transfer([memoryview(bytes(100_000))], [])  # never read
         received = bytearray(len(payload))
 

@@ -38,7 +38,7 @@ from smule_crypten.errors import (
     SmuleError,
 )
 from smule_crypten.mpc import reception
-from smule_crypten.mpc.credentials import Identity
+from smule_crypten.mpc.credentials import Certificate, Identity
 from smule_crypten.mpc.endpoint import Address, connect, listen
 from smule_crypten.mpc.frames import MAX_JSON_BYTES, MAX_PAYLOAD_BYTES, FrameWriter, Kind
 from smule_crypten.mpc.link import Link
@@ -156,6 +156,7 @@ def test_strangers_that_stall_keep_nobody_out(
         meet_honestly(people, host)
         assert time.monotonic() - started < 2.0
         assert all(_is_hung_up(stranger) for stranger in strangers)
+        assert time.monotonic() - started < 2.0
         for stranger in strangers:
             stranger.close()
     assert open_tls_threads() == []
@@ -232,6 +233,21 @@ def test_a_second_connection_does_not_replace_a_live_one(people: People, caplog:
             link.close()
 
 
+def test_a_pinned_authority_admits_itself_only(people: People, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Pinning means this very certificate, in both directions, also where it could sign others."""
+    folder = tmp_path_factory.mktemp("authority")
+    authority = certify("authority", folder, is_authority=True)
+    issued = certify("issued", folder, issuer=authority)
+    with waiting(people, {"party b": authority.certificate}, join_seconds=0.5) as host:
+        with host.raw() as raw, _speak_tls(raw, issued, ssl.TLSVersion.TLSv1_3) as connection:
+            assert _is_hung_up(connection)
+        with pytest.raises(PeerTimeoutError, match="turned away: .* a certificate that is not pinned"):
+            host.links.result(PATIENCE_SECONDS)
+    error = _fails_against(people, lambda raw: _serve_tls(issued, raw, WELCOME), pinned=authority.certificate)
+    assert isinstance(error, CredentialError)
+    assert "shows a certificate that is not" in str(error)
+
+
 def test_an_expired_pinned_certificate_stops_the_wait_at_once(people: People) -> None:
     """Whoever waits for a certificate that can no longer be shown is told before waiting."""
     message = "of expired expired on"
@@ -245,12 +261,16 @@ def test_an_expired_pinned_certificate_stops_the_wait_at_once(people: People) ->
 # -- strangers at the address that a process connects to -----------------------------------------------------------
 
 
-def _connect_as_b(people: People, port: int, *, join_seconds: float = PATIENCE_SECONDS) -> Link:
+def _connect_as_b(
+    people: People, port: int, *, pinned: Certificate | None = None, join_seconds: float = PATIENCE_SECONDS
+) -> Link:
     times = {"join_seconds": join_seconds, "deadline_seconds": DEADLINE_SECONDS}
-    return connect(Address(LOOPBACK, port), people.b, "party a", people.a.certificate, **times)
+    return connect(Address(LOOPBACK, port), people.b, "party a", pinned or people.a.certificate, **times)
 
 
-def _fails_against(people: People, serve: Callable[[socket.socket], object]) -> SmuleError:
+def _fails_against(
+    people: People, serve: Callable[[socket.socket], object], *, pinned: Certificate | None = None
+) -> SmuleError:
     """The error of party b where the first connection is served so, and there is no second one."""
     with socket.create_server((LOOPBACK, 0)) as server, ThreadPoolExecutor(1) as pool:
 
@@ -262,7 +282,7 @@ def _fails_against(people: People, serve: Callable[[socket.socket], object]) -> 
 
         served = pool.submit(serve_once)
         with pytest.raises(SmuleError) as caught:
-            _connect_as_b(people, server.getsockname()[1], join_seconds=1.0)
+            _connect_as_b(people, server.getsockname()[1], pinned=pinned, join_seconds=1.0)
         served.result(PATIENCE_SECONDS)
     return caught.value
 

@@ -94,8 +94,10 @@ class FrameSocket:
     def try_receive(self) -> bool:
         """Take in what has arrived and may be read now; returns whether anything did.
 
+        If the other side gave up, that is kept in `failure`, since frames from before may still wait to be taken.
+
         Raises:
-            PeerError, ProtocolError: the link has failed, or the other side gave up.
+            PeerError, ProtocolError: the link has failed.
         """
         moved = False
         try:
@@ -141,7 +143,6 @@ class FrameSocket:
             self.fail(PeerRefusedError(f"{self.peer} gave up: {_reason_in(self.incoming.refusal)}"))
         self.say_bye()
         self.try_send()
-        self.check()
 
     def _broken(self, error: OSError | None) -> SmuleError:
         hung_up = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)

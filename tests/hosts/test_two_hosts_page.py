@@ -1,0 +1,103 @@
+"""docs/two-hosts.md: its files are valid, and its commands work as they are written."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from smule_crypten.launch import doctor, keys
+from smule_crypten.launch.side_file import read_dealer, read_party
+from smule_crypten.mpc.credentials import load_certificate, load_identity
+from smule_crypten.processes.checkup_local import num_exchanges
+from smule_crypten.run_config import PartyConfig, ProtocolConfig
+
+PAGE = (Path(__file__).parents[2] / "docs" / "two-hosts.md").read_text(encoding="utf-8")
+LAST_SECTION = PAGE.rpartition("\n## ")[2]
+
+
+def blocks(language: str, text: str = PAGE) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(name: str) -> list[list[str]]:
+    """The arguments of every call of a command that stands at the start of a line or after `until`."""
+    lines = [line.removeprefix("until ").removesuffix("; do") for block in blocks("sh") for line in block.splitlines()]
+    calls = [shlex.split(line, comments=True) for line in lines if line.startswith(f"{name} ")]
+    return [call[1:] for call in calls if not any("$" in word for word in call)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The files of the page, and the keys that its commands make."""
+    monkeypatch.chdir(tmp_path)
+    for text in (*blocks("yaml"), *blocks("python")):
+        name = text.partition("\n")[0].removeprefix("# ")
+        (tmp_path / name).write_text(text)
+    for arguments in commands("smule-keys"):
+        keys.main(arguments)
+    return tmp_path
+
+
+def test_files_are_valid_and_fit_together(folder: Path) -> None:
+    """What a reader copies is accepted, and both sides agree on all that is compared."""
+    sides = [read_party([f"+party=hospital-{role}.yaml"]) for role in "ab"]
+    dealer = read_dealer(["+dealer=dealer.yaml"])
+    first, second = (ProtocolConfig.from_party(side, (1, 8, 8), 10) for side in sides)
+    assert first == second
+    for side in sides:
+        assert side.network is not None
+        load_identity(Path(side.network.certificate), Path(side.network.key))
+        for path in (side.network.peer.certificate, side.network.dealer.certificate):
+            load_certificate(Path(path))
+        assert side.budget.max_queries_total is not None
+        assert num_exchanges(side) * (side.exchange.num_queries or 0) == 1600 <= side.budget.max_queries_total
+    load_identity(Path(dealer.certificate), Path(dealer.key))
+
+
+READERS: dict[str, Callable[[list[str]], object]] = {
+    "smule-party": read_party,
+    "smule-doctor": lambda arguments: read_party(doctor.parse(arguments).settings),
+    "smule-dealer": read_dealer,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_commands_are_understood(folder: Path, name: str) -> None:
+    """No command of the page asks for a file, a key or an option that does not exist."""
+    calls = commands(name)
+    assert calls
+    for arguments in calls:
+        READERS[name](arguments)
+
+
+@pytest.mark.parametrize("setting", re.findall(r"`([\w.]+=[\w.]+)`", PAGE))
+def test_settings_in_the_text_exist(folder: Path, setting: str) -> None:
+    """A setting that the text recommends can be set."""
+    if setting.startswith("runs="):
+        read_dealer(["+dealer=dealer.yaml", setting])
+    else:
+        assert isinstance(read_party(["+party=hospital-a.yaml", setting]), PartyConfig)
+
+
+@pytest.mark.slow
+def test_on_one_machine(folder: Path) -> None:
+    """The last section runs as it is written: keys, doctors, dealer, both parties."""
+    for path in folder.glob("*.pem"):
+        path.unlink()
+    (script,) = blocks("sh", LAST_SECTION)
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail\n{script}"], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("ok       agreement") == 2
+    assert "FAILED" not in done.stdout
+    for role in "ab":
+        assert (folder / "first-run" / f"party_{role}" / "model.pt").is_file()
