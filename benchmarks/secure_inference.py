@@ -1,9 +1,10 @@
 """Secure inference with scheme `crypten` beside a bare CrypTen script that evaluates the same network.
 
 Party a owns the reference network (small_convnet, channels 16, 32, 64), party b owns 64 images of 3x32x32 and learns
-the logits. Two processes on gloo over loopback serve both sides, which take turns after a warm-up, so that both meet
-the same machine. The bare side is stock CrypTen: `crypten.init()`, its Mersenne Twister streams, its collectives and
-its trusted first party; only the repairs without which it cannot be imported (mpc/compat.py) are shared.
+the logits. Two processes serve both sides, which take turns after a warm-up, so that both meet the same machine. Our
+side talks over TLS on loopback, the bare side over gloo. The bare side is stock CrypTen: `crypten.init()`, its
+Mersenne Twister streams, its collectives and its trusted first party; only the repairs without which it cannot be
+imported (mpc/compat.py) are shared.
 
 Then fresh processes measure peak memory, ours with micro_batch=16 for 16, 64 and 256 images.
 
@@ -18,13 +19,14 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import resource
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,7 @@ from smule_crypten.inference.crypten import CryptenScheme
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.compat import crypten
+from smule_crypten.mpc.meeting import ROLES, role_from_environment, simulated_meeting
 from smule_crypten.mpc.session import Session, open_session
 from smule_crypten.processes.environment import describe_hardware, describe_versions
 from smule_crypten.processes.launcher import Emit, Job, run_jobs
@@ -111,7 +114,7 @@ def run_ours(session: Session, task: Task, micro_batch: int) -> Run:
     num_asked = len(task.inputs_NCHW) if session.rank == DATA_OWNER else 0
     asked = InferenceQuery(
         query_id=1,
-        model_owner=session.peer,
+        model_owner=1 - session.rank,
         data_owner=session.rank,
         num_samples=num_asked,
         model_step=0,
@@ -121,7 +124,7 @@ def run_ours(session: Session, task: Task, micro_batch: int) -> Run:
     answered = InferenceQuery(
         query_id=1,
         model_owner=session.rank,
-        data_owner=session.peer,
+        data_owner=1 - session.rank,
         num_samples=len(task.inputs_NCHW) - num_asked,
         model_step=0,
     )
@@ -130,6 +133,8 @@ def run_ours(session: Session, task: Task, micro_batch: int) -> Run:
         total = session.meter.total()
         return total.rounds, total.bytes_sent
 
+    num_samples = len(task.inputs_NCHW)
+    scheme.begin(1, (num_samples, 0) if DATA_OWNER == 0 else (0, num_samples))
     return task.measure(lambda: scheme.exchange(task.network, asked, answered).logits_NC, traffic)
 
 
@@ -147,8 +152,8 @@ def compare(emit: Emit, threads: int, repeats: int) -> dict[str, list[Run]]:
     task = Task.of_size(NUM_SAMPLES)
     runs: dict[str, list[Run]] = {side: [] for side in SIDES}
     crypten.init()
-    for _ in range(repeats + 1):
-        with our_session() as session:
+    for number in range(repeats + 1):
+        with our_session(number) as session:
             runs["ours"].append(run_ours(session, task, NUM_SAMPLES))
         runs["bare"].append(run_bare(task))
     dist.barrier()
@@ -163,14 +168,25 @@ def peak_memory_of(emit: Emit, side: str, num_samples: int) -> int:
     if side == "bare":
         run = run_bare(task)
     else:
-        with our_session() as session:
+        with our_session(0) as session:
             run = run_ours(session, task, MEMORY_MICRO_BATCH)
     dist.barrier()
     return run.peak_memory_bytes
 
 
-def our_session() -> AbstractContextManager[Session]:
-    return open_session(precision_bits=16, deadline_seconds=600.0, randomness="fresh", seed=0)
+@contextmanager
+def our_session(number: int) -> Iterator[Session]:
+    """A session over fresh TLS links, introduced through a store of its own; party a deals, as on the bare side."""
+    rendezvous = os.environ["RENDEZVOUS"]
+    os.environ["RENDEZVOUS"] = f"{rendezvous}-{number}"
+    try:
+        role = role_from_environment()
+        meeting = simulated_meeting(role, with_dealer=False, join_seconds=600.0, deadline_seconds=600.0)
+        links = meeting.meet()
+    finally:
+        os.environ["RENDEZVOUS"] = rendezvous
+    with open_session(links, ROLES.index(role), precision_bits=16, randomness="fresh", seed=0) as session:
+        yield session
 
 
 def peak_memory_bytes() -> int:

@@ -7,7 +7,7 @@ from import_graph import PACKAGE, imports_of, inner_imports, module_files
 
 MODULES = module_files()
 
-BOTTOM = {"errors", "types", "files", "options", "torchvision_compat", "config", "_version"}
+BOTTOM = {"errors", "types", "files", "options", "torchvision_compat", "config", "run_config", "_version"}
 COMPOSED = {"data", "models", "report", "mpc", "training", "inference", "exchange"}
 
 ALLOWED: dict[str, set[str]] = {
@@ -17,7 +17,8 @@ ALLOWED: dict[str, set[str]] = {
     "types": set(),
     "torchvision_compat": set(),
     "files": {"errors"},
-    "config": {"errors", "types"},
+    "config": {"errors"},
+    "run_config": {"types", "config"},
     "options": {"errors", "config"},
     "data": BOTTOM,
     "models": BOTTOM,
@@ -28,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "exchange": BOTTOM | {"data", "models", "inference.scheme"},
     "processes": BOTTOM | COMPOSED,
     "testing": BOTTOM | COMPOSED,
-    "launch": BOTTOM | {"report", "processes", "mpc.compat"},
+    "launch": BOTTOM | {"report", "processes", "mpc.compat", "mpc.credentials"},
     "conf": set(),
 }
 """Unit (a folder, or a module beside the folders) -> the units and single modules that it may import."""

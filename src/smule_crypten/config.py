@@ -69,7 +69,7 @@ class SchemeConfig(Section):
     """A secure-inference scheme of the registry. precision_bits are the fractional bits of fixed point."""
 
     name: str
-    precision_bits: int = Field(default=16, ge=4, le=18)
+    precision_bits: int = Field(default=16, ge=4, le=24)
     micro_batch: int = Field(default=64, ge=1)
 
 

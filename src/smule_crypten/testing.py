@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing as mp
 import os
+import pickle
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
@@ -139,11 +140,12 @@ def _serve(connection: Connection, role: str) -> None:
     torch.set_num_threads(1)
     while True:
         try:
-            call: _Call = connection.recv()
+            message = connection.recv_bytes()
         except EOFError:
             return
         try:
-            answer = True, _act(role, call)
+            # Only here: what cannot be unpickled in this process is a failure to report, too.
+            answer = True, _act(role, pickle.loads(message))
         except BaseException:
             answer = False, f"{role}:\n{traceback.format_exc()}"
         connection.send(answer)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hosts_folders import Folders
 from hosts_network import ROLES, Network
-from hosts_run import HostRun
+from hosts_run import RUN_SECONDS, HostRun
 from hosts_tripwire import Tripwire
 
 
@@ -21,6 +21,6 @@ def steps(network: Network, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     """How many steps each role takes in each phase of an undisturbed run."""
     folders = Folders(tmp_path_factory.mktemp("undisturbed"), network)
     with HostRun(network, folders) as run:
-        run.start(tripwires={role: Tripwire("count") for role in ROLES})
+        run.start(instruments={role: Tripwire("count") for role in ROLES})
         assert run.wait() == dict.fromkeys(ROLES, 0), run.logs()
-        return {role: process.connection.recv() for role, process in run.processes.items()}
+        return {role: process.receive(RUN_SECONDS) for role, process in run.processes.items()}

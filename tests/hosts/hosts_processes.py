@@ -15,8 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-
-from hosts_tripwire import Tripwire
+from typing import Any, Protocol
 
 _context = mp.get_context("forkserver")
 _context.set_forkserver_preload(
@@ -28,13 +27,23 @@ _CLONE_NEWNET = 0x40000000
 Command = Callable[[], None]
 
 
+class Instrument(Protocol):
+    """Something that watches or disturbs a process from within."""
+
+    def arm(self, connection: Connection) -> None:
+        """Called in the process before its command; connection leads to HostProcess.connection."""
+
+    def tell(self) -> None:
+        """Called in the process when its command has ended."""
+
+
 class HostProcess:
     """One running process. log_path gets all that it prints.
 
     Args:
         command: runs in the process, with arguments in sys.argv and folder as working directory.
         namespace: the network namespace to stand in.
-        tripwire: where in its course something shall happen.
+        instrument: a tripwire or a spy.
     """
 
     def __init__(
@@ -45,7 +54,7 @@ class HostProcess:
         *,
         namespace: str | None = None,
         environment: Mapping[str, str] | None = None,
-        tripwire: Tripwire | None = None,
+        instrument: Instrument | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         number = len(list(folder.glob("log_*.txt")))
@@ -53,7 +62,7 @@ class HostProcess:
         self.connection, theirs = _context.Pipe()
         self._process = _context.Process(
             target=_run,
-            args=(command, arguments, folder, self.log_path, namespace, dict(environment or {}), tripwire, theirs),
+            args=(command, arguments, folder, self.log_path, namespace, dict(environment or {}), instrument, theirs),
         )
         self._process.start()
         theirs.close()
@@ -63,17 +72,25 @@ class HostProcess:
         self._process.join(seconds)
         return self._process.exitcode
 
+    def receive(self, seconds: float) -> Any:
+        """What the process tells of itself."""
+        assert self.connection.poll(seconds), f"it told nothing; the log says:\n{self.log}"
+        return self.connection.recv()
+
     def wait_for_tripwire(self, seconds: float) -> None:
         """Return when the tripwire is reached. Unless it kills or stops the process, that waits there for go_on."""
-        assert self.connection.poll(seconds), f"the tripwire was not reached; the log says:\n{self.log}"
-        self.connection.recv()
+        self.receive(seconds)
 
     def go_on(self) -> None:
         self.connection.send(None)
 
-    def send_signal(self, number: signal.Signals) -> None:
+    @property
+    def pid(self) -> int:
         assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        return self._process.pid
+
+    def send_signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
 
     def end(self) -> None:
         """Kill it if it still runs."""
@@ -100,7 +117,7 @@ def _run(
     log_path: Path,
     namespace: str | None,
     environment: dict[str, str],
-    tripwire: Tripwire | None,
+    instrument: Instrument | None,
     connection: Connection,
 ) -> None:
     if namespace is not None:
@@ -111,14 +128,14 @@ def _run(
     os.chdir(folder)
     os.environ.update(environment)
     sys.argv = ["smule", *arguments]
-    if tripwire is None:
+    if instrument is None:
         command()
         return
-    tripwire.arm(connection)
+    instrument.arm(connection)
     try:
         command()
     finally:
-        tripwire.tell()
+        instrument.tell()
 
 
 def _enter(namespace: str) -> None:

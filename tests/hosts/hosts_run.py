@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -11,18 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from hosts_folders import SMALL, Folders, write_data
+from hosts_folders import EXCHANGES, NUM_QUERIES, SMALL, Folders, write_data
 from hosts_network import ROLES, Network
-from hosts_processes import Command, HostProcess
-from hosts_tripwire import Tripwire
-from rich.console import Console
+from hosts_processes import Command, HostProcess, Instrument
 
-from smule_crypten.config import parse
 from smule_crypten.launch.dealer import main as dealer_main
-from smule_crypten.launch.outcome import exit_code_of
 from smule_crypten.launch.party import main as party_main
-from smule_crypten.processes.single_party import run_named_role
-from smule_crypten.run_config import RunConfig
+from smule_crypten.launch.train import main as simulation_main
 
 NAMES = {"a": "party a", "b": "party b", "dealer": "the dealer"}
 RUN_SECONDS = 60.0
@@ -36,10 +29,10 @@ class ThreeProcesses(ABC):
         self.processes: dict[str, HostProcess] = {}
         self._started: list[HostProcess] = []
 
-    def start(self, *roles: str, tripwires: Mapping[str, Tripwire] | None = None) -> None:
+    def start(self, *roles: str, instruments: Mapping[str, Instrument] | None = None) -> None:
         """Start these roles, all three if none is named, each with the same command as before."""
         for role in roles or ROLES:
-            self.processes[role] = self._launch(role, (tripwires or {}).get(role))
+            self.processes[role] = self._launch(role, (instruments or {}).get(role))
             self._started.append(self.processes[role])
 
     def wait(self, seconds: float = RUN_SECONDS) -> dict[str, int | None]:
@@ -65,7 +58,7 @@ class ThreeProcesses(ABC):
             process.end()
 
     @abstractmethod
-    def _launch(self, role: str, tripwire: Tripwire | None) -> HostProcess: ...
+    def _launch(self, role: str, instrument: Instrument | None) -> HostProcess: ...
 
 
 class HostRun(ThreeProcesses):
@@ -76,7 +69,7 @@ class HostRun(ThreeProcesses):
         self._network = network
         self._folders = folders
 
-    def _launch(self, role: str, tripwire: Tripwire | None) -> HostProcess:
+    def _launch(self, role: str, instrument: Instrument | None) -> HostProcess:
         command: Command = dealer_main if role == "dealer" else party_main
         kind = "dealer" if role == "dealer" else "party"
         namespaces = self._network.namespaces
@@ -85,58 +78,56 @@ class HostRun(ThreeProcesses):
             [f"+{kind}={self._folders.side_file(role)}"],
             self._folders.folder(role),
             namespace=None if namespaces is None else namespaces[role],
-            tripwire=tripwire,
+            instrument=instrument,
         )
 
 
 class SimulatedRun(ThreeProcesses):
-    """The same as a simulation, with repeatable randomness: RANK and RENDEZVOUS name the roles.
+    """The same as a simulation with repeatable randomness: `smule`, where RANK names each process.
 
-    The run folder is <root>/run. settings are merged over the configuration.
+    The run folder is <root>/run. overrides come after those of SMALL.
     """
 
-    def __init__(self, root: Path, **settings: Any) -> None:
+    def __init__(self, root: Path, *overrides: str) -> None:
         super().__init__()
         self._root = root
-        self._settings = simulation_settings(root) | settings
+        self.overrides = [*simulation_overrides(root), *overrides]
         self._attempt = 0
 
     def output(self, role: str) -> Path:
         """Where a party keeps what is its own."""
         return self._root / "run" / f"party_{role}"
 
-    def start(self, *roles: str, tripwires: Mapping[str, Tripwire] | None = None) -> None:
+    def start(self, *roles: str, instruments: Mapping[str, Instrument] | None = None) -> None:
         self._attempt += 1
-        super().start(*roles, tripwires=tripwires)
+        super().start(*roles, instruments=instruments)
 
-    def _launch(self, role: str, tripwire: Tripwire | None) -> HostProcess:
+    def _launch(self, role: str, instrument: Instrument | None) -> HostProcess:
         environment = {
             "WORLD_SIZE": "2",
             "RANK": str(ROLES.index(role)),
             # A store is used up by one meeting.
             "RENDEZVOUS": f"file://{self._root}/rendezvous_{self._attempt}",
         }
-        command = functools.partial(_simulate_role, self._settings, self._root / "run")
-        return HostProcess(command, [], self._root / f"logs_{role}", environment=environment, tripwire=tripwire)
+        folder = self._root / f"process_{role}"
+        return HostProcess(simulation_main, self.overrides, folder, environment=environment, instrument=instrument)
 
 
-def simulation_settings(root: Path) -> dict[str, Any]:
-    """The settings of Folders for a simulation; its data set is as large as those of both parties."""
+def simulation_overrides(root: Path) -> list[str]:
+    """The settings of a run between hosts for `smule`. The data set is as large as those of both parties together."""
     path = root / "data.npz"
-    if not path.exists():
-        write_data(path, num_train=128, seed=0)
-    return {
-        **{key: value for key, value in SMALL.items() if key != "model"},
-        "party_a": {"model": SMALL["model"]},
-        "party_b": {"model": SMALL["model"]},
-        "data": {"name": "npz", "path": str(path), "mean": [0.5], "std": [0.5]},
-        "partition": {"name": "iid"},
-        "scheme": {"name": "crypten"},
-        "provider": {"name": "dealer"},
-        "randomness": "seeded_insecure",
-        "allow_insecure": True,
-    }
+    write_data(path, num_train=128, seed=0)
+    data = ["data=npz", f"data.path={path}", "partition=iid"]
+    models = ["party_a/model=mlp", "party_b/model=mlp"]
+    small = [f"{key}={value}" for key, value in _flattened(SMALL) if not key.startswith("model.")]
+    for party in ("party_a", "party_b"):
+        small.append(f"{party}.model.options.hidden={SMALL['model']['options']['hidden']}")
+        small.append(f"+{party}.budget.max_queries_total={len(EXCHANGES) * NUM_QUERIES}")
+    return [*data, *models, *small, "simulation.pooled=false", f"hydra.run.dir={root / 'run'}"]
 
 
-def _simulate_role(settings: dict[str, Any], run_dir: Path) -> None:
-    sys.exit(exit_code_of(lambda: run_named_role(parse(RunConfig, settings), run_dir, Console())))
+def _flattened(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for key, value in settings.items():
+        flat += _flattened(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return flat

@@ -22,6 +22,7 @@ from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meeting import Meeting
 from smule_crypten.mpc.session import Session
 from smule_crypten.processes.mutual_training import MutualTraining
+from smule_crypten.processes.states import StateFolder
 
 Action = Literal["kill", "stop", "wait", "count"]
 PHASES = ("handshake", "exchange", "training")
@@ -33,9 +34,9 @@ _TERMS = 2
 class Tripwire:
     """What happens at step number `count` of `phase`: the process kills itself, stops itself, or waits for leave.
 
-    A party is in phase "end" once it has trained; it then has its result. The dealer is in phase "training" while it
-    waits for the parties to announce an exchange. With action "count" a process runs to its end and then tells how
-    many steps each phase had.
+    A party is in phase "state" while it saves one, whose only step is putting the file in its place, and in phase "end"
+    once it has trained. The dealer is in phase "training" while it waits for the parties to announce an exchange. With
+    action "count" a process runs to its end and then tells how many steps each phase had.
     """
 
     action: Action
@@ -59,6 +60,8 @@ class Tripwire:
         _wrap(MutualTraining, "run", after=functools.partial(self._enter, "end"))
         _wrap(Exchanger, "run", before=functools.partial(self._enter, "exchange"))
         _wrap(Exchanger, "run", after=functools.partial(self._enter, "training"))
+        _wrap(StateFolder, "save", before=functools.partial(self._enter, "state"))
+        _wrap(StateFolder, "save", after=functools.partial(self._enter, "training"))
         _wrap(Dealer, "serve", before=self._serve)
 
     def tell(self) -> None:

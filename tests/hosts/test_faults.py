@@ -55,7 +55,7 @@ def _survive(kind: str, victim: str, phase: str, network: Network, steps: Steps,
     count = random.Random(f"{kind} {victim} {phase} {seed}").randint(1, num_steps)
     folders = Folders(tmp_path, network)
     with HostRun(network, folders) as run:
-        run.start(tripwires={victim: Tripwire(_ACTIONS[kind], phase, count)})
+        run.start(instruments={victim: Tripwire(_ACTIONS[kind], phase, count)})
         started = _disturb(network, run, kind, victim)
         try:
             _others_end(run, victim, phase, started)
@@ -73,7 +73,7 @@ def test_the_end(count: int, network: Network, steps: Steps, tmp_path: Path) -> 
     """A party that is killed after its last epoch has its results, or gets them with the same commands again."""
     folders = Folders(tmp_path, network)
     with HostRun(network, folders) as run:
-        run.start(tripwires={"b": Tripwire("kill", "end", count)})
+        run.start(instruments={"b": Tripwire("kill", "end", count)})
         exit_codes = run.wait()
         assert exit_codes["b"] == -signal.SIGKILL
         statuses = {role: _status(folders, role) for role in PEER}

@@ -88,16 +88,18 @@ def server_context(identity: Identity) -> ssl.SSLContext:
 
 
 @contextmanager
-def tls_pair(people: People, *, buffer_bytes: int | None = None) -> Iterator[tuple[ssl.SSLSocket, ssl.SSLSocket]]:
-    """Both ends of one TLS connection; buffer_bytes makes the buffers of the sockets small."""
+def tls_pair(
+    people: People, *, buffer_bytes: tuple[int, int] | None = None
+) -> Iterator[tuple[ssl.SSLSocket, ssl.SSLSocket]]:
+    """Both ends of one TLS connection; buffer_bytes sets how much the socket at either end holds."""
     with socket.create_server((LOOPBACK, 0)) as listener:
         near = socket.create_connection(listener.getsockname(), PATIENCE_SECONDS)
         far, _ = listener.accept()
     far.settimeout(PATIENCE_SECONDS)
     if buffer_bytes is not None:
-        for end in (near, far):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+        for end, num_bytes in zip((near, far), buffer_bytes, strict=True):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, num_bytes)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, num_bytes)
     with ThreadPoolExecutor(1) as pool:
         server = pool.submit(server_context(people.a).wrap_socket, near, server_side=True)
         client = client_context(people.b).wrap_socket(far)
@@ -107,7 +109,7 @@ def tls_pair(people: People, *, buffer_bytes: int | None = None) -> Iterator[tup
 
 @contextmanager
 def link_pair(
-    people: People, deadline_seconds: float = DEADLINE_SECONDS, *, buffer_bytes: int | None = None
+    people: People, deadline_seconds: float = DEADLINE_SECONDS, *, buffer_bytes: tuple[int, int] | None = None
 ) -> Iterator[tuple[Link, Link]]:
     """A link at party a and its other end at party b, closed in the end."""
     with tls_pair(people, buffer_bytes=buffer_bytes) as (near, far):

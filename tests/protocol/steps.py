@@ -13,10 +13,11 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config import ModelConfig, SchemeConfig
 from smule_crypten.errors import PeerError
 from smule_crypten.inference.crypten import CryptenScheme
 from smule_crypten.models.translate import translate
+from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.network import open_to, share_tensor
 from smule_crypten.mpc.provider import Dealt
@@ -41,6 +42,12 @@ def one_way(
     dealt = isinstance(session.provider, Dealt)
     predicted = scheme.cost_of(architecture, len(inputs_NCHW), config, dealt=dealt)
     return prediction, predicted.data_owner if session.rank == 0 else predicted.model_owner
+
+
+def one_way_in_the_zoo(session: Session, config: ModelConfig, inputs_NCHW: torch.Tensor) -> tuple[PeerPrediction, Cost]:
+    """one_way with a network that each party builds for itself: torchvision's cannot travel between processes."""
+    channels, height, width = inputs_NCHW.shape[1:]
+    return one_way(session, build_model(config, (channels, height, width), 10, seed=0).eval(), inputs_NCHW)
 
 
 def wire_counts(cost: Cost) -> tuple[int, int, int, int]:
@@ -173,6 +180,17 @@ def wait_for_stopped_peer(session: Session) -> str:
         if session.rank == 0:
             os.kill(peer_process, signal.SIGCONT)
     return "received"
+
+
+class Unloadable:
+    """Can be sent to another process, which then cannot make sense of it."""
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return _refuse_to_load, ()
+
+
+def _refuse_to_load() -> None:
+    raise ValueError("this cannot be loaded here")
 
 
 def fail(session: Session) -> None:

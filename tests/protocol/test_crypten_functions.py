@@ -13,7 +13,8 @@ Results = list[dict[str, torch.Tensor | str]]
 
 @pytest.fixture(scope="module")
 def results(pool: PartyPool) -> Results:
-    return pool.run(evaluate_all)
+    # CrypTen's approximations err at random; with repeatable shares the same way every time.
+    return pool.run(evaluate_all, randomness="seeded_insecure")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -28,7 +29,7 @@ def test_function_agrees_with_torch(results: Results, name: str) -> None:
 
 def test_random_numbers(pool: PartyPool) -> None:
     """Protects: CrypTen's own random tensors, which go through 1-bit conversions and both kinds of shares."""
-    (uniform, bits), (uniform_b, bits_b) = pool.run(draw_random_numbers, 2000)
+    (uniform, bits), (uniform_b, bits_b) = pool.run(draw_random_numbers, 2000, randomness="seeded_insecure")
     assert torch.equal(uniform, uniform_b)
     assert torch.equal(bits, bits_b)
     assert 0 <= float(uniform.min()) < 0.01

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from steps import one_way, wire_counts
+from steps import one_way, one_way_in_the_zoo, wire_counts
 from torch import nn
 
 from smule_crypten.config import DataConfig, ModelConfig, TrainingConfig
@@ -48,9 +48,10 @@ def test_zoo_networks_on_digits(pool: PartyPool, digits: LabelledImages, name: s
 @pytest.mark.parametrize(("arch", "size"), [("resnet18", 32), ("vgg11", 32), ("alexnet", 64)])
 def test_torchvision_networks(pool: PartyPool, digits: LabelledImages, arch: str, size: int) -> None:
     """Protects: torchvision's shapes run securely, max pooling and adaptive pooling included."""
-    model = build_model(ModelConfig(name="torchvision", options={"arch": arch}), (3, size, size), 10, seed=0).eval()
+    config = ModelConfig(name="torchvision", options={"arch": arch})
+    model = build_model(config, (3, size, size), 10, seed=0).eval()
     inputs = nn.functional.interpolate(digits.images_NCHW[:2].expand(-1, 3, -1, -1), size)
-    outcomes = pool.run(one_way, model, inputs, dealt=True)
+    outcomes = pool.run(one_way_in_the_zoo, config, inputs, dealt=True)
     expected = predict_logits(model, inputs, 2, CPU)
     error = float((outcomes[0][0].logits_NC - expected).abs().max())
     assert error < 2e-2, f"{arch}: {error:.2e}"

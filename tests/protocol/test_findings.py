@@ -6,6 +6,7 @@ import crypten.common.rng
 import pytest
 import torch
 from steps import (
+    Unloadable,
     draws_during_exchange,
     fail,
     multiply,
@@ -107,9 +108,12 @@ def test_stopped_peer_is_a_timeout(pool: PartyPool) -> None:
 
 
 def test_failing_party_is_reported(pool: PartyPool) -> None:
-    """Protects: the pool itself; a failure in one party is not silent (stock launcher returns None)."""
+    """Protects: the pool itself; a failure in one party is not silent (stock launcher returns None), nor its end."""
     with pytest.raises(RuntimeError, match="party b has a bug"):
         pool.run(fail)
+    with pytest.raises(RuntimeError, match="this cannot be loaded here"):
+        pool.run(fail, Unloadable())
+    assert pool.run(stock_counters, 1)
 
 
 def test_micro_batches_do_not_change_the_answer(pool: PartyPool) -> None:

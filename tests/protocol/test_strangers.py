@@ -241,7 +241,7 @@ def test_a_pinned_authority_admits_itself_only(people: People, tmp_path_factory:
     with waiting(people, {"party b": authority.certificate}, join_seconds=0.5) as host:
         with host.raw() as raw, _speak_tls(raw, issued, ssl.TLSVersion.TLSv1_3) as connection:
             assert _is_hung_up(connection)
-        with pytest.raises(PeerTimeoutError, match="turned away: .* a certificate that is not pinned"):
+        with pytest.raises(PeerTimeoutError, match=r"turned away: .* a certificate that is not pinned"):
             host.links.result(PATIENCE_SECONDS)
     error = _fails_against(people, lambda raw: _serve_tls(issued, raw, WELCOME), pinned=authority.certificate)
     assert isinstance(error, CredentialError)

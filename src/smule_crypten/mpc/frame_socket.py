@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 import time
@@ -86,6 +87,7 @@ class FrameSocket:
             pass
         except OSError as error:
             self.try_receive()  # the other side may have said why before it closed
+            self.check()
             if not self.incoming.ended:
                 raise self._broken(error) from None
             self.outgoing.clear()
@@ -142,7 +144,8 @@ class FrameSocket:
         if self.incoming.refusal is not None:
             self.fail(PeerRefusedError(f"{self.peer} gave up: {_reason_in(self.incoming.refusal)}"))
         self.say_bye()
-        self.try_send()
+        with contextlib.suppress(SmuleError):  # it is gone already
+            self.try_send()
 
     def _broken(self, error: OSError | None) -> SmuleError:
         hung_up = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)

@@ -112,7 +112,7 @@ class Reception:
             shown = connection.getpeercert(binary_form=True)
             name = next((name for name, pinned in self._expected.items() if pinned.der == shown), None)
             if name is None:
-                raise ssl.SSLError("a certificate that is not pinned")
+                raise ValueError("a certificate that is not pinned")
             came_for = connection.selected_alpn_protocol() or "smule-run"
             connection.sendall(WELCOME if came_for == self._purpose else OTHERWISE_ENGAGED)
         except (OSError, ValueError) as error:

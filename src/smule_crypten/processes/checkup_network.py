@@ -25,7 +25,7 @@ from smule_crypten.types import Cost
 
 LARGEST_CLOCK_DIFFERENCE_SECONDS = 60.0
 _MEASURED_BYTES = 1 << 20
-_REHEARSED_SAMPLES = 16
+_REHEARSED_SAMPLES = 64
 _REHEARSED_BYTES = 100_000_000
 _AT_BOTH_SIDES = "run smule-doctor at both sides at the same time"
 
