@@ -84,7 +84,7 @@ class PeerTimeoutError(PeerError):
 
 
 class PeerRefusedError(PeerError):
-    pass
+    tell_peer = True
 
 
 class HandshakeError(PeerError):

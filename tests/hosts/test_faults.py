@@ -86,6 +86,17 @@ def test_the_end(count: int, network: Network, steps: Steps, tmp_path: Path) -> 
             _check_results(folders)
 
 
+def test_the_dealer_dies_while_a_party_is_awaited(network: Network, tmp_path: Path) -> None:
+    """A party that has met the dealer and waits for the other one does not wait any longer, and names the dealer."""
+    folders = Folders(tmp_path, network, launch__join_seconds=60.0)
+    first_link = Tripwire("kill", "handshake", 2)
+    with HostRun(network, folders) as run:
+        run.start("dealer", "a", instruments={"dealer": first_link})
+        run.processes["dealer"].wait_for_tripwire(RUN_SECONDS)
+        assert run.processes["a"].wait(DEADLINE_SECONDS + _MARGIN_SECONDS) == _PEER_ERROR, run.logs()
+        assert NAMES["dealer"] in run.processes["a"].error
+
+
 def _status(folders: Folders, role: str) -> str | None:
     path = folders.output(role) / "party.json"
     return json.loads(path.read_text())["status"] if path.exists() else None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hosts_folders import NAMES, PEER, Folders, read_weights
+from hosts_folders import NAMES, PEER, Folders
 from hosts_network import ROLES, Network
 from hosts_run import RUN_SECONDS, HostRun
 from hosts_spy import Spy
@@ -114,7 +114,7 @@ def _found(secrets: set[bytes], log: str) -> list[bytes]:
 
 @pytest.mark.parametrize("kind", ["stream key", "share", "private key", "weight", "input", "label"])
 def test_no_secret_is_logged(kind: str, watched: Watched) -> None:
-    """No share, key, weight, input or label of anybody, in no usual way of writing it; and the search does find them."""
+    """No share, key, weight, input or label of anybody, however it is written; a planted one would be found."""
     secrets = watched.secrets[kind]
     assert len(secrets) >= 4
     for role, log in watched.logs.items():
