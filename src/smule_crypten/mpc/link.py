@@ -110,7 +110,7 @@ class Link:
         self._frames.check()
 
     def close(self) -> None:
-        """End the link in order, if it still works: wait until the other side, if it is alive, has read what was sent."""
+        """End the link in order, if it still works: wait until the other side, if alive, has read what was sent."""
         if self._closing.is_set():
             return
         self._leave_within(math.inf)

@@ -32,7 +32,7 @@ def test_refused_query_is_not_entered(tmp_path: Path) -> None:
     """Nothing was disclosed, so nothing stands in the ledger."""
     path = tmp_path / "disclosures.jsonl"
     budget = QueryBudget(BudgetConfig(max_queries_per_exchange=5), path)
-    with pytest.raises(BudgetError, match="6 samples at once, budget.max_queries_per_exchange allows 5"):
+    with pytest.raises(BudgetError, match=r"6 samples at once, budget\.max_queries_per_exchange allows 5"):
         budget.charge(query(1, 6))
     assert budget.answered == 0
     assert not path.exists()

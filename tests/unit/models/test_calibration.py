@@ -31,7 +31,7 @@ def test_bound_is_a_power_of_two_above_the_margin() -> None:
 
 
 def test_layer_beyond_the_range_is_named() -> None:
-    """The second linear layer reaches 2 * 16 * (4 * 16) = 2048, beyond 4096 / 16 on data that may be larger elsewhere."""
+    """The second linear layer reaches 2 * 16 * (4 * 16) = 2048; 4096 / 16 leaves room for larger data elsewhere."""
     with pytest.raises(UnshareableModelError, match=r"layer _3 .*magnitude 2048 .*allows 256; lower scheme.precision_"):
         calibrate(network(16.0), INPUTS, 16)
     assert calibrate(network(16.0), INPUTS, 12) == 2048 * MARGIN
@@ -42,7 +42,7 @@ def test_weights_beyond_the_range_are_named(value: float) -> None:
     """A weight that is not finite would be encoded as an arbitrary number."""
     translated = network(1.0)
     translated.parameters["_1"][0][0, 0] = value
-    with pytest.raises(UnshareableModelError, match="layer _1 .*a weight of magnitude"):
+    with pytest.raises(UnshareableModelError, match=r"layer _1 .*a weight of magnitude"):
         calibrate(translated, INPUTS, 16)
 
 
