@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
 
 from smule_crypten.launch.side_file import read_party
 from smule_crypten.mpc.credentials import create_identity
+from smule_crypten.processes.checkup import Finding
+from smule_crypten.processes.doctor import examine
 from smule_crypten.run_config import PartyConfig
 
 CERTIFICATES = {"a": "hospital-a", "b": "hospital-b", "dealer": "dealer"}
@@ -76,3 +79,16 @@ def write_data(path: Path, *, num_train: int, missing: int | None = None, value:
 def side(folder: Path, role: str, *overrides: str) -> PartyConfig:
     """The configuration of one side, as the command reads it."""
     return read_party([f"+party={folder / role}.yaml", *overrides])
+
+
+def examination(config: PartyConfig, wait_seconds: float) -> Generator[Finding]:
+    assert config.network is not None
+    return examine(config, config.network, wait_seconds=wait_seconds, rehearse=False)
+
+
+def findings(config: PartyConfig, wait_seconds: float = 0.1) -> list[Finding]:
+    return list(examination(config, wait_seconds))
+
+
+def by_check(found: list[Finding]) -> dict[str, Finding]:
+    return {finding.check: finding for finding in found}

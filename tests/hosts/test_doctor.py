@@ -2,52 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime as dt
 import subprocess
 import sys
-from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from doctor_sides import side, write_data, write_sides
+from doctor_sides import by_check, examination, findings, free_port, side, write_sides
 
-from smule_crypten.errors import HandshakeError
-from smule_crypten.exchange.budget import QueryBudget
+from smule_crypten.errors import HandshakeError, PeerTimeoutError
 from smule_crypten.launch.side_file import read_dealer
 from smule_crypten.models.translate import translate
-from smule_crypten.mpc.credentials import create_identity, load_certificate
+from smule_crypten.mpc.credentials import create_identity, load_identity
+from smule_crypten.mpc.endpoint import Address, accept_all, connect, listen
 from smule_crypten.mpc.meeting import ROLES
-from smule_crypten.processes import checkup_local
 from smule_crypten.processes.checkup import Checkup, Finding, Speed
 from smule_crypten.processes.checkup_network import check_clock, check_cost, check_rehearsal
-from smule_crypten.processes.doctor import examine
 from smule_crypten.processes.inputs import build_party_model, load_party_inputs
 from smule_crypten.processes.links import meet_others, meeting_of_dealer
-from smule_crypten.processes.run_folder import write_result
-from smule_crypten.processes.states import StateFolder
 from smule_crypten.run_config import DealerConfig, PartyConfig
-from smule_crypten.types import Disclosure
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_sides(tmp_path)
     return tmp_path
-
-
-def examination(config: PartyConfig, wait_seconds: float) -> Generator[Finding]:
-    assert config.network is not None
-    return examine(config, config.network, wait_seconds=wait_seconds, rehearse=False)
-
-
-def findings(config: PartyConfig, wait_seconds: float = 0.1) -> list[Finding]:
-    return list(examination(config, wait_seconds))
-
-
-def by_check(found: list[Finding]) -> dict[str, Finding]:
-    return {finding.check: finding for finding in found}
 
 
 def dealer_of(folder: Path) -> DealerConfig:
@@ -138,6 +117,20 @@ def test_the_other_side_already_runs(folder: Path) -> None:
         list(threads.map(lambda link: link.close(), [link for own in met for link in own.values()]))
 
 
+def test_a_run_waits_until_the_doctor_is_gone(folder: Path) -> None:
+    """A party that meets a doctor tries again, and the doctor does not take it for its colleague."""
+    a, b = (load_identity(folder / f"hospital-{role}.crt.pem", folder / f"hospital-{role}.key.pem") for role in "ab")
+    port = free_port()
+    with listen(Address("127.0.0.1", port)) as listener, ThreadPoolExecutor(1) as threads:
+        seconds = {"join_seconds": 1.0, "deadline_seconds": 5.0}
+        expected = {"party b": b.certificate}
+        waiting = threads.submit(accept_all, listener, a, expected, purpose="smule-doctor", **seconds)
+        with pytest.raises(PeerTimeoutError, match="is there for another purpose"):
+            connect(Address("127.0.0.1", port), b, "party a", a.certificate, join_seconds=0.5, deadline_seconds=5.0)
+        with pytest.raises(PeerTimeoutError, match="party b did not come"):
+            waiting.result()
+
+
 def test_nobody_comes(folder: Path) -> None:
     """Party a cannot tell why nobody came; party b's address does not answer, which is a fault to mend."""
     found = [by_check(findings(side(folder, role))) for role in "ab"]
@@ -157,152 +150,6 @@ def test_wrong_certificate_at_the_other_end(folder: Path) -> None:
     assert "turned away: 127.0.0.1" in found[0]["party b"].text
     assert (found[1]["party a"].status, found[1]["party a"].exit_code) == ("FAILED", 10)
     assert "compare fingerprints" in found[1]["party a"].text
-
-
-Damage = Callable[[Path], tuple[str, ...]]
-
-
-def without_data(folder: Path) -> tuple[str, ...]:
-    (folder / "a.npz").unlink()
-    return ()
-
-
-def huge_value(folder: Path) -> tuple[str, ...]:
-    write_data(folder / "a.npz", num_train=60, value=1e6)
-    return ()
-
-
-def readable_key(folder: Path) -> tuple[str, ...]:
-    (folder / "hospital-a.key.pem").chmod(0o644)
-    return ()
-
-
-def finished_run(folder: Path) -> tuple[str, ...]:
-    write_result(side(folder, "a"), "completed", {})
-    return ()
-
-
-def overrides(*values: str) -> Damage:
-    return lambda folder: values
-
-
-BROKEN = [
-    ("device", overrides("device=nonsense"), 2, "set device=cpu"),
-    ("data", without_data, 3, "a.npz"),
-    ("data", overrides("training.batch_size=100"), 3, "fewer than one batch"),
-    ("one batch", huge_value, 3, "data.mean and data.std"),
-    ("model", overrides("model.options.hidden=[0]"), 2, "hidden"),
-    ("fixed point", overrides("scheme.precision_bits=20"), 4, "lower scheme.precision_bits"),
-    ("own certificate", overrides("network.certificate=none.crt.pem"), 10, "none.crt.pem"),
-    ("private key", readable_key, 10, "chmod 600"),
-    ("private key", overrides("network.key=hospital-b.key.pem"), 10, "does not belong"),
-    ("certificate of party b", overrides("network.peer.certificate=hospital-a.crt.pem"), 10, "same certificate"),
-    ("certificate of the dealer", overrides("network.dealer.certificate=hospital-b.crt.pem"), 10, "same certificate"),
-    ("output folder", finished_run, 5, "finished run"),
-    ("query budget", overrides("budget.max_queries_total=29"), 11, "29"),
-    ("query budget", overrides("budget.max_queries_per_exchange=9"), 11, "max_queries_per_exchange=9"),
-    ("party b", overrides("network.listen=192.0.2.1:7701"), 2, "cannot listen"),
-]
-
-
-@pytest.mark.parametrize(("check", "damage", "exit_code", "phrase"), BROKEN)
-def test_each_check_fails_where_it_should(
-    folder: Path, check: str, damage: Damage, exit_code: int, phrase: str
-) -> None:
-    """One thing is wrong; its check says so with the remedy, and those before it are content."""
-    config = side(folder, "a", *damage(folder))
-    found = findings(config)
-    failed = next(finding for finding in found if finding.status == "FAILED")
-    assert (failed.check, failed.exit_code) == (check, exit_code)
-    assert phrase in failed.text
-    assert "\n" not in failed.text
-
-
-def test_what_depends_on_a_failed_check_is_skipped(folder: Path) -> None:
-    """Without data there is nothing to say of network and cost; everything else is still examined."""
-    without_data(folder)
-    found = by_check(findings(side(folder, "a")))
-    skipped = {name for name, finding in found.items() if finding.status == "skipped"}
-    assert skipped == {"one batch", "model", "fixed point", "party b", "clock", "agreement", "one exchange"}
-    assert found["private key"].status == found["query budget"].status == "ok"
-
-
-@pytest.mark.parametrize(("days_left", "phrase"), [(-1, "expired"), (400, "399 days left"), (10, "exchange a new one")])
-def test_days_left(folder: Path, monkeypatch: pytest.MonkeyPatch, days_left: int, phrase: str) -> None:
-    """An expired certificate fails, one that is about to expire is announced."""
-    path = folder / "hospital-b.crt.pem"
-    not_after = dt.datetime.now(dt.UTC) + dt.timedelta(days=days_left)
-    certificate = dataclasses.replace(load_certificate(path), not_after=not_after)
-    monkeypatch.setattr(checkup_local, "load_certificate", lambda path: certificate)
-    found = by_check(findings(side(folder, "a")))["certificate of party b"]
-    assert phrase in found.text
-    assert found.exit_code == (10 if days_left < 0 else 0)
-
-
-def test_missing_class_is_named(folder: Path) -> None:
-    """A class that this side cannot teach is no fault, but no surprise either."""
-    write_data(folder / "a.npz", num_train=60, missing=1)
-    found = by_check(findings(side(folder, "a")))["data"]
-    assert found.status == "ok"
-    assert "no sample of class 1" in found.text
-
-
-def test_unknown_number_of_queries(folder: Path) -> None:
-    """Where the peer asks about all of its samples, nobody here knows how many those are."""
-    found = by_check(findings(side(folder, "a", "exchange.num_queries=null")))["query budget"]
-    assert found.status == "skipped"
-    assert "cannot be known" in found.text
-
-
-def test_budget_counts_what_was_answered(folder: Path) -> None:
-    """A run that goes on is not charged twice, and other answers leave less for it."""
-    config = side(folder, "a")
-    budget = QueryBudget(config.budget, folder / "out_a" / "party_a" / "disclosures.jsonl")
-    budget.charge(Disclosure(query_id=1, to_party="b", num_samples=10, model_step=0))
-    assert by_check(findings(config))["query budget"].status == "ok"
-    budget.charge(Disclosure(query_id=9, to_party="b", num_samples=1, model_step=0))
-    assert by_check(findings(config))["query budget"].status == "FAILED"
-
-
-def test_resumable_run_is_named(folder: Path) -> None:
-    """Whoever starts again in a folder knows that the run goes on there."""
-    config = side(folder, "a")
-    StateFolder(folder / "out_a" / "party_a" / "states", config).save(2, {"epoch": 5})
-    assert "goes on after exchange 2" in by_check(findings(config))["output folder"].text
-
-
-def test_output_folder_is_left_as_it_was(folder: Path) -> None:
-    """An examination leaves no trace that a run could stumble over."""
-    findings(side(folder, "a"))
-    assert not (folder / "out_a").exists()
-
-
-def test_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that would fill the disk is not begun."""
-    monkeypatch.setattr(checkup_local, "disk_bytes", lambda checkup: 1 << 60)
-    found = by_check(findings(side(folder, "a")))["output folder"]
-    assert (found.status, found.exit_code) == ("FAILED", 5)
-    assert "free space" in found.text
-
-
-def test_versions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package outside the declared range fails; one inside it that was not tested is named."""
-    monkeypatch.setitem(checkup_local.TESTED, "torch", "2.12.0")
-    assert "not the tested version: torch" in by_check(findings(side(folder, "a")))["versions"].text
-    monkeypatch.setattr(checkup_local.metadata, "requires", lambda name: ["rich>=999", "absent-package", "torch"])
-    found = by_check(findings(side(folder, "a")))["versions"]
-    assert (found.status, found.exit_code) == ("FAILED", 2)
-    assert "rich" in found.text
-    assert "absent-package is missing" in found.text
-    assert "torch" not in found.text
-
-
-def test_tested_versions_are_those_of_the_constraints() -> None:
-    """What the doctor calls tested is what was tested."""
-    lines = (Path(__file__).parents[2] / "constraints.txt").read_text().splitlines()
-    pinned = dict(line.split("==") for line in lines if "==" in line)
-    packages = {name: version for name, version in checkup_local.TESTED.items() if name != "python"}
-    assert packages == {name: pinned[name] for name in packages}
 
 
 @pytest.mark.parametrize(("difference", "fails"), [(59.0, False), (-59.0, False), (61.0, True), (-61.0, True)])
@@ -331,7 +178,7 @@ def test_rehearsal(folder: Path) -> None:
 
 def test_command(folder: Path) -> None:
     """One plain line a check where there is no terminal, and the exit code of the first failure."""
-    without_data(folder)
+    (folder / "a.npz").unlink()
     command = [sys.executable, "-m", "smule_crypten.launch.doctor", f"+party={folder / 'a.yaml'}", "--quick"]
     done = subprocess.run([*command, "--wait", "0.1"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 3

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import torch
-from hosts_folders import PEER, read_lines, read_weights
+from hosts_folders import PEER, read_lines, read_weights, write_data
 from hosts_network import ROLES
 from hosts_processes import HostProcess
 from hosts_run import RUN_SECONDS, SimulatedRun, simulation_main, simulation_overrides
@@ -124,7 +124,7 @@ def test_cut_off_again_and_again(seed: int, undisturbed: Undisturbed, tmp_path: 
 
 
 def test_states_of_another_run(undisturbed: Undisturbed, tmp_path: Path) -> None:
-    """A state of another configuration, or one that is damaged, is refused before anybody is met, and left alone."""
+    """A state of another configuration or of other data, or one that is damaged, is refused and left alone."""
     with SimulatedRun(tmp_path) as run:
         run.start(instruments={"b": Tripwire("kill", "state", 3)})
         assert run.wait()["b"] == -signal.SIGKILL, run.logs()
@@ -137,6 +137,14 @@ def test_states_of_another_run(undisturbed: Undisturbed, tmp_path: Path) -> None
         assert _contents(tmp_path / "run") == before
 
         run.overrides = overrides
+        data, kept = tmp_path / "data.npz", (tmp_path / "data.npz").read_bytes()
+        write_data(data, num_train=128, seed=1)
+        run.start()
+        assert [run.processes[role].wait(RUN_SECONDS) for role in PEER] == [5, 5], run.logs()
+        assert "other data" in run.processes["a"].error
+        assert _contents(tmp_path / "run") == before
+        data.write_bytes(kept)
+
         (tmp_path / "run" / "party_a" / "states" / "exchange_3.pt").write_bytes(b"damaged")
         run.start("a")
         assert run.processes["a"].wait(RUN_SECONDS) == 5, run.logs()

@@ -184,14 +184,14 @@ def test_a_stranger_that_drips_is_dropped_in_time(people: People, monkeypatch: p
 def test_who_did_not_come_and_who_came_instead_are_named(people: People) -> None:
     """The error of a wait in vain tells a wrong address from a wrong certificate; who did come is told why it ends."""
     expected = {"party b": people.b.certificate, "party c": people.stranger.certificate}
-    with waiting(people, expected, join_seconds=1.0) as host:
+    with waiting(people, expected, join_seconds=0.5) as host:
         link = host.connect(people)
         with host.raw() as raw:
             _is_hung_up(_send_http(people, raw))
         with pytest.raises(PeerRefusedError, match="party a gave up: party c did not come"):
             link.receive_json()
         link.close()
-        message = r"^party c did not come within 1 seconds; turned away: 127\.0\.0\.1: HTTP_REQUEST$"
+        message = r"^party c did not come within 0\.5 seconds; turned away: 127\.0\.0\.1: HTTP_REQUEST$"
         with pytest.raises(PeerTimeoutError, match=message):
             host.links.result(PATIENCE_SECONDS)
 
@@ -221,7 +221,7 @@ def test_a_process_that_is_started_again_takes_its_old_place(people: People) -> 
 def test_a_second_connection_does_not_replace_a_live_one(people: People, caplog: pytest.LogCaptureFixture) -> None:
     """Party b started twice by mistake: the first one stays, the second one is turned away."""
     expected = {"party b": people.b.certificate, "party c": people.stranger.certificate}
-    with waiting(people, expected, join_seconds=1.0) as host:
+    with waiting(people, expected, join_seconds=0.5) as host:
         first, second = host.connect(people), host.connect(people)
         with pytest.raises(PeerDisconnectedError):
             second.receive_json()
@@ -282,7 +282,7 @@ def _fails_against(
 
         served = pool.submit(serve_once)
         with pytest.raises(SmuleError) as caught:
-            _connect_as_b(people, server.getsockname()[1], pinned=pinned, join_seconds=1.0)
+            _connect_as_b(people, server.getsockname()[1], pinned=pinned, join_seconds=0.5)
         served.result(PATIENCE_SECONDS)
     return caught.value
 

@@ -49,7 +49,10 @@ class Link:
         self._frames = FrameSocket(connection, peer)
         self._lock = threading.Lock()
         self._poll = select.poll()
+        self._is_waiting = False
         self._leaves_at = math.inf
+        self._interval = min(deadline_seconds / HEARTBEATS_PER_DEADLINE, _LONGEST_INTERVAL_SECONDS)
+        self._shows_life_at = time.monotonic() + self._interval
         self._closing = threading.Event()
         self._heart = threading.Thread(target=self._beat, name=f"heartbeat to {peer}", daemon=True)
         self._heart.start()
@@ -160,28 +163,36 @@ class Link:
     # -- waiting -----------------------------------------------------------------------------------------------------
 
     def _wait_until(self, is_done: Callable[[], bool]) -> None:
-        """Send and receive until is_done, which is asked under the lock: the heartbeat thread receives as well.
+        """Send and receive until is_done.
 
         It is asked before any failure is looked at, so that what came in before the other side gave up is still read.
         """
-        while True:
-            with self._lock:
-                if is_done():
-                    return
+        self._is_waiting = True
+        try:
+            while not self._move(is_done):
+                self._poll.poll(1 + 1000 * min(self._patience(), _LONGEST_INTERVAL_SECONDS))
+        finally:
+            self._is_waiting = False
+
+    def _move(self, is_done: Callable[[], bool]) -> bool:
+        """Send and receive what can be; returns whether is_done, or else what to poll for is registered."""
+        with self._lock:
+            while not is_done():
                 self.check()
                 for companion in self.companions:
                     companion.check()
+                self._show_life_if_due()
                 sent = self._frames.try_send()
                 if self._frames.try_receive() or sent:
                     self._grant_time()
                     continue
                 if self._frames.incoming.ended:
                     raise self._frames.ended_early()
-                seconds = min(self._patience(), _LONGEST_INTERVAL_SECONDS)
                 events = select.POLLOUT if self._frames.outgoing else 0
                 events |= select.POLLIN if len(self._frames.incoming.target) else 0
-            self._poll.register(self._frames.socket, events)
-            self._poll.poll(1 + 1000 * seconds)
+                self._poll.register(self._frames.socket, events)
+                return False
+        return True
 
     def _grant_time(self) -> None:
         """While this side reads nothing, signs of life wait unread in the socket; silence proves nothing yet."""
@@ -200,8 +211,7 @@ class Link:
     # -- the heartbeat thread --------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        interval = min(self.deadline_seconds / HEARTBEATS_PER_DEADLINE, _LONGEST_INTERVAL_SECONDS)
-        while not self._closing.wait(interval):
+        while not self._closing.wait(self._interval):
             try:
                 with self._lock:
                     if self.is_over:
@@ -211,14 +221,22 @@ class Link:
                 return  # kept in the failure, which the next wait or check raises
 
     def _beat_once(self) -> None:
-        self._frames.give_sign_of_life()
+        self._show_life_if_due()
         self._frames.try_send()
+        if self._is_waiting:
+            return  # the other thread receives and judges; what it is about to poll for must not be taken from it
+        while self._frames.try_receive():
+            pass
         incoming = self._frames.incoming
-        if incoming.is_placed:
-            return  # the other thread is in the middle of a tensor: it reads, and it judges
-        self._frames.try_receive()
         if not incoming.is_suspended and not incoming.ended:
             self._patience()
+
+    def _show_life_if_due(self) -> None:
+        """Both threads do this: one that reads a long tensor as fast as it can hardly lets the other one in."""
+        now = time.monotonic()
+        if now >= self._shows_life_at:
+            self._shows_life_at = now + self._interval
+            self._frames.give_sign_of_life()
 
 
 def give_up(links: Collection[Link], error: BaseException) -> None:

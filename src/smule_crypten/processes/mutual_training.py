@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -38,8 +39,13 @@ class MutualTraining:
     states: StateFolder
     evidence: Evidence | None
 
-    def run(self, start: int | None) -> dict[str, float | None]:
-        """Both trainings, or what is left of them after exchange number `start`; returns the test accuracies."""
+    def run(self, state: dict[str, Any] | None) -> dict[str, float | None]:
+        """Both trainings, or what is left of them after a saved state; returns the test accuracies.
+
+        Raises:
+            OutputError: a result or a state cannot be written.
+            SmuleError: as Exchanger.run and Trainer.run_epoch.
+        """
         exchanger = Exchanger(
             scheme=self.scheme,
             config=self.config.exchange,
@@ -49,11 +55,11 @@ class MutualTraining:
             seed=party_seed(self.config),
         )
         trainer = self._trainer(self.model, exchanger.cache)
-        if start is None:
+        if state is None:
             standalone = self._train_alone() if self.config.training.standalone else None
             accuracy = self._train_mutually(trainer, exchanger, standalone, first_epoch=1, exchanged=False)
         else:
-            standalone, epoch = self._resume(trainer, exchanger, start)
+            standalone, epoch = self._resume(trainer, exchanger, state)
             accuracy = self._train_mutually(trainer, exchanger, standalone, first_epoch=epoch, exchanged=True)
         return {"test_accuracy": accuracy, "standalone_test_accuracy": standalone}
 
@@ -104,13 +110,12 @@ class MutualTraining:
         self.states.save(number, state)
         log.info("state saved exchange=%d epoch=%d", number, epoch)
 
-    def _resume(self, trainer: Trainer, exchanger: Exchanger, start: int) -> tuple[float | None, int]:
-        state = self.states.load(start)
+    def _resume(self, trainer: Trainer, exchanger: Exchanger, state: dict[str, Any]) -> tuple[float | None, int]:
         trainer.load_state_dict(state["trainer"])
         exchanger.load_state_dict(state["exchanger"])
         self.ledger.load_state_dict(state["ledger"])
         self.scheme.session.meter.load_state_dict(state["meter"])
-        log.info("resumed exchange=%d epoch=%d", start, state["epoch"])
+        log.info("resumed epoch=%d", state["epoch"])
         return state["standalone"], state["epoch"]
 
     def _trainer(self, model: nn.Module, source: PredictionSource | None) -> Trainer:

@@ -40,7 +40,7 @@ from smule_crypten.processes.run_folder import (
     party_folder,
     write_result,
 )
-from smule_crypten.processes.states import StateFolder
+from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.run_config import PartyConfig, ProtocolConfig
 
@@ -98,7 +98,7 @@ def _prepare(config: PartyConfig) -> _Prepared:
         model=model,
         architecture=translate(model, inputs.bundle.input_shape).architecture,
         budget=QueryBudget(config.budget, folder / LEDGER_FILE),
-        states=StateFolder(folder / STATES_FOLDER, config),
+        states=StateFolder(folder / STATES_FOLDER, config, digest_of(inputs.train)),
     )
 
 
@@ -106,6 +106,7 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence
     """Agree with the others, train, and leave the result in the party's folder."""
     config = prepared.config
     scheme, start = _agree(prepared, session)
+    state = None if start is None else prepared.states.load(start)
     # Opened only now: a run that cannot start leaves the journal of the one that was cut off.
     with EpochJournal(party_folder(config) / JOURNAL_FILE) as journal:
         ledger = PartyLedger(config.name, journal, emit)
@@ -119,7 +120,7 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence
             states=prepared.states,
             evidence=evidence,
         )
-        result = {**_description(prepared), **training.run(start)}
+        result = {**_description(prepared), **training.run(state)}
     # On disk before the other party hears so: once it knows that both are through, it will not come again.
     write_result(config, "running", result | ledger.totals(session.meter))
     session.channel.swap_json({"finished": True})

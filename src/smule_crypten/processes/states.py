@@ -11,8 +11,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import OutputError
 from smule_crypten.files import write_atomic
 from smule_crypten.run_config import PartyConfig
@@ -33,10 +35,12 @@ class StateFolder:
 
     Args:
         config: what the party is configured to do; states of another configuration are refused.
+        data_digest: of the training data; states of other data are refused. None where it is not loaded.
     """
 
-    def __init__(self, folder: Path, config: PartyConfig) -> None:
+    def __init__(self, folder: Path, config: PartyConfig, data_digest: str | None = None) -> None:
         self._folder = folder
+        self._data_digest = data_digest
         self._digest = hashlib.sha256(config.model_dump_json(exclude=_MAY_CHANGE).encode()).hexdigest()
 
     def completed(self) -> list[int]:
@@ -62,7 +66,13 @@ class StateFolder:
             OutputError: the folder cannot be written; earlier states stay as they were.
         """
         buffer = io.BytesIO()
-        torch.save({"schema_version": SCHEMA_VERSION, "configuration": self._digest, "state": state}, buffer)
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "configuration": self._digest,
+            "data": self._data_digest,
+            "state": state,
+        }
+        torch.save(content, buffer)
         write_atomic(self._path(num_exchanges), lambda file: file.write(buffer.getbuffer()))
         for old in self.completed():
             if old > num_exchanges or old <= num_exchanges - _KEPT:
@@ -75,20 +85,29 @@ class StateFolder:
         """The state after so many exchanges.
 
         Raises:
-            OutputError: the file is damaged, or belongs to another configuration.
+            OutputError: the file is damaged, or belongs to another configuration or other data.
         """
         path = self._path(num_exchanges)
         try:
             content = torch.load(path, weights_only=True)
-            version, digest, state = (content[key] for key in ("schema_version", "configuration", "state"))
+            version, digest, data = (content[key] for key in ("schema_version", "configuration", "data"))
+            state: dict[str, Any] = content["state"]
         except Exception:  # a damaged file may break PyTorch's reader in any way
             raise OutputError(f"{path} is damaged; remove the folder {self._folder} to start again") from None
         if (version, digest) != (SCHEMA_VERSION, self._digest):
             raise OutputError(
                 f"{path} belongs to a run with another configuration; use the same one, or a new output folder"
             )
-        checked: dict[str, Any] = state
-        return checked
+        if self._data_digest not in (None, data):
+            raise OutputError(f"{path} belongs to a run on other data; use the same data, or a new output folder")
+        return state
 
     def _path(self, num_exchanges: int) -> Path:
         return self._folder / f"exchange_{num_exchanges}.pt"
+
+
+def digest_of(images: LabelledImages) -> str:
+    """SHA-256 over samples and labels: on others, the same configuration leads elsewhere."""
+    digest = hashlib.sha256(images.labels_N.numpy().tobytes())
+    digest.update(images.images_NCHW.contiguous().numpy().reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

@@ -13,7 +13,7 @@ class _OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        event = json.dumps(super().format(record), ensure_ascii=False)
+        event = json.dumps(super().format(record))
         return f"{seconds}.{int(record.msecs):03d}Z level={record.levelname} source={record.name} event={event}"
 
 

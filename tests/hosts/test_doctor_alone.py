@@ -1,0 +1,170 @@
+"""smule-doctor, what it finds without anybody else: every check can fail, and says what to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from doctor_sides import by_check, findings, side, write_data, write_sides
+
+from smule_crypten.exchange.budget import QueryBudget
+from smule_crypten.mpc.credentials import load_certificate
+from smule_crypten.processes import checkup_local
+from smule_crypten.processes.run_folder import write_result
+from smule_crypten.processes.states import StateFolder
+from smule_crypten.types import Disclosure
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_sides(tmp_path)
+    return tmp_path
+
+
+Damage = Callable[[Path], tuple[str, ...]]
+
+
+def without_data(folder: Path) -> tuple[str, ...]:
+    (folder / "a.npz").unlink()
+    return ()
+
+
+def huge_value(folder: Path) -> tuple[str, ...]:
+    write_data(folder / "a.npz", num_train=60, value=1e6)
+    return ()
+
+
+def readable_key(folder: Path) -> tuple[str, ...]:
+    (folder / "hospital-a.key.pem").chmod(0o644)
+    return ()
+
+
+def finished_run(folder: Path) -> tuple[str, ...]:
+    write_result(side(folder, "a"), "completed", {})
+    return ()
+
+
+def overrides(*values: str) -> Damage:
+    return lambda folder: values
+
+
+BROKEN = [
+    ("device", overrides("device=nonsense"), 2, "set device=cpu"),
+    ("data", without_data, 3, "a.npz"),
+    ("data", overrides("training.batch_size=100"), 3, "fewer than one batch"),
+    ("one batch", huge_value, 3, "data.mean and data.std"),
+    ("model", overrides("model.options.hidden=[0]"), 2, "hidden"),
+    ("fixed point", overrides("scheme.precision_bits=20"), 4, "lower scheme.precision_bits"),
+    ("own certificate", overrides("network.certificate=none.crt.pem"), 10, "none.crt.pem"),
+    ("private key", readable_key, 10, "chmod 600"),
+    ("private key", overrides("network.key=hospital-b.key.pem"), 10, "does not belong"),
+    ("certificate of party b", overrides("network.peer.certificate=hospital-a.crt.pem"), 10, "same certificate"),
+    ("certificate of the dealer", overrides("network.dealer.certificate=hospital-b.crt.pem"), 10, "same certificate"),
+    ("output folder", finished_run, 5, "finished run"),
+    ("query budget", overrides("budget.max_queries_total=29"), 11, "29"),
+    ("query budget", overrides("budget.max_queries_per_exchange=9"), 11, "max_queries_per_exchange=9"),
+    ("party b", overrides("network.listen=192.0.2.1:7701"), 2, "cannot listen"),
+]
+
+
+@pytest.mark.parametrize(("check", "damage", "exit_code", "phrase"), BROKEN)
+def test_each_check_fails_where_it_should(
+    folder: Path, check: str, damage: Damage, exit_code: int, phrase: str
+) -> None:
+    """One thing is wrong; its check says so with the remedy, and those before it are content."""
+    config = side(folder, "a", *damage(folder))
+    found = findings(config)
+    failed = next(finding for finding in found if finding.status == "FAILED")
+    assert (failed.check, failed.exit_code) == (check, exit_code)
+    assert phrase in failed.text
+    assert "\n" not in failed.text
+
+
+def test_what_depends_on_a_failed_check_is_skipped(folder: Path) -> None:
+    """Without data there is nothing to say of network and cost; everything else is still examined."""
+    without_data(folder)
+    found = by_check(findings(side(folder, "a")))
+    skipped = {name for name, finding in found.items() if finding.status == "skipped"}
+    assert skipped == {"one batch", "model", "fixed point", "party b", "clock", "agreement", "one exchange"}
+    assert found["private key"].status == found["query budget"].status == "ok"
+
+
+@pytest.mark.parametrize(("days_left", "phrase"), [(-1, "expired"), (400, "399 days left"), (10, "exchange a new one")])
+def test_days_left(folder: Path, monkeypatch: pytest.MonkeyPatch, days_left: int, phrase: str) -> None:
+    """An expired certificate fails, one that is about to expire is announced."""
+    path = folder / "hospital-b.crt.pem"
+    not_after = dt.datetime.now(dt.UTC) + dt.timedelta(days=days_left)
+    certificate = dataclasses.replace(load_certificate(path), not_after=not_after)
+    monkeypatch.setattr(checkup_local, "load_certificate", lambda path: certificate)
+    found = by_check(findings(side(folder, "a")))["certificate of party b"]
+    assert phrase in found.text
+    assert found.exit_code == (10 if days_left < 0 else 0)
+
+
+def test_missing_class_is_named(folder: Path) -> None:
+    """A class that this side cannot teach is no fault, but no surprise either."""
+    write_data(folder / "a.npz", num_train=60, missing=1)
+    found = by_check(findings(side(folder, "a")))["data"]
+    assert found.status == "ok"
+    assert "no sample of class 1" in found.text
+
+
+def test_unknown_number_of_queries(folder: Path) -> None:
+    """Where the peer asks about all of its samples, nobody here knows how many those are."""
+    found = by_check(findings(side(folder, "a", "exchange.num_queries=null")))["query budget"]
+    assert found.status == "skipped"
+    assert "cannot be known" in found.text
+
+
+def test_budget_counts_what_was_answered(folder: Path) -> None:
+    """A run that goes on is not charged twice, and other answers leave less for it."""
+    config = side(folder, "a")
+    budget = QueryBudget(config.budget, folder / "out_a" / "party_a" / "disclosures.jsonl")
+    budget.charge(Disclosure(query_id=1, to_party="b", num_samples=10, model_step=0))
+    assert by_check(findings(config))["query budget"].status == "ok"
+    budget.charge(Disclosure(query_id=9, to_party="b", num_samples=1, model_step=0))
+    assert by_check(findings(config))["query budget"].status == "FAILED"
+
+
+def test_resumable_run_is_named(folder: Path) -> None:
+    """Whoever starts again in a folder knows that the run goes on there."""
+    config = side(folder, "a")
+    StateFolder(folder / "out_a" / "party_a" / "states", config).save(2, {"epoch": 5})
+    assert "goes on after exchange 2" in by_check(findings(config))["output folder"].text
+
+
+def test_output_folder_is_left_as_it_was(folder: Path) -> None:
+    """An examination leaves no trace that a run could stumble over."""
+    findings(side(folder, "a"))
+    assert not (folder / "out_a").exists()
+
+
+def test_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that would fill the disk is not begun."""
+    monkeypatch.setattr(checkup_local, "disk_bytes", lambda checkup: 1 << 60)
+    found = by_check(findings(side(folder, "a")))["output folder"]
+    assert (found.status, found.exit_code) == ("FAILED", 5)
+    assert "free space" in found.text
+
+
+def test_versions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package outside the declared range fails; one inside it that was not tested is named."""
+    monkeypatch.setitem(checkup_local.TESTED, "torch", "2.12.0")
+    assert "not the tested version: torch" in by_check(findings(side(folder, "a")))["versions"].text
+    monkeypatch.setattr(checkup_local.metadata, "requires", lambda name: ["rich>=999", "absent-package", "torch"])
+    found = by_check(findings(side(folder, "a")))["versions"]
+    assert (found.status, found.exit_code) == ("FAILED", 2)
+    assert "rich" in found.text
+    assert "absent-package is missing" in found.text
+    assert "torch" not in found.text
+
+
+def test_tested_versions_are_those_of_the_constraints() -> None:
+    """What the doctor calls tested is what was tested."""
+    lines = (Path(__file__).parents[2] / "constraints.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if "==" in line)
+    packages = {name: version for name, version in checkup_local.TESTED.items() if name != "python"}
+    assert packages == {name: pinned[name] for name in packages}
