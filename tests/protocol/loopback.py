@@ -29,6 +29,8 @@ from smule_crypten.mpc.link import Link
 LOOPBACK = "127.0.0.1"
 PATIENCE_SECONDS = 10.0
 """For what must happen soon; a test that waits this long has failed."""
+LATE_SECONDS = 1.5
+"""How much later than promised something may be noticed on a busy machine."""
 DEADLINE_SECONDS = 2.0
 """Of links whose deadline is not the subject; an end is noticed within a sixth of it."""
 
@@ -139,6 +141,21 @@ def together(*functions: Callable[[], Any]) -> list[Any]:
     with ThreadPoolExecutor(len(functions)) as pool:
         futures = [pool.submit(function) for function in functions]
         return [future.result(3 * PATIENCE_SECONDS) for future in futures]
+
+
+def swap(first: Link, second: Link, payload: bytes = b"12345678") -> None:
+    """One crossing message each way, checked."""
+    received = [bytearray(len(payload)), bytearray(len(payload))]
+    together(
+        lambda: first.transfer([memoryview(payload)], [memoryview(received[0])]),
+        lambda: second.transfer([memoryview(payload)], [memoryview(received[1])]),
+    )
+    assert received == [payload, payload]
+
+
+def let_time_pass(seconds: float) -> None:
+    """Only where the passing of time itself is the subject."""
+    threading.Event().wait(seconds)
 
 
 def fails_in_the_background(link: Link) -> SmuleError:

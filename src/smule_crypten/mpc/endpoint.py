@@ -158,9 +158,12 @@ def connect(
     context.set_alpn_protocols([purpose])
     patience = time.monotonic() + join_seconds
     reason = "nobody answers"
-    while (left := patience - time.monotonic()) > 0:
+    while True:
         for link in watched:
             link.check()
+        left = patience - time.monotonic()
+        if left <= 0:
+            raise PeerTimeoutError(f"{name} did not answer at {address} within {join_seconds:g} seconds ({reason})")
         try:
             connection = _attempt(address, context, f"{name} at {address}", certificate, min(_TLS_SECONDS, left))
             return Link(connection, name, deadline_seconds)
@@ -169,7 +172,6 @@ def connect(
                 raise
             reason = _reason(error)
             time.sleep(_RETRY_SECONDS)
-    raise PeerTimeoutError(f"{name} did not answer at {address} within {join_seconds:g} seconds ({reason})")
 
 
 def _attempt(

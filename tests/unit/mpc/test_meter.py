@@ -58,3 +58,19 @@ def test_total_is_a_snapshot() -> None:
     before = meter.total()
     meter.record(rounds=1, bytes_sent=8)
     assert before == Cost()
+
+
+def test_going_on_from_a_state() -> None:
+    """A run that was cut off counts what one without interruption does, not its second handshake as well."""
+    first = CostMeter()
+    first.record(rounds=1, bytes_sent=3)
+    with first.phase("online"), first.layer("conv1"):
+        first.record(rounds=2, bytes_sent=100, dealer_bytes=7)
+    state = first.state_dict()
+    second = CostMeter()
+    second.record(rounds=1, bytes_sent=3)
+    second.load_state_dict(state)
+    assert (second.by_phase, second.by_layer) == (first.by_phase, first.by_layer)
+    second.record(bytes_sent=5)
+    assert second.total().bytes_sent == 108
+    assert first.total().bytes_sent == 103
