@@ -86,37 +86,6 @@ def test_the_end(count: int, network: Network, steps: Steps, tmp_path: Path) -> 
             _check_results(folders)
 
 
-def test_the_dealer_stays(network: Network, tmp_path: Path) -> None:
-    """A dealer that is not told how many runs to serve outlives one that fails, says why, and serves the next."""
-    folders = Folders(tmp_path, network)
-    folders.change("dealer", runs=None)
-    with HostRun(network, folders) as run:
-        run.start(instruments={"b": Tripwire("kill", "exchange", 60)})
-        assert run.processes["a"].wait(RUN_SECONDS) == _PEER_ERROR, run.logs()
-        run.start("a", "b")
-        assert [run.processes[role].wait(RUN_SECONDS) for role in PEER] == [0, 0], run.logs()
-        assert run.processes["dealer"].wait(0.0) is None
-        assert "run failed: party b" in run.processes["dealer"].log
-        _check_results(folders)
-
-
-@pytest.mark.parametrize("kind", ["stop", "cut"])
-def test_a_short_interruption(kind: str, network: Network, tmp_path: Path) -> None:
-    """What is over before the deadline is survived without a word."""
-    if kind == "cut" and network.namespaces is None:
-        pytest.skip("cutting off a host needs network namespaces: root and iproute2")
-    folders = Folders(tmp_path, network)
-    with HostRun(network, folders) as run:
-        run.start(instruments={"b": Tripwire(_ACTIONS[kind], "exchange", 60)})
-        _disturb(network, run, kind, "b")
-        time.sleep(DEADLINE_SECONDS / 4)  # the time itself is what is tested
-        if kind == "cut":
-            network.mend("b")
-        else:
-            run.processes["b"].send_signal(signal.SIGCONT)
-        assert run.wait() == dict.fromkeys(ROLES, 0), run.logs()
-
-
 def test_the_dealer_dies_while_a_party_is_awaited(network: Network, tmp_path: Path) -> None:
     """A party that has met the dealer and waits for the other one does not wait any longer, and names the dealer."""
     folders = Folders(tmp_path, network, launch__join_seconds=60.0)
