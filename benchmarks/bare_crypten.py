@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import nn
 
 from smule_crypten.mpc.compat import crypten
+from smule_crypten.types import Cost
 
 
 def evaluate(network: nn.Module, inputs_NCHW: torch.Tensor, model_owner: int, data_owner: int) -> torch.Tensor | None:
@@ -56,8 +57,8 @@ class CollectiveCounter:
     def __exit__(self, *exception: object) -> None:
         del self._communicator.all_reduce, self._communicator.reduce
 
-    def traffic(self) -> tuple[int, int]:
-        return self._rounds, self._bytes_sent
+    def traffic(self) -> Cost:
+        return Cost(rounds=self._rounds, bytes_sent=self._bytes_sent)
 
     def _count(self, tensors: Any) -> None:
         self._rounds += 1

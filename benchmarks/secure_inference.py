@@ -17,125 +17,40 @@ number of images, or where a side computes wrong logits.
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import os
-import resource
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import bare_crypten
 import torch
 import torch.distributed as dist
+from figures_file import write_figures
+from reference_task import DATA_OWNER, MODEL_OWNER, NUM_SAMPLES, Run, Task, prepared_scheme, run_exchange
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 
-from smule_crypten.config import ModelConfig, SchemeConfig
-from smule_crypten.files import write_atomic
-from smule_crypten.inference.crypten import CryptenScheme
-from smule_crypten.models.translate import translate
-from smule_crypten.models.zoo import build_model
+from smule_crypten.config import SchemeConfig
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.meeting import ROLES, role_from_environment, simulated_meeting
 from smule_crypten.mpc.session import Session, open_session
-from smule_crypten.processes.environment import describe_hardware, describe_versions
 from smule_crypten.processes.launcher import Emit, Job, run_jobs
-from smule_crypten.types import InferenceQuery
 
 SIDES = ("ours", "bare")
 LIMIT = 1.1
 TOLERANCE = 1e-3
-INPUT_SHAPE, NUM_CLASSES, NUM_SAMPLES = (3, 32, 32), 10, 64
-MODEL_OWNER, DATA_OWNER = 0, 1
 MEMORY_MICRO_BATCH, MEMORY_SAMPLES = 16, (16, 64, 256)
 MEMORY_LIMIT = 1.2
 """Peak of the largest number of images over that of the smallest: the images themselves and noise."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One evaluation, seen by one party. logit_error is the largest one against plain PyTorch, 0 at the model owner."""
-
-    seconds: float
-    rounds: int
-    bytes_sent: int
-    peak_memory_bytes: int
-    logit_error: float
-
-
-@dataclass(kw_only=True)
-class Task:
-    """What is evaluated."""
-
-    network: nn.Module
-    inputs_NCHW: torch.Tensor
-
-    @classmethod
-    def of_size(cls, num_samples: int) -> Task:
-        network = build_model(ModelConfig(name="small_convnet"), INPUT_SHAPE, NUM_CLASSES, seed=0).eval()
-        return cls(
-            network=network,
-            inputs_NCHW=torch.randn(num_samples, *INPUT_SHAPE, generator=torch.Generator().manual_seed(0)),
-        )
-
-    def measure(self, evaluate: Callable[[], torch.Tensor | None], traffic: Callable[[], tuple[int, int]]) -> Run:
-        """Run evaluate; traffic returns rounds and bytes sent so far."""
-        dist.barrier()
-        before, started = traffic(), time.perf_counter()
-        logits_NC = evaluate()
-        seconds, after = time.perf_counter() - started, traffic()
-        peak = peak_memory_bytes()
-        error = 0.0
-        if dist.get_rank() == DATA_OWNER:
-            with torch.no_grad():
-                error = float((self.network(self.inputs_NCHW) - logits_NC).abs().max())
-        return Run(
-            seconds=seconds,
-            rounds=after[0] - before[0],
-            bytes_sent=after[1] - before[1],
-            peak_memory_bytes=peak,
-            logit_error=error,
-        )
-
-
 def run_ours(session: Session, task: Task, micro_batch: int) -> Run:
-    """One exchange in which only the data owner asks."""
-    scheme = CryptenScheme(session, SchemeConfig(name="crypten", micro_batch=micro_batch))
-    architecture = translate(task.network, INPUT_SHAPE).architecture
-    scheme.prepare((architecture, architecture))
-    num_asked = len(task.inputs_NCHW) if session.rank == DATA_OWNER else 0
-    asked = InferenceQuery(
-        query_id=1,
-        model_owner=1 - session.rank,
-        data_owner=session.rank,
-        num_samples=num_asked,
-        model_step=0,
-        sample_ids=torch.arange(num_asked),
-        inputs_NCHW=task.inputs_NCHW[:num_asked],
-    )
-    answered = InferenceQuery(
-        query_id=1,
-        model_owner=session.rank,
-        data_owner=1 - session.rank,
-        num_samples=len(task.inputs_NCHW) - num_asked,
-        model_step=0,
-    )
-
-    def traffic() -> tuple[int, int]:
-        total = session.meter.total()
-        return total.rounds, total.bytes_sent
-
-    num_samples = len(task.inputs_NCHW)
-    scheme.begin(1, (num_samples, 0) if DATA_OWNER == 0 else (0, num_samples))
-    return task.measure(lambda: scheme.exchange(task.network, asked, answered).logits_NC, traffic)
+    scheme = prepared_scheme(session, task, SchemeConfig(name="crypten", micro_batch=micro_batch))
+    return run_exchange(scheme, task, 1)
 
 
 def run_bare(task: Task) -> Run:
@@ -187,10 +102,6 @@ def our_session(number: int) -> Iterator[Session]:
         os.environ["RENDEZVOUS"] = rendezvous
     with open_session(links, ROLES.index(role), precision_bits=16, randomness="fresh", seed=0) as session:
         yield session
-
-
-def peak_memory_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def in_both_parties(function: Callable[..., Any], *arguments: Any) -> list[Any]:
@@ -284,16 +195,7 @@ def main() -> int:
     figures["memory"] = measure_memory()
     show(figures, f"{NUM_SAMPLES} images, reference network, {arguments.threads} thread(s) a party")
     if arguments.output is not None:
-        summary = {
-            "benchmark": "secure_inference",
-            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "command": ["python", *sys.argv],
-            "versions": describe_versions(),
-            "hardware": describe_hardware("cpu"),
-            "threads": arguments.threads,
-            **figures,
-        }
-        write_atomic(arguments.output, lambda file: file.write(json.dumps(summary, indent=2).encode()))
+        write_figures(arguments.output, "secure_inference", arguments.threads, figures)
     found = failures(figures)
     for failure in found:
         print(f"FAILED: {failure}", file=sys.stderr)
