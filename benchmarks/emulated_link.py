@@ -1,18 +1,21 @@
 """Secure inference with a dealer over an emulated link of 100 Mbit/s and 40 ms round trip.
 
 Party a owns the reference network (small_convnet, channels 16, 32, 64), party b owns 64 images of 3x32x32 and learns
-the logits. Three processes; the link between the parties passes through delaying_proxy.py, which is measured first,
-with plain sockets, in the same run. With --dealer-link emulated, so do the dealer's links, each its own.
+the logits. Each party and the dealer are a process; the link between the parties passes through delaying_proxy.py,
+which is measured first, with plain sockets, in the same run. With --dealer-link emulated, so do the dealer's links,
+each with a line of its own.
 
-The online time (one exchange, without the keys before it) is compared with what the link alone must take:
+The online time (one exchange, without the keys before it) is compared with what the link alone takes:
 
     full duplex:  max(bytes a to b, bytes b to a) / bandwidth + rounds x round trip
     half duplex:  (bytes a to b  +  bytes b to a) / bandwidth + rounds x round trip
 
-Bytes and rounds are the meter's. A message waits half a round trip only, and so does one that crosses another, so
-where all rounds are of that kind the time can be shorter than these figures; `floor` counts half a round trip each.
-Exits with 1 where the online time is more than 1.2 times the full-duplex figure, a
-probability is wrong, or the emulated link is not what it should be. Several schemes are set side by side.
+Bytes and rounds are the meter's; the dealer's bytes are in neither. A message takes half a round trip to arrive, and
+two that cross do so at the same time, so a round costs less than the formula grants it: `floor` is the full-duplex
+figure with half a round trip a round. Local time is that of the same exchange on loopback.
+
+Exits with 1 where the online time is more than 1.2 times the full-duplex figure, a probability is wrong, or the
+emulated link is not what it should be. Several schemes (--scheme crypten,plaintext) are set side by side.
 
     python benchmarks/emulated_link.py --scheme crypten --mbit 100 --rtt-ms 40 --repeats 3 --output link.json
 """
@@ -42,6 +45,7 @@ from rich.console import Console
 from rich.table import Table
 
 from smule_crypten.config import LaunchConfig, SchemeConfig
+from smule_crypten.inference.registry import scheme_class
 from smule_crypten.mpc.endpoint import Address
 from smule_crypten.mpc.meeting import DEALER, ROLES, Meeting, role_from_environment, simulated_meeting
 from smule_crypten.mpc.session import open_session
@@ -89,7 +93,10 @@ def run_party(
     dist.init_process_group("gloo", init_method=os.environ["RENDEZVOUS"] + "-barrier", rank=rank, world_size=2)
     task = Task.of_size(num_samples)
     meeting = simulated_meeting(
-        role, with_dealer=True, join_seconds=launch.join_seconds, deadline_seconds=launch.deadline_seconds
+        role,
+        with_dealer=scheme_class(config.name).needs_dealer,
+        join_seconds=launch.join_seconds,
+        deadline_seconds=launch.deadline_seconds,
     )
     with (
         wiring.applied(meeting) as wired,
@@ -113,15 +120,10 @@ def run_all(
             Job(name=role, function=run_party, arguments=arguments, environment=environment | {"RANK": str(rank)})
             for rank, role in enumerate(ROLES[:2])
         ]
-        jobs.append(
-            Job(
-                name=DEALER,
-                function=run_simulated_dealer,
-                arguments=(launch,),
-                environment=environment | {"RANK": str(ROLES.index(DEALER))},
-            )
-        )
-        party_a, party_b, _ = run_jobs(jobs, lambda sender, event: None)
+        if scheme_class(config.name).needs_dealer:
+            dealer = environment | {"RANK": str(ROLES.index(DEALER))}
+            jobs.append(Job(name=DEALER, function=run_simulated_dealer, arguments=(launch,), environment=dealer))
+        party_a, party_b, *_ = run_jobs(jobs, lambda sender, event: None)
     return party_a, party_b
 
 
