@@ -66,11 +66,13 @@ class ModelConfig(Section):
 
 
 class SchemeConfig(Section):
-    """A secure-inference scheme of the registry. precision_bits are the fractional bits of fixed point."""
+    """A secure-inference scheme of the registry, with its own options. precision_bits are the fractional bits of fixed
+    point; micro_batch samples are evaluated together."""
 
     name: str
     precision_bits: int = Field(default=16, ge=4, le=24)
-    micro_batch: int = Field(default=64, ge=1)
+    micro_batch: int = Field(default=64, ge=1, le=65536)
+    options: dict[str, Any] = {}
 
 
 class ProviderConfig(Section):

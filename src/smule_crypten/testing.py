@@ -22,6 +22,7 @@ from torch import nn
 from smule_crypten.config import Randomness, SchemeConfig
 from smule_crypten.errors import ProtocolError
 from smule_crypten.inference.plaintext import evaluate_plaintext
+from smule_crypten.inference.registry import DEALT
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.channel import Channel
@@ -29,7 +30,7 @@ from smule_crypten.mpc.dealer import Dealer
 from smule_crypten.mpc.meeting import DEALER, ROLES, simulated_meeting
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session, closing_links, open_session
-from smule_crypten.types import Cost, InferenceQuery, PeerPrediction
+from smule_crypten.types import Cost, InferenceQuery, PeerPrediction, centred
 
 MakeScheme = Callable[[Session, SchemeConfig], SecureInferenceScheme]
 
@@ -43,8 +44,10 @@ class RecordingChannel(Channel):
         self.meter = channel.meter
         self.received: list[torch.Tensor] = []
 
-    def transfer(self, outgoing: Sequence[torch.Tensor], incoming: Sequence[torch.Tensor]) -> None:
-        self._channel.transfer(outgoing, incoming)
+    def transfer(
+        self, outgoing: Sequence[torch.Tensor], incoming: Sequence[torch.Tensor], *, continues: bool = False
+    ) -> None:
+        self._channel.transfer(outgoing, incoming, continues=continues)
         self.received += [tensor.clone() for tensor in incoming]
 
     def send_json(self, value: object) -> None:
@@ -157,7 +160,7 @@ def _act(role: str, call: _Call) -> Any:
     links = meeting.meet()
     if role == DEALER:
         with closing_links(tuple(links.values())):
-            dealer = Dealer((links[ROLES[0]], links[ROLES[1]]), allow_insecure=call.dealer_allows_insecure)
+            dealer = Dealer((links[ROLES[0]], links[ROLES[1]]), DEALT, allow_insecure=call.dealer_allows_insecure)
             return dealer.serve()
     with open_session(links, ROLES.index(role), wrap_channel=RecordingChannel, **call.settings) as session:
         return call.function(session, *call.arguments)
@@ -223,6 +226,10 @@ def _prepared(session: Session, make_scheme: MakeScheme) -> tuple[SecureInferenc
     return scheme, networks
 
 
+def _calibration_inputs() -> torch.Tensor:
+    return torch.randn(64, 2, 4, 4, generator=torch.Generator().manual_seed(9))
+
+
 def _queries(session: Session, counts: tuple[int, int]) -> tuple[InferenceQuery, InferenceQuery]:
     rank = session.rank
     inputs = torch.randn(counts[rank], 2, 4, 4, generator=torch.Generator().manual_seed(rank))
@@ -246,6 +253,7 @@ def _check_exchange(
 ) -> tuple[PeerPrediction, torch.Tensor, Cost]:
     scheme, networks = _prepared(session, make_scheme)
     asked, answered = _queries(session, counts)
+    scheme.calibrate(networks[session.rank], _calibration_inputs())
     scheme.begin(1, counts)
     prediction = scheme.exchange(networks[session.rank], asked, answered)
     peer_network = translate(networks[1 - session.rank], (2, 4, 4))
@@ -255,13 +263,14 @@ def _check_exchange(
     dealt = isinstance(session.provider, Dealt)
     asking = scheme.cost_of(peer, counts[session.rank], scheme.config, dealt=dealt).data_owner
     answering = scheme.cost_of(own, counts[1 - session.rank], scheme.config, dealt=dealt).model_owner
-    return prediction, expected_NC, asking + answering
+    return prediction, centred(expected_NC), scheme.combine(asking, answering)
 
 
 def _check_model_owner_learns_nothing(session: Session, make_scheme: MakeScheme) -> tuple[str, list[str]]:
     """Party a asks, party b only answers: which of a's inputs and logits appear in what b received?"""
     scheme, networks = _prepared(session, make_scheme)
     asked, answered = _queries(session, (4, 0))
+    scheme.calibrate(networks[session.rank], _calibration_inputs())
     scheme.begin(1, (4, 0))
     scheme.exchange(networks[session.rank], asked, answered)
     if session.rank == 0:

@@ -90,11 +90,17 @@ class InferenceQuery:
     inputs_NCHW: torch.Tensor | None = None
 
 
+def centred(logits_NC: torch.Tensor) -> torch.Tensor:
+    """Logits less their mean over the classes: softmax does not see the difference."""
+    return logits_NC - logits_NC.mean(dim=1, keepdim=True)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PeerPrediction:
     """The opened answer to a query. Exists only at the data owner.
 
-    cost is what the whole exchange, both directions, cost this party.
+    logits_NC are centred: what is common to the classes of a sample stays with the model owner. cost is what the whole
+    exchange, both directions, cost this party.
     """
 
     query_id: int

@@ -26,8 +26,7 @@ from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.cache import SoftLabelCache
 from smule_crypten.exchange.selection import UniformSelection
 from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.models.calibration import calibrate, check_inputs
-from smule_crypten.models.translate import translate
+from smule_crypten.models.calibration import check_inputs
 from smule_crypten.types import PARTY_NAMES, Disclosure, InferenceQuery, PeerPrediction
 
 log = logging.getLogger(__name__)
@@ -91,8 +90,12 @@ class Exchanger:
         """
         self._query_id += 1
         sample_ids = self._selection.next(self._config.num_queries)
-        check_inputs(self._images(sample_ids), sample_ids, self._scheme.config.precision_bits)
-        own = _Announcement(num_samples=len(sample_ids), model_step=model_step, logit_bound=self._calibrate(model))
+        check_inputs(self._images(sample_ids), sample_ids, self._scheme.largest_input)
+        own = _Announcement(
+            num_samples=len(sample_ids),
+            model_step=model_step,
+            logit_bound=self._scheme.calibrate(model, self._images_NCHW[:CALIBRATION_SAMPLES]),
+        )
         peer = self._announce(own)
         disclosure = Disclosure(
             query_id=self._query_id, to_party=self._peer_name, num_samples=peer.num_samples, model_step=model_step
@@ -162,10 +165,6 @@ class Exchanger:
         return dataclasses.replace(
             prediction, logits_NC=logits_NC, cost=prediction.cost + again.cost
         ), own_again.num_samples
-
-    def _calibrate(self, model: nn.Module) -> float:
-        network = translate(model, self._scheme.architectures[self._scheme.session.rank].input_shape)
-        return calibrate(network, self._images_NCHW[:CALIBRATION_SAMPLES], self._scheme.config.precision_bits)
 
     def _images(self, sample_ids: torch.Tensor) -> torch.Tensor:
         rows = torch.searchsorted(self._sorted_ids, sample_ids)

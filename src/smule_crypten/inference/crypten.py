@@ -13,12 +13,13 @@ from typing import ClassVar
 import torch
 
 from smule_crypten.config import SchemeConfig
-from smule_crypten.inference.scheme import SecureInferenceScheme, micro_batches
+from smule_crypten.inference.scheme import SequentialScheme, micro_batches
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import num_elements
 from smule_crypten.models.translate import TranslatedNetwork
-from smule_crypten.mpc.dealing import Request, correction_bytes, plan
-from smule_crypten.mpc.network import OUTPUT_LAYER, evaluate, open_to, share_parameters, share_tensor
+from smule_crypten.mpc.dealing import Request, correction_bytes, corrections, plan
+from smule_crypten.mpc.network import OUTPUT_LAYER, evaluate, open_logits, share_parameters, share_tensor
+from smule_crypten.mpc.streams import Stream
 from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
 
 _RING_BYTES = 8
@@ -28,7 +29,7 @@ _RELU_ELEMENTS = 29
 levels, 1 to convert the sign bit, 2 for the product."""
 
 
-class CryptenScheme(SecureInferenceScheme):
+class CryptenScheme(SequentialScheme):
     name: ClassVar[str] = "crypten"
     adversary: ClassVar[Adversary] = "semi-honest"
     needs_dealer: ClassVar[bool] = True
@@ -51,6 +52,17 @@ class CryptenScheme(SecureInferenceScheme):
             )
         return cost
 
+    @classmethod
+    def deal(
+        cls,
+        architecture: arch.Architecture,
+        num_samples: int,
+        config: SchemeConfig,
+        model_owner: Stream,
+        data_owner: Stream,
+    ) -> Iterator[torch.Tensor]:
+        return corrections(_requests(architecture, num_samples, config), model_owner, data_owner)
+
     def _run_direction(
         self, network: TranslatedNetwork, query: InferenceQuery, architecture: arch.Architecture
     ) -> torch.Tensor | None:
@@ -58,23 +70,24 @@ class CryptenScheme(SecureInferenceScheme):
         session = self.session
         is_model_owner = session.rank == query.model_owner
         parameters = share_parameters(architecture, network.parameters if is_model_owner else None, query.model_owner)
-        session.provider.begin_direction(query.model_owner, self._requests(architecture, query.num_samples))
+        session.provider.begin_direction(query.model_owner, _requests(architecture, query.num_samples, self.config))
         answers = []
         for start, stop in micro_batches(query.num_samples, self.config.micro_batch):
             chunk = None if query.inputs_NCHW is None else query.inputs_NCHW[start:stop]
             inputs = share_tensor(chunk, (stop - start, *architecture.input_shape), query.data_owner)
             logits = evaluate(session, architecture, parameters, inputs)
             with session.meter.layer(OUTPUT_LAYER):
-                opened = open_to(session, logits, query.data_owner)
+                opened = open_logits(session, logits, query.data_owner)
             if opened is not None:
                 answers.append(opened)
         if is_model_owner:
             return None
         return torch.cat([torch.empty(0, *architecture.output_shape), *answers])
 
-    def _requests(self, architecture: arch.Architecture, num_samples: int) -> Iterator[Request]:
-        for start, stop in micro_batches(num_samples, self.config.micro_batch):
-            yield from plan(architecture, stop - start)
+
+def _requests(architecture: arch.Architecture, num_samples: int, config: SchemeConfig) -> Iterator[Request]:
+    for start, stop in micro_batches(num_samples, config.micro_batch):
+        yield from plan(architecture, stop - start)
 
 
 def _op_cost(architecture: arch.Architecture, op: arch.Op, batch: int) -> Cost:

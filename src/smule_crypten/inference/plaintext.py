@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 
 from smule_crypten.config import SchemeConfig
-from smule_crypten.inference.scheme import SecureInferenceScheme, micro_batches
+from smule_crypten.inference.scheme import SequentialScheme, micro_batches
 from smule_crypten.models.architecture import NETWORK_INPUT, Architecture, apply_op, num_elements
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
@@ -18,7 +18,7 @@ from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
 _FLOAT_BYTES = 4
 
 
-class PlaintextScheme(SecureInferenceScheme):
+class PlaintextScheme(SequentialScheme):
     name: ClassVar[str] = "plaintext"
     adversary: ClassVar[Adversary] = "none"
     needs_dealer: ClassVar[bool] = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from smule_crypten.config import suggest
 from smule_crypten.errors import ConfigError
 from smule_crypten.inference.crypten import CryptenScheme
+from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.plaintext import PlaintextScheme
 from smule_crypten.inference.scheme import SecureInferenceScheme
 
@@ -24,7 +25,10 @@ def make_table(*schemes: type[SecureInferenceScheme]) -> dict[str, type[SecureIn
     return table
 
 
-SCHEMES = make_table(CryptenScheme, PlaintextScheme)
+SCHEMES = make_table(CryptenScheme, LeanScheme, PlaintextScheme)
+
+DEALT = {name: scheme.deal for name, scheme in SCHEMES.items()}
+"""How the dealer deals for each scheme."""
 
 
 def scheme_class(name: str) -> type[SecureInferenceScheme]:

@@ -1,8 +1,8 @@
 """The contract of a secure-inference scheme, and what every scheme does in the same way.
 
-A scheme evaluates the model owner's network on the data owner's inputs and opens the logits to the data owner only.
-One exchange runs both directions: first party a's network on party b's inputs, then the reverse. `testing.check_scheme`
-holds an implementation to this contract.
+A scheme evaluates the model owner's network on the data owner's inputs and opens the logits, less what is common to the
+classes of a sample, to the data owner only. One exchange runs both directions: party a's network on party b's inputs,
+and the reverse. `testing.check_scheme` holds an implementation to this contract.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import dataclasses
 import resource
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import ClassVar
 
 import torch
@@ -19,9 +20,11 @@ from torch import nn
 from smule_crypten.config import SchemeConfig
 from smule_crypten.errors import ProtocolError
 from smule_crypten.models.architecture import Architecture
+from smule_crypten.models.calibration import calibrate, largest_value
 from smule_crypten.models.translate import TranslatedNetwork, translate
 from smule_crypten.mpc.session import Session
-from smule_crypten.types import Adversary, DirectionCost, InferenceQuery, PeerPrediction
+from smule_crypten.mpc.streams import Stream
+from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery, PeerPrediction, centred
 
 
 class SecureInferenceScheme(ABC):
@@ -46,7 +49,7 @@ class SecureInferenceScheme(ABC):
         self.session.provider.agree(
             {
                 "architectures": [architecture.to_json() for architecture in architectures],
-                "micro_batch": self.config.micro_batch,
+                "scheme": self.config.model_copy(update={"name": self.name}).model_dump(mode="json"),
                 "randomness": self.session.randomness,
                 "seed": self.session.seed if self.session.randomness == "seeded_insecure" else 0,
             }
@@ -60,6 +63,21 @@ class SecureInferenceScheme(ABC):
     def begin(self, index: int, counts: tuple[int, int]) -> None:
         """Agree on fresh keys for exchange `index`, in which party a and party b ask about counts samples."""
         self.session.begin_exchange(index, counts)
+
+    @property
+    def largest_input(self) -> float:
+        """Inputs must stay below this magnitude."""
+        return largest_value(self.config.precision_bits)
+
+    def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> float:
+        """Check by the owner's inputs that the model fits the scheme; returns a public bound for its logits.
+
+        To be called before the model answers, whenever it has changed.
+
+        Raises:
+            UnshareableModelError: names the layer that does not fit, and the remedy.
+        """
+        return calibrate(self._own_network(model), inputs_NCHW, self.config.precision_bits)
 
     def exchange(self, model: nn.Module, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
         """Answer the peer's query with model, and have the own query answered.
@@ -76,23 +94,19 @@ class SecureInferenceScheme(ABC):
         network = self._check(model, asked, answered)
         meter = self.session.meter
         before, started = meter.total(), time.perf_counter()
-        logits_NC = torch.empty(0)
         with meter.phase("online"):
-            for model_owner in (0, 1):
-                query = answered if model_owner == self.session.rank else asked
-                opened = self._run_direction(network, query, self.architectures[model_owner])
-                if opened is not None:
-                    logits_NC = opened
+            logits_NC, offline_seconds = self._run(network, asked, answered)
         assert asked.sample_ids is not None
         return PeerPrediction(
             query_id=asked.query_id,
             sample_ids=asked.sample_ids,
-            logits_NC=logits_NC,
+            logits_NC=centred(logits_NC),
             model_step=asked.model_step,
             scheme=self.name,
             cost=dataclasses.replace(
                 meter.total() - before,
-                online_seconds=time.perf_counter() - started,
+                offline_seconds=offline_seconds,
+                online_seconds=time.perf_counter() - started - offline_seconds,
                 peak_memory_bytes=_peak_memory_bytes(),
             ),
         )
@@ -109,14 +123,34 @@ class SecureInferenceScheme(ABC):
             dealt: whether a dealer deals the correlated randomness.
         """
 
-    @abstractmethod
-    def _run_direction(
-        self, network: TranslatedNetwork, query: InferenceQuery, architecture: Architecture
-    ) -> torch.Tensor | None:
-        """Answer one query in micro-batches; the logits (N, C) at the data owner, None at the model owner.
+    @classmethod
+    def combine(cls, asking: Cost, answering: Cost) -> Cost:
+        """What an exchange costs a party, from what each of its two directions costs it."""
+        return asking + answering
 
-        network is this party's own; architecture is the model owner's.
+    @classmethod
+    def deal(
+        cls,
+        architecture: Architecture,
+        num_samples: int,
+        config: SchemeConfig,
+        model_owner: Stream,
+        data_owner: Stream,
+    ) -> Iterator[torch.Tensor]:
+        """What the dealer sends the model owner for one direction, in order.
+
+        Args:
+            architecture: the model owner's.
+            model_owner, data_owner: the dealer's streams with either party for this direction.
         """
+        return iter(())
+
+    @abstractmethod
+    def _run(
+        self, network: TranslatedNetwork, asked: InferenceQuery, answered: InferenceQuery
+    ) -> tuple[torch.Tensor, float]:
+        """Both directions, in micro-batches: the logits (N, C) of the own query, and seconds of it that an earlier
+        preparation could have taken."""
 
     @property
     def architectures(self) -> tuple[Architecture, Architecture]:
@@ -126,7 +160,6 @@ class SecureInferenceScheme(ABC):
 
     def _check(self, model: nn.Module, asked: InferenceQuery, answered: InferenceQuery) -> TranslatedNetwork:
         rank = self.session.rank
-        own = self.architectures[rank]
         if (asked.data_owner, asked.model_owner) != (rank, 1 - rank) or answered.data_owner != 1 - rank:
             raise ProtocolError(f"query {asked.query_id}: asked must be this party's and answered the peer's")
         if asked.inputs_NCHW is None or asked.sample_ids is None:
@@ -135,10 +168,38 @@ class SecureInferenceScheme(ABC):
         if tuple(asked.inputs_NCHW.shape) != expected or len(asked.sample_ids) != asked.num_samples:
             found = tuple(asked.inputs_NCHW.shape)
             raise ProtocolError(f"query {asked.query_id}: inputs have shape {found}, expected {expected}")
+        return self._own_network(model)
+
+    def _own_network(self, model: nn.Module) -> TranslatedNetwork:
+        own = self.architectures[self.session.rank]
         network = translate(model, own.input_shape)
         if network.architecture != own:
             raise ProtocolError("the model is not of the architecture that was prepared; a run keeps its architecture")
         return network
+
+
+class SequentialScheme(SecureInferenceScheme):
+    """A scheme that runs one direction after the other: first party a's network answers, then party b's."""
+
+    def _run(
+        self, network: TranslatedNetwork, asked: InferenceQuery, answered: InferenceQuery
+    ) -> tuple[torch.Tensor, float]:
+        logits_NC = torch.empty(0)
+        for model_owner in (0, 1):
+            query = answered if model_owner == self.session.rank else asked
+            opened = self._run_direction(network, query, self.architectures[model_owner])
+            if opened is not None:
+                logits_NC = opened
+        return logits_NC, 0.0
+
+    @abstractmethod
+    def _run_direction(
+        self, network: TranslatedNetwork, query: InferenceQuery, architecture: Architecture
+    ) -> torch.Tensor | None:
+        """Answer one query in micro-batches; the logits (N, C) at the data owner, None at the model owner.
+
+        network is this party's own; architecture is the model owner's.
+        """
 
 
 def micro_batches(num_samples: int, size: int) -> list[tuple[int, int]]:

@@ -47,9 +47,8 @@ def calibrate(network: TranslatedNetwork, inputs_NCHW: torch.Tensor, precision_b
     return 2.0 ** math.ceil(math.log2(max(float(values[-1].abs().max()), 1.0) * MARGIN))
 
 
-def check_inputs(inputs_NCHW: torch.Tensor, sample_ids: torch.Tensor, precision_bits: int) -> None:
-    """Raises DataError, naming the sample, where an input is not finite or beyond the range."""
-    limit = largest_value(precision_bits)
+def check_inputs(inputs_NCHW: torch.Tensor, sample_ids: torch.Tensor, limit: float) -> None:
+    """Raises DataError, naming the sample, where an input is not finite or beyond the limit."""
     fits = (inputs_NCHW.abs() < limit).flatten(1).all(1)
     if not bool(fits.all()):
         first = int(sample_ids[~fits][0])

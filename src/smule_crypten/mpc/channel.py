@@ -23,11 +23,14 @@ class Channel(ABC):
     meter: CostMeter
 
     @abstractmethod
-    def transfer(self, outgoing: Sequence[torch.Tensor], incoming: Sequence[torch.Tensor]) -> None:
+    def transfer(
+        self, outgoing: Sequence[torch.Tensor], incoming: Sequence[torch.Tensor], *, continues: bool = False
+    ) -> None:
         """Send outgoing and fill incoming, both at once, so that parties that both send cannot block each other.
 
         Args:
             incoming: contiguous tensors of the sizes that the other party sends.
+            continues: this is the rest of the last round.
         """
 
     @abstractmethod
@@ -67,12 +70,14 @@ class LinkChannel(Channel):
         self.rank = rank
         self.meter = meter
 
-    def transfer(self, outgoing: Sequence[torch.Tensor], incoming: Sequence[torch.Tensor]) -> None:
+    def transfer(
+        self, outgoing: Sequence[torch.Tensor], incoming: Sequence[torch.Tensor], *, continues: bool = False
+    ) -> None:
         if not outgoing and not incoming:
             return
         self.link.transfer([as_bytes(tensor) for tensor in outgoing], [as_bytes(tensor) for tensor in incoming])
         self.meter.record(
-            rounds=1,
+            rounds=0 if continues else 1,
             bytes_sent=sum(tensor.nbytes for tensor in outgoing),
             bytes_received=sum(tensor.nbytes for tensor in incoming),
         )

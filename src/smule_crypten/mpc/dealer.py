@@ -2,27 +2,34 @@
 
 1. Both parties state the public terms of the run; the dealer checks that they are the same and make sense.
 2. Before an exchange both announce its index and the number of samples each asks about. An index is served once.
-3. The dealer agrees on a fresh stream key with each party, then sends the model owner of each direction the
-   corrections that the public plan asks for (mpc/dealing.py), one tensor a request, as fast as the party takes them.
+3. The dealer agrees on fresh stream keys with each party, then sends the model owner of each direction the
+   corrections that the scheme's public plan asks for, as fast as the party takes them, both directions at once.
 
-Nothing is executed by a name off the wire: the plan follows from the checked architectures alone.
+Nothing is executed by a name off the wire: the schemes are a table of this program's own, and the plan follows from
+the checked architectures alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
+import torch
 from pydantic import Field, ValidationError
 
-from smule_crypten.config import Randomness, Section, describe_validation
+from smule_crypten.config import Randomness, SchemeConfig, Section, describe_validation
 from smule_crypten.errors import HandshakeError, ModelError, ProtocolError
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.mpc.channel import as_bytes
-from smule_crypten.mpc.dealing import Entropy, dealer_correction, plan
+from smule_crypten.mpc.dealing import Entropy, stream_purpose
 from smule_crypten.mpc.keys import agreed_key, fresh_entropy, insecure_key
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.types import PARTY_NAMES
+
+Deal = Callable[[Architecture, int, SchemeConfig, Stream, Stream], Iterator[torch.Tensor]]
+"""(architecture, samples, scheme, stream of the model owner, of the data owner) -> corrections for the model owner."""
 
 MAX_QUERIES = 1_000_000
 Count = Annotated[int, Field(ge=0, le=MAX_QUERIES)]
@@ -32,7 +39,7 @@ class Terms(Section):
     """What the parties tell the dealer about a run. All of it is public."""
 
     architectures: tuple[dict[str, Any], dict[str, Any]] = Field(strict=False)
-    micro_batch: int = Field(ge=1, le=65536)
+    scheme: SchemeConfig
     randomness: Randomness
     seed: int = Field(ge=0)
 
@@ -49,11 +56,13 @@ class Dealer:
     """Serves one run. links are those to party a and party b.
 
     Args:
+        schemes: how each scheme is dealt, by name.
         allow_insecure: whether keys that follow from a seed are accepted.
     """
 
-    def __init__(self, links: tuple[Link, Link], *, allow_insecure: bool) -> None:
+    def __init__(self, links: tuple[Link, Link], schemes: Mapping[str, Deal], *, allow_insecure: bool) -> None:
         self._links = links
+        self._schemes = schemes
         self._allow_insecure = allow_insecure
         self._last_exchange = 0
 
@@ -95,6 +104,8 @@ class Dealer:
             terms = Terms.model_validate(stated[0])
         except ValidationError as error:
             raise HandshakeError(f"the parties stated unusable terms: {describe_validation(error)}") from None
+        if terms.scheme.name not in self._schemes:
+            raise HandshakeError(f"this dealer does not know the scheme {terms.scheme.name!r}; use the same version")
         if terms.randomness == "seeded_insecure" and not self._allow_insecure:
             raise HandshakeError("the parties want randomness=seeded_insecure, which this dealer does not allow")
         return terms
@@ -112,22 +123,33 @@ class Dealer:
     def _deal(
         self, terms: Terms, architectures: tuple[Architecture, ...], announced: tuple[Announcement, Announcement]
     ) -> None:
-        streams = [self._stream(terms, rank, announced[rank]) for rank in (0, 1)]
-        for model_owner in (0, 1):
-            count = announced[0].counts[1 - model_owner]
-            for start in range(0, count, terms.micro_batch):
-                batch = min(terms.micro_batch, count - start)
-                for request in plan(architectures[model_owner], batch):
-                    correction = dealer_correction(request, streams[model_owner], streams[1 - model_owner])
-                    self._links[model_owner].transfer([as_bytes(correction)], [])
+        """Both directions at once: neither party has to take its corrections before the other can go on."""
+        streams = [self._streams(terms, rank, announced[rank]) for rank in (0, 1)]
 
-    def _stream(self, terms: Terms, rank: int, announced: Announcement) -> Stream:
+        def deal_direction(model_owner: int) -> None:
+            corrections = self._schemes[terms.scheme.name](
+                architectures[model_owner],
+                announced[0].counts[1 - model_owner],
+                terms.scheme,
+                streams[model_owner][model_owner],
+                streams[1 - model_owner][model_owner],
+            )
+            for correction in corrections:
+                self._links[model_owner].transfer([as_bytes(correction)], [])
+
+        with ThreadPoolExecutor(2, thread_name_prefix="dealing") as pool:
+            for outcome in [pool.submit(deal_direction, model_owner) for model_owner in (0, 1)]:
+                outcome.result()
+
+    def _streams(self, terms: Terms, rank: int, announced: Announcement) -> list[Stream]:
+        """The streams with a party, one for each direction."""
         own = fresh_entropy()
         self._links[rank].send_json({"entropy": own.hex()})
-        purpose = f"dealer and party {PARTY_NAMES[rank]}, exchange {announced.exchange}"
+        purposes = [stream_purpose(rank, announced.exchange, model_owner) for model_owner in (0, 1)]
         if terms.randomness == "seeded_insecure":
-            return Stream(insecure_key(terms.seed, purpose))
-        return Stream(agreed_key((bytes.fromhex(announced.entropy), own), purpose))
+            return [Stream(insecure_key(terms.seed, purpose)) for purpose in purposes]
+        entropy = bytes.fromhex(announced.entropy), own
+        return [Stream(agreed_key(entropy, purpose)) for purpose in purposes]
 
 
 def _announcement(message: object, name: str) -> Announcement:

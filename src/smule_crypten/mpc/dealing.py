@@ -27,6 +27,7 @@ from pydantic import Field
 from smule_crypten.config import Section
 from smule_crypten.models import architecture as arch
 from smule_crypten.mpc.streams import Stream
+from smule_crypten.types import PARTY_NAMES
 
 RING_BYTES = 8
 Operation = Literal["mul", "matmul", "conv2d"]
@@ -129,6 +130,17 @@ def _factors(request: Request, stream: Stream) -> Shares:
 
 def _own_or(correction: torch.Tensor | None, request: Request, stream: Stream) -> torch.Tensor:
     return stream.ring_elements(request.result_size) if correction is None else correction
+
+
+def corrections(requests: Iterator[Request], corrected: Stream, other: Stream) -> Iterator[torch.Tensor]:
+    """What the dealer sends to the corrected party, one tensor a request."""
+    return (dealer_correction(request, corrected, other) for request in requests)
+
+
+def stream_purpose(rank: int, exchange: int, model_owner: int) -> str:
+    """What separates the key of a stream between the dealer and a party from all others of the same entropy."""
+    party, owner = PARTY_NAMES[rank], PARTY_NAMES[model_owner]
+    return f"dealer and party {party}, exchange {exchange}, network of party {owner}"
 
 
 def plan(architecture: arch.Architecture, batch: int) -> Iterator[Request]:

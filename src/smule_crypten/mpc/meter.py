@@ -61,6 +61,12 @@ class CostMeter:
             traffic.bytes_received += bytes_received
             traffic.dealer_bytes += dealer_bytes
 
+    def record_layer(self, layer: str, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
+        """Say which layer bytes belong to that are recorded as a message without a layer."""
+        traffic = self.by_layer.setdefault(layer, Traffic())
+        traffic.bytes_sent += bytes_sent
+        traffic.bytes_received += bytes_received
+
     def total(self) -> Cost:
         """Everything so far, without times."""
         counted = self.by_phase.values()

@@ -11,7 +11,8 @@ the inputs. Rounds and bytes are for one party and one direction of the link, fo
 - Max pooling: max(a, b) = b + relu(a - b) in a tree over the window. CrypTen's own goes through a one-hot arg-max,
   which costs many times more.
 - Average pooling, sums, flattening: local.
-- Output: M sends its share of the logits to D, who adds (1 round, 8 n bytes). M receives nothing.
+- Output: M adds one random ring element to all logits of a sample and sends its share to D, who learns the differences
+  between the logits (1 round, 8 n bytes). M receives nothing.
 """
 
 from __future__ import annotations
@@ -57,14 +58,15 @@ def share_tensor(value: torch.Tensor | None, shape: tuple[int, ...], owner: int)
     return crypten.mpc.MPCTensor(torch.zeros(shape) if value is None else value, src=owner)
 
 
-def open_to(session: Session, value: SharedTensor, owner: int) -> torch.Tensor | None:
-    """Reveal [value] to owner only, as float32; the other party gets None and receives nothing."""
-    if session.rank != owner:
-        session.channel.send(value.share)
+def open_logits(session: Session, logits: SharedTensor, data_owner: int) -> torch.Tensor | None:
+    """Reveal [logits] (N, C) to the data owner, each sample less its first logit, as float32; None at the other."""
+    if session.rank != data_owner:
+        offset = session.streams.local.ring_elements((len(logits.share), 1))
+        session.channel.send(logits.share + offset)
         return None
-    other = session.channel.receive(value.share.shape, value.share.dtype)
-    opened: torch.Tensor = value.encoder.decode(value.share + other)
-    return opened
+    opened = logits.share + session.channel.receive(logits.share.shape, logits.share.dtype)
+    relative: torch.Tensor = logits.encoder.decode(opened - opened[:, :1])
+    return relative
 
 
 def evaluate(

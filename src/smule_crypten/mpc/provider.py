@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from smule_crypten.config import Randomness, Section, describe_validation
-from smule_crypten.errors import ProtocolError
+from smule_crypten.errors import ConfigError, ProtocolError
 from smule_crypten.mpc.channel import as_bytes
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.dealing import (
@@ -20,13 +20,14 @@ from smule_crypten.mpc.dealing import (
     SharedBit,
     Shares,
     SquarePair,
+    correction_bytes,
     party_shares,
+    stream_purpose,
 )
 from smule_crypten.mpc.keys import agreed_key, fresh_entropy, insecure_key
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meter import CostMeter
 from smule_crypten.mpc.streams import Stream
-from smule_crypten.types import PARTY_NAMES
 
 
 class Provider(Protocol):
@@ -44,7 +45,19 @@ class Provider(Protocol):
         ...
 
     def begin_direction(self, model_owner: int, requests: Iterator[Request]) -> None:
-        """What is about to be asked for, in order."""
+        """What CrypTen is about to ask for, in order."""
+        ...
+
+    def stream(self, model_owner: int) -> Stream:
+        """This party's stream with the dealer for one direction of the exchange, from its beginning.
+
+        Raises:
+            ConfigError: there is no dealer.
+        """
+        ...
+
+    def correction(self, num_bytes: int) -> torch.Tensor:
+        """The dealer's next correction to this party, uint8 (num_bytes,)."""
         ...
 
     def finish(self) -> None:
@@ -67,6 +80,12 @@ class TrustedFirstParty:
     def begin_direction(self, model_owner: int, requests: Iterator[Request]) -> None:
         pass
 
+    def stream(self, model_owner: int) -> Stream:
+        raise ConfigError("this scheme needs a dealer; set provider=dealer")
+
+    def correction(self, num_bytes: int) -> torch.Tensor:
+        raise ConfigError("this scheme needs a dealer; set provider=dealer")
+
     def finish(self) -> None:
         pass
 
@@ -84,6 +103,7 @@ class Dealt:
         self._randomness = randomness
         self._seed = seed
         self._stream: Stream | None = None
+        self._keys: list[bytes] = []
         self._requests: Iterator[Request] = iter(())
         self._is_corrected = False
         self.crypten_provider: Any = self
@@ -96,12 +116,28 @@ class Dealt:
     def begin_exchange(self, index: int, counts: tuple[int, int]) -> None:
         own = fresh_entropy()
         self._link.send_json({"exchange": index, "counts": list(counts), "entropy": own.hex()})
-        self._stream = Stream(stream_key(self._answer(), own, self._rank, index, self._randomness, self._seed))
+        answer = self._answer()
+        self._keys = [
+            stream_key(answer, own, self._rank, index, model_owner, self._randomness, self._seed)
+            for model_owner in (0, 1)
+        ]
 
     def begin_direction(self, model_owner: int, requests: Iterator[Request]) -> None:
         self._expect_nothing_left()
         self._requests = requests
+        self._stream = self.stream(model_owner)
         self._is_corrected = model_owner == self._rank
+
+    def stream(self, model_owner: int) -> Stream:
+        if not self._keys:
+            raise ProtocolError("no exchange has begun; call begin_exchange first")
+        return Stream(self._keys[model_owner])
+
+    def correction(self, num_bytes: int) -> torch.Tensor:
+        data = torch.empty(num_bytes, dtype=torch.uint8)
+        self._link.transfer([], [as_bytes(data)])
+        self._meter.record(dealer_bytes=num_bytes)
+        return data
 
     def finish(self) -> None:
         self._expect_nothing_left()
@@ -139,9 +175,7 @@ class Dealt:
             raise ProtocolError("no exchange has begun; call begin_exchange first")
         correction = None
         if self._is_corrected:
-            correction = torch.empty(asked.result_size, dtype=torch.int64)
-            self._link.transfer([], [as_bytes(correction)])
-            self._meter.record(dealer_bytes=correction.nbytes)
+            correction = self.correction(correction_bytes(asked)).view(torch.int64).view(asked.result_size)
         return party_shares(asked, self._stream, correction)
 
     def _answer(self) -> Any:
@@ -159,9 +193,14 @@ class _Contribution(Section):
     entropy: Entropy
 
 
-def stream_key(answer: object, own: bytes, rank: int, index: int, randomness: Randomness, seed: int) -> bytes:
-    """The key of the stream between party `rank` and the dealer in exchange `index`, from the dealer's answer."""
-    purpose = f"dealer and party {PARTY_NAMES[rank]}, exchange {index}"
+def stream_key(
+    answer: object, own: bytes, rank: int, index: int, model_owner: int, randomness: Randomness, seed: int
+) -> bytes:
+    """The key of the stream between party `rank` and the dealer in one direction of exchange `index`.
+
+    answer is what the dealer said; own is what this party contributes.
+    """
+    purpose = stream_purpose(rank, index, model_owner)
     if randomness == "seeded_insecure":
         return insecure_key(seed, purpose)
     try:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from smule_crypten.errors import ProtocolError
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.keys import KEY_BYTES
+from smule_crypten.mpc.packing import packed_bytes, unpack
 
 _CHUNK = bytes(1 << 18)
 """Zeros to encrypt: small enough to stay in the cache, large enough to hide the cost of a call."""
@@ -51,6 +52,16 @@ class Stream:
         self._fill(array.view(np.uint8).data)
         return torch.from_numpy(array).reshape(size)
 
+    def packed(self, count: int, width: int) -> torch.Tensor:
+        """`count` uniform integers of `width` bits as int64, drawn as the bytes that mpc/packing.py gives them."""
+        return unpack(self.random_bytes(packed_bytes(count, width)), count, width)
+
+    def random_bytes(self, count: int) -> torch.Tensor:
+        """Uniform bytes, uint8 (count,)."""
+        array = np.empty(count, dtype=np.uint8)
+        self._fill(array.data)
+        return torch.from_numpy(array)
+
     def bits(self, size: tuple[int, ...], bitlength: int) -> torch.Tensor:
         """Uniform integers of `bitlength` bits (1 to 64), as int64."""
         elements = self.ring_elements(size)
@@ -76,6 +87,11 @@ class StreamSet:
         """Start new streams under these keys; the old ones are never read again."""
         for name, key in (("local", local), ("prev", prev), ("next", next_)):
             self._slots[name].stream = Stream(key)
+
+    @property
+    def local(self) -> Stream:
+        """The stream that this party alone knows."""
+        return self._slots["local"][torch.device("cpu")]
 
     @contextmanager
     def installed(self) -> Iterator[None]:

@@ -112,7 +112,7 @@ def check_cost(checkup: Checkup) -> str:
     scheme = scheme_class(config.scheme.name)
     asking = scheme.cost_of(own if peer is None else peer, asked, config.scheme, dealt=config.needs_dealer).data_owner
     answering = scheme.cost_of(own, answered, config.scheme, dealt=config.needs_dealer).model_owner
-    cost = asking + answering
+    cost = scheme.combine(asking, answering)
     text = f"{asked} queries made, {answered} answered: {human_bytes(cost.bytes_sent)} sent, "
     text += f"{human_bytes(cost.bytes_received)} received, {human_bytes(cost.dealer_bytes)} from the dealer, "
     text += f"{cost.rounds} rounds{_about(checkup, cost, asked + answered)}"

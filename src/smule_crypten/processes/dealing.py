@@ -8,6 +8,7 @@ import torch
 
 from smule_crypten.config import LaunchConfig
 from smule_crypten.errors import PeerError, PeerTimeoutError, ProtocolError
+from smule_crypten.inference.registry import DEALT
 from smule_crypten.mpc.dealer import Dealer
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meeting import DEALER, ROLES, simulated_meeting
@@ -26,7 +27,7 @@ def deal(links: dict[str, Link], *, allow_insecure: bool) -> int:
         SmuleError: what the parties disagree on, or who left.
     """
     with closing_links(tuple(links.values())):
-        return Dealer((links[ROLES[0]], links[ROLES[1]]), allow_insecure=allow_insecure).serve()
+        return Dealer((links[ROLES[0]], links[ROLES[1]]), DEALT, allow_insecure=allow_insecure).serve()
 
 
 def serve_runs(config: DealerConfig) -> None:

@@ -14,7 +14,7 @@ import torch
 from smule_crypten.processes.inputs import SimulatedData, build_party_model
 from smule_crypten.run_config import RunConfig
 from smule_crypten.training.evaluate import predict_logits
-from smule_crypten.types import PARTY_NAMES
+from smule_crypten.types import PARTY_NAMES, centred
 
 
 class FidelityCheck:
@@ -53,7 +53,7 @@ class FidelityCheck:
         inputs = self._train.select(rows).normalized(self._run.data.mean, self._run.data.std).images_NCHW
         if len(inputs) == 0:
             return {"num_samples": 0, "max_abs_logit_error": 0.0, "top1_agreement": 1.0}
-        plain_NC = predict_logits(self._models[model_owner], inputs, 512, torch.device("cpu"))
+        plain_NC = centred(predict_logits(self._models[model_owner], inputs, 512, torch.device("cpu")))
         agreement = (plain_NC.argmax(1) == secure_NC.argmax(1)).double().mean()
         return {
             "num_samples": len(inputs),

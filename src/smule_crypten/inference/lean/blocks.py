@@ -1,0 +1,80 @@
+"""Comparing a public number with a dealt one, block by block, without a message.
+
+For the block r of the dealt number the parties hold XOR shares of the thermometer [r >= v] for v = 1 .. 2^b - 1. At the
+public block c, share for share: "r > c" is the bit for v = c + 1, and "r = c" is the bit for v = c less that one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from smule_crypten.mpc.packing import MAX_WIDTH, pack
+
+
+@dataclass(frozen=True)
+class BlockPlace:
+    """Where a block of `bits` bits lies: in the number from bit `shift`, its thermometer in a word from `offset`."""
+
+    bits: int
+    shift: int
+    word: int
+    offset: int
+
+    @property
+    def length(self) -> int:
+        """Bits of the thermometer."""
+        return (1 << self.bits) - 1
+
+
+def places(blocks: tuple[int, ...], dropped: int) -> list[BlockPlace]:
+    """Blocks from the highest to the lowest; thermometers share words as far as they fit."""
+    found: list[BlockPlace] = []
+    shift, word, offset = dropped + sum(blocks), 0, 0
+    for bits in blocks:
+        shift -= bits
+        length = (1 << bits) - 1
+        if offset + length > MAX_WIDTH:
+            word, offset = word + 1, 0
+        found.append(BlockPlace(bits, shift, word, offset))
+        offset += length
+    return found
+
+
+def word_widths(blocks: tuple[int, ...]) -> list[int]:
+    """Bits of each word of thermometers."""
+    widths: dict[int, int] = {}
+    for place in places(blocks, 0):
+        widths[place.word] = place.offset + place.length
+    return list(widths.values())
+
+
+def thermometers(blocks: tuple[int, ...], dropped: int, numbers: torch.Tensor) -> list[torch.Tensor]:
+    """The words of thermometers of int64 numbers (n,)."""
+    words = [torch.zeros_like(numbers) for _ in word_widths(blocks)]
+    for place in places(blocks, dropped):
+        value = (numbers >> place.shift) & ((1 << place.bits) - 1)
+        words[place.word] |= ((torch.ones_like(value) << value) - 1) << place.offset
+    return words
+
+
+def look_up(
+    blocks: tuple[int, ...], dropped: int, public: torch.Tensor, words: list[torch.Tensor], is_first: bool
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Shares of ("r = c", "r > c") for each block, as packed bits.
+
+    Args:
+        public: c, int64 (n,).
+        words: this party's shares of the thermometers.
+        is_first: whether this party adds public constants to its shares; exactly one does.
+    """
+    found = []
+    for place in places(blocks, dropped):
+        value = (public >> place.shift) & ((1 << place.bits) - 1)
+        field = (words[place.word] >> place.offset) & ((1 << place.length) - 1)
+        # [r >= 0] is 1, which the first party holds; the bit beyond the field is [r >= 2^b], which is 0.
+        pair = ((field << 1) | int(is_first)) >> value
+        greater = pair >> 1
+        found.append((pack(pair ^ greater, 1), pack(greater, 1)))
+    return found

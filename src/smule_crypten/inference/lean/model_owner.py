@@ -1,0 +1,112 @@
+"""M's side of a direction: its weights under masks, one product a layer, and its share of the logits at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from smule_crypten.inference.lean.dealing import (
+    OpeningMaterial,
+    PackedFields,
+    dealt_fields,
+    draw,
+    draw_weight_masks,
+    drawn_fields,
+    fields_bytes,
+    product_fields,
+)
+from smule_crypten.inference.lean.products import multiply
+from smule_crypten.inference.lean.program import Opening, Program, Step
+from smule_crypten.inference.lean.roles import Evaluator, Share
+from smule_crypten.inference.lean.scales import Scales, integer_bias, integer_weight
+from smule_crypten.inference.lean.wire import Script
+from smule_crypten.models.module_handlers import Parameters
+from smule_crypten.mpc.packing import pack
+from smule_crypten.mpc.streams import Stream
+
+ReceiveCorrection = Callable[[int], torch.Tensor]
+
+
+class ModelOwner(Evaluator):
+    """Answers one query in micro-batches.
+
+    Args:
+        dealt: the stream with the dealer for this direction.
+        local: a stream that nobody else knows.
+        receive_correction: the next correction, of so many bytes, from the dealer.
+    """
+
+    is_model_owner = True
+
+    def __init__(
+        self,
+        program: Program,
+        device: torch.device,
+        batches: list[int],
+        *,
+        parameters: Parameters,
+        scales: Scales,
+        dealt: Stream,
+        local: Stream,
+        receive_correction: ReceiveCorrection,
+    ) -> None:
+        super().__init__(program, device)
+        self._batches = batches
+        self._dealt = dealt
+        self._local = local
+        self._receive_correction = receive_correction
+        self._scales = scales
+        self._weights, self._biases = _integers(program, parameters, scales)
+
+    def run(self) -> Script:
+        if self._batches:
+            self._send_weights()
+        for batch in self._batches:
+            share = yield from self._evaluate(batch, None)
+            output = self._program.output
+            # The same for all classes of a sample, so the soft labels do not change; the rest stays hidden.
+            offset = self._local.packed(batch, output.ring).to(self._device).view(batch, *[1] * len(output.shape))
+            self._post(output, pack(share + offset, output.ring))
+        return torch.empty(0)
+
+    def _send_weights(self) -> None:
+        """The scale of the output, and each weight less its mask: once for all micro-batches."""
+        self._post(self._program.output, torch.tensor([self._scales.output], dtype=torch.int8).view(torch.uint8))
+        masks = draw_weight_masks(self._program, self._dealt)
+        for step in self._program.products:
+            weight = self._weights[step.name]
+            self._post(step, pack(weight - masks[step.name], step.ring))
+            self._weights[step.name] = weight.to(self._device)
+
+    def _input_mask(self, position: int) -> None:
+        return None
+
+    def _product(self, position: int, step: Step, share: Share) -> Share:
+        result = multiply(step.weighted, share, self._weights[step.name], step.pool)
+        correction = self._correction(product_fields(step, len(share))).values("result")
+        result -= correction.view(result.shape)
+        bias = self._biases.get(step.name)
+        return result if bias is None else result + bias.to(self._device)
+
+    def _material(self, opening: Opening, batch: int) -> OpeningMaterial:
+        drawn = draw(drawn_fields(opening, batch), self._dealt).to(self._device)
+        return OpeningMaterial(drawn, self._correction(dealt_fields(opening, batch)))
+
+    def _correction(self, fields: dict[str, tuple[int, int]]) -> PackedFields:
+        return PackedFields(self._receive_correction(fields_bytes(fields)).to(self._device), fields)
+
+
+def _integers(
+    program: Program, parameters: Parameters, scales: Scales
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    weights, biases = {}, {}
+    for position, step in enumerate(program.steps):
+        if step.kind != "product":
+            continue
+        weight, bias = parameters[step.name]
+        input_scale, output_scale = scales.scales[step.inputs[0]], scales.scales[position]
+        weights[step.name] = integer_weight(step, weight, input_scale, output_scale)
+        if bias is not None:
+            biases[step.name] = integer_bias(step, bias, output_scale)
+    return weights, biases

@@ -1,0 +1,92 @@
+"""Convolutions and matrix products in the ring of 2^64 elements; a result modulo 2^k is its low k bits.
+
+PyTorch multiplies int64 exactly, modulo 2^64, on the CPU. On other devices it does not multiply integers at all, so the
+factors are cut into limbs of 16 bits and multiplied in float64, whose sums stay exact below 2^53: two limbs and a
+fan-in below 2^21.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from smule_crypten.inference.lean.pooling import SumPool
+from smule_crypten.models import architecture as arch
+
+LIMB_BITS = 16
+MAX_FAN_IN = 1 << (53 - 2 * LIMB_BITS)
+_Bilinear = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def multiply(op: arch.WeightedOp, x: torch.Tensor, weight: torch.Tensor, pool: SumPool | None = None) -> torch.Tensor:
+    """L_W(x): the operation without its bias, then the sums of pool; int64 modulo 2^64.
+
+    Args:
+        x: int64 (N, C, H, W) or (N, features).
+        weight: int64 of op.weight_shape.
+    """
+    if isinstance(op, arch.Linear):
+        return _ring_product(F.linear, x, weight)
+    stride = op.stride
+    if pool is not None and _folds(op, pool):
+        assert isinstance(pool.op, arch.AvgPool2d)
+        weight = _folded(weight, op.stride, pool.op.kernel)
+        stride = (op.stride[0] * pool.op.kernel[0], op.stride[1] * pool.op.kernel[1])
+        pool = None
+
+    def convolve(images: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(images, kernel, None, stride, op.padding, op.dilation, op.groups)
+
+    result = _ring_product(convolve, x, weight)
+    return result if pool is None else pool.sums(result)
+
+
+def _ring_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    return bilinear(x, weight) if x.device.type == "cpu" else limb_product(bilinear, x, weight)
+
+
+def limb_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """The same by float64: sums over limbs i + j < 4 of x_i * w_j * 2^(16 (i + j)); the others fall out of the ring."""
+    x_limbs, weight_limbs = _limbs(x), _limbs(weight)
+    total: torch.Tensor | None = None
+    for i, x_limb in enumerate(x_limbs):
+        for j, weight_limb in enumerate(weight_limbs):
+            if LIMB_BITS * (i + j) >= 64:
+                continue
+            part = bilinear(x_limb, weight_limb).long() << (LIMB_BITS * (i + j))
+            total = part if total is None else total + part
+    assert total is not None
+    return total
+
+
+def _limbs(values: torch.Tensor) -> list[torch.Tensor]:
+    """Unsigned limbs, lowest first; the high ones that are zero everywhere are left out."""
+    mask = (1 << LIMB_BITS) - 1
+    limbs = [(values >> shift) & mask for shift in range(0, 64, LIMB_BITS)]
+    while len(limbs) > 1 and not bool(limbs[-1].any()):
+        limbs.pop()
+    return [limb.double() for limb in limbs]
+
+
+def _folds(op: arch.Conv2d, pool: SumPool) -> bool:
+    """Whether convolution and pooling are one convolution: windows side by side, inside the image."""
+    return (
+        isinstance(pool.op, arch.AvgPool2d)
+        and pool.op.kernel == pool.op.stride
+        and pool.op.padding == (0, 0)
+        and op.dilation == (1, 1)
+    )
+
+
+def _folded(weight: torch.Tensor, stride: tuple[int, int], window: tuple[int, int]) -> torch.Tensor:
+    """The kernel of "convolve, then sum windows": the sum of the kernel at all places of the window."""
+    height, width = weight.shape[2:]
+    folded = weight.new_zeros(
+        *weight.shape[:2], height + stride[0] * (window[0] - 1), width + stride[1] * (window[1] - 1)
+    )
+    for row in range(0, stride[0] * window[0], stride[0]):
+        for column in range(0, stride[1] * window[1], stride[1]):
+            folded[:, :, row : row + height, column : column + width] += weight
+    return folded

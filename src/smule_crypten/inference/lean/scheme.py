@@ -1,0 +1,108 @@
+"""The lean scheme: the dealer's randomness, one masked input a layer, one short opening an activation.
+
+It computes what scheme=crypten computes, with asymmetric roles: M knows the weights, D the inputs. Semi-honest security
+against either party and against the dealer, who must not collude with one of them; see docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from smule_crypten.config import SchemeConfig
+from smule_crypten.errors import ProtocolError
+from smule_crypten.inference.lean.cost import direction_cost
+from smule_crypten.inference.lean.data_owner import DataOwner
+from smule_crypten.inference.lean.dealing import corrections
+from smule_crypten.inference.lean.model_owner import ModelOwner
+from smule_crypten.inference.lean.options import lean_options
+from smule_crypten.inference.lean.program import lower
+from smule_crypten.inference.lean.scales import Scales, fit
+from smule_crypten.inference.lean.wire import play
+from smule_crypten.inference.scheme import SecureInferenceScheme, micro_batches
+from smule_crypten.models.architecture import Architecture
+from smule_crypten.models.translate import TranslatedNetwork
+from smule_crypten.mpc.session import Session
+from smule_crypten.mpc.streams import Stream
+from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
+
+
+class LeanScheme(SecureInferenceScheme):
+    name: ClassVar[str] = "lean"
+    adversary: ClassVar[Adversary] = "semi-honest"
+    needs_dealer: ClassVar[bool] = True
+
+    def __init__(self, session: Session, config: SchemeConfig) -> None:
+        super().__init__(session, config)
+        self._options = lean_options(config)
+        self._scales: Scales | None = None
+
+    @classmethod
+    def cost_of(
+        cls, architecture: Architecture, num_samples: int, config: SchemeConfig, *, dealt: bool
+    ) -> DirectionCost:
+        """There is no other way than a dealer: `dealt` changes nothing."""
+        return direction_cost(lower(architecture, config), _batches(num_samples, config))
+
+    @classmethod
+    def combine(cls, asking: Cost, answering: Cost) -> Cost:
+        """Both directions run at the same time."""
+        return dataclasses.replace(asking + answering, rounds=max(asking.rounds, answering.rounds))
+
+    @classmethod
+    def deal(
+        cls,
+        architecture: Architecture,
+        num_samples: int,
+        config: SchemeConfig,
+        model_owner: Stream,
+        data_owner: Stream,
+    ) -> Iterator[torch.Tensor]:
+        return corrections(lower(architecture, config), _batches(num_samples, config), model_owner, data_owner)
+
+    @property
+    def largest_input(self) -> float:
+        return 2.0 ** (self._options.ring_bits - 2 * self.config.precision_bits - 1)
+
+    def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> float:
+        network = self._own_network(model)
+        program = lower(network.architecture, self.config)
+        self._scales = fit(program, network.parameters, inputs_NCHW, self._options.margin_bits)
+        return self._scales.bound
+
+    def _run(
+        self, network: TranslatedNetwork, asked: InferenceQuery, answered: InferenceQuery
+    ) -> tuple[torch.Tensor, float]:
+        session, device = self.session, torch.device("cpu")
+        rank, provider = session.rank, session.provider
+        programs = [lower(architecture, self.config) for architecture in self.architectures]
+        if self._scales is None:
+            raise ProtocolError("the model was not calibrated; call calibrate(model, inputs) before exchange")
+        assert asked.inputs_NCHW is not None
+        model_owner = ModelOwner(
+            programs[rank],
+            device,
+            _batches(answered.num_samples, self.config),
+            parameters=network.parameters,
+            scales=self._scales,
+            dealt=provider.stream(rank),
+            local=session.streams.local,
+            receive_correction=provider.correction,
+        )
+        data_owner = DataOwner(
+            programs[1 - rank],
+            device,
+            _batches(asked.num_samples, self.config),
+            inputs_NCHW=asked.inputs_NCHW,
+            dealt=provider.stream(1 - rank),
+        )
+        logits_NC = play(session, model_owner, data_owner)
+        return logits_NC, data_owner.preparation_seconds
+
+
+def _batches(num_samples: int, config: SchemeConfig) -> list[int]:
+    return [stop - start for start, stop in micro_batches(num_samples, config.micro_batch)]
