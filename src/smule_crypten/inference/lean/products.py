@@ -1,8 +1,8 @@
 """Convolutions and matrix products in the ring of 2^64 elements; a result modulo 2^k is its low k bits.
 
-PyTorch multiplies int64 exactly, modulo 2^64, on the CPU, no slower than float64. Other devices do not convolve integers
-at all, so there the factors are cut into limbs of 16 bits and multiplied in float64, whose sums stay exact below 2^53:
-two limbs and a fan-in below 2^21.
+PyTorch multiplies int64 exactly, modulo 2^64, on the CPU, no slower than float64. Other devices do not convolve
+integers at all, so there the factors are cut into limbs of 16 bits and multiplied in float64, whose sums stay exact
+below 2^53: two limbs and a fan-in below 2^21.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _ring_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor, ri
 
 
 def limb_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor, ring: int = 64) -> torch.Tensor:
-    """The same by float64: sums over limbs of x_i * w_j * 2^(16 (i + j)), as far as they do not fall out of the ring."""
+    """The same by float64: sums over limbs of x_i * w_j * 2^(16 (i + j)), but for those that fall out of the ring."""
     x_limbs, weight_limbs = _limbs(x, ring), _limbs(weight, ring)
     total: torch.Tensor | None = None
     for i, x_limb in enumerate(x_limbs):
