@@ -86,13 +86,20 @@ class ExchangeConfig(Section):
 
     num_queries: samples an exchange and party; null asks about all of them. The first exchange comes after
     warmup_epochs epochs (null: half of all), then one every `every` epochs. max_age: exchanges after which an answer
-    is forgotten.
+    is forgotten. budget_mb: megabytes (10^6 bytes), of both parties together, that an exchange or the whole run may
+    cost (budget_scope), with or without what the dealer sends (budget_counts); it limits num_queries.
+    known_fraction: where a party asks about its unlabelled pool, the share of its queries that go to samples whose
+    label it knows, by which it judges the peer.
     """
 
     num_queries: int | None = Field(default=None, ge=1)
     every: int = Field(default=1, ge=1)
     warmup_epochs: int | None = Field(default=None, ge=0)
     max_age: int | None = Field(default=None, ge=1)
+    budget_mb: float | None = Field(default=None, gt=0.0)
+    budget_scope: Literal["exchange", "run"] = "exchange"
+    budget_counts: Literal["all", "online"] = "all"
+    known_fraction: float = Field(default=0.1, ge=0.0, le=1.0)
 
 
 class BudgetConfig(Section):
@@ -102,11 +109,25 @@ class BudgetConfig(Section):
     max_queries_per_exchange: int | None = Field(default=None, ge=0)
 
 
+class SamplesConfig(Section):
+    """How a party uses its own training samples.
+
+    labeled of them keep their labels (null: all that are not unlabeled); unlabeled more form a pool whose labels
+    nobody looks at, and which the peer can be asked about. validation is the share of the labelled ones that is held
+    out, to judge the peer and the own network by.
+    """
+
+    labeled: int | None = Field(default=None, ge=1)
+    unlabeled: int = Field(default=0, ge=0)
+    validation: float = Field(default=0.1, ge=0.0, le=0.5)
+
+
 class PartySection(Section):
     """What may differ between the parties in a simulation."""
 
     model: ModelConfig
     budget: BudgetConfig = BudgetConfig()
+    data: SamplesConfig = SamplesConfig()
 
 
 class OptimizerConfig(Section):
@@ -125,15 +146,28 @@ class AugmentationConfig(Section):
     flip: bool = False
 
 
+TrustName = Literal["none", "argmax_gate", "accuracy", "class_wise", "adaptive"]
+KeepName = Literal["best", "last"]
+
+
 class TrainingConfig(Section):
-    """Mutual learning: cross entropy + distillation_weight * temperature^2 * KL(peer || own)."""
+    """Mutual learning: cross entropy + distillation_weight * temperature^2 * KL(peer || own).
+
+    steps_per_epoch: batches of an epoch; null for one pass over the own samples. Parties of different size train alike
+    with the same number. pool_batch: answered samples of the unlabelled pool that join each batch. trust: how the peer's answers are
+    weighted (training/trust.py). keep: the network of the best epoch on the validation part, or of the last epoch.
+    """
 
     epochs: int = Field(default=10, ge=1)
+    steps_per_epoch: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=128, ge=1)
     temperature: float = Field(default=2.0, gt=0.0)
     distillation_weight: float = Field(default=1.0, ge=0.0)
     optimizer: OptimizerConfig = OptimizerConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
+    pool_batch: int = Field(default=64, ge=1)
+    trust: TrustName = "adaptive"
+    keep: KeepName = "best"
     standalone: bool = True
 
 

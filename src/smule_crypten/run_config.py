@@ -24,6 +24,7 @@ from smule_crypten.config import (
     PartySection,
     ProviderConfig,
     Randomness,
+    SamplesConfig,
     SchemeConfig,
     Section,
     SimulationConfig,
@@ -91,6 +92,7 @@ class PartyConfig(_Common):
     rank: int = Field(ge=0, le=1)
     model: ModelConfig
     budget: BudgetConfig = BudgetConfig()
+    samples: SamplesConfig = SamplesConfig()
     partition: PartitionConfig | None = None
     network: NetworkConfig | None = None
     output_dir: str
@@ -142,6 +144,7 @@ class RunConfig(_Common):
             rank=rank,
             model=section.model,
             budget=section.budget,
+            samples=section.data,
             partition=self.partition,
             output_dir=output_dir,
         )

@@ -126,11 +126,16 @@ class SoftLabels:
     """Peer logits for some of the asked samples.
 
     positions (M,) index into the asked ids; logits_NC is (M, C); model_step (M,) is the peer's step that answered.
+    weight_M (M,), 0 to 1, says how much each is trusted; None stands for 1.
     """
 
     positions: torch.Tensor
     logits_NC: torch.Tensor
     model_step: torch.Tensor
+    weight_M: torch.Tensor | None = None
+
+    def weights(self) -> torch.Tensor:
+        return torch.ones(len(self.positions)) if self.weight_M is None else self.weight_M
 
 
 class PredictionSource(Protocol):

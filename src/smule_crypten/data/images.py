@@ -13,6 +13,10 @@ _SUBSET_SEED = 20240229
 """Public: max_train and max_test choose the same samples at everyone who uses the same data."""
 
 
+UNKNOWN = -1
+"""The label of a sample whose label nobody may look at."""
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledImages:
     """images_NCHW is uint8 (0 to 255) or float32; labels_N and sample_ids_N are int64.
@@ -30,6 +34,20 @@ class LabelledImages:
     def select(self, indices: torch.Tensor) -> LabelledImages:
         """The samples at these positions (int64), in their order."""
         return LabelledImages(self.images_NCHW[indices], self.labels_N[indices], self.sample_ids_N[indices])
+
+    def with_others(self, others: LabelledImages) -> LabelledImages:
+        """These samples and then the others; no copy where there are no others."""
+        if len(others) == 0:
+            return self
+        return LabelledImages(
+            torch.cat([self.images_NCHW, others.images_NCHW]),
+            torch.cat([self.labels_N, others.labels_N]),
+            torch.cat([self.sample_ids_N, others.sample_ids_N]),
+        )
+
+    def without_labels(self) -> LabelledImages:
+        """The same images with -1 for each label."""
+        return LabelledImages(self.images_NCHW, torch.full_like(self.labels_N, UNKNOWN), self.sample_ids_N)
 
     def normalized(self, mean: Sequence[float], std: Sequence[float]) -> LabelledImages:
         """(x - mean) / std as float32, uint8 scaled to [0, 1] first; one value for all channels, or one a channel.

@@ -25,7 +25,7 @@ from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ProtocolError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.cache import SoftLabelCache
-from smule_crypten.exchange.selection import UniformSelection
+from smule_crypten.exchange.queries import QueryPlan
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.calibration import check_inputs
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, InferenceQuery, PeerPrediction
@@ -57,7 +57,8 @@ class Exchanger:
     """Asks about this party's samples, answers the peer, fills the cache.
 
     Args:
-        train: this party's samples, normalised, float32.
+        train, pool: this party's labelled and unlabelled samples, normalised, float32.
+        num_queries: the most samples that either party asks about in one exchange; None for no limit.
         budget: limits what this party's network answers.
         seed: decides which samples are asked when.
     """
@@ -68,21 +69,25 @@ class Exchanger:
         scheme: SecureInferenceScheme,
         config: ExchangeConfig,
         train: LabelledImages,
+        pool: LabelledImages,
+        num_queries: int | None,
         num_classes: int,
         budget: QueryBudget,
         seed: int,
     ) -> None:
         self._scheme = scheme
         self._config = config
-        order = train.sample_ids_N.argsort()
-        self._sorted_ids, self._sorted_positions = train.sample_ids_N[order], order
-        self._images_NCHW = train.images_NCHW
+        self._num_queries = num_queries
+        candidates = train.with_others(pool)
+        order = candidates.sample_ids_N.argsort()
+        self._sorted_ids, self._sorted_positions = candidates.sample_ids_N[order], order
+        self._images_NCHW = candidates.images_NCHW
         self._budget = budget
-        self._selection = UniformSelection(train.sample_ids_N, seed)
+        self._queries = QueryPlan(train, pool, config.known_fraction, seed)
         self._query_id = 0
         self._prepared: tuple[int, int] | None = None
         self._before = Cost()
-        self.cache = SoftLabelCache(train.sample_ids_N, num_classes, config.max_age)
+        self.cache = SoftLabelCache(candidates.sample_ids_N, num_classes, config.max_age)
 
     def prepare(self) -> None:
         """Fix the size of the next exchange, so that what depends on nothing else is dealt while the parties train.
@@ -92,7 +97,7 @@ class Exchanger:
         """
         self._before = self._scheme.session.meter.total()
         number = self._query_id + 1
-        own = self._selection.count(self._config.num_queries)
+        own = self._queries.count(self._num_queries)
         message = self._scheme.announce({"prepared_query": number, "num_samples": own})
         if not isinstance(message, dict) or message.get("prepared_query") != number:
             raise ProtocolError(f"party {self._peer_name} does not prepare query {number}; restart both")
@@ -112,7 +117,7 @@ class Exchanger:
         if self._prepared is None:
             self.prepare()
         self._query_id += 1
-        sample_ids = self._selection.next(self._config.num_queries)
+        sample_ids = self._queries.next(self._num_queries)
         check_inputs(self._images(sample_ids), sample_ids, self._scheme.largest_input)
         own = _Announcement(
             num_samples=len(sample_ids),
@@ -141,13 +146,13 @@ class Exchanger:
     def state_dict(self) -> dict[str, Any]:
         return {
             "query_id": self._query_id,
-            "selection": self._selection.state_dict(),
+            "queries": self._queries.state_dict(),
             "cache": self.cache.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._query_id = state["query_id"]
-        self._selection.load_state_dict(state["selection"])
+        self._queries.load_state_dict(state["queries"])
         self.cache.load_state_dict(state["cache"])
 
     def _begin(self, number: int, own: int, peer: int, *, attempt: int) -> None:
@@ -236,7 +241,7 @@ class Exchanger:
     def _checked_count(self, num_samples: object) -> int:
         if type(num_samples) is not int or num_samples < 0:
             raise ProtocolError(f"party {self._peer_name} announced {num_samples!r} as its number of samples")
-        limit = self._config.num_queries
+        limit = self._num_queries
         if limit is not None and num_samples > limit:
             raise ProtocolError(
                 f"party {self._peer_name} asks about {num_samples} samples, exchange.num_queries allows {limit}"

@@ -19,19 +19,23 @@ from smule_crypten.types import PARTY_NAMES
 
 @dataclass(frozen=True, kw_only=True)
 class PartyInputs:
-    """One party's samples, normalised, and what is public about its data set."""
+    """One party's samples, normalised, and what is public about its data set.
+
+    train, validation and pool are disjoint; the labels of pool are -1. Without a validation part it is empty.
+    """
 
     bundle: DataBundle
     train: LabelledImages
+    validation: LabelledImages
+    pool: LabelledImages
     test: LabelledImages
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedData:
-    """One data set, and which of its training samples each party holds. Only the parent of a simulation sees both."""
+    """One data set, and what both parties train on together. Only the parent of a simulation sees both."""
 
     bundle: DataBundle
-    positions: tuple[torch.Tensor, torch.Tensor]
     pooled: LabelledImages
     test: LabelledImages
 
@@ -43,11 +47,52 @@ def load_party_inputs(config: PartyConfig) -> PartyInputs:
         ConfigError, DataError: the data cannot be used, or holds fewer samples than a batch.
     """
     bundle = load_data(config.data)
-    train = bundle.train
+    held = torch.arange(len(bundle.train))
     if config.partition is not None:
-        train = train.select(_split(bundle, config.partition, config.seed)[config.rank])
-    _require_a_batch(config.name, len(train), config.training.batch_size)
-    return PartyInputs(bundle=bundle, train=_normalized(train, config.data), test=_normalized(bundle.test, config.data))
+        held = _split(bundle, config.partition, config.seed)[config.rank]
+    uses = divide(held, config)
+    _require_a_batch(config.name, len(uses.train), config.training.batch_size)
+
+    def part(positions: torch.Tensor) -> LabelledImages:
+        return _normalized(bundle.train.select(positions), config.data)
+
+    return PartyInputs(
+        bundle=bundle,
+        train=part(uses.train),
+        validation=part(uses.validation),
+        pool=part(uses.pool).without_labels(),
+        test=_normalized(bundle.test, config.data),
+    )
+
+
+@dataclass(frozen=True)
+class Uses:
+    """Positions of a party's samples, by what they are used for."""
+
+    train: torch.Tensor
+    validation: torch.Tensor
+    pool: torch.Tensor
+
+
+def divide(held: torch.Tensor, config: PartyConfig) -> Uses:
+    """Divide the samples at these positions, at random but the same every time.
+
+    Raises:
+        DataError: the party holds fewer samples than it is to use.
+    """
+    samples = config.samples
+    generator = torch.Generator().manual_seed(party_seed(config))
+    shuffled = held[torch.randperm(len(held), generator=generator)]
+    pool, rest = shuffled[: samples.unlabeled], shuffled[samples.unlabeled :]
+    wanted = len(rest) if samples.labeled is None else samples.labeled
+    if len(pool) < samples.unlabeled or len(rest) < max(1, wanted):
+        raise DataError(
+            f"party {config.name} has {len(held)} training samples, fewer than {samples.unlabeled} unlabelled and "
+            f"{samples.labeled or 'some'} labelled ones; lower data.unlabeled or data.labeled of this party"
+        )
+    num_validation = round(samples.validation * wanted)
+    parts = rest[num_validation:wanted], rest[:num_validation], pool
+    return Uses(*(positions.sort().values for positions in parts))
 
 
 def load_simulated_data(run: RunConfig) -> SimulatedData:
@@ -57,11 +102,13 @@ def load_simulated_data(run: RunConfig) -> SimulatedData:
         ConfigError, DataError: the data cannot be used, or a party has fewer samples than a batch.
     """
     bundle = load_data(run.data)
-    positions = _split(bundle, run.partition, run.seed)
-    for name, held in zip(PARTY_NAMES, positions, strict=True):
-        _require_a_batch(name, len(held), run.training.batch_size)
-    pooled, test = (_normalized(images, run.data) for images in (bundle.train, bundle.test))
-    return SimulatedData(bundle=bundle, positions=positions, pooled=pooled, test=test)
+    held = _split(bundle, run.partition, run.seed)
+    uses = tuple(divide(positions, run.party(rank, ".")) for rank, positions in enumerate(held))
+    for name, used in zip(PARTY_NAMES, uses, strict=True):
+        _require_a_batch(name, len(used.train), run.training.batch_size)
+    both = torch.cat([used.train for used in uses])
+    pooled, test = (_normalized(images, run.data) for images in (bundle.train.select(both), bundle.test))
+    return SimulatedData(bundle=bundle, pooled=pooled, test=test)
 
 
 def build_party_model(config: PartyConfig, bundle: DataBundle) -> nn.Module:

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from smule_crypten.exchange.budget import QueryBudget
@@ -18,12 +19,22 @@ from smule_crypten.processes.ledger import MeasuredExchange, PartyLedger, measur
 from smule_crypten.processes.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
 from smule_crypten.processes.states import StateFolder
 from smule_crypten.run_config import PartyConfig
+from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
 from smule_crypten.training.evaluate import evaluate
 from smule_crypten.training.trainer import Trainer
-from smule_crypten.types import PredictionSource
+from smule_crypten.training.trust import TrustedSource
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """Where mutual training goes on: from first_epoch, whose exchange has been made already if `exchanged`."""
+
+    standalone: float | None
+    first_epoch: int
+    exchanged: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +45,13 @@ class MutualTraining:
     inputs: PartyInputs
     model: nn.Module
     scheme: SecureInferenceScheme
+    num_queries: int | None
     budget: QueryBudget
     ledger: PartyLedger
     states: StateFolder
     evidence: Evidence | None
 
-    def run(self, state: dict[str, Any] | None) -> dict[str, float | None]:
+    def run(self, state: dict[str, Any] | None) -> dict[str, Any]:
         """Both trainings, or what is left of them after a saved state; returns the test accuracies.
 
         Raises:
@@ -50,48 +62,82 @@ class MutualTraining:
             scheme=self.scheme,
             config=self.config.exchange,
             train=self.inputs.train,
+            pool=self.inputs.pool,
+            num_queries=self.num_queries,
             num_classes=self.inputs.bundle.num_classes,
             budget=self.budget,
             seed=party_seed(self.config),
         )
-        trainer = self._trainer(self.model, exchanger.cache)
+        source = TrustedSource(exchanger.cache, self.config.training.trust, *self._known_labels())
+        trainer = self._trainer(self.model, source)
+        best = BestNetwork()
         if state is None:
             self._prepare(exchanger, next_epoch=1)
-            standalone = self._train_alone() if self.config.training.standalone else None
-            accuracy = self._train_mutually(trainer, exchanger, standalone, first_epoch=1, exchanged=False)
+            standalone = self._train_alone(best) if self.config.training.standalone else None
+            progress = _Progress(standalone, first_epoch=1, exchanged=False)
         else:
-            standalone, epoch = self._resume(trainer, exchanger, state)
-            accuracy = self._train_mutually(trainer, exchanger, standalone, first_epoch=epoch, exchanged=True)
-        return {"test_accuracy": accuracy, "standalone_test_accuracy": standalone}
+            progress = self._resume(trainer, exchanger, best, state)
+        accuracy = self._train_mutually(trainer, exchanger, best, progress)
+        return {
+            "test_accuracy": accuracy,
+            "standalone_test_accuracy": progress.standalone,
+            "kept_network": best.name or f"smule, epoch {self.config.training.epochs}",
+        }
 
-    def _train_alone(self) -> float:
+    def _train_alone(self, best: BestNetwork) -> float:
         """The same network, initial weights and batches without a peer; returns its test accuracy."""
         model = build_party_model(self.config, self.inputs.bundle)
         trainer = self._trainer(model, None)
-        accuracy = 0.0
+        best_alone, accuracy = BestNetwork(), 0.0
         for _ in range(self.config.training.epochs):
             result = trainer.run_epoch()
             accuracy = self._test_accuracy(model)
+            self._offer(model, f"alone, epoch {result.epoch}", best_alone, best)
             self.ledger.epoch("standalone", result, accuracy)
+        accuracy = self._restored(best_alone, model, accuracy)
         self._save(STANDALONE_FILE, model, trainer.model_step)
         return accuracy
 
-    def _train_mutually(
-        self, trainer: Trainer, exchanger: Exchanger, standalone: float | None, *, first_epoch: int, exchanged: bool
-    ) -> float:
-        """From first_epoch on, whose exchange has been made already if `exchanged`; returns the test accuracy."""
+    def _train_mutually(self, trainer: Trainer, exchanger: Exchanger, best: BestNetwork, progress: _Progress) -> float:
+        """What is left of the epochs; returns the test accuracy."""
         config, accuracy = self.config, 0.0
-        for epoch in range(first_epoch, config.training.epochs + 1):
+        for epoch in range(progress.first_epoch, config.training.epochs + 1):
             due = is_exchange_epoch(epoch, config.exchange, config.training.epochs)
-            if due and not (exchanged and epoch == first_epoch):
-                self._exchange(trainer, exchanger, standalone, epoch)
+            if due and not (progress.exchanged and epoch == progress.first_epoch):
+                self._exchange(trainer, exchanger, best, progress.standalone, epoch)
             result = trainer.run_epoch()
             accuracy = self._test_accuracy(self.model)
+            self._offer(self.model, f"smule, epoch {epoch}", best)
             self.ledger.epoch("smule", result, accuracy)
+        accuracy = self._restored(best, self.model, accuracy)
         self._save(MODEL_FILE, self.model, trainer.model_step)
         return accuracy
 
-    def _exchange(self, trainer: Trainer, exchanger: Exchanger, standalone: float | None, epoch: int) -> None:
+    def _offer(self, model: nn.Module, name: str, *keepers: BestNetwork) -> None:
+        """Let the keepers judge model by the validation part."""
+        if self.config.training.keep == "best" and len(self.inputs.validation) > 0:
+            device, num_classes = resolve_device(self.config.device), self.inputs.bundle.num_classes
+            result = evaluate(model, self.inputs.validation, num_classes, device=device)
+            class_counts = self.inputs.validation.class_counts(num_classes)
+            for keeper in keepers:
+                keeper.offer(model, result, class_counts, name)
+
+    def _restored(self, keeper: BestNetwork, model: nn.Module, accuracy: float) -> float:
+        """Put the best weights back; returns the test accuracy, which is `accuracy` where nothing was kept."""
+        if not keeper.name:
+            return accuracy
+        keeper.restore(model)
+        return self._test_accuracy(model)
+
+    def _known_labels(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids and labels of all samples that the peer can be asked about."""
+        candidates = self.inputs.train, self.inputs.pool
+        ids = torch.cat([samples.sample_ids_N for samples in candidates])
+        return ids, torch.cat([samples.labels_N for samples in candidates])
+
+    def _exchange(
+        self, trainer: Trainer, exchanger: Exchanger, best: BestNetwork, standalone: float | None, epoch: int
+    ) -> None:
         log.info("exchange begun epoch=%d model_step=%d", epoch, trainer.model_step)
         exchange = measured_exchange(lambda: exchanger.run(self.model, trainer.model_step))
         _log_exchange(exchange)
@@ -103,6 +149,7 @@ class MutualTraining:
             "standalone": standalone,
             "trainer": trainer.state_dict(),
             "exchanger": exchanger.state_dict(),
+            "best": best.state_dict(),
             "ledger": self.ledger.state_dict(),
             "meter": self.scheme.session.meter.state_dict(),
         }
@@ -116,16 +163,17 @@ class MutualTraining:
         if exchange_follows(next_epoch, self.config.exchange, self.config.training.epochs):
             exchanger.prepare()
 
-    def _resume(self, trainer: Trainer, exchanger: Exchanger, state: dict[str, Any]) -> tuple[float | None, int]:
-        trainer.load_state_dict(state["trainer"])
+    def _resume(self, trainer: Trainer, exchanger: Exchanger, best: BestNetwork, state: dict[str, Any]) -> _Progress:
         exchanger.load_state_dict(state["exchanger"])
+        trainer.load_state_dict(state["trainer"])
+        best.load_state_dict(state["best"])
         self.ledger.load_state_dict(state["ledger"])
         self.scheme.session.meter.load_state_dict(state["meter"])
         log.info("resumed epoch=%d", state["epoch"])
         self._prepare(exchanger, next_epoch=state["epoch"] + 1)
-        return state["standalone"], state["epoch"]
+        return _Progress(state["standalone"], first_epoch=state["epoch"], exchanged=True)
 
-    def _trainer(self, model: nn.Module, source: PredictionSource | None) -> Trainer:
+    def _trainer(self, model: nn.Module, source: TrustedSource | None) -> Trainer:
         return Trainer(
             model=model,
             train=self.inputs.train,
@@ -133,6 +181,8 @@ class MutualTraining:
             seed=party_seed(self.config),
             device=resolve_device(self.config.device),
             source=source,
+            pool=self.inputs.pool,
+            validation=self.inputs.validation,
             on_step=self.scheme.session.check,
         )
 

@@ -20,6 +20,7 @@ from smule_crypten.data.partition import missing_classes
 from smule_crypten.errors import PeerError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.handshake import agree_on_start, handshake, run_handshake
+from smule_crypten.exchange.planner import Plan, plan
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.architecture import Architecture
@@ -110,11 +111,14 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence
     # Opened only now: a run that cannot start leaves the journal of the one that was cut off.
     with EpochJournal(party_folder(config) / JOURNAL_FILE) as journal:
         ledger = PartyLedger(config.name, journal, emit)
+        queries = plan(scheme, config.exchange, config.training.epochs, dealt=config.needs_dealer)
+        _say_plan(emit, config, queries)
         training = MutualTraining(
             config=config,
             inputs=prepared.inputs,
             model=prepared.model,
             scheme=scheme,
+            num_queries=queries.num_queries,
             budget=prepared.budget,
             ledger=ledger,
             states=prepared.states,
@@ -155,6 +159,14 @@ def _agree(prepared: _Prepared, session: Session) -> tuple[SecureInferenceScheme
     scheme.prepare(architectures)
     log.info("start agreed resumes_after_exchange=%s", start)
     return scheme, start
+
+
+def _say_plan(emit: Emit, config: PartyConfig, queries: Plan) -> None:
+    if config.exchange.budget_mb is not None and config.rank == 0:
+        assert queries.exchange_bytes is not None
+        text = f"exchange.budget_mb={config.exchange.budget_mb:g} pays for {queries.num_queries} queries of each party "
+        text += f"in each of {queries.num_exchanges} exchanges, {queries.exchange_bytes / 1e6:.2f} MB at most each"
+        emit({"kind": "message", "text": text})
 
 
 def _say_what_is_missing(emit: Emit, config: PartyConfig, inputs: PartyInputs) -> None:

@@ -47,6 +47,7 @@ PARTY: Schema = {
     "missing_classes": optional(list_of(is_int)),
     "test_accuracy": optional(is_number),
     "standalone_test_accuracy": optional(is_number),
+    "kept_network": is_text,
     "queries_made": optional(is_int),
     "queries_answered": optional(is_int),
     "answers_recomputed": optional(is_int),

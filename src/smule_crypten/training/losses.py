@@ -13,15 +13,21 @@ from torch.nn import functional as F
 from smule_crypten.types import SoftLabels
 
 
-def distillation_loss(own_logits_NC: torch.Tensor, peer_logits_NC: torch.Tensor, temperature: float) -> torch.Tensor:
-    """T^2 * KL(softmax(peer / T) || softmax(own / T)) in nats, mean over the N >= 1 samples.
+def distillation_loss(
+    own_logits_NC: torch.Tensor,
+    peer_logits_NC: torch.Tensor,
+    temperature: float,
+    weight_N: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """T^2 * KL(softmax(peer / T) || softmax(own / T)) in nats, mean over the N >= 1 samples, each times its weight.
 
     The peer's logits are targets: no gradient flows into them.
     """
     own_log_probabilities_NC = F.log_softmax(own_logits_NC / temperature, dim=1)
     peer_log_probabilities_NC = F.log_softmax(peer_logits_NC.detach() / temperature, dim=1)
-    divergence = F.kl_div(own_log_probabilities_NC, peer_log_probabilities_NC, reduction="batchmean", log_target=True)
-    return temperature**2 * divergence
+    divergence_NC = F.kl_div(own_log_probabilities_NC, peer_log_probabilities_NC, reduction="none", log_target=True)
+    divergence_N = divergence_NC.sum(dim=1)
+    return temperature**2 * (divergence_N if weight_N is None else divergence_N * weight_N).mean()
 
 
 def mutual_loss(
@@ -45,5 +51,6 @@ def mutual_loss(
         return cross_entropy, cross_entropy.new_zeros(())
     asked_logits_MC = logits_NC[soft.positions.to(logits_NC.device)]
     share = len(soft.positions) / len(logits_NC)
-    distillation = share * distillation_loss(asked_logits_MC, soft.logits_NC.to(logits_NC), temperature)
+    weight_M = None if soft.weight_M is None else soft.weight_M.to(logits_NC)
+    distillation = share * distillation_loss(asked_logits_MC, soft.logits_NC.to(logits_NC), temperature, weight_M)
     return cross_entropy + distillation_weight * distillation, distillation.detach()

@@ -17,9 +17,13 @@ from smule_crypten.config import TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import DataError, TrainingError
 from smule_crypten.training.augmentation import augment
-from smule_crypten.training.losses import mutual_loss
+from smule_crypten.training.lookahead import distillation_helps
+from smule_crypten.training.losses import distillation_loss, mutual_loss
 from smule_crypten.training.optimizer import build_optimizer
-from smule_crypten.types import PredictionSource
+from smule_crypten.training.pool import AnsweredPool
+from smule_crypten.training.trust import TrustedSource
+
+_LOOK_AHEAD_SAMPLES = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,9 @@ class EpochResult:
 class Trainer:
     """Trains model in place on train, and on the soft labels that source knows of its samples.
 
+    Answered samples of pool join each batch, for their soft labels alone. With an adaptive source, a look at the
+    validation part before each epoch decides how much its soft labels weigh (training/trust.py).
+
     Everything random (order, augmentation, dropout) follows from seed alone: runs with and without a source see
     the same batches, and PyTorch's global generators are left as they were found. Data and model are moved to device.
     on_step is called after each optimizer step; an exception of it ends the epoch.
@@ -57,7 +64,9 @@ class Trainer:
         config: TrainingConfig,
         seed: int,
         device: torch.device,
-        source: PredictionSource | None = None,
+        source: TrustedSource | None = None,
+        pool: LabelledImages | None = None,
+        validation: LabelledImages | None = None,
         on_step: Callable[[], None] | None = None,
     ) -> None:
         if len(train) < config.batch_size:
@@ -75,10 +84,20 @@ class Trainer:
         self._images_NCHW = train.images_NCHW.to(device)
         self._labels_N = train.labels_N.to(device)
         self._sample_ids_N = train.sample_ids_N.cpu()
-        self._steps_per_epoch = math.ceil(len(train) / config.batch_size)
+        self._steps_per_epoch = config.steps_per_epoch or math.ceil(len(train) / config.batch_size)
         total_steps = config.epochs * self._steps_per_epoch
         self._optimizer, self._scheduler = build_optimizer(model, config.optimizer, total_steps)
         self._generator = torch.Generator().manual_seed(seed)
+        # Apart from the generator of the batches, which are the same with and without a peer.
+        self._pool_generator = torch.Generator().manual_seed(seed)
+        self._pool: AnsweredPool | None = None
+        if source is not None and pool is not None and len(pool) > 0:
+            self._pool = AnsweredPool(pool, source, device, self._pool_generator)
+        self._validation: tuple[torch.Tensor, torch.Tensor] | None = None
+        if validation is not None and len(validation) > 0:
+            chosen = torch.randperm(len(validation), generator=self._pool_generator)[:_LOOK_AHEAD_SAMPLES]
+            part = validation.select(chosen)
+            self._validation = part.images_NCHW.to(device), part.labels_N.to(device)
         self._epochs_done = 0
         self._model_step = 0
 
@@ -88,7 +107,7 @@ class Trainer:
         return self._model_step
 
     def run_epoch(self) -> EpochResult:
-        """One pass over all samples.
+        """training.steps_per_epoch batches, or one pass over all samples.
 
         Raises:
             TrainingError: training diverged, or all of training.epochs were done before.
@@ -96,14 +115,16 @@ class Trainer:
         if self._epochs_done == self._config.epochs:
             raise TrainingError(f"all {self._config.epochs} epochs are done; raise training.epochs to train longer")
         started = time.perf_counter()
+        self._consult_source()
         self._model.train()
         with self._own_randomness():
-            steps = [self._step(positions_B) for positions_B in self._draw_batches()]
+            batches = self._draw_batches()
+            steps = [self._step(positions_B) for positions_B in batches]
         # Until here nothing waited for the device.
         sums_S3 = torch.stack([sums_3 for sums_3, _ in steps]).double().cpu()
         self._require_finite(sums_S3[:, 0])
         self._epochs_done += 1
-        num_samples = len(self._labels_N)
+        num_samples = sum(len(positions_B) for positions_B in batches)
         loss, distillation, hits = (sums_S3.sum(dim=0) / num_samples).tolist()
         return EpochResult(
             epoch=self._epochs_done,
@@ -122,6 +143,8 @@ class Trainer:
                 "optimizer": self._optimizer.state_dict(),
                 "scheduler": self._scheduler.state_dict(),
                 "generator": self._generator.get_state(),
+                "pool_generator": self._pool_generator.get_state(),
+                "trust": None if self._source is None else self._source.state_dict(),
                 "epochs_done": self._epochs_done,
                 "model_step": self._model_step,
             }
@@ -134,6 +157,9 @@ class Trainer:
         self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         self._scheduler.load_state_dict(state["scheduler"])
         self._generator.set_state(state["generator"])
+        self._pool_generator.set_state(state["pool_generator"])
+        if self._source is not None:
+            self._source.load_state_dict(state["trust"])
         self._epochs_done = state["epochs_done"]
         self._model_step = state["model_step"]
 
@@ -150,14 +176,46 @@ class Trainer:
                     torch.cuda.manual_seed(seed)
             yield
 
+    def _consult_source(self) -> None:
+        """Judge the peer by what it has answered so far, and look ahead where the source adapts to that."""
+        if self._source is None:
+            return
+        self._source.refresh()
+        if self._pool is not None:
+            self._pool.refresh()
+        answered = self._some_answers()
+        if self._source.is_adaptive and self._validation is not None and answered is not None:
+            temperature = self._config.temperature
+            self._source.look_ahead(distillation_helps(self._model, self._validation, answered, temperature))
+            if self._pool is not None:
+                self._pool.refresh()
+
+    def _some_answers(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+        """Images, logits and weights of up to _LOOK_AHEAD_SAMPLES samples with an answer; the pool's, if it has any."""
+        if self._pool is not None and len(self._pool) > 0:
+            return self._pool.draw(_LOOK_AHEAD_SAMPLES)
+        assert self._source is not None
+        soft = self._source.lookup(self._sample_ids_N)
+        if soft is None:
+            return None
+        chosen = torch.randperm(len(soft.positions), generator=self._pool_generator)[:_LOOK_AHEAD_SAMPLES]
+        images = self._images_NCHW[soft.positions[chosen].to(self._device)]
+        return images, soft.logits_NC[chosen].to(self._device), soft.weights()[chosen].to(self._device)
+
     def _draw_batches(self) -> tuple[torch.Tensor, ...]:
         """Positions of the samples in random order, in batches of nearly the same size.
 
         Equal batches rather than a small last one: it would weigh its samples more, and batch normalization cannot
         train on a batch of one.
         """
-        permutation_N = torch.randperm(len(self._labels_N), generator=self._generator)
-        return torch.tensor_split(permutation_N, self._steps_per_epoch)
+        num_samples = len(self._labels_N)
+        wanted = num_samples
+        if self._config.steps_per_epoch is not None:
+            wanted = self._config.steps_per_epoch * min(self._config.batch_size, num_samples)
+        passes = [
+            torch.randperm(num_samples, generator=self._generator) for _ in range(math.ceil(wanted / num_samples))
+        ]
+        return torch.tensor_split(torch.cat(passes)[:wanted], self._steps_per_epoch)
 
     def _step(self, positions_B: torch.Tensor) -> tuple[torch.Tensor, int]:
         """One optimizer step.
@@ -169,14 +227,18 @@ class Trainer:
         positions_B = positions_B.to(self._device)
         images_BCHW = augment(self._images_NCHW[positions_B], self._config.augmentation, self._generator)
         labels_B = self._labels_N[positions_B]
-        logits_BC = self._model(images_BCHW)
-        loss, distillation = mutual_loss(
-            logits_BC,
-            labels_B,
-            soft,
-            temperature=self._config.temperature,
-            distillation_weight=self._config.distillation_weight,
-        )
+        pooled = None if self._pool is None or len(self._pool) == 0 else self._pool.draw(self._config.pool_batch)
+        if pooled is not None:
+            pool_images = augment(pooled[0], self._config.augmentation, self._pool_generator)
+            images_BCHW = torch.cat([images_BCHW, pool_images])
+        logits = self._model(images_BCHW)
+        logits_BC = logits[: len(labels_B)]
+        temperature, weight = self._config.temperature, self._config.distillation_weight
+        loss, distillation = mutual_loss(logits_BC, labels_B, soft, temperature=temperature, distillation_weight=weight)
+        if pooled is not None:
+            _, pool_logits, pool_weights = pooled
+            from_pool = distillation_loss(logits[len(labels_B) :], pool_logits, temperature, pool_weights)
+            loss, distillation = loss + weight * from_pool, distillation + from_pool.detach()
         self._descend(loss)
         hits = (logits_BC.argmax(dim=1) == labels_B).sum()
         sums_3 = torch.stack((loss.detach() * len(labels_B), distillation * len(labels_B), hits))

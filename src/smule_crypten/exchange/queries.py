@@ -1,0 +1,53 @@
+"""What a party asks in one exchange: own labelled samples, or its unlabelled pool and some samples of known label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from smule_crypten.data.images import LabelledImages
+from smule_crypten.exchange.selection import UniformSelection
+
+
+class QueryPlan:
+    """Chooses the sample ids of each exchange; everything follows from seed.
+
+    Args:
+        train: labelled samples. pool: unlabelled ones; where it is empty, only labelled samples are asked about.
+        known_fraction: share of the queries that go to labelled samples where there is a pool.
+    """
+
+    def __init__(self, train: LabelledImages, pool: LabelledImages, known_fraction: float, seed: int) -> None:
+        self._known_fraction = known_fraction
+        self._known = UniformSelection(train.sample_ids_N, seed)
+        self._pool = UniformSelection(pool.sample_ids_N, seed) if len(pool) else None
+
+    def count(self, num_queries: int | None) -> int:
+        """How many sample ids `next` returns."""
+        return sum(self._counts(num_queries))
+
+    def next(self, num_queries: int | None) -> torch.Tensor:
+        """At most num_queries sample ids, all different; all that may be asked about where it is None."""
+        known, from_pool = self._counts(num_queries)
+        chosen = self._known.next(known)
+        return chosen if self._pool is None else torch.cat([chosen, self._pool.next(from_pool)])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "known": self._known.state_dict(),
+            "pool": None if self._pool is None else self._pool.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._known.load_state_dict(state["known"])
+        if self._pool is not None:
+            self._pool.load_state_dict(state["pool"])
+
+    def _counts(self, num_queries: int | None) -> tuple[int, int]:
+        if self._pool is None:
+            return self._known.count(num_queries), 0
+        if num_queries is None:
+            return self._known.count(None), self._pool.count(None)
+        known = self._known.count(round(self._known_fraction * num_queries))
+        return known, self._pool.count(num_queries - known)
