@@ -154,8 +154,9 @@ class TrainingConfig(Section):
     """Mutual learning: cross entropy + distillation_weight * temperature^2 * KL(peer || own).
 
     steps_per_epoch: batches of an epoch; null for one pass over the own samples. Parties of different size train alike
-    with the same number. pool_batch: answered samples of the unlabelled pool that join each batch. trust: how the peer's answers are
-    weighted (training/trust.py). keep: the network of the best epoch on the validation part, or of the last epoch.
+    with the same number. pool_batch: answered samples of the unlabelled pool that join each batch. trust: how the
+    peer's answers are weighted (training/trust.py). keep: the network of the best epoch on the validation part, or of
+    the last epoch.
     """
 
     epochs: int = Field(default=10, ge=1)
