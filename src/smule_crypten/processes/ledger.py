@@ -98,6 +98,11 @@ class PartyLedger:
             "bytes_by_layer": _both_directions(meter.by_layer),
             "bytes_by_phase": _both_directions(meter.by_phase),
             "disclosures": self._disclosures,
+            "trust": [
+                {key: event[key] for key in ("epoch", "peer_accuracy", "peer_weight")}
+                for event in self._events
+                if event["peer_weight"] is not None
+            ],
             "seconds": self._seconds,
         }
 
@@ -111,6 +116,8 @@ def epoch_event(party: str, phase: str, result: EpochResult, test_accuracy: floa
         "loss": result.loss,
         "distillation_loss": result.distillation_loss,
         "soft_label_fraction": result.soft_label_fraction,
+        "peer_accuracy": result.peer_accuracy,
+        "peer_weight": result.peer_weight,
         "train_accuracy": result.train_accuracy,
         "test_accuracy": test_accuracy,
         "training_seconds": result.seconds,

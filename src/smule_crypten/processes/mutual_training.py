@@ -6,7 +6,6 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from smule_crypten.exchange.budget import QueryBudget
@@ -23,7 +22,7 @@ from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
 from smule_crypten.training.evaluate import evaluate
 from smule_crypten.training.trainer import Trainer
-from smule_crypten.training.trust import TrustedSource
+from smule_crypten.types import PredictionSource
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +67,7 @@ class MutualTraining:
             budget=self.budget,
             seed=party_seed(self.config),
         )
-        source = TrustedSource(exchanger.cache, self.config.training.trust, *self._known_labels())
-        trainer = self._trainer(self.model, source)
+        trainer = self._trainer(self.model, exchanger.cache)
         best = BestNetwork()
         if state is None:
             self._prepare(exchanger, next_epoch=1)
@@ -129,12 +127,6 @@ class MutualTraining:
         keeper.restore(model)
         return self._test_accuracy(model)
 
-    def _known_labels(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ids and labels of all samples that the peer can be asked about."""
-        candidates = self.inputs.train, self.inputs.pool
-        ids = torch.cat([samples.sample_ids_N for samples in candidates])
-        return ids, torch.cat([samples.labels_N for samples in candidates])
-
     def _exchange(
         self, trainer: Trainer, exchanger: Exchanger, best: BestNetwork, standalone: float | None, epoch: int
     ) -> None:
@@ -173,7 +165,7 @@ class MutualTraining:
         self._prepare(exchanger, next_epoch=state["epoch"] + 1)
         return _Progress(state["standalone"], first_epoch=state["epoch"], exchanged=True)
 
-    def _trainer(self, model: nn.Module, source: TrustedSource | None) -> Trainer:
+    def _trainer(self, model: nn.Module, source: PredictionSource | None) -> Trainer:
         return Trainer(
             model=model,
             train=self.inputs.train,

@@ -59,6 +59,32 @@ def missing_classes(parties: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
+def trust(parties: Mapping[str, Mapping[str, Any]]) -> str:
+    """How each party judges the other's answers, and what weight they got over time."""
+    return "; ".join(
+        f"party {name} finds {_rightness(party['trust'])} and weighs answers {_weights(party['trust'])}"
+        for name, party in parties.items()
+        if party["trust"]
+    )
+
+
+def _rightness(epochs: list[dict[str, Any]]) -> str:
+    accuracy = epochs[-1]["peer_accuracy"]
+    return "no known label answered" if accuracy is None else f"{percent(accuracy)} of known labels right"
+
+
+def _weights(epochs: list[dict[str, Any]]) -> str:
+    first, last = epochs[0], epochs[-1]
+    return f"{first['peer_weight']:.2f} (epoch {first['epoch']}) to {last['peer_weight']:.2f} (epoch {last['epoch']})"
+
+
+def kept_networks(parties: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which network each party keeps by its validation part."""
+    return ", ".join(
+        f"party {name}: {party['kept_network']}" for name, party in parties.items() if party["kept_network"]
+    )
+
+
 def durations(seconds: Mapping[str, float | None]) -> str:
     return ", ".join(f"{name} {human_seconds(value)}" for name, value in seconds.items() if value is not None)
 

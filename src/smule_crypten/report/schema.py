@@ -31,6 +31,10 @@ def list_of(check: Check) -> Check:
     return lambda value: isinstance(value, list) and all(map(check, value))
 
 
+def is_map(value: object) -> bool:
+    return isinstance(value, dict)
+
+
 def map_of(check: Check) -> Check:
     return lambda value: isinstance(value, dict) and all(map(is_text, value)) and all(map(check, value.values()))
 
@@ -47,7 +51,8 @@ PARTY: Schema = {
     "missing_classes": optional(list_of(is_int)),
     "test_accuracy": optional(is_number),
     "standalone_test_accuracy": optional(is_number),
-    "kept_network": is_text,
+    "kept_network": optional(is_text),
+    "trust": optional(list_of(is_map)),
     "queries_made": optional(is_int),
     "queries_answered": optional(is_int),
     "answers_recomputed": optional(is_int),

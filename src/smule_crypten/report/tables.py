@@ -49,6 +49,8 @@ def _facts(summary: dict[str, Any]) -> Table:
     facts = {
         "classes missing": phrases.missing_classes(summary["parties"]),
         "pooled data": "" if pooled is None else f"{percent(pooled)} by one network trained on both parties' data",
+        "kept network": phrases.kept_networks(summary["parties"]),
+        "trust": phrases.trust(summary["parties"]),
         "queries an epoch": phrases.queries_per_epoch(communication),
         "bytes an epoch": phrases.bytes_per_epoch(communication),
         "bytes in total": phrases.total_traffic(communication),

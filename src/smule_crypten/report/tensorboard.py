@@ -15,6 +15,8 @@ _TRAINING_KEYS = ("loss", "train_accuracy", "test_accuracy", "training_seconds")
 _SMULE_KEYS = (
     "distillation_loss",
     "soft_label_fraction",
+    "peer_accuracy",
+    "peer_weight",
     "exchange_seconds",
     "queries_made",
     "queries_answered",
@@ -45,7 +47,8 @@ class TensorBoardWriter:
         prefix = "pooled" if phase == "pooled" else f"party_{event['party']}/{phase}"
         keys = _TRAINING_KEYS + _SMULE_KEYS if phase == "smule" else _TRAINING_KEYS
         for key in keys:
-            self._writer.add_scalar(f"{prefix}/{key}", event[key], event["epoch"])
+            if event[key] is not None:
+                self._writer.add_scalar(f"{prefix}/{key}", event[key], event["epoch"])
 
     def close(self) -> None:
         self._writer.close()

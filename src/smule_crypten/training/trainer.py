@@ -22,6 +22,7 @@ from smule_crypten.training.losses import distillation_loss, mutual_loss
 from smule_crypten.training.optimizer import build_optimizer
 from smule_crypten.training.pool import AnsweredPool
 from smule_crypten.training.trust import TrustedSource
+from smule_crypten.types import PredictionSource
 
 _LOOK_AHEAD_SAMPLES = 512
 
@@ -31,7 +32,8 @@ class EpochResult:
     """What one epoch did; epoch counts from 1. Losses are means over the samples, in nats.
 
     distillation_loss is without its weight. train_accuracy (0..1) is taken from the training batches as they passed.
-    soft_label_fraction is the share of the samples that had a soft label.
+    soft_label_fraction is the share of the samples that had a soft label. peer_accuracy is that of the peer's answers on
+    samples of known label, peer_weight the mean weight of all answers; None where there are none.
     """
 
     epoch: int
@@ -39,6 +41,8 @@ class EpochResult:
     distillation_loss: float
     train_accuracy: float
     soft_label_fraction: float
+    peer_accuracy: float | None
+    peer_weight: float | None
     seconds: float
 
 
@@ -64,7 +68,7 @@ class Trainer:
         config: TrainingConfig,
         seed: int,
         device: torch.device,
-        source: TrustedSource | None = None,
+        source: PredictionSource | None = None,
         pool: LabelledImages | None = None,
         validation: LabelledImages | None = None,
         on_step: Callable[[], None] | None = None,
@@ -79,7 +83,7 @@ class Trainer:
         self._model = model.to(device)
         self._config = config
         self._device = device
-        self._source = source
+        self._source = None if source is None else _trusted(source, config, train, pool)
         self._on_step = on_step
         self._images_NCHW = train.images_NCHW.to(device)
         self._labels_N = train.labels_N.to(device)
@@ -91,8 +95,8 @@ class Trainer:
         # Apart from the generator of the batches, which are the same with and without a peer.
         self._pool_generator = torch.Generator().manual_seed(seed)
         self._pool: AnsweredPool | None = None
-        if source is not None and pool is not None and len(pool) > 0:
-            self._pool = AnsweredPool(pool, source, device, self._pool_generator)
+        if self._source is not None and pool is not None and len(pool) > 0:
+            self._pool = AnsweredPool(pool, self._source, device, self._pool_generator)
         self._validation: tuple[torch.Tensor, torch.Tensor] | None = None
         if validation is not None and len(validation) > 0:
             chosen = torch.randperm(len(validation), generator=self._pool_generator)[:_LOOK_AHEAD_SAMPLES]
@@ -132,6 +136,8 @@ class Trainer:
             distillation_loss=distillation,
             train_accuracy=hits,
             soft_label_fraction=sum(num_soft for _, num_soft in steps) / num_samples,
+            peer_accuracy=self._peer_accuracy(),
+            peer_weight=None if self._source is None else self._source.mean_weight,
             seconds=time.perf_counter() - started,
         )
 
@@ -189,6 +195,10 @@ class Trainer:
             self._source.look_ahead(distillation_helps(self._model, self._validation, answered, temperature))
             if self._pool is not None:
                 self._pool.refresh()
+
+    def _peer_accuracy(self) -> float | None:
+        judgement = None if self._source is None else self._source.judgement
+        return None if judgement is None else judgement.accuracy
 
     def _some_answers(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
         """Images, logits and weights of up to _LOOK_AHEAD_SAMPLES samples with an answer; the pool's, if it has any."""
@@ -266,3 +276,14 @@ class Trainer:
             f"training diverged in epoch {self._epochs_done + 1} after step {good_steps}: the loss or a weight is not "
             f"finite; lower training.optimizer.learning_rate (now {learning_rate})"
         )
+
+
+def _trusted(
+    source: PredictionSource, config: TrainingConfig, train: LabelledImages, pool: LabelledImages | None
+) -> TrustedSource:
+    """The source as far as config trusts it, over all samples that it may know."""
+    known = train.labels_N.cpu(), train.sample_ids_N.cpu()
+    if pool is None:
+        return TrustedSource(source, config.trust, sample_ids=known[1], labels=known[0])
+    labels, sample_ids = torch.cat([known[0], pool.labels_N]), torch.cat([known[1], pool.sample_ids_N])
+    return TrustedSource(source, config.trust, sample_ids=sample_ids, labels=labels)

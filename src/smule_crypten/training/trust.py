@@ -87,6 +87,12 @@ class TrustedSource:
     def scale(self) -> float:
         return self._scale
 
+    @property
+    def mean_weight(self) -> float | None:
+        """Of all answers known; None where there are none."""
+        soft = self.lookup(self._sample_ids)
+        return None if soft is None else float(soft.weights().mean())
+
     def refresh(self) -> None:
         """Judge the peer anew by all its answers."""
         known = self._sample_ids[self._labels != UNKNOWN]
