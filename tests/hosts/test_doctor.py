@@ -60,6 +60,7 @@ def test_two_good_sides_and_a_dealer(folder: Path) -> None:
         waiting = threads.submit(dealer.meet)
         for found in both([side(folder, "a"), side(folder, "b")]):
             assert [finding for finding in found.values() if finding.status != "ok"] == []
+            assert "3 classes, numbered only, mean 0.5, std 0.5; " in found["agreement"].text
         assert not waiting.done()
         meetings = [threads.submit(meet_others, side(folder, role)) for role in "ab"]
         links = [waiting.result(), *(meeting.result() for meeting in meetings)]

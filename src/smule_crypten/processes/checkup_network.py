@@ -18,9 +18,10 @@ from smule_crypten.mpc.endpoint import Address, OtherwiseEngaged, accept_all, co
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meeting import DEALER, ROLES
 from smule_crypten.processes.checkup import Checkup, Skipped, Speed, needed
+from smule_crypten.processes.inputs import public_configuration
 from smule_crypten.processes.rehearsal import rehearse
 from smule_crypten.report.formatting import human_bytes, human_seconds
-from smule_crypten.run_config import ProtocolConfig
+from smule_crypten.run_config import PublicData
 from smule_crypten.types import Cost
 
 LARGEST_CLOCK_DIFFERENCE_SECONDS = 60.0
@@ -76,7 +77,7 @@ def check_agreement(checkup: Checkup) -> str:
     if checkup.translated is None or not checkup.peer_is_ready:
         raise Skipped("needs the model at both sides")
     bundle = needed(checkup.inputs, "the data").bundle
-    protocol = ProtocolConfig.from_party(config, bundle.input_shape, bundle.num_classes)
+    protocol = public_configuration(config, bundle)
     steps = handshake(protocol, config.rank, checkup.translated.architecture)
     try:
         architectures = run_handshake(steps, partial(_swap, link))
@@ -84,7 +85,23 @@ def check_agreement(checkup: Checkup) -> str:
         link.refuse(str(error))
         raise
     checkup.peer_architecture = architectures[1 - config.rank]
-    return f"same public configuration; the peer's network has {len(checkup.peer_architecture.ops)} operations"
+    return (
+        f"same public configuration, {_describe(protocol.data)}; the peer's network has "
+        f"{len(checkup.peer_architecture.ops)} operations"
+    )
+
+
+def _describe(data: PublicData) -> str:
+    """What both sides agree on about the data, as a person would check it."""
+    if data.class_names is None:
+        classes = f"{data.num_classes} classes, numbered only"
+    else:
+        classes = f"{data.num_classes} classes in the order {', '.join(data.class_names)}"
+    return f"{classes}, mean {_list(data.mean)}, std {_list(data.std)}"
+
+
+def _list(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
 
 
 def check_rehearsal(checkup: Checkup) -> str:

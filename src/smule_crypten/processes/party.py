@@ -27,7 +27,12 @@ from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.session import Session, open_session
 from smule_crypten.processes.evidence import Evidence
-from smule_crypten.processes.inputs import PartyInputs, build_party_model, load_party_inputs
+from smule_crypten.processes.inputs import (
+    PartyInputs,
+    build_party_model,
+    load_party_inputs,
+    public_configuration,
+)
 from smule_crypten.processes.launcher import Emit
 from smule_crypten.processes.ledger import PartyLedger
 from smule_crypten.processes.links import meet_others
@@ -42,7 +47,7 @@ from smule_crypten.processes.run_folder import (
 )
 from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.report.journal import EpochJournal
-from smule_crypten.run_config import PartyConfig, ProtocolConfig
+from smule_crypten.run_config import PartyConfig
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +151,7 @@ def _open_session(config: PartyConfig) -> Iterator[Session]:
 def _agree(prepared: _Prepared, session: Session) -> tuple[SecureInferenceScheme, int | None]:
     """The scheme, ready for use, and the number of the exchange to go on from."""
     config, bundle = prepared.config, prepared.inputs.bundle
-    protocol = ProtocolConfig.from_party(config, bundle.input_shape, bundle.num_classes)
+    protocol = public_configuration(config, bundle)
     swap = session.channel.swap_json
     architectures = run_handshake(handshake(protocol, config.rank, prepared.architecture), swap)
     log.info("handshake agreed digest=%s", protocol.digest())
