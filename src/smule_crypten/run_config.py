@@ -130,6 +130,16 @@ class RunConfig(_Common):
     party_b: PartySection
     simulation: SimulationConfig = SimulationConfig()
 
+    @model_validator(mode="after")
+    def _budgets_end_with_the_run(self) -> Self:
+        for name, section in (("party_a", self.party_a), ("party_b", self.party_b)):
+            if section.budget.ledger is not None or section.budget.former_fingerprints:
+                raise ValueError(
+                    f"{name}.budget: ledger and former_fingerprints serve between hosts only (smule-party); "
+                    "the parties of a simulation throw their certificates away"
+                )
+        return self
+
     def party_section(self, rank: int) -> PartySection:
         return (self.party_a, self.party_b)[rank]
 
