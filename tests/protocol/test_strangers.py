@@ -124,19 +124,24 @@ def test_a_stranger_is_turned_away_and_the_honest_one_admitted(
 def test_strangers_that_stall_keep_nobody_out(
     people: People, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More stalled connections than may shake hands at a time delay party b by nothing, and all end with the wait."""
+    """More stalled connections than may shake hands at a time do not delay party b, end with the wait, and cost two lines."""
     monkeypatch.setattr(reception, "_MAX_HANDSHAKES", 4)
     with waiting(people) as host:
         strangers = [host.raw() for _ in range(10)]
-        until(lambda: len(caplog.records) == 6)
+        assert all(_is_hung_up(stranger) for stranger in strangers[:6])
         started = time.monotonic()
         meet_honestly(people, host)
         assert time.monotonic() - started < 2.0
-        assert all(_is_hung_up(stranger) for stranger in strangers)
+        assert all(_is_hung_up(stranger) for stranger in strangers[6:])
         assert time.monotonic() - started < 2.0
         for stranger in strangers:
             stranger.close()
     assert open_tls_threads() == []
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2
+    assert re.fullmatch(
+        r"turned away a connection from 127\.0\.0\.1: .* \(the last of 9 more from 127\.0\.0\.1\)", lines[1]
+    )
 
 
 def _drip(raw: socket.socket, data: bytes) -> None:

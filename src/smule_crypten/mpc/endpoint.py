@@ -8,6 +8,7 @@ and the wait for the right process goes on (mpc/reception.py).
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import socket
 import ssl
@@ -20,7 +21,7 @@ from typing import get_args
 from smule_crypten.errors import ConfigError, CredentialError, PeerTimeoutError, ProtocolError
 from smule_crypten.mpc.credentials import Certificate, Identity
 from smule_crypten.mpc.link import Link, give_up
-from smule_crypten.mpc.reception import OTHERWISE_ENGAGED, WELCOME, Purpose, Reception
+from smule_crypten.mpc.reception import CLOCK, OTHERWISE_ENGAGED, WELCOME, Purpose, Reception
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,14 @@ _LOOK_SECONDS = 0.2
 
 
 class OtherwiseEngaged(ConnectionError):
-    """The other process accepts our certificate, but is there for another purpose than we came for."""
+    """The other process accepts our certificate, but is there for another purpose than we came for.
+
+    clock_difference_seconds: how far its clock is ahead of ours.
+    """
+
+    def __init__(self, clock_difference_seconds: float) -> None:
+        super().__init__("it knows us, but is there for another purpose")
+        self.clock_difference_seconds = clock_difference_seconds
 
 
 @dataclass(frozen=True)
@@ -207,9 +215,26 @@ def _authenticate(connection: ssl.SSLSocket, who: str, certificate: Certificate)
     if not confirmed:
         raise ConnectionResetError("it hangs up after the TLS handshake; it may not have our certificate pinned")
     if confirmed == OTHERWISE_ENGAGED:
-        raise OtherwiseEngaged("it knows us, but is there for another purpose")
+        raise OtherwiseEngaged(_read_clock(connection, who) - time.time())
     if confirmed != WELCOME:
-        raise ProtocolError(f"{who} does not speak this protocol; use the same version")
+        raise _foreign(who)
+
+
+def _read_clock(connection: ssl.SSLSocket, who: str) -> float:
+    data = b""
+    while len(data) < CLOCK.size:
+        received = connection.recv(CLOCK.size - len(data))
+        if not received:
+            raise _foreign(who)
+        data += received
+    clock: float = CLOCK.unpack(data)[0]
+    if not math.isfinite(clock):
+        raise _foreign(who)
+    return clock
+
+
+def _foreign(who: str) -> ProtocolError:
+    return ProtocolError(f"{who} does not speak this protocol; use the same version")
 
 
 def _not_pinned(who: str, certificate: Certificate, reason: str) -> str:

@@ -16,13 +16,13 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from smule_crypten.data.partition import missing_classes
-from smule_crypten.errors import BudgetError, ConfigError, CredentialError, OutputError
+from smule_crypten.errors import BudgetError, ConfigError, OutputError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.schedule import is_exchange_epoch
 from smule_crypten.models.calibration import calibrate, check_inputs, largest_value
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import num_parameters
-from smule_crypten.mpc.credentials import Certificate, load_certificate, load_identity
+from smule_crypten.mpc.credentials import Certificate, check_distinct, load_certificate, load_identity
 from smule_crypten.processes.checkup import Checkup, Skipped, needed
 from smule_crypten.processes.disclosing import budget_so_far, ledger_path
 from smule_crypten.processes.inputs import build_party_model, load_party_inputs, resolve_device
@@ -137,10 +137,9 @@ def check_certificate_of(role: str, path: str, checkup: Checkup) -> str:
     """The certificate of another process; it must differ from those seen before."""
     certificate = load_certificate(Path(path))
     text = _describe(certificate)
-    own = [checkup.identity.certificate] if checkup.identity is not None else []
-    for other in (*own, *checkup.certificates.values()):
-        if other.der == certificate.der:
-            raise CredentialError(f"{path} is the same certificate as {other.path}; each side needs one of its own")
+    own = {} if checkup.identity is None else {"the own certificate": checkup.identity.certificate}
+    seen = {f"that of {other}": known for other, known in checkup.certificates.items()}
+    check_distinct(own | seen | {f"that of {role}": certificate})
     checkup.certificates[role] = certificate
     return text
 

@@ -35,7 +35,8 @@ def check_dealer(checkup: Checkup) -> str:
     address = Address.parse(needed(checkup.network.dealer.address, "its address"), "network.dealer.address")
     try:
         link = _connect(checkup, DEALER, address)
-    except OtherwiseEngaged:
+    except OtherwiseEngaged as engaged:
+        checkup.clock_differences_seconds[DEALER] = engaged.clock_difference_seconds
         return f"authenticated at {address}, and it accepts this side's certificate"
     except PeerTimeoutError as error:
         raise PeerTimeoutError(f"{error}; see that smule-dealer waits there, and the firewall") from None
@@ -47,12 +48,13 @@ def check_peer(checkup: Checkup) -> str:
     peer = ROLES[1 - checkup.config.rank]
     try:
         checkup.link = link = _await_peer(checkup, peer) if checkup.config.rank == 0 else _visit_peer(checkup, peer)
-    except OtherwiseEngaged:
-        return "authenticated; it runs smule-party, not smule-doctor, so nothing else was compared"
+    except OtherwiseEngaged as engaged:
+        checkup.clock_differences_seconds[peer] = engaged.clock_difference_seconds
+        return "authenticated; it runs smule-party, not smule-doctor, so nothing but the clock was compared"
     theirs = _swap(link, {"doctor": True, "time": time.time(), "ready": checkup.translated is not None})
     match theirs:
         case {"doctor": True, "time": float(clock), "ready": bool(is_ready)} if math.isfinite(clock):
-            checkup.clock_difference_seconds = clock - time.time()
+            checkup.clock_differences_seconds[peer] = clock - time.time()
             checkup.peer_is_ready = is_ready
         case _:
             raise ProtocolError(f"{peer} greeted in another way; use the same version")
@@ -63,11 +65,15 @@ def check_peer(checkup: Checkup) -> str:
     )
 
 
-def check_clock(checkup: Checkup) -> str:
-    difference = abs(needed(checkup.clock_difference_seconds, "the other side's doctor"))
-    if difference > LARGEST_CLOCK_DIFFERENCE_SECONDS:
-        raise HandshakeError(f"the clocks of both sides differ by {difference:.0f} seconds; set them, best by NTP")
-    return f"both sides agree within {max(1, math.ceil(difference))} s"
+def check_clock_of(role: str, checkup: Checkup) -> str:
+    """Compare with what role said of its clock when it was met."""
+    difference = needed(checkup.clock_differences_seconds.get(role), f"an answer of {role}")
+    if abs(difference) > LARGEST_CLOCK_DIFFERENCE_SECONDS:
+        direction = "ahead of" if difference > 0 else "behind"
+        raise HandshakeError(
+            f"the clock of {role} is {abs(difference):.0f} seconds {direction} this one; set both, best by NTP"
+        )
+    return f"agrees with this one within {max(1, math.ceil(abs(difference)))} s"
 
 
 def check_agreement(checkup: Checkup) -> str:
