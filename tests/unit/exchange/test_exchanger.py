@@ -78,7 +78,7 @@ def make_exchanger(scheme: Any, folder: Path, budget: BudgetConfig | None = None
         config=ExchangeConfig(**config),
         train=images,
         num_classes=2,
-        budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl"),
+        budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl", run="first", peer=None),
         seed=0,
     )
 
