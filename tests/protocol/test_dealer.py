@@ -115,7 +115,7 @@ def _all(*runs: list[list[dict[str, bytes]]]) -> list[bytes]:
 
 
 def test_no_key_is_used_twice(pool: PartyPool) -> None:
-    """Protects: every exchange, direction, purpose, party and session has its own keys; equal ones would repeat every mask."""
+    """Protects: each exchange, direction, purpose, party and session has its own keys; equal ones repeat masks."""
     first, second = _keys(pool), _keys(pool)
     for at_a, at_b in zip(*first, strict=True):
         assert (at_a["next"], at_a["prev"]) == (at_b["prev"], at_b["next"])

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import pytest
 
+from smule_crypten.config import SchemeConfig
 from smule_crypten.errors import ConfigError
 from smule_crypten.inference.crypten import CryptenScheme
 from smule_crypten.inference.lean.scheme import LeanScheme
@@ -52,7 +53,15 @@ def test_unknown_names_are_refused(name: str, message: str) -> None:
 
 def test_the_dealer_knows_every_scheme() -> None:
     """What the parties can choose, the dealer deals in the same version's way, or has nothing to deal for."""
-    assert DEALT == {name: scheme.deal for name, scheme in SCHEMES.items()}
+    assert {name: scheme.deal for name, scheme in SCHEMES.items()} == DEALT
+
+
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
+def test_unknown_options_are_refused(scheme: type[SecureInferenceScheme]) -> None:
+    """An option that a scheme does not know would have no effect, and nobody would notice."""
+    scheme.check_options(SchemeConfig(name=scheme.name))
+    with pytest.raises(ConfigError, match=r"^scheme\.options\.ring_bit: unknown option .*"):
+        scheme.check_options(SchemeConfig(name=scheme.name, options={"ring_bit": 32}))
 
 
 def test_two_schemes_of_one_name_are_refused() -> None:

@@ -113,7 +113,7 @@ def test_unusable_terms_are_refused(agreed: object, named: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "Crypten", "later", "__class__", "smule_crypten.inference.crypten"])
 def test_unknown_schemes_are_refused(name: str) -> None:
-    """Protects: what is dealt is chosen from the dealer's own table; a name off the wire is never looked up elsewhere."""
+    """Protects: what is dealt stands in the dealer's own table; a name off the wire is looked up nowhere else."""
     message = refusal(*stated(terms(scheme=scheme(name=name)), announcement(), DONE), HandshakeError)
     assert message == f"this dealer does not know the scheme {name!r}; use the same version"
 
