@@ -153,7 +153,7 @@ def test_help_names_choices_keys_and_exit_codes(
     output = capsys.readouterr().out
     for text in (
         "party_a/model: lenet, mlp",
-        "scheme: crypten, plaintext",
+        "scheme: crypten, lean, plaintext",
         "num_queries:",
         "smule -m",
         "130 interrupt",

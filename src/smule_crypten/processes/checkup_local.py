@@ -19,7 +19,8 @@ from smule_crypten.data.partition import missing_classes
 from smule_crypten.errors import BudgetError, ConfigError, OutputError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.schedule import is_exchange_epoch
-from smule_crypten.models.calibration import calibrate, check_inputs, largest_value
+from smule_crypten.inference.registry import scheme_class
+from smule_crypten.models.calibration import check_inputs
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.credentials import Certificate, check_distinct, load_certificate, load_identity
@@ -94,7 +95,8 @@ def check_data(checkup: Checkup) -> str:
 def check_batch(checkup: Checkup) -> str:
     inputs = needed(checkup.inputs, "the data")
     batch = inputs.train.select(torch.arange(checkup.config.training.batch_size))
-    check_inputs(batch.images_NCHW, batch.sample_ids_N, checkup.config.scheme.precision_bits)
+    config = checkup.config.scheme
+    check_inputs(batch.images_NCHW, batch.sample_ids_N, scheme_class(config.name).input_limit(config))
     low, high = float(batch.images_NCHW.min()), float(batch.images_NCHW.max())
     return f"{len(batch)} samples, values {low:.2f} to {high:.2f} after normalization"
 
@@ -114,11 +116,12 @@ def check_model(checkup: Checkup) -> str:
 def check_range(checkup: Checkup) -> str:
     network = needed(checkup.translated, "the model")
     samples = needed(checkup.inputs, "the data").train.images_NCHW[:CALIBRATION_SAMPLES]
-    bits = checkup.config.scheme.precision_bits
-    bound = calibrate(network, samples, bits)
+    config = checkup.config.scheme
+    scheme = scheme_class(config.name)
+    bound = scheme.logit_bound(network, samples, config)
     return (
-        f"{bits} fractional bits allow values below {largest_value(bits):g}; with initial weights, {len(samples)} own "
-        f"samples fit, logits below {bound:g}"
+        f"{config.precision_bits} fractional bits allow inputs below {scheme.input_limit(config):g}; with initial "
+        f"weights, {len(samples)} own samples fit, logits below {bound:g}"
     )
 
 
