@@ -76,6 +76,39 @@ def queries(
     return asked, InferenceQuery(**common, model_owner=rank, data_owner=1 - rank, num_samples=counts[1 - rank])
 
 
+class _Bottleneck(nn.Module):
+    """Inverted residual: wide inside, linear at its end."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        wide = 3 * channels
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, wide, 1, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU(),
+            nn.Conv2d(wide, wide, 3, padding=1, groups=wide, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU(),
+            nn.Conv2d(wide, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        return images_NCHW + self.layers(images_NCHW)
+
+
+def linear_bottlenecks(input_shape: Shape, num_classes: int) -> nn.Module:
+    """A small MobileNetV2, with ReLU in place of ReLU6; to be built by `build_model`."""
+    return nn.Sequential(
+        nn.Conv2d(input_shape[0], 4, 3, stride=2, padding=1),
+        _Bottleneck(4),
+        _Bottleneck(4),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, num_classes),
+    )
+
+
 def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 

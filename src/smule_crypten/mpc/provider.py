@@ -135,8 +135,8 @@ class Dealt:
 
     def begin_direction(self, model_owner: int, requests: Iterator[Request]) -> None:
         self._expect_nothing_left()
-        self._requests = requests
         self._stream = self.stream(model_owner)
+        self._requests = requests
         self._is_corrected = model_owner == self._rank
 
     def stream(self, model_owner: int) -> Stream:
