@@ -48,7 +48,14 @@ def _ring_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor) ->
 
 
 def limb_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """The same by float64: sums over limbs i + j < 4 of x_i * w_j * 2^(16 (i + j)); the others fall out of the ring."""
+    """The same by float64: sums over limbs i + j < 4 of x_i * w_j * 2^(16 (i + j)); the others fall out of the ring.
+
+    Raises:
+        ValueError: a sum over more than MAX_FAN_IN products, which float64 could round.
+    """
+    fan_in = weight[0].numel()
+    if fan_in > MAX_FAN_IN:
+        raise ValueError(f"a fan-in of {fan_in} is more than {MAX_FAN_IN}, up to which float64 sums of limbs are exact")
     x_limbs, weight_limbs = _limbs(x), _limbs(weight)
     total: torch.Tensor | None = None
     for i, x_limb in enumerate(x_limbs):
