@@ -141,8 +141,13 @@ def test_pooled_convolution(
     size = images.shape[2:]
     kernel = (min(kernel[0], size[0] + 2 * padding[0]), min(kernel[1], size[1] + 2 * padding[1]))
     pool = arch.AvgPool2d(
-        name="pool", inputs=(0,), kernel=kernel, stride=stride, padding=padding, count_include_pad=data.draw(st.booleans())
-    )  # fmt: skip
+        name="pool",
+        inputs=(0,),
+        kernel=kernel,
+        stride=stride,
+        padding=padding,
+        count_include_pad=data.draw(st.booleans()),
+    )
     result = multiply(op, x, weight, SumPool(pool, size))
     assert (residues(result) == pooled(images, kernel, stride, padding)).all()
 
