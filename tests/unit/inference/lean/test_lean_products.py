@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,57 +9,14 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lean_oracle import RING, Pair, convolved, residues, window_sums
 
 from smule_crypten.inference.lean.pooling import SumPool
 from smule_crypten.inference.lean.products import LIMB_BITS, MAX_FAN_IN, limb_product, multiply
 from smule_crypten.models import architecture as arch
 
-RING = 1 << 64
-Pair = tuple[int, int]
 BITS = st.sampled_from([1, 12, 16, 17, 32, 33, 48, 64])
 SEEDS = st.integers(0, 1 << 32)
-
-
-def residues(tensor: torch.Tensor) -> Any:
-    """An int64 tensor as Python integers between 0 and 2^64."""
-    return np.array([value % RING for value in tensor.flatten().tolist()], dtype=object).reshape(tuple(tensor.shape))
-
-
-def padded(images: Any, padding: Pair) -> Any:
-    """With zeros around each image."""
-    height, width = images.shape[2:]
-    result = np.zeros((*images.shape[:2], height + 2 * padding[0], width + 2 * padding[1]), dtype=object)
-    result[:, :, padding[0] : padding[0] + height, padding[1] : padding[1] + width] = images
-    return result
-
-
-def convolved(op: arch.Conv2d, x: torch.Tensor, weight: torch.Tensor) -> Any:
-    """A convolution, window by window, in Python integers modulo 2^64."""
-    images = padded(residues(x), op.padding)
-    kernels = residues(weight)
-    outputs, per_group, *kernel = op.weight_shape
-    reach = [op.dilation[axis] * (kernel[axis] - 1) + 1 for axis in (0, 1)]
-    size = [(images.shape[2 + axis] - reach[axis]) // op.stride[axis] + 1 for axis in (0, 1)]
-    result = np.zeros((len(x), outputs, *size), dtype=object)
-    for n, o, i, j in product(*map(range, result.shape)):
-        first = o // (outputs // op.groups) * per_group
-        top, left = i * op.stride[0], j * op.stride[1]
-        window = images[n, first : first + per_group, top : top + reach[0], left : left + reach[1]]
-        window = window[:, :: op.dilation[0], :: op.dilation[1]]
-        result[n, o, i, j] = sum(a * b for a, b in zip(window.flat, kernels[o].flat, strict=True)) % RING
-    return result
-
-
-def pooled(images: Any, kernel: Pair, stride: Pair, padding: Pair) -> Any:
-    """Sums over windows, in Python integers modulo 2^64."""
-    images = padded(images, padding)
-    size = [(images.shape[2 + axis] - kernel[axis]) // stride[axis] + 1 for axis in (0, 1)]
-    result = np.zeros((*images.shape[:2], *size), dtype=object)
-    for i, j in product(*map(range, size)):
-        top, left = i * stride[0], j * stride[1]
-        window = images[:, :, top : top + kernel[0], left : left + kernel[1]]
-        result[:, :, i, j] = window.sum((2, 3)) % RING
-    return result
 
 
 def ring_tensor(generator: random.Random, shape: tuple[int, ...], bits: int) -> torch.Tensor:
@@ -149,7 +105,7 @@ def test_pooled_convolution(
         count_include_pad=data.draw(st.booleans()),
     )
     result = multiply(op, x, weight, SumPool(pool, size))
-    assert (residues(result) == pooled(images, kernel, stride, padding)).all()
+    assert (residues(result) == window_sums(pool, images)[0] % RING).all()
 
 
 @pytest.mark.parametrize("size", [(4, 4), (5, 7), (6, 3)])
