@@ -27,7 +27,7 @@ from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.session import Session, open_session
 from smule_crypten.processes.evidence import Evidence
-from smule_crypten.processes.inputs import PartyInputs, build_party_model, load_party_inputs
+from smule_crypten.processes.inputs import PartyInputs, build_party_model, load_party_inputs, resolve_device
 from smule_crypten.processes.launcher import Emit
 from smule_crypten.processes.ledger import PartyLedger
 from smule_crypten.processes.links import meet_others
@@ -151,7 +151,7 @@ def _agree(prepared: _Prepared, session: Session) -> tuple[SecureInferenceScheme
     architectures = run_handshake(handshake(protocol, config.rank, prepared.architecture), swap)
     log.info("handshake agreed digest=%s", protocol.digest())
     start = agree_on_start(prepared.states.completed(), swap)
-    scheme = scheme_class(config.scheme.name)(session, config.scheme)
+    scheme = scheme_class(config.scheme.name)(session, config.scheme, resolve_device(config.device))
     scheme.prepare(architectures)
     log.info("start agreed resumes_after_exchange=%s", start)
     return scheme, start

@@ -21,6 +21,8 @@ from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import NETWORK_INPUT, num_elements
 
 MAX_RING_BITS = 64
+OUTPUT_GUARD_BITS = 6
+"""By how much the ring of the output is wider, since nothing is truncated there: room for the last weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,7 +295,7 @@ def _pool_of_shape(op: arch.AvgPool2d | arch.AdaptiveAvgPool2d, shape: tuple[int
 def _with_rings(steps: list[Step]) -> list[Step]:
     """Give every value the smallest ring that serves all of its users, from the last step to the first."""
     rings = [0] * len(steps)
-    rings[-1] = steps[-1].width + steps[-1].fraction
+    rings[-1] = min(MAX_RING_BITS, steps[-1].width + steps[-1].fraction + OUTPUT_GUARD_BITS)
     for position in reversed(range(len(steps))):
         step, ring = steps[position], rings[position]
         for number, source in enumerate(step.inputs):

@@ -190,7 +190,7 @@ class _Solver:
             return chosen
         if number == output_group:
             return math.floor(scale + output_offset + _TOLERANCE) - output_offset
-        return float(math.floor(scale + _TOLERANCE))
+        return scale
 
     def _root(self, place: tuple[int, float]) -> tuple[int, float]:
         group, offset = place

@@ -23,7 +23,7 @@ from smule_crypten.inference.lean.options import lean_options
 from smule_crypten.inference.lean.program import lower
 from smule_crypten.inference.lean.scales import Scales, fit
 from smule_crypten.inference.lean.wire import play
-from smule_crypten.inference.scheme import SecureInferenceScheme, micro_batches
+from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, micro_batches
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.session import Session
@@ -36,8 +36,8 @@ class LeanScheme(SecureInferenceScheme):
     adversary: ClassVar[Adversary] = "semi-honest"
     needs_dealer: ClassVar[bool] = True
 
-    def __init__(self, session: Session, config: SchemeConfig) -> None:
-        super().__init__(session, config)
+    def __init__(self, session: Session, config: SchemeConfig, device: torch.device = CPU) -> None:
+        super().__init__(session, config, device)
         self._options = lean_options(config)
         self._scales: Scales | None = None
 
@@ -77,7 +77,7 @@ class LeanScheme(SecureInferenceScheme):
     def _run(
         self, network: TranslatedNetwork, asked: InferenceQuery, answered: InferenceQuery
     ) -> tuple[torch.Tensor, float]:
-        session, device = self.session, torch.device("cpu")
+        session, device = self.session, self.device
         rank, provider = session.rank, session.provider
         programs = [lower(architecture, self.config) for architecture in self.architectures]
         if self._scales is None:
