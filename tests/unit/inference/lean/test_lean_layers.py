@@ -14,6 +14,7 @@ from lean_oracle import RING, Weights, convolved, integers, program_values, resi
 from torch import nn
 
 from smule_crypten.inference.lean.program import Program, lower
+from smule_crypten.models.architecture import Conv2d
 from smule_crypten.models.translate import translate
 
 
@@ -44,6 +45,7 @@ def test_network(name: str, block_bits: int) -> None:
     weights = whole_weights(program, 2, seed=block_bits)
     expected = program_values(program, x, weights)[-1]
     assert any(expected.flat)
+    assert max(abs(value) for value in expected.flat) < 1 << (program.output.ring - 1)
     assert (integers(evaluate(program, x, weights)) == expected).all()
 
 
@@ -96,7 +98,7 @@ def test_single_layer_in_the_ring(layer: tuple[nn.Module, tuple[int, int, int]],
     model, shape = layer
     program = lowered(model, shape, ring_bits=ring_bits, precision_bits=6, dropped_bits=0)
     ring = program.output.ring
-    assert ring == ring_bits
+    assert ring >= ring_bits
     generator = random.Random(seed)
 
     def anything(size: tuple[int, ...]) -> torch.Tensor:
@@ -124,8 +126,6 @@ def test_oracle_of_convolutions() -> None:
     """The oracle itself: its convolution is PyTorch's."""
     program = lowered(nn.Sequential(nn.Conv2d(2, 4, 3, 2, 1, groups=2)))
     (op,) = (step.weighted for step in program.products)
-    from smule_crypten.models.architecture import Conv2d
-
     assert isinstance(op, Conv2d)
     generator = torch.Generator().manual_seed(1)
     x, weight = (torch.randint(-50, 50, size, generator=generator) for size in ((2, *SHAPE), op.weight_shape))
