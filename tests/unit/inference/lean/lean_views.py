@@ -115,15 +115,17 @@ def pooled(views: Sequence[View]) -> View:
 def not_uniform(views: Sequence[View]) -> list[tuple[int, str]]:
     """The messages whose values are not uniform over many runs.
 
-    Chi-square of the number of ones at each bit, and of the 256 values of the lowest and the highest byte.
+    Chi-square of the number of ones at each bit, and of the values of the lowest and of the highest byte (or of half a
+    byte, where there are too few values to fill 256 cells).
     """
     found = []
     for key, (width, values) in pooled(views).items():
         bits = _bits(values.numpy(), width)
         statistic = ((2.0 * bits.sum(0) - len(bits)) ** 2 / len(bits)).sum()
         tests = [(statistic, width)]
-        for shift in {0, max(0, width - 8)}:
-            counts = np.bincount((values.numpy() >> shift) & 255 % (1 << width), minlength=min(256, 1 << width))
+        digit = min(width, 8 if len(values) > 10 * 256 else 4)
+        for shift in (0, width - digit):
+            counts = np.bincount((values.numpy() >> shift) & ((1 << digit) - 1), minlength=1 << digit)
             expected = len(values) / len(counts)
             tests.append((((counts - expected) ** 2 / expected).sum(), len(counts) - 1))
         if any(value > chi2.isf(FALSE_ALARM, freedom) for value, freedom in tests):

@@ -26,6 +26,9 @@ from smule_crypten.mpc.meter import CostMeter
 Said = tuple[bool, int]
 """Whether the model owner says it, and its bytes."""
 
+Tensors = queue.Queue[torch.Tensor | None]
+"""None: the one who sends has left."""
+
 
 class QueueChannel(Channel):
     """One end of two queues of tensors."""
