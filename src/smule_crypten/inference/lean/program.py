@@ -316,6 +316,16 @@ def _with_rings(steps: list[Step]) -> list[Step]:
 
 
 def _with_openings(step: Step, steps: list[Step], options: LeanOptions) -> Step:
+    opened = _opened(step, steps, options)
+    width = max((opening.width for opening in opened.openings), default=0)
+    if width >= MAX_RING_BITS:
+        raise UnshareableModelError(
+            f"layer {step.name}", f"it opens values of {width} bits", "lower scheme.options.ring_bits"
+        )
+    return opened
+
+
+def _opened(step: Step, steps: list[Step], options: LeanOptions) -> Step:
     if step.kind in ("truncate", "relu"):
         before = steps[step.inputs[0]]
         compared = step.kind == "relu"

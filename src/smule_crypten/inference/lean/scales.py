@@ -27,6 +27,8 @@ _LEAST_WEIGHT = 8
 """The largest integer weight of a layer; with less the layer would be lost in rounding."""
 _SMALLEST_VALUE = 2.0**-7
 """Values of a layer that never goes beyond are treated as if they did: nothing is gained from larger factors."""
+_LARGEST_VALUE = 2.0**64
+"""Far beyond what a network computes that has not diverged; its scale still fits a byte."""
 _TOLERANCE = 1e-9
 
 
@@ -58,6 +60,9 @@ def fit(program: Program, parameters: Parameters, inputs_NCHW: torch.Tensor, mar
         UnshareableModelError: names the layer that cannot be fitted, and the remedy.
     """
     values = plain_values(program, parameters, inputs_NCHW)
+    for step, value in zip(program.steps, values, strict=True):
+        if not bool((value.abs() < _LARGEST_VALUE).all()):
+            raise _does_not_fit(step, f"values of magnitude {float(value.abs().max()):g} on this party's data")
     largest = [max(float(value.abs().max()), _SMALLEST_VALUE) for value in values]
     logits = values[-1] - values[-1].mean(1, keepdim=True) if values[-1].dim() > 1 else values[-1]
     spread = max(float(logits.abs().max()), _SMALLEST_VALUE)
