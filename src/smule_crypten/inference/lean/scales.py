@@ -31,7 +31,7 @@ _LARGEST_VALUE = 2.0**64
 """Far beyond what a network computes that has not diverged; its scale still fits a byte."""
 _TOLERANCE = 1e-9
 _PASSES = 8
-"""After so many, layers of a loop lower each other's scale without end; all scales then stay as they were."""
+"""After so many, layers of a loop lower each other's scale without end: there is no such solution."""
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,11 @@ class _Solver:
         output = self._program.output
         self._add_limit(len(self._places) - 1, output.ring - 1, output, spread, OUTPUT_MARGIN_BITS)
         chosen = {number: self._choose(number) for number in range(len(self._groups)) if number not in self._merged}
-        roomy = dict(chosen)
-        if not all(self._make_room_for_weights(roomy) for _ in range(_PASSES)):
-            chosen = roomy
+        for least_bits in (self._program.input_bits / 2, math.log2(_LEAST_WEIGHT) + 1):
+            roomy = dict(chosen)
+            if not all(self._make_room_for_weights(roomy, least_bits) for _ in range(_PASSES)):
+                chosen = roomy
+                break
         roots = [self._root(place) for place in self._places]
         return [chosen[group] + offset for group, offset in roots]
 
@@ -213,9 +215,10 @@ class _Solver:
             return math.floor(scale + output_offset + _TOLERANCE) - output_offset
         return scale
 
-    def _make_room_for_weights(self, chosen: dict[int, float]) -> bool:
-        """Lower the scales of products' inputs where their weights would keep less than half of the precision, as the
-        scale of a sum that they go to can demand. Says whether there was one."""
+    def _make_room_for_weights(self, chosen: dict[int, float], least_bits: float) -> bool:
+        """Lower the scales of products' inputs where their weights would keep fewer bits, as the scale of a sum that
+        they go to can demand. Says whether there was one.
+        """
         is_changed = False
         for position, step in reversed(list(enumerate(self._program.steps))):
             size = self._weight_sizes.get(step.name, 0.0) if step.kind == "product" else 0.0
@@ -225,7 +228,7 @@ class _Solver:
             if group == source or self._groups[source].fixed:
                 continue
             bits = chosen[group] + offset - chosen[source] - source_offset + math.log2(size)
-            missing = math.ceil(self._program.input_bits / 2 - bits - _TOLERANCE)
+            missing = math.ceil(least_bits - bits - _TOLERANCE)
             if missing > 0:
                 chosen[source] -= missing
                 is_changed = True
