@@ -74,8 +74,8 @@ def scheme_configs(micro_batch: int) -> dict[str, SchemeConfig]:
     }
 
 
-LEAN = {"ring_bits": 32, "input_bits": 10, "dropped_bits": 2, "block_bits": 4}
-NARROW = {"ring_bits": 26, "input_bits": 8, "dropped_bits": 0, "block_bits": 4}
+LEAN = {"ring_bits": 32, "input_bits": 10, "dropped_bits": 4, "block_bits": 4}
+NARROW = {"ring_bits": 27, "input_bits": 9, "dropped_bits": 2, "block_bits": 4}
 WIDE = {"ring_bits": 64, "input_bits": 20, "dropped_bits": 16, "block_bits": 4}
 
 

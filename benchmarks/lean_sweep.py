@@ -61,7 +61,7 @@ class Setting:
 
 DEFAULTS = (
     Setting(ring_bits=32, precision_bits=14, input_bits=10, dropped_bits=4, block_bits=4, margin_bits=2),
-    Setting(ring_bits=26, precision_bits=12, input_bits=8, dropped_bits=1, block_bits=4, margin_bits=2),
+    Setting(ring_bits=27, precision_bits=12, input_bits=9, dropped_bits=2, block_bits=4, margin_bits=2),
 )
 
 
@@ -146,7 +146,7 @@ def settings(rings: list[int]) -> Iterator[Setting]:
             yield Setting(
                 ring_bits=ring,
                 precision_bits=ring - width,
-                input_bits=8 if ring < 30 else 10,
+                input_bits=9 if ring < 30 else 10,
                 dropped_bits=width - 1 - compared,
                 block_bits=4,
                 margin_bits=2,
@@ -227,7 +227,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="CIFAR-10 as folders train/ and test/ of images")
     parser.add_argument("--work", type=Path, required=True, help="folder for decoded images and trained networks")
-    parser.add_argument("--rings", default="22,24,26,28,30,32", help="ring_bits to try, with commas")
+    parser.add_argument("--rings", default="22,24,26,27,28,30,32", help="ring_bits to try, with commas")
     parser.add_argument("--epochs", type=int, default=12, help="of training (default 12)")
     parser.add_argument("--repeats", type=int, default=1, help="evaluations of a setting (default 1)")
     parser.add_argument("--threads", type=int, default=1, help="PyTorch threads (default 1)")
@@ -255,7 +255,14 @@ def main() -> int:
     rings = [int(ring) for ring in arguments.rings.split(",")]
     wanted = list(dict.fromkeys([*settings(rings), *(near for centre in DEFAULTS for near in around(centre))]))
     results = [row for setting in wanted if (row := result_of(setting, arguments.repeats)) is not None]
-    best = front([variant for row in results for variant in with_blocks(row, emulator.architecture)])
+    best = front(
+        [
+            variant
+            for row in results
+            if row.setting.block_bits == 4
+            for variant in with_blocks(row, emulator.architecture)
+        ]
+    )
     show(best, f"{len(results)} settings, those that no other beats; KB a query; errors on {NUM_IMAGES} images")
     own = {}
     for centre in DEFAULTS:
