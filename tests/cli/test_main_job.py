@@ -64,7 +64,8 @@ def test_the_run_leaves_its_files(main_run: MainRun) -> None:
     for name, network in (("a", "mlp"), ("b", "lenet")):
         party = folder / f"party_{name}"
         assert {path.name for path in party.iterdir()} == {
-            "model.pt", "standalone.pt", "record.jsonl", "party.json", "disclosures.jsonl", "states"
+            "model.pt", "standalone.pt", "record.jsonl", "party.json", "run.json", "disclosures.jsonl",
+            ".disclosures.jsonl.lock", "states",
         }  # fmt: skip
         assert load_checkpoint(party / "model.pt").model.name == network
         assert load_checkpoint(party / "standalone.pt").model.name == network
@@ -152,7 +153,7 @@ def test_help_names_choices_keys_and_exit_codes(
     output = capsys.readouterr().out
     for text in (
         "party_a/model: lenet, mlp",
-        "scheme: crypten, plaintext",
+        "scheme: crypten, lean, plaintext",
         "num_queries:",
         "smule -m",
         "130 interrupt",

@@ -52,7 +52,9 @@ class Inaccurate(PlaintextScheme):
         self, network: TranslatedNetwork, query: InferenceQuery, architecture: Architecture
     ) -> torch.Tensor | None:
         logits_NC = super()._run_direction(network, query, architecture)
-        return None if logits_NC is None else logits_NC + 0.01
+        if logits_NC is not None:
+            logits_NC[:, 0] += 0.01
+        return logits_NC
 
 
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES.keys())

@@ -13,6 +13,7 @@ from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import BudgetError, DataError, ProtocolError, UnshareableModelError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
+from smule_crypten.models.calibration import calibrate, largest_value
 from smule_crypten.models.translate import translate
 from smule_crypten.types import Cost, Disclosure, InferenceQuery, PeerPrediction
 
@@ -20,6 +21,7 @@ IDS = torch.tensor([40, 7, 1000, 3])
 PEER_STEP = 12
 BOUND = 2.0**15
 MODEL = nn.Flatten()
+PRECISION_BITS = 8
 
 
 class FakeScheme:
@@ -30,7 +32,6 @@ class FakeScheme:
 
     def __init__(self, rank: int = 0, announces: Any = None) -> None:
         self.session = SimpleNamespace(rank=rank)
-        self.config = SimpleNamespace(precision_bits=8)
         architecture = translate(MODEL, (1, 1, 1)).architecture
         self.architectures = (architecture, architecture)
         self.announces = announces
@@ -39,6 +40,13 @@ class FakeScheme:
         self.exchanges: list[tuple[nn.Module, InferenceQuery, InferenceQuery]] = []
         self.damage: list[dict[int, float]] = []
         """For each exchange, the logit to answer by sample id in place of the right one."""
+
+    @property
+    def largest_input(self) -> float:
+        return largest_value(PRECISION_BITS)
+
+    def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> float:
+        return calibrate(translate(model, (1, 1, 1)), inputs_NCHW, PRECISION_BITS)
 
     def announce(self, message: Any) -> Any:
         self.announced.append(message)
@@ -78,7 +86,7 @@ def make_exchanger(scheme: Any, folder: Path, budget: BudgetConfig | None = None
         config=ExchangeConfig(**config),
         train=images,
         num_classes=2,
-        budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl"),
+        budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl", run="first", peer=None),
         seed=0,
     )
 

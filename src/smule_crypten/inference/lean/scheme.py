@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config import SchemeConfig
-from smule_crypten.errors import ProtocolError
+from smule_crypten.errors import ConfigError, ProtocolError
 from smule_crypten.inference.lean.cost import direction_cost
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import corrections
@@ -28,6 +28,7 @@ from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, micro_bat
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import TranslatedNetwork
+from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
@@ -40,7 +41,6 @@ class LeanScheme(SecureInferenceScheme):
 
     def __init__(self, session: Session, config: SchemeConfig, device: torch.device = CPU) -> None:
         super().__init__(session, config, device)
-        self._options = lean_options(config)
         self._scales: Scales | None = None
         self._calibrated: Parameters = {}
         self._parameters: Parameters = {}
@@ -68,14 +68,29 @@ class LeanScheme(SecureInferenceScheme):
     ) -> Iterator[torch.Tensor]:
         return corrections(lower(architecture, config), _batches(num_samples, config), model_owner, data_owner)
 
-    @property
-    def largest_input(self) -> float:
-        return 2.0 ** (self._options.ring_bits - self.config.precision_bits - self._options.input_bits - 1)
+    @classmethod
+    def check_options(cls, config: SchemeConfig) -> None:
+        lean_options(config)
+
+    @classmethod
+    def input_limit(cls, config: SchemeConfig) -> float:
+        return 2.0 ** (lean_options(config).ring_bits - config.precision_bits - lean_options(config).input_bits - 1)
+
+    @classmethod
+    def logit_bound(cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig) -> float:
+        return _fitted(network, inputs_NCHW, config).bound
+
+    def prepare(self, architectures: tuple[Architecture, Architecture]) -> None:
+        if not isinstance(self.session.provider, Dealt):
+            raise ConfigError("scheme=lean needs a dealer; set provider=dealer")
+        for architecture in architectures:
+            lower(architecture, self.config)
+        super().prepare(architectures)
 
     def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> float:
         network = self._own_network(model)
         program = lower(network.architecture, self.config)
-        self._scales = fit(program, network.parameters, inputs_NCHW, self._options.margin_bits)
+        self._scales = _fitted(network, inputs_NCHW, self.config)
         self._calibrated = network.parameters
         found = remedies(program, network.parameters, inputs_NCHW)
         self._parameters = compensated(program, network.parameters, self._scales, found)
@@ -119,6 +134,11 @@ def _are_equal(first: Parameters, second: Parameters) -> bool:
         for name in first
         for one, other in zip(first[name], second[name], strict=True)
     )
+
+
+def _fitted(network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig) -> Scales:
+    program = lower(network.architecture, config)
+    return fit(program, network.parameters, inputs_NCHW, lean_options(config).margin_bits)
 
 
 def _batches(num_samples: int, config: SchemeConfig) -> list[int]:
