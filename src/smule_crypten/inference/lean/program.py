@@ -114,7 +114,7 @@ def lower(architecture: arch.Architecture, config: SchemeConfig) -> Program:
         )
     builder = _Builder(architecture, width, config.precision_bits)
     steps = _with_rings(builder.build())
-    return Program(tuple(_with_openings(step, steps, options) for step in steps), config.precision_bits)
+    return Program(tuple(_with_openings(step, steps, options) for step in steps), options.input_bits)
 
 
 class _Builder:

@@ -96,14 +96,19 @@ def plain_values(program: Program, parameters: Parameters, inputs_NCHW: torch.Te
     return values
 
 
+def weight_unit(step: Step, input_scale: float, output_scale: float) -> float:
+    """The integer that stands for a weight of 1 in a product, which also holds the 1/n of an average over n."""
+    window = 1 if step.pool is None else step.pool.window
+    return math.pow(2.0, output_scale - input_scale) / window
+
+
 def integer_weight(step: Step, weight: torch.Tensor, input_scale: float, output_scale: float) -> torch.Tensor:
     """The weight of a product as int64.
 
     Raises:
         UnshareableModelError: nothing of the weight would be left.
     """
-    window = 1 if step.pool is None else step.pool.window
-    integers: torch.Tensor = (weight.double() * (2.0 ** (output_scale - input_scale) / window)).round().long()
+    integers: torch.Tensor = (weight.double() * weight_unit(step, input_scale, output_scale)).round().long()
     largest = float(weight.abs().max())
     if largest > 0 and int(integers.abs().max()) < _LEAST_WEIGHT:
         raise _does_not_fit(step, f"its weights, up to {largest:g}, vanish in fixed point")
