@@ -34,12 +34,12 @@ DEFAULT = Figures(
     # An image: 9,216 masked inputs of 32 bits and the classifier's 1,024 of 38, and 26 bits an activation: 18 opened,
     # 5 + 2 of ANDs, 1 of the sign.
     data_owner_sends=64 * (36_864 + 4_864 + 23_296),
-    # 26 bits an activation; 640 logits of 38 bits are 3,040 bytes. Once a scale and the masked weights, 23,472 of 32 bits
+    # 26 bits an activation; 640 logits of 38 bits are 3,040 bytes. Once a scale and the weights, 23,472 of 32 bits
     # and the classifier's 10,240 of 38.
     model_owner_sends=64 * 23_296 + 3_040 + 1 + 93_888 + 48_640,
     # An image: 7,168 results of 32 bits. 6,144 activations of 146 bits: 14 + 14 of wrap and high, thermometers of
-    # 15 + 7 + 7 + 7 for the 13 compared bits, 4 products of ANDs, 32 + 32 + 14 of the selection. 1,024 activations, whose
-    # ring has 38 bits, of 20 + 20 + 36 + 4 + 38 + 38 + 20 = 176 bits. The logits again.
+    # 15 + 7 + 7 + 7 for the 13 compared bits, 4 products of ANDs, 32 + 32 + 14 of the selection. 1,024 with a ring
+    # of 38 bits, of 20 + 20 + 36 + 4 + 38 + 38 + 20 = 176 bits. The logits again.
     dealer_sends=64 * (28_672 + 112_128 + 22_528) + 3_040,
 )
 
