@@ -298,7 +298,8 @@ def _check_model_owner_learns_nothing(
     leaked = [
         name
         for name, secret in secrets.items()
-        if appears(secret, received) or any(appears_packed(part, received) for part in secret.split(config.micro_batch))
+        if appears(secret, received)
+        or any(appears_packed(part, received) for part in torch.split(secret, config.micro_batch))
     ]
     return scheme.adversary, leaked
 

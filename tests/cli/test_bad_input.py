@@ -15,6 +15,16 @@ BAD_SETTINGS = {
     "unknown choice": (["data=digitz"], 2, "data: no choice 'digitz' (did you mean digits? known: cifar10,"),
     "unknown network choice": (["party_b/model=lenett"], 2, "party_b/model: no choice 'lenett' (did you mean lenet?"),
     "unknown scheme": (["scheme.name=cryptn"], 2, "'cryptn' (did you mean crypten? known: crypten, lean, plaintext)"),
+    "unknown scheme option": (
+        ["scheme=lean", "+scheme.options.ring_bit=32"],
+        2,
+        "scheme.options.ring_bit: unknown option (did you mean ring_bits?",
+    ),
+    "useless scheme option": (
+        ["+scheme.options.ring_bits=32"],
+        2,
+        "scheme.options.ring_bits: unknown option (no options are known here)",
+    ),
     "unknown network": (["party_a.model.name=lenett"], 2, "unknown network 'lenett' (did you mean lenet?"),
     "unknown data set": (["data.name=digitz"], 2, "unknown data set 'digitz' (did you mean digits?"),
     "wrong type": (["training.epochs=two"], 2, "training.epochs: Input should be a valid integer, got 'two'"),
