@@ -24,6 +24,16 @@ BAD_SETTINGS = {
         2,
         "party_a.budget: ledger and former_fingerprints",
     ),
+    "unknown scheme option": (
+        ["scheme=lean", "+scheme.options.ring_bit=32"],
+        2,
+        "scheme.options.ring_bit: unknown option (did you mean ring_bits?",
+    ),
+    "useless scheme option": (
+        ["scheme=crypten", "+scheme.options.ring_bits=32"],
+        2,
+        "scheme.options.ring_bits: unknown option (no options are known here)",
+    ),
     "unknown network": (["party_a.model.name=lenett"], 2, "unknown network 'lenett' (did you mean lenet?"),
     "unknown data set": (["data.name=digitz"], 2, "unknown data set 'digitz' (did you mean digits?"),
     "wrong type": (["training.epochs=two"], 2, "training.epochs: Input should be a valid integer, got 'two'"),

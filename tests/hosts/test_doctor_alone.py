@@ -12,6 +12,7 @@ from doctor_sides import by_check, findings, side, write_data, write_sides
 
 from smule_crypten.config import BudgetConfig
 from smule_crypten.exchange.budget import QueryBudget
+from smule_crypten.inference.registry import scheme_class
 from smule_crypten.mpc.credentials import load_certificate
 from smule_crypten.processes import checkup_local
 from smule_crypten.processes.disclosing import budget_of_run
@@ -84,6 +85,23 @@ def test_each_check_fails_where_it_should(
     assert (failed.check, failed.exit_code) == (check, exit_code)
     assert phrase in failed.text
     assert "\n" not in failed.text
+
+
+@pytest.mark.parametrize(
+    ("scheme", "value", "status"),
+    [
+        (["scheme=crypten"], 1000.0, "ok"),
+        ([], 100.0, "ok"),
+        ([], 130.0, "FAILED"),
+    ],
+)
+def test_inputs_are_held_to_the_limit_of_the_scheme(folder: Path, scheme: list[str], value: float, status: str) -> None:
+    """The doctor refuses exactly what a run would: below 2^12 with crypten's defaults, below 2^7 with lean's."""
+    write_data(folder / "a.npz", num_train=60, value=value)
+    config = side(folder, "a", "data.mean=[0.0]", "data.std=[1.0]", *scheme)
+    finding = by_check(findings(config))["one batch"]
+    assert finding.status == status, finding.text
+    assert scheme_class(config.scheme.name).input_limit(config.scheme) == (4096.0 if scheme else 128.0)
 
 
 def test_what_depends_on_a_failed_check_is_skipped(folder: Path) -> None:
