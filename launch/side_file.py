@@ -28,6 +28,7 @@ _PARTY_PATHS = (
     "network.dealer.certificate",
     "data.path",
     "output_dir",
+    "budget.ledger",
 )
 _DEALER_PATHS = ("certificate", "key", "party_a", "party_b")
 

@@ -2,6 +2,7 @@
 
 The exchanger sees a scheme only through its contract, so every scheme is used in the same way.
 
+0. Ahead of time, each party says how many samples it will ask about; both agree on keys, and the dealer begins to deal.
 1. Each party announces how many samples it asks about, its model step, and a public bound for its network's logits.
 2. Each charges the other's query to its budget, before anything is computed.
 3. The scheme runs both directions.
@@ -27,7 +28,7 @@ from smule_crypten.exchange.cache import SoftLabelCache
 from smule_crypten.exchange.selection import UniformSelection
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.calibration import check_inputs
-from smule_crypten.types import PARTY_NAMES, Disclosure, InferenceQuery, PeerPrediction
+from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, InferenceQuery, PeerPrediction
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,13 @@ CALIBRATION_SAMPLES = 256
 
 @dataclass(frozen=True, kw_only=True)
 class ExchangeResult:
-    """prediction is what the peer answered; num_recomputed answers had to be asked a second time."""
+    """prediction is what the peer answered; num_recomputed answers had to be asked a second time. cost is everything
+    from the preparation on, announcements included."""
 
     prediction: PeerPrediction
     disclosure: Disclosure
     num_recomputed: int
+    cost: Cost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +80,25 @@ class Exchanger:
         self._budget = budget
         self._selection = UniformSelection(train.sample_ids_N, seed)
         self._query_id = 0
+        self._prepared: tuple[int, int] | None = None
+        self._before = Cost()
         self.cache = SoftLabelCache(train.sample_ids_N, num_classes, config.max_age)
+
+    def prepare(self) -> None:
+        """Fix the size of the next exchange, so that what depends on nothing else is dealt while the parties train.
+
+        Raises:
+            ProtocolError, PeerError: as `run`.
+        """
+        self._before = self._scheme.session.meter.total()
+        number = self._query_id + 1
+        own = self._selection.count(self._config.num_queries)
+        message = self._scheme.announce({"prepared_query": number, "num_samples": own})
+        if not isinstance(message, dict) or message.get("prepared_query") != number:
+            raise ProtocolError(f"party {self._peer_name} does not prepare query {number}; restart both")
+        peer = self._checked_count(message.get("num_samples"))
+        self._prepared = own, peer
+        self._begin(number, own, peer, attempt=0)
 
     def run(self, model: nn.Module, model_step: int) -> ExchangeResult:
         """Exchange predictions with the peer; model answers the peer's query as it is now.
@@ -88,6 +109,8 @@ class Exchanger:
             ProtocolError: the peer announced something that is not a query, or its answers stay implausible.
             PeerError: the peer is gone or late.
         """
+        if self._prepared is None:
+            self.prepare()
         self._query_id += 1
         sample_ids = self._selection.next(self._config.num_queries)
         check_inputs(self._images(sample_ids), sample_ids, self._scheme.largest_input)
@@ -97,14 +120,23 @@ class Exchanger:
             logit_bound=self._scheme.calibrate(model, self._images_NCHW[:CALIBRATION_SAMPLES]),
         )
         peer = self._announce(own)
+        if (own.num_samples, peer.num_samples) != self._prepared:
+            raise ProtocolError(f"party {self._peer_name} asks about another number of samples than it prepared")
+        self._prepared = None
         disclosure = Disclosure(
             query_id=self._query_id, to_party=self._peer_name, num_samples=peer.num_samples, model_step=model_step
         )
         self._budget.charge(disclosure)
-        prediction = self._ask(model, sample_ids, own, peer, attempt=0)
+        prediction = self._ask(model, sample_ids, own, peer)
         prediction, num_recomputed = self._mend(model, prediction, own, peer)
         self.cache.store(prediction.sample_ids, prediction.logits_NC, prediction.model_step)
-        return ExchangeResult(prediction=prediction, disclosure=disclosure, num_recomputed=num_recomputed)
+        cost = self._scheme.session.meter.total() - self._before
+        return ExchangeResult(
+            prediction=prediction,
+            disclosure=disclosure,
+            num_recomputed=num_recomputed,
+            cost=dataclasses.replace(cost, peak_memory_bytes=prediction.cost.peak_memory_bytes),
+        )
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -118,13 +150,15 @@ class Exchanger:
         self._selection.load_state_dict(state["selection"])
         self.cache.load_state_dict(state["cache"])
 
+    def _begin(self, number: int, own: int, peer: int, *, attempt: int) -> None:
+        """Keys and dealing for query `number`. The dealer serves an index once; a second attempt is one of its own."""
+        counts = (own, peer) if self._scheme.session.rank == 0 else (peer, own)
+        self._scheme.begin(2 * number + attempt, counts)
+
     def _ask(
-        self, model: nn.Module, sample_ids: torch.Tensor, own: _Announcement, peer: _Announcement, *, attempt: int
+        self, model: nn.Module, sample_ids: torch.Tensor, own: _Announcement, peer: _Announcement
     ) -> PeerPrediction:
         rank = self._scheme.session.rank
-        counts = (own.num_samples, peer.num_samples) if rank == 0 else (peer.num_samples, own.num_samples)
-        # The dealer serves an index once; the second attempt is one of its own.
-        self._scheme.begin(2 * self._query_id + attempt, counts)
         asked = InferenceQuery(
             query_id=self._query_id,
             model_owner=1 - rank,
@@ -154,7 +188,8 @@ class Exchanger:
             raise ProtocolError(f"party {self._peer_name} wants more answers again than it asked for")
         if own_again.num_samples == 0 and peer_again.num_samples == 0:
             return prediction, 0
-        again = self._ask(model, prediction.sample_ids[doubtful], own_again, peer_again, attempt=1)
+        self._begin(self._query_id, own_again.num_samples, peer_again.num_samples, attempt=1)
+        again = self._ask(model, prediction.sample_ids[doubtful], own_again, peer_again)
         if bool(_beyond(again, peer).any()):
             raise ProtocolError(
                 f"party {self._peer_name} answers with logits beyond its stated bound of {peer.logit_bound:g}, again "
@@ -192,14 +227,22 @@ class Exchanger:
                 f"party {peer} is at query {message.get('query_id')!r}, this party at {self._query_id}; restart both"
             )
         num_samples, model_step, bound = (message.get(k) for k in ("num_samples", "model_step", "logit_bound"))
-        if type(num_samples) is not int or type(model_step) is not int or num_samples < 0 or model_step < 0:
-            raise ProtocolError(f"party {peer} announced {num_samples!r} samples for model step {model_step!r}")
+        count = self._checked_count(num_samples)
+        if type(model_step) is not int or model_step < 0:
+            raise ProtocolError(f"party {peer} announced model step {model_step!r}")
         if not isinstance(bound, float) or not 0 < bound < float("inf"):
             raise ProtocolError(f"party {peer} announced {bound!r} as bound of its logits")
+        return _Announcement(num_samples=count, model_step=model_step, logit_bound=bound)
+
+    def _checked_count(self, num_samples: object) -> int:
+        if type(num_samples) is not int or num_samples < 0:
+            raise ProtocolError(f"party {self._peer_name} announced {num_samples!r} samples")
         limit = self._config.num_queries
         if limit is not None and num_samples > limit:
-            raise ProtocolError(f"party {peer} asks about {num_samples} samples, exchange.num_queries allows {limit}")
-        return _Announcement(num_samples=num_samples, model_step=model_step, logit_bound=bound)
+            raise ProtocolError(
+                f"party {self._peer_name} asks about {num_samples} samples, exchange.num_queries allows {limit}"
+            )
+        return num_samples
 
     @property
     def _peer_name(self) -> str:

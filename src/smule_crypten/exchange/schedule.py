@@ -10,3 +10,8 @@ def is_exchange_epoch(epoch: int, config: ExchangeConfig, num_epochs: int) -> bo
     warmup = num_epochs // 2 if config.warmup_epochs is None else config.warmup_epochs
     first = warmup + 1
     return epoch >= first and (epoch - first) % config.every == 0
+
+
+def exchange_follows(epoch: int, config: ExchangeConfig, num_epochs: int) -> bool:
+    """Whether there is an exchange at the start of this epoch or a later one."""
+    return any(is_exchange_epoch(later, config, num_epochs) for later in range(epoch, num_epochs + 1))

@@ -20,8 +20,7 @@ class UniformSelection:
 
     def next(self, count: int | None) -> torch.Tensor:
         """The next `count` sample ids, all different; all of them where count is None or more than there are."""
-        total = len(self._sample_ids)
-        wanted = total if count is None else min(count, total)
+        total, wanted = len(self._sample_ids), self.count(count)
         chosen = self._waiting[:wanted]
         self._waiting = self._waiting[wanted:]
         if len(chosen) < wanted:
@@ -32,6 +31,11 @@ class UniformSelection:
             self._waiting = torch.cat([fresh[missing:], chosen])
             chosen = torch.cat([chosen, fresh[:missing]])
         return chosen
+
+    def count(self, count: int | None) -> int:
+        """How many sample ids `next` returns."""
+        total = len(self._sample_ids)
+        return total if count is None else min(count, total)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         return {"waiting": self._waiting, "generator": self._generator.get_state()}

@@ -27,9 +27,14 @@ from smule_crypten.mpc.streams import Stream
 from smule_crypten.options import parse_options
 from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery, PeerPrediction, centred
 
+CPU = torch.device("cpu")
+
 
 class SecureInferenceScheme(ABC):
     """A way to answer queries, bound to an open session.
+
+    Args:
+        device: where local steps may be computed; CrypTen's own protocols stay on the CPU.
 
     name: as in the configuration. adversary: whom it protects against ("none" protects nothing).
     needs_dealer: whether a third process must deal correlated randomness.
@@ -39,10 +44,11 @@ class SecureInferenceScheme(ABC):
     adversary: ClassVar[Adversary]
     needs_dealer: ClassVar[bool]
 
-    def __init__(self, session: Session, config: SchemeConfig) -> None:
+    def __init__(self, session: Session, config: SchemeConfig, device: torch.device = CPU) -> None:
         self.check_options(config)
         self.session = session
         self.config = config
+        self.device = device
         self._architectures: tuple[Architecture, Architecture] | None = None
 
     def prepare(self, architectures: tuple[Architecture, Architecture]) -> None:

@@ -17,6 +17,7 @@ import select
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -48,6 +49,8 @@ class Link:
         self.deadline_seconds = deadline_seconds
         self._frames = FrameSocket(connection, peer)
         self._lock = threading.Lock()
+        self._ahead: deque[bytearray] = deque()
+        self._arriving: bytearray | None = None
         self._poll = select.poll()
         self._is_waiting = False
         self._leaves_at = math.inf
@@ -73,12 +76,40 @@ class Link:
         for buffer in outgoing:
             self._enqueue(Kind.TENSOR, buffer)
         for buffer in incoming:
+            if self._arriving is not None:
+                self._wait_until(lambda: not self._frames.incoming.is_placed)
+                self._keep_arrived()
+            if self._ahead:
+                self._check_length("TENSOR", len(self._ahead[0]), buffer)
+                buffer[:] = self._ahead.popleft()
+                continue
             frame = self._next_frame()
-            if frame.kind is not Kind.TENSOR or frame.length != len(buffer):
-                found = f"a {frame.kind.name} frame of {frame.length} bytes"
-                raise self._frames.violation(f"it sent {found} where a tensor of {len(buffer)} bytes was due")
+            self._check_length(frame.kind.name, frame.length, buffer)
             self._fill(buffer, frame)
         self.flush()
+
+    def read_ahead(self, limit: int) -> None:
+        """Take in, without waiting, what tensors have come before they are asked for, until they hold limit bytes.
+
+        Raises:
+            PeerError, ProtocolError: the link has failed.
+        """
+        with self._lock:
+            self.check()
+            while True:
+                while self._frames.try_receive():
+                    pass
+                self._keep_arrived()
+                frames = self._frames.incoming.frames
+                is_full = sum(map(len, self._ahead)) >= limit
+                if self._arriving is not None or not frames or frames[0].kind is not Kind.TENSOR or is_full:
+                    return
+                frame = self._frames.take_frame()
+                if frame.payload is not None:
+                    self._ahead.append(frame.payload)
+                else:
+                    self._arriving = bytearray(frame.length)
+                    self._frames.incoming.place(memoryview(self._arriving))
 
     def send_json(self, value: object) -> int:
         """Send one JSON value; returns its bytes."""
@@ -131,6 +162,16 @@ class Link:
     def flush(self) -> None:
         """Send everything that waits to be sent."""
         self._wait_until(lambda: not self._frames.outgoing)
+
+    def _keep_arrived(self) -> None:
+        if self._arriving is not None and not self._frames.incoming.is_placed:
+            self._ahead.append(self._arriving)
+            self._arriving = None
+
+    def _check_length(self, kind: str, length: int, buffer: memoryview) -> None:
+        if kind != "TENSOR" or length != len(buffer):
+            found = f"a {kind} frame of {length} bytes"
+            raise self._frames.violation(f"it sent {found} where a tensor of {len(buffer)} bytes was due")
 
     # -- frames ------------------------------------------------------------------------------------------------------
 

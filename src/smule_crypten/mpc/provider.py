@@ -29,6 +29,9 @@ from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meter import CostMeter
 from smule_crypten.mpc.streams import Stream
 
+READ_AHEAD_BYTES = 256 << 20
+"""What a party holds of the corrections for an exchange to come; the dealer keeps the rest until then."""
+
 
 class Provider(Protocol):
     """What the session and the schemes tell a provider; CrypTen itself asks for triples by its own names."""
@@ -61,6 +64,10 @@ class Provider(Protocol):
         """The dealer's next correction to this party, uint8 (num_bytes,)."""
         ...
 
+    def read_ahead(self) -> None:
+        """Take in what has been dealt already, without waiting. Cheap; call it between the steps of other work."""
+        ...
+
     def finish(self) -> None:
         """No exchange will follow."""
         ...
@@ -86,6 +93,9 @@ class TrustedFirstParty:
 
     def correction(self, num_bytes: int) -> torch.Tensor:
         raise ConfigError("this scheme needs a dealer; set provider=dealer")
+
+    def read_ahead(self) -> None:
+        pass
 
     def finish(self) -> None:
         pass
@@ -139,6 +149,9 @@ class Dealt:
         self._link.transfer([], [as_bytes(data)])
         self._meter.record(dealer_bytes=num_bytes)
         return data
+
+    def read_ahead(self) -> None:
+        self._link.read_ahead(READ_AHEAD_BYTES)
 
     def finish(self) -> None:
         self._expect_nothing_left()

@@ -54,9 +54,13 @@ class Session:
             self.provider.begin_exchange(index, counts)
 
     def check(self) -> None:
-        """Raise where a link has failed meanwhile. Cheap; call it between the steps of long local work."""
+        """Raise where a link has failed meanwhile, and take in what was dealt for an exchange to come.
+
+        Cheap; call it between the steps of long local work.
+        """
         for link in self.links:
             link.check()
+        self.provider.read_ahead()
 
     def _rekey(self, index: int) -> None:
         """Both parties derive both zero-sharing keys from what both contributed; each calls its own one `next`."""

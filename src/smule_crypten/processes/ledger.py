@@ -20,19 +20,16 @@ _COUNTS = ("queries_made", "queries_answered", "answers_recomputed")
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredExchange:
-    """An exchange with everything it sent and received, announcements included."""
+    """An exchange and its time, less the preparation."""
 
     result: ExchangeResult
-    cost: Cost
     seconds: float
 
 
-def measured_exchange(meter: CostMeter, exchange: Callable[[], ExchangeResult]) -> MeasuredExchange:
-    before, started = meter.total(), time.perf_counter()
+def measured_exchange(exchange: Callable[[], ExchangeResult]) -> MeasuredExchange:
+    started = time.perf_counter()
     result = exchange()
-    peak_memory_bytes = result.prediction.cost.peak_memory_bytes
-    cost = dataclasses.replace(meter.total() - before, peak_memory_bytes=peak_memory_bytes)
-    return MeasuredExchange(result=result, cost=cost, seconds=time.perf_counter() - started)
+    return MeasuredExchange(result=result, seconds=time.perf_counter() - started)
 
 
 class PartyLedger:
@@ -60,7 +57,7 @@ class PartyLedger:
             self._counts[key] += count
         self._seconds["exchange"] += exchange.seconds
         self._disclosures.append(dataclasses.asdict(result.disclosure))
-        self._pending = {**counts, **_cost_keys(exchange.cost), "exchange_seconds": exchange.seconds}
+        self._pending = {**counts, **_cost_keys(result.cost), "exchange_seconds": exchange.seconds}
 
     def epoch(self, phase: str, result: EpochResult, test_accuracy: float) -> None:
         """Report one epoch, with the exchange at its start if there was one. docs/results.md explains the keys."""

@@ -10,7 +10,7 @@ from torch import nn
 
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
-from smule_crypten.exchange.schedule import is_exchange_epoch
+from smule_crypten.exchange.schedule import exchange_follows, is_exchange_epoch
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.processes.evidence import Evidence
 from smule_crypten.processes.inputs import PartyInputs, build_party_model, party_seed, resolve_device
@@ -56,6 +56,7 @@ class MutualTraining:
         )
         trainer = self._trainer(self.model, exchanger.cache)
         if state is None:
+            self._prepare(exchanger, next_epoch=1)
             standalone = self._train_alone() if self.config.training.standalone else None
             accuracy = self._train_mutually(trainer, exchanger, standalone, first_epoch=1, exchanged=False)
         else:
@@ -91,9 +92,8 @@ class MutualTraining:
         return accuracy
 
     def _exchange(self, trainer: Trainer, exchanger: Exchanger, standalone: float | None, epoch: int) -> None:
-        meter = self.scheme.session.meter
         log.info("exchange begun epoch=%d model_step=%d", epoch, trainer.model_step)
-        exchange = measured_exchange(meter, lambda: exchanger.run(self.model, trainer.model_step))
+        exchange = measured_exchange(lambda: exchanger.run(self.model, trainer.model_step))
         _log_exchange(exchange)
         self.ledger.exchanged(exchange)
         if self.evidence is not None:
@@ -104,11 +104,17 @@ class MutualTraining:
             "trainer": trainer.state_dict(),
             "exchanger": exchanger.state_dict(),
             "ledger": self.ledger.state_dict(),
-            "meter": meter.state_dict(),
+            "meter": self.scheme.session.meter.state_dict(),
         }
         number = exchange.result.disclosure.query_id
         self.states.save(number, state)
         log.info("state saved exchange=%d epoch=%d", number, epoch)
+        self._prepare(exchanger, next_epoch=epoch + 1)
+
+    def _prepare(self, exchanger: Exchanger, next_epoch: int) -> None:
+        """Have the next exchange dealt for while this party trains."""
+        if exchange_follows(next_epoch, self.config.exchange, self.config.training.epochs):
+            exchanger.prepare()
 
     def _resume(self, trainer: Trainer, exchanger: Exchanger, state: dict[str, Any]) -> tuple[float | None, int]:
         trainer.load_state_dict(state["trainer"])
@@ -116,6 +122,7 @@ class MutualTraining:
         self.ledger.load_state_dict(state["ledger"])
         self.scheme.session.meter.load_state_dict(state["meter"])
         log.info("resumed epoch=%d", state["epoch"])
+        self._prepare(exchanger, next_epoch=state["epoch"] + 1)
         return state["standalone"], state["epoch"]
 
     def _trainer(self, model: nn.Module, source: PredictionSource | None) -> Trainer:
@@ -149,7 +156,7 @@ class MutualTraining:
 
 
 def _log_exchange(exchange: MeasuredExchange) -> None:
-    result, cost = exchange.result, exchange.cost
+    result, cost = exchange.result, exchange.result.cost
     log.info(
         "exchange finished exchange=%d queries_made=%d queries_answered=%d answers_recomputed=%d rounds=%d "
         "bytes_sent=%d bytes_received=%d dealer_bytes=%d seconds=%.3f",

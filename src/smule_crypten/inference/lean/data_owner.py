@@ -81,7 +81,8 @@ class DataOwner(Evaluator):
                 self._masks[position] = mask.view(batch, *step.shape)
             elif step.kind == "product":
                 dealt = draw(product_fields(step, batch), self._dealt).to(self._device).values("result")
-                product = multiply(step.weighted, self._masks[step.inputs[0]], self._weights[step.name], step.pool)
+                mask, weight = self._masks[step.inputs[0]], self._weights[step.name]
+                product = multiply(step.weighted, mask, weight, step.pool, step.ring)
                 self._results[position] = -product - dealt.view(product.shape)
             for opening in step.openings:
                 drawn = draw(drawn_fields(opening, batch), self._dealt).to(self._device)

@@ -83,7 +83,7 @@ class ModelOwner(Evaluator):
         return None
 
     def _product(self, position: int, step: Step, share: Share) -> Share:
-        result = multiply(step.weighted, share, self._weights[step.name], step.pool)
+        result = multiply(step.weighted, share, self._weights[step.name], step.pool, step.ring)
         correction = self._correction(product_fields(step, len(share))).values("result")
         result -= correction.view(result.shape)
         bias = self._biases.get(step.name)

@@ -1,8 +1,8 @@
 """Convolutions and matrix products in the ring of 2^64 elements; a result modulo 2^k is its low k bits.
 
-PyTorch multiplies int64 exactly, modulo 2^64, on the CPU. On other devices it does not multiply integers at all, so the
-factors are cut into limbs of 16 bits and multiplied in float64, whose sums stay exact below 2^53: two limbs and a
-fan-in below 2^21.
+PyTorch multiplies int64 exactly, modulo 2^64, on the CPU, no slower than float64. Other devices do not convolve
+integers at all, so there the factors are cut into limbs of 16 bits and multiplied in float64, whose sums stay exact
+below 2^53: two limbs and a fan-in below 2^21.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ MAX_FAN_IN = 1 << (53 - 2 * LIMB_BITS)
 _Bilinear = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def multiply(op: arch.WeightedOp, x: torch.Tensor, weight: torch.Tensor, pool: SumPool | None = None) -> torch.Tensor:
-    """L_W(x): the operation without its bias, then the sums of pool; int64 modulo 2^64.
+def multiply(
+    op: arch.WeightedOp, x: torch.Tensor, weight: torch.Tensor, pool: SumPool | None = None, ring: int = 64
+) -> torch.Tensor:
+    """L_W(x): the operation without its bias, then the sums of pool; int64, right modulo 2^ring.
 
     Args:
         x: int64 (N, C, H, W) or (N, features).
         weight: int64 of op.weight_shape.
     """
     if isinstance(op, arch.Linear):
-        return _ring_product(F.linear, x, weight)
+        return _ring_product(F.linear, x, weight, ring)
     stride = op.stride
     if pool is not None and _folds(op, pool):
         assert isinstance(pool.op, arch.AvgPool2d)
@@ -39,21 +41,28 @@ def multiply(op: arch.WeightedOp, x: torch.Tensor, weight: torch.Tensor, pool: S
     def convolve(images: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
         return F.conv2d(images, kernel, None, stride, op.padding, op.dilation, op.groups)
 
-    result = _ring_product(convolve, x, weight)
+    result = _ring_product(convolve, x, weight, ring)
     return result if pool is None else pool.sums(result)
 
 
-def _ring_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    return bilinear(x, weight) if x.device.type == "cpu" else limb_product(bilinear, x, weight)
+def _ring_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor, ring: int) -> torch.Tensor:
+    return bilinear(x, weight) if x.device.type == "cpu" else limb_product(bilinear, x, weight, ring)
 
 
-def limb_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """The same by float64: sums over limbs i + j < 4 of x_i * w_j * 2^(16 (i + j)); the others fall out of the ring."""
-    x_limbs, weight_limbs = _limbs(x), _limbs(weight)
+def limb_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor, ring: int = 64) -> torch.Tensor:
+    """The same by float64: sums over limbs of x_i * w_j * 2^(16 (i + j)), but for those that fall out of the ring.
+
+    Raises:
+        ValueError: a sum over more than MAX_FAN_IN products, which float64 could round.
+    """
+    fan_in = weight[0].numel()
+    if fan_in > MAX_FAN_IN:
+        raise ValueError(f"a fan-in of {fan_in} is more than {MAX_FAN_IN}, up to which float64 sums of limbs are exact")
+    x_limbs, weight_limbs = _limbs(x, ring), _limbs(weight, ring)
     total: torch.Tensor | None = None
     for i, x_limb in enumerate(x_limbs):
         for j, weight_limb in enumerate(weight_limbs):
-            if LIMB_BITS * (i + j) >= 64:
+            if LIMB_BITS * (i + j) >= ring:
                 continue
             part = bilinear(x_limb, weight_limb).long() << (LIMB_BITS * (i + j))
             total = part if total is None else total + part
@@ -61,10 +70,10 @@ def limb_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor) -> 
     return total
 
 
-def _limbs(values: torch.Tensor) -> list[torch.Tensor]:
+def _limbs(values: torch.Tensor, ring: int) -> list[torch.Tensor]:
     """Unsigned limbs, lowest first; the high ones that are zero everywhere are left out."""
     mask = (1 << LIMB_BITS) - 1
-    limbs = [(values >> shift) & mask for shift in range(0, 64, LIMB_BITS)]
+    limbs = [(values >> shift) & mask for shift in range(0, ring, LIMB_BITS)]
     while len(limbs) > 1 and not bool(limbs[-1].any()):
         limbs.pop()
     return [limb.double() for limb in limbs]
