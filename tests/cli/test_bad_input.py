@@ -25,7 +25,7 @@ BAD_SETTINGS = {
         "scheme.options.ring_bit: unknown option (did you mean ring_bits?",
     ),
     "useless scheme option": (
-        ["+scheme.options.ring_bits=32"],
+        ["scheme=crypten", "+scheme.options.ring_bits=32"],
         2,
         "scheme.options.ring_bits: unknown option (no options are known here)",
     ),
