@@ -135,7 +135,7 @@ class SamplesConfig(Section):
 
     labeled: int | None = Field(default=None, ge=1)
     unlabeled: int = Field(default=0, ge=0)
-    validation: float = Field(default=0.1, ge=0.0, le=0.5)
+    validation: float = Field(default=0.0, ge=0.0, le=0.5)
 
 
 class PartySection(Section):
@@ -183,9 +183,16 @@ class TrainingConfig(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     pool_batch: int = Field(default=64, ge=1)
-    trust: TrustName = "adaptive"
-    keep: KeepName = "best"
+    trust: TrustName = "none"
+    keep: KeepName = "last"
     standalone: bool = True
+
+    @property
+    def needs_validation(self) -> str | None:
+        """The setting that only works with a validation part, as the user would write it."""
+        if self.trust == "adaptive":
+            return "training.trust=adaptive"
+        return "training.keep=best" if self.keep == "best" else None
 
 
 class LaunchConfig(Section):

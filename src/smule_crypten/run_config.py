@@ -82,6 +82,11 @@ class _Common(Section):
         return self
 
 
+def _check_validation(training: TrainingConfig, samples: SamplesConfig, key: str) -> None:
+    if training.needs_validation is not None and samples.validation == 0:
+        raise ValueError(f"{training.needs_validation} judges by a validation part; set {key}, for example to 0.1")
+
+
 class PartyConfig(_Common):
     """One party. rank 0 is party a, rank 1 is party b.
 
@@ -109,6 +114,11 @@ class PartyConfig(_Common):
     def _nothing_insecure_between_hosts(self) -> Self:
         if self.network is not None and self.insecure_choices:
             raise ValueError(f"{', '.join(self.insecure_choices)}: refused between hosts, since it protects nothing")
+        return self
+
+    @model_validator(mode="after")
+    def _validation_is_there(self) -> Self:
+        _check_validation(self.training, self.samples, "samples.validation")
         return self
 
     @model_validator(mode="after")
@@ -140,6 +150,12 @@ class RunConfig(_Common):
                     f"{name}.budget: ledger and former_fingerprints serve between hosts only (smule-party); "
                     "the parties of a simulation throw their certificates away"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _validation_is_there(self) -> Self:
+        for name, section in zip(PARTY_NAMES, (self.party_a, self.party_b), strict=True):
+            _check_validation(self.training, section.data, f"party_{name}.data.validation")
         return self
 
     def party_section(self, rank: int) -> PartySection:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from smule_crypten.config import AugmentationConfig, OptimizerConfig, TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.images import UNKNOWN, LabelledImages
 from smule_crypten.errors import DataError, TrainingError
 from smule_crypten.training.trainer import Trainer
 from smule_crypten.types import PredictionSource, SoftLabels
@@ -53,8 +53,11 @@ def make_trainer(
     config: TrainingConfig = CONFIG,
     seed: int = 7,
     source: PredictionSource | None = None,
+    pool: LabelledImages | None = None,
 ) -> Trainer:
-    return Trainer(model=model, train=train, config=config, seed=seed, device=torch.device("cpu"), source=source)
+    return Trainer(
+        model=model, train=train, config=config, seed=seed, device=torch.device("cpu"), source=source, pool=pool
+    )
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -288,3 +291,34 @@ def test_more_epochs_than_configured_are_one_clear_line(blobs: LabelledImages, m
     trainer.run_epoch()
     with pytest.raises(TrainingError, match=r"^all 1 epochs are done; raise training.epochs .+$"):
         trainer.run_epoch()
+
+
+def test_an_answered_pool_teaches(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+    """A party with labels of two classes only learns the third from a peer's answers on unlabelled samples."""
+    labelled = blobs.select((blobs.labels_N < 2).nonzero().squeeze(1))
+    pool = LabelledImages(blobs.images_NCHW, torch.full((50,), UNKNOWN), blobs.sample_ids_N + 1000)
+    source = DictionarySource({1100 + i: [8.0 * (i % 3 == c) for c in range(3)] for i in range(50)})
+    config = TrainingConfig(epochs=20, batch_size=16, trust="none", distillation_weight=1.0)
+    accuracies = []
+    for peer in (None, source):
+        network = make_network()
+        trainer = make_trainer(network, labelled, config=config, source=peer, pool=pool)
+        for _ in range(20):
+            trainer.run_epoch()
+        third = blobs.select((blobs.labels_N == 2).nonzero().squeeze(1))
+        network.eval()
+        accuracies.append(float((network(third.images_NCHW).argmax(1) == 2).float().mean()))
+    alone, taught = accuracies
+    assert alone == 0.0
+    assert taught > 0.8
+
+
+def test_a_fixed_number_of_steps(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+    """An epoch of more steps than a pass needs goes over the samples again, each pass over all of them."""
+    source = DictionarySource({})
+    config = TrainingConfig(epochs=1, batch_size=10, steps_per_epoch=10)
+    trainer = make_trainer(make_network(), blobs, config=config, source=source)
+    trainer.run_epoch()
+    assert trainer.model_step == 10
+    asked = [key for ids in source.asked for key in ids]
+    assert sorted(asked[:50]) == sorted(asked[50:]) == list(range(100, 150))

@@ -1,0 +1,94 @@
+"""A run with everything that makes a query teach more: a pool, a budget, a validation part, and trust."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from smule_command import MainRun, call, run
+
+from smule_crypten.report.journal import read_journal
+from smule_crypten.report.schema import validate_summary
+
+BUDGET_BYTES = 300_000
+OPTIONS = [
+    "party_a.data={labeled:40,unlabeled:30,validation:0.2}",
+    "party_b.data={labeled:null,unlabeled:0,validation:0.2}",
+    "training.trust=adaptive",
+    "training.keep=best",
+    "exchange.budget_mb=0.3",
+    "exchange.num_queries=null",
+    "simulation.pooled=false",
+]
+
+
+@pytest.fixture(scope="module")
+def learned(problem: list[str], tmp_path_factory: pytest.TempPathFactory) -> MainRun:
+    cwd = tmp_path_factory.mktemp("learning")
+    return MainRun(cwd / "run", run(*problem, *OPTIONS, "hydra.run.dir=run", cwd=cwd))
+
+
+def test_the_budget_holds_to_the_byte(learned: MainRun) -> None:
+    """Both parties' bytes and the dealer's of each exchange stay below it, and the plan was said beforehand."""
+    assert (learned.ended.exit_code, learned.ended.errors) == (0, "")
+    assert "exchange.budget_mb=0.3 pays for" in learned.ended.output
+    events = [event for event in read_journal(learned.folder / "record.jsonl") if event["phase"] == "smule"]
+    for epoch in (2, 3):
+        of_epoch = [event for event in events if event["epoch"] == epoch]
+        spent = of_epoch[0]["bytes_sent"] + of_epoch[0]["bytes_received"]
+        spent += sum(event["dealer_bytes"] for event in of_epoch)
+        assert 0.8 * BUDGET_BYTES < spent <= BUDGET_BYTES
+
+
+def test_the_parts_are_kept_apart(learned: MainRun) -> None:
+    """40 labelled samples less 8 for validation; the other party holds out a fifth of its 80."""
+    summary = json.loads((learned.folder / "summary.json").read_text())
+    validate_summary(summary)
+    assert [summary["parties"][name]["num_train"] for name in "ab"] == [32, 64]
+
+
+def test_trust_and_the_kept_network_are_reported(learned: MainRun) -> None:
+    """For each epoch with answers, what the peer is worth; and which network was kept."""
+    summary = json.loads((learned.folder / "summary.json").read_text())
+    for name in "ab":
+        party = summary["parties"][name]
+        assert [entry["epoch"] for entry in party["trust"]] == [2, 3]
+        assert all(0 <= entry["peer_accuracy"] <= 1 and 0 <= entry["peer_weight"] <= 1 for entry in party["trust"])
+        assert party["kept_network"].startswith(("smule, epoch ", "alone, epoch "))
+    assert "of known labels right" in learned.ended.output
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.trust=adaptive", "training.trust=adaptive judges by a validation part; set party_a.data.validation"),
+        ("training.keep=best", "training.keep=best judges by a validation part; set party_a.data.validation"),
+    ],
+)
+def test_a_rule_without_its_evidence_is_refused(
+    override: str,
+    message: str,
+    problem: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing falls back silently to something weaker."""
+    assert call(monkeypatch, *problem, override, f"hydra.run.dir={tmp_path}/run") == 2
+    assert message in capsys.readouterr().err
+
+
+def test_too_small_a_budget_says_what_would_do(problem: list[str], tmp_path: Path) -> None:
+    """And nothing was exchanged."""
+    ended = run(*problem, "exchange.budget_mb=0.004", f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
+    assert ended.exit_code != 0
+    assert "does not pay for one query of each party in 2 exchange(s); the smallest that does is" in ended.errors
+
+
+def test_more_samples_than_a_party_has(
+    problem: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Asking for a larger pool than there are samples names the party and the keys."""
+    assert call(monkeypatch, *problem, "party_b.data.unlabeled=81", f"hydra.run.dir={tmp_path}/run") == 3
+    assert "party b has 80 training samples, fewer than 81 unlabelled" in capsys.readouterr().err
