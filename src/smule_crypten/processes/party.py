@@ -130,7 +130,7 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence
             states=prepared.states,
             evidence=evidence,
         )
-        result = {**_description(prepared), **training.run(state)}
+        result = {**_description(prepared), "planned_exchange_bytes": queries.exchange_bytes, **training.run(state)}
     # On disk before the other party hears so: once it knows that both are through, it will not come again.
     write_result(config, "running", result | ledger.totals(session.meter))
     session.channel.swap_json({"finished": True})
@@ -181,10 +181,12 @@ def _agree(prepared: _Prepared, session: Session) -> tuple[SecureInferenceScheme
 
 
 def _say_plan(emit: Emit, config: PartyConfig, queries: Plan) -> None:
-    if config.exchange.budget_mb is not None and config.rank == 0:
-        assert queries.exchange_bytes is not None
-        text = f"exchange.budget_mb={config.exchange.budget_mb:g} pays for {queries.num_queries} queries of each party "
-        text += f"in each of {queries.num_exchanges} exchanges, {queries.exchange_bytes / 1e6:.2f} MB at most each"
+    """What the exchanges will cost at most, before the first one."""
+    if config.rank == 0 and queries.exchange_bytes is not None:
+        text = f"{queries.num_exchanges} exchanges of at most {queries.num_queries} queries of each party, "
+        text += f"{queries.exchange_bytes / 1e6:.2f} MB at most each"
+        if config.exchange.budget_mb is not None:
+            text = f"exchange.budget_mb={config.exchange.budget_mb:g} pays for {text}"
         emit({"kind": "message", "text": text})
 
 

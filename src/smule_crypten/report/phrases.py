@@ -85,6 +85,12 @@ def kept_networks(parties: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
+def planned_exchange(parties: Mapping[str, Mapping[str, Any]]) -> str:
+    """What an exchange was said to cost at most, before the first one."""
+    planned = next(iter(parties.values()))["planned_exchange_bytes"]
+    return "" if planned is None else f"{human_bytes(planned)} an exchange at most"
+
+
 def durations(seconds: Mapping[str, float | None]) -> str:
     return ", ".join(f"{name} {human_seconds(value)}" for name, value in seconds.items() if value is not None)
 

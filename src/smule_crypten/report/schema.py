@@ -51,6 +51,7 @@ PARTY: Schema = {
     "missing_classes": optional(list_of(is_int)),
     "test_accuracy": optional(is_number),
     "standalone_test_accuracy": optional(is_number),
+    "planned_exchange_bytes": optional(is_int),
     "kept_network": optional(is_text),
     "trust": optional(list_of(is_map)),
     "queries_made": optional(is_int),

@@ -51,6 +51,7 @@ def _facts(summary: dict[str, Any]) -> Table:
         "pooled data": "" if pooled is None else f"{percent(pooled)} by one network trained on both parties' data",
         "kept network": phrases.kept_networks(summary["parties"]),
         "trust": phrases.trust(summary["parties"]),
+        "planned": phrases.planned_exchange(summary["parties"]),
         "queries an epoch": phrases.queries_per_epoch(communication),
         "bytes an epoch": phrases.bytes_per_epoch(communication),
         "bytes in total": phrases.total_traffic(communication),

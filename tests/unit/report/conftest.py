@@ -139,6 +139,7 @@ def _party(name: str) -> dict[str, Any]:
         "missing_classes": {"a": [2], "b": []}[name],
         "test_accuracy": {"a": 0.92, "b": 0.95}[name],
         "standalone_test_accuracy": {"a": 0.9, "b": 0.955}[name],
+        "planned_exchange_bytes": 7_000_000,
         "kept_network": "smule, epoch 3",
         "trust": [{"epoch": 2, "peer_accuracy": 0.8, "peer_weight": 0.5}],
         "queries_made": asked,
