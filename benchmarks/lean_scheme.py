@@ -45,15 +45,20 @@ class Case:
     samples: int
     accuracy_samples: int
     micro_batch: int
-    schemes: tuple[str, ...] = ("lean", "lean narrow", "lean 64", "crypten")
+    wide_ring: int = 64
+    schemes: tuple[str, ...] = ("lean", "lean narrow", "lean wide", "crypten")
 
 
 CASES = {
     "reference": Case(
         model=ModelConfig(name="small_convnet"), epochs=12, samples=64, accuracy_samples=1000, micro_batch=64
     ),
-    "resnet8": Case(model=ModelConfig(name="resnet8"), epochs=2, samples=16, accuracy_samples=64, micro_batch=16),
-    "resnet20": Case(model=ModelConfig(name="resnet20"), epochs=0, samples=8, accuracy_samples=32, micro_batch=8),
+    "resnet8": Case(
+        model=ModelConfig(name="resnet8"), epochs=2, samples=16, accuracy_samples=64, micro_batch=16, wide_ring=56
+    ),
+    "resnet20": Case(
+        model=ModelConfig(name="resnet20"), epochs=0, samples=8, accuracy_samples=16, micro_batch=8, wide_ring=56
+    ),
     "vgg11": Case(
         model=ModelConfig(name="torchvision", options={"arch": "vgg11"}),
         epochs=0,
@@ -64,19 +69,20 @@ CASES = {
 }
 
 
-def scheme_configs(micro_batch: int) -> dict[str, SchemeConfig]:
+def scheme_configs(case: Case) -> dict[str, SchemeConfig]:
     """What is measured, by the name in the tables."""
+    micro_batch, wide = case.micro_batch, {**WIDE, "ring_bits": case.wide_ring}
     return {
         "lean": SchemeConfig(name="lean", micro_batch=micro_batch, precision_bits=14, options=LEAN),
         "lean narrow": SchemeConfig(name="lean", micro_batch=micro_batch, precision_bits=12, options=NARROW),
-        "lean 64": SchemeConfig(name="lean", micro_batch=micro_batch, precision_bits=20, options=WIDE),
+        "lean wide": SchemeConfig(name="lean", micro_batch=micro_batch, precision_bits=20, options=wide),
         "crypten": SchemeConfig(name="crypten", micro_batch=micro_batch, precision_bits=16),
     }
 
 
 LEAN = {"ring_bits": 32, "input_bits": 10, "dropped_bits": 4, "block_bits": 4}
 NARROW = {"ring_bits": 27, "input_bits": 9, "dropped_bits": 2, "block_bits": 4}
-WIDE = {"ring_bits": 64, "input_bits": 20, "dropped_bits": 16, "block_bits": 4}
+WIDE = {"input_bits": 20, "dropped_bits": 16, "block_bits": 4}
 
 
 def take_turns(
@@ -119,7 +125,7 @@ def task_file(subject: Subject, images: Images, samples: int, work: Path) -> Pat
 
 def measure_case(case: Case, images: Images, work: Path, repeats: int, threads: int) -> dict[str, Any]:
     subject = trained(case.model, case.epochs, images, work)
-    configs = {name: scheme_configs(case.micro_batch)[name] for name in case.schemes}
+    configs = {name: scheme_configs(case)[name] for name in case.schemes}
     path = task_file(subject, images, case.samples, work)
     timed = measured(path, configs, repeats + 1, threads)
     memory = {name: measured(path, {name: config}, 1, threads) for name, config in configs.items()}
