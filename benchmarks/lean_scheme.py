@@ -33,19 +33,20 @@ from smule_crypten.config import LaunchConfig, ModelConfig, SchemeConfig
 from smule_crypten.files import write_atomic
 from smule_crypten.processes.launcher import Emit
 
-CALIBRATION_SAMPLES = 256
-
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One network. samples and accuracy_samples: images that each party asks about, for the times and the errors."""
+    """One network. samples and accuracy_samples: images that each party asks about, for the times and the errors; only
+    party b asks where it is too large to be owned twice on this machine (one_way)."""
 
     model: ModelConfig
     epochs: int
     samples: int
     accuracy_samples: int
     micro_batch: int
+    calibration_samples: int = 256
     wide_ring: int = 64
+    one_way: bool = False
     schemes: tuple[str, ...] = ("lean", "lean narrow", "lean wide", "crypten")
 
 
@@ -65,6 +66,8 @@ CASES = {
         samples=2,
         accuracy_samples=2,
         micro_batch=2,
+        calibration_samples=64,
+        one_way=True,
     ),
 }
 
@@ -111,13 +114,13 @@ def load_task(path: Path) -> Task:
     return task
 
 
-def task_file(subject: Subject, images: Images, samples: int, work: Path) -> Path:
+def task_file(case: Case, subject: Subject, images: Images, counts: tuple[int, int], work: Path) -> Path:
     path = work / "task.pt"
     task = Task(
         network=subject.network,
-        inputs_NCHW=images.test.images_NCHW[:samples].clone(),
-        calibration_NCHW=images.train.images_NCHW[:CALIBRATION_SAMPLES].clone(),
-        counts=(samples, samples),
+        inputs_NCHW=images.test.images_NCHW[: max(counts)].clone(),
+        calibration_NCHW=images.train.images_NCHW[: case.calibration_samples].clone(),
+        counts=counts,
     )
     write_atomic(path, lambda file: torch.save(task, file))
     return path
@@ -126,16 +129,17 @@ def task_file(subject: Subject, images: Images, samples: int, work: Path) -> Pat
 def measure_case(case: Case, images: Images, work: Path, repeats: int, threads: int) -> dict[str, Any]:
     subject = trained(case.model, case.epochs, images, work)
     configs = {name: scheme_configs(case)[name] for name in case.schemes}
-    path = task_file(subject, images, case.samples, work)
+    counts, accuracy_counts = ((0 if case.one_way else count, count) for count in (case.samples, case.accuracy_samples))
+    path = task_file(case, subject, images, counts, work)
     timed = measured(path, configs, repeats + 1, threads)
     memory = {name: measured(path, {name: config}, 1, threads) for name, config in configs.items()}
-    judged = measured(task_file(subject, images, case.accuracy_samples, work), configs, 1, threads)
+    judged = measured(task_file(case, subject, images, accuracy_counts, work), configs, 1, threads)
     return {
         "epochs": case.epochs,
         "test_accuracy": subject.test_accuracy,
         "largest_logit": subject.largest_logit,
-        "samples": case.samples,
-        "accuracy_samples": case.accuracy_samples,
+        "counts": counts,
+        "accuracy_counts": accuracy_counts,
         "micro_batch": case.micro_batch,
         "schemes": {
             name: {
@@ -143,7 +147,7 @@ def measure_case(case: Case, images: Images, work: Path, repeats: int, threads: 
                 **summarize(
                     subject.network,
                     config,
-                    case.samples,
+                    counts,
                     [party[name][1:] for party in timed[:2]],
                     [party[name][0] for party in judged[:2]],
                     [*(party[name][0].peak_memory_bytes for party in memory[name][:2]), memory[name][2]],
