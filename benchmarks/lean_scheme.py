@@ -33,50 +33,59 @@ from smule_crypten.config import LaunchConfig, ModelConfig, SchemeConfig
 from smule_crypten.files import write_atomic
 from smule_crypten.processes.launcher import Emit
 
-CALIBRATION_SAMPLES = 256
-
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One network. samples and accuracy_samples: images that each party asks about, for the times and the errors."""
+    """One network. samples and accuracy_samples: images that each party asks about, for the times and the errors; only
+    party b asks where it is too large to be owned twice on this machine (one_way)."""
 
     model: ModelConfig
     epochs: int
     samples: int
     accuracy_samples: int
     micro_batch: int
-    schemes: tuple[str, ...] = ("lean", "lean narrow", "lean 64", "crypten")
+    calibration_samples: int = 256
+    wide_ring: int = 64
+    one_way: bool = False
+    schemes: tuple[str, ...] = ("lean", "lean narrow", "lean wide", "crypten")
 
 
 CASES = {
     "reference": Case(
         model=ModelConfig(name="small_convnet"), epochs=12, samples=64, accuracy_samples=1000, micro_batch=64
     ),
-    "resnet8": Case(model=ModelConfig(name="resnet8"), epochs=2, samples=16, accuracy_samples=64, micro_batch=16),
-    "resnet20": Case(model=ModelConfig(name="resnet20"), epochs=0, samples=8, accuracy_samples=32, micro_batch=8),
+    "resnet8": Case(
+        model=ModelConfig(name="resnet8"), epochs=2, samples=16, accuracy_samples=64, micro_batch=16, wide_ring=56
+    ),
+    "resnet20": Case(
+        model=ModelConfig(name="resnet20"), epochs=0, samples=8, accuracy_samples=16, micro_batch=8, wide_ring=56
+    ),
     "vgg11": Case(
         model=ModelConfig(name="torchvision", options={"arch": "vgg11"}),
         epochs=0,
         samples=2,
         accuracy_samples=2,
         micro_batch=2,
+        calibration_samples=64,
+        one_way=True,
     ),
 }
 
 
-def scheme_configs(micro_batch: int) -> dict[str, SchemeConfig]:
+def scheme_configs(case: Case) -> dict[str, SchemeConfig]:
     """What is measured, by the name in the tables."""
+    micro_batch, wide = case.micro_batch, {**WIDE, "ring_bits": case.wide_ring}
     return {
         "lean": SchemeConfig(name="lean", micro_batch=micro_batch, precision_bits=14, options=LEAN),
         "lean narrow": SchemeConfig(name="lean", micro_batch=micro_batch, precision_bits=12, options=NARROW),
-        "lean 64": SchemeConfig(name="lean", micro_batch=micro_batch, precision_bits=20, options=WIDE),
+        "lean wide": SchemeConfig(name="lean", micro_batch=micro_batch, precision_bits=20, options=wide),
         "crypten": SchemeConfig(name="crypten", micro_batch=micro_batch, precision_bits=16),
     }
 
 
 LEAN = {"ring_bits": 32, "input_bits": 10, "dropped_bits": 4, "block_bits": 4}
 NARROW = {"ring_bits": 27, "input_bits": 9, "dropped_bits": 2, "block_bits": 4}
-WIDE = {"ring_bits": 64, "input_bits": 20, "dropped_bits": 16, "block_bits": 4}
+WIDE = {"input_bits": 20, "dropped_bits": 16, "block_bits": 4}
 
 
 def take_turns(
@@ -105,13 +114,13 @@ def load_task(path: Path) -> Task:
     return task
 
 
-def task_file(subject: Subject, images: Images, samples: int, work: Path) -> Path:
+def task_file(case: Case, subject: Subject, images: Images, counts: tuple[int, int], work: Path) -> Path:
     path = work / "task.pt"
     task = Task(
         network=subject.network,
-        inputs_NCHW=images.test.images_NCHW[:samples].clone(),
-        calibration_NCHW=images.train.images_NCHW[:CALIBRATION_SAMPLES].clone(),
-        counts=(samples, samples),
+        inputs_NCHW=images.test.images_NCHW[: max(counts)].clone(),
+        calibration_NCHW=images.train.images_NCHW[: case.calibration_samples].clone(),
+        counts=counts,
     )
     write_atomic(path, lambda file: torch.save(task, file))
     return path
@@ -119,17 +128,18 @@ def task_file(subject: Subject, images: Images, samples: int, work: Path) -> Pat
 
 def measure_case(case: Case, images: Images, work: Path, repeats: int, threads: int) -> dict[str, Any]:
     subject = trained(case.model, case.epochs, images, work)
-    configs = {name: scheme_configs(case.micro_batch)[name] for name in case.schemes}
-    path = task_file(subject, images, case.samples, work)
+    configs = {name: scheme_configs(case)[name] for name in case.schemes}
+    counts, accuracy_counts = ((0 if case.one_way else count, count) for count in (case.samples, case.accuracy_samples))
+    path = task_file(case, subject, images, counts, work)
     timed = measured(path, configs, repeats + 1, threads)
     memory = {name: measured(path, {name: config}, 1, threads) for name, config in configs.items()}
-    judged = measured(task_file(subject, images, case.accuracy_samples, work), configs, 1, threads)
+    judged = measured(task_file(case, subject, images, accuracy_counts, work), configs, 1, threads)
     return {
         "epochs": case.epochs,
         "test_accuracy": subject.test_accuracy,
         "largest_logit": subject.largest_logit,
-        "samples": case.samples,
-        "accuracy_samples": case.accuracy_samples,
+        "counts": counts,
+        "accuracy_counts": accuracy_counts,
         "micro_batch": case.micro_batch,
         "schemes": {
             name: {
@@ -137,7 +147,7 @@ def measure_case(case: Case, images: Images, work: Path, repeats: int, threads: 
                 **summarize(
                     subject.network,
                     config,
-                    case.samples,
+                    counts,
                     [party[name][1:] for party in timed[:2]],
                     [party[name][0] for party in judged[:2]],
                     [*(party[name][0].peak_memory_bytes for party in memory[name][:2]), memory[name][2]],
