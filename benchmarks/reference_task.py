@@ -1,12 +1,17 @@
-"""The task that the benchmarks of secure inference share: the reference network of party a (small_convnet, channels
-16, 32, 64) on images of 3x32x32 of party b, who learns the logits; and one evaluation of it by a scheme."""
+"""What the benchmarks of secure inference evaluate, and one evaluation of it by a scheme.
+
+Both parties own a network of one architecture (the same weights, which no scheme can see) and images of one size. Who
+asks about how many images is a setting; the reference is small_convnet with channels 16, 32, 64 on 3x32x32.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -18,43 +23,62 @@ from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.session import Session
-from smule_crypten.types import Cost, InferenceQuery
+from smule_crypten.types import Cost, InferenceQuery, centred
 
 INPUT_SHAPE, NUM_CLASSES, NUM_SAMPLES = (3, 32, 32), 10, 64
 MODEL_OWNER, DATA_OWNER = 0, 1
+"""Where only one party asks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One evaluation, seen by one party.
 
-    begin_seconds: what came before it, fresh keys and whatever else a scheme prepares; not in seconds. The errors are
-    the largest ones against plain PyTorch, of a logit and of a class's probability; 0 at the model owner.
+    begin_seconds: what came before it, fresh keys and whatever else a scheme prepares; not in seconds.
+    preparation_seconds: the part of seconds that does not depend on the inputs and could have come earlier. The
+    errors, of centred logits and of a class's probability, are against plain PyTorch; agreement is with its most
+    likely class. At a party that asks nothing there are none.
     """
 
     begin_seconds: float = 0.0
     seconds: float
+    preparation_seconds: float = 0.0
     rounds: int
     bytes_sent: int
     dealer_bytes: int
     peak_memory_bytes: int
     logit_error: float
+    mean_logit_error: float = 0.0
     soft_label_error: float
+    agreement: float = 1.0
 
 
 @dataclass(kw_only=True)
 class Task:
-    """What is evaluated."""
+    """What is evaluated. counts: how many of the images party a and party b ask about.
+
+    calibration_NCHW: what an owner of a network fits it to a scheme with; images of its own.
+    """
 
     network: nn.Module
     inputs_NCHW: torch.Tensor
+    calibration_NCHW: torch.Tensor
+    counts: tuple[int, int]
 
     @classmethod
-    def of_size(cls, num_samples: int) -> Task:
+    def of_size(cls, *counts: int) -> Task:
+        """The reference network with random weights on random images."""
         network = build_model(ModelConfig(name="small_convnet"), INPUT_SHAPE, NUM_CLASSES, seed=0).eval()
+        inputs_NCHW, calibration_NCHW = (
+            torch.randn(count, *INPUT_SHAPE, generator=torch.Generator().manual_seed(seed))
+            for seed, count in enumerate((max(counts), NUM_SAMPLES))
+        )
+        asked_by_a, asked_by_b = counts
         return cls(
             network=network,
-            inputs_NCHW=torch.randn(num_samples, *INPUT_SHAPE, generator=torch.Generator().manual_seed(0)),
+            inputs_NCHW=inputs_NCHW,
+            calibration_NCHW=calibration_NCHW,
+            counts=(asked_by_a, asked_by_b),
         )
 
     def measure(
@@ -68,67 +92,78 @@ class Task:
         before, started = traffic(), time.perf_counter()
         logits_NC = evaluate()
         seconds, cost = time.perf_counter() - started, traffic() - before
-        peak = peak_memory_bytes()
-        errors = (0.0, 0.0)
-        if dist.get_rank() == DATA_OWNER:
-            assert logits_NC is not None
-            with torch.no_grad():
-                expected_NC = self.network(self.inputs_NCHW)
-            errors = _largest(expected_NC - logits_NC), _largest(expected_NC.softmax(1) - logits_NC.softmax(1))
-        return Run(
+        run = Run(
             begin_seconds=begin_seconds,
             seconds=seconds,
             rounds=cost.rounds,
             bytes_sent=cost.bytes_sent,
             dealer_bytes=cost.dealer_bytes,
-            peak_memory_bytes=peak,
-            logit_error=errors[0],
-            soft_label_error=errors[1],
+            peak_memory_bytes=peak_memory_bytes(),
+            logit_error=0.0,
+            soft_label_error=0.0,
         )
+        asked = self.counts[dist.get_rank()]
+        if not asked:
+            return run
+        assert logits_NC is not None
+        return dataclasses.replace(run, **self._errors(logits_NC, asked))
+
+    def _errors(self, logits_NC: torch.Tensor, asked: int) -> dict[str, float]:
+        with torch.no_grad():
+            expected_NC = torch.cat([self.network(chunk) for chunk in torch.split(self.inputs_NCHW[:asked], 256)])
+        error_NC = (centred(expected_NC) - centred(logits_NC)).abs()
+        return {
+            "logit_error": float(error_NC.max()),
+            "mean_logit_error": float(error_NC.mean()),
+            "soft_label_error": float((expected_NC.softmax(1) - logits_NC.softmax(1)).abs().max()),
+            "agreement": float((expected_NC.argmax(1) == logits_NC.argmax(1)).double().mean()),
+        }
 
 
 def prepared_scheme(session: Session, task: Task, config: SchemeConfig) -> SecureInferenceScheme:
-    """Both networks have the reference architecture, though party b's is never asked."""
+    """Both networks have the same architecture, though that of a party whose peer does not ask is never used."""
     scheme = scheme_class(config.name)(session, config)
-    architecture = translate(task.network, INPUT_SHAPE).architecture
+    architecture = translate(task.network, tuple(task.inputs_NCHW.shape[1:])).architecture
     scheme.prepare((architecture, architecture))
+    scheme.calibrate(task.network, task.calibration_NCHW)
     return scheme
 
 
 def run_exchange(scheme: SecureInferenceScheme, task: Task, index: int) -> Run:
-    """Exchange `index`, in which only the data owner asks."""
-    session = scheme.session
-    num_samples = len(task.inputs_NCHW)
-    num_asked = num_samples if session.rank == DATA_OWNER else 0
-    asked = InferenceQuery(
-        query_id=index,
-        model_owner=1 - session.rank,
-        data_owner=session.rank,
-        num_samples=num_asked,
-        model_step=0,
-        sample_ids=torch.arange(num_asked),
-        inputs_NCHW=task.inputs_NCHW[:num_asked],
-    )
-    answered = InferenceQuery(
-        query_id=index,
-        model_owner=session.rank,
-        data_owner=1 - session.rank,
-        num_samples=num_samples - num_asked,
-        model_step=0,
-    )
+    """Exchange `index`."""
+    rank = scheme.session.rank
+    queries = [
+        InferenceQuery(
+            query_id=index,
+            model_owner=1 - data_owner,
+            data_owner=data_owner,
+            num_samples=count,
+            model_step=0,
+            sample_ids=torch.arange(count) if data_owner == rank else None,
+            inputs_NCHW=task.inputs_NCHW[:count] if data_owner == rank else None,
+        )
+        for data_owner, count in enumerate(task.counts)
+    ]
     dist.barrier()
     started = time.perf_counter()
-    scheme.begin(index, (num_samples, 0) if DATA_OWNER == 0 else (0, num_samples))
-    return task.measure(
-        lambda: scheme.exchange(task.network, asked, answered).logits_NC,
-        session.meter.total,
-        begin_seconds=time.perf_counter() - started,
-    )
+    scheme.begin(index, task.counts)
+    begin_seconds = time.perf_counter() - started
+    preparation_seconds = 0.0
+
+    def evaluate() -> torch.Tensor:
+        nonlocal preparation_seconds
+        prediction = scheme.exchange(task.network, queries[rank], queries[1 - rank])
+        preparation_seconds = prediction.cost.offline_seconds
+        return prediction.logits_NC
+
+    run = task.measure(evaluate, scheme.session.meter.total, begin_seconds)
+    return dataclasses.replace(run, preparation_seconds=preparation_seconds)
 
 
 def peak_memory_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _largest(error: torch.Tensor) -> float:
-    return float(error.abs().max())
+    """The largest resident size of this process. getrusage would also count what its parent held when it began."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024

@@ -9,7 +9,8 @@ imported (mpc/compat.py) are shared.
 Then fresh processes measure peak memory, ours with micro_batch=16 for 16, 64 and 256 images.
 
 Exits with 1 where our side sends more bytes, takes more than 1.1 times as long, needs memory that grows with the
-number of images, or where a side computes wrong logits.
+number of images, or where a side computes wrong logits (both are centred: ours are
+opened without what is common to the classes of a sample).
 
     python benchmarks/secure_inference.py --threads 1 --repeats 9 --output inference.json
 """
@@ -17,12 +18,8 @@ number of images, or where a side computes wrong logits.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +27,18 @@ import bare_crypten
 import torch
 import torch.distributed as dist
 from figures_file import write_figures
+from party_processes import in_both_parties, session_of
 from reference_task import DATA_OWNER, MODEL_OWNER, NUM_SAMPLES, Run, Task, prepared_scheme, run_exchange
 from rich.console import Console
 from rich.table import Table
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config import LaunchConfig, SchemeConfig
 from smule_crypten.mpc.compat import crypten
-from smule_crypten.mpc.meeting import ROLES, role_from_environment, simulated_meeting
-from smule_crypten.mpc.session import Session, open_session
-from smule_crypten.processes.launcher import Emit, Job, run_jobs
+from smule_crypten.mpc.session import Session
+from smule_crypten.processes.launcher import Emit
 
 SIDES = ("ours", "bare")
+PRECISION_BITS = 16
 LIMIT = 1.1
 TOLERANCE = 1e-3
 MEMORY_MICRO_BATCH, MEMORY_SAMPLES = 16, (16, 64, 256)
@@ -61,67 +59,30 @@ def run_bare(task: Task) -> Run:
         return task.measure(evaluate, counter.traffic)
 
 
-def compare(emit: Emit, threads: int, repeats: int) -> dict[str, list[Run]]:
+def compare(emit: Emit, launch: LaunchConfig, repeats: int) -> dict[str, list[Run]]:
     """Runs in each party: both sides in turn, once to warm up and then `repeats` times."""
-    torch.set_num_threads(threads)
-    task = Task.of_size(NUM_SAMPLES)
+    task = Task.of_size(0, NUM_SAMPLES)
     runs: dict[str, list[Run]] = {side: [] for side in SIDES}
     crypten.init()
     for number in range(repeats + 1):
-        with our_session(number) as session:
+        with session_of(number, launch, PRECISION_BITS, with_dealer=False) as session:
             runs["ours"].append(run_ours(session, task, NUM_SAMPLES))
         runs["bare"].append(run_bare(task))
     dist.barrier()
     return {side: side_runs[1:] for side, side_runs in runs.items()}
 
 
-def peak_memory_of(emit: Emit, side: str, num_samples: int) -> int:
+def peak_memory_of(emit: Emit, launch: LaunchConfig, side: str, num_samples: int) -> int:
     """Runs in each party, in a process of its own; bytes."""
-    torch.set_num_threads(1)
-    task = Task.of_size(num_samples)
+    task = Task.of_size(0, num_samples)
     crypten.init()
     if side == "bare":
         run = run_bare(task)
     else:
-        with our_session(0) as session:
+        with session_of(0, launch, PRECISION_BITS, with_dealer=False) as session:
             run = run_ours(session, task, MEMORY_MICRO_BATCH)
     dist.barrier()
     return run.peak_memory_bytes
-
-
-@contextmanager
-def our_session(number: int) -> Iterator[Session]:
-    """A session over fresh TLS links, introduced through a store of its own; party a deals, as on the bare side."""
-    rendezvous = os.environ["RENDEZVOUS"]
-    os.environ["RENDEZVOUS"] = f"{rendezvous}-{number}"
-    try:
-        role = role_from_environment()
-        meeting = simulated_meeting(role, with_dealer=False, join_seconds=600.0, deadline_seconds=600.0)
-        links = meeting.meet()
-    finally:
-        os.environ["RENDEZVOUS"] = rendezvous
-    with open_session(links, ROLES.index(role), precision_bits=16, randomness="fresh", seed=0) as session:
-        yield session
-
-
-def in_both_parties(function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        jobs = [
-            Job(
-                name=f"party {name}",
-                function=function,
-                arguments=arguments,
-                environment={
-                    "WORLD_SIZE": "2",
-                    "RANK": str(rank),
-                    "RENDEZVOUS": f"file://{folder}/rendezvous",
-                    "DISTRIBUTED_BACKEND": "gloo",
-                    "GLOO_SOCKET_IFNAME": "lo",
-                },
-            )
-            for rank, name in enumerate("ab")
-        ]
-        return run_jobs(jobs, lambda sender, event: None)
 
 
 def summarize(party_a: dict[str, list[Run]], party_b: dict[str, list[Run]]) -> dict[str, Any]:
@@ -143,7 +104,7 @@ def summarize(party_a: dict[str, list[Run]], party_b: dict[str, list[Run]]) -> d
 def measure_memory() -> list[dict[str, Any]]:
     cases = [("ours", num_samples) for num_samples in MEMORY_SAMPLES] + [("bare", MEMORY_SAMPLES[-1])]
     return [
-        {"side": side, "samples": num_samples, "bytes": in_both_parties(peak_memory_of, side, num_samples)}
+        {"side": side, "samples": num_samples, "bytes": in_both_parties(peak_memory_of, side, num_samples, threads=1)}
         for side, num_samples in cases
     ]
 
@@ -191,7 +152,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.threads < 1 or arguments.repeats < 2:
         parser.error("--threads must be at least 1 and --repeats at least 2")
-    figures = summarize(*in_both_parties(compare, arguments.threads, arguments.repeats))
+    figures = summarize(*in_both_parties(compare, arguments.repeats, threads=arguments.threads))
     figures["memory"] = measure_memory()
     show(figures, f"{NUM_SAMPLES} images, reference network, {arguments.threads} thread(s) a party")
     if arguments.output is not None:

@@ -19,7 +19,7 @@ from smule_crypten.errors import ConfigError
 from smule_crypten.run_config import DealerConfig, PartyConfig
 from smule_crypten.types import PARTY_NAMES
 
-_DEFAULT_GROUPS = {"scheme": "crypten", "provider": "dealer", "exchange": "default", "training": "default"}
+_DEFAULT_GROUPS = {"scheme": "lean", "provider": "dealer", "exchange": "default", "training": "default"}
 _NAMED_GROUPS = ("data", "model")
 _PARTY_PATHS = (
     "network.certificate",
@@ -28,6 +28,7 @@ _PARTY_PATHS = (
     "network.dealer.certificate",
     "data.path",
     "output_dir",
+    "budget.ledger",
 )
 _DEALER_PATHS = ("certificate", "key", "party_a", "party_b")
 

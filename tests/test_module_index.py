@@ -40,7 +40,8 @@ def test_no_module_imports_a_higher_number(name: str) -> None:
 
 
 def test_floors_do_not_mix() -> None:
-    """Each folder stands under one heading, and its modules follow each other."""
-    folders = [path.rpartition("/")[0] for _, path in ENTRIES if "/" in path]
-    runs = [folder for position, folder in enumerate(folders) if folders[position - 1 : position] != [folder]]
-    assert len(runs) == len(set(runs))
+    """The modules of each folder, with those of the folders inside it, follow each other."""
+    paths = [path for _, path in ENTRIES]
+    for folder in {path.rpartition("/")[0] for path in paths if "/" in path}:
+        positions = [position for position, path in enumerate(paths) if path.startswith(f"{folder}/")]
+        assert positions == list(range(positions[0], positions[-1] + 1)), folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
@@ -12,6 +13,8 @@ from smule_crypten.errors import ConfigError
 
 Randomness = Literal["fresh", "seeded_insecure"]
 ProviderName = Literal["dealer", "trusted_first_party"]
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){31}")
 
 
 class Section(BaseModel):
@@ -103,10 +106,23 @@ class ExchangeConfig(Section):
 
 
 class BudgetConfig(Section):
-    """How many samples a party's network answers; null for no limit. A count of queries, not a privacy guarantee."""
+    """How many samples a party's network answers; null for no limit. A count of queries, not a privacy guarantee.
+
+    ledger: the file that the total is counted by, kept over many runs; null for one in the output folder.
+    former_fingerprints: of certificates that the peer had before; what was answered to their owner counts.
+    """
 
     max_queries_total: int | None = Field(default=None, ge=0)
     max_queries_per_exchange: int | None = Field(default=None, ge=0)
+    ledger: str | None = None
+    former_fingerprints: tuple[str, ...] = Field(default=(), strict=False)
+
+    @model_validator(mode="after")
+    def _fingerprints_can_match(self) -> BudgetConfig:
+        for text in self.former_fingerprints:
+            if not _FINGERPRINT.fullmatch(text):
+                raise ValueError(f"former_fingerprints: {text!r} is none; copy it from the ledger or smule-keys show")
+        return self
 
 
 class SamplesConfig(Section):

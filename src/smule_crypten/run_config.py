@@ -132,6 +132,16 @@ class RunConfig(_Common):
     party_b: PartySection
     simulation: SimulationConfig = SimulationConfig()
 
+    @model_validator(mode="after")
+    def _budgets_end_with_the_run(self) -> Self:
+        for name, section in (("party_a", self.party_a), ("party_b", self.party_b)):
+            if section.budget.ledger is not None or section.budget.former_fingerprints:
+                raise ValueError(
+                    f"{name}.budget: ledger and former_fingerprints serve between hosts only (smule-party); "
+                    "the parties of a simulation throw their certificates away"
+                )
+        return self
+
     def party_section(self, rank: int) -> PartySection:
         return (self.party_a, self.party_b)[rank]
 
@@ -162,6 +172,20 @@ class DealerConfig(Section):
     launch: LaunchConfig = LaunchConfig()
 
 
+class PublicData(Section):
+    """What both parties must know of the data to mean the same by an image and by a class.
+
+    class_names are in order of the class numbers, None where the classes are only numbered. mean and std have one value
+    a channel, as they are applied.
+    """
+
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    class_names: tuple[str, ...] | None = None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
 class ProtocolConfig(Section):
     """The public part: identical at both parties, compared by digest before anything else is sent."""
 
@@ -171,19 +195,29 @@ class ProtocolConfig(Section):
     randomness: Randomness
     exchange: ExchangeConfig
     epochs: int
-    input_shape: tuple[int, int, int]
-    num_classes: int
+    data: PublicData
 
     @classmethod
-    def from_party(cls, party: PartyConfig, input_shape: tuple[int, int, int], num_classes: int) -> ProtocolConfig:
+    def from_party(
+        cls,
+        party: PartyConfig,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        class_names: tuple[str, ...] | None,
+    ) -> ProtocolConfig:
+        """class_names as in PublicData."""
+        mean, std = (
+            values * input_shape[0] if len(values) == 1 else values for values in (party.data.mean, party.data.std)
+        )
         return cls(
             scheme=party.scheme,
             provider=party.provider,
             randomness=party.randomness,
             exchange=party.exchange,
             epochs=party.training.epochs,
-            input_shape=input_shape,
-            num_classes=num_classes,
+            data=PublicData(
+                input_shape=input_shape, num_classes=num_classes, class_names=class_names, mean=mean, std=std
+            ),
         )
 
     def digest(self) -> str:

@@ -28,6 +28,7 @@ from smule_crypten.models.translate import translate
 from smule_crypten.mpc.channel import Channel
 from smule_crypten.mpc.dealer import Dealer
 from smule_crypten.mpc.meeting import DEALER, ROLES, simulated_meeting
+from smule_crypten.mpc.packing import MAX_WIDTH, packed_bytes, unpack
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session, closing_links, open_session
 from smule_crypten.types import Cost, InferenceQuery, PeerPrediction, centred
@@ -166,27 +167,38 @@ def _act(role: str, call: _Call) -> Any:
         return call.function(session, *call.arguments)
 
 
-def check_scheme(pool: PartyPool, make_scheme: MakeScheme, *, dealt: bool, tolerance: float = 1e-3) -> None:
+_CHECKED = SchemeConfig(name="checked", micro_batch=2)
+
+
+def check_scheme(
+    pool: PartyPool,
+    make_scheme: MakeScheme,
+    *,
+    dealt: bool,
+    tolerance: float = 1e-3,
+    config: SchemeConfig = _CHECKED,
+) -> None:
     """Hold a scheme to its contract: shapes, batch sizes, accuracy, who learns what, exact cost, error paths.
 
     Args:
         make_scheme: importable callable that builds the scheme in each party; a scheme class will do.
         dealt: whether to run with the dealer.
         tolerance: largest accepted absolute error of a logit of the small networks used here.
+        config: what the scheme is built with; micro-batches of 2 split the queries of this suite unevenly.
 
     Raises:
         AssertionError: names the broken clause.
         RuntimeError: a party failed.
     """
     for counts in ((1, 1), (5, 3), (4, 0), (0, 0)):
-        outcomes = pool.run(_check_exchange, make_scheme, counts, dealt=dealt)
+        outcomes = pool.run(_check_exchange, make_scheme, config, counts, dealt=dealt)
         for rank, (prediction, expected_NC, predicted_cost) in enumerate(outcomes):
             where = f"party {'ab'[rank]}, queries {counts}"
             _check_answer(where, counts[rank], prediction, expected_NC, tolerance)
             _check_cost(where, prediction.cost, predicted_cost)
-    for adversary, leaked in pool.run(_check_model_owner_learns_nothing, make_scheme, dealt=dealt):
+    for adversary, leaked in pool.run(_check_model_owner_learns_nothing, make_scheme, config, dealt=dealt):
         assert adversary == "none" or not leaked, f"the model owner received {leaked}"
-    for error in pool.run(_check_misuse, make_scheme, dealt=dealt):
+    for error in pool.run(_check_misuse, make_scheme, config, dealt=dealt):
         assert error == 3, f"{3 - error} of 3 misuses of the scheme were accepted"
 
 
@@ -218,9 +230,11 @@ def _networks() -> tuple[nn.Module, nn.Module]:
     return small, convolutional.eval()
 
 
-def _prepared(session: Session, make_scheme: MakeScheme) -> tuple[SecureInferenceScheme, tuple[nn.Module, nn.Module]]:
+def _prepared(
+    session: Session, make_scheme: MakeScheme, config: SchemeConfig
+) -> tuple[SecureInferenceScheme, tuple[nn.Module, nn.Module]]:
     networks = _networks()
-    scheme = make_scheme(session, SchemeConfig(name="checked", micro_batch=2))
+    scheme = make_scheme(session, config)
     first, second = (translate(network, (2, 4, 4)).architecture for network in networks)
     scheme.prepare((first, second))
     return scheme, networks
@@ -249,9 +263,9 @@ def _queries(session: Session, counts: tuple[int, int]) -> tuple[InferenceQuery,
 
 
 def _check_exchange(
-    session: Session, make_scheme: MakeScheme, counts: tuple[int, int]
+    session: Session, make_scheme: MakeScheme, config: SchemeConfig, counts: tuple[int, int]
 ) -> tuple[PeerPrediction, torch.Tensor, Cost]:
-    scheme, networks = _prepared(session, make_scheme)
+    scheme, networks = _prepared(session, make_scheme, config)
     asked, answered = _queries(session, counts)
     scheme.calibrate(networks[session.rank], _calibration_inputs())
     scheme.begin(1, counts)
@@ -266,9 +280,11 @@ def _check_exchange(
     return prediction, centred(expected_NC), scheme.combine(asking, answering)
 
 
-def _check_model_owner_learns_nothing(session: Session, make_scheme: MakeScheme) -> tuple[str, list[str]]:
+def _check_model_owner_learns_nothing(
+    session: Session, make_scheme: MakeScheme, config: SchemeConfig
+) -> tuple[str, list[str]]:
     """Party a asks, party b only answers: which of a's inputs and logits appear in what b received?"""
-    scheme, networks = _prepared(session, make_scheme)
+    scheme, networks = _prepared(session, make_scheme, config)
     asked, answered = _queries(session, (4, 0))
     scheme.calibrate(networks[session.rank], _calibration_inputs())
     scheme.begin(1, (4, 0))
@@ -278,10 +294,17 @@ def _check_model_owner_learns_nothing(session: Session, make_scheme: MakeScheme)
     inputs = torch.randn(4, 2, 4, 4, generator=torch.Generator().manual_seed(0))
     secrets = {"inputs": inputs, "logits": evaluate_plaintext(translate(networks[1], (2, 4, 4)), inputs)}
     assert isinstance(session.channel, RecordingChannel)
-    return scheme.adversary, [name for name, secret in secrets.items() if _appears(secret, session.channel.received)]
+    received = session.channel.received
+    leaked = [
+        name
+        for name, secret in secrets.items()
+        if appears(secret, received)
+        or any(appears_packed(part, received) for part in torch.split(secret, config.micro_batch))
+    ]
+    return scheme.adversary, leaked
 
 
-def _appears(secret: torch.Tensor, received: list[torch.Tensor]) -> bool:
+def appears(secret: torch.Tensor, received: list[torch.Tensor]) -> bool:
     """Whether any value of secret (large enough to be no coincidence) stands in the clear in what was received."""
     targets = secret.flatten()[secret.flatten().abs() > 0.1]
     for tensor in received:
@@ -292,9 +315,24 @@ def _appears(secret: torch.Tensor, received: list[torch.Tensor]) -> bool:
     return False
 
 
-def _check_misuse(session: Session, make_scheme: MakeScheme) -> int:
+def appears_packed(secret: torch.Tensor, received: list[torch.Tensor]) -> bool:
+    """Whether some bytes that were received are secret as integers of some width, at whatever scale and offset."""
+    count = secret.numel()
+    for tensor in received:
+        widths = [width for width in range(2, MAX_WIDTH + 1) if packed_bytes(count, width) == tensor.nbytes]
+        if tensor.dtype != torch.uint8:
+            continue
+        for unused in (MAX_WIDTH - width for width in widths):
+            signed = (unpack(tensor, count, MAX_WIDTH - unused) << unused) >> unused
+            pair = torch.stack([signed.double(), secret.flatten().double()])
+            if bool(pair[0].std() > 0) and abs(float(torch.corrcoef(pair)[0, 1])) > 0.9999:
+                return True
+    return False
+
+
+def _check_misuse(session: Session, make_scheme: MakeScheme, config: SchemeConfig) -> int:
     """How many of three misuses were refused with a ProtocolError before anything was sent."""
-    scheme, networks = _prepared(session, make_scheme)
+    scheme, networks = _prepared(session, make_scheme, config)
     asked, answered = _queries(session, (2, 2))
     wrong_shape = InferenceQuery(**{**vars(asked), "inputs_NCHW": torch.zeros(2, 1, 1, 1)})
     without_inputs = InferenceQuery(**{**vars(asked), "inputs_NCHW": None})

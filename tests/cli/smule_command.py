@@ -58,6 +58,7 @@ class Started:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=heed_ctrl_c,
         )
 
     def end(self, timeout: float = TIMEOUT_SECONDS) -> Ended:
@@ -87,6 +88,11 @@ class Started:
     def num_loaded(self, library: str) -> int:
         """How many of the processes have come so far in their imports that they hold this library."""
         return sum(library in _memory_map(pid) for pid in self.members())
+
+
+def heed_ctrl_c() -> None:
+    """As from an interactive shell. A background job ignores SIGINT, and what it starts inherits that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run(*overrides: str, cwd: Path, program: Sequence[str] = PROGRAM) -> Ended:

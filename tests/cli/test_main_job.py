@@ -10,7 +10,7 @@ import torch
 from smule_command import MainRun, call
 
 from smule_crypten.config import SchemeConfig
-from smule_crypten.inference.crypten import CryptenScheme
+from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.models.translate import translate
 from smule_crypten.report.formatting import percent
 from smule_crypten.report.journal import read_journal
@@ -21,8 +21,8 @@ MICRO_BATCH = 8
 NUM_QUERIES = 12
 EXCHANGE_EPOCHS = (2, 3)
 KEY_BYTES_OF_AN_EXCHANGE = 2 * 32
-ROUNDS_AROUND_AN_EXCHANGE = 3
-"""One to agree on keys, two announcements: what is asked, and what is asked again."""
+ROUNDS_AROUND_AN_EXCHANGE = 4
+"""One to prepare, one to agree on keys, two announcements: what is asked, and what is asked again."""
 
 
 def summary_of(folder: Path) -> dict[str, Any]:
@@ -64,7 +64,8 @@ def test_the_run_leaves_its_files(main_run: MainRun) -> None:
     for name, network in (("a", "mlp"), ("b", "lenet")):
         party = folder / f"party_{name}"
         assert {path.name for path in party.iterdir()} == {
-            "model.pt", "standalone.pt", "record.jsonl", "party.json", "disclosures.jsonl", "states"
+            "model.pt", "standalone.pt", "record.jsonl", "party.json", "run.json", "disclosures.jsonl",
+            ".disclosures.jsonl.lock", "states",
         }  # fmt: skip
         assert load_checkpoint(party / "model.pt").model.name == network
         assert load_checkpoint(party / "standalone.pt").model.name == network
@@ -78,8 +79,8 @@ def test_bytes_are_those_that_were_predicted(main_run: MainRun) -> None:
     """Every byte of an exchange is explained: cost_of for both directions, 32 bytes of entropy each, announcements."""
     models = [load_model(main_run.folder / f"party_{name}" / "model.pt").network for name in "ab"]
     architectures = [translate(model, (1, 8, 8)).architecture for model in models]
-    config = SchemeConfig(name="crypten", micro_batch=MICRO_BATCH)
-    costs = [CryptenScheme.cost_of(architecture, NUM_QUERIES, config, dealt=True) for architecture in architectures]
+    config = SchemeConfig(name="lean", precision_bits=14, micro_batch=MICRO_BATCH)
+    costs = [LeanScheme.cost_of(architecture, NUM_QUERIES, config, dealt=True) for architecture in architectures]
     online_bytes = sum(cost.data_owner.bytes_total for cost in costs)
     dealer_bytes = sum(cost.model_owner.dealer_bytes for cost in costs)
 
@@ -91,8 +92,10 @@ def test_bytes_are_those_that_were_predicted(main_run: MainRun) -> None:
     explained = [online_bytes + KEY_BYTES_OF_AN_EXCHANGE] * 2
     announced = [found - known for found, known in zip(communication["bytes_per_epoch"][1:], explained, strict=True)]
     assert sum(announced) == by_phase["control"]
-    # Two announcements by two parties; only the bound of the logits and the model step differ in length.
-    assert all(4 * 70 < num_bytes < 4 * 90 for num_bytes in announced)
+    # Two announcements by two parties, of which only the bound of the logits and the model step differ in length, and
+    # one that prepares them.
+    preparation = 2 * len(json.dumps({"prepared_query": 1, "num_samples": NUM_QUERIES}))
+    assert all(4 * 70 < num_bytes - preparation < 4 * 90 for num_bytes in announced)
     # Beside the corrections the dealer says to both parties once that it agrees, and sends its entropy each time.
     answers = len(json.dumps({"agreed": True})) + 2 * len(json.dumps({"entropy": 64 * "0"}))
     assert communication["dealer_bytes_total"] == 2 * dealer_bytes + 2 * answers
@@ -100,7 +103,7 @@ def test_bytes_are_those_that_were_predicted(main_run: MainRun) -> None:
     assert communication["queries_per_epoch"] == [0, 2 * NUM_QUERIES, 2 * NUM_QUERIES]
     events = [event for event in read_journal(main_run.folder / "record.jsonl") if event["phase"] == "smule"]
     rounds = {event["epoch"]: event["rounds"] for event in events}
-    expected = sum(cost.data_owner.rounds for cost in costs) + ROUNDS_AROUND_AN_EXCHANGE
+    expected = max(cost.data_owner.rounds for cost in costs) + ROUNDS_AROUND_AN_EXCHANGE
     assert rounds == {1: 0, 2: expected, 3: expected}
 
 
@@ -152,7 +155,7 @@ def test_help_names_choices_keys_and_exit_codes(
     output = capsys.readouterr().out
     for text in (
         "party_a/model: lenet, mlp",
-        "scheme: crypten, plaintext",
+        "scheme: crypten, lean, plaintext",
         "num_queries:",
         "smule -m",
         "130 interrupt",

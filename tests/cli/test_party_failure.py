@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,10 @@ def long_problem(problem: list[str]) -> list[str]:
 def has_exchanged(run_dir: Path) -> bool:
     path = run_dir / "record.jsonl"
     return path.exists() and any(event["queries_made"] for event in read_journal(path))
+
+
+def has_introduced_itself(store: Path) -> bool:
+    return store.exists() and b"BEGIN CERTIFICATE" in store.read_bytes()
 
 
 def check_what_is_left(run_dir: Path, status: str, error: str) -> None:
@@ -143,8 +148,13 @@ def test_the_end_of_a_batch_job(long_problem: list[str], tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_ctrl_c_while_waiting_for_the_peer(long_problem: list[str], tmp_path: Path) -> None:
-    """A party whose peer has not come yet can be interrupted, although it waits deep inside PyTorch."""
-    environment = {"WORLD_SIZE": "2", "RANK": "1", "RENDEZVOUS": f"file://{tmp_path}/rendezvous"}
-    program = Started(long_problem, tmp_path, environment=environment)
-    wait_until(lambda: (tmp_path / "run" / "party_b" / "record.jsonl").exists())
-    interrupted(program)
+    """A party that has introduced itself and waits in PyTorch's store for others who never come can be interrupted.
+
+    It has not begun to train, and leaves nothing that would keep it from being started again.
+    """
+    for name in ("first", "again"):
+        environment = {"WORLD_SIZE": "2", "RANK": "1", "RENDEZVOUS": f"file://{tmp_path}/{name}"}
+        program = Started(long_problem, tmp_path, environment=environment)
+        wait_until(partial(has_introduced_itself, tmp_path / f"{name}.smule"))
+        interrupted(program)
+        assert list((tmp_path / "run").rglob("record.jsonl")) == []

@@ -158,3 +158,16 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     return load_checkpoint(path).state_dict
+
+
+def check_results(folders: Folders) -> None:
+    """What a run of SMALL leaves, however often it was interrupted: all epochs and exchanges once, trained networks."""
+    for role, peer in PEER.items():
+        output = folders.output(role)
+        assert load_checkpoint(output / "model.pt").model_step == 16
+        ledger = read_lines(output / "disclosures.jsonl")
+        assert [(entry["query_id"], entry["to_party"], entry["num_samples"]) for entry in ledger] == [
+            (number, peer, NUM_QUERIES) for number in EXCHANGES
+        ]
+        epochs = [(event["phase"], event["epoch"]) for event in read_lines(output / "record.jsonl")]
+        assert epochs == [(phase, epoch) for phase in ("standalone", "smule") for epoch in (1, 2, 3, 4)]

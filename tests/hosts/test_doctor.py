@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from doctor_sides import by_check, examination, findings, free_port, side, write_sides
@@ -13,11 +15,12 @@ from doctor_sides import by_check, examination, findings, free_port, side, write
 from smule_crypten.errors import HandshakeError, PeerTimeoutError
 from smule_crypten.launch.side_file import read_dealer
 from smule_crypten.models.translate import translate
-from smule_crypten.mpc.credentials import create_identity, load_identity
+from smule_crypten.mpc import reception
+from smule_crypten.mpc.credentials import create_identity, load_certificate, load_identity
 from smule_crypten.mpc.endpoint import Address, accept_all, connect, listen
 from smule_crypten.mpc.meeting import ROLES
-from smule_crypten.processes.checkup import Checkup, Finding, Speed
-from smule_crypten.processes.checkup_network import check_clock, check_cost, check_rehearsal
+from smule_crypten.processes.checkup import Checkup, Finding, Skipped, Speed
+from smule_crypten.processes.checkup_network import check_clock_of, check_cost, check_dealer, check_rehearsal
 from smule_crypten.processes.inputs import build_party_model, load_party_inputs
 from smule_crypten.processes.links import meet_others, meeting_of_dealer
 from smule_crypten.run_config import DealerConfig, PartyConfig
@@ -60,6 +63,7 @@ def test_two_good_sides_and_a_dealer(folder: Path) -> None:
         waiting = threads.submit(dealer.meet)
         for found in both([side(folder, "a"), side(folder, "b")]):
             assert [finding for finding in found.values() if finding.status != "ok"] == []
+            assert "3 classes, numbered only, mean 0.5, std 0.5; " in found["agreement"].text
         assert not waiting.done()
         meetings = [threads.submit(meet_others, side(folder, role)) for role in "ab"]
         links = [waiting.result(), *(meeting.result() for meeting in meetings)]
@@ -71,11 +75,12 @@ def test_two_good_sides_and_a_dealer(folder: Path) -> None:
 
 def test_doctors_compare_what_a_run_would(folder: Path) -> None:
     """A setting that must be equal is named with both values at both sides."""
-    for found in both([side(folder, "a"), side(folder, "b", "exchange.num_queries=7")], last="agreement"):
+    examined = both([side(folder, "a"), side(folder, "b", "exchange.num_queries=7")], last="agreement")
+    for found, peer in zip(examined, ("party b", "party a"), strict=True):
         assert found["agreement"].status == "FAILED"
         assert found["agreement"].exit_code == HandshakeError.exit_code
         assert "exchange.num_queries: " in found["agreement"].text
-        assert found["clock"].status == "ok"
+        assert found[f"clock of {peer}"].status == "ok"
 
 
 def examined_alone(folder: Path) -> Checkup:
@@ -110,7 +115,8 @@ def test_the_other_side_already_runs(folder: Path) -> None:
         found = by_check(findings(b, 10.0))
         assert found["party a"].status == "ok"
         assert "runs smule-party" in found["party a"].text
-        assert found["clock"].status == "skipped"
+        assert found["clock of party a"].status == "ok"
+        assert found["agreement"].status == "skipped"
         ours = meet_others(b)
         met = [ours, *(link.result() for link in links)]
         assert not any(link.is_over for own in met for link in own.values())
@@ -152,17 +158,43 @@ def test_wrong_certificate_at_the_other_end(folder: Path) -> None:
     assert "compare fingerprints" in found[1]["party a"].text
 
 
-@pytest.mark.parametrize(("difference", "fails"), [(59.0, False), (-59.0, False), (61.0, True), (-61.0, True)])
-def test_clocks(folder: Path, difference: float, fails: bool) -> None:
+@pytest.mark.parametrize(("difference", "fails"), [(59.0, ""), (-59.0, ""), (61.0, "ahead of"), (-61.0, "behind")])
+def test_clocks(folder: Path, difference: float, fails: str) -> None:
     """Clocks more than a minute apart would make certificates expire early and logs hard to compare."""
     config = side(folder, "a")
     assert config.network is not None
-    checkup = Checkup(config=config, network=config.network, wait_seconds=0.0, clock_difference_seconds=difference)
+    checkup = Checkup(config=config, network=config.network, wait_seconds=0.0)
+    checkup.clock_differences_seconds["the dealer"] = difference
     if fails:
-        with pytest.raises(HandshakeError, match="NTP"):
-            check_clock(checkup)
+        with pytest.raises(HandshakeError, match=f"the clock of the dealer is 61 seconds {fails} this one; .* NTP"):
+            check_clock_of("the dealer", checkup)
     else:
-        check_clock(checkup)
+        assert check_clock_of("the dealer", checkup) == "agrees with this one within 59 s"
+    with pytest.raises(Skipped):
+        check_clock_of("party b", checkup)
+
+
+@pytest.mark.parametrize("ahead", [0.0, 90.0])
+def test_the_dealers_clock(folder: Path, monkeypatch: pytest.MonkeyPatch, ahead: float) -> None:
+    """A waiting dealer tells a doctor its time, which is compared, and goes on waiting."""
+    true_clock = SimpleNamespace(time=lambda: time.time() + ahead)
+    monkeypatch.setattr(reception, "time", true_clock)
+    dealer = meeting_of_dealer(read_dealer([f"+dealer={folder / 'dealer.yaml'}", "launch.join_seconds=2.0"]))
+    config = side(folder, "b")
+    assert config.network is not None
+    checkup = Checkup(config=config, network=config.network, wait_seconds=2.0)
+    checkup.identity = load_identity(folder / "hospital-b.crt.pem", folder / "hospital-b.key.pem")
+    checkup.certificates["the dealer"] = load_certificate(folder / "dealer.crt.pem")
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(dealer.meet)
+        assert check_dealer(checkup).startswith("authenticated")
+        if ahead:
+            with pytest.raises(HandshakeError, match="the clock of the dealer is 90 seconds ahead of this one"):
+                check_clock_of("the dealer", checkup)
+        else:
+            assert check_clock_of("the dealer", checkup) == "agrees with this one within 1 s"
+        with pytest.raises(PeerTimeoutError, match="party a and party b did not come"):
+            waiting.result()
 
 
 def test_rehearsal(folder: Path) -> None:
@@ -184,7 +216,7 @@ def test_command(folder: Path) -> None:
     assert done.returncode == 3
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert len(lines) == 17
+    assert len(lines) == 18
     assert all(line.split()[0] in ("ok", "FAILED", "skipped") for line in lines)
     assert "\x1b" not in done.stdout
 

@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 from doctor_sides import by_check, findings, side, write_data, write_sides
 
+from smule_crypten.config import BudgetConfig
 from smule_crypten.exchange.budget import QueryBudget
+from smule_crypten.inference.registry import scheme_class
 from smule_crypten.mpc.credentials import load_certificate
 from smule_crypten.processes import checkup_local
+from smule_crypten.processes.disclosing import budget_of_run
+from smule_crypten.processes.inputs import load_party_inputs
 from smule_crypten.processes.run_folder import write_result
-from smule_crypten.processes.states import StateFolder
+from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.types import Disclosure
 
 
@@ -61,8 +65,8 @@ BROKEN = [
     ("own certificate", overrides("network.certificate=none.crt.pem"), 10, "none.crt.pem"),
     ("private key", readable_key, 10, "chmod 600"),
     ("private key", overrides("network.key=hospital-b.key.pem"), 10, "does not belong"),
-    ("certificate of party b", overrides("network.peer.certificate=hospital-a.crt.pem"), 10, "same certificate"),
-    ("certificate of the dealer", overrides("network.dealer.certificate=hospital-b.crt.pem"), 10, "same certificate"),
+    ("certificate of party b", overrides("network.peer.certificate=hospital-a.crt.pem"), 2, "same certificate"),
+    ("certificate of the dealer", overrides("network.dealer.certificate=hospital-b.crt.pem"), 2, "same certificate"),
     ("output folder", finished_run, 5, "finished run"),
     ("query budget", overrides("budget.max_queries_total=29"), 11, "29"),
     ("query budget", overrides("budget.max_queries_per_exchange=9"), 11, "max_queries_per_exchange=9"),
@@ -83,12 +87,30 @@ def test_each_check_fails_where_it_should(
     assert "\n" not in failed.text
 
 
+@pytest.mark.parametrize(
+    ("scheme", "value", "status"),
+    [
+        (["scheme=crypten"], 1000.0, "ok"),
+        ([], 100.0, "ok"),
+        ([], 130.0, "FAILED"),
+    ],
+)
+def test_inputs_are_held_to_the_limit_of_the_scheme(folder: Path, scheme: list[str], value: float, status: str) -> None:
+    """The doctor refuses exactly what a run would: below 2^12 with crypten's defaults, below 2^7 with lean's."""
+    write_data(folder / "a.npz", num_train=60, value=value)
+    config = side(folder, "a", "data.mean=[0.0]", "data.std=[1.0]", *scheme)
+    finding = by_check(findings(config))["one batch"]
+    assert finding.status == status, finding.text
+    assert scheme_class(config.scheme.name).input_limit(config.scheme) == (4096.0 if scheme else 128.0)
+
+
 def test_what_depends_on_a_failed_check_is_skipped(folder: Path) -> None:
     """Without data there is nothing to say of network and cost; everything else is still examined."""
     without_data(folder)
     found = by_check(findings(side(folder, "a")))
     skipped = {name for name, finding in found.items() if finding.status == "skipped"}
-    assert skipped == {"one batch", "model", "fixed point", "party b", "clock", "agreement", "one exchange"}
+    others = {"party b", "clock of party b", "agreement", "clock of the dealer"}
+    assert skipped == {"one batch", "model", "fixed point", *others, "one exchange"}
     assert found["private key"].status == found["query budget"].status == "ok"
 
 
@@ -122,11 +144,29 @@ def test_unknown_number_of_queries(folder: Path) -> None:
 def test_budget_counts_what_was_answered(folder: Path) -> None:
     """A run that goes on is not charged twice, and other answers leave less for it."""
     config = side(folder, "a")
-    budget = QueryBudget(config.budget, folder / "out_a" / "party_a" / "disclosures.jsonl")
+    (folder / "out_a" / "party_a").mkdir(parents=True)
+    digest = digest_of(load_party_inputs(config).train)
+    budget = budget_of_run(config, StateFolder(folder / "out_a" / "party_a" / "states", config, digest))
     budget.charge(Disclosure(query_id=1, to_party="b", num_samples=10, model_step=0))
     assert by_check(findings(config))["query budget"].status == "ok"
     budget.charge(Disclosure(query_id=9, to_party="b", num_samples=1, model_step=0))
     assert by_check(findings(config))["query budget"].status == "FAILED"
+
+
+def test_budget_of_many_runs(folder: Path) -> None:
+    """The ledger of a peer is named; what it holds from other runs counts, and what it counts for nobody is said."""
+    ledger = folder / "ledger.jsonl"
+    setting = f"budget.ledger={ledger}"
+    assert "ledger.jsonl will be a new ledger" in by_check(findings(side(folder, "a", setting)))["query budget"].text
+    fingerprint = load_certificate(folder / "hospital-b.crt.pem").fingerprint
+    for run, peer in (("earlier", fingerprint), ("other", "another")):
+        budget = QueryBudget(BudgetConfig(), ledger, run=run, peer=peer)
+        budget.charge(Disclosure(query_id=1, to_party="b", num_samples=5, model_step=0))
+    found = by_check(findings(side(folder, "a", setting)))["query budget"]
+    assert (found.status, found.exit_code) == ("FAILED", 11)
+    assert "5 answered in" in found.text
+    assert "5 more under certificates that are not named here" in found.text
+    assert by_check(findings(side(folder, "a", setting, "budget.max_queries_total=35")))["query budget"].status == "ok"
 
 
 def test_resumable_run_is_named(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hosts_folders import DEADLINE_SECONDS, EXCHANGES, JOIN_SECONDS, NUM_QUERIES, PEER, Folders, read_lines
+from hosts_folders import DEADLINE_SECONDS, JOIN_SECONDS, PEER, Folders, check_results, read_lines
 from hosts_network import ROLES, Network
 from hosts_run import NAMES, RUN_SECONDS, HostRun
 from hosts_tripwire import PHASES, Action, Tripwire
@@ -65,7 +65,7 @@ def _survive(kind: str, victim: str, phase: str, network: Network, steps: Steps,
                 network.mend(victim)
         common = _check_what_was_saved(folders)
         _resume(run, common)
-        _check_results(folders)
+        check_results(folders)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
@@ -80,10 +80,10 @@ def test_the_end(count: int, network: Network, steps: Steps, tmp_path: Path) -> 
         assert exit_codes["a"] == (0 if statuses["a"] == "completed" else _PEER_ERROR), run.logs()
         if statuses["a"] == "completed":
             assert statuses["b"] in ("running", "completed")
-            _check_results(folders)
+            check_results(folders)
         else:
             run.complete()
-            _check_results(folders)
+            check_results(folders)
 
 
 def test_the_dealer_dies_while_a_party_is_awaited(network: Network, tmp_path: Path) -> None:
@@ -167,15 +167,3 @@ def _resume(run: HostRun, common: int | None) -> None:
     for role in PEER:
         (start,) = re.findall(r"resumes_after_exchange=(\w+)", run.processes[role].log)
         assert start == str(common)
-
-
-def _check_results(folders: Folders) -> None:
-    for role, peer in PEER.items():
-        output = folders.output(role)
-        assert load_checkpoint(output / "model.pt").model_step == 16
-        ledger = read_lines(output / "disclosures.jsonl")
-        assert [(entry["query_id"], entry["to_party"], entry["num_samples"]) for entry in ledger] == [
-            (number, peer, NUM_QUERIES) for number in EXCHANGES
-        ]
-        epochs = [(event["phase"], event["epoch"]) for event in read_lines(output / "record.jsonl")]
-        assert epochs == [(phase, epoch) for phase in ("standalone", "smule") for epoch in (1, 2, 3, 4)]

@@ -136,7 +136,7 @@ def test_every_line_is_an_event(watched: Watched) -> None:
 def test_the_course_of_a_run_can_be_read(watched: Watched) -> None:
     """Who was met, what was agreed, each exchange with its number and counts, each state, and the end."""
     exchange = ["exchange begun", "queries announced", "queries announced", "exchange finished", "state saved"]
-    expected = ["connected", "handshake agreed", "start agreed", *exchange * 3, "run completed"]
+    expected = ["ledger opened", "connected", "handshake agreed", "start agreed", *exchange * 3, "run completed"]
     for role in PEER:
         events = [json.loads(match[3]) for match in _LOG_LINE.finditer(watched.logs[role])]
         assert [re.split(r" \w+=", event)[0] for event in events] == expected

@@ -26,7 +26,8 @@ from hosts_tripwire import PHASES, Tripwire
 
 from smule_crypten.report.schema import validate_summary
 
-_MEASURED = {"training_seconds", "exchange_seconds", "peak_memory_bytes", "seconds"}
+_PER_RUN = {"training_seconds", "exchange_seconds", "peak_memory_bytes", "seconds", "run"}
+"""What is measured, and the identity of the run."""
 _ENDED_WELL = dict.fromkeys(ROLES, 0)
 
 
@@ -50,7 +51,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
 
 
 def check_equal(run_dir: Path, undisturbed: Undisturbed) -> None:
-    """Networks bit by bit; record, totals and ledger but for what is measured."""
+    """Networks bit by bit; record, totals and ledger but for what no two runs have in common."""
     for role in PEER:
         folder, expected = run_dir / f"party_{role}", undisturbed.run_dir / f"party_{role}"
         for name in ("model.pt", "standalone.pt"):
@@ -64,7 +65,7 @@ def check_equal(run_dir: Path, undisturbed: Undisturbed) -> None:
 
 
 def _comparable(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in entry.items() if key not in _MEASURED} for entry in entries]
+    return [{key: value for key, value in entry.items() if key not in _PER_RUN} for entry in entries]
 
 
 @contextmanager

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosts_folders import EXCHANGES, NUM_QUERIES, PEER, Folders, read_lines
+from hosts_folders import EXCHANGES, NAMES, NUM_QUERIES, PEER, Folders, read_lines
 from hosts_network import ROLES, Network
 from hosts_run import RUN_SECONDS, HostRun, SimulatedRun
 
+from smule_crypten.mpc.credentials import load_certificate
 from smule_crypten.training.checkpoint import load_model
 
 _COMMANDS = {"a": "party", "b": "party", "dealer": "dealer"}
@@ -85,14 +86,17 @@ def test_a_host_holds_nothing_of_the_others(finished: Folders) -> None:
 
 
 def test_the_ledger_says_what_was_disclosed(finished: Folders) -> None:
-    """One line an exchange: to whom, how many, and which model step answered."""
+    """One line an exchange: in which run, to whom by name and certificate, how many, and which model step answered."""
     for role, peer in PEER.items():
-        entries = read_lines(finished.output(role) / "disclosures.jsonl")
-        assert entries == [
+        disclosures = [
             {"query_id": number, "to_party": peer, "num_samples": NUM_QUERIES, "model_step": 4 * number}
             for number in EXCHANGES
         ]
-        assert _party_result(finished, role)["disclosures"] == entries
+        assert _party_result(finished, role)["disclosures"] == disclosures
+        fingerprint = load_certificate(finished.folder(role) / f"{NAMES[peer]}.crt.pem").fingerprint
+        run = json.loads((finished.output(role) / "run.json").read_text())["run"]
+        entries = read_lines(finished.output(role) / "disclosures.jsonl")
+        assert entries == [{"run": run, "peer": fingerprint, **disclosure} for disclosure in disclosures]
 
 
 def test_what_one_sends_the_other_receives(finished: Folders) -> None:

@@ -49,7 +49,9 @@ def test_files_are_valid_and_fit_together(folder: Path) -> None:
     """What a reader copies is accepted, and both sides agree on all that is compared."""
     sides = [read_party([f"+party=hospital-{role}.yaml"]) for role in "ab"]
     dealer = read_dealer(["+dealer=dealer.yaml"])
-    first, second = (ProtocolConfig.from_party(side, (1, 8, 8), 10) for side in sides)
+    first, second = (
+        ProtocolConfig.from_party(side, (1, 8, 8), 10, tuple(side.data.options["class_names"])) for side in sides
+    )
     assert first == second
     for side in sides:
         assert side.network is not None

@@ -84,7 +84,7 @@ def noted_keys() -> Iterator[list[bytes]]:
 
 
 def keys_of_exchanges(session: Session, num_exchanges: int) -> list[dict[str, bytes]]:
-    """The key of each of this party's streams in each exchange."""
+    """The key of each of this party's streams in each exchange; both directions have one with the dealer."""
     architecture = translate(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), (1, 2, 2)).architecture
     scheme = CryptenScheme(session, SchemeConfig(name="crypten"))
     scheme.prepare((architecture, architecture))
@@ -92,5 +92,7 @@ def keys_of_exchanges(session: Session, num_exchanges: int) -> list[dict[str, by
     for index in range(1, num_exchanges + 1):
         with noted_keys() as keys:
             scheme.begin(index, (0, 0))
-        exchanges.append(dict(zip(("local", "prev", "next", "dealer"), keys, strict=True)))
+            for model_owner in (0, 1):
+                session.provider.stream(model_owner)
+        exchanges.append(dict(zip(("local", "prev", "next", "dealer, a", "dealer, b"), keys, strict=True)))
     return exchanges

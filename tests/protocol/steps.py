@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import torch
@@ -15,11 +15,11 @@ from torch import nn
 
 from smule_crypten.config import ModelConfig, SchemeConfig
 from smule_crypten.errors import PeerError
-from smule_crypten.inference.crypten import CryptenScheme
+from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.compat import crypten
-from smule_crypten.mpc.network import open_to, share_tensor
+from smule_crypten.mpc.network import open_logits, share_tensor
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
 from smule_crypten.testing import RecordingChannel
@@ -28,15 +28,20 @@ from smule_crypten.types import Cost, InferenceQuery, PeerPrediction
 _DRAWING_FUNCTIONS = ("randint", "rand", "randn", "randperm", "bernoulli", "normal", "multinomial")
 
 
+CRYPTEN = SchemeConfig(name="crypten")
+LEAN = SchemeConfig(name="lean", precision_bits=12)
+"""As in conf/scheme/lean.yaml."""
+
+
 def one_way(
-    session: Session, model: nn.Module, inputs_NCHW: torch.Tensor, micro_batch: int = 64
+    session: Session, model: nn.Module, inputs_NCHW: torch.Tensor, config: SchemeConfig = CRYPTEN
 ) -> tuple[PeerPrediction, Cost]:
     """Party b's model on party a's inputs: what this party got and what cost_of predicts for it."""
     channels, height, width = inputs_NCHW.shape[1:]
     architecture = translate(model, (channels, height, width)).architecture
-    config = SchemeConfig(name="crypten", micro_batch=micro_batch)
-    scheme = CryptenScheme(session, config)
+    scheme = scheme_class(config.name)(session, config)
     scheme.prepare((architecture, architecture))
+    scheme.calibrate(model, inputs_NCHW)
     scheme.begin(1, (len(inputs_NCHW), 0))
     prediction = scheme.exchange(model, *_queries(session, inputs_NCHW))
     dealt = isinstance(session.provider, Dealt)
@@ -44,10 +49,12 @@ def one_way(
     return prediction, predicted.data_owner if session.rank == 0 else predicted.model_owner
 
 
-def one_way_in_the_zoo(session: Session, config: ModelConfig, inputs_NCHW: torch.Tensor) -> tuple[PeerPrediction, Cost]:
+def one_way_in_the_zoo(
+    session: Session, model: ModelConfig, inputs_NCHW: torch.Tensor, config: SchemeConfig = CRYPTEN
+) -> tuple[PeerPrediction, Cost]:
     """one_way with a network that each party builds for itself: torchvision's cannot travel between processes."""
     channels, height, width = inputs_NCHW.shape[1:]
-    return one_way(session, build_model(config, (channels, height, width), 10, seed=0).eval(), inputs_NCHW)
+    return one_way(session, build_model(model, (channels, height, width), 10, seed=0).eval(), inputs_NCHW, config)
 
 
 def wire_counts(cost: Cost) -> tuple[int, int, int, int]:
@@ -107,13 +114,24 @@ def view_of_exchange(session: Session, model: nn.Module, inputs_NCHW: torch.Tens
     return session.channel.received
 
 
-def open_to_party_a(session: Session, secret: torch.Tensor) -> tuple[torch.Tensor | None, int]:
-    """Open party b's secret to party a; what this party got, and how many bytes it received for it."""
+class Opened(NamedTuple):
+    """What a party has after an opening. elements: the ring elements that it can compute; num_bytes: received."""
+
+    logits_NC: torch.Tensor | None
+    elements_NC: torch.Tensor | None
+    num_bytes: int
+
+
+def open_to_party_a(session: Session, secret_NC: torch.Tensor) -> Opened:
+    """Open party b's logits to party a, who then knows the received share and its own."""
     session.begin_exchange(1, (0, 0))
-    shared = share_tensor(secret if session.rank == 1 else None, tuple(secret.shape), owner=1)
-    before = session.meter.total().bytes_received
-    opened = open_to(session, shared, owner=0)
-    return opened, session.meter.total().bytes_received - before
+    shared = share_tensor(secret_NC if session.rank == 1 else None, tuple(secret_NC.shape), owner=1)
+    assert isinstance(session.channel, RecordingChannel)
+    num_received, before = len(session.channel.received), session.meter.total().bytes_received
+    logits_NC = open_logits(session, shared, data_owner=0)
+    received = session.channel.received[num_received:]
+    elements_NC = shared.share + received[0] if received else None
+    return Opened(logits_NC, elements_NC, session.meter.total().bytes_received - before)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import torch
 from dealer_steps import asked_and_planned, keys_of_exchanges, speak_to_dealer
 from torch import nn
 
-from smule_crypten.config import ModelConfig, Randomness
+from smule_crypten.config import ModelConfig, Randomness, SchemeConfig
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import NETWORKS, build_model
 from smule_crypten.testing import PartyPool
@@ -35,8 +35,12 @@ def test_plan_of_max_pooling_is_what_crypten_asks_for(pool: PartyPool) -> None:
 
 def _terms(**changes: object) -> dict[str, object]:
     architecture = translate(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), (1, 2, 2)).architecture.to_json()
-    ordinary = {"architectures": [architecture] * 2, "micro_batch": 4, "randomness": "fresh", "seed": 0}
+    ordinary = {"architectures": [architecture] * 2, "scheme": _scheme(), "randomness": "fresh", "seed": 0}
     return ordinary | changes
+
+
+def _scheme(**changes: object) -> dict[str, object]:
+    return SchemeConfig(name="crypten", micro_batch=4).model_dump(mode="json") | changes
 
 
 def _scripts(*messages: object) -> tuple[list[object], list[object]]:
@@ -63,12 +67,15 @@ def assert_refused(ended: str, kind: str, message: str) -> None:
 
 def test_refused_terms_reach_the_parties(pool: PartyPool) -> None:
     """Protects: both sides read what is wrong with their terms, not only that the dealer is gone."""
-    different = [[{"rank": rank, "terms": _terms(micro_batch=4 + rank)}] for rank in (0, 1)]
+    different = [[{"rank": rank, "terms": _terms(scheme=_scheme(micro_batch=4 + rank))}] for rank in (0, 1)]
     ended = refusal(pool, *different)
     assert_refused(ended, "HandshakeError", "the parties stated different terms to the dealer; compare their config")
     called = [[{"rank": rank, "terms": _terms(function="exec")}] for rank in (0, 1)]
     ended = refusal(pool, *called)
     assert_refused(ended, "HandshakeError", "the parties stated unusable terms: function: unknown key")
+    unknown = [[{"rank": rank, "terms": _terms(scheme=_scheme(name="later"))}] for rank in (0, 1)]
+    ended = refusal(pool, *unknown)
+    assert_refused(ended, "HandshakeError", "this dealer does not know the scheme 'later'; use the same version")
 
 
 def test_refused_seeds_reach_the_parties(pool: PartyPool) -> None:
@@ -108,12 +115,12 @@ def _all(*runs: list[list[dict[str, bytes]]]) -> list[bytes]:
 
 
 def test_no_key_is_used_twice(pool: PartyPool) -> None:
-    """Protects: every exchange, purpose, party and session has its own keys; equal ones would repeat every mask."""
+    """Protects: each exchange, direction, purpose, party and session has its own keys; equal ones repeat masks."""
     first, second = _keys(pool), _keys(pool)
     for at_a, at_b in zip(*first, strict=True):
         assert (at_a["next"], at_a["prev"]) == (at_b["prev"], at_b["next"])
     keys = _all(first, second)
-    assert len(keys) == 2 * 3 * (4 + 2)
+    assert len(keys) == 2 * 3 * (5 + 3)
     assert len(set(keys)) == len(keys)
 
 

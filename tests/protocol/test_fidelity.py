@@ -16,6 +16,7 @@ from smule_crypten.models.zoo import NETWORKS, build_model
 from smule_crypten.testing import PartyPool
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.training.trainer import Trainer
+from smule_crypten.types import centred
 
 CPU = torch.device("cpu")
 BOUNDS = {"mlp": 1e-3, "lenet": 1e-3, "small_convnet": 1e-3, "wide_convnet": 1e-3, "resnet8": 5e-3, "resnet20": 2e-2}
@@ -37,7 +38,7 @@ def test_zoo_networks_on_digits(pool: PartyPool, digits: LabelledImages, name: s
     Trainer(model=model, train=train, config=config, seed=0, device=CPU).run_epoch()
     inputs = digits.images_NCHW[:8]
     outcomes = pool.run(one_way, model, inputs, dealt=True)
-    expected = predict_logits(model, inputs, 8, CPU)
+    expected = centred(predict_logits(model, inputs, 8, CPU))
     error = float((outcomes[0][0].logits_NC - expected).abs().max())
     assert error < BOUNDS[name], f"{name}: {error:.2e}"
     for prediction, predicted in outcomes:
@@ -52,7 +53,7 @@ def test_torchvision_networks(pool: PartyPool, digits: LabelledImages, arch: str
     model = build_model(config, (3, size, size), 10, seed=0).eval()
     inputs = nn.functional.interpolate(digits.images_NCHW[:2].expand(-1, 3, -1, -1), size)
     outcomes = pool.run(one_way_in_the_zoo, config, inputs, dealt=True)
-    expected = predict_logits(model, inputs, 2, CPU)
+    expected = centred(predict_logits(model, inputs, 2, CPU))
     error = float((outcomes[0][0].logits_NC - expected).abs().max())
     assert error < 2e-2, f"{arch}: {error:.2e}"
 
@@ -93,7 +94,7 @@ def test_random_shapes(pool: PartyPool, case: tuple[nn.Module, torch.Tensor]) ->
     """Protects: stride, padding, dilation, groups and every kind of pooling on shares, at the exact predicted cost."""
     model, inputs = case
     outcomes = pool.run(one_way, model, inputs, dealt=True)
-    expected = predict_logits(model, inputs, len(inputs), CPU)
+    expected = centred(predict_logits(model, inputs, len(inputs), CPU))
     assert float((outcomes[0][0].logits_NC - expected).abs().max()) < 1e-3
     for prediction, predicted in outcomes:
         assert wire_counts(prediction.cost) == wire_counts(predicted)

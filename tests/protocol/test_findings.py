@@ -21,7 +21,9 @@ from steps import (
 )
 from torch import nn
 
+from smule_crypten.config import SchemeConfig
 from smule_crypten.testing import PartyPool
+from smule_crypten.types import centred
 
 
 def _network() -> nn.Module:
@@ -47,11 +49,25 @@ def test_stock_crypten_draws_from_torch() -> None:
 
 def test_opening_reaches_the_owner_only(pool: PartyPool) -> None:
     """Protects: only the data owner learns the logits; the other party receives not one byte."""
-    secret = torch.arange(1000.0)
-    (at_owner, _), (at_other, received) = pool.run(open_to_party_a, secret)
-    assert torch.equal(at_owner, secret)
-    assert at_other is None
-    assert received == 0
+    secret_NC = torch.arange(1000.0).view(100, 10)
+    at_owner, at_other = pool.run(open_to_party_a, secret_NC)
+    assert torch.equal(centred(at_owner.logits_NC), centred(secret_NC))
+    assert at_owner.num_bytes == 8 * 1000
+    assert at_other == (None, None, 0)
+
+
+def test_what_the_classes_have_in_common_stays_hidden(pool: PartyPool) -> None:
+    """Protects: the data owner learns differences of logits; one number a sample, new each time, hides the rest."""
+    secret_NC = torch.randn(300, 10, generator=torch.Generator().manual_seed(0))
+    (first, _), (again, _) = (pool.run(open_to_party_a, secret_NC) for _ in range(2))
+    assert torch.equal(first.logits_NC, again.logits_NC)
+    change_NC = first.elements_NC - again.elements_NC
+    assert torch.equal(change_NC, change_NC[:, :1].expand(-1, 10))
+    assert len(change_NC[:, 0].unique()) == 300
+    seeded, _ = pool.run(open_to_party_a, secret_NC, randomness="seeded_insecure")
+    offsets_N = seeded.elements_NC[:, 0] - (secret_NC[:, 0] * 2**16).long()
+    bits = torch.stack([(offsets_N >> shift) & 1 for shift in range(20, 64)]).double()
+    assert float((bits.mean() - 0.5).abs()) * 2 * bits.numel() ** 0.5 < 4
 
 
 def test_stock_reduce_leaks_to_the_other_party(pool: PartyPool) -> None:
@@ -119,7 +135,10 @@ def test_failing_party_is_reported(pool: PartyPool) -> None:
 def test_micro_batches_do_not_change_the_answer(pool: PartyPool) -> None:
     """Protects: splitting a query into micro-batches, odd remainder included, and its exact cost."""
     inputs = torch.linspace(-1, 1, 7 * 16).reshape(7, 1, 4, 4)
-    whole, split = (pool.run(one_way, _network(), inputs, size, dealt=True) for size in (64, 3))
+    whole, split = (
+        pool.run(one_way, _network(), inputs, SchemeConfig(name="crypten", micro_batch=size), dealt=True)
+        for size in (64, 3)
+    )
     assert torch.allclose(whole[0][0].logits_NC, split[0][0].logits_NC, atol=1e-3)
     for prediction, predicted in split:
         assert wire_counts(prediction.cost) == wire_counts(predicted)

@@ -43,6 +43,21 @@ def test_50_mb_cross_without_deadlock(people: People) -> None:
         swap(a, b, payload)
 
 
+def test_tcp_tries_again_each_second_and_does_not_give_up(people: People) -> None:
+    """Where the kernel can, a cut network is used again a second after it was mended, and only the link judges."""
+    rto_max_ms = 44
+    with tls_pair(people) as (a, b):
+        try:
+            a.setsockopt(socket.IPPROTO_TCP, rto_max_ms, 2000)
+        except OSError:
+            pytest.skip("needs Linux 6.15")
+        link = Link(a, "party b", _DEADLINE)
+        assert a.getsockopt(socket.IPPROTO_TCP, rto_max_ms) == 1000
+        assert a.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) > 3_600_000
+        b.close()
+        link.close()
+
+
 @pytest.mark.parametrize("size", [0, 1, READ_AHEAD_BYTES, READ_AHEAD_BYTES + 1, 3_000_000])
 def test_tensors_of_every_size_cross_in_order(people: People, size: int) -> None:
     """Small tensors are read ahead, large ones in place; the order stays, also for empty ones."""

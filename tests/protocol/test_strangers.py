@@ -124,19 +124,24 @@ def test_a_stranger_is_turned_away_and_the_honest_one_admitted(
 def test_strangers_that_stall_keep_nobody_out(
     people: People, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More stalled connections than may shake hands at a time delay party b by nothing, and all end with the wait."""
+    """More stalled connections than may shake hands at a time do not delay party b, and cost two lines in all."""
     monkeypatch.setattr(reception, "_MAX_HANDSHAKES", 4)
     with waiting(people) as host:
         strangers = [host.raw() for _ in range(10)]
-        until(lambda: len(caplog.records) == 6)
+        assert all(_is_hung_up(stranger) for stranger in strangers[:6])
         started = time.monotonic()
         meet_honestly(people, host)
         assert time.monotonic() - started < 2.0
-        assert all(_is_hung_up(stranger) for stranger in strangers)
+        assert all(_is_hung_up(stranger) for stranger in strangers[6:])
         assert time.monotonic() - started < 2.0
         for stranger in strangers:
             stranger.close()
     assert open_tls_threads() == []
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2
+    assert re.fullmatch(
+        r"turned away a connection from 127\.0\.0\.1: .* \(the last of 9 more from 127\.0\.0\.1\)", lines[1]
+    )
 
 
 def _drip(raw: socket.socket, data: bytes) -> None:
@@ -169,6 +174,19 @@ def test_who_did_not_come_and_who_came_instead_are_named(people: People) -> None
             link.receive_json()
         link.close()
         message = r"^party c did not come within 0\.5 seconds; turned away: 127\.0\.0\.1: HTTP_REQUEST$"
+        with pytest.raises(PeerTimeoutError, match=message):
+            host.links.result(PATIENCE_SECONDS)
+
+
+def test_who_came_and_left_is_named(people: People, caplog: pytest.LogCaptureFixture) -> None:
+    """A process that gives up while others are awaited is told apart from one that never came."""
+    expected = {"party b": people.b.certificate, "party c": people.stranger.certificate}
+    with waiting(people, expected, join_seconds=0.8) as host:
+        link = host.connect(people)
+        link.refuse("enough")
+        link.close()
+        until(lambda: "party b left before all had come: party b gave up: enough" in caplog.text)
+        message = r"party b and party c did not come within 0\.8 seconds; party b came before, but left: .*: enough$"
         with pytest.raises(PeerTimeoutError, match=message):
             host.links.result(PATIENCE_SECONDS)
 

@@ -6,16 +6,24 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from smule_crypten.config import DataConfig, ModelConfig, PartitionConfig, Section
+from smule_crypten.config import DataConfig, ModelConfig, PartitionConfig, SchemeConfig, Section
 from smule_crypten.data.datasets import LOADERS, load_data
 from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.inference.lean.options import LeanOptions
+from smule_crypten.inference.registry import SCHEMES
 from smule_crypten.models.zoo import NETWORKS, build_model
 
-SECTIONS: dict[str, type[Section]] = {"data": DataConfig, "partition": PartitionConfig, "model": ModelConfig}
+SECTIONS: dict[str, type[Section]] = {
+    "data": DataConfig,
+    "partition": PartitionConfig,
+    "model": ModelConfig,
+    "scheme": SchemeConfig,
+}
 NAMES = {
     "data": sorted(LOADERS),
     "partition": ["by_class", "dirichlet", "iid", "unequal"],
     "model": sorted([*NETWORKS, "target"]),
+    "scheme": sorted(SCHEMES),
 }
 FILES = [(group, name) for group, names in NAMES.items() for name in names]
 
@@ -46,6 +54,15 @@ def test_file_lists_every_key_and_validates(group: str, name: str) -> None:
 def test_listed_network_options_are_known(name: str) -> None:
     """The options in the file are the ones that the network takes."""
     build_model(ModelConfig(**load("model", name)), (3, 32, 32), 10, seed=0)
+
+
+@pytest.mark.parametrize("name", NAMES["scheme"])
+def test_listed_scheme_options_are_known(name: str) -> None:
+    """The options in the file are the ones that the scheme takes; lean's file shows its defaults, and all of them."""
+    config = SchemeConfig(**load("scheme", name))
+    SCHEMES[name].check_options(config)
+    if name == "lean":
+        assert config.options == LeanOptions().model_dump()
 
 
 @pytest.mark.parametrize("name", sorted(set(LOADERS) - {"digits", "target"}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -93,6 +94,21 @@ class DataBundle:
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
+
+    @property
+    def public_class_names(self) -> tuple[str, ...] | None:
+        """What the parties of a run compare; None where the classes are only numbered.
+
+        In Unicode's composed form: a name with an umlaut may be spelled in two ways that look the same.
+        """
+        if self.class_names == numbered_classes(self.num_classes):
+            return None
+        return tuple(unicodedata.normalize("NFC", name) for name in self.class_names)
+
+
+def numbered_classes(num_classes: int) -> tuple[str, ...]:
+    """The names of classes of a data set without names."""
+    return tuple(str(label) for label in range(num_classes))
 
 
 def random_positions(count: int, limit: int | None) -> torch.Tensor:

@@ -9,13 +9,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch.utils.data import DataLoader, Dataset
 
 from smule_crypten.config import DataConfig, Section
 from smule_crypten.data.files_folder import ImageSize, read_image_folder
 from smule_crypten.data.files_idx import read_idx_folder
-from smule_crypten.data.images import DataBundle, LabelledImages
+from smule_crypten.data.images import DataBundle, LabelledImages, numbered_classes
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.options import call_target, one_line, parse_options
 from smule_crypten.torchvision_compat import load_torchvision
@@ -32,13 +32,30 @@ class _DigitsOptions(Section):
     test_fraction: float = Field(default=0.25, gt=0.0, lt=1.0)
 
 
-class _IdxOptions(Section):
+class _ClassOptions(Section):
+    """For files that hold class numbers only: how many classes there are, or what they are called, by number."""
+
     num_classes: int | None = Field(default=None, ge=2)
+    class_names: tuple[str, ...] | None = Field(default=None, strict=False)
+
+    @model_validator(mode="after")
+    def _names_are_usable(self) -> _ClassOptions:
+        names = self.class_names
+        if names is None:
+            return self
+        if self.num_classes not in (None, len(names)):
+            raise ValueError(f"num_classes={self.num_classes}, but class_names has {len(names)}; leave num_classes out")
+        if len(names) < 2 or len(set(names)) != len(names) or not all(names):
+            raise ValueError(f"class_names: give two or more different names, in order of the numbers, got {names}")
+        return self
+
+    def names(self, labels_N: torch.Tensor, dataset: str) -> tuple[str, ...]:
+        """The given names, or numbers up to the highest one."""
+        return self.class_names or numbered_classes(self.num_classes or _count_classes(labels_N, dataset))
 
 
-class _NpzOptions(Section):
+class _NpzOptions(_ClassOptions):
     layout: Literal["NCHW", "NHWC"] = "NCHW"
-    num_classes: int | None = Field(default=None, ge=2)
 
 
 class _FolderOptions(Section):
@@ -86,7 +103,7 @@ def load_digits(config: DataConfig) -> DataBundle:
     return DataBundle(
         train=whole.select(torch.from_numpy(np.sort(train))),
         test=whole.select(torch.from_numpy(np.sort(test))),
-        class_names=_numbered(10),
+        class_names=numbered_classes(10),
     )
 
 
@@ -122,10 +139,10 @@ def _from_torchvision(dataset: Any) -> LabelledImages:
 
 def load_idx(config: DataConfig) -> DataBundle:
     """The four IDX files in the folder data.path."""
-    options = parse_options(_IdxOptions, config.options, "data.options")
+    options = parse_options(_ClassOptions, config.options, "data.options")
     folder = _path(config, "the folder of the four IDX files")
     train, test = (read_idx_folder(folder, split) for split in ("train", "test"))
-    return DataBundle(train, test, _numbered(options.num_classes or _count_classes(train.labels_N, "idx")))
+    return DataBundle(train, test, options.names(train.labels_N, "idx"))
 
 
 def load_image_folder(config: DataConfig) -> DataBundle:
@@ -168,7 +185,7 @@ def load_npz(config: DataConfig) -> DataBundle:
     train, test = (
         _from_arrays(arrays[f"x_{split}"], arrays[f"y_{split}"], options.layout, split) for split in ("train", "test")
     )
-    return DataBundle(train, test, _numbered(options.num_classes or _count_classes(train.labels_N, "npz")))
+    return DataBundle(train, test, options.names(train.labels_N, "npz"))
 
 
 def _from_arrays(images: Any, labels: Any, layout: str, split: str) -> LabelledImages:
@@ -200,7 +217,7 @@ def load_target(config: DataConfig) -> DataBundle:
         )
     train, test = (_from_dataset(dataset, split) for dataset, split in zip(result, ("train", "test"), strict=True))
     names = tuple(map(str, getattr(result[0], "classes", ())))
-    return DataBundle(train, test, names or _numbered(_count_classes(train.labels_N, "target")))
+    return DataBundle(train, test, names or numbered_classes(_count_classes(train.labels_N, "target")))
 
 
 def _from_dataset(dataset: Dataset[Any], split: str) -> LabelledImages:
@@ -234,7 +251,3 @@ def _count_classes(labels_N: torch.Tensor, dataset: str) -> int:
             "number the classes from 0 without gaps"
         )
     return highest + 1
-
-
-def _numbered(num_classes: int) -> tuple[str, ...]:
-    return tuple(str(label) for label in range(num_classes))

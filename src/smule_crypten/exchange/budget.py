@@ -1,57 +1,92 @@
-"""What a model owner is willing to disclose, and the ledger of what it has disclosed.
+"""What a model owner is willing to disclose.
 
-Soft labels tell about the model that gave them, so its owner limits how many it answers. The ledger is a file of one
-JSON line an answered query, written before the answer is computed; it survives restarts. A query that is repeated
-after a crash is charged once.
+Soft labels tell about the model that gave them, so its owner limits how many it answers. Each answered query is entered
+into a ledger before the answer is computed (exchange/disclosures.py); the limit counts all that one peer was answered,
+in whatever run the ledger knows of. A query that is repeated after a crash is charged once.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 
 from smule_crypten.config import BudgetConfig
-from smule_crypten.errors import BudgetError, OutputError
-from smule_crypten.files import output_error, write_atomic
+from smule_crypten.errors import BudgetError
+from smule_crypten.exchange.disclosures import Entry, locked_ledger, read_ledger, write_ledger
 from smule_crypten.types import Disclosure
 
 
 class QueryBudget:
-    """Charges answered queries against the owner's limits.
+    """Charges answered queries against the owner's limits. A context manager; enter it before charging.
+
+    While it is entered no other process can write to the ledger.
 
     Args:
-        path: the ledger; its entries count from earlier sessions, too.
+        path: the ledger.
+        run: identity of this run; a query is known by run and number. None for one that was never begun.
+        peer: fingerprint of the certificate of who gets the answers; None in a simulation.
 
     Raises:
-        OutputError: the ledger cannot be read or written.
+        OutputError: the ledger cannot be read.
     """
 
-    def __init__(self, config: BudgetConfig, path: Path) -> None:
+    def __init__(self, config: BudgetConfig, path: Path, *, run: str | None, peer: str | None) -> None:
         self._config = config
         self._path = path
-        self.entries = _read(path)
+        self._run = run
+        self._peer = peer
+        self._peers = {peer, *config.former_fingerprints}
+        self._stack = ExitStack()
+        self._entries = read_ledger(path)
+
+    def __enter__(self) -> QueryBudget:
+        """Raises OutputError where another process uses the ledger."""
+        self._stack.enter_context(locked_ledger(self._path))
+        self._entries = read_ledger(self._path)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
 
     @property
     def answered(self) -> int:
-        """Number of samples answered so far."""
-        return sum(entry.num_samples for entry in self.entries)
+        """Samples answered to this peer so far, in this run and others."""
+        return sum(entry.num_samples for entry in self._entries if self._counts(entry))
+
+    @property
+    def answered_to_others(self) -> int:
+        """Samples that the ledger knows of under other certificates."""
+        return sum(entry.num_samples for entry in self._entries if not self._counts(entry))
+
+    @property
+    def charged(self) -> dict[int, int]:
+        """Samples by number of the query, in this run."""
+        return {entry.query_id: entry.num_samples for entry in self._entries if entry.run == self._run}
 
     def charge(self, disclosure: Disclosure) -> None:
         """Enter what is about to be disclosed.
 
         Raises:
             BudgetError: it would exceed a limit; nothing is entered.
+            OutputError: the ledger cannot be written; nothing may be disclosed.
         """
-        earlier = next((entry for entry in self.entries if entry.query_id == disclosure.query_id), None)
-        if earlier is not None and earlier.num_samples >= disclosure.num_samples:
+        assert self._run is not None, "only a run can disclose anything"
+        already = self.charged.get(disclosure.query_id)
+        if already is not None and already >= disclosure.num_samples:
             return
-        already = 0 if earlier is None else earlier.num_samples
-        self._check(disclosure, already)
-        if earlier is not None:
-            self.entries.remove(earlier)
-        self.entries.append(disclosure)
-        self._write()
+        self._check(disclosure, already or 0)
+        kept = [entry for entry in self._entries if (entry.run, entry.query_id) != (self._run, disclosure.query_id)]
+        entries = [*kept, Entry(run=self._run, peer=self._peer, **dataclasses.asdict(disclosure))]
+        write_ledger(self._path, entries)
+        self._entries = entries
+
+    def _counts(self, entry: Entry) -> bool:
+        # A peer that got another certificate in the middle of a run is still the same.
+        return entry.peer in self._peers or entry.run == self._run
 
     def _check(self, disclosure: Disclosure, already: int) -> None:
         asked, where = (
@@ -64,22 +99,4 @@ class QueryBudget:
         total = self._config.max_queries_total
         if total is not None and self.answered - already + asked > total:
             left = total - self.answered + already
-            raise BudgetError(f"{where}, budget.max_queries_total={total} leaves {left}")
-
-    def _write(self) -> None:
-        """Replace the whole ledger at once: a crash leaves the old or the new one, never half a line."""
-        text = "".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in self.entries)
-        write_atomic(self._path, lambda file: file.write(text.encode()))
-
-
-def _read(path: Path) -> list[Disclosure]:
-    if not path.exists():
-        return []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise output_error(path, error) from error
-    try:
-        return [Disclosure(**json.loads(line)) for line in lines]
-    except (ValueError, TypeError) as error:
-        raise OutputError(f"ledger {path} is damaged; restore it, since it limits what is disclosed") from error
+            raise BudgetError(f"{where}, budget.max_queries_total={total} leaves {max(0, left)}")

@@ -232,15 +232,16 @@ class Exchanger:
                 f"party {peer} is at query {message.get('query_id')!r}, this party at {self._query_id}; restart both"
             )
         num_samples, model_step, bound = (message.get(k) for k in ("num_samples", "model_step", "logit_bound"))
+        count = self._checked_count(num_samples)
         if type(model_step) is not int or model_step < 0:
-            raise ProtocolError(f"party {peer} announced {model_step!r} as its model step")
+            raise ProtocolError(f"party {peer} announced model step {model_step!r}")
         if not isinstance(bound, float) or not 0 < bound < float("inf"):
             raise ProtocolError(f"party {peer} announced {bound!r} as bound of its logits")
-        return _Announcement(num_samples=self._checked_count(num_samples), model_step=model_step, logit_bound=bound)
+        return _Announcement(num_samples=count, model_step=model_step, logit_bound=bound)
 
     def _checked_count(self, num_samples: object) -> int:
         if type(num_samples) is not int or num_samples < 0:
-            raise ProtocolError(f"party {self._peer_name} announced {num_samples!r} as its number of samples")
+            raise ProtocolError(f"party {self._peer_name} announced {num_samples!r} samples")
         limit = self._num_queries
         if limit is not None and num_samples > limit:
             raise ProtocolError(

@@ -20,6 +20,10 @@ from smule_crypten.types import PARTY_NAMES
 
 Architectures = tuple[Architecture, Architecture]
 
+_CLASS_NAMES = "data.class_names"
+_LONGEST_SHOWN = 200
+"""Characters of a value in a message: lists of class names may be long."""
+
 
 def handshake(
     config: ProtocolConfig, rank: int, architecture: Architecture
@@ -81,13 +85,41 @@ def _compare(theirs: object, own: Mapping[str, Any], peer: str) -> None:
     if not isinstance(theirs, dict):
         raise HandshakeError(f"party {peer} sent no configuration; use the same version")
     own_flat, their_flat = dict(_flatten(own)), dict(_flatten(theirs))
-    differences = [
-        f"{key}: {own_flat.get(key, 'absent')!r} here, {their_flat.get(key, 'absent')!r} at party {peer}"
+    pairs = {
+        key: (own_flat.get(key, "absent"), their_flat.get(key, "absent"))
         for key in sorted(own_flat.keys() | their_flat.keys())
-        if own_flat.get(key, "absent") != their_flat.get(key, "absent")
+    }
+    differences = [
+        f"{key}: {_shown(own_value, their_value)} here, {_shown(their_value, own_value)} at party {peer}"
+        for key, (own_value, their_value) in pairs.items()
+        if own_value != their_value
     ]
     if differences:
-        raise HandshakeError(f"the parties are configured differently: {'; '.join(differences)}")
+        advice = _advice_on_classes(*pairs[_CLASS_NAMES])
+        raise HandshakeError(f"the parties are configured differently: {'; '.join(differences)}{advice}")
+
+
+def _shown(value: object, other: object) -> str:
+    """value as text of a bounded length; of a long list the part where it begins to differ from the other one."""
+    text = repr(value)
+    if len(text) > _LONGEST_SHOWN and isinstance(value, list) and isinstance(other, list):
+        differing = (number for number, pair in enumerate(zip(value, other, strict=False)) if pair[0] != pair[1])
+        first = next(differing, min(len(value), len(other)))
+        text = f"{len(value)} values, from number {first} on {value[first : first + 3]!r}"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+
+def _advice_on_classes(own: object, theirs: object) -> str:
+    """What to do where both know the same classes, or only one side can say what its numbers mean."""
+    known = [value for value in (own, theirs) if isinstance(value, list)]
+    if len(known) == 1 and None in (own, theirs):
+        return f". {_CLASS_NAMES}: one side numbers its classes only; name them there by data.options.class_names"
+    if len(known) == 2 and known[0] != known[1] and sorted(map(str, known[0])) == sorted(map(str, known[1])):
+        return (
+            f". {_CLASS_NAMES}: these are the same classes in another order, so each would teach the other one wrong "
+            "classes; number them in the same order at both sides, labels included, best alphabetically"
+        )
+    return ""
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -106,7 +138,7 @@ def _checked_architecture(value: object, config: ProtocolConfig, peer: str) -> A
     except ModelError as error:
         raise HandshakeError(f"party {peer} sent an unusable architecture: {error}") from error
     found = (architecture.input_shape, architecture.output_shape)
-    expected = (config.input_shape, (config.num_classes,))
+    expected = (config.data.input_shape, (config.data.num_classes,))
     if found != expected:
         raise HandshakeError(
             f"party {peer}'s network maps {found[0]} to {found[1]}, expected {expected[0]} to {expected[1]}"

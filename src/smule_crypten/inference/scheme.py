@@ -17,13 +17,14 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config import SchemeConfig, Section
 from smule_crypten.errors import ProtocolError
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.calibration import calibrate, largest_value
 from smule_crypten.models.translate import TranslatedNetwork, translate
 from smule_crypten.mpc.session import Session
 from smule_crypten.mpc.streams import Stream
+from smule_crypten.options import parse_options
 from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery, PeerPrediction, centred
 
 CPU = torch.device("cpu")
@@ -44,6 +45,7 @@ class SecureInferenceScheme(ABC):
     needs_dealer: ClassVar[bool]
 
     def __init__(self, session: Session, config: SchemeConfig, device: torch.device = CPU) -> None:
+        self.check_options(config)
         self.session = session
         self.config = config
         self.device = device
@@ -70,20 +72,32 @@ class SecureInferenceScheme(ABC):
         """Agree on fresh keys for exchange `index`, in which party a and party b ask about counts samples."""
         self.session.begin_exchange(index, counts)
 
-    @property
-    def largest_input(self) -> float:
+    @classmethod
+    def check_options(cls, config: SchemeConfig) -> None:
+        """Raises ConfigError where config holds an option that this scheme does not know, or cannot use."""
+        parse_options(Section, config.options, "scheme.options")
+
+    @classmethod
+    def input_limit(cls, config: SchemeConfig) -> float:
         """Inputs must stay below this magnitude."""
-        return largest_value(self.config.precision_bits)
+        return largest_value(config.precision_bits)
 
-    def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> float:
-        """Check by the owner's inputs that the model fits the scheme; returns a public bound for its logits.
-
-        To be called before the model answers, whenever it has changed.
+    @classmethod
+    def logit_bound(cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig) -> float:
+        """Check by the owner's inputs that the network fits the scheme; returns a public bound for its logits.
 
         Raises:
             UnshareableModelError: names the layer that does not fit, and the remedy.
         """
-        return calibrate(self._own_network(model), inputs_NCHW, self.config.precision_bits)
+        return calibrate(network, inputs_NCHW, config.precision_bits)
+
+    @property
+    def largest_input(self) -> float:
+        return self.input_limit(self.config)
+
+    def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> float:
+        """logit_bound of the own model, to be called before the model answers, whenever it has changed."""
+        return self.logit_bound(self._own_network(model), inputs_NCHW, self.config)
 
     def exchange(self, model: nn.Module, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
         """Answer the peer's query with model, and have the own query answered.

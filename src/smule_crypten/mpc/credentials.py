@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from smule_crypten.errors import CredentialError, OutputError
+from smule_crypten.errors import ConfigError, CredentialError, OutputError
 
 CERTIFICATE_SUFFIX = ".crt.pem"
 KEY_SUFFIX = ".key.pem"
@@ -134,6 +135,18 @@ def load_identity(certificate_path: Path, key_path: Path) -> Identity:
     if key.public_key().public_bytes(encoding, form) != own:
         raise CredentialError(f"private key {key_path} does not belong to certificate {certificate_path}")
     return Identity(certificate, key_path)
+
+
+def check_distinct(certificates: Mapping[str, Certificate]) -> None:
+    """Raises ConfigError where two processes, named by their keys in the configuration, have the same certificate."""
+    seen: dict[bytes, str] = {}
+    for key, certificate in certificates.items():
+        other = seen.setdefault(certificate.der, key)
+        if other != key:
+            raise ConfigError(
+                f"{other} and {key} are the same certificate, that of {certificate.name}; each process needs its own, "
+                "or one could pose as another"
+            )
 
 
 def _self_signed(key: ec.EllipticCurvePrivateKey, name: str, days: int) -> x509.Certificate:

@@ -8,6 +8,7 @@ and the wait for the right process goes on (mpc/reception.py).
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import socket
 import ssl
@@ -17,10 +18,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import get_args
 
-from smule_crypten.errors import ConfigError, CredentialError, PeerTimeoutError, ProtocolError
+from smule_crypten.errors import ConfigError, CredentialError, PeerTimeoutError, ProtocolError, SmuleError
 from smule_crypten.mpc.credentials import Certificate, Identity
 from smule_crypten.mpc.link import Link, give_up
-from smule_crypten.mpc.reception import OTHERWISE_ENGAGED, WELCOME, Purpose, Reception
+from smule_crypten.mpc.reception import CLOCK, OTHERWISE_ENGAGED, WELCOME, Purpose, Reception
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,14 @@ _LOOK_SECONDS = 0.2
 
 
 class OtherwiseEngaged(ConnectionError):
-    """The other process accepts our certificate, but is there for another purpose than we came for."""
+    """The other process accepts our certificate, but is there for another purpose than we came for.
+
+    clock_difference_seconds: how far its clock is ahead of ours.
+    """
+
+    def __init__(self, clock_difference_seconds: float) -> None:
+        super().__init__("it knows us, but is there for another purpose")
+        self.clock_difference_seconds = clock_difference_seconds
 
 
 @dataclass(frozen=True)
@@ -98,24 +106,42 @@ def accept_all(
     context.set_alpn_protocols(get_args(Purpose))
     context.num_tickets = 0  # every connection is authenticated anew
     links: dict[str, Link] = {}
+    left: dict[str, str] = {}
     patience = time.monotonic() + join_seconds
     with Reception(listener, context, expected, purpose) as reception:
         try:
             while missing := [name for name in expected if name not in links or links[name].is_over]:
+                left |= _see_out(links)
                 for link in watched:
                     link.check()
-                left = patience - time.monotonic()
-                if left <= 0:
-                    names = " and ".join(missing)
+                seconds = patience - time.monotonic()
+                if seconds <= 0:
+                    text = f"{' and '.join(missing)} did not come within {join_seconds:g} seconds"
+                    text += "".join(f"; {name} came before, but left: {left[name]}" for name in missing if name in left)
                     others = f"; turned away: {'; '.join(reception.turned_away)}" if reception.turned_away else ""
-                    raise PeerTimeoutError(f"{names} did not come within {join_seconds:g} seconds{others}")
+                    raise PeerTimeoutError(text + others)
                 with suppress(queue.Empty):
-                    name, connection = reception.arrivals.get(timeout=min(left, _LOOK_SECONDS))
+                    name, connection = reception.arrivals.get(timeout=min(seconds, _LOOK_SECONDS))
                     _seat(links, name, connection, deadline_seconds)
         except BaseException as error:
             give_up(links.values(), error)
             raise
     return links
+
+
+def _see_out(links: dict[str, Link]) -> dict[str, str]:
+    """Take out the links to those who left while others were awaited; why they did, as they said or as it looks."""
+    left = {}
+    for name in [name for name, link in links.items() if link.is_over]:
+        link = links.pop(name)
+        try:
+            link.check()
+            left[name] = "it ended the connection"
+        except SmuleError as error:
+            left[name] = str(error)
+        link.close()
+        log.warning("%s left before all had come: %s", name, left[name])
+    return left
 
 
 def _seat(links: dict[str, Link], name: str, connection: ssl.SSLSocket, deadline_seconds: float) -> None:
@@ -207,9 +233,26 @@ def _authenticate(connection: ssl.SSLSocket, who: str, certificate: Certificate)
     if not confirmed:
         raise ConnectionResetError("it hangs up after the TLS handshake; it may not have our certificate pinned")
     if confirmed == OTHERWISE_ENGAGED:
-        raise OtherwiseEngaged("it knows us, but is there for another purpose")
+        raise OtherwiseEngaged(_read_clock(connection, who) - time.time())
     if confirmed != WELCOME:
-        raise ProtocolError(f"{who} does not speak this protocol; use the same version")
+        raise _foreign(who)
+
+
+def _read_clock(connection: ssl.SSLSocket, who: str) -> float:
+    data = b""
+    while len(data) < CLOCK.size:
+        received = connection.recv(CLOCK.size - len(data))
+        if not received:
+            raise _foreign(who)
+        data += received
+    clock: float = CLOCK.unpack(data)[0]
+    if not math.isfinite(clock):
+        raise _foreign(who)
+    return clock
+
+
+def _foreign(who: str) -> ProtocolError:
+    return ProtocolError(f"{who} does not speak this protocol; use the same version")
 
 
 def _not_pinned(who: str, certificate: Certificate, reason: str) -> str:

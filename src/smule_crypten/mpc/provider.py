@@ -52,10 +52,11 @@ class Provider(Protocol):
         ...
 
     def stream(self, model_owner: int) -> Stream:
-        """This party's stream with the dealer for one direction of the exchange, from its beginning.
+        """This party's stream with the dealer for one direction of the exchange: once, for it masks once.
 
         Raises:
             ConfigError: there is no dealer.
+            ProtocolError: no exchange has begun, or the stream was given out before.
         """
         ...
 
@@ -113,7 +114,7 @@ class Dealt:
         self._randomness = randomness
         self._seed = seed
         self._stream: Stream | None = None
-        self._keys: list[bytes] = []
+        self._keys: dict[int, bytes] = {}
         self._requests: Iterator[Request] = iter(())
         self._is_corrected = False
         self.crypten_provider: Any = self
@@ -127,21 +128,21 @@ class Dealt:
         own = fresh_entropy()
         self._link.send_json({"exchange": index, "counts": list(counts), "entropy": own.hex()})
         answer = self._answer()
-        self._keys = [
-            stream_key(answer, own, self._rank, index, model_owner, self._randomness, self._seed)
+        self._keys = {
+            model_owner: stream_key(answer, own, self._rank, index, model_owner, self._randomness, self._seed)
             for model_owner in (0, 1)
-        ]
+        }
 
     def begin_direction(self, model_owner: int, requests: Iterator[Request]) -> None:
         self._expect_nothing_left()
-        self._requests = requests
         self._stream = self.stream(model_owner)
+        self._requests = requests
         self._is_corrected = model_owner == self._rank
 
     def stream(self, model_owner: int) -> Stream:
-        if not self._keys:
-            raise ProtocolError("no exchange has begun; call begin_exchange first")
-        return Stream(self._keys[model_owner])
+        if model_owner not in self._keys:
+            raise ProtocolError("no exchange has begun in which this stream is unused; call begin_exchange first")
+        return Stream(self._keys.pop(model_owner))
 
     def correction(self, num_bytes: int) -> torch.Tensor:
         data = torch.empty(num_bytes, dtype=torch.uint8)

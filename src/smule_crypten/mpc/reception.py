@@ -7,13 +7,16 @@ import logging
 import queue
 import socket
 import ssl
+import struct
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Literal
 
 from smule_crypten.mpc.credentials import Certificate
+from smule_crypten.mpc.visitor_log import VisitorLog
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +26,10 @@ Purpose = Literal["smule-run", "smule-doctor"]
 WELCOME = b"+"
 """What an admitted process gets to read first."""
 OTHERWISE_ENGAGED = b"="
-"""What it gets instead where its certificate is right but it came for another purpose; the connection then ends."""
+"""What it gets instead where its certificate is right but it came for another purpose; the clock of this process
+follows, as in CLOCK, and the connection ends."""
+CLOCK = struct.Struct("<d")
+"""Seconds since 1970."""
 _TLS_SECONDS = 10.0
 """How long a stranger may take over its TLS handshake before it is dropped."""
 _MAX_HANDSHAKES = 64
@@ -52,6 +58,7 @@ class Reception:
         self._expected = expected
         self._purpose = purpose
         self._lock = threading.Lock()
+        self._visitors = VisitorLog(log)
         self._handshakes: dict[ssl.SSLSocket, threading.Thread] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._receive, name="reception", daemon=True)
@@ -75,6 +82,7 @@ class Reception:
             name, connection = self.arrivals.get()
             log.warning("turned away a further connection of %s", name)
             connection.close()
+        self._visitors.flush()
 
     def _receive(self) -> None:
         while not self._stop.is_set():
@@ -83,7 +91,7 @@ class Reception:
             except TimeoutError:
                 continue
             except OSError as error:  # the visitor left already, or the process has too many files open
-                log.warning("could not accept a connection: %s", error)
+                self._visitors.note(logging.WARNING, "this machine", f"could not accept a connection: {error}")
                 self._stop.wait(_LOOK_SECONDS)
                 continue
             self._begin_handshake(raw, str(remote[0]))
@@ -114,7 +122,7 @@ class Reception:
             if name is None:
                 raise ValueError("a certificate that is not pinned")
             came_for = connection.selected_alpn_protocol() or "smule-run"
-            connection.sendall(WELCOME if came_for == self._purpose else OTHERWISE_ENGAGED)
+            connection.sendall(WELCOME if came_for == self._purpose else OTHERWISE_ENGAGED + CLOCK.pack(time.time()))
         except (OSError, ValueError) as error:
             connection.close()
             self._note(host, error)
@@ -123,7 +131,7 @@ class Reception:
                 self.arrivals.put((name, connection))
             else:
                 connection.close()
-                log.info("%s came for %s, not for %s", name, came_for, self._purpose)
+                self._visitors.note(logging.INFO, host, f"{name} came for {came_for}, not for {self._purpose}")
         finally:
             with self._lock:
                 self._handshakes.pop(connection, None)  # it is not there if it was dropped
@@ -133,7 +141,7 @@ class Reception:
         if isinstance(error, TimeoutError):
             reason = "it did not complete the TLS handshake"
         self.turned_away.append(f"{host}: {reason}")
-        log.warning("turned away a connection from %s: %s", host, reason)
+        self._visitors.note(logging.WARNING, host, f"turned away a connection from {host}: {reason}")
 
 
 def _hang_up(connection: ssl.SSLSocket) -> None:

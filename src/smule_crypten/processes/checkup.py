@@ -55,7 +55,7 @@ class Checkup:
     identity: Identity | None = None
     certificates: dict[str, Certificate] = field(default_factory=dict)
     link: Link | None = None
-    clock_difference_seconds: float | None = None
+    clock_differences_seconds: dict[str, float] = field(default_factory=dict)
     peer_is_ready: bool = False
     peer_architecture: Architecture | None = None
     speed: Speed | None = None

@@ -16,17 +16,19 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from smule_crypten.data.partition import missing_classes
-from smule_crypten.errors import BudgetError, ConfigError, CredentialError, OutputError
+from smule_crypten.errors import BudgetError, ConfigError, OutputError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.schedule import is_exchange_epoch
-from smule_crypten.models.calibration import calibrate, check_inputs, largest_value
+from smule_crypten.inference.registry import scheme_class
+from smule_crypten.models.calibration import check_inputs
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import num_parameters
-from smule_crypten.mpc.credentials import Certificate, load_certificate, load_identity
+from smule_crypten.mpc.credentials import Certificate, check_distinct, load_certificate, load_identity
 from smule_crypten.processes.checkup import Checkup, Skipped, needed
+from smule_crypten.processes.disclosing import budget_so_far, ledger_path
 from smule_crypten.processes.inputs import build_party_model, load_party_inputs, resolve_device
-from smule_crypten.processes.run_folder import LEDGER_FILE, STATES_FOLDER, claim_run_dir, party_folder
-from smule_crypten.processes.states import StateFolder
+from smule_crypten.processes.run_folder import STATES_FOLDER, claim_run_dir, party_folder
+from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.report.formatting import human_bytes
 from smule_crypten.run_config import PartyConfig
 
@@ -93,7 +95,8 @@ def check_data(checkup: Checkup) -> str:
 def check_batch(checkup: Checkup) -> str:
     inputs = needed(checkup.inputs, "the data")
     batch = inputs.train.select(torch.arange(checkup.config.training.batch_size))
-    check_inputs(batch.images_NCHW, batch.sample_ids_N, checkup.config.scheme.precision_bits)
+    config = checkup.config.scheme
+    check_inputs(batch.images_NCHW, batch.sample_ids_N, scheme_class(config.name).input_limit(config))
     low, high = float(batch.images_NCHW.min()), float(batch.images_NCHW.max())
     return f"{len(batch)} samples, values {low:.2f} to {high:.2f} after normalization"
 
@@ -113,11 +116,12 @@ def check_model(checkup: Checkup) -> str:
 def check_range(checkup: Checkup) -> str:
     network = needed(checkup.translated, "the model")
     samples = needed(checkup.inputs, "the data").train.images_NCHW[:CALIBRATION_SAMPLES]
-    bits = checkup.config.scheme.precision_bits
-    bound = calibrate(network, samples, bits)
+    config = checkup.config.scheme
+    scheme = scheme_class(config.name)
+    bound = scheme.logit_bound(network, samples, config)
     return (
-        f"{bits} fractional bits allow values below {largest_value(bits):g}; with initial weights, {len(samples)} own "
-        f"samples fit, logits below {bound:g}"
+        f"{config.precision_bits} fractional bits allow inputs below {scheme.input_limit(config):g}; with initial "
+        f"weights, {len(samples)} own samples fit, logits below {bound:g}"
     )
 
 
@@ -136,10 +140,9 @@ def check_certificate_of(role: str, path: str, checkup: Checkup) -> str:
     """The certificate of another process; it must differ from those seen before."""
     certificate = load_certificate(Path(path))
     text = _describe(certificate)
-    own = [checkup.identity.certificate] if checkup.identity is not None else []
-    for other in (*own, *checkup.certificates.values()):
-        if other.der == certificate.der:
-            raise CredentialError(f"{path} is the same certificate as {other.path}; each side needs one of its own")
+    own = {} if checkup.identity is None else {"the own certificate": checkup.identity.certificate}
+    seen = {f"that of {other}": known for other, known in checkup.certificates.items()}
+    check_distinct(own | seen | {f"that of {role}": certificate})
     checkup.certificates[role] = certificate
     return text
 
@@ -186,21 +189,34 @@ def num_exchanges(config: PartyConfig) -> int:
 
 def check_budget(checkup: Checkup) -> str:
     config, limits = checkup.config, checkup.config.budget
-    budget = QueryBudget(limits, party_folder(config) / LEDGER_FILE)
+    data_digest = None if checkup.inputs is None else digest_of(checkup.inputs.train)
+    budget = budget_so_far(config, StateFolder(party_folder(config) / STATES_FOLDER, config, data_digest))
     total, asked = limits.max_queries_total, config.exchange.num_queries
     limited = "no limit is set" if total is None else f"budget.max_queries_total={total}, {budget.answered} answered"
+    limited += _about_ledger(checkup.config, budget)
     if asked is None:
         raise Skipped(f"{limited}; exchange.num_queries=null, so the peer's number of queries cannot be known")
     exchanges = num_exchanges(config)
-    charged = {entry.query_id: entry.num_samples for entry in budget.entries}
+    charged = budget.charged
     to_come = sum(max(0, asked - charged.get(query_id, 0)) for query_id in range(1, exchanges + 1))
     schedule = f"the schedule asks for up to {asked} answers in each of {exchanges} exchanges"
     at_once = limits.max_queries_per_exchange
     if at_once is not None and asked > at_once:
         raise BudgetError(f"{schedule}, budget.max_queries_per_exchange={at_once}; agree on exchange.num_queries")
     if total is not None and budget.answered + to_come > total:
-        left = total - budget.answered
+        left = max(0, total - budget.answered)
         raise BudgetError(
-            f"{schedule}, {to_come} of them to come, but {limited} leaves {left}; raise it or agree on fewer queries"
+            f"{schedule}, {to_come} of them to come, but {limited}: {left} are left; raise it or agree on fewer queries"
         )
     return f"{schedule}; {limited}"
+
+
+def _about_ledger(config: PartyConfig, budget: QueryBudget) -> str:
+    """Where it counts, unless that is the output folder, and what it counts for nobody."""
+    path, text = ledger_path(config), ""
+    if config.budget.ledger is not None:
+        if not path.parent.is_dir():
+            raise OutputError(f"budget.ledger: there is no folder {path.parent}; create or mount it")
+        text = f" in {path}" if path.exists() else f"; {path} will be a new ledger"
+    others = budget.answered_to_others
+    return f"{text}, {others} more under certificates that are not named here" if others else text

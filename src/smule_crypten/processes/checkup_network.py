@@ -18,9 +18,10 @@ from smule_crypten.mpc.endpoint import Address, OtherwiseEngaged, accept_all, co
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meeting import DEALER, ROLES
 from smule_crypten.processes.checkup import Checkup, Skipped, Speed, needed
+from smule_crypten.processes.inputs import public_configuration
 from smule_crypten.processes.rehearsal import rehearse
 from smule_crypten.report.formatting import human_bytes, human_seconds
-from smule_crypten.run_config import ProtocolConfig
+from smule_crypten.run_config import PublicData
 from smule_crypten.types import Cost
 
 LARGEST_CLOCK_DIFFERENCE_SECONDS = 60.0
@@ -34,7 +35,8 @@ def check_dealer(checkup: Checkup) -> str:
     address = Address.parse(needed(checkup.network.dealer.address, "its address"), "network.dealer.address")
     try:
         link = _connect(checkup, DEALER, address)
-    except OtherwiseEngaged:
+    except OtherwiseEngaged as engaged:
+        checkup.clock_differences_seconds[DEALER] = engaged.clock_difference_seconds
         return f"authenticated at {address}, and it accepts this side's certificate"
     except PeerTimeoutError as error:
         raise PeerTimeoutError(f"{error}; see that smule-dealer waits there, and the firewall") from None
@@ -46,12 +48,13 @@ def check_peer(checkup: Checkup) -> str:
     peer = ROLES[1 - checkup.config.rank]
     try:
         checkup.link = link = _await_peer(checkup, peer) if checkup.config.rank == 0 else _visit_peer(checkup, peer)
-    except OtherwiseEngaged:
-        return "authenticated; it runs smule-party, not smule-doctor, so nothing else was compared"
+    except OtherwiseEngaged as engaged:
+        checkup.clock_differences_seconds[peer] = engaged.clock_difference_seconds
+        return "authenticated; it runs smule-party, not smule-doctor, so nothing but the clock was compared"
     theirs = _swap(link, {"doctor": True, "time": time.time(), "ready": checkup.translated is not None})
     match theirs:
         case {"doctor": True, "time": float(clock), "ready": bool(is_ready)} if math.isfinite(clock):
-            checkup.clock_difference_seconds = clock - time.time()
+            checkup.clock_differences_seconds[peer] = clock - time.time()
             checkup.peer_is_ready = is_ready
         case _:
             raise ProtocolError(f"{peer} greeted in another way; use the same version")
@@ -62,11 +65,15 @@ def check_peer(checkup: Checkup) -> str:
     )
 
 
-def check_clock(checkup: Checkup) -> str:
-    difference = abs(needed(checkup.clock_difference_seconds, "the other side's doctor"))
-    if difference > LARGEST_CLOCK_DIFFERENCE_SECONDS:
-        raise HandshakeError(f"the clocks of both sides differ by {difference:.0f} seconds; set them, best by NTP")
-    return f"both sides agree within {max(1, math.ceil(difference))} s"
+def check_clock_of(role: str, checkup: Checkup) -> str:
+    """Compare with what role said of its clock when it was met."""
+    difference = needed(checkup.clock_differences_seconds.get(role), f"an answer of {role}")
+    if abs(difference) > LARGEST_CLOCK_DIFFERENCE_SECONDS:
+        direction = "ahead of" if difference > 0 else "behind"
+        raise HandshakeError(
+            f"the clock of {role} is {abs(difference):.0f} seconds {direction} this one; set both, best by NTP"
+        )
+    return f"agrees with this one within {max(1, math.ceil(abs(difference)))} s"
 
 
 def check_agreement(checkup: Checkup) -> str:
@@ -76,7 +83,7 @@ def check_agreement(checkup: Checkup) -> str:
     if checkup.translated is None or not checkup.peer_is_ready:
         raise Skipped("needs the model at both sides")
     bundle = needed(checkup.inputs, "the data").bundle
-    protocol = ProtocolConfig.from_party(config, bundle.input_shape, bundle.num_classes)
+    protocol = public_configuration(config, bundle)
     steps = handshake(protocol, config.rank, checkup.translated.architecture)
     try:
         architectures = run_handshake(steps, partial(_swap, link))
@@ -84,7 +91,23 @@ def check_agreement(checkup: Checkup) -> str:
         link.refuse(str(error))
         raise
     checkup.peer_architecture = architectures[1 - config.rank]
-    return f"same public configuration; the peer's network has {len(checkup.peer_architecture.ops)} operations"
+    return (
+        f"same public configuration, {_describe(protocol.data)}; the peer's network has "
+        f"{len(checkup.peer_architecture.ops)} operations"
+    )
+
+
+def _describe(data: PublicData) -> str:
+    """What both sides agree on about the data, as a person would check it."""
+    if data.class_names is None:
+        classes = f"{data.num_classes} classes, numbered only"
+    else:
+        classes = f"{data.num_classes} classes in the order {', '.join(data.class_names)}"
+    return f"{classes}, mean {_list(data.mean)}, std {_list(data.std)}"
+
+
+def _list(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
 
 
 def check_rehearsal(checkup: Checkup) -> str:

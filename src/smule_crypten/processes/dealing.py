@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import torch
 
 from smule_crypten.config import LaunchConfig
-from smule_crypten.errors import PeerError, PeerTimeoutError, ProtocolError
+from smule_crypten.errors import PeerError, PeerTimeoutError, ProtocolError, SmuleError
 from smule_crypten.inference.registry import DEALT
 from smule_crypten.mpc.dealer import Dealer
 from smule_crypten.mpc.link import Link
@@ -20,14 +21,23 @@ from smule_crypten.run_config import DealerConfig
 log = logging.getLogger(__name__)
 
 
-def deal(links: dict[str, Link], *, allow_insecure: bool) -> int:
+def deal(
+    links: dict[str, Link], *, allow_insecure: bool, on_failure: Callable[[SmuleError], None] = lambda error: None
+) -> int:
     """Serve one run over the links to both parties; returns the number of exchanges dealt.
+
+    Args:
+        on_failure: hears of a failure at once; saying farewell to a party that does not answer takes seconds.
 
     Raises:
         SmuleError: what the parties disagree on, or who left.
     """
     with closing_links(tuple(links.values())):
-        return Dealer((links[ROLES[0]], links[ROLES[1]]), DEALT, allow_insecure=allow_insecure).serve()
+        try:
+            return Dealer((links[ROLES[0]], links[ROLES[1]]), DEALT, allow_insecure=allow_insecure).serve()
+        except SmuleError as error:
+            on_failure(error)
+            raise
 
 
 def serve_runs(config: DealerConfig) -> None:
@@ -46,14 +56,17 @@ def serve_runs(config: DealerConfig) -> None:
         links = _meet_both(config)
         served += 1
         try:
-            exchanges = deal(links, allow_insecure=False)
+            exchanges = deal(links, allow_insecure=False, on_failure=_log_failure)
             log.info("run completed exchanges=%d", exchanges)
-        except (PeerError, ProtocolError) as error:
-            log.warning("run failed: %s", error)
+        except (PeerError, ProtocolError):
             if served == config.runs:
                 raise
         if served == config.runs:
             return
+
+
+def _log_failure(error: SmuleError) -> None:
+    log.warning("run failed: %s", error)
 
 
 def _meet_both(config: DealerConfig) -> dict[str, Link]:

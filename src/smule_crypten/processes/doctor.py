@@ -55,7 +55,8 @@ def _with_others(peer: str) -> list[tuple[str, Check]]:
     return [
         # First the peer: both sides come here at about the same time, whatever becomes of the dealer.
         (peer, network.check_peer),
-        ("clock", network.check_clock),
+        (f"clock of {peer}", partial(network.check_clock_of, peer)),
         ("agreement", network.check_agreement),
         (DEALER, network.check_dealer),
+        (f"clock of {DEALER}", partial(network.check_clock_of, DEALER)),
     ]

@@ -13,7 +13,7 @@ from smule_crypten.data.images import DataBundle, LabelledImages
 from smule_crypten.data.partition import split
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.models.zoo import build_model
-from smule_crypten.run_config import PartyConfig, RunConfig
+from smule_crypten.run_config import PartyConfig, ProtocolConfig, RunConfig
 from smule_crypten.types import PARTY_NAMES
 
 
@@ -114,6 +114,11 @@ def load_simulated_data(run: RunConfig) -> SimulatedData:
 def build_party_model(config: PartyConfig, bundle: DataBundle) -> nn.Module:
     """The party's network with its initial weights; calling again gives the same weights."""
     return build_model(config.model, bundle.input_shape, bundle.num_classes, party_seed(config))
+
+
+def public_configuration(config: PartyConfig, bundle: DataBundle) -> ProtocolConfig:
+    """What this party says of itself in the handshake."""
+    return ProtocolConfig.from_party(config, bundle.input_shape, bundle.num_classes, bundle.public_class_names)
 
 
 def party_seed(config: PartyConfig) -> int:

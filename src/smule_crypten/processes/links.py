@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from smule_crypten.config import NetworkConfig
-from smule_crypten.mpc.credentials import load_certificate, load_identity
+from smule_crypten.mpc.credentials import check_distinct, load_certificate, load_identity
 from smule_crypten.mpc.endpoint import Address, listen
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meeting import DEALER, ROLES, Meeting, simulated_meeting
@@ -33,14 +33,20 @@ def meet_others(config: PartyConfig) -> dict[str, Link]:
 
 
 def meeting_of_dealer(config: DealerConfig) -> Meeting:
-    """The dealer between hosts: waits for both parties."""
-    certificates = {ROLES[0]: config.party_a, ROLES[1]: config.party_b}
+    """The dealer between hosts: waits for both parties.
+
+    Raises:
+        ConfigError, CredentialError: it cannot listen, or a certificate or key is unusable.
+    """
+    identity = load_identity(Path(config.certificate), Path(config.key))
+    party_a, party_b = (load_certificate(Path(path)) for path in (config.party_a, config.party_b))
+    check_distinct({"certificate": identity.certificate, "party_a": party_a, "party_b": party_b})
     return Meeting(
         role=DEALER,
-        identity=load_identity(Path(config.certificate), Path(config.key)),
+        identity=identity,
         listener=listen(Address.parse(config.listen, "listen")),
         addresses={},
-        certificates={role: load_certificate(Path(path)) for role, path in certificates.items()},
+        certificates={ROLES[0]: party_a, ROLES[1]: party_b},
         join_seconds=config.launch.join_seconds,
         deadline_seconds=config.launch.deadline_seconds,
     )
@@ -49,6 +55,17 @@ def meeting_of_dealer(config: DealerConfig) -> Meeting:
 def _meeting_of_party(config: PartyConfig, network: NetworkConfig) -> Meeting:
     role, peer = ROLES[config.rank], ROLES[1 - config.rank]
     identity = load_identity(Path(network.certificate), Path(network.key))
+    certificates = {
+        peer: load_certificate(Path(network.peer.certificate)),
+        DEALER: load_certificate(Path(network.dealer.certificate)),
+    }
+    check_distinct(
+        {
+            "network.certificate": identity.certificate,
+            "network.peer.certificate": certificates[peer],
+            "network.dealer.certificate": certificates[DEALER],
+        }
+    )
     remotes = {peer: (network.peer, "network.peer.address"), DEALER: (network.dealer, "network.dealer.address")}
     return Meeting(
         role=role,
@@ -59,7 +76,7 @@ def _meeting_of_party(config: PartyConfig, network: NetworkConfig) -> Meeting:
             for name, (remote, key) in remotes.items()
             if remote.address is not None
         },
-        certificates={name: load_certificate(Path(remote.certificate)) for name, (remote, _) in remotes.items()},
+        certificates=certificates,
         join_seconds=config.launch.join_seconds,
         deadline_seconds=config.launch.deadline_seconds,
     )

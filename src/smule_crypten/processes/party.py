@@ -27,15 +27,21 @@ from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.session import Session, open_session
+from smule_crypten.processes.disclosing import budget_of_run, ledger_path
 from smule_crypten.processes.evidence import Evidence
-from smule_crypten.processes.inputs import PartyInputs, build_party_model, load_party_inputs, resolve_device
+from smule_crypten.processes.inputs import (
+    PartyInputs,
+    build_party_model,
+    load_party_inputs,
+    public_configuration,
+    resolve_device,
+)
 from smule_crypten.processes.launcher import Emit
 from smule_crypten.processes.ledger import PartyLedger
 from smule_crypten.processes.links import meet_others
 from smule_crypten.processes.mutual_training import MutualTraining
 from smule_crypten.processes.run_folder import (
     JOURNAL_FILE,
-    LEDGER_FILE,
     MODEL_FILE,
     STATES_FOLDER,
     party_folder,
@@ -43,7 +49,7 @@ from smule_crypten.processes.run_folder import (
 )
 from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.report.journal import EpochJournal
-from smule_crypten.run_config import PartyConfig, ProtocolConfig
+from smule_crypten.run_config import PartyConfig
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +84,7 @@ def run_party(emit: Emit, config: PartyConfig, evidence_dir: str | None = None) 
     evidence = None if evidence_dir is None else Evidence(Path(evidence_dir), config.name, emit)
     result: dict[str, Any] | None = None
     try:
-        with _open_session(config) as session:
+        with _open_budget(prepared), _open_session(config) as session:
             result = _train(prepared, session, emit, evidence)
     except PeerError as error:
         if result is None:
@@ -92,14 +98,14 @@ def run_party(emit: Emit, config: PartyConfig, evidence_dir: str | None = None) 
 def _prepare(config: PartyConfig) -> _Prepared:
     inputs = load_party_inputs(config)
     model = build_party_model(config, inputs.bundle)
-    folder = party_folder(config)
+    states = StateFolder(party_folder(config) / STATES_FOLDER, config, digest_of(inputs.train))
     return _Prepared(
         config=config,
         inputs=inputs,
         model=model,
         architecture=translate(model, inputs.bundle.input_shape).architecture,
-        budget=QueryBudget(config.budget, folder / LEDGER_FILE),
-        states=StateFolder(folder / STATES_FOLDER, config, digest_of(inputs.train)),
+        budget=budget_of_run(config, states),
+        states=states,
     )
 
 
@@ -134,6 +140,19 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence
 
 
 @contextmanager
+def _open_budget(prepared: _Prepared) -> Iterator[None]:
+    """Keep the ledger for this run, before anybody is met."""
+    with prepared.budget as budget:
+        log.info(
+            "ledger opened path=%s answered=%d answered_to_others=%d",
+            ledger_path(prepared.config),
+            budget.answered,
+            budget.answered_to_others,
+        )
+        yield
+
+
+@contextmanager
 def _open_session(config: PartyConfig) -> Iterator[Session]:
     links = meet_others(config)
     log.info("connected to=%s", ",".join(links))
@@ -150,7 +169,7 @@ def _open_session(config: PartyConfig) -> Iterator[Session]:
 def _agree(prepared: _Prepared, session: Session) -> tuple[SecureInferenceScheme, int | None]:
     """The scheme, ready for use, and the number of the exchange to go on from."""
     config, bundle = prepared.config, prepared.inputs.bundle
-    protocol = ProtocolConfig.from_party(config, bundle.input_shape, bundle.num_classes)
+    protocol = public_configuration(config, bundle)
     swap = session.channel.swap_json
     architectures = run_handshake(handshake(protocol, config.rank, prepared.architecture), swap)
     log.info("handshake agreed digest=%s", protocol.digest())

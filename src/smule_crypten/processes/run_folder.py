@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from smule_crypten.types import RunStatus
 
 JOURNAL_FILE = "record.jsonl"
 LEDGER_FILE = "disclosures.jsonl"
+RUN_FILE = "run.json"
 STATES_FOLDER = "states"
 MODEL_FILE = "model.pt"
 STANDALONE_FILE = "standalone.pt"
@@ -63,6 +65,39 @@ def claim_run_dir(run_dir: Path, configs: Sequence[PartyConfig]) -> None:
         probe = folder / ".writable"
         write_atomic(probe, lambda file: file.write(b""))
         probe.unlink()
+
+
+def known_run(config: PartyConfig, states: StateFolder) -> str | None:
+    """The identity of the run that was begun in the party's folder, None where it was another one or none at all.
+
+    Raises:
+        OutputError: the file that holds it is damaged.
+    """
+    path = party_folder(config) / RUN_FILE
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        run, belongs_to = str(content["run"]), dict(content["belongs_to"])
+    except (OSError, ValueError, LookupError, TypeError):
+        raise OutputError(f"{path} is damaged; restore it, or set another output folder for a new run") from None
+    same = all(belongs_to.get(key) == value for key, value in states.belongs_to.items() if value is not None)
+    return run if same else None
+
+
+def identify_run(config: PartyConfig, states: StateFolder) -> str:
+    """The identity of the run in the party's folder, the same for all attempts at it.
+
+    Raises:
+        OutputError: it cannot be read or written.
+    """
+    known = known_run(config, states)
+    if known is not None:
+        return known
+    run = uuid.uuid4().hex
+    text = json.dumps({"run": run, "belongs_to": states.belongs_to}, indent=2)
+    write_atomic(party_folder(config) / RUN_FILE, lambda file: file.write(text.encode()))
+    return run
 
 
 def _is_completed(path: Path) -> bool:

@@ -65,7 +65,7 @@ def check_inputs(run: RunConfig) -> SimulatedData:
     Raises:
         ConfigError, DataError, ModelError
     """
-    scheme_class(run.scheme.name)
+    scheme_class(run.scheme.name).check_options(run.scheme)
     resolve_device(run.device)
     data = load_simulated_data(run)
     for config in (run.party(rank, ".") for rank in (0, 1)):

@@ -43,6 +43,11 @@ class StateFolder:
         self._data_digest = data_digest
         self._digest = hashlib.sha256(config.model_dump_json(exclude=_MAY_CHANGE).encode()).hexdigest()
 
+    @property
+    def belongs_to(self) -> dict[str, str | None]:
+        """What a run must have in common with an earlier one to go on from its states."""
+        return {"configuration": self._digest, "data": self._data_digest}
+
     def completed(self) -> list[int]:
         """The numbers of exchanges that a run can go on from, ascending."""
         if not self._folder.is_dir():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from smule_crypten.data.images import DataBundle, LabelledImages, check_images, random_positions
+from smule_crypten.data.images import DataBundle, LabelledImages, check_images, numbered_classes, random_positions
 from smule_crypten.errors import ConfigError, DataError
 
 Change = Callable[[LabelledImages], LabelledImages]
@@ -30,6 +30,20 @@ def with_label(value: int) -> Change:
         return images
 
     return change
+
+
+@pytest.mark.parametrize(
+    ("names", "public"),
+    [
+        (numbered_classes(3), None),
+        (("ant", "bee"), ("ant", "bee")),
+        (("1", "0"), ("1", "0")),
+        (("Go\u0308tze", "b"), ("G\u00f6tze", "b")),
+    ],
+)
+def test_public_class_names(samples: LabelledImages, names: tuple[str, ...], public: tuple[str, ...] | None) -> None:
+    """Numbers in order say nothing beyond their count; other names must be equal, however spelled."""
+    assert DataBundle(samples, samples, names).public_class_names == public
 
 
 def test_select_keeps_image_label_and_id_together(samples: LabelledImages) -> None:

@@ -134,6 +134,14 @@ class TestIdx:
         bundle = load_idx(DataConfig(name="idx", path=str(tmp_path), options={"num_classes": 5}))
         assert bundle.num_classes == 5
 
+    def test_classes_can_be_named(self, tmp_path: Path, write_idx: Callable[..., None]) -> None:
+        """Files that hold numbers only can say what the numbers mean, so that a peer can compare it."""
+        write_idx(tmp_path)
+        options = {"class_names": ["ant", "bee", "cow", "dog"]}
+        bundle = load_idx(DataConfig(name="idx", path=str(tmp_path), options=options))
+        assert bundle.public_class_names == ("ant", "bee", "cow", "dog")
+        assert bundle.num_classes == 4
+
 
 class TestImageFolder:
     def write(self, root: Path, *classes: str) -> None:
@@ -218,6 +226,23 @@ class TestNpz:
         with pytest.raises(DataError, match=message):
             self.load(tmp_path, arrays | changes)
 
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"class_names": ["ant"]},
+            {"class_names": ["ant", "ant"]},
+            {"class_names": ["ant", ""]},
+            {"class_names": ["ant", "bee"], "num_classes": 3},
+        ],
+    )
+    def test_unusable_class_names_are_refused(
+        self, tmp_path: Path, arrays: dict[str, Any], options: dict[str, Any]
+    ) -> None:
+        """Names that leave open which class is meant, or how many there are, would be no agreement."""
+        np.savez(tmp_path / "data.npz", **arrays)
+        with pytest.raises(ConfigError, match=r"data\.options: .*class_names"):
+            load_npz(DataConfig(name="npz", path=str(tmp_path / "data.npz"), options=options))
+
     def test_missing_array_is_named(self, tmp_path: Path, arrays: dict[str, Any]) -> None:
         """The four names are fixed."""
         del arrays["x_test"]
@@ -241,7 +266,10 @@ class TestNpz:
         with pytest.raises(DataError, match=r"cannot read .*data\.npz"):
             load_npz(config)
 
-    @pytest.mark.parametrize("options", [{"layout": "HWCN"}, {"num_classes": 1}])
+    @pytest.mark.parametrize(
+        "options",
+        [{"layout": "HWCN"}, {"num_classes": 1}, {"class_names": 3}],
+    )
     def test_wrong_options_are_refused(self, tmp_path: Path, arrays: dict[str, Any], options: dict[str, Any]) -> None:
         """Options outside their range are named with the value given."""
         with pytest.raises(ConfigError, match=rf"data\.options\.{next(iter(options))}: "):

@@ -13,24 +13,29 @@ from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import BudgetError, DataError, ProtocolError, UnshareableModelError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
+from smule_crypten.models.calibration import calibrate, largest_value
 from smule_crypten.models.translate import translate
+from smule_crypten.mpc.meter import CostMeter
 from smule_crypten.types import Cost, Disclosure, InferenceQuery, PeerPrediction
 
 IDS = torch.tensor([40, 7, 1000, 3])
 PEER_STEP = 12
 BOUND = 2.0**15
 MODEL = nn.Flatten()
+PRECISION_BITS = 8
 
 
 class FakeScheme:
     """A peer in memory: answers each image with (pixel, -pixel), and announces what the test wants.
 
     Where announces is None, the peer asks about two samples in step with this party, and about none of them again.
+    It prepares for as many as it asks about, or for what prepares says.
     """
 
-    def __init__(self, rank: int = 0, announces: Any = None) -> None:
-        self.session = SimpleNamespace(rank=rank)
-        self.config = SimpleNamespace(precision_bits=8)
+    def __init__(self, rank: int = 0, announces: Any = None, prepares: Any = None) -> None:
+        self.session = SimpleNamespace(rank=rank, meter=CostMeter())
+        self.prepares = prepares
+        self.prepared: list[Any] = []
         architecture = translate(MODEL, (1, 1, 1)).architecture
         self.architectures = (architecture, architecture)
         self.announces = announces
@@ -40,7 +45,20 @@ class FakeScheme:
         self.damage: list[dict[int, float]] = []
         """For each exchange, the logit to answer by sample id in place of the right one."""
 
+    @property
+    def largest_input(self) -> float:
+        return largest_value(PRECISION_BITS)
+
+    def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> float:
+        return calibrate(translate(model, (1, 1, 1)), inputs_NCHW, PRECISION_BITS)
+
     def announce(self, message: Any) -> Any:
+        self.session.meter.record(rounds=1, bytes_sent=10, bytes_received=10)
+        if "prepared_query" in message:
+            self.prepared.append(message)
+            asked = self.announces.get("num_samples") if isinstance(self.announces, dict) else 2
+            default = {**message, "num_samples": asked if type(asked) is int and 0 <= asked <= 3 else 2}
+            return default if self.prepares is None else self.prepares
         self.announced.append(message)
         if self.announces is not None:
             return self.announces
@@ -78,7 +96,7 @@ def make_exchanger(scheme: Any, folder: Path, budget: BudgetConfig | None = None
         config=ExchangeConfig(**config),
         train=images,
         num_classes=2,
-        budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl"),
+        budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl", run="first", peer=None),
         seed=0,
     )
 
@@ -93,6 +111,7 @@ def test_queries_of_one_exchange(tmp_path: Path, rank: int) -> None:
     # Pixels reach 1000, the margin is 16, and the bound is rounded up to a power of two.
     assert first == {"query_id": 1, "num_samples": 3, "model_step": 5, "logit_bound": 2.0**14}
     assert second == {**first, "num_samples": 0}
+    assert scheme.prepared == [{"prepared_query": 1, "num_samples": 3}]
     assert scheme.begun == [(2, (3, 2) if rank == 0 else (2, 3))]
     [(model, asked, answered)] = scheme.exchanges
     assert model is MODEL
@@ -107,6 +126,39 @@ def test_queries_of_one_exchange(tmp_path: Path, rank: int) -> None:
     assert answered.sample_ids is None
     assert result.disclosure == Disclosure(query_id=1, to_party="ba"[rank], num_samples=2, model_step=5)
     assert result.num_recomputed == 0
+    # The preparation and two announcements of 20 bytes.
+    assert (result.cost.rounds, result.cost.bytes_total) == (3, 60)
+
+
+def test_what_was_prepared_is_what_is_asked(tmp_path: Path) -> None:
+    """Preparing ahead begins the exchange once, and counts to its cost; a peer that then asks more is refused."""
+    scheme = FakeScheme()
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
+    exchanger.prepare()
+    assert (scheme.begun, scheme.announced) == ([(2, (3, 2))], [])
+    assert exchanger.run(MODEL, model_step=5).cost.rounds == 3
+    assert scheme.begun == [(2, (3, 2))]
+    other = FakeScheme(prepares={"prepared_query": 1, "num_samples": 1})
+    with pytest.raises(ProtocolError, match="party b asks about another number of samples than it prepared"):
+        make_exchanger(other, tmp_path / "other", num_queries=3).run(MODEL, model_step=5)
+    assert other.exchanges == []
+
+
+@pytest.mark.parametrize(
+    ("prepares", "message"),
+    [
+        ({"prepared_query": 2, "num_samples": 1}, "does not prepare query 1"),
+        ([], "does not prepare query 1"),
+        ({"prepared_query": 1, "num_samples": -1}, "announced -1 samples"),
+        ({"prepared_query": 1, "num_samples": 4}, "asks about 4 samples"),
+    ],
+)
+def test_impossible_preparations_are_refused(tmp_path: Path, prepares: Any, message: str) -> None:
+    """What the peer prepares sizes what is dealt: it is checked before that."""
+    scheme = FakeScheme(prepares=prepares)
+    with pytest.raises(ProtocolError, match=message):
+        make_exchanger(scheme, tmp_path, num_queries=3).prepare()
+    assert scheme.begun == []
 
 
 def test_images_and_answers_belong_to_the_asked_ids(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from smule_crypten.config import ExchangeConfig, ProviderConfig, SchemeConfig
 from smule_crypten.errors import HandshakeError
 from smule_crypten.exchange.handshake import Architectures, agreement_digest, handshake, run_handshake
 from smule_crypten.models.architecture import Architecture
-from smule_crypten.run_config import ProtocolConfig
+from smule_crypten.run_config import ProtocolConfig, PublicData
 
 Steps = Generator[dict[str, Any], object, Architectures]
 
@@ -22,10 +22,20 @@ def make_config(**changes: Any) -> ProtocolConfig:
         "randomness": "fresh",
         "exchange": ExchangeConfig(),
         "epochs": 3,
-        "input_shape": (1, 2, 2),
-        "num_classes": 3,
+        "data": make_data(),
     }
     return ProtocolConfig(**(values | changes))
+
+
+def make_data(**changes: Any) -> PublicData:
+    values: dict[str, Any] = {
+        "input_shape": (1, 2, 2),
+        "num_classes": 3,
+        "class_names": ("ant", "bee", "cow"),
+        "mean": (0.5,),
+        "std": (0.25,),
+    }
+    return PublicData(**(values | changes))
 
 
 def make_architecture(hidden: int | None = None, num_classes: int = 3, input_shape: Sequence[int] = (1, 2, 2)) -> Any:
@@ -121,8 +131,17 @@ DIFFERENCES: dict[str, tuple[ProtocolConfig, list[str]]] = {
         ["epochs: 3 here, 4 at", "exchange.every: 1 here, 2 at"],
     ),
     "age": (make_config(exchange=ExchangeConfig(max_age=2)), ["exchange.max_age: None here, 2 at"]),
-    "input shape": (make_config(input_shape=(1, 4, 4)), ["input_shape: [1, 2, 2] here, [1, 4, 4] at"]),
-    "classes": (make_config(num_classes=10), ["num_classes: 3 here, 10 at"]),
+    "input shape": (
+        make_config(data=make_data(input_shape=(1, 4, 4))),
+        ["data.input_shape: [1, 2, 2] here, [1, 4, 4] at"],
+    ),
+    "number of classes": (make_config(data=make_data(num_classes=10)), ["data.num_classes: 3 here, 10 at"]),
+    "classes": (
+        make_config(data=make_data(class_names=("ant", "bee", "dog"))),
+        ["data.class_names: ['ant', 'bee', 'cow'] here, ['ant', 'bee', 'dog'] at"],
+    ),
+    "mean": (make_config(data=make_data(mean=(0.4,))), ["data.mean: [0.5] here, [0.4] at"]),
+    "deviation": (make_config(data=make_data(std=(0.3,))), ["data.std: [0.25] here, [0.3] at"]),
     "version": (make_config(protocol_version=2), ["protocol_version: 1 here, 2 at"]),
 }
 
@@ -134,6 +153,36 @@ def test_differences_are_named_with_both_values(other: ProtocolConfig, expected:
         talk(handshake(CONFIG, 0, A), messages_of(1, other))
     assert all(f"{difference} party b" in str(caught.value) for difference in expected)
     assert str(caught.value).count(" here, ") == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "advice"),
+    [
+        (("bee", "ant", "cow"), "the same classes in another order"),
+        (None, "one side numbers its classes only; name them there by data.options.class_names"),
+        (("ant", "bee", "dog"), None),
+    ],
+)
+def test_what_to_do_about_classes(theirs: tuple[str, ...] | None, advice: str | None) -> None:
+    """A wrong order would teach wrong classes in silence; both sides learn that it is the order, and what to do."""
+    other = make_config(data=make_data(class_names=theirs))
+    for own, rank, peers in ((CONFIG, 0, other), (other, 1, CONFIG)):
+        with pytest.raises(HandshakeError, match=r"data\.class_names: ") as caught:
+            talk(handshake(own, rank, (A, B)[rank]), messages_of(1 - rank, peers))
+        assert str(caught.value).count("data.class_names: ") == (1 if advice is None else 2)
+        assert advice is None or advice in str(caught.value)
+
+
+def test_long_lists_are_shown_where_they_begin_to_differ() -> None:
+    """A thousand class names do not make a message that nobody can read, whatever the peer sends."""
+    names = tuple(f"species number {number}" for number in range(1000))
+    other = (*names[:700], "hoax", *names[701:])
+    own, theirs = (make_config(data=make_data(num_classes=1000, class_names=each)) for each in (names, other))
+    with pytest.raises(HandshakeError) as caught:
+        talk(handshake(own, 0, A), messages_of(1, theirs))
+    assert "1000 values, from number 700 on ['species number 700', " in str(caught.value)
+    assert "1000 values, from number 700 on ['hoax', " in str(caught.value)
+    assert len(str(caught.value)) < 700
 
 
 def test_other_side_sees_the_mirror_image() -> None:

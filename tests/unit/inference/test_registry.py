@@ -4,10 +4,12 @@ from typing import ClassVar
 
 import pytest
 
+from smule_crypten.config import SchemeConfig
 from smule_crypten.errors import ConfigError
 from smule_crypten.inference.crypten import CryptenScheme
+from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.plaintext import PlaintextScheme
-from smule_crypten.inference.registry import SCHEMES, make_table, scheme_class
+from smule_crypten.inference.registry import DEALT, SCHEMES, make_table, scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 
 
@@ -16,8 +18,9 @@ class AnotherCryptenScheme(CryptenScheme):
 
 
 def test_names_of_the_configuration() -> None:
-    """`scheme=crypten` and `scheme=plaintext` are fixed names; each finds its class."""
+    """`scheme=crypten`, `scheme=lean` and `scheme=plaintext` are fixed names; each finds its class."""
     assert scheme_class("crypten") is CryptenScheme
+    assert scheme_class("lean") is LeanScheme
     assert scheme_class("plaintext") is PlaintextScheme
 
 
@@ -35,9 +38,9 @@ def test_schemes_say_what_they_protect_against(scheme: type[SecureInferenceSchem
     [
         (
             "crypton",
-            r"scheme\.name: no scheme is called 'crypton' \(did you mean crypten\? known: crypten, plaintext\)",
+            r"scheme\.name: no scheme is called 'crypton' \(did you mean crypten\? known: crypten, lean, plaintext\)",
         ),
-        ("xyz", r"no scheme is called 'xyz' \(known: crypten, plaintext\)"),
+        ("xyz", r"no scheme is called 'xyz' \(known: crypten, lean, plaintext\)"),
         ("", r"no scheme is called ''"),
         ("__class__", "no scheme is called '__class__'"),
     ],
@@ -46,6 +49,19 @@ def test_unknown_names_are_refused(name: str, message: str) -> None:
     """One line with the known names, and the likeliest one where there is one."""
     with pytest.raises(ConfigError, match=message):
         scheme_class(name)
+
+
+def test_the_dealer_knows_every_scheme() -> None:
+    """What the parties can choose, the dealer deals in the same version's way, or has nothing to deal for."""
+    assert {name: scheme.deal for name, scheme in SCHEMES.items()} == DEALT
+
+
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
+def test_unknown_options_are_refused(scheme: type[SecureInferenceScheme]) -> None:
+    """An option that a scheme does not know would have no effect, and nobody would notice."""
+    scheme.check_options(SchemeConfig(name=scheme.name))
+    with pytest.raises(ConfigError, match=r"^scheme\.options\.ring_bit: unknown option .*"):
+        scheme.check_options(SchemeConfig(name=scheme.name, options={"ring_bit": 32}))
 
 
 def test_two_schemes_of_one_name_are_refused() -> None:

@@ -43,8 +43,13 @@ def small_architecture() -> dict[str, Any]:
 def terms(**changes: object) -> dict[str, Any]:
     """What both parties state in an ordinary run."""
     architecture = small_architecture()
-    ordinary = {"architectures": [architecture] * 2, "micro_batch": 4, "randomness": "fresh", "seed": 0}
+    ordinary = {"architectures": [architecture] * 2, "scheme": scheme(), "randomness": "fresh", "seed": 0}
     return ordinary | changes
+
+
+def scheme(**changes: object) -> dict[str, Any]:
+    """The scheme section of the terms."""
+    return {"name": "crypten", "precision_bits": 16, "micro_batch": 4, "options": {}} | changes
 
 
 def announcement(**changes: object) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from dealing_links import ENTROPY, ScriptedLink, announcement, small_architecture, terms
+from dealing_links import ENTROPY, ScriptedLink, announcement, scheme, small_architecture, terms
 
 from smule_crypten.errors import HandshakeError, ProtocolError, SmuleError
+from smule_crypten.inference.registry import DEALT
 from smule_crypten.mpc.dealer import MAX_QUERIES, Dealer
 
 DONE = {"done": True}
@@ -15,7 +16,8 @@ DONE = {"done": True}
 def serve(at_a: list[object], at_b: list[object], *, allow_insecure: bool = False) -> tuple[int, list[ScriptedLink]]:
     """Let a dealer serve two parties that say this; how many exchanges it served, and the links."""
     links = [ScriptedLink(at_a), ScriptedLink(at_b)]
-    return Dealer((links[0], links[1]), allow_insecure=allow_insecure).serve(), links  # type: ignore[arg-type]
+    dealer = Dealer((links[0], links[1]), DEALT, allow_insecure=allow_insecure)  # type: ignore[arg-type]
+    return dealer.serve(), links
 
 
 def stated(agreed: object, *after: object) -> tuple[list[object], list[object]]:
@@ -58,7 +60,14 @@ def test_seeded_runs_need_permission() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"micro_batch": 5}, {"seed": 1}, {"architectures": [small_architecture()]}, {"randomness": "seeded_insecure"}],
+    [
+        {"scheme": scheme(micro_batch=5)},
+        {"scheme": scheme(name="lean")},
+        {"scheme": scheme(options={"ring_bits": 40})},
+        {"seed": 1},
+        {"architectures": [small_architecture()]},
+        {"randomness": "seeded_insecure"},
+    ],
     ids=str,
 )
 def test_different_terms_are_refused(change: dict[str, Any]) -> None:
@@ -72,11 +81,17 @@ UNUSABLE_TERMS: list[tuple[object, str]] = [
     (None, "terms"),
     ([terms()], "terms"),
     ("terms", "terms"),
-    (terms(micro_batch=0), "micro_batch"),
-    (terms(micro_batch=1 << 20), "micro_batch"),
-    (terms(micro_batch="4"), "micro_batch"),
-    (terms(micro_batch=4.0), "micro_batch"),
-    (terms(micro_batch=True), "micro_batch"),
+    (terms(scheme=scheme(micro_batch=0)), "scheme.micro_batch"),
+    (terms(scheme=scheme(micro_batch=1 << 20)), "scheme.micro_batch"),
+    (terms(scheme=scheme(micro_batch="4")), "scheme.micro_batch"),
+    (terms(scheme=scheme(micro_batch=4.0)), "scheme.micro_batch"),
+    (terms(scheme=scheme(micro_batch=True)), "scheme.micro_batch"),
+    (terms(scheme=scheme(name=7)), "scheme.name"),
+    (terms(scheme=scheme(precision_bits=64)), "scheme.precision_bits"),
+    (terms(scheme=scheme(options=[])), "scheme.options"),
+    (terms(scheme=scheme(function="deal")), "scheme.function: unknown key"),
+    (terms(scheme="crypten"), "scheme"),
+    (terms(scheme=None), "scheme"),
     (terms(seed=-1), "seed"),
     (terms(randomness="weak"), "randomness"),
     (terms(randomness=None), "randomness"),
@@ -84,7 +99,7 @@ UNUSABLE_TERMS: list[tuple[object, str]] = [
     (terms(architectures=["small", "small"]), "architectures"),
     (terms(architectures=None), "architectures"),
     (terms(operation="generate_additive_triple"), "operation: unknown key"),
-    ({"micro_batch": 4, "randomness": "fresh", "seed": 0}, "architectures: must be given"),
+    ({"scheme": scheme(), "randomness": "fresh", "seed": 0}, "architectures: must be given"),
 ]
 
 
@@ -94,6 +109,13 @@ def test_unusable_terms_are_refused(agreed: object, named: str) -> None:
     message = refusal(*stated(agreed), HandshakeError)
     assert "unusable terms" in message
     assert named in message
+
+
+@pytest.mark.parametrize("name", ["", "Crypten", "later", "__class__", "smule_crypten.inference.crypten"])
+def test_unknown_schemes_are_refused(name: str) -> None:
+    """Protects: what is dealt stands in the dealer's own table; a name off the wire is looked up nowhere else."""
+    message = refusal(*stated(terms(scheme=scheme(name=name)), announcement(), DONE), HandshakeError)
+    assert message == f"this dealer does not know the scheme {name!r}; use the same version"
 
 
 def _architecture_with(**changes: object) -> dict[str, Any]:

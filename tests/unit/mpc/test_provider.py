@@ -7,11 +7,19 @@ import pytest
 import torch
 from dealing_links import ENTROPY, ScriptedLink
 
-from smule_crypten.errors import ProtocolError
-from smule_crypten.mpc.dealing import AdditiveTriple, BinaryTriple, Request, SharedBit, SquarePair, dealer_correction
+from smule_crypten.errors import ConfigError, ProtocolError
+from smule_crypten.mpc.dealing import (
+    AdditiveTriple,
+    BinaryTriple,
+    Request,
+    SharedBit,
+    SquarePair,
+    dealer_correction,
+    stream_purpose,
+)
 from smule_crypten.mpc.keys import agreed_key, insecure_key
 from smule_crypten.mpc.meter import CostMeter
-from smule_crypten.mpc.provider import Dealt
+from smule_crypten.mpc.provider import Dealt, TrustedFirstParty
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.types import Cost
 
@@ -54,7 +62,7 @@ def _combined(first: Any, second: Any) -> torch.Tensor:
 
 def test_both_parties_get_what_was_planned() -> None:
     """Protects: keys, positions and corrections fit at the dealer and both parties, through CrypTen's own calls."""
-    seeded = [insecure_key(0, f"dealer and party {name}, exchange 3") for name in "ab"]
+    seeded = [insecure_key(0, f"dealer and party {name}, exchange 3, network of party b") for name in "ab"]
     at_dealer = [Stream(key) for key in seeded]
     corrections = [dealer_correction(request, at_dealer[1], at_dealer[0]) for request in PLANNED]
     meters = CostMeter(), CostMeter()
@@ -132,9 +140,37 @@ def test_requests_that_were_not_made_are_noticed(end: str) -> None:
 def test_shares_need_an_exchange() -> None:
     """Protects: nothing is drawn from a stream that has no key."""
     provider = Dealt(ScriptedLink([]), 0, CostMeter(), "fresh", 0)  # type: ignore[arg-type]
-    provider.begin_direction(1, iter(PLANNED))
-    with pytest.raises(ProtocolError, match="call begin_exchange first"):
-        ASKED[0](provider)
+    for begin in (provider.stream, lambda model_owner: provider.begin_direction(model_owner, iter(PLANNED))):
+        with pytest.raises(ProtocolError, match="call begin_exchange first"):
+            begin(1)
+
+
+def test_a_stream_is_given_out_once() -> None:
+    """Protects: a stream that began anew would mask two values with the same numbers; each direction has its own."""
+    provider = provider_of(0, ScriptedLink([ANSWER, ANSWER]))
+    streams = [provider.stream(model_owner) for model_owner in (0, 1)]
+    for model_owner in (0, 1):
+        with pytest.raises(ProtocolError, match="in which this stream is unused; call begin_exchange first"):
+            provider.stream(model_owner)
+    provider.begin_exchange(4, (1, 1))
+    streams += [provider.stream(model_owner) for model_owner in (0, 1)]
+    assert len({stream.ring_elements((4,)).numpy().tobytes() for stream in streams}) == 4
+
+
+def test_corrections_are_counted() -> None:
+    """Protects: what a scheme of packed corrections takes from the dealer is its bytes, and counts as such."""
+    meter = CostMeter()
+    provider = provider_of(0, ScriptedLink([ANSWER], [torch.tensor([1, 2, 255], dtype=torch.uint8)]), meter)
+    assert provider.correction(3).tolist() == [1, 2, 255]
+    assert meter.total() == Cost(dealer_bytes=10 + 3)
+
+
+def test_without_a_dealer_there_are_no_streams() -> None:
+    """Protects: a scheme that needs a dealer says so, with the setting to change, where party a deals."""
+    provider = TrustedFirstParty()
+    for ask in (provider.stream, provider.correction):
+        with pytest.raises(ConfigError, match="this scheme needs a dealer; set provider=dealer"):
+            ask(1)
 
 
 @pytest.mark.parametrize(
@@ -155,14 +191,25 @@ def test_dealer_must_agree() -> None:
 
 
 def test_both_ends_contribute_to_a_fresh_key() -> None:
-    """Protects: a party's stream follows from its own entropy, the dealer's, the party and the exchange."""
+    """Protects: a party's stream follows from its own entropy, the dealer's, the party, the exchange and direction."""
     drawn = []
     for rank, answer in ((0, ANSWER), (1, ANSWER), (1, {"entropy": "00" * 32})):
         link = ScriptedLink([answer])
         provider = provider_of(rank, link)
-        provider.begin_direction(1 - rank, iter([SquarePair(size=(4,))]))
         entropy = bytes.fromhex(link.told[0]["entropy"]), bytes.fromhex(answer["entropy"])
-        key = agreed_key(entropy, f"dealer and party {'ab'[rank]}, exchange 3")
-        drawn.append(provider.square(torch.Size([4]))[0].share)
-        assert torch.equal(drawn[-1], Stream(key).ring_elements((4,)))
-    assert len({tuple(share.tolist()) for share in drawn}) == 3
+        for model_owner in (1 - rank, rank):
+            key = agreed_key(
+                entropy, f"dealer and party {'ab'[rank]}, exchange 3, network of party {'ab'[model_owner]}"
+            )
+            drawn.append(provider.stream(model_owner).ring_elements((4,)))
+            assert torch.equal(drawn[-1], Stream(key).ring_elements((4,)))
+    assert len({tuple(share.tolist()) for share in drawn}) == 6
+
+
+def test_crypten_draws_from_the_stream_of_its_direction() -> None:
+    """Protects: both directions have triples of their own, at the party and at the dealer alike."""
+    for model_owner in (0, 1):
+        provider = provider_of(1 - model_owner, ScriptedLink([ANSWER]), randomness="seeded_insecure")
+        provider.begin_direction(model_owner, iter([SquarePair(size=(4,))]))
+        key = insecure_key(0, stream_purpose(1 - model_owner, 3, model_owner))
+        assert torch.equal(provider.square(torch.Size([4]))[0].share, Stream(key).ring_elements((4,)))

@@ -17,7 +17,7 @@ import torch
 
 @dataclass(frozen=True)
 class TreeShape:
-    """levels: for each level, whether each pair also needs "equal"; left_over: whether a last node has no partner."""
+    """levels: for each level from the blocks up, whether each pair, highest first, also needs "equal"."""
 
     levels: tuple[tuple[bool, ...], ...]
 
@@ -36,12 +36,11 @@ def level_operands(level: tuple[bool, ...]) -> int:
 
 
 def tree_shape(count: int) -> TreeShape:
-    """The tree over `count` blocks. Pairs are formed from the highest block on."""
+    """The tree over `count` blocks. Pairs form from the lowest block on, whose "equal" is then never needed."""
     levels = []
     while count > 1:
         pairs = count // 2
-        lowest_is_paired = count % 2 == 0
-        levels.append(tuple(not (lowest_is_paired and number == pairs - 1) for number in range(pairs)))
+        levels.append(tuple(number < pairs - 1 for number in range(pairs)))
         count -= pairs
     return TreeShape(tuple(levels))
 
@@ -85,8 +84,10 @@ class GreaterTree:
     def masked_operands(self) -> list[torch.Tensor]:
         """This party's shares of what the next level opens."""
         plain: list[torch.Tensor] = []
+        unpaired = len(self._nodes) % 2
         for number, needs_equal in enumerate(self._levels[0]):
-            (high_equal, _), (low_equal, low_greater) = self._nodes[2 * number : 2 * number + 2]
+            first = unpaired + 2 * number
+            (high_equal, _), (low_equal, low_greater) = self._nodes[first : first + 2]
             assert high_equal is not None
             plain += [high_equal, low_greater]
             if needs_equal:
@@ -96,9 +97,10 @@ class GreaterTree:
 
     def combine(self, opened: Sequence[torch.Tensor]) -> None:
         """Go up one level with what was opened (the xor of both parties' masked operands)."""
-        values, nodes = list(opened), []
+        unpaired = len(self._nodes) % 2
+        values, nodes = list(opened), self._nodes[:unpaired]
         for number, needs_equal in enumerate(self._levels[0]):
-            _, high_greater = self._nodes[2 * number]
+            _, high_greater = self._nodes[unpaired + 2 * number]
             high, high_mask = values.pop(0), self._operands.pop(0)
             low, low_mask = values.pop(0), self._operands.pop(0)
             greater = high_greater ^ self._and(high, high_mask, low, low_mask)
@@ -106,7 +108,7 @@ class GreaterTree:
             if needs_equal:
                 equal = self._and(high, high_mask, values.pop(0), self._operands.pop(0))
             nodes.append((equal, greater))
-        self._nodes = nodes + self._nodes[2 * len(nodes) :]
+        self._nodes = nodes
         self._levels.pop(0)
 
     def _and(self, e: torch.Tensor, alpha: torch.Tensor, f: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:

@@ -50,7 +50,14 @@ def _ring_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor, ri
 
 
 def limb_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor, ring: int = 64) -> torch.Tensor:
-    """The same by float64: sums over limbs of x_i * w_j * 2^(16 (i + j)), but for those that fall out of the ring."""
+    """The same by float64: sums over limbs of x_i * w_j * 2^(16 (i + j)), but for those that fall out of the ring.
+
+    Raises:
+        ValueError: a sum over more than MAX_FAN_IN products, which float64 could round.
+    """
+    fan_in = weight[0].numel()
+    if fan_in > MAX_FAN_IN:
+        raise ValueError(f"a fan-in of {fan_in} is more than {MAX_FAN_IN}, up to which float64 sums of limbs are exact")
     x_limbs, weight_limbs = _limbs(x, ring), _limbs(weight, ring)
     total: torch.Tensor | None = None
     for i, x_limb in enumerate(x_limbs):

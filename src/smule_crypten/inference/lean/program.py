@@ -114,7 +114,7 @@ def lower(architecture: arch.Architecture, config: SchemeConfig) -> Program:
         )
     builder = _Builder(architecture, width, config.precision_bits)
     steps = _with_rings(builder.build())
-    return Program(tuple(_with_openings(step, steps, options) for step in steps), config.precision_bits)
+    return Program(tuple(_with_openings(step, steps, options) for step in steps), options.input_bits)
 
 
 class _Builder:
@@ -298,6 +298,9 @@ def _with_rings(steps: list[Step]) -> list[Step]:
     rings[-1] = min(MAX_RING_BITS, steps[-1].width + steps[-1].fraction + OUTPUT_GUARD_BITS)
     for position in reversed(range(len(steps))):
         step, ring = steps[position], rings[position]
+        if step.kind == "max" and not step.is_non_negative:
+            # What one level of its tree gives, the next one compares: differences, one bit wider.
+            ring = rings[position] = max(ring, step.width + 1)
         for number, source in enumerate(step.inputs):
             before = steps[source]
             needed = before.width + before.fraction
@@ -307,12 +310,22 @@ def _with_rings(steps: list[Step]) -> list[Step]:
                 case "mask" | "product" | "sum" | "flatten" | "weight":
                     needed = ring
                 case "max":
-                    needed = max(ring, needed + (0 if step.is_non_negative else 1))
+                    needed = max(ring, needed)
             rings[source] = max(rings[source], needed)
     return [dataclasses.replace(step, ring=ring) for step, ring in zip(steps, rings, strict=True)]
 
 
 def _with_openings(step: Step, steps: list[Step], options: LeanOptions) -> Step:
+    opened = _opened(step, steps, options)
+    width = max((opening.width for opening in opened.openings), default=0)
+    if width >= MAX_RING_BITS:
+        raise UnshareableModelError(
+            f"layer {step.name}", f"it opens values of {width} bits", "lower scheme.options.ring_bits"
+        )
+    return opened
+
+
+def _opened(step: Step, steps: list[Step], options: LeanOptions) -> Step:
     if step.kind in ("truncate", "relu"):
         before = steps[step.inputs[0]]
         compared = step.kind == "relu"

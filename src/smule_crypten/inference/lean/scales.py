@@ -27,7 +27,11 @@ _LEAST_WEIGHT = 8
 """The largest integer weight of a layer; with less the layer would be lost in rounding."""
 _SMALLEST_VALUE = 2.0**-7
 """Values of a layer that never goes beyond are treated as if they did: nothing is gained from larger factors."""
+_LARGEST_VALUE = 2.0**64
+"""Far beyond what a network computes that has not diverged; its scale still fits a byte."""
 _TOLERANCE = 1e-9
+_PASSES = 8
+"""After so many, layers of a loop lower each other's scale without end: there is no such solution."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,13 @@ def fit(program: Program, parameters: Parameters, inputs_NCHW: torch.Tensor, mar
         UnshareableModelError: names the layer that cannot be fitted, and the remedy.
     """
     values = plain_values(program, parameters, inputs_NCHW)
+    for step, value in zip(program.steps, values, strict=True):
+        if not bool((value.abs() < _LARGEST_VALUE).all()):
+            raise _does_not_fit(step, f"values of magnitude {float(value.abs().max()):g} on this party's data")
     largest = [max(float(value.abs().max()), _SMALLEST_VALUE) for value in values]
     logits = values[-1] - values[-1].mean(1, keepdim=True) if values[-1].dim() > 1 else values[-1]
     spread = max(float(logits.abs().max()), _SMALLEST_VALUE)
-    solver = _Solver(program, largest, margin_bits)
+    solver = _Solver(program, largest, margin_bits, _weight_sizes(program, parameters))
     scales = solver.solve(spread)
     bound = 2.0 ** math.ceil(math.log2(spread) + OUTPUT_MARGIN_BITS)
     return Scales(tuple(scales), bound)
@@ -89,14 +96,19 @@ def plain_values(program: Program, parameters: Parameters, inputs_NCHW: torch.Te
     return values
 
 
+def weight_unit(step: Step, input_scale: float, output_scale: float) -> float:
+    """The integer that stands for a weight of 1 in a product, which also holds the 1/n of an average over n."""
+    window = 1 if step.pool is None else step.pool.window
+    return math.pow(2.0, output_scale - input_scale) / window
+
+
 def integer_weight(step: Step, weight: torch.Tensor, input_scale: float, output_scale: float) -> torch.Tensor:
     """The weight of a product as int64.
 
     Raises:
         UnshareableModelError: nothing of the weight would be left.
     """
-    window = 1 if step.pool is None else step.pool.window
-    integers: torch.Tensor = (weight.double() * (2.0 ** (output_scale - input_scale) / window)).round().long()
+    integers: torch.Tensor = (weight.double() * weight_unit(step, input_scale, output_scale)).round().long()
     largest = float(weight.abs().max())
     if largest > 0 and int(integers.abs().max()) < _LEAST_WEIGHT:
         raise _does_not_fit(step, f"its weights, up to {largest:g}, vanish in fixed point")
@@ -114,11 +126,22 @@ def integer_bias(step: Step, bias: torch.Tensor, output_scale: float) -> torch.T
     return integers
 
 
+def _weight_sizes(program: Program, parameters: Parameters) -> dict[str, float]:
+    """The largest weight of each product, pooling included."""
+    return {
+        step.name: float(parameters[step.name][0].abs().max()) / (1 if step.pool is None else step.pool.window)
+        for step in program.products
+    }
+
+
 class _Solver:
     """scale of a step = scale of its group + offset."""
 
-    def __init__(self, program: Program, largest: Sequence[float], margin_bits: int) -> None:
+    def __init__(
+        self, program: Program, largest: Sequence[float], margin_bits: int, weight_sizes: dict[str, float]
+    ) -> None:
         self._program = program
+        self._weight_sizes = weight_sizes
         self._largest = largest
         self._margin_bits = margin_bits
         self._groups: list[_Group] = []
@@ -132,6 +155,11 @@ class _Solver:
         output = self._program.output
         self._add_limit(len(self._places) - 1, output.ring - 1, output, spread, OUTPUT_MARGIN_BITS)
         chosen = {number: self._choose(number) for number in range(len(self._groups)) if number not in self._merged}
+        for least_bits in (self._program.input_bits / 2, math.log2(_LEAST_WEIGHT) + 1):
+            roomy = dict(chosen)
+            if not all(self._make_room_for_weights(roomy, least_bits) for _ in range(_PASSES)):
+                chosen = roomy
+                break
         roots = [self._root(place) for place in self._places]
         return [chosen[group] + offset for group, offset in roots]
 
@@ -191,6 +219,25 @@ class _Solver:
         if number == output_group:
             return math.floor(scale + output_offset + _TOLERANCE) - output_offset
         return scale
+
+    def _make_room_for_weights(self, chosen: dict[int, float], least_bits: float) -> bool:
+        """Lower the scales of products' inputs where their weights would keep fewer bits, as the scale of a sum that
+        they go to can demand. Says whether there was one.
+        """
+        is_changed = False
+        for position, step in reversed(list(enumerate(self._program.steps))):
+            size = self._weight_sizes.get(step.name, 0.0) if step.kind == "product" else 0.0
+            if size == 0.0:
+                continue
+            (group, offset), (source, source_offset) = (self._root(self._places[i]) for i in (position, step.inputs[0]))
+            if group == source or self._groups[source].fixed:
+                continue
+            bits = chosen[group] + offset - chosen[source] - source_offset + math.log2(size)
+            missing = math.ceil(least_bits - bits - _TOLERANCE)
+            if missing > 0:
+                chosen[source] -= missing
+                is_changed = True
+        return is_changed
 
     def _root(self, place: tuple[int, float]) -> tuple[int, float]:
         group, offset = place

@@ -14,18 +14,21 @@ import torch
 from torch import nn
 
 from smule_crypten.config import SchemeConfig
-from smule_crypten.errors import ProtocolError
+from smule_crypten.errors import ConfigError, ProtocolError
 from smule_crypten.inference.lean.cost import direction_cost
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import corrections
 from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.lean.options import lean_options
 from smule_crypten.inference.lean.program import lower
+from smule_crypten.inference.lean.rounding import compensated, remedies
 from smule_crypten.inference.lean.scales import Scales, fit
 from smule_crypten.inference.lean.wire import play
 from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, micro_batches
 from smule_crypten.models.architecture import Architecture
+from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import TranslatedNetwork
+from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
@@ -38,8 +41,9 @@ class LeanScheme(SecureInferenceScheme):
 
     def __init__(self, session: Session, config: SchemeConfig, device: torch.device = CPU) -> None:
         super().__init__(session, config, device)
-        self._options = lean_options(config)
         self._scales: Scales | None = None
+        self._calibrated: Parameters = {}
+        self._parameters: Parameters = {}
 
     @classmethod
     def cost_of(
@@ -64,14 +68,32 @@ class LeanScheme(SecureInferenceScheme):
     ) -> Iterator[torch.Tensor]:
         return corrections(lower(architecture, config), _batches(num_samples, config), model_owner, data_owner)
 
-    @property
-    def largest_input(self) -> float:
-        return 2.0 ** (self._options.ring_bits - 2 * self.config.precision_bits - 1)
+    @classmethod
+    def check_options(cls, config: SchemeConfig) -> None:
+        lean_options(config)
+
+    @classmethod
+    def input_limit(cls, config: SchemeConfig) -> float:
+        return 2.0 ** (lean_options(config).ring_bits - config.precision_bits - lean_options(config).input_bits - 1)
+
+    @classmethod
+    def logit_bound(cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig) -> float:
+        return _fitted(network, inputs_NCHW, config).bound
+
+    def prepare(self, architectures: tuple[Architecture, Architecture]) -> None:
+        if not isinstance(self.session.provider, Dealt):
+            raise ConfigError("scheme=lean needs a dealer; set provider=dealer")
+        for architecture in architectures:
+            lower(architecture, self.config)
+        super().prepare(architectures)
 
     def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> float:
         network = self._own_network(model)
         program = lower(network.architecture, self.config)
-        self._scales = fit(program, network.parameters, inputs_NCHW, self._options.margin_bits)
+        self._scales = _fitted(network, inputs_NCHW, self.config)
+        self._calibrated = network.parameters
+        found = remedies(program, network.parameters, inputs_NCHW)
+        self._parameters = compensated(program, network.parameters, self._scales, found)
         return self._scales.bound
 
     def _run(
@@ -82,12 +104,14 @@ class LeanScheme(SecureInferenceScheme):
         programs = [lower(architecture, self.config) for architecture in self.architectures]
         if self._scales is None:
             raise ProtocolError("the model was not calibrated; call calibrate(model, inputs) before exchange")
+        if not _are_equal(self._calibrated, network.parameters):
+            raise ProtocolError("the model has changed since it was calibrated; call calibrate(model, inputs) again")
         assert asked.inputs_NCHW is not None
         model_owner = ModelOwner(
             programs[rank],
             device,
             _batches(answered.num_samples, self.config),
-            parameters=network.parameters,
+            parameters=self._parameters,
             scales=self._scales,
             dealt=provider.stream(rank),
             local=session.streams.local,
@@ -102,6 +126,19 @@ class LeanScheme(SecureInferenceScheme):
         )
         logits_NC = play(session, model_owner, data_owner)
         return logits_NC, data_owner.preparation_seconds
+
+
+def _are_equal(first: Parameters, second: Parameters) -> bool:
+    return first.keys() == second.keys() and all(
+        one is other or (one is not None and other is not None and torch.equal(one, other))
+        for name in first
+        for one, other in zip(first[name], second[name], strict=True)
+    )
+
+
+def _fitted(network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig) -> Scales:
+    program = lower(network.architecture, config)
+    return fit(program, network.parameters, inputs_NCHW, lean_options(config).margin_bits)
 
 
 def _batches(num_samples: int, config: SchemeConfig) -> list[int]:

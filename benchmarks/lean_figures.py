@@ -1,0 +1,157 @@
+"""The figures of lean_scheme.py: what is made of the runs, the limits, and the table."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from reference_task import INPUT_SHAPE, Run
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from smule_crypten.config import SchemeConfig
+from smule_crypten.inference.lean.cost import weight_bytes
+from smule_crypten.inference.lean.program import lower
+from smule_crypten.inference.registry import scheme_class
+from smule_crypten.inference.scheme import micro_batches
+from smule_crypten.models.architecture import num_elements
+from smule_crypten.models.translate import translate
+
+BASELINE = "crypten"
+LIMITS = {
+    "lean": {
+        "online_bytes": 95_000,
+        "all_in_bytes": 285_000,
+        "rounds": 24,
+        "max_abs_logit_error": 0.01,
+        "time_ratio": 0.6,
+    },
+    "lean narrow": {"online_bytes": 80_000, "all_in_bytes": 230_000, "rounds": 24, "max_abs_logit_error": 0.04},
+}
+"""At most, on the trained reference network; bytes are a query's."""
+LEAST_AGREEMENT = 0.998
+
+
+def summarize(
+    network: nn.Module,
+    config: SchemeConfig,
+    samples: int,
+    timed: list[list[Run]],
+    judged: list[Run],
+    memory: list[int],
+) -> dict[str, Any]:
+    """Bytes are those of both directions of the link, a query. An exchange takes as long as its slower party."""
+    queries = 2 * samples
+    first = [runs[0] for runs in timed]
+    online = sum(run.bytes_sent for run in first)
+    dealt = sum(run.dealer_bytes for run in first)
+    return {
+        "queries": queries,
+        "online_bytes": online / queries,
+        "online_bytes_without_weights": (online - 2 * bytes_of_weights(network, config, samples)) / queries,
+        "all_in_bytes": (online + dealt) / queries,
+        "dealer_bytes": dealt / queries,
+        "rounds": max(run.rounds for run in first),
+        "predicted": _predicted(network, config, samples),
+        "measured": [[run.bytes_sent, run.dealer_bytes] for run in first],
+        "seconds": _slower(timed, "seconds"),
+        "preparation_seconds": _slower(timed, "preparation_seconds"),
+        "begin_seconds": _slower(timed, "begin_seconds"),
+        "peak_memory_bytes": memory,
+        "max_abs_logit_error": max(run.logit_error for run in judged),
+        "mean_abs_logit_error": max(run.mean_logit_error for run in judged),
+        "max_abs_soft_label_error": max(run.soft_label_error for run in judged),
+        "agreement": min(run.agreement for run in judged),
+    }
+
+
+def bytes_of_weights(network: nn.Module, config: SchemeConfig, samples: int) -> int:
+    """What one direction sends because of weights: lean once, crypten in each micro-batch and both ways."""
+    architecture = translate(network, INPUT_SHAPE).architecture
+    if config.name == "lean":
+        return weight_bytes(lower(architecture, config))
+    weights = sum(num_elements(op.weight_shape) for op in architecture.ops if hasattr(op, "weight_shape"))
+    return 2 * 8 * weights * len(micro_batches(samples, config.micro_batch))
+
+
+def _predicted(network: nn.Module, config: SchemeConfig, samples: int) -> list[int]:
+    """Bytes that a party sends and gets from the dealer, and rounds: the same for both, whose directions are alike."""
+    scheme = scheme_class(config.name)
+    architecture = translate(network, INPUT_SHAPE).architecture
+    cost = scheme.cost_of(architecture, samples, config, dealt=True)
+    both = scheme.combine(cost.data_owner, cost.model_owner)
+    return [both.bytes_sent, both.dealer_bytes, both.rounds]
+
+
+def _slower(parties: list[list[Run]], what: str) -> list[float]:
+    return [max(getattr(run, what) for run in pair) for pair in zip(*parties, strict=True)]
+
+
+def time_ratios(figures: dict[str, Any], name: str) -> list[float]:
+    """Of whole exchanges, pair by pair."""
+    pairs = zip(figures["schemes"][name]["seconds"], figures["schemes"][BASELINE]["seconds"], strict=True)
+    return [mine / theirs for mine, theirs in pairs]
+
+
+def failures(figures: dict[str, Any]) -> list[str]:
+    """What does not hold, one line each."""
+    found = []
+    for name, measured in figures["schemes"].items():
+        for party, (sent, dealt) in zip("ab", measured["measured"], strict=True):
+            if [sent, measured["rounds"]] != [measured["predicted"][0], measured["predicted"][2]]:
+                found.append(f"{name}: party {party} sends {sent} bytes, cost_of says {measured['predicted'][0]}")
+            if dealt < measured["predicted"][1]:
+                found.append(f"{name}: the dealer sends party {party} less than cost_of says")
+        for what, limit in LIMITS.get(name, {}).items():
+            value = statistics.median(time_ratios(figures, name)) if what == "time_ratio" else measured[what]
+            if not value <= limit:
+                found.append(f"{name}: {what} is {value:.6g}, more than {limit:g}")
+        if name in LIMITS and not measured["agreement"] >= LEAST_AGREEMENT:
+            found.append(f"{name}: agreement is {measured['agreement']:.4f}, less than {LEAST_AGREEMENT:g}")
+    return found
+
+
+def show(network: str, figures: dict[str, Any]) -> None:
+    schemes = figures["schemes"]
+    table = Table(
+        "a query, both directions of the link",
+        *schemes,
+        title=f"{network}: {figures['samples']} images a party, micro-batches of {figures['micro_batch']}; errors on "
+        f"{figures['accuracy_samples']}; test accuracy {figures['test_accuracy']:.3f}, largest centred logit "
+        f"{figures['largest_logit']:.1f}",
+    )
+    for title, cell in ROWS.items():
+        table.add_row(title, *(cell(row) for row in schemes.values()))
+    if BASELINE in schemes:
+        for title, number in (("time / crypten's: median", 1), ("lower quartile", 0), ("upper quartile", 2)):
+            ratios = [statistics.quantiles(time_ratios(figures, name), n=4, method="inclusive") for name in schemes]
+            table.add_row(title, *(f"{quartiles[number]:.3f}" for quartiles in ratios))
+    Console(width=160).print(table)
+
+
+ROWS = {
+    "ring / precision / options": lambda row: _setting(row["config"]),
+    "online KB": lambda row: f"{row['online_bytes'] / 1e3:,.2f}",
+    "online KB without weights": lambda row: f"{row['online_bytes_without_weights'] / 1e3:,.2f}",
+    "online + dealer KB": lambda row: f"{row['all_in_bytes'] / 1e3:,.2f}",
+    "dealer KB": lambda row: f"{row['dealer_bytes'] / 1e3:,.2f}",
+    "rounds an exchange": lambda row: str(row["rounds"]),
+    "exchange ms a query, median": lambda row: f"{1e3 * statistics.median(row['seconds']) / row['queries']:.2f}",
+    "of it preparation ms": lambda row: f"{1e3 * statistics.median(row['preparation_seconds']) / row['queries']:.2f}",
+    "keys before it s": lambda row: f"{statistics.median(row['begin_seconds']):.3f}",
+    "peak MiB a, b, dealer": lambda row: ", ".join(f"{size / 2**20:.0f}" for size in row["peak_memory_bytes"]),
+    "max abs logit error": lambda row: f"{row['max_abs_logit_error']:.2e}",
+    "mean abs logit error": lambda row: f"{row['mean_abs_logit_error']:.2e}",
+    "max abs soft label error": lambda row: f"{row['max_abs_soft_label_error']:.2e}",
+    "top-1 agreement": lambda row: f"{100 * row['agreement']:.2f} %",
+}
+"""Of the table: title and cell."""
+
+
+def _setting(config: dict[str, Any]) -> str:
+    options = config["options"]
+    if not options:
+        return f"64 / {config['precision_bits']}"
+    rest = ", ".join(f"{name.split('_')[0]} {value}" for name, value in options.items() if name != "ring_bits")
+    return f"{options['ring_bits']} / {config['precision_bits']} / {rest}"

@@ -1,0 +1,80 @@
+"""The two parties and the dealer of scheme `lean` in one process, without links: the same roles, streams and numbers as
+between processes, for the errors of many settings in little time."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from smule_crypten.config import SchemeConfig
+from smule_crypten.inference.lean.data_owner import DataOwner
+from smule_crypten.inference.lean.dealing import corrections
+from smule_crypten.inference.lean.model_owner import ModelOwner
+from smule_crypten.inference.lean.options import lean_options
+from smule_crypten.inference.lean.program import lower
+from smule_crypten.inference.lean.rounding import compensated, remedies
+from smule_crypten.inference.lean.scales import fit
+from smule_crypten.inference.lean.wire import Role
+from smule_crypten.models.translate import translate
+from smule_crypten.mpc.keys import fresh_entropy
+from smule_crypten.mpc.streams import Stream
+
+CPU = torch.device("cpu")
+
+
+def evaluate_lean(
+    network: nn.Module, inputs_NCHW: torch.Tensor, calibration_NCHW: torch.Tensor, config: SchemeConfig
+) -> torch.Tensor:
+    """Centred logits (N, C) of one direction.
+
+    Raises:
+        UnshareableModelError: the network does not fit the settings.
+    """
+    translated = translate(network, tuple(inputs_NCHW.shape[1:]))
+    program = lower(translated.architecture, config)
+    scales = fit(program, translated.parameters, calibration_NCHW, lean_options(config).margin_bits)
+    found = remedies(program, translated.parameters, calibration_NCHW)
+    batches = [len(chunk) for chunk in torch.split(inputs_NCHW, config.micro_batch)]
+    keys = [fresh_entropy(), fresh_entropy()]
+    theirs, ours = (Stream(key) for key in keys)
+    dealt = corrections(program, batches, theirs, ours)
+
+    def receive_correction(num_bytes: int) -> torch.Tensor:
+        correction = next(dealt)
+        assert correction.nbytes == num_bytes
+        return correction
+
+    model_owner = ModelOwner(
+        program,
+        CPU,
+        batches,
+        parameters=compensated(program, translated.parameters, scales, found),
+        scales=scales,
+        dealt=Stream(keys[0]),
+        local=Stream(fresh_entropy()),
+        receive_correction=receive_correction,
+    )
+    data_owner = DataOwner(program, CPU, batches, inputs_NCHW=inputs_NCHW, dealt=Stream(keys[1]))
+    return _play((model_owner, data_owner))
+
+
+def _play(roles: tuple[Role, Role]) -> torch.Tensor:
+    """Hand over messages until both are done; the result of the second role."""
+    scripts = [role.run() for role in roles]
+    results = [torch.empty(0), torch.empty(0)]
+    sent: list[list[torch.Tensor]] = [[], []]
+    waiting = [True, True]
+    for number, script in enumerate(scripts):
+        next(script)
+        sent[number] += [post.data for post in roles[number].outbox]
+        roles[number].outbox.clear()
+    while any(waiting):
+        for number in (0, 1):
+            while waiting[number] and sent[1 - number]:
+                try:
+                    scripts[number].send(sent[1 - number].pop(0))
+                except StopIteration as end:
+                    results[number], waiting[number] = end.value, False
+                sent[number] += [post.data for post in roles[number].outbox]
+                roles[number].outbox.clear()
+    return results[1]

@@ -1,0 +1,102 @@
+"""Networks trained on CIFAR-10 for the benchmarks, kept in a folder so that only the first run trains them.
+
+What a scheme gets wrong can be judged on a trained network only: one with random weights has small logits, which
+hardly differ between images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import yaml
+from torch import nn
+
+from smule_crypten.config import DataConfig, ModelConfig, TrainingConfig
+from smule_crypten.data.datasets import load_data
+from smule_crypten.data.images import LabelledImages
+from smule_crypten.files import write_atomic
+from smule_crypten.models.zoo import build_model
+from smule_crypten.training.evaluate import evaluate, predict_logits
+from smule_crypten.training.trainer import Trainer
+from smule_crypten.types import centred
+
+INPUT_SHAPE, NUM_CLASSES = (3, 32, 32), 10
+CONF = Path(__file__).parents[1] / "conf"
+CPU = torch.device("cpu")
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Images:
+    """Normalized images of CIFAR-10."""
+
+    train: LabelledImages
+    test: LabelledImages
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network to be measured, in evaluation mode, and what it is worth. largest_logit is of centred logits."""
+
+    network: nn.Module
+    epochs: int
+    test_accuracy: float
+    largest_logit: float
+
+
+def load_cifar10(folder: Path, work: Path) -> Images:
+    """Image files as folder/train/<class>/<file> and folder/test/<class>/<file>; decoded once, then kept in work."""
+    kept = work / "cifar10.pt"
+    settings = yaml.safe_load((CONF / "data" / "image_folder.yaml").read_text())
+    config = DataConfig.model_validate(settings | {"path": str(folder)})
+    if not kept.exists():
+        bundle = load_data(config)
+        parts = [(part.images_NCHW, part.labels_N) for part in (bundle.train, bundle.test)]
+        write_atomic(kept, lambda file: torch.save(parts, file))
+    train, test = (
+        LabelledImages(images_NCHW, labels_N, torch.arange(len(labels_N)))
+        for images_NCHW, labels_N in torch.load(kept, weights_only=True)
+    )
+    return Images(train.normalized(config.mean, config.std), test.normalized(config.mean, config.std))
+
+
+def trained(model: ModelConfig, epochs: int, images: Images, work: Path) -> Subject:
+    """The network after so many epochs of the delivered settings for photographs.
+
+    With 0 epochs the weights are as initialised, and BatchNorm holds the statistics of training images.
+    """
+    name = "_".join([model.name, *map(str, model.options.values())])
+    kept = work / f"{name}_{epochs}.pt"
+    network = build_model(model, INPUT_SHAPE, NUM_CLASSES, seed=SEED)
+    if kept.exists():
+        network.load_state_dict(torch.load(kept, weights_only=True))
+    else:
+        if epochs:
+            _train(network, epochs, images)
+        else:
+            _take_statistics(network, images)
+        write_atomic(kept, lambda file: torch.save(network.state_dict(), file))
+    network.eval()
+    logits_NC = predict_logits(network, images.test.images_NCHW, 500, CPU)
+    accuracy = evaluate(network, images.test, NUM_CLASSES, device=CPU).accuracy
+    return Subject(network, epochs, accuracy, float(centred(logits_NC).abs().max()))
+
+
+def _train(network: nn.Module, epochs: int, images: Images) -> None:
+    settings = yaml.safe_load((CONF / "training" / "default.yaml").read_text())
+    settings |= yaml.safe_load((CONF / "training" / "images.yaml").read_text())
+    del settings["defaults"]
+    config = TrainingConfig.model_validate(settings | {"epochs": epochs})
+    trainer = Trainer(model=network, train=images.train, config=config, seed=SEED, device=CPU)
+    for _ in range(epochs):
+        result = trainer.run_epoch()
+        print(f"epoch {result.epoch}: loss {result.loss:.3f}, accuracy {result.train_accuracy:.3f}", flush=True)
+
+
+def _take_statistics(network: nn.Module, images: Images) -> None:
+    network.train()
+    with torch.no_grad():
+        for batch in torch.split(images.train.images_NCHW[:2000], 200):
+            network(batch)

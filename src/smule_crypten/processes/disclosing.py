@@ -1,0 +1,52 @@
+"""Whose queries a party counts, and in which ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from smule_crypten.errors import OutputError
+from smule_crypten.exchange.budget import QueryBudget
+from smule_crypten.mpc.credentials import load_certificate
+from smule_crypten.processes.run_folder import LEDGER_FILE, RUN_FILE, identify_run, known_run, party_folder
+from smule_crypten.processes.states import StateFolder
+from smule_crypten.run_config import PartyConfig
+
+
+def ledger_path(config: PartyConfig) -> Path:
+    """The party's ledger; a link is followed, since the file itself is replaced with each entry."""
+    ledger = config.budget.ledger
+    return party_folder(config) / LEDGER_FILE if ledger is None else Path(ledger).resolve()
+
+
+def budget_of_run(config: PartyConfig, states: StateFolder) -> QueryBudget:
+    """The budget of the run in the party's folder, which gets its identity here.
+
+    Raises:
+        CredentialError: the peer's certificate cannot be read.
+        OutputError: the ledger cannot be read, or does not know a run that goes on.
+    """
+    states.check()
+    if not states.completed():
+        return _budget(config, identify_run(config, states))
+    budget = budget_so_far(config, states)
+    if not budget.charged:
+        raise OutputError(
+            f"ledger {ledger_path(config)} knows nothing of the run that goes on in {party_folder(config)}; "
+            f"set budget.ledger as before, restore it and {RUN_FILE}, or begin anew in another output folder"
+        )
+    return budget
+
+
+def budget_so_far(config: PartyConfig, states: StateFolder) -> QueryBudget:
+    """As budget_of_run, for looking only: nothing is written.
+
+    Raises:
+        CredentialError, OutputError: as budget_of_run.
+    """
+    return _budget(config, known_run(config, states))
+
+
+def _budget(config: PartyConfig, run: str | None) -> QueryBudget:
+    network = config.network
+    peer = None if network is None else load_certificate(Path(network.peer.certificate)).fingerprint
+    return QueryBudget(config.budget, ledger_path(config), run=run, peer=peer)

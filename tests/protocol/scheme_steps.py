@@ -1,0 +1,182 @@
+"""What the parties do in the tests of schemes. A module of its own, so that spawned processes can import it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+from unittest import mock
+
+import torch
+from steps import LEAN
+from torch import nn
+
+from smule_crypten.config import ModelConfig, SchemeConfig
+from smule_crypten.errors import SmuleError
+from smule_crypten.inference.lean import data_owner
+from smule_crypten.inference.lean.scheme import LeanScheme
+from smule_crypten.inference.registry import scheme_class
+from smule_crypten.models.translate import translate
+from smule_crypten.models.zoo import build_model
+from smule_crypten.mpc.provider import Dealt
+from smule_crypten.mpc.session import Session
+from smule_crypten.types import Cost, InferenceQuery, PeerPrediction, centred
+
+Shape = tuple[int, int, int]
+CALIBRATION_SAMPLES = 16
+
+
+class Exchanged(NamedTuple):
+    """A party's answer, what cost_of and combine predict for it, and the largest error of a logit."""
+
+    prediction: PeerPrediction
+    predicted: Cost
+    error: float
+
+
+def exchanged(
+    session: Session,
+    models: tuple[ModelConfig, ModelConfig],
+    shape: Shape,
+    counts: tuple[int, int],
+    config: SchemeConfig,
+) -> Exchanged:
+    """Both directions between two networks of the zoo, which each party builds for itself, with seeded images."""
+    rank = session.rank
+    networks = [build_model(model, shape, 10, seed=0).eval() for model in models]
+    scheme = scheme_class(config.name)(session, config)
+    first, second = (translate(network, shape).architecture for network in networks)
+    scheme.prepare((first, second))
+    scheme.calibrate(networks[rank], torch.randn(CALIBRATION_SAMPLES, *shape, generator=_generator(2)))
+    scheme.begin(1, counts)
+    inputs_NCHW = torch.randn(counts[rank], *shape, generator=_generator(rank))
+    prediction = scheme.exchange(networks[rank], *queries(rank, counts, inputs_NCHW))
+    dealt = isinstance(session.provider, Dealt)
+    own, peer = (scheme.architectures[party] for party in (rank, 1 - rank))
+    asking = scheme.cost_of(peer, counts[rank], config, dealt=dealt).data_owner
+    answering = scheme.cost_of(own, counts[1 - rank], config, dealt=dealt).model_owner
+    error = 0.0
+    if counts[rank]:
+        with torch.no_grad():
+            error = float((prediction.logits_NC - centred(networks[1 - rank](inputs_NCHW))).abs().max())
+    return Exchanged(prediction, scheme.combine(asking, answering), error)
+
+
+def queries(
+    rank: int, counts: tuple[int, int], inputs_NCHW: torch.Tensor | None
+) -> tuple[InferenceQuery, InferenceQuery]:
+    """(asked, answered) of the party of this rank."""
+    common = {"query_id": 1, "model_step": 0}
+    asked = InferenceQuery(
+        **common,
+        model_owner=1 - rank,
+        data_owner=rank,
+        num_samples=counts[rank],
+        sample_ids=torch.arange(counts[rank]),
+        inputs_NCHW=inputs_NCHW,
+    )
+    return asked, InferenceQuery(**common, model_owner=rank, data_owner=1 - rank, num_samples=counts[1 - rank])
+
+
+class _Bottleneck(nn.Module):
+    """Inverted residual: wide inside, linear at its end."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        wide = 3 * channels
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, wide, 1, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU(),
+            nn.Conv2d(wide, wide, 3, padding=1, groups=wide, bias=False),
+            nn.BatchNorm2d(wide),
+            nn.ReLU(),
+            nn.Conv2d(wide, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        return images_NCHW + self.layers(images_NCHW)
+
+
+def linear_bottlenecks(input_shape: Shape, num_classes: int) -> nn.Module:
+    """A small MobileNetV2, with ReLU in place of ReLU6; to be built by `build_model`."""
+    return nn.Sequential(
+        nn.Conv2d(input_shape[0], 4, 3, stride=2, padding=1),
+        _Bottleneck(4),
+        _Bottleneck(4),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, num_classes),
+    )
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _linear() -> nn.Module:
+    """A network without truncation: its logits on shares are exact."""
+    layer = nn.Linear(4, 5)
+    with torch.no_grad():
+        layer.weight.copy_(torch.linspace(-1, 1, 20).view(5, 4))
+        layer.bias.copy_(torch.linspace(2, 3, 5))
+    return nn.Sequential(nn.Flatten(), layer)
+
+
+def _ready(session: Session, config: SchemeConfig = LEAN) -> LeanScheme:
+    scheme = LeanScheme(session, config)
+    architecture = translate(_linear(), (1, 2, 2)).architecture
+    scheme.prepare((architecture, architecture))
+    return scheme
+
+
+def elements_that_lean_opens(session: Session, inputs_NCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the data owner adds up before it looks at differences, modulo the ring, and the logits of it."""
+    opened: list[torch.Tensor] = []
+    original = data_owner._decoded
+
+    def noting(elements: torch.Tensor, ring: int, scale: int) -> torch.Tensor:
+        opened.append(elements & ((1 << ring) - 1))
+        return original(elements, ring, scale)
+
+    scheme = _ready(session)
+    scheme.calibrate(_linear(), inputs_NCHW)
+    counts = (len(inputs_NCHW), 0)
+    scheme.begin(1, counts)
+    with mock.patch.object(data_owner, "_decoded", noting):
+        prediction = scheme.exchange(_linear(), *queries(session.rank, counts, inputs_NCHW[: counts[session.rank]]))
+    return torch.cat([*opened, torch.empty(0, 5, dtype=torch.int64)]), prediction.logits_NC
+
+
+def refusal_without_calibration(session: Session) -> tuple[str, bool]:
+    """How an exchange of a network that was not calibrated ends, and whether it sent anything."""
+    scheme = _ready(session)
+    scheme.begin(1, (1, 1))
+    return _refusal(
+        session, lambda: scheme.exchange(_linear(), *queries(session.rank, (1, 1), torch.zeros(1, 1, 2, 2)))
+    )
+
+
+def refusal_without_a_dealer(session: Session) -> tuple[str, bool]:
+    """How preparation ends where party a deals."""
+    return _refusal(session, lambda: _ready(session))
+
+
+def refusal_of_a_second_exchange(session: Session, config: SchemeConfig) -> tuple[str, bool]:
+    """How an exchange ends for which no fresh keys were agreed on."""
+    scheme = scheme_class(config.name)(session, config)
+    architecture = translate(_linear(), (1, 2, 2)).architecture
+    scheme.prepare((architecture, architecture))
+    scheme.calibrate(_linear(), torch.ones(1, 1, 2, 2))
+    scheme.begin(1, (1, 1))
+    asked, answered = queries(session.rank, (1, 1), torch.ones(1, 1, 2, 2))
+    scheme.exchange(_linear(), asked, answered)
+    return _refusal(session, lambda: scheme.exchange(_linear(), asked, answered))
+
+
+def _refusal(session: Session, act: Any) -> tuple[str, bool]:
+    before = session.meter.total()
+    try:
+        act()
+    except SmuleError as error:
+        return f"{type(error).__name__}: {error}", session.meter.total() != before
+    return "accepted", session.meter.total() != before

@@ -1,0 +1,159 @@
+"""What each role sees of a direction, by kind of message, and the statistics that must find nothing in it.
+
+A view holds what a role receives, with what the role itself can take off: an opening is recorded with the own share
+added and the own mask left out, so that nothing but the peer's mask protects it. (With the own mask left in, a missing
+mask of the peer would hide behind it.)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import binom, chi2
+from sklearn.linear_model import LogisticRegression
+
+from smule_crypten.inference.lean.data_owner import DataOwner
+from smule_crypten.inference.lean.dealing import OpeningMaterial, PackedFields
+from smule_crypten.inference.lean.model_owner import ModelOwner
+from smule_crypten.inference.lean.program import Opening, Step
+from smule_crypten.inference.lean.roles import Evaluator, Share, Talk
+from smule_crypten.mpc.packing import unpack
+
+FALSE_ALARM = 1e-10
+"""Of a single test, were the seeds not fixed. Fewer than 10,000 are made in all, so an alarm is false in 1e-6 runs."""
+
+View = dict[tuple[int, str], tuple[int, torch.Tensor]]
+"""(micro-batch, kind of message and its number) -> bits of a value, values (n,)."""
+
+
+class _Recording(Evaluator):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.view: View = {}
+        self._batch = -1
+        self._numbers: Counter[str] = Counter()
+        self._own: list[torch.Tensor] = []
+        self._width = 0
+
+    def saw(self, kind: str, width: int, values: torch.Tensor) -> None:
+        self.view[self._batch, f"{kind} {self._numbers[kind]}"] = width, values.reshape(-1)
+        self._numbers[kind] += 1
+
+    def _evaluate(self, batch: int, first: Share | None) -> Talk:
+        self._batch, self._numbers = self._batch + 1, Counter()
+        return (yield from super()._evaluate(batch, first))
+
+    def _opening(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share, fraction: int) -> Talk:
+        drawn = material.drawn
+        masks = [*drawn.packed_all("operand"), drawn.packed("bit")] if opening.blocks else []
+        self._own, self._width = [self._truncated(share.reshape(-1), fraction), *masks], opening.width
+        return (yield from super()._opening(step, opening, material, share, fraction))
+
+    def _swap(self, step: Step, number: int, own: torch.Tensor) -> Talk:
+        theirs = yield from super()._swap(step, number, own)
+        if number == 0:
+            share = self._own.pop(0)
+            self.saw("opened", self._width, share + unpack(theirs, share.numel(), self._width))
+        else:
+            masks = torch.cat([self._own.pop(0) for _ in range(len(own) // len(self._own[0]))])
+            self.saw("bits", 8, (theirs ^ own ^ masks).long())
+        return theirs
+
+
+class SeeingModelOwner(_Recording, ModelOwner):
+    """Sees values under D's masks, openings, and the dealer's corrections."""
+
+    def _hand_over(self, position: int, step: Step, share: Share) -> Talk:
+        masked = yield from super()._hand_over(position, step, share)
+        self.saw("handed over", step.ring, masked)
+        return masked
+
+    def _correction(self, fields: dict[str, tuple[int, int]]) -> PackedFields:
+        dealt = super()._correction(fields)
+        for name, (_, width) in fields.items():
+            if width == 1:
+                self.saw(f"dealt {name}", 8, dealt.packed(name).long())
+            else:
+                self.saw(f"dealt {name}", width, dealt.values(name))
+        return dealt
+
+
+class SeeingDataOwner(_Recording, DataOwner):
+    """Sees the masked weights and openings. The last opening is its output, which it may learn: left out here."""
+
+    def _take_weights(self) -> Any:
+        yield from super()._take_weights()
+        for step in self._program.products:
+            self.saw("weight", step.ring, self._weights[step.name])
+
+
+def differences(first: View, second: View) -> View:
+    """What two views of the same program give together: a mask that is used twice falls out."""
+    found: View = {}
+    for key in first.keys() & second.keys():
+        width, values = first[key]
+        other = second[key][1]
+        found[key] = width, values ^ other if width == 8 else values - other
+    return found
+
+
+def between_batches(view: View) -> View:
+    """The same for two micro-batches of one direction."""
+    halves = [{(0, kind): seen for (number, kind), seen in view.items() if number == batch} for batch in (0, 1)]
+    return differences(*halves)
+
+
+def pooled(views: Sequence[View]) -> View:
+    """Values of many runs, message by message."""
+    return {key: (width, torch.cat([view[key][1] for view in views])) for key, (width, _) in views[0].items()}
+
+
+def not_uniform(views: Sequence[View]) -> list[tuple[int, str]]:
+    """The messages whose values are not uniform over many runs.
+
+    Chi-square of the number of ones at each bit, and of the values of the lowest and of the highest byte (or of half a
+    byte, where there are too few values to fill 256 cells).
+    """
+    found = []
+    for key, (width, values) in pooled(views).items():
+        bits = _bits(values.numpy(), width)
+        statistic = ((2.0 * bits.sum(0) - len(bits)) ** 2 / len(bits)).sum()
+        tests = [(statistic, width)]
+        digit = min(width, 8 if len(values) > 10 * 256 else 4)
+        for shift in (0, width - digit):
+            counts = np.bincount((values.numpy() >> shift) & ((1 << digit) - 1), minlength=1 << digit)
+            expected = len(values) / len(counts)
+            tests.append((((counts - expected) ** 2 / expected).sum(), len(counts) - 1))
+        if any(value > chi2.isf(FALSE_ALARM, freedom) for value, freedom in tests):
+            found.append(key)
+    return sorted(found)
+
+
+def can_tell_apart(first: Sequence[View], second: Sequence[View]) -> bool:
+    """Whether a linear classifier, taught on half of the views, tells the other half better than a coin could."""
+    features = np.stack([_features(view) for view in (*first, *second)])
+    secret = np.repeat([0, 1], [len(first), len(second)])
+    taught = np.arange(len(secret)) % 2 == 0
+    classifier = LogisticRegression(max_iter=200).fit(features[taught], secret[taught])
+    right = int((classifier.predict(features[~taught]) == secret[~taught]).sum())
+    return bool(right > binom.isf(FALSE_ALARM, int((~taught).sum()), 0.5))
+
+
+def _features(view: View) -> np.ndarray:
+    """Every value as a fraction of its range, and every bit of what is sent as bits."""
+    parts = []
+    for key in sorted(view):
+        width, values = view[key]
+        if width == 8:
+            parts.append(_bits(values.numpy(), width).ravel() - 0.5)
+        else:
+            parts.append((values.numpy() & ((1 << min(width, 62)) - 1)) / 2.0 ** min(width, 62) - 0.5)
+    return np.concatenate(parts)
+
+
+def _bits(values: np.ndarray, width: int) -> np.ndarray:
+    return (values[:, None] >> np.arange(width)) & 1

@@ -1,0 +1,77 @@
+"""What the reference network costs with the lean scheme: a gate, so that a change of these figures is a decision.
+
+small_convnet on 3x32x32: convolutions with 432, 4,608 and 18,432 weights, each averaged over 2x2 and followed by a
+ReLU, and a classifier with 10,240; 33,712 weights. An image has 3,072 + 4,096 + 2,048 + 1,024 = 10,240 inputs of
+layers, 4,096 + 2,048 + 1,024 = 7,168 activations and 7,168 + 10 results of layers. 64 images in one micro-batch.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from smule_crypten.config import ModelConfig, SchemeConfig
+from smule_crypten.inference.lean.scheme import LeanScheme
+from smule_crypten.models.translate import translate
+from smule_crypten.models.zoo import build_model
+from smule_crypten.types import Cost
+
+
+class Figures(NamedTuple):
+    """Of one direction; M owns the network and D the images. rounds: the same for both directions in step."""
+
+    data_owner_sends: int
+    model_owner_sends: int
+    dealer_sends: int
+    rounds: int = 15
+    """1 for the weights. Each ReLU: D opens (with the masked inputs of the layer), M opens and asks the first level of
+    ANDs, D answers and asks the second, M answers and says its share of the sign; D's sign goes with what comes next.
+    3 * 4, then 1 for D's last sign and the inputs of the classifier, 1 for the logits."""
+
+
+DEFAULT = Figures(
+    # An image: 9,216 masked inputs of 32 bits and the classifier's 1,024 of 38, and 26 bits an activation: 18 opened,
+    # 5 + 2 of ANDs, 1 of the sign.
+    data_owner_sends=64 * (36_864 + 4_864 + 23_296),
+    # 26 bits an activation; 640 logits of 38 bits are 3,040 bytes. Once a scale and the weights, 23,472 of 32 bits
+    # and the classifier's 10,240 of 38.
+    model_owner_sends=64 * 23_296 + 3_040 + 1 + 93_888 + 48_640,
+    # An image: 7,168 results of 32 bits. 6,144 activations of 146 bits: 14 + 14 of wrap and high, thermometers of
+    # 15 + 7 + 7 + 7 for the 13 compared bits, 4 products of ANDs, 32 + 32 + 14 of the selection. 1,024 with a ring
+    # of 38 bits, of 20 + 20 + 36 + 4 + 38 + 38 + 20 = 176 bits. The logits again.
+    dealer_sends=64 * (28_672 + 112_128 + 22_528) + 3_040,
+)
+
+NARROW = Figures(
+    # The same with rings of 27 and 33 bits, and activations of 15: 20 bits an activation, since three blocks of 4 bits
+    # need 2 + 2 operands of ANDs.
+    data_owner_sends=64 * (31_104 + 4_224 + 17_920),
+    model_owner_sends=64 * 17_920 + 2_640 + 1 + 79_218 + 42_240,
+    # 12 + 12 + 45 + 2 + 27 + 27 + 12 = 137 bits an activation, 18 + 18 + 45 + 2 + 33 + 33 + 18 = 167 at the end.
+    dealer_sends=64 * (24_192 + 105_216 + 21_376) + 2_640,
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "figures"),
+    [
+        (SchemeConfig(name="lean", precision_bits=14), DEFAULT),
+        (
+            SchemeConfig(name="lean", precision_bits=12, options={"ring_bits": 27, "input_bits": 9, "dropped_bits": 2}),
+            NARROW,
+        ),
+    ],
+    ids=["defaults", "narrow"],
+)
+def test_cost_of_the_reference_network(config: SchemeConfig, figures: Figures) -> None:
+    """Protects: bytes each way, rounds and the dealer's bytes of 64 queries each way, to the byte."""
+    network = build_model(ModelConfig(name="small_convnet"), (3, 32, 32), 10, seed=0)
+    cost = LeanScheme.cost_of(translate(network, (3, 32, 32)).architecture, 64, config, dealt=True)
+    to_model_owner, to_data_owner, dealt, rounds = figures
+    assert cost.data_owner == Cost(rounds=rounds, bytes_sent=to_model_owner, bytes_received=to_data_owner)
+    assert cost.model_owner == Cost(
+        rounds=rounds, bytes_sent=to_data_owner, bytes_received=to_model_owner, dealer_bytes=dealt
+    )
+    both = LeanScheme.combine(cost.data_owner, cost.model_owner)
+    assert (both.rounds, both.bytes_total) == (rounds, 2 * (to_model_owner + to_data_owner))

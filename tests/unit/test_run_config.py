@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from smule_crypten.config import DataConfig, ExchangeConfig, ModelConfig, ProviderConfig, SchemeConfig, TrainingConfig
+from smule_crypten.run_config import PartyConfig, ProtocolConfig
+
+
+def public(mean: tuple[float, ...], class_names: tuple[str, ...] | None = None) -> ProtocolConfig:
+    party = PartyConfig(
+        rank=0,
+        scheme=SchemeConfig(name="crypten"),
+        provider=ProviderConfig(name="dealer"),
+        data=DataConfig(name="npz", mean=mean),
+        exchange=ExchangeConfig(),
+        training=TrainingConfig(),
+        model=ModelConfig(name="mlp"),
+        output_dir="out",
+    )
+    return ProtocolConfig.from_party(party, (3, 8, 8), 2, class_names)
+
+
+@pytest.mark.parametrize("mean", [(0.5,), (0.5, 0.5, 0.5)])
+def test_one_value_for_all_channels_is_one_a_channel(mean: tuple[float, ...]) -> None:
+    """Two ways of writing the same normalization are no difference between the parties."""
+    assert public(mean).data.mean == (0.5, 0.5, 0.5)
+
+
+def test_digest_covers_classes_and_normalization() -> None:
+    """Parties that differ in the order of classes or the scale of images cannot come to the same digest."""
+    configs = [
+        public((0.5,)),
+        public((0.4,)),
+        public((0.5,), ("ant", "bee")),
+        public((0.5,), ("bee", "ant")),
+    ]
+    assert len({config.digest() for config in configs}) == 4
