@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from smule_crypten.data.images import UNKNOWN, LabelledImages, random_positions
-from smule_crypten.errors import ConfigError, HandshakeError, ModelError, PeerError
+from smule_crypten.errors import ConfigError, DataError, HandshakeError, ModelError, PeerError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import CALIBRATION_SAMPLES, Exchanger, ExchangeResult
 from smule_crypten.exchange.queries import OnceEach
@@ -28,6 +28,7 @@ from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.calibration import check_inputs
 from smule_crypten.models.translate import translate
+from smule_crypten.mpc.dealer import MAX_QUERIES
 from smule_crypten.mpc.session import Session
 from smule_crypten.processes.disclosing import budget_of_questions
 from smule_crypten.processes.inputs import PartyInputs, load_party_inputs, party_seed, resolve_device
@@ -138,9 +139,12 @@ def ask_once(
 
     Raises:
         BudgetError: the peer asks for more than this party discloses.
+        DataError: there are too many samples, or their values do not fit.
         SmuleError: anything else a user can cause.
     """
     config = party.config
+    if len(images_NCHW) > MAX_QUERIES:
+        raise DataError(f"{len(images_NCHW):,} samples are too many for one time; ask about at most {MAX_QUERIES:,}")
     asked = _numbered(images_NCHW)
     check_inputs(asked.images_NCHW, asked.sample_ids_N, scheme_class(config.scheme.name).input_limit(config.scheme))
     budget, results = budget_of_questions(config), []
@@ -165,11 +169,11 @@ def _numbered(images_NCHW: torch.Tensor) -> LabelledImages:
 
 
 def _agree_on_exchanges(session: Session, own: int, config: PartyConfig, budget: QueryBudget) -> int:
-    """The number of exchanges that both need. More samples than the budget allows are refused before any is paid for."""
+    """The number of exchanges that both need. A question beyond the budget is refused before any of it is paid for."""
     peer_name = PARTY_NAMES[1 - config.rank]
     message = session.channel.swap_json({"asks": own})
     peer = message.get("asks") if isinstance(message, dict) else None
-    if type(peer) is not int or peer < 0:
+    if type(peer) is not int or not 0 <= peer <= MAX_QUERIES:
         raise HandshakeError(f"party {peer_name} runs another command; start smule-predict or smule-estimate there")
     if own == peer == 0:
         raise ConfigError("neither party asks about anything; give one side input= and output=")

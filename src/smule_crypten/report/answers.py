@@ -15,18 +15,12 @@ from smule_crypten.report.formatting import count, gain_in_points, human_bytes, 
 
 def prediction_table(metadata: Mapping[str, Any]) -> RenderableType:
     """From what processes/prediction.py returns."""
+    queries = f"{count(metadata['queries_made'])} made, {count(metadata['queries_answered'])} answered"
+    cost = {"queries": queries, "bytes": _traffic(metadata)}
     if "combination" not in metadata:
-        return _facts(
-            {"queries": f"0 made, {count(metadata['queries_answered'])} answered", "bytes": _traffic(metadata)}
-        )
-    facts = _facts(
-        {
-            "predicted": f"{count(metadata['num_images'])} images",
-            "combined": _combination(metadata["combination"]),
-            "queries": f"{count(metadata['queries_made'])} made, {count(metadata['queries_answered'])} answered",
-            "bytes": _traffic(metadata),
-        }
-    )
+        return _facts(cost)
+    combined = _combination(metadata["combination"])
+    facts = _facts({"predicted": f"{count(metadata['num_images'])} images", "combined": combined, **cost})
     judged = metadata["validation"]
     return facts if judged is None else Group(_accuracies(judged), facts)
 

@@ -32,8 +32,8 @@ class EpochResult:
     """What one epoch did; epoch counts from 1. Losses are means over the samples, in nats.
 
     distillation_loss is without its weight. train_accuracy (0..1) is taken from the training batches as they passed.
-    soft_label_fraction is the share of the samples that had a soft label. peer_accuracy is that of the peer's answers on
-    samples of known label, peer_weight the mean weight of all answers; None where there are none.
+    soft_label_fraction is the share of the samples that had a soft label. peer_accuracy is that of the peer's answers
+    on samples of known label, peer_weight the mean weight of all answers; None where there are none.
     """
 
     epoch: int

@@ -15,9 +15,11 @@ _TAIL = 0.025
 
 @dataclass(frozen=True, kw_only=True)
 class Worth:
-    """Accuracies are 0 to 1. agreement: how often both answer the same class. combined: both answers
-    together, each sample by a fit on others (combination.py). gain: that less own, interval: its 95 %, by bootstrap. by_class: samples, own and peer
-    accuracy of each class; None for a class without samples."""
+    """Accuracies are 0 to 1. combined: both answers together, each sample by a fit on others (combination.py).
+
+    agreement: how often both answer the same class. gain: combined less own; interval: its 95 %, by bootstrap.
+    by_class: samples, own and peer accuracy of each class; None for a class without samples.
+    """
 
     num_known: int
     own: float
