@@ -1,7 +1,7 @@
 """Two networks' answers to the same images as one prediction, weighted by answers on samples of known label.
 
 p = w softmax(own / t_own) + (1 - w) softmax(peer / t_peer): each network is calibrated first (`trust.judge`), so one
-that knows nothing of the own data becomes flat and changes little. Then w is the weight under which the known labels are
+that knows nothing of the own data becomes flat and changes little. Then w is the weight under which known labels are
 most likely, drawn towards 1/2 as if PRIOR_SAMPLES more had no preference. benchmarks/combination_rules.py compares.
 """
 
