@@ -20,7 +20,7 @@ from smule_crypten.run_config import DealerConfig, PartyConfig
 from smule_crypten.types import PARTY_NAMES
 
 _DEFAULT_GROUPS = {"scheme": "lean", "provider": "dealer", "exchange": "default", "training": "default"}
-_NAMED_GROUPS = ("data", "model")
+_NAMED_GROUPS = ("data", "model", "scheme")
 _PARTY_PATHS = (
     "network.certificate",
     "network.key",
@@ -44,11 +44,12 @@ def read_party(arguments: list[str]) -> PartyConfig:
     composed = OmegaConf.create({"launch": _group("launch", "default")})
     for group, choice in _DEFAULT_GROUPS.items():
         composed[group] = _group(group, choice)
+    chosen = _merged(side, overrides)
     for group in _NAMED_GROUPS:
-        name = OmegaConf.select(side, f"{group}.name")
+        name = OmegaConf.select(chosen, f"{group}.name")
         if name is not None:
             composed[group] = _group(group, str(name))
-    values = _merged(composed, side, overrides)
+    values = _plain(_merged(composed, chosen))
     _resolve_paths(values, _PARTY_PATHS, path.parent)
     role = values.pop("role", None)
     if role not in PARTY_NAMES:
@@ -65,7 +66,7 @@ def read_dealer(arguments: list[str]) -> DealerConfig:
         ConfigError: as read_party.
     """
     side, path, overrides = _read_side(arguments, "dealer")
-    values = _merged(OmegaConf.create({"launch": _group("launch", "default")}), side, overrides)
+    values = _plain(_merged(OmegaConf.create({"launch": _group("launch", "default")}), _merged(side, overrides)))
     _resolve_paths(values, _DEALER_PATHS, path.parent)
     return parse(DealerConfig, values)
 
@@ -101,10 +102,19 @@ def _group(group: str, choice: str) -> DictConfig:
     return loaded
 
 
-def _merged(defaults: DictConfig, side: DictConfig, overrides: list[str]) -> dict[str, Any]:
+def _merged(first: DictConfig, second: DictConfig | list[str]) -> DictConfig:
+    """first with what second says in its place: keys, or overrides in the form key=value."""
     try:
-        merged = OmegaConf.merge(defaults, side, OmegaConf.from_dotlist(overrides))
-        values = OmegaConf.to_container(merged, resolve=True, throw_on_missing=True)
+        merged = OmegaConf.merge(first, OmegaConf.from_dotlist(second) if isinstance(second, list) else second)
+    except OmegaConfBaseException as error:
+        raise ConfigError(" ".join(str(error).split())) from None
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    try:
+        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split())) from None
     assert isinstance(values, dict)

@@ -205,7 +205,7 @@ def test_rehearsal(folder: Path) -> None:
     assert float(text.rpartition(" ")[2]) < 1e-3
     assert "of computation, and what the link takes" in check_cost(checkup)
     checkup.speed = Speed(round_trip_seconds=1.0, bytes_per_second=1e9)
-    assert "of computation and 24.0 s on the link" in check_cost(checkup)
+    assert "of computation and 7.0 s on the link" in check_cost(checkup)
 
 
 def test_command(folder: Path) -> None:

@@ -61,7 +61,7 @@ BROKEN = [
     ("data", overrides("training.batch_size=100"), 3, "fewer than one batch"),
     ("one batch", huge_value, 3, "data.mean and data.std"),
     ("model", overrides("model.options.hidden=[0]"), 2, "hidden"),
-    ("fixed point", overrides("scheme.precision_bits=20"), 4, "lower scheme.precision_bits"),
+    ("fixed point", overrides("scheme.name=crypten", "scheme.precision_bits=20"), 4, "lower scheme.precision_bits"),
     ("own certificate", overrides("network.certificate=none.crt.pem"), 10, "none.crt.pem"),
     ("private key", readable_key, 10, "chmod 600"),
     ("private key", overrides("network.key=hospital-b.key.pem"), 10, "does not belong"),
@@ -90,13 +90,13 @@ def test_each_check_fails_where_it_should(
 @pytest.mark.parametrize(
     ("scheme", "value", "status"),
     [
-        (["scheme=crypten"], 1000.0, "ok"),
+        (["scheme.name=crypten"], 1000.0, "ok"),
         ([], 100.0, "ok"),
         ([], 130.0, "FAILED"),
     ],
 )
 def test_inputs_are_held_to_the_limit_of_the_scheme(folder: Path, scheme: list[str], value: float, status: str) -> None:
-    """The doctor refuses exactly what a run would: below 2^12 with crypten's defaults, below 2^7 with lean's."""
+    """The doctor refuses exactly what a run would: below 2^12 with crypten's defaults, 2^7 with lean's."""
     write_data(folder / "a.npz", num_train=60, value=value)
     config = side(folder, "a", "data.mean=[0.0]", "data.std=[1.0]", *scheme)
     finding = by_check(findings(config))["one batch"]

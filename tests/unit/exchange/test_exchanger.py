@@ -91,10 +91,13 @@ class FakeScheme:
 def make_exchanger(scheme: Any, folder: Path, budget: BudgetConfig | None = None, **config: Any) -> Exchanger:
     """Four samples whose only pixel is their own id."""
     images = LabelledImages(IDS.float().reshape(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64), IDS)
+    settings = ExchangeConfig(**config)
     return Exchanger(
         scheme=scheme,
-        config=ExchangeConfig(**config),
+        config=settings,
         train=images,
+        pool=images.select(torch.empty(0, dtype=torch.int64)),
+        num_queries=settings.num_queries,
         num_classes=2,
         budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl", run="first", peer=None),
         seed=0,

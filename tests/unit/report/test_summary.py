@@ -57,6 +57,8 @@ def test_parties_and_run_facts(record: RunRecord) -> None:
         "missing_classes": [],
         "test_accuracy": 0.95,
         "standalone_test_accuracy": 0.955,
+        "kept_network": "smule, epoch 3",
+        "trust": [{"epoch": 2, "peer_accuracy": 0.8, "peer_weight": 0.5}],
         "queries_made": 100,
         "queries_answered": 200,
         "answers_recomputed": 0,

@@ -48,8 +48,8 @@ def test_the_kept_weights_come_back() -> None:
     """Also after the keeper itself was saved and loaded, and whatever became of the network since."""
     keeper, model = BestNetwork(), network(3.0)
     keeper.offer(model, evaluation(0.9, 0.9), COUNTS, "good")
-    nn.init.zeros_(model.weight)  # type: ignore[arg-type]
+    nn.init.zeros_(next(model.parameters()))
     other = BestNetwork()
     other.load_state_dict(keeper.state_dict())
     other.restore(model)
-    assert (other.name, float(model.weight)) == ("good", 3.0)  # type: ignore[arg-type]
+    assert (other.name, next(model.parameters()).item()) == ("good", 3.0)
