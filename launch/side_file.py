@@ -29,6 +29,7 @@ _PARTY_PATHS = (
     "data.path",
     "output_dir",
     "budget.ledger",
+    "predict.checkpoint",
 )
 _DEALER_PATHS = ("certificate", "key", "party_a", "party_b")
 

@@ -206,6 +206,17 @@ class LaunchConfig(Section):
     log_level: Literal["debug", "info", "warning"] = "info"
 
 
+class PredictConfig(Section):
+    """What a trained party does with its network (smule-predict, smule-estimate).
+
+    validation_queries: the most samples of the own validation part that the peer is asked about, to judge and weigh its
+    answers. checkpoint: the own network; null for the one that the run left in the output folder.
+    """
+
+    validation_queries: int = Field(default=200, ge=0)
+    checkpoint: str | None = None
+
+
 class RemoteConfig(Section):
     """Another process between hosts. address is host:port, null where it connects to this one."""
 

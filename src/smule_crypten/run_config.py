@@ -22,6 +22,7 @@ from smule_crypten.config import (
     NetworkConfig,
     PartitionConfig,
     PartySection,
+    PredictConfig,
     ProviderConfig,
     Randomness,
     SamplesConfig,
@@ -100,6 +101,7 @@ class PartyConfig(_Common):
     samples: SamplesConfig = SamplesConfig()
     partition: PartitionConfig | None = None
     network: NetworkConfig | None = None
+    predict: PredictConfig = PredictConfig()
     output_dir: str
 
     @property

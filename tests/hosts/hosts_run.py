@@ -62,20 +62,30 @@ class ThreeProcesses(ABC):
 
 
 class HostRun(ThreeProcesses):
-    """Between hosts: each role by the command of its folder, on its own host."""
+    """Between hosts: each role by the command of its folder, on its own host.
 
-    def __init__(self, network: Network, folders: Folders) -> None:
+    commands and arguments: of a role that does something else than a party of a run, or is told more.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        folders: Folders,
+        commands: Mapping[str, Command] | None = None,
+        arguments: Mapping[str, list[str]] | None = None,
+    ) -> None:
         super().__init__()
         self._network = network
         self._folders = folders
+        self._commands = {"a": party_main, "b": party_main, "dealer": dealer_main} | dict(commands or {})
+        self._arguments = dict(arguments or {})
 
     def _launch(self, role: str, instrument: Instrument | None) -> HostProcess:
-        command: Command = dealer_main if role == "dealer" else party_main
         kind = "dealer" if role == "dealer" else "party"
         namespaces = self._network.namespaces
         return HostProcess(
-            command,
-            [f"+{kind}={self._folders.side_file(role)}"],
+            self._commands[role],
+            [f"+{kind}={self._folders.side_file(role)}", *self._arguments.get(role, [])],
             self._folders.folder(role),
             namespace=None if namespaces is None else namespaces[role],
             instrument=instrument,

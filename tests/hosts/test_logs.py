@@ -22,7 +22,9 @@ from hosts_spy import Spy
 _LOG_LINE = re.compile(
     r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z level=(\w+) source=(smule_crypten\.[\w.]+) event=(".*")'
 )
-_PROGRESS_LINE = re.compile(r"[ab] (alone|SMuLe), epoch \d/\d: .*|party [ab]: test accuracy .*")
+_PROGRESS_LINE = re.compile(
+    r"[ab] (alone|SMuLe), epoch \d/\d: .*|party [ab]: test accuracy .*|\d+ exchanges of at most .*"
+)
 
 
 @dataclass(frozen=True)

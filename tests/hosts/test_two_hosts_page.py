@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from smule_crypten.launch import doctor, keys
+from smule_crypten.launch import doctor, keys, predict
 from smule_crypten.launch.side_file import read_dealer, read_party
 from smule_crypten.mpc.credentials import load_certificate, load_identity
 from smule_crypten.processes.checkup_local import num_exchanges
@@ -65,6 +65,8 @@ def test_files_are_valid_and_fit_together(folder: Path) -> None:
 
 READERS: dict[str, Callable[[list[str]], object]] = {
     "smule-party": read_party,
+    "smule-predict": lambda arguments: read_party(predict.split_files(arguments)[1]),
+    "smule-estimate": read_party,
     "smule-doctor": lambda arguments: read_party(doctor.parse(arguments).settings),
     "smule-dealer": read_dealer,
 }
@@ -103,3 +105,4 @@ def test_on_one_machine(folder: Path) -> None:
     assert "FAILED" not in done.stdout
     for role in "ab":
         assert (folder / "first-run" / f"party_{role}" / "model.pt").is_file()
+    assert (folder / "predictions.npz").is_file()

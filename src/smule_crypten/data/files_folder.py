@@ -1,4 +1,4 @@
-"""Reading image files laid out as path/train/<class>/<file> and path/test/<class>/<file>."""
+"""Reading image files: of a data set, path/train/<class>/<file> and path/test/<class>/<file>, or of one folder."""
 
 from __future__ import annotations
 
@@ -44,6 +44,21 @@ def read_image_folder(
     return LabelledImages(_decode(paths, size), labels_N, chosen), tuple(listing.classes)
 
 
+def read_flat_folder(folder: Path, size: ImageSize) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """The image files in folder, in order of their names, resized: RGB (N, 3, H, W) uint8, and the names.
+
+    Raises:
+        DataError: there are none, or one is damaged.
+    """
+    known = load_torchvision().datasets.folder.IMG_EXTENSIONS
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in known)
+    if not paths:
+        raise DataError(
+            f"{folder} holds no image files ({', '.join(known)}); give a folder of images, without subfolders"
+        )
+    return _decode(paths, size), tuple(path.name for path in paths)
+
+
 def _decode(paths: list[Path], size: ImageSize | None) -> torch.Tensor:
     """One thread on purpose: with images this small, threads wait for Python's lock and take longer."""
     height, width = size or _size_of(paths[0])
@@ -72,4 +87,4 @@ def _open_rgb(path: Path) -> Image.Image:
         with Image.open(path) as image:
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"data set 'image_folder': cannot decode {path} ({error}); replace or remove it") from error
+        raise DataError(f"cannot decode {path} ({error}); replace or remove it") from error

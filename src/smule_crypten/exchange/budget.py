@@ -84,18 +84,27 @@ class QueryBudget:
         write_ledger(self._path, entries)
         self._entries = entries
 
+    def check_total(self, to_party: str, num_samples: int) -> None:
+        """Refuse so many samples, asked about in one or more queries to come, where the total does not allow them.
+
+        Raises:
+            BudgetError: as charge; nothing is entered.
+        """
+        self._check_total(f"party {to_party} asks about {num_samples} samples", num_samples, already=0)
+
     def _counts(self, entry: Entry) -> bool:
         # A peer that got another certificate in the middle of a run is still the same.
         return entry.peer in self._peers or entry.run == self._run
 
     def _check(self, disclosure: Disclosure, already: int) -> None:
-        asked, where = (
-            disclosure.num_samples,
-            f"party {disclosure.to_party} asks about {disclosure.num_samples} samples",
-        )
+        asked = disclosure.num_samples
+        where = f"party {disclosure.to_party} asks about {asked} samples"
         limit = self._config.max_queries_per_exchange
         if limit is not None and asked > limit:
             raise BudgetError(f"{where} at once, budget.max_queries_per_exchange allows {limit}")
+        self._check_total(where, asked, already)
+
+    def _check_total(self, where: str, asked: int, already: int) -> None:
         total = self._config.max_queries_total
         if total is not None and self.answered - already + asked > total:
             left = total - self.answered + already

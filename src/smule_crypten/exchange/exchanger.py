@@ -25,7 +25,7 @@ from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ProtocolError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.cache import SoftLabelCache
-from smule_crypten.exchange.queries import QueryPlan
+from smule_crypten.exchange.queries import Queries, QueryPlan
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.calibration import check_inputs
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, InferenceQuery, PeerPrediction
@@ -60,7 +60,7 @@ class Exchanger:
         train, pool: this party's labelled and unlabelled samples, normalised, float32.
         num_queries: the most samples that either party asks about in one exchange; None for no limit.
         budget: limits what this party's network answers.
-        seed: decides which samples are asked when.
+        seed: decides which samples are asked when, unless queries does.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Exchanger:
         num_classes: int,
         budget: QueryBudget,
         seed: int,
+        queries: Queries | None = None,
     ) -> None:
         self._scheme = scheme
         self._config = config
@@ -83,7 +84,7 @@ class Exchanger:
         self._sorted_ids, self._sorted_positions = candidates.sample_ids_N[order], order
         self._images_NCHW = candidates.images_NCHW
         self._budget = budget
-        self._queries = QueryPlan(train, pool, config.known_fraction, seed)
+        self._queries = queries or QueryPlan(train, pool, config.known_fraction, seed)
         self._query_id = 0
         self._prepared: tuple[int, int] | None = None
         self._before = Cost()

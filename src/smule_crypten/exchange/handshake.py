@@ -159,5 +159,7 @@ def agree_on_start(completed: Sequence[int], swap: Callable[[object], object]) -
     theirs = swap({"completed": list(completed)})
     peers = theirs.get("completed") if isinstance(theirs, dict) else None
     if not isinstance(peers, list) or not all(type(number) is int for number in peers):
-        raise HandshakeError("the other party did not say which exchanges it completed; use the same version")
+        raise HandshakeError(
+            "the other party did not say which exchanges it completed; start the same command, of the same version"
+        )
     return max(set(completed) & set(peers), default=None)

@@ -1,13 +1,52 @@
-"""What a party asks in one exchange: own labelled samples, or its unlabelled pool and some samples of known label."""
+"""What a party asks in one exchange.
+
+While it trains: own labelled samples, or its unlabelled pool and some samples of known label. Afterwards: some samples
+once, part by part.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.exchange.selection import UniformSelection
+
+
+class Queries(Protocol):
+    """Chooses the sample ids of each exchange."""
+
+    def count(self, num_queries: int | None) -> int:
+        """How many sample ids `next` returns."""
+
+    def next(self, num_queries: int | None) -> torch.Tensor:
+        """At most num_queries sample ids, all different; all that may be asked about where it is None."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class OnceEach:
+    """Each of these samples once, in order; then none."""
+
+    def __init__(self, sample_ids: torch.Tensor) -> None:
+        self._waiting = sample_ids
+
+    def count(self, num_queries: int | None) -> int:
+        return len(self._waiting[:num_queries])
+
+    def next(self, num_queries: int | None) -> torch.Tensor:
+        chosen = self._waiting[:num_queries]
+        self._waiting = self._waiting[len(chosen) :]
+        return chosen
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"waiting": self._waiting}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._waiting = state["waiting"]
 
 
 class QueryPlan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 from smule_crypten.errors import OutputError
@@ -44,6 +45,15 @@ def budget_so_far(config: PartyConfig, states: StateFolder) -> QueryBudget:
         CredentialError, OutputError: as budget_of_run.
     """
     return _budget(config, known_run(config, states))
+
+
+def budget_of_questions(config: PartyConfig) -> QueryBudget:
+    """The budget for what a trained party is asked outside of a run. Each time counts anew, on top of all before.
+
+    Raises:
+        CredentialError, OutputError: as budget_of_run.
+    """
+    return _budget(config, uuid.uuid4().hex)
 
 
 def _budget(config: PartyConfig, run: str | None) -> QueryBudget:

@@ -7,8 +7,6 @@ with WORLD_SIZE, RANK and RENDEZVOUS set.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,26 +17,23 @@ from torch import nn
 from smule_crypten.data.partition import missing_classes
 from smule_crypten.errors import PeerError
 from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.exchange.handshake import agree_on_start, handshake, run_handshake
+from smule_crypten.exchange.handshake import agree_on_start
 from smule_crypten.exchange.planner import Plan, plan
-from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import num_parameters
-from smule_crypten.mpc.session import Session, open_session
-from smule_crypten.processes.disclosing import budget_of_run, ledger_path
+from smule_crypten.mpc.session import Session
+from smule_crypten.processes.disclosing import budget_of_run
 from smule_crypten.processes.evidence import Evidence
 from smule_crypten.processes.inputs import (
     PartyInputs,
     build_party_model,
     load_party_inputs,
-    public_configuration,
-    resolve_device,
 )
+from smule_crypten.processes.joining import joined_session, opened_budget, prepared_scheme, shake_hands
 from smule_crypten.processes.launcher import Emit
 from smule_crypten.processes.ledger import PartyLedger
-from smule_crypten.processes.links import meet_others
 from smule_crypten.processes.mutual_training import MutualTraining
 from smule_crypten.processes.run_folder import (
     JOURNAL_FILE,
@@ -84,7 +79,7 @@ def run_party(emit: Emit, config: PartyConfig, evidence_dir: str | None = None) 
     evidence = None if evidence_dir is None else Evidence(Path(evidence_dir), config.name, emit)
     result: dict[str, Any] | None = None
     try:
-        with _open_budget(prepared), _open_session(config) as session:
+        with opened_budget(prepared.budget, config), joined_session(config) as session:
             result = _train(prepared, session, emit, evidence)
     except PeerError as error:
         if result is None:
@@ -139,43 +134,12 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence
     return result
 
 
-@contextmanager
-def _open_budget(prepared: _Prepared) -> Iterator[None]:
-    """Keep the ledger for this run, before anybody is met."""
-    with prepared.budget as budget:
-        log.info(
-            "ledger opened path=%s answered=%d answered_to_others=%d",
-            ledger_path(prepared.config),
-            budget.answered,
-            budget.answered_to_others,
-        )
-        yield
-
-
-@contextmanager
-def _open_session(config: PartyConfig) -> Iterator[Session]:
-    links = meet_others(config)
-    log.info("connected to=%s", ",".join(links))
-    with open_session(
-        links,
-        config.rank,
-        precision_bits=config.scheme.precision_bits,
-        randomness=config.randomness,
-        seed=config.seed,
-    ) as session:
-        yield session
-
-
 def _agree(prepared: _Prepared, session: Session) -> tuple[SecureInferenceScheme, int | None]:
     """The scheme, ready for use, and the number of the exchange to go on from."""
-    config, bundle = prepared.config, prepared.inputs.bundle
-    protocol = public_configuration(config, bundle)
-    swap = session.channel.swap_json
-    architectures = run_handshake(handshake(protocol, config.rank, prepared.architecture), swap)
-    log.info("handshake agreed digest=%s", protocol.digest())
-    start = agree_on_start(prepared.states.completed(), swap)
-    scheme = scheme_class(config.scheme.name)(session, config.scheme, resolve_device(config.device))
-    scheme.prepare(architectures)
+    config = prepared.config
+    architectures = shake_hands(config, prepared.inputs.bundle, prepared.architecture, session)
+    start = agree_on_start(prepared.states.completed(), session.channel.swap_json)
+    scheme = prepared_scheme(config, session, architectures)
     log.info("start agreed resumes_after_exchange=%s", start)
     return scheme, start
 

@@ -26,8 +26,9 @@ _NAME = re.compile(r"exchange_(\d+)\.pt")
 
 _LEFT_OVER = re.compile(r"\.exchange_\d+\.pt\..*")
 """A temporary file of write_atomic whose writer was killed."""
-_MAY_CHANGE = {"output_dir", "launch", "network", "budget"}
-"""Between two attempts a host may get another address or certificate, and its owner may allow more queries."""
+_MAY_CHANGE = {"output_dir", "launch", "network", "budget", "predict"}
+"""Between two attempts a host may get another address or certificate, and its owner may allow more queries. What comes
+after training makes no difference to it."""
 
 
 class StateFolder:

@@ -163,3 +163,13 @@ def test_an_entry_that_cannot_be_written(path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write ledger .*nothing is answered without an entry"):
         nowhere.charge(query(1, 3))
     assert nowhere.answered == 0
+
+
+def test_a_question_in_parts_is_checked_as_a_whole(path: Path) -> None:
+    """What all parts together ask is refused before the first one is entered; the limit a part is no limit of it."""
+    limited = budget(path, 10, max_queries_per_exchange=4)
+    limited.charge(query(1, 3))
+    limited.check_total("b", 7)
+    with pytest.raises(BudgetError, match=r"party b asks about 8 samples.*leaves 7"):
+        limited.check_total("b", 8)
+    assert limited.answered == 3

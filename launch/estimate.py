@@ -1,0 +1,41 @@
+"""`smule-estimate +party=my_side.yaml`: what the peer would bring and what a run would cost, before paying for it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from rich.console import Console
+
+from smule_crypten.launch.outcome import exit_code_of
+from smule_crypten.launch.side_file import read_party
+from smule_crypten.processes.estimate import estimate
+from smule_crypten.report.answers import estimate_table
+from smule_crypten.report.logs import configure_logging
+
+USAGE = """smule-estimate +party=my_side.yaml [key=value ...]
+
+Asks the other party's network about at most predict.validation_queries held-out samples of this side, by the same
+secure scheme as a run, and says how much it would bring and what a run with these settings costs. Both parties run it
+at the same time, or one of them smule-predict without input, while smule-dealer waits. Both need a trained network:
+that of the output folder, or another one named by predict.checkpoint.
+"""
+
+
+def main() -> None:
+    """Console entry point."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(USAGE)
+        return
+    configure_logging(logging.INFO)
+    sys.exit(exit_code_of(lambda: _run(sys.argv[1:])))
+
+
+def _run(arguments: list[str]) -> None:
+    config = read_party(arguments)
+    configure_logging(config.launch.log_level.upper())
+    Console().print(estimate_table(estimate(config)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""`smule-predict +party=my_side.yaml input=images.npz output=predictions.npz`: both parties' networks on new images."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from smule_crypten.errors import ConfigError
+from smule_crypten.launch.outcome import exit_code_of
+from smule_crypten.launch.side_file import read_party
+from smule_crypten.processes.prediction import predict
+from smule_crypten.report.answers import prediction_table
+from smule_crypten.report.logs import configure_logging
+
+USAGE = """smule-predict +party=my_side.yaml [input=images.npz output=predictions.npz] [key=value ...]
+
+Asks the other party's trained network about new images, and combines its answers with those of the own one. Both
+parties run it at the same time, as my_side.yaml says, while smule-dealer waits; without input this side only answers.
+
+input: an .npz file with images (N, C, H, W), uint8 or float32, or a folder of image files. output: a new .npz file;
+what was asked and what it cost goes beside it, as .json. docs/two-hosts.md explains both.
+"""
+
+
+def main() -> None:
+    """Console entry point."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(USAGE)
+        return
+    configure_logging(logging.INFO)
+    sys.exit(exit_code_of(lambda: _run(sys.argv[1:])))
+
+
+def split_files(arguments: list[str]) -> tuple[dict[str, Path], list[str]]:
+    """input and output, as far as they are given, and the other arguments.
+
+    Raises:
+        ConfigError: one is given twice, or empty.
+    """
+    files: dict[str, Path] = {}
+    settings = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key not in ("input", "output"):
+            settings.append(argument)
+        elif key in files or not value:
+            raise ConfigError(f"{key}: name one file")
+        else:
+            files[key] = Path(value)
+    return files, settings
+
+
+def _run(arguments: list[str]) -> None:
+    files, settings = split_files(arguments)
+    config = read_party(settings)
+    configure_logging(config.launch.log_level.upper())
+    metadata = predict(config, files.get("input"), files.get("output"))
+    console = Console()
+    console.print(prediction_table(metadata))
+    if "output" in files:
+        console.print(f"party {config.name}: predictions in {files['output']}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

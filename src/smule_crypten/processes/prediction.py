@@ -1,0 +1,141 @@
+"""Joint prediction: a trained party asks its peer about new images, and combines both answers.
+
+How much the peer's answers weigh follows from the own validation part, which the peer is asked about in the same
+exchange. A party without images only answers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from smule_crypten.data.images import UNKNOWN, LabelledImages
+from smule_crypten.data.inputs import Inputs, read_inputs
+from smule_crypten.errors import ConfigError, OutputError
+from smule_crypten.files import write_atomic
+from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.processes.asking import Answers, TrainedParty, ask_once, load_trained_party
+from smule_crypten.processes.environment import describe_versions
+from smule_crypten.report.jsontext import to_json
+from smule_crypten.run_config import PartyConfig
+from smule_crypten.training.combination import Combination, accuracies, fit
+
+SCHEMA_VERSION = 1
+
+
+def predict(config: PartyConfig, images: Path | None = None, output: Path | None = None) -> dict[str, Any]:
+    """Ask and answer. The predictions go to output (an .npz file), and what is returned also to output with .json.
+
+    Args:
+        images: an .npz file or a folder, see data/inputs.py; None to answer only, output is then None, too.
+
+    Returns:
+        How the answers were combined, accuracies on the validation part, queries and bytes (docs/results.md).
+
+    Raises:
+        ConfigError: images without output, or the reverse; output is not called .npz.
+        OutputError: output exists, or cannot be written.
+        DataError: the images cannot be used, or there is no trained network.
+        SmuleError: anything else a user can cause.
+    """
+    if (images is None) != (output is None):
+        raise ConfigError("give both input= and output=, or neither to answer only")
+    if output is not None:
+        _check_output(output)
+    party = load_trained_party(config)
+    if images is None or output is None:
+        return ask_once(party, _none(party), lambda scheme, answers: _facts(party, scheme, answers))
+    bundle = party.inputs.bundle
+    inputs = read_inputs(images, bundle.input_shape, trained_on=bundle.train.images_NCHW.dtype)
+    normalized = _normalized(inputs, config)
+    both_NCHW = torch.cat([normalized, party.held_out.images_NCHW])
+
+    def conclude(scheme: SecureInferenceScheme, answers: Answers) -> dict[str, Any]:
+        return _keep(party, inputs, party.own_logits(both_NCHW), answers, _facts(party, scheme, answers), output)
+
+    return ask_once(party, both_NCHW, conclude)
+
+
+def metadata_path(output: Path) -> Path:
+    return output.with_suffix(".json")
+
+
+def _check_output(output: Path) -> None:
+    if output.suffix != ".npz":
+        raise ConfigError(f"output={output}: predictions are an .npz file; call it so")
+    for path in (output, metadata_path(output)):
+        if path.exists():
+            raise OutputError(f"{path} exists; predictions are never written over, so name another output=")
+    probe = output.with_name(f".{output.name}.writable")
+    write_atomic(probe, lambda file: file.write(b""))
+    probe.unlink()
+
+
+def _none(party: TrainedParty) -> torch.Tensor:
+    return party.held_out.images_NCHW[:0]
+
+
+def _normalized(inputs: Inputs, config: PartyConfig) -> torch.Tensor:
+    count = len(inputs.images_NCHW)
+    images = LabelledImages(inputs.images_NCHW, torch.full((count,), UNKNOWN), torch.arange(count))
+    return images.normalized(config.data.mean, config.data.std).images_NCHW
+
+
+def _facts(party: TrainedParty, scheme: SecureInferenceScheme, answers: Answers) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "party": party.config.name,
+        "scheme": scheme.name,
+        "own_model_step": party.model_step,
+        **answers.facts(),
+    }
+
+
+def _keep(
+    party: TrainedParty, inputs: Inputs, own_NC: torch.Tensor, answers: Answers, facts: dict[str, Any], output: Path
+) -> dict[str, Any]:
+    """Combine, and write both files."""
+    count, labels = len(inputs.images_NCHW), party.held_out.labels_N
+    combination = fit(own_NC[count:], answers.logits_NC[count:], labels)
+    judged = accuracies(own_NC[count:], answers.logits_NC[count:], labels)
+    metadata = {
+        **facts,
+        "num_images": count,
+        "class_names": list(party.inputs.bundle.class_names),
+        "combination": dataclasses.asdict(combination),
+        "validation": None if judged is None else dataclasses.asdict(judged),
+        "versions": describe_versions(),
+    }
+    arrays = _arrays(own_NC[:count], answers.logits_NC[:count], combination)
+    arrays["class_names"] = np.array(party.inputs.bundle.class_names)
+    if inputs.names:
+        arrays["names"] = np.array(inputs.names)
+    _write(output, arrays, metadata)
+    return metadata
+
+
+def _arrays(own_NC: torch.Tensor, peer_NC: torch.Tensor, combination: Combination) -> dict[str, Any]:
+    probabilities = {
+        "own": own_NC.softmax(1),
+        "peer": peer_NC.softmax(1),
+        "combined": combination.probabilities(own_NC, peer_NC),
+    }
+    arrays: dict[str, Any] = {}
+    for name, values_NC in probabilities.items():
+        arrays[f"{name}_probabilities"] = values_NC.numpy()
+        arrays[f"{name}_class"] = values_NC.argmax(1).numpy()
+    return arrays
+
+
+def _write(output: Path, arrays: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    text = to_json(dict(metadata), indent=2)
+    write_atomic(metadata_path(output), lambda file: file.write(text.encode()))
+    write_atomic(output, lambda file: file.write(buffer.getbuffer()))

@@ -1,0 +1,89 @@
+"""What smule-predict and smule-estimate print at their end. Fits 80 columns and says everything without color."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from smule_crypten.report.formatting import count, gain_in_points, human_bytes, percent
+
+
+def prediction_table(metadata: Mapping[str, Any]) -> RenderableType:
+    """From what processes/prediction.py returns."""
+    queries = f"{count(metadata['queries_made'])} made, {count(metadata['queries_answered'])} answered"
+    cost = {"queries": queries, "bytes": _traffic(metadata)}
+    if "combination" not in metadata:
+        return _facts(cost)
+    combined = _combination(metadata["combination"])
+    facts = _facts({"predicted": f"{count(metadata['num_images'])} images", "combined": combined, **cost})
+    judged = metadata["validation"]
+    return facts if judged is None else Group(_accuracies(judged), facts)
+
+
+def estimate_table(estimate: Mapping[str, Any]) -> RenderableType:
+    """From what processes/estimate.py returns."""
+    worth, run = estimate["worth"], estimate["run"]
+    low, high = worth["interval"]
+    total = run["problem"] or "not known in advance without exchange.num_queries or exchange.budget_mb"
+    if run["problem"] is None and run["exchange_bytes"] is not None:
+        total = f"at most {human_bytes(run['num_exchanges'] * run['exchange_bytes'])} of both parties together, "
+        total += f"{run['num_queries']} queries each in {run['num_exchanges']} exchanges"
+    facts = {
+        "agreement": percent(worth["agreement"]),
+        "both together": f"{percent(worth['combined'])}, gain {100 * worth['gain']:+.1f} points "
+        f"(95 %: {100 * low:+.1f} to {100 * high:+.1f})",
+        "this estimate": _traffic(estimate),
+        "a whole run": total,
+    }
+    return Group(_by_class(estimate["class_names"], worth), _facts(facts))
+
+
+def _accuracies(judged: Mapping[str, Any]) -> Table:
+    title = f"Accuracy on {count(judged['num_known'])} held-out samples"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for heading in ("own", "peer", "combined", "gain"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    cells = [percent(judged[key]) for key in ("own", "peer", "combined")]
+    table.add_row(*cells, gain_in_points(judged["own"], judged["combined"]))
+    return table
+
+
+def _by_class(class_names: list[str], worth: Mapping[str, Any]) -> Table:
+    title = f"Accuracy on {count(worth['num_known'])} held-out samples"
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table.add_column("class", overflow="fold")
+    for heading in ("samples", "own", "peer", "difference"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, found in zip(class_names, worth["by_class"], strict=True):
+        if found is not None:
+            samples, own, peer = found
+            table.add_row(Text(name), count(samples), percent(own), percent(peer), gain_in_points(own, peer))
+    own, peer = worth["own"], worth["peer"]
+    table.add_row("all", count(worth["num_known"]), percent(own), percent(peer), gain_in_points(own, peer))
+    return table
+
+
+def _combination(combination: Mapping[str, Any]) -> str:
+    if combination["num_known"] == 0:
+        return "with equal weights: too few held-out samples for a fit"
+    own = combination["own_weight"]
+    return f"own weight {own:.2f}, peer's {1 - own:.2f}, fitted on {combination['num_known']} held-out samples"
+
+
+def _traffic(facts: Mapping[str, Any]) -> str:
+    sent, received, dealt = (human_bytes(facts[key]) for key in ("bytes_sent", "bytes_received", "dealer_bytes"))
+    return f"{sent} sent, {received} received, {dealt} from the dealer, {count(facts['rounds'])} rounds"
+
+
+def _facts(facts: Mapping[str, str]) -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in facts.items():
+        table.add_row(name, text)
+    return table

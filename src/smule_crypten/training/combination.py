@@ -1,0 +1,100 @@
+"""Two networks' answers to the same images as one prediction, weighted by answers on samples of known label.
+
+p = w softmax(own / t_own) + (1 - w) softmax(peer / t_peer): each network is calibrated first (`trust.judge`), so one
+that knows nothing of the own data becomes flat and changes little. Then w is the weight under which known labels are
+most likely, drawn towards 1/2 as if PRIOR_SAMPLES more had no preference. benchmarks/combination_rules.py compares.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from smule_crypten.training.trust import judge
+
+LEAST_FOR_FIT = 50
+"""Samples of known label below which a fit tells less than it errs."""
+PRIOR_SAMPLES = 200
+_WEIGHTS = torch.linspace(0, 1, 21)
+_FOLDS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Combination:
+    """own_weight is w; num_known is the number of samples it was fitted on, 0 for equal weights without a fit."""
+
+    own_weight: float = 0.5
+    own_temperature: float = 1.0
+    peer_temperature: float = 1.0
+    num_known: int = 0
+
+    def probabilities(self, own_NC: torch.Tensor, peer_NC: torch.Tensor) -> torch.Tensor:
+        """(N, C) from the logits of both networks."""
+        own = (own_NC / self.own_temperature).softmax(1)
+        peer = (peer_NC / self.peer_temperature).softmax(1)
+        return self.own_weight * own + (1 - self.own_weight) * peer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracies:
+    """On samples of known label, 0 to 1. combined is cross-validated: no sample is judged by a fit on itself."""
+
+    num_known: int
+    own: float
+    peer: float
+    combined: float
+
+
+def fit(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor) -> Combination:
+    """The combination that suits these labels best; equal weights where there are fewer than LEAST_FOR_FIT."""
+    if len(labels_N) < LEAST_FOR_FIT:
+        return Combination()
+    return _fitted(own_NC, peer_NC, labels_N)
+
+
+def _fitted(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor) -> Combination:
+    calibrated = Combination(
+        own_temperature=judge(own_NC, labels_N).temperature,
+        peer_temperature=judge(peer_NC, labels_N).temperature,
+        num_known=len(labels_N),
+    )
+    candidates = [dataclasses.replace(calibrated, own_weight=float(weight)) for weight in _WEIGHTS]
+    best = min(candidates, key=lambda c: float(F.nll_loss(_log(c.probabilities(own_NC, peer_NC)), labels_N)))
+    own_weight = (len(labels_N) * best.own_weight + PRIOR_SAMPLES * 0.5) / (len(labels_N) + PRIOR_SAMPLES)
+    return dataclasses.replace(calibrated, own_weight=own_weight)
+
+
+def accuracies(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor) -> Accuracies | None:
+    """How often each is right, and both together; None without samples."""
+    if len(labels_N) == 0:
+        return None
+    return Accuracies(
+        num_known=len(labels_N),
+        own=accuracy(own_NC, labels_N),
+        peer=accuracy(peer_NC, labels_N),
+        combined=accuracy(cross_fitted(own_NC, peer_NC, labels_N), labels_N),
+    )
+
+
+def accuracy(scores_NC: torch.Tensor, labels_N: torch.Tensor) -> float:
+    return float((scores_NC.argmax(1) == labels_N).double().mean())
+
+
+def cross_fitted(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor) -> torch.Tensor:
+    """Combined probabilities (N, C), each by a fit on the other folds; by equal weights where `fit` has these."""
+    if len(labels_N) < LEAST_FOR_FIT:
+        return Combination().probabilities(own_NC, peer_NC)
+    fold_N = torch.arange(len(labels_N)) % _FOLDS
+    result_NC = torch.empty_like(own_NC)
+    for fold in range(_FOLDS):
+        rest, these = fold_N != fold, fold_N == fold
+        combination = _fitted(own_NC[rest], peer_NC[rest], labels_N[rest])
+        result_NC[these] = combination.probabilities(own_NC[these], peer_NC[these])
+    return result_NC
+
+
+def _log(probabilities_NC: torch.Tensor) -> torch.Tensor:
+    return probabilities_NC.clamp_min(1e-12).log()

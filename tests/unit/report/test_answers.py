@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+from smule_crypten.report.answers import estimate_table, prediction_table
+
+COST = {
+    "queries_made": 71,
+    "queries_answered": 5,
+    "bytes_sent": 9_030,
+    "bytes_received": 24_160,
+    "dealer_bytes": 1_600,
+    "rounds": 26,
+}
+PREDICTION: dict[str, Any] = {
+    **COST,
+    "num_images": 11,
+    "combination": {"own_weight": 0.6, "own_temperature": 1.0, "peer_temperature": 2.0, "num_known": 60},
+    "validation": {"num_known": 60, "own": 0.8, "peer": 0.7, "combined": 0.85},
+}
+WORTH = {
+    "num_known": 60,
+    "own": 0.8,
+    "peer": 0.7,
+    "combined": 0.85,
+    "agreement": 0.75,
+    "gain": 0.05,
+    "interval": (-0.01, 0.11),
+    "by_class": [(60, 0.8, 0.7), None],
+}
+ESTIMATE: dict[str, Any] = {
+    **COST,
+    "class_names": ["[cat]", "dog"],
+    "worth": WORTH,
+    "run": {"problem": None, "num_exchanges": 3, "num_queries": 40, "exchange_bytes": 1_000_000},
+}
+
+
+def printed(table: RenderableType) -> str:
+    console = Console(width=80, force_terminal=False)
+    with console.capture() as capture:
+        console.print(table)
+    text = capture.get()
+    assert max(map(len, text.splitlines())) <= 80
+    return " ".join(text.split())
+
+
+def test_a_prediction() -> None:
+    """Accuracies, weights and bytes; without a fit it says why weights are equal."""
+    text = printed(prediction_table(PREDICTION))
+    for part in (
+        "60 held-out samples",
+        "80.0 % 70.0 % 85.0 % +5.0",
+        "own weight 0.60",
+        "71 made, 5 answered",
+        "9.03 kB",
+    ):
+        assert part in text
+    unfitted = {**PREDICTION["combination"], "own_weight": 0.5, "num_known": 0}
+    text = printed(prediction_table({**PREDICTION, "validation": None, "combination": unfitted}))
+    assert "equal weights: too few held-out samples" in text
+
+
+def test_who_only_answers() -> None:
+    """There is nothing to combine."""
+    assert "combined" not in printed(prediction_table(COST))
+
+
+def test_an_estimate() -> None:
+    """By class and in all, the gain with its interval, and what a run costs; names are taken as they are."""
+    text = printed(estimate_table(ESTIMATE))
+    for part in ("[cat] 60 80.0 % 70.0 % -10.0", "gain +5.0 points", "-1.0 to +11.0", "at most 3.00 MB", "3 exchanges"):
+        assert part in text
+    assert "dog" not in text
+
+
+def test_an_estimate_without_a_known_cost() -> None:
+    """A budget that does not suffice, or no limit at all, is said."""
+    text = printed(estimate_table({**ESTIMATE, "run": {"problem": "does not pay for one query"}}))
+    assert "does not pay" in text
+    unlimited = {"problem": None, "num_exchanges": 3, "num_queries": None, "exchange_bytes": None}
+    assert "not known in advance" in printed(estimate_table({**ESTIMATE, "run": unlimited}))

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import torch
+
+from smule_crypten.training.combination import LEAST_FOR_FIT, PRIOR_SAMPLES, Combination, accuracies, fit
+
+
+def answers(labels_N: torch.Tensor, accuracy: float, seed: int, confidence: float = 4.0) -> torch.Tensor:
+    """Logits (N, 3) that are right about so many of the samples."""
+    generator = torch.Generator().manual_seed(seed)
+    wrong_N = torch.rand(len(labels_N), generator=generator) >= accuracy
+    answer_N = (labels_N + wrong_N * torch.randint(1, 3, labels_N.shape, generator=generator)) % 3
+    return confidence * torch.eye(3)[answer_N]
+
+
+LABELS = torch.arange(300) % 3
+
+
+def test_too_few_samples_mean_equal_weights() -> None:
+    """Nothing is fitted on a handful of samples, or on none."""
+    few = LABELS[: LEAST_FOR_FIT - 1]
+    assert fit(answers(few, 1.0, 0), answers(few, 0.3, 1), few) == Combination()
+    none = LABELS[:0]
+    assert fit(torch.zeros(0, 3), torch.zeros(0, 3), none) == Combination()
+    assert accuracies(torch.zeros(0, 3), torch.zeros(0, 3), none) is None
+
+
+def test_the_better_network_weighs_more() -> None:
+    """On either side; as many samples as fitted on can move the weight, and no further."""
+    good, bad = answers(LABELS, 0.9, 0), answers(LABELS, 0.35, 1)
+    farthest = 0.5 * len(LABELS) / (len(LABELS) + PRIOR_SAMPLES)
+    assert 0.5 < fit(good, bad, LABELS).own_weight <= 0.5 + farthest
+    assert 0.5 - farthest <= fit(bad, good, LABELS).own_weight < 0.5
+    assert fit(good, bad, LABELS).num_known == len(LABELS)
+
+
+def test_a_peer_that_is_sure_and_wrong_does_little_harm() -> None:
+    """Calibration flattens it: what both say together stays what the own network says."""
+    own, peer = answers(LABELS, 0.8, 0), answers(LABELS, 0.3, 1, confidence=50.0)
+    combined = fit(own, peer, LABELS).probabilities(own, peer)
+    assert (combined.argmax(1) == own.argmax(1)).double().mean() > 0.99
+
+
+def test_probabilities_are_some() -> None:
+    """Positive, with sum 1, and by default the mean of both."""
+    own, peer = answers(LABELS, 0.8, 0), answers(LABELS, 0.6, 1)
+    combined = Combination().probabilities(own, peer)
+    torch.testing.assert_close(combined, (own.softmax(1) + peer.softmax(1)) / 2)
+    torch.testing.assert_close(fit(own, peer, LABELS).probabilities(own, peer).sum(1), torch.ones(len(LABELS)))
+
+
+def test_accuracies_are_those_of_each() -> None:
+    """Two networks that err in different places are better together."""
+    own, peer = LABELS.clone(), LABELS.clone()
+    own[:60] = (own[:60] + 1) % 3
+    peer[60:120] = (peer[60:120] + 1) % 3
+    unsure = torch.where(torch.arange(300) < 60, 1.0, 4.0).unsqueeze(1)
+    found = accuracies(unsure * torch.eye(3)[own], 3.0 * torch.eye(3)[peer], LABELS)
+    assert found is not None
+    assert (found.num_known, found.own, found.peer) == (300, 0.8, 0.8)
+    assert found.combined == 1.0
