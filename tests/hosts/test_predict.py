@@ -26,7 +26,8 @@ def trained(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Folde
     """A finished run with enough samples at party a to fit weights, and new images there."""
     folders = Folders(tmp_path_factory.mktemp("trained"), network, exchange__num_queries=40)
     write_data(folders.folder("a") / "data.npz", num_train=10 * NUM_VALIDATION, seed=0)
-    folders.change("a", budget__ledger="ledger.jsonl")
+    folders.change("a", budget__ledger="ledger.jsonl", samples__validation=0.1)
+    folders.change("b", samples__validation=0.1)
     with HostRun(network, folders) as run:
         run.complete()
     with np.load(folders.folder("a") / "data.npz") as data:

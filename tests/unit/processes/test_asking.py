@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from party_configs import party
 
-from smule_crypten.config import DataConfig, PredictConfig
+from smule_crypten.config import DataConfig, PredictConfig, SamplesConfig
 from smule_crypten.errors import ConfigError, DataError, ModelError, OutputError
 from smule_crypten.processes.asking import load_trained_party
 from smule_crypten.processes.estimate import estimate
@@ -24,7 +24,7 @@ DIGITS = DataConfig(name="digits", max_train=300)
 
 
 def config(folder: Path, **settings: Any) -> PartyConfig:
-    return party(output_dir=str(folder), data=DIGITS, **settings)
+    return party(output_dir=str(folder), data=DIGITS, samples=SamplesConfig(validation=0.1), **settings)
 
 
 def trained(folder: Path, *, known: bool = True, **changes: Any) -> PartyConfig:
