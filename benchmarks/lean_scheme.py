@@ -32,6 +32,7 @@ from trained_networks import Images, Subject, load_cifar10, trained
 from smule_crypten.config import LaunchConfig, ModelConfig, SchemeConfig
 from smule_crypten.files import write_atomic
 from smule_crypten.processes.launcher import Emit
+from smule_crypten.torchvision_compat import load_torchvision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,7 @@ def measured(path: Path, configs: dict[str, SchemeConfig], turns: int, threads: 
 
 
 def load_task(path: Path) -> Task:
+    load_torchvision()  # before pickle does, which knows nothing of its repairs
     task: Task = torch.load(path, weights_only=False)  # written by this very run
     return task
 
@@ -118,8 +120,8 @@ def task_file(case: Case, subject: Subject, images: Images, counts: tuple[int, i
     path = work / "task.pt"
     task = Task(
         network=subject.network,
-        inputs_NCHW=images.test.images_NCHW[: max(counts)].clone(),
-        calibration_NCHW=images.train.images_NCHW[: case.calibration_samples].clone(),
+        inputs_NCHW=images.some_test(max(counts)),
+        calibration_NCHW=images.some_train(case.calibration_samples),
         counts=counts,
     )
     write_atomic(path, lambda file: torch.save(task, file))

@@ -238,8 +238,8 @@ def main() -> int:
     images = load_cifar10(arguments.data, arguments.work)
     subject = trained(ModelConfig(name="small_convnet"), arguments.epochs, images, arguments.work)
     print(f"test accuracy {subject.test_accuracy:.3f}, largest centred logit {subject.largest_logit:.2f}", flush=True)
-    inputs_NCHW = images.test.images_NCHW[:NUM_IMAGES]
-    calibration_NCHW = images.train.images_NCHW[:CALIBRATION_SAMPLES]
+    inputs_NCHW = images.some_test(NUM_IMAGES)
+    calibration_NCHW = images.some_train(CALIBRATION_SAMPLES)
     with torch.no_grad():
         expected_NC = centred(subject.network(inputs_NCHW))
     emulator = Emulator(subject.network, inputs_NCHW, calibration_NCHW)

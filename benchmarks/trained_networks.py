@@ -26,14 +26,28 @@ INPUT_SHAPE, NUM_CLASSES = (3, 32, 32), 10
 CONF = Path(__file__).parents[1] / "conf"
 CPU = torch.device("cpu")
 SEED = 0
+UNTRAINED_STRIDE = 20
+"""Every so many test images tell what an untrained network is worth."""
 
 
 @dataclass(frozen=True)
 class Images:
-    """Normalized images of CIFAR-10."""
+    """Normalized images of CIFAR-10, in the order of their folders: class by class."""
 
     train: LabelledImages
     test: LabelledImages
+
+    def some_train(self, count: int) -> torch.Tensor:
+        """Images of all classes, always the same ones; fewer are among more."""
+        return _some(self.train, count)
+
+    def some_test(self, count: int) -> torch.Tensor:
+        return _some(self.test, count)
+
+
+def _some(images: LabelledImages, count: int) -> torch.Tensor:
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SEED))
+    return images.images_NCHW[order[:count]]
 
 
 @dataclass(frozen=True)
@@ -79,8 +93,9 @@ def trained(model: ModelConfig, epochs: int, images: Images, work: Path) -> Subj
             _take_statistics(network, images)
         write_atomic(kept, lambda file: torch.save(network.state_dict(), file))
     network.eval()
-    logits_NC = predict_logits(network, images.test.images_NCHW, 500, CPU)
-    accuracy = evaluate(network, images.test, NUM_CLASSES, device=CPU).accuracy
+    test = images.test if epochs else images.test.select(torch.arange(0, len(images.test), UNTRAINED_STRIDE))
+    logits_NC = predict_logits(network, test.images_NCHW, 500, CPU)
+    accuracy = evaluate(network, test, NUM_CLASSES, device=CPU).accuracy
     return Subject(network, epochs, accuracy, float(centred(logits_NC).abs().max()))
 
 
@@ -98,5 +113,5 @@ def _train(network: nn.Module, epochs: int, images: Images) -> None:
 def _take_statistics(network: nn.Module, images: Images) -> None:
     network.train()
     with torch.no_grad():
-        for batch in torch.split(images.train.images_NCHW[:2000], 200):
+        for batch in torch.split(images.some_train(2000), 200):
             network(batch)
