@@ -27,12 +27,10 @@ from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.cache import SoftLabelCache
 from smule_crypten.exchange.queries import Queries, QueryPlan
 from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.models.calibration import check_inputs
+from smule_crypten.models.calibration import calibration_images, check_inputs
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, InferenceQuery, PeerPrediction
 
 log = logging.getLogger(__name__)
-
-CALIBRATION_SAMPLES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +121,7 @@ class Exchanger:
         own = _Announcement(
             num_samples=len(sample_ids),
             model_step=model_step,
-            logit_bound=self._scheme.calibrate(model, self._images_NCHW[:CALIBRATION_SAMPLES]),
+            logit_bound=self._scheme.calibrate(model, calibration_images(self._images_NCHW)),
         )
         peer = self._announce(own)
         if (own.num_samples, peer.num_samples) != self._prepared:

@@ -26,6 +26,15 @@ def largest_value(precision_bits: int) -> float:
     return 2.0 ** (64 - _FAILURE_BITS - 2 * precision_bits)
 
 
+CALIBRATION_SAMPLES = 256
+
+
+def calibration_images(images_NCHW: torch.Tensor) -> torch.Tensor:
+    """What an owner looks at: some of its images, spread over all of them, since data often lies class by class."""
+    count = min(len(images_NCHW), CALIBRATION_SAMPLES)
+    return images_NCHW[torch.arange(count) * len(images_NCHW) // max(count, 1)]
+
+
 def calibrate(network: TranslatedNetwork, inputs_NCHW: torch.Tensor, precision_bits: int) -> float:
     """Check every operation on the owner's inputs; returns a public bound for |logit|, a power of two.
 

@@ -20,7 +20,7 @@ from smule_crypten.errors import BudgetError, ConfigError, OutputError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.schedule import is_exchange_epoch
 from smule_crypten.inference.registry import scheme_class
-from smule_crypten.models.calibration import check_inputs
+from smule_crypten.models.calibration import calibration_images, check_inputs
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.credentials import Certificate, check_distinct, load_certificate, load_identity
@@ -43,7 +43,6 @@ TESTED = {
 }
 """Versions that decide how a run behaves, as in constraints.txt."""
 
-CALIBRATION_SAMPLES = 256
 _RENEWAL_DAYS = 30
 _JOURNAL_BYTES = 10_000_000
 """More than the journal, the ledger and the result of any run take together."""
@@ -115,7 +114,7 @@ def check_model(checkup: Checkup) -> str:
 
 def check_range(checkup: Checkup) -> str:
     network = needed(checkup.translated, "the model")
-    samples = needed(checkup.inputs, "the data").train.images_NCHW[:CALIBRATION_SAMPLES]
+    samples = calibration_images(needed(checkup.inputs, "the data").train.images_NCHW)
     config = checkup.config.scheme
     scheme = scheme_class(config.name)
     bound = scheme.logit_bound(network, samples, config)

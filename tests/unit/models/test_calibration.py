@@ -5,7 +5,14 @@ import torch
 from torch import nn
 
 from smule_crypten.errors import DataError, UnshareableModelError
-from smule_crypten.models.calibration import MARGIN, calibrate, check_inputs, largest_value
+from smule_crypten.models.calibration import (
+    CALIBRATION_SAMPLES,
+    MARGIN,
+    calibrate,
+    calibration_images,
+    check_inputs,
+    largest_value,
+)
 from smule_crypten.models.translate import TranslatedNetwork, translate
 
 
@@ -54,3 +61,13 @@ def test_inputs_beyond_the_range_are_named(value: float) -> None:
     with pytest.raises(DataError, match="sample 17 holds a value"):
         check_inputs(inputs, torch.tensor([3, 17, 5]), 16)
     check_inputs(INPUTS, torch.tensor([3, 17, 5]), 16)
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, CALIBRATION_SAMPLES, 1000])
+def test_calibration_looks_at_images_from_all_over_the_data(count: int) -> None:
+    """Data often lies class by class: the first images would all be of one class, and its range too small."""
+    chosen = calibration_images(torch.arange(count).view(count, 1, 1, 1)).flatten()
+    assert len(chosen.unique()) == len(chosen) == min(count, CALIBRATION_SAMPLES)
+    if count > CALIBRATION_SAMPLES:
+        assert (chosen[1:] - chosen[:-1]).max() <= 4
+        assert chosen[-1] >= count - 4

@@ -9,6 +9,8 @@ arXiv:2210.17323). This costs no byte: the weights are the owner's secret, whate
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -69,7 +71,8 @@ def _patches(step: Step, x: torch.Tensor) -> torch.Tensor:
     if isinstance(op, arch.Linear):
         return x[:MAX_PATCHES]
     size = step.shape[1:] if step.pool is None else step.pool.size
-    x = x[: max(1, MAX_PATCHES // (size[0] * size[1]))]
+    # Images from all over the data, which may lie class by class.
+    x = x[:: math.ceil(len(x) * size[0] * size[1] / MAX_PATCHES)]
     kernel = (op.weight_shape[2], op.weight_shape[3])
     patches = F.unfold(x, kernel, op.dilation, op.padding, op.stride).view(len(x), -1, *size)
     if step.pool is not None:
