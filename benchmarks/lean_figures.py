@@ -63,7 +63,7 @@ def summarize(
         "max_abs_logit_error": max(run.logit_error for run in judged),
         "mean_abs_logit_error": max(run.mean_logit_error for run in judged),
         "max_abs_soft_label_error": max(run.soft_label_error for run in judged),
-        "agreement": min(run.agreement for run in judged),
+        "agreement": statistics.mean(run.agreement for run, count in zip(judged, counts, strict=True) if count),
     }
 
 

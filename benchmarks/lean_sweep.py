@@ -61,7 +61,7 @@ class Setting:
 
 DEFAULTS = (
     Setting(ring_bits=32, precision_bits=14, input_bits=10, dropped_bits=4, block_bits=4, margin_bits=2),
-    Setting(ring_bits=27, precision_bits=12, input_bits=9, dropped_bits=2, block_bits=4, margin_bits=2),
+    Setting(ring_bits=28, precision_bits=12, input_bits=9, dropped_bits=3, block_bits=4, margin_bits=2),
 )
 
 
