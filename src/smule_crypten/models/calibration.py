@@ -31,8 +31,13 @@ CALIBRATION_SAMPLES = 256
 
 def calibration_images(images_NCHW: torch.Tensor) -> torch.Tensor:
     """What an owner looks at: some of its images, spread over all of them, since data often lies class by class."""
-    count = min(len(images_NCHW), CALIBRATION_SAMPLES)
-    return images_NCHW[torch.arange(count) * len(images_NCHW) // max(count, 1)]
+    return images_NCHW[calibration_positions(len(images_NCHW))]
+
+
+def calibration_positions(num_images: int) -> torch.Tensor:
+    """Which of so many images calibration_images takes."""
+    count = min(num_images, CALIBRATION_SAMPLES)
+    return torch.arange(count) * num_images // max(count, 1)
 
 
 def calibrate(network: TranslatedNetwork, inputs_NCHW: torch.Tensor, precision_bits: int) -> float:

@@ -21,12 +21,12 @@ from torch import nn
 from smule_crypten.data.images import UNKNOWN, LabelledImages, random_positions
 from smule_crypten.errors import ConfigError, DataError, HandshakeError, ModelError, PeerError
 from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.exchange.exchanger import CALIBRATION_SAMPLES, Exchanger, ExchangeResult
+from smule_crypten.exchange.exchanger import Exchanger, ExchangeResult
 from smule_crypten.exchange.queries import OnceEach
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.architecture import Architecture
-from smule_crypten.models.calibration import check_inputs
+from smule_crypten.models.calibration import calibration_positions, check_inputs
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.dealer import MAX_QUERIES
 from smule_crypten.mpc.session import Session
@@ -187,7 +187,7 @@ def _exchange(
     party: TrainedParty, scheme: SecureInferenceScheme, asked: LabelledImages, budget: QueryBudget, num_exchanges: int
 ) -> Answers:
     config, num_classes = party.config, party.inputs.bundle.num_classes
-    calibration = party.inputs.train.select(torch.arange(min(CALIBRATION_SAMPLES, len(party.inputs.train))))
+    calibration = party.inputs.train.select(calibration_positions(len(party.inputs.train)))
     exchanger = Exchanger(
         scheme=scheme,
         config=config.exchange,
