@@ -9,9 +9,9 @@ from torch import nn
 from smule_crypten.config import SchemeConfig
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import corrections
+from smule_crypten.inference.lean.lowering import lower
 from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.lean.options import lean_options
-from smule_crypten.inference.lean.program import lower
 from smule_crypten.inference.lean.rounding import compensated, remedies
 from smule_crypten.inference.lean.scales import fit
 from smule_crypten.inference.lean.wire import Role

@@ -27,8 +27,9 @@ from trained_networks import INPUT_SHAPE, load_cifar10, trained
 
 from smule_crypten.config import ModelConfig, SchemeConfig
 from smule_crypten.errors import ConfigError, UnshareableModelError
+from smule_crypten.inference.lean.lowering import lower
 from smule_crypten.inference.lean.products import multiply
-from smule_crypten.inference.lean.program import Program, lower
+from smule_crypten.inference.lean.program import Program
 from smule_crypten.inference.lean.rounding import Remedies, compensated, remedies
 from smule_crypten.inference.lean.scales import Scales, fit, integer_bias, integer_weight
 from smule_crypten.inference.lean.scheme import LeanScheme

@@ -13,8 +13,9 @@ from torch import nn
 from smule_crypten.config import SchemeConfig
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import corrections
+from smule_crypten.inference.lean.lowering import lower
 from smule_crypten.inference.lean.model_owner import ModelOwner
-from smule_crypten.inference.lean.program import Program, lower
+from smule_crypten.inference.lean.program import Program
 from smule_crypten.inference.lean.roles import Evaluator
 from smule_crypten.inference.lean.scales import Scales, fit
 from smule_crypten.inference.lean.wire import Post, Script, Want

@@ -23,7 +23,8 @@ from smule_crypten.inference.lean.dealing import (
     mask_fields,
     product_fields,
 )
-from smule_crypten.inference.lean.program import Opening, Program, Step, lower
+from smule_crypten.inference.lean.lowering import lower
+from smule_crypten.inference.lean.program import Opening, Program, Step
 from smule_crypten.models.architecture import Conv2d
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.keys import insecure_key

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from smule_crypten.config import SchemeConfig
-from smule_crypten.inference.lean.program import Program, lower
+from smule_crypten.inference.lean.lowering import lower
+from smule_crypten.inference.lean.program import Program
 from smule_crypten.inference.lean.rounding import MAX_COLUMNS, compensated, remedies
 from smule_crypten.inference.lean.scales import Scales, fit, plain_values, weight_unit
 from smule_crypten.models.module_handlers import Parameters

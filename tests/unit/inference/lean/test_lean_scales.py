@@ -11,7 +11,8 @@ from lean_networks import NETWORKS, SHAPE, UNEQUAL_WINDOWS, Residual
 from torch import nn
 
 from smule_crypten.errors import ConfigError, UnshareableModelError
-from smule_crypten.inference.lean.program import Program, lower
+from smule_crypten.inference.lean.lowering import lower
+from smule_crypten.inference.lean.program import Program
 from smule_crypten.inference.lean.scales import Scales, fit, plain_values
 from smule_crypten.models.translate import TranslatedNetwork, translate
 
