@@ -6,7 +6,6 @@ provider=trusted_first_party, party a deals the triples and could compute everyt
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -16,6 +15,7 @@ from smule_crypten.config import SchemeConfig
 from smule_crypten.inference.scheme import SequentialScheme, micro_batches
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import num_elements
+from smule_crypten.models.pooling import comparisons
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.dealing import Request, correction_bytes, corrections, plan
 from smule_crypten.mpc.network import OUTPUT_LAYER, evaluate, open_logits, share_parameters, share_tensor
@@ -101,9 +101,8 @@ def _op_cost(architecture: arch.Architecture, op: arch.Op, batch: int) -> Cost:
         case arch.MaxPool2d():
             position = architecture.ops.index(op)
             windows = batch * num_elements(architecture.shapes[position])
-            comparisons = op.kernel[0] * op.kernel[1] - 1
-            levels = math.ceil(math.log2(op.kernel[0] * op.kernel[1]))
-            return _symmetric(_RELU_ROUNDS * levels, _RELU_ELEMENTS * windows * comparisons)
+            pairs = comparisons(op)
+            return _symmetric(_RELU_ROUNDS * len(pairs), _RELU_ELEMENTS * windows * sum(pairs))
         case _:
             return Cost()
 

@@ -26,6 +26,7 @@ from pydantic import Field
 
 from smule_crypten.config import Section
 from smule_crypten.models import architecture as arch
+from smule_crypten.models.pooling import comparisons
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.types import PARTY_NAMES
 
@@ -166,7 +167,8 @@ def plan(architecture: arch.Architecture, batch: int) -> Iterator[Request]:
             case arch.ReLU():
                 yield from _relu((batch, *architecture.shapes[position]))
             case arch.MaxPool2d():
-                yield from _max_pool((batch, *architecture.shapes[position]), op.kernel[0] * op.kernel[1])
+                for pairs in comparisons(op):
+                    yield from _relu((pairs, batch, *architecture.shapes[position]))
 
 
 _CARRY_LEVELS = 6
@@ -180,10 +182,3 @@ def _relu(size: Size) -> Iterator[Request]:
         yield BinaryTriple(size=(2, 1, *size))
     yield SharedBit(size=size)
     yield AdditiveTriple(size_a=size, size_b=size, operation="mul")
-
-
-def _max_pool(size: Size, window: int) -> Iterator[Request]:
-    while window > 1:
-        half = window // 2
-        yield from _relu((half, *size))
-        window -= half

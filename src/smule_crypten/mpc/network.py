@@ -20,10 +20,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.module_handlers import Parameters
+from smule_crypten.models.pooling import AveragePool, SumPool, comparisons, max_pool_padding, max_pool_windows
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.session import Session
 
@@ -94,10 +94,8 @@ def _apply(op: arch.Op, operands: list[SharedTensor], weight: SharedTensor, bias
             return x.relu()
         case arch.MaxPool2d():
             return _max_pool2d(x, op)
-        case arch.AvgPool2d():
-            return _avg_pool2d(x, op)
-        case arch.AdaptiveAvgPool2d():
-            return _adaptive_avg_pool2d(x, op)
+        case arch.AvgPool2d() | arch.AdaptiveAvgPool2d():
+            return _average_pool2d(x, op)
         case arch.Add():
             return x + operands[1]
         case arch.Flatten():
@@ -105,71 +103,27 @@ def _apply(op: arch.Op, operands: list[SharedTensor], weight: SharedTensor, bias
 
 
 def _max_pool2d(x: SharedTensor, op: arch.MaxPool2d) -> SharedTensor:
-    windows = _windows(_pad_for_max(x, op), op, _pooled_size(tuple(x.shape), op))
-    while windows.size(0) > 1:
-        half = windows.size(0) // 2
-        first, second = windows[:half], windows[half : 2 * half]
+    height, width = arch.apply_op(op, [torch.empty(x.shape, device="meta")]).shape[-2:]
+    pads = max_pool_padding(op, (x.size(2), x.size(3)), (height, width))
+    padded = x.pad(pads, value=_PADDING_VALUE) if any(pads) else x
+    windows = _with_share(max_pool_windows(padded.share, op, (height, width)))
+    for pairs in comparisons(op):
+        first, second = windows[:pairs], windows[pairs : 2 * pairs]
         largest = second + (first - second).relu()
         odd = windows.size(0) % 2
-        windows = crypten.cat([largest, windows[2 * half :]]) if odd else largest
+        windows = crypten.cat([largest, windows[2 * pairs :]]) if odd else largest
     return windows.squeeze(0)
 
 
-def _pooled_size(shape: tuple[int, ...], op: arch.MaxPool2d) -> tuple[int, int]:
-    height, width = arch.apply_op(op, [torch.empty(shape, device="meta")]).shape[-2:]
-    return height, width
-
-
-def _pad_for_max(x: SharedTensor, op: arch.MaxPool2d) -> SharedTensor:
-    """Pad so that every window is whole, also the last one of ceil_mode."""
-    pads: list[int] = []
-    output = _pooled_size(tuple(x.shape), op)
-    for axis in (1, 0):
-        needed = (output[axis] - 1) * op.stride[axis] + op.dilation[axis] * (op.kernel[axis] - 1) + 1
-        after = max(0, needed - x.size(2 + axis) - op.padding[axis])
-        pads += [op.padding[axis], after]
-    return x.pad(tuple(pads), value=_PADDING_VALUE) if any(pads) else x
-
-
-def _windows(x: SharedTensor, op: arch.MaxPool2d, output: tuple[int, int]) -> SharedTensor:
-    """The k_h * k_w shifted views of x that a window compares, stacked in front: (k_h * k_w, N, C, H', W')."""
-    height, width = ((output[axis] - 1) * op.stride[axis] + 1 for axis in (0, 1))
-    shifts = [
-        x[:, :, top : top + height : op.stride[0], left : left + width : op.stride[1]]
-        for top in range(0, op.dilation[0] * op.kernel[0], op.dilation[0])
-        for left in range(0, op.dilation[1] * op.kernel[1], op.dilation[1])
-    ]
-    return crypten.stack(shifts)
-
-
-def _avg_pool2d(x: SharedTensor, op: arch.AvgPool2d) -> SharedTensor:
-    summed = _with_share(F.avg_pool2d(x.share, op.kernel, op.stride, op.padding, divisor_override=1))
-    if op.count_include_pad or op.padding == (0, 0):
-        return summed.div(op.kernel[0] * op.kernel[1])
-    ones = torch.ones(1, 1, *x.shape[-2:])
-    return summed * F.avg_pool2d(ones, op.kernel, op.stride, op.padding, divisor_override=1).reciprocal()
-
-
-def _adaptive_avg_pool2d(x: SharedTensor, op: arch.AdaptiveAvgPool2d) -> SharedTensor:
-    """Sum over each window with 0/1 matrices, exactly, then divide by the window's size."""
-    rows = _window_matrix(x.size(2), op.output_size[0])
-    columns = _window_matrix(x.size(3), op.output_size[1])
-    summed = _with_share(rows @ x.share @ columns.t())
-    sizes = rows.sum(1).unsqueeze(1) * columns.sum(1)
-    if bool((sizes == sizes[0, 0]).all()):
-        return summed.div(int(sizes[0, 0])) if int(sizes[0, 0]) > 1 else summed
-    return summed * sizes.double().reciprocal()
+def _average_pool2d(x: SharedTensor, op: AveragePool) -> SharedTensor:
+    """Sum over each window, exactly, then divide by how many values it averages."""
+    pool = SumPool(op, (x.size(2), x.size(3)))
+    summed = _with_share(pool.sums(x.share))
+    if not pool.is_uniform:
+        return summed * pool.counts.double().reciprocal()
+    return summed.div(pool.window) if pool.window > 1 else summed
 
 
 def _with_share(share: torch.Tensor) -> SharedTensor:
     """A new shared tensor at the session's scale. CrypTen's shallow_copy would write through to its original."""
     return crypten.mpc.MPCTensor.from_shares(share)
-
-
-def _window_matrix(size: int, output_size: int) -> torch.Tensor:
-    """(output_size, size) of 0 and 1: which inputs torch's adaptive pooling averages for which output."""
-    output = torch.arange(output_size).unsqueeze(1)
-    position = torch.arange(size)
-    start = output * size // output_size
-    stop = ((output + 1) * size + output_size - 1) // output_size
-    return ((start <= position) & (position < stop)).long()

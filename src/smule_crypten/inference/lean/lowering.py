@@ -12,10 +12,10 @@ import math
 from smule_crypten.config import SchemeConfig
 from smule_crypten.errors import ConfigError, UnshareableModelError
 from smule_crypten.inference.lean.options import LeanOptions, lean_options
-from smule_crypten.inference.lean.pooling import WEIGHT_BITS, AveragePool, SumPool
 from smule_crypten.inference.lean.program import Opening, Program, Step
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import NETWORK_INPUT
+from smule_crypten.models.pooling import WEIGHT_BITS, AveragePool, SumPool, comparisons
 
 MAX_RING_BITS = 64
 OUTPUT_GUARD_BITS = 6
@@ -282,12 +282,9 @@ def _opened(step: Step, steps: list[Step], options: LeanOptions) -> Step:
         assert isinstance(step.op, arch.MaxPool2d)
         # The difference of two values of either sign needs one bit more.
         width = steps[step.inputs[0]].width + (0 if step.is_non_negative else 1)
-        halves = []
-        window = step.op.kernel[0] * step.op.kernel[1]
-        while window > 1:
-            halves.append(window // 2)
-            window -= window // 2
-        openings = tuple(_opening(half * step.elements, width, step.ring, options, True) for half in halves)
+        openings = tuple(
+            _opening(pairs * step.elements, width, step.ring, options, True) for pairs in comparisons(step.op)
+        )
         return dataclasses.replace(step, openings=openings)
     return step
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from smule_crypten.inference.lean.pooling import SumPool
 from smule_crypten.models import architecture as arch
+from smule_crypten.models.pooling import SumPool
 
 LIMB_BITS = 16
 MAX_FAN_IN = 1 << (53 - 2 * LIMB_BITS)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from smule_crypten.inference.lean.pooling import SumPool
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import num_elements
+from smule_crypten.models.pooling import SumPool
 
 
 @dataclass(frozen=True, kw_only=True)

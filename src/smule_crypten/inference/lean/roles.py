@@ -17,6 +17,7 @@ from smule_crypten.inference.lean.dealing import OpeningMaterial
 from smule_crypten.inference.lean.program import Opening, Program, Step
 from smule_crypten.inference.lean.wire import Post, Want
 from smule_crypten.models import architecture as arch
+from smule_crypten.models.pooling import max_pool_padding, max_pool_windows
 from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 
 Share = torch.Tensor
@@ -135,7 +136,9 @@ class Evaluator(ABC):
         assert isinstance(step.op, arch.MaxPool2d)
         # Below every value, and close enough for a difference to stay in its width.
         edge = 0 if step.is_non_negative or not step.openings else 1 - (1 << (step.openings[0].width - 2))
-        windows = _windows(share, step.op, step.shape, self._public(edge))
+        output = (step.shape[1], step.shape[2])
+        pads = max_pool_padding(step.op, (share.size(2), share.size(3)), output)
+        windows = max_pool_windows(F.pad(share, pads, value=self._public(edge)), step.op, output)
         for opening in step.openings:
             half = len(windows) // 2
             material = self._material(opening, batch)
@@ -193,23 +196,3 @@ def _local(step: Step, operands: list[Share]) -> Share:
             return (operands[0] << step.shifts[0]) + (operands[1] << step.shifts[1])
         case _:
             return operands[0].reshape(len(operands[0]), *step.shape)
-
-
-def _windows(x: Share, op: arch.MaxPool2d, shape: tuple[int, ...], edge: int) -> torch.Tensor:
-    """The k_h * k_w shifted views that a window compares, stacked in front: (k_h * k_w, N, C, H', W')."""
-    pads: list[int] = []
-    spans = []
-    for axis in (0, 1):
-        span = (shape[1 + axis] - 1) * op.stride[axis] + 1
-        needed = span + op.dilation[axis] * (op.kernel[axis] - 1)
-        after = max(0, needed - x.size(2 + axis) - op.padding[axis])
-        pads = [op.padding[axis], after, *pads]
-        spans.append(span)
-    x = F.pad(x, pads, value=edge)
-    return torch.stack(
-        [
-            x[:, :, top : top + spans[0] : op.stride[0], left : left + spans[1] : op.stride[1]]
-            for top in range(0, op.dilation[0] * op.kernel[0], op.dilation[0])
-            for left in range(0, op.dilation[1] * op.kernel[1], op.dilation[1])
-        ]
-    )

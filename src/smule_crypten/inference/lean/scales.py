@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 import torch
 
 from smule_crypten.errors import UnshareableModelError
-from smule_crypten.inference.lean.pooling import WEIGHT_BITS
 from smule_crypten.inference.lean.program import Program, Step
 from smule_crypten.models.architecture import apply_op
 from smule_crypten.models.module_handlers import Parameters
+from smule_crypten.models.pooling import WEIGHT_BITS
 
 OUTPUT_MARGIN_BITS = 4
 """How much larger logits may become on the peer's data than on the owner's, as a power of two."""

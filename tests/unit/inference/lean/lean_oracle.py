@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from smule_crypten.inference.lean.pooling import WEIGHT_BITS
 from smule_crypten.inference.lean.program import Program, Step
 from smule_crypten.models import architecture as arch
+from smule_crypten.models.pooling import WEIGHT_BITS
 
 RING = 1 << 64
 Pair = tuple[int, int]

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lean_oracle import RING, Pair, convolved, residues, window_sums
 
-from smule_crypten.inference.lean.pooling import SumPool
 from smule_crypten.inference.lean.products import LIMB_BITS, MAX_FAN_IN, limb_product, multiply
 from smule_crypten.models import architecture as arch
+from smule_crypten.models.pooling import SumPool
 
 BITS = st.sampled_from([1, 12, 16, 17, 32, 33, 48, 64])
 SEEDS = st.integers(0, 1 << 32)

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smule_crypten.inference.lean.pooling import WEIGHT_BITS, AveragePool, SumPool
 from smule_crypten.models import architecture as arch
+from smule_crypten.models.pooling import WEIGHT_BITS, AveragePool, SumPool
 
 Pair = tuple[int, int]
 

@@ -1,7 +1,8 @@
-"""Sums over pooling windows, exact in any ring: index arithmetic and additions only, on every device.
+"""The windows of pooling operations on shares: index arithmetic and additions only, exact in any ring, on every device.
 
 An average is a sum whose factor 1/n goes into a scale. Where the windows of one layer hold different numbers of
-values (a border that is not counted), each sum is multiplied by a public integer so that all have the same factor.
+values (a border that is not counted), each sum is multiplied by a public integer so that all have the same factor. A
+maximum is a tree of comparisons over the values of a window.
 """
 
 from __future__ import annotations
@@ -41,15 +42,16 @@ class SumPool:
     @property
     def window(self) -> int:
         """How many values the largest window averages."""
-        return int(self._counts.max())
+        return int(self.counts.max())
 
     @property
     def is_uniform(self) -> bool:
         """Whether all windows average the same number of values."""
-        return bool((self._counts == self.window).all())
+        return bool((self.counts == self.window).all())
 
     @property
-    def _counts(self) -> torch.Tensor:
+    def counts(self) -> torch.Tensor:
+        """How many values each window averages, (H', W')."""
         rows, columns = self._axes
         return rows.counts.unsqueeze(1) * columns.counts
 
@@ -66,7 +68,7 @@ class SumPool:
 
     def weights(self, device: torch.device) -> torch.Tensor:
         """Public integers (H', W'), with WEIGHT_BITS fractional bits, that bring all windows to the largest one."""
-        ratio = self.window / self._counts.double()
+        ratio = self.window / self.counts.double()
         return (ratio * (1 << WEIGHT_BITS)).round().long().to(device)
 
 
@@ -86,3 +88,43 @@ def _axis(op: AveragePool, size: tuple[int, int], axis: int) -> _Axis:
     inside = (positions >= 0) & (positions < length)
     counts = torch.full((outputs,), kernel) if op.count_include_pad else inside.sum(1)
     return _Axis(torch.where(inside, positions, length), counts)
+
+
+def max_pool_padding(op: arch.MaxPool2d, size: tuple[int, int], output: tuple[int, int]) -> tuple[int, int, int, int]:
+    """How far to pad images of a height and width so that every window is whole, also the last one of ceil_mode.
+
+    Returns:
+        left, right, top, bottom, as torch.nn.functional.pad takes them.
+    """
+    top, bottom, left, right = (
+        amount
+        for axis in (0, 1)
+        for amount in (op.padding[axis], max(0, _span(op, output, axis) - size[axis] - op.padding[axis]))
+    )
+    return left, right, top, bottom
+
+
+def max_pool_windows(x: torch.Tensor, op: arch.MaxPool2d, output: tuple[int, int]) -> torch.Tensor:
+    """The k_h * k_w shifted views of padded x that a window compares, stacked in front: (k_h * k_w, N, C, H', W')."""
+    height, width = ((output[axis] - 1) * op.stride[axis] + 1 for axis in (0, 1))
+    return torch.stack(
+        [
+            x[:, :, top : top + height : op.stride[0], left : left + width : op.stride[1]]
+            for top in range(0, op.dilation[0] * op.kernel[0], op.dilation[0])
+            for left in range(0, op.dilation[1] * op.kernel[1], op.dilation[1])
+        ]
+    )
+
+
+def comparisons(op: arch.MaxPool2d) -> list[int]:
+    """How many pairs of values of a window are compared in each level of the tree."""
+    pairs, window = [], op.kernel[0] * op.kernel[1]
+    while window > 1:
+        pairs.append(window // 2)
+        window -= window // 2
+    return pairs
+
+
+def _span(op: arch.MaxPool2d, output: tuple[int, int], axis: int) -> int:
+    """Pixels from the first one of the first window to the last one of the last window."""
+    return (output[axis] - 1) * op.stride[axis] + op.dilation[axis] * (op.kernel[axis] - 1) + 1
