@@ -16,6 +16,7 @@ from torch import nn
 from smule_crypten.config import TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import DataError, TrainingError
+from smule_crypten.models.fusion import fused
 from smule_crypten.training.augmentation import augment
 from smule_crypten.training.lookahead import distillation_helps
 from smule_crypten.training.losses import distillation_loss, mutual_loss
@@ -81,6 +82,7 @@ class Trainer:
         if not train.images_NCHW.is_floating_point():
             raise DataError(f"training images are {train.images_NCHW.dtype}; pass train.normalized(mean, std)")
         self._model = model.to(device)
+        self._forward = fused(model)
         self._config = config
         self._device = device
         self._source = None if source is None else _trusted(source, config, train, pool)
@@ -241,7 +243,7 @@ class Trainer:
         if pooled is not None:
             pool_images = augment(pooled[0], self._config.augmentation, self._pool_generator)
             images_BCHW = torch.cat([images_BCHW, pool_images])
-        logits = self._model(images_BCHW)
+        logits = self._forward(images_BCHW)
         logits_BC = logits[: len(labels_B)]
         temperature, weight = self._config.temperature, self._config.distillation_weight
         loss, distillation = mutual_loss(logits_BC, labels_B, soft, temperature=temperature, distillation_weight=weight)
