@@ -62,7 +62,10 @@ def _fitted(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor)
         num_known=len(labels_N),
     )
     candidates = [dataclasses.replace(calibrated, own_weight=float(weight)) for weight in _WEIGHTS]
-    best = min(candidates, key=lambda c: float(F.nll_loss(_log(c.probabilities(own_NC, peer_NC)), labels_N)))
+    best = min(
+        candidates,
+        key=lambda c: float(F.nll_loss(log_probabilities(c.probabilities(own_NC, peer_NC)), labels_N)),
+    )
     own_weight = (len(labels_N) * best.own_weight + PRIOR_SAMPLES * 0.5) / (len(labels_N) + PRIOR_SAMPLES)
     return dataclasses.replace(calibrated, own_weight=own_weight)
 
@@ -96,5 +99,5 @@ def cross_fitted(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Te
     return result_NC
 
 
-def _log(probabilities_NC: torch.Tensor) -> torch.Tensor:
+def log_probabilities(probabilities_NC: torch.Tensor) -> torch.Tensor:
     return probabilities_NC.clamp_min(1e-12).log()

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from smule_crypten.config import AugmentationConfig, OptimizerConfig, TrainingConfig
 from smule_crypten.data.images import UNKNOWN, LabelledImages
 from smule_crypten.errors import DataError, TrainingError
+from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
 from smule_crypten.types import PredictionSource, SoftLabels
 
@@ -55,9 +56,13 @@ def make_trainer(
     source: PredictionSource | None = None,
     pool: LabelledImages | None = None,
 ) -> Trainer:
-    return Trainer(
-        model=model, train=train, config=config, seed=seed, device=torch.device("cpu"), source=source, pool=pool
-    )
+    device = torch.device("cpu")
+    teacher = None
+    if source is not None:
+        teacher = Teacher(
+            source, train=train, pool=pool, validation=None, own=None, config=config, seed=seed, device=device
+        )
+    return Trainer(model=model, train=train, config=config, seed=seed, device=device, teacher=teacher)
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:

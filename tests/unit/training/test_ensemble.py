@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from smule_crypten.data.images import UNKNOWN
+from smule_crypten.training.combination import LEAST_FOR_FIT
+from smule_crypten.training.ensemble import EnsembleSource, OwnAnswers
+from smule_crypten.training.trust import TrustedSource
+from smule_crypten.types import SoftLabels
+
+NO_SAMPLES = torch.empty(0, dtype=torch.int64)
+
+
+class Peer:
+    """Answers some sample ids with some logits."""
+
+    def __init__(self, sample_ids: torch.Tensor, logits_NC: torch.Tensor) -> None:
+        self._known = dict(zip(sample_ids.tolist(), logits_NC, strict=True))
+
+    def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
+        positions = [i for i, key in enumerate(sample_ids.tolist()) if key in self._known]
+        if not positions:
+            return None
+        logits = torch.stack([self._known[int(sample_ids[i])] for i in positions])
+        return SoftLabels(
+            positions=torch.tensor(positions), logits_NC=logits, model_step=torch.full((len(positions),), 7)
+        )
+
+
+def trusted(peer: Peer, sample_ids: torch.Tensor) -> TrustedSource:
+    return TrustedSource(peer, "none", sample_ids, torch.full((len(sample_ids),), UNKNOWN))
+
+
+def test_asked_samples_get_the_mean_of_both_and_others_the_own_answer() -> None:
+    """Without evidence both count the same; where the peer was not asked, the own answer counts less."""
+    ids = torch.tensor([30, 10, 20])
+    own = torch.tensor([[1.0, -1.0], [2.0, 0.0], [0.0, 3.0]])
+    peer = Peer(ids[1:2], torch.tensor([[-1.0, 1.0]]))
+    source = EnsembleSource(trusted(peer, ids), OwnAnswers(ids, own), NO_SAMPLES, NO_SAMPLES, unasked_weight=0.3)
+    source.refresh()
+    soft = source.lookup(torch.tensor([20, 10]))
+    assert soft is not None
+    assert soft.positions.tolist() == [0, 1]
+    assert soft.weights().tolist() == pytest.approx([0.3, 1.0])
+    assert soft.model_step.tolist() == [-1, 7]
+    expected = torch.stack([own[2].softmax(0), (own[1].softmax(0) + torch.tensor([-1.0, 1.0]).softmax(0)) / 2])
+    torch.testing.assert_close(soft.logits_NC.softmax(1), expected)
+
+
+def test_without_a_weight_of_its_own_it_speaks_of_asked_samples_only() -> None:
+    """unasked_weight=0 leaves out what the peer knows nothing of."""
+    ids = torch.tensor([1, 2])
+    peer = Peer(ids[:1], torch.zeros(1, 2))
+    source = EnsembleSource(trusted(peer, ids), OwnAnswers(ids, torch.zeros(2, 2)), NO_SAMPLES, NO_SAMPLES, 0.0)
+    soft = source.lookup(ids)
+    assert soft is not None
+    assert soft.positions.tolist() == [0]
+    assert source.lookup(ids[1:]) is None
+
+
+@pytest.mark.parametrize("peer_is_right", [True, False])
+def test_the_share_follows_the_evidence(peer_is_right: bool) -> None:
+    """A peer that knows the held-out labels gets the larger part, one that knows nothing the smaller one."""
+    count = 4 * LEAST_FOR_FIT
+    ids = torch.arange(count)
+    generator = torch.Generator().manual_seed(0)
+    labels, noise = torch.randint(0, 2, (2, count), generator=generator)
+    right, wrong = 3.0 * torch.eye(2)[labels], 3.0 * torch.eye(2)[noise]
+    own, answers = (wrong, right) if peer_is_right else (right, wrong)
+    source = EnsembleSource(trusted(Peer(ids, answers), ids), OwnAnswers(ids, own), ids, labels, 0.0)
+    assert source.peer_share == 0.5
+    source.refresh()
+    assert source.peer_share == pytest.approx(0.75 if peer_is_right else 0.25)
+
+
+def test_a_distrusted_answer_leaves_the_own_one() -> None:
+    """An answer of weight zero changes nothing, so a peer that lies costs the party its peer and no more."""
+    ids, labels = torch.tensor([1, 2]), torch.tensor([0, 0])
+    own = torch.tensor([[2.0, 0.0], [2.0, 0.0]])
+    gate = TrustedSource(Peer(ids, torch.tensor([[9.0, 0.0], [0.0, 9.0]])), "argmax_gate", ids, labels)
+    source = EnsembleSource(gate, OwnAnswers(ids, own), NO_SAMPLES, NO_SAMPLES, 0.0)
+    soft = source.lookup(ids)
+    assert soft is not None
+    probabilities = soft.logits_NC.softmax(1)
+    torch.testing.assert_close(probabilities[1], own[1].softmax(0))
+    assert float(probabilities[0, 0]) > float(probabilities[1, 0])
