@@ -66,6 +66,7 @@ class MutualTraining:
             config=self.config.exchange,
             train=self.inputs.train,
             pool=self.inputs.pool,
+            held_out=self.inputs.validation,
             num_queries=self.num_queries,
             num_classes=self.inputs.bundle.num_classes,
             budget=self.budget,
