@@ -172,11 +172,11 @@ class TrainingConfig(Section):
 
     steps_per_epoch: batches of an epoch; null for one pass over the own samples. Parties of different size train alike
     with the same number. weight_schedule: of the distillation weight. final_temperature: where the temperature ends
-    (training/schedules.py). pool_batch: samples of the unlabelled pool that join each batch. teacher: the peer's
-    answers alone, or averaged with those of the own network that was trained alone, which count unasked_weight where
-    the peer was not asked (training/ensemble.py). trust: how the peer's answers are weighted, and staleness_half_life:
-    after how many of its steps an old one counts half (training/trust.py). keep: the network of the best epoch on the
-    validation part, or of the last epoch.
+    (training/schedules.py). balanced_softmax: learn as if all classes were equally frequent. pool_batch: samples of the
+    unlabelled pool that join each batch. teacher: the peer's answers alone, or averaged with those of the own network
+    that was trained alone, which count unasked_weight where the peer was not asked (training/ensemble.py). trust: how
+    the peer's answers are weighted, and staleness_half_life: after how many of its steps an old one counts half
+    (training/trust.py). keep: the network of the best epoch on the validation part, or of the last epoch.
     """
 
     epochs: int = Field(default=10, ge=1)
@@ -187,6 +187,7 @@ class TrainingConfig(Section):
     distillation_weight: float = Field(default=1.0, ge=0.0)
     weight_schedule: Literal["constant", "rising", "falling"] = "constant"
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    balanced_softmax: bool = False
     optimizer: OptimizerConfig = OptimizerConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     pool_batch: int = Field(default=64, ge=1)

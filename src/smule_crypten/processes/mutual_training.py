@@ -195,14 +195,16 @@ class MutualTraining:
             device=resolve_device(self.config.device),
         )
 
-    def _own_answers(self) -> OwnAnswers:
-        """What the network that was trained alone says of all samples, from its file, so that a resumed run has it."""
+    def _own_answers(self) -> OwnAnswers | None:
+        """What the network trained alone, from its file, so that a resumed run has it, says of pool and held-out samples."""
         device = resolve_device(self.config.device)
         network = build_party_model(self.config, self.inputs.bundle)
         network.load_state_dict(load_checkpoint(party_folder(self.config) / STANDALONE_FILE).state_dict)
-        everything = self.inputs.train.with_others(self.inputs.validation).with_others(self.inputs.pool)
-        logits_NC = predict_logits(fused(network.to(device)), everything.images_NCHW, _BATCH, device)
-        return OwnAnswers(everything.sample_ids_N, logits_NC)
+        unseen = self.inputs.validation.with_others(self.inputs.pool)
+        if len(unseen) == 0:
+            return None
+        logits_NC = predict_logits(fused(network.to(device)), unseen.images_NCHW, _BATCH, device)
+        return OwnAnswers(unseen.sample_ids_N, logits_NC)
 
     def _test_accuracy(self, model: nn.Module) -> float:
         device = resolve_device(self.config.device)

@@ -6,11 +6,12 @@ the weight of each answer (trust.py). A peer that is worth nothing leaves the ow
 networks trained on different samples are right more often together than each alone (Z. Allen-Zhu, Y. Li, "Towards
 Understanding Ensemble, Knowledge Distillation and Self-Distillation in Deep Learning", ICLR 2023), and the own network
 costs no query, so that it also speaks, with less weight, where the peer was not asked.
+
+That holds for samples that the own network was not trained on. About its training samples it knows nothing but their
+labels, so there the peer's answer stands alone, with a weight that falls with s.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 
@@ -22,17 +23,24 @@ _BY_NOBODY = -1
 """The peer's model step of a soft label that the peer has no part in."""
 
 
-@dataclass(frozen=True)
 class OwnAnswers:
-    """What a party's own finished network says of its samples: logits (N, C) for sample ids (N,)."""
+    """What a party's own finished network says of samples that it was not trained on.
 
-    sample_ids: torch.Tensor
-    logits_NC: torch.Tensor
+    Args:
+        sample_ids, logits_NC: (N,) and (N, C).
+    """
 
-    def of(self, sample_ids: torch.Tensor) -> torch.Tensor:
-        order = self.sample_ids.argsort()
-        rows = torch.searchsorted(self.sample_ids, sample_ids, sorter=order)
-        return self.logits_NC[order[rows]]
+    def __init__(self, sample_ids: torch.Tensor, logits_NC: torch.Tensor) -> None:
+        order = sample_ids.argsort()
+        self._sample_ids, self._logits_NC = sample_ids[order], logits_NC[order]
+
+    def of(self, sample_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which of sample_ids (N,) it knows, as positions (M,), and its logits for these (M, C)."""
+        if len(self._sample_ids) == 0:
+            return torch.empty(0, dtype=torch.int64), self._logits_NC
+        rows = torch.searchsorted(self._sample_ids, sample_ids).clamp_(max=len(self._sample_ids) - 1)
+        positions = (self._sample_ids[rows] == sample_ids).nonzero().squeeze(1)
+        return positions, self._logits_NC[rows[positions]]
 
 
 class EnsembleSource:
@@ -40,7 +48,7 @@ class EnsembleSource:
 
     Args:
         peer: what the peer has answered.
-        own: about all samples that are looked up, and the held-out ones.
+        own: about pool and held-out samples.
         held_out_ids, held_out_labels: (V,) samples that neither network was trained on.
         unasked_weight: of the own soft labels where the peer was not asked; 0 leaves such samples out.
     """
@@ -68,27 +76,34 @@ class EnsembleSource:
         """Fit the combination to all answers on held-out samples."""
         known = self._peer.lookup(self._held_out_ids) if len(self._held_out_ids) else None
         if known is not None:
-            own_NC = self._own.of(self._held_out_ids[known.positions])
+            _, own_NC = self._own.of(self._held_out_ids[known.positions])
             self._combination = fit(own_NC, known.logits_NC, self._held_out_labels[known.positions])
 
     def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
-        own_NC = self._own.of(sample_ids) / self._combination.own_temperature
-        weight_N = torch.full((len(sample_ids),), self._unasked_weight)
-        model_step = torch.full((len(sample_ids),), _BY_NOBODY)
+        count = len(sample_ids)
+        positions, own_MC = self._own.of(sample_ids)
+        logits_NC = torch.zeros(count, own_MC.shape[1])
+        weight_N, model_step = torch.zeros(count), torch.full((count,), _BY_NOBODY)
+        logits_NC[positions] = own_MC / self._combination.own_temperature
+        weight_N[positions] = self._unasked_weight
+        has_own = torch.zeros(count, dtype=torch.bool)
+        has_own[positions] = True
         answered = self._peer.lookup(sample_ids)
         if answered is not None:
-            share_M1 = (self.peer_share * answered.weights()).unsqueeze(1)
-            peer_MC = (answered.logits_NC / self._combination.peer_temperature).softmax(1)
-            both_MC = (1 - share_M1) * own_NC[answered.positions].softmax(1) + share_M1 * peer_MC
-            own_NC[answered.positions] = log_probabilities(both_MC)
-            weight_N[answered.positions] = 1.0
-            model_step[answered.positions] = answered.model_step
-        positions = weight_N.nonzero().squeeze(1)
-        if len(positions) == 0:
+            asked, trust_M = answered.positions, answered.weights()
+            peer_MC = answered.logits_NC / self._combination.peer_temperature
+            share_M = torch.where(has_own[asked], self.peer_share * trust_M, 1.0)
+            logits_NC[asked] = _averaged(logits_NC[asked], peer_MC, share_M)
+            weight_N[asked] = torch.where(has_own[asked], 1.0, min(1.0, 2 * self.peer_share) * trust_M)
+            model_step[asked] = answered.model_step
+        used = weight_N.nonzero().squeeze(1)
+        if len(used) == 0:
             return None
         return SoftLabels(
-            positions=positions,
-            logits_NC=own_NC[positions],
-            model_step=model_step[positions],
-            weight_M=weight_N[positions],
+            positions=used, logits_NC=logits_NC[used], model_step=model_step[used], weight_M=weight_N[used]
         )
+
+
+def _averaged(own_MC: torch.Tensor, peer_MC: torch.Tensor, share_M: torch.Tensor) -> torch.Tensor:
+    share_M1 = share_M.unsqueeze(1)
+    return log_probabilities((1 - share_M1) * own_MC.softmax(1) + share_M1 * peer_MC.softmax(1))

@@ -83,6 +83,7 @@ class Trainer:
         self._images_NCHW = train.images_NCHW.to(device)
         self._labels_N = train.labels_N.to(device)
         self._sample_ids_N = train.sample_ids_N.cpu()
+        self._log_prior_C: torch.Tensor | None = None
         self._steps_per_epoch = config.steps_per_epoch or math.ceil(len(train) / config.batch_size)
         total_steps = config.epochs * self._steps_per_epoch
         self._optimizer, self._scheduler = build_optimizer(model, config.optimizer, total_steps)
@@ -215,6 +216,7 @@ class Trainer:
             temperature=self._temperature,
             distillation_weight=weight,
             label_smoothing=self._config.label_smoothing,
+            log_prior_C=self._log_prior(logits_BC) if self._config.balanced_softmax else None,
         )
         if pooled is not None:
             _, pool_logits, pool_weights = pooled
@@ -224,6 +226,13 @@ class Trainer:
         hits = (logits_BC.argmax(dim=1) == labels_B).sum()
         sums_3 = torch.stack((loss.detach() * len(labels_B), distillation * len(labels_B), hits))
         return sums_3, 0 if soft is None else len(soft.positions)
+
+    def _log_prior(self, logits_BC: torch.Tensor) -> torch.Tensor:
+        """Logarithm of the classes' shares (C,), each class credited with one sample more than it has."""
+        if self._log_prior_C is None:
+            counts_C = torch.bincount(self._labels_N, minlength=logits_BC.shape[1]) + 1.0
+            self._log_prior_C = (counts_C / counts_C.sum()).log()
+        return self._log_prior_C
 
     def _descend(self, loss: torch.Tensor) -> None:
         self._optimizer.zero_grad()
@@ -239,7 +248,8 @@ class Trainer:
     def _require_finite(self, losses_S: torch.Tensor) -> None:
         """The weights are looked at too, since the last step may have spoilt them after its loss."""
         finite_S = losses_S.isfinite()
-        if finite_S.all() and nn.utils.parameters_to_vector(self._model.parameters()).isfinite().all():
+        finite_P = [parameter.isfinite().all() for parameter in self._model.parameters()]
+        if finite_S.all() and torch.stack(finite_P).all():
             return
         good_steps = self._model_step - len(losses_S) + int(finite_S.long().cumprod(dim=0).sum())
         learning_rate = self._config.optimizer.learning_rate

@@ -39,7 +39,7 @@ def test_a_small_pool_is_asked_as_a_whole() -> None:
 
 
 def test_the_first_exchange_looks_for_evidence() -> None:
-    """Half of its queries go to held-out samples, later ones only the known fraction, and none to other known labels."""
+    """Half of its queries go to held-out samples, later ones only the known fraction, none to other known labels."""
     held_out = samples(50, 8, 1)
     for pool in (samples(100, 20, UNKNOWN), NONE):
         plan = QueryPlan(samples(0, 30, 1), pool, held_out, known_fraction=0.1, seed=0)

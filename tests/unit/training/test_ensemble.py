@@ -74,6 +74,19 @@ def test_the_share_follows_the_evidence(peer_is_right: bool) -> None:
     assert source.peer_share == pytest.approx(0.75 if peer_is_right else 0.25)
 
 
+def test_about_training_samples_the_peer_speaks_alone() -> None:
+    """The own network only repeats the labels that it was trained on, so it has no part in these soft labels."""
+    unseen, trained_on = torch.tensor([5]), torch.tensor([1, 2])
+    logits = torch.tensor([[3.0, -3.0]])
+    peer = TrustedSource(Peer(trained_on[:1], logits), "none", torch.tensor([1, 2, 5]), torch.tensor([0, 0, 1]))
+    source = EnsembleSource(peer, OwnAnswers(unseen, torch.zeros(1, 2)), NO_SAMPLES, NO_SAMPLES, 0.5)
+    soft = source.lookup(torch.tensor([2, 1, 5]))
+    assert soft is not None
+    assert soft.positions.tolist() == [1, 2]
+    assert soft.weights().tolist() == [1.0, 0.5]
+    torch.testing.assert_close(soft.logits_NC[0].softmax(0), logits[0].softmax(0))
+
+
 def test_a_distrusted_answer_leaves_the_own_one() -> None:
     """An answer of weight zero changes nothing, so a peer that lies costs the party its peer and no more."""
     ids, labels = torch.tensor([1, 2]), torch.tensor([0, 0])

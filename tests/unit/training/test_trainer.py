@@ -327,3 +327,9 @@ def test_a_fixed_number_of_steps(blobs: LabelledImages, make_network: MakeNetwor
     assert trainer.model_step == 10
     asked = [key for ids in source.asked for key in ids]
     assert sorted(asked[:50]) == sorted(asked[50:]) == list(range(100, 150))
+
+
+def test_networks_with_channels_last_are_checked_too(blobs: LabelledImages) -> None:
+    """Weights that are not contiguous are no reason to fail at the end of an epoch."""
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3))
+    make_trainer(network.to(memory_format=torch.channels_last), blobs, config=PLAIN_CONFIG).run_epoch()
