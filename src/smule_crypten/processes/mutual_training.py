@@ -196,7 +196,7 @@ class MutualTraining:
         )
 
     def _own_answers(self) -> OwnAnswers | None:
-        """What the network trained alone, from its file, so that a resumed run has it, says of pool and held-out samples."""
+        """What the network trained alone says of pool and held-out samples. From its file, for resumed runs, too."""
         device = resolve_device(self.config.device)
         network = build_party_model(self.config, self.inputs.bundle)
         network.load_state_dict(load_checkpoint(party_folder(self.config) / STANDALONE_FILE).state_dict)
