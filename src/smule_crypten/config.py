@@ -174,9 +174,9 @@ class TrainingConfig(Section):
     with the same number. weight_schedule: of the distillation weight. final_temperature: where the temperature ends
     (training/schedules.py). balanced_softmax: learn as if all classes were equally frequent. pool_batch: samples of the
     unlabelled pool that join each batch. teacher: the peer's answers alone, or averaged with those of the own network
-    that was trained alone, which count unasked_weight where the peer was not asked (training/ensemble.py). trust: how
-    the peer's answers are weighted, and staleness_half_life: after how many of its steps an old one counts half
-    (training/trust.py). keep: the network of the best epoch on the validation part, or of the last epoch.
+    that was trained alone (training/ensemble.py). unasked_share: of a pool batch, samples of which only that network
+    speaks. trust: how the peer's answers are weighted, and staleness_half_life: after how many of its steps an old one
+    counts half (training/trust.py). keep: the network of the best epoch on the validation part, or of the last epoch.
     """
 
     epochs: int = Field(default=10, ge=1)
@@ -192,7 +192,7 @@ class TrainingConfig(Section):
     augmentation: AugmentationConfig = AugmentationConfig()
     pool_batch: int = Field(default=64, ge=1)
     teacher: TeacherName = "ensemble"
-    unasked_weight: float = Field(default=0.3, ge=0.0, le=1.0)
+    unasked_share: float = Field(default=0.3, ge=0.0, le=1.0)
     staleness_half_life: int | None = Field(default=None, ge=1)
     trust: TrustName = "none"
     keep: KeepName = "last"

@@ -5,7 +5,7 @@ held-out samples of known label (combination.py), as far as the peer has answere
 the weight of each answer (trust.py). A peer that is worth nothing leaves the own soft labels, which do no harm. Two
 networks trained on different samples are right more often together than each alone (Z. Allen-Zhu, Y. Li, "Towards
 Understanding Ensemble, Knowledge Distillation and Self-Distillation in Deep Learning", ICLR 2023), and the own network
-costs no query, so that it also speaks, with less weight, where the peer was not asked.
+costs no query, so that it can also speak where the peer was not asked.
 
 That holds for samples that the own network was not trained on. About its training samples it knows nothing but their
 labels, so there the peer's answer stands alone, with a weight that falls with s.
@@ -19,7 +19,7 @@ from smule_crypten.training.combination import Combination, fit, log_probabiliti
 from smule_crypten.training.trust import TrustedSource
 from smule_crypten.types import SoftLabels
 
-_BY_NOBODY = -1
+UNASKED = -1
 """The peer's model step of a soft label that the peer has no part in."""
 
 
@@ -50,7 +50,6 @@ class EnsembleSource:
         peer: what the peer has answered.
         own: about pool and held-out samples.
         held_out_ids, held_out_labels: (V,) samples that neither network was trained on.
-        unasked_weight: of the own soft labels where the peer was not asked; 0 leaves such samples out.
     """
 
     def __init__(
@@ -59,12 +58,10 @@ class EnsembleSource:
         own: OwnAnswers,
         held_out_ids: torch.Tensor,
         held_out_labels: torch.Tensor,
-        unasked_weight: float,
     ) -> None:
         self._peer = peer
         self._own = own
         self._held_out_ids, self._held_out_labels = held_out_ids, held_out_labels
-        self._unasked_weight = unasked_weight
         self._combination = Combination()
 
     @property
@@ -83,9 +80,9 @@ class EnsembleSource:
         count = len(sample_ids)
         positions, own_MC = self._own.of(sample_ids)
         logits_NC = torch.zeros(count, own_MC.shape[1])
-        weight_N, model_step = torch.zeros(count), torch.full((count,), _BY_NOBODY)
+        weight_N, model_step = torch.zeros(count), torch.full((count,), UNASKED)
         logits_NC[positions] = own_MC / self._combination.own_temperature
-        weight_N[positions] = self._unasked_weight
+        weight_N[positions] = 1.0
         has_own = torch.zeros(count, dtype=torch.bool)
         has_own[positions] = True
         answered = self._peer.lookup(sample_ids)
@@ -94,7 +91,8 @@ class EnsembleSource:
             peer_MC = answered.logits_NC / self._combination.peer_temperature
             share_M = torch.where(has_own[asked], self.peer_share * trust_M, 1.0)
             logits_NC[asked] = _averaged(logits_NC[asked], peer_MC, share_M)
-            weight_N[asked] = torch.where(has_own[asked], 1.0, min(1.0, 2 * self.peer_share) * trust_M)
+            alone_M = min(1.0, 2 * self.peer_share) * trust_M
+            weight_N[asked] = torch.where(has_own[asked], 1.0, alone_M)
             model_step[asked] = answered.model_step
         used = weight_N.nonzero().squeeze(1)
         if len(used) == 0:

@@ -11,7 +11,7 @@ from smule_crypten.config import TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.training.ensemble import EnsembleSource, OwnAnswers
 from smule_crypten.training.lookahead import distillation_harms
-from smule_crypten.training.pool import AnsweredPool
+from smule_crypten.training.pool import PoolBatch, SoftLabelledPool
 from smule_crypten.training.trust import TrustedSource
 from smule_crypten.types import PredictionSource, SoftLabels
 
@@ -57,8 +57,9 @@ class Teacher:
         self._ensemble: EnsembleSource | None = None
         if config.teacher == "ensemble" and own is not None:
             held_out = self._held_out.sample_ids_N.cpu(), self._held_out.labels_N.cpu()
-            self._ensemble = EnsembleSource(self._trusted, own, *held_out, config.unasked_weight)
-        self._pool = None if pool is None or len(pool) == 0 else AnsweredPool(pool, self, device, self._generator)
+            self._ensemble = EnsembleSource(self._trusted, own, *held_out)
+        self._unasked_share = config.unasked_share
+        self._pool = None if pool is None or len(pool) == 0 else SoftLabelledPool(pool, self, device, self._generator)
 
     @property
     def peer_accuracy(self) -> float | None:
@@ -86,9 +87,15 @@ class Teacher:
         """As PredictionSource."""
         return (self._ensemble or self._trusted).lookup(sample_ids)
 
-    def pool_batch(self, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
-        """Images, logits and weights of at most `count` pool samples with a soft label; None where there is none."""
-        return None if self._pool is None or len(self._pool) == 0 else self._pool.draw(count)
+    def pool_batch(self, count: int) -> PoolBatch | None:
+        """At most `count` pool samples with a soft label; None where there is none.
+
+        A part of them, smaller where the own network knows less than the peer, the peer was not asked about.
+        """
+        if self._pool is None:
+            return None
+        own_share = 0.0 if self._ensemble is None else 1 - self._ensemble.peer_share
+        return self._pool.draw(count, self._unasked_share * min(1.0, 2 * own_share))
 
     def state_dict(self) -> dict[str, Any]:
         return {"trust": self._trusted.state_dict(), "generator": self._generator.get_state()}
@@ -109,7 +116,7 @@ class Teacher:
         part = self._held_out.select(chosen)
         return part.images_NCHW.to(self._device), part.labels_N.to(self._device)
 
-    def _some_soft_labels(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
+    def _some_soft_labels(self) -> PoolBatch | None:
         """Of the pool, if it has any, else of labelled samples."""
         batch = self.pool_batch(_LOOK_AHEAD_SAMPLES)
         if batch is not None:

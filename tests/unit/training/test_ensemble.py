@@ -33,30 +33,19 @@ def trusted(peer: Peer, sample_ids: torch.Tensor) -> TrustedSource:
 
 
 def test_asked_samples_get_the_mean_of_both_and_others_the_own_answer() -> None:
-    """Without evidence both count the same; where the peer was not asked, the own answer counts less."""
+    """Without evidence both count the same."""
     ids = torch.tensor([30, 10, 20])
     own = torch.tensor([[1.0, -1.0], [2.0, 0.0], [0.0, 3.0]])
     peer = Peer(ids[1:2], torch.tensor([[-1.0, 1.0]]))
-    source = EnsembleSource(trusted(peer, ids), OwnAnswers(ids, own), NO_SAMPLES, NO_SAMPLES, unasked_weight=0.3)
+    source = EnsembleSource(trusted(peer, ids), OwnAnswers(ids, own), NO_SAMPLES, NO_SAMPLES)
     source.refresh()
     soft = source.lookup(torch.tensor([20, 10]))
     assert soft is not None
     assert soft.positions.tolist() == [0, 1]
-    assert soft.weights().tolist() == pytest.approx([0.3, 1.0])
+    assert soft.weights().tolist() == [1.0, 1.0]
     assert soft.model_step.tolist() == [-1, 7]
     expected = torch.stack([own[2].softmax(0), (own[1].softmax(0) + torch.tensor([-1.0, 1.0]).softmax(0)) / 2])
     torch.testing.assert_close(soft.logits_NC.softmax(1), expected)
-
-
-def test_without_a_weight_of_its_own_it_speaks_of_asked_samples_only() -> None:
-    """unasked_weight=0 leaves out what the peer knows nothing of."""
-    ids = torch.tensor([1, 2])
-    peer = Peer(ids[:1], torch.zeros(1, 2))
-    source = EnsembleSource(trusted(peer, ids), OwnAnswers(ids, torch.zeros(2, 2)), NO_SAMPLES, NO_SAMPLES, 0.0)
-    soft = source.lookup(ids)
-    assert soft is not None
-    assert soft.positions.tolist() == [0]
-    assert source.lookup(ids[1:]) is None
 
 
 @pytest.mark.parametrize("peer_is_right", [True, False])
@@ -68,7 +57,7 @@ def test_the_share_follows_the_evidence(peer_is_right: bool) -> None:
     labels, noise = torch.randint(0, 2, (2, count), generator=generator)
     right, wrong = 3.0 * torch.eye(2)[labels], 3.0 * torch.eye(2)[noise]
     own, answers = (wrong, right) if peer_is_right else (right, wrong)
-    source = EnsembleSource(trusted(Peer(ids, answers), ids), OwnAnswers(ids, own), ids, labels, 0.0)
+    source = EnsembleSource(trusted(Peer(ids, answers), ids), OwnAnswers(ids, own), ids, labels)
     assert source.peer_share == 0.5
     source.refresh()
     assert source.peer_share == pytest.approx(0.75 if peer_is_right else 0.25)
@@ -79,11 +68,11 @@ def test_about_training_samples_the_peer_speaks_alone() -> None:
     unseen, trained_on = torch.tensor([5]), torch.tensor([1, 2])
     logits = torch.tensor([[3.0, -3.0]])
     peer = TrustedSource(Peer(trained_on[:1], logits), "none", torch.tensor([1, 2, 5]), torch.tensor([0, 0, 1]))
-    source = EnsembleSource(peer, OwnAnswers(unseen, torch.zeros(1, 2)), NO_SAMPLES, NO_SAMPLES, 0.5)
+    source = EnsembleSource(peer, OwnAnswers(unseen, torch.zeros(1, 2)), NO_SAMPLES, NO_SAMPLES)
     soft = source.lookup(torch.tensor([2, 1, 5]))
     assert soft is not None
     assert soft.positions.tolist() == [1, 2]
-    assert soft.weights().tolist() == [1.0, 0.5]
+    assert soft.weights().tolist() == [1.0, 1.0]
     torch.testing.assert_close(soft.logits_NC[0].softmax(0), logits[0].softmax(0))
 
 
@@ -92,7 +81,7 @@ def test_a_distrusted_answer_leaves_the_own_one() -> None:
     ids, labels = torch.tensor([1, 2]), torch.tensor([0, 0])
     own = torch.tensor([[2.0, 0.0], [2.0, 0.0]])
     gate = TrustedSource(Peer(ids, torch.tensor([[9.0, 0.0], [0.0, 9.0]])), "argmax_gate", ids, labels)
-    source = EnsembleSource(gate, OwnAnswers(ids, own), NO_SAMPLES, NO_SAMPLES, 0.0)
+    source = EnsembleSource(gate, OwnAnswers(ids, own), NO_SAMPLES, NO_SAMPLES)
     soft = source.lookup(ids)
     assert soft is not None
     probabilities = soft.logits_NC.softmax(1)
