@@ -19,6 +19,8 @@ from smule_crypten.training.combination import Combination, fit, log_probabiliti
 from smule_crypten.training.trust import TrustedSource
 from smule_crypten.types import SoftLabels
 
+PRIOR_SAMPLES = 10
+"""A weak own network spoils the soft labels of a strong peer, so little stands in the way of the evidence."""
 UNASKED = -1
 """The peer's model step of a soft label that the peer has no part in."""
 
@@ -74,7 +76,8 @@ class EnsembleSource:
         known = self._peer.lookup(self._held_out_ids) if len(self._held_out_ids) else None
         if known is not None:
             _, own_NC = self._own.of(self._held_out_ids[known.positions])
-            self._combination = fit(own_NC, known.logits_NC, self._held_out_labels[known.positions])
+            labels = self._held_out_labels[known.positions]
+            self._combination = fit(own_NC, known.logits_NC, labels, PRIOR_SAMPLES)
 
     def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
         count = len(sample_ids)

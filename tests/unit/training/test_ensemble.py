@@ -60,7 +60,7 @@ def test_the_share_follows_the_evidence(peer_is_right: bool) -> None:
     source = EnsembleSource(trusted(Peer(ids, answers), ids), OwnAnswers(ids, own), ids, labels)
     assert source.peer_share == 0.5
     source.refresh()
-    assert source.peer_share == pytest.approx(0.75 if peer_is_right else 0.25)
+    assert source.peer_share > 0.95 if peer_is_right else source.peer_share < 0.05
 
 
 def test_about_training_samples_the_peer_speaks_alone() -> None:
