@@ -34,6 +34,7 @@ class Setting:
     steps_per_epoch: int = 156
     batch_size: int = 128
     augmented: bool = True
+    balanced_softmax: bool = False
     models: tuple[str, str] = ("small_convnet", "small_convnet")
 
     def model(self, rank: int) -> ModelConfig:
@@ -53,6 +54,7 @@ SETTINGS = (
         dirichlet=0.5,
         steps_per_epoch=79,
         augmented=False,
+        balanced_softmax=True,
     ),
     Setting(
         name="Dirichlet 0.1",
@@ -61,6 +63,7 @@ SETTINGS = (
         dirichlet=0.1,
         steps_per_epoch=79,
         augmented=False,
+        balanced_softmax=True,
     ),
     Setting(name="IID", labeled=(25_000, 25_000), epochs=16, steps_per_epoch=196, augmented=False),
     Setting(name="IID, augmented", labeled=(25_000, 25_000), epochs=16, steps_per_epoch=196),

@@ -83,6 +83,7 @@ class Pair:
             "steps_per_epoch": setting.steps_per_epoch,
             "batch_size": setting.batch_size,
             "augmentation": augmentation,
+            "balanced_softmax": setting.balanced_softmax,
         }
         return TrainingConfig.model_validate(values | changes)
 

@@ -1,4 +1,4 @@
-"""Data sets, and networks trained on CIFAR-10, for the benchmarks, kept in a folder so that only the first run trains them.
+"""Data sets, and networks trained on CIFAR-10, kept in a folder so that only the first benchmark makes them.
 
 What a scheme gets wrong can be judged on a trained network only: one with random weights has small logits, which
 hardly differ between images.
