@@ -87,15 +87,17 @@ class ProviderConfig(Section):
 class ExchangeConfig(Section):
     """When the parties ask each other, and how much.
 
-    num_queries: samples an exchange and party; null asks about all of them. The first exchange comes after
-    warmup_epochs epochs (null: half of all), then one every `every` epochs. max_age: exchanges after which an answer
-    is forgotten. budget_mb: megabytes (10^6 bytes), of both parties together, that an exchange or the whole run may
-    cost (budget_scope), with or without what the dealer sends (budget_counts); it limits num_queries.
+    num_queries: samples an exchange and party; null asks about all of them. share_a: party a's share of the queries of
+    both parties together; whose share is nothing only answers. The first exchange comes after warmup_epochs epochs
+    (null: half of all), then one every `every` epochs. max_age: exchanges after which an answer is forgotten.
+    budget_mb: megabytes (10^6 bytes), of both parties together, that an exchange or the whole run may cost
+    (budget_scope), with or without what the dealer sends (budget_counts); it limits num_queries.
     known_fraction: where a party asks about its unlabelled pool, the share of its queries that go to samples whose
     label it knows, by which it judges the peer.
     """
 
     num_queries: int | None = Field(default=None, ge=1)
+    share_a: float = Field(default=0.5, ge=0.0, le=1.0)
     every: int = Field(default=1, ge=1)
     warmup_epochs: int | None = Field(default=None, ge=0)
     max_age: int | None = Field(default=None, ge=1)
@@ -103,6 +105,12 @@ class ExchangeConfig(Section):
     budget_scope: Literal["exchange", "run"] = "exchange"
     budget_counts: Literal["all", "online"] = "all"
     known_fraction: float = Field(default=0.1, ge=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _there_is_something_to_share(self) -> ExchangeConfig:
+        if self.share_a != 0.5 and self.num_queries is None and self.budget_mb is None:
+            raise ValueError("share_a divides a number of queries; set num_queries or budget_mb")
+        return self
 
 
 class BudgetConfig(Section):

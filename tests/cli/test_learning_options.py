@@ -83,7 +83,7 @@ def test_too_small_a_budget_says_what_would_do(problem: list[str], tmp_path: Pat
     """And nothing was exchanged."""
     ended = run(*problem, "exchange.budget_mb=0.004", f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
     assert ended.exit_code != 0
-    assert "does not pay for one query of each party in 2 exchange(s); the smallest that does is" in ended.errors
+    assert "does not pay for one query in each of 2 exchange(s); the smallest that does is" in ended.errors
 
 
 def test_more_samples_than_a_party_has(

@@ -56,7 +56,7 @@ class Exchanger:
 
     Args:
         train, pool: this party's labelled and unlabelled samples, normalised, float32.
-        num_queries: the most samples that either party asks about in one exchange; None for no limit.
+        num_queries: the most samples that party a and party b ask about in one exchange; None for no limit.
         budget: limits what this party's network answers.
         seed: decides which samples are asked when, unless queries does.
     """
@@ -68,7 +68,7 @@ class Exchanger:
         config: ExchangeConfig,
         train: LabelledImages,
         pool: LabelledImages,
-        num_queries: int | None,
+        num_queries: tuple[int, int] | None,
         num_classes: int,
         budget: QueryBudget,
         seed: int,
@@ -76,7 +76,9 @@ class Exchanger:
     ) -> None:
         self._scheme = scheme
         self._config = config
-        self._num_queries = num_queries
+        rank = scheme.session.rank
+        self._own_limit = None if num_queries is None else num_queries[rank]
+        self._peer_limit = None if num_queries is None else num_queries[1 - rank]
         candidates = train.with_others(pool)
         order = candidates.sample_ids_N.argsort()
         self._sorted_ids, self._sorted_positions = candidates.sample_ids_N[order], order
@@ -96,7 +98,7 @@ class Exchanger:
         """
         self._before = self._scheme.session.meter.total()
         number = self._query_id + 1
-        own = self._queries.count(self._num_queries)
+        own = self._queries.count(self._own_limit)
         message = self._scheme.announce({"prepared_query": number, "num_samples": own})
         if not isinstance(message, dict) or message.get("prepared_query") != number:
             raise ProtocolError(f"party {self._peer_name} does not prepare query {number}; restart both")
@@ -116,7 +118,7 @@ class Exchanger:
         if self._prepared is None:
             self.prepare()
         self._query_id += 1
-        sample_ids = self._queries.next(self._num_queries)
+        sample_ids = self._queries.next(self._own_limit)
         check_inputs(self._images(sample_ids), sample_ids, self._scheme.largest_input)
         own = _Announcement(
             num_samples=len(sample_ids),
@@ -241,10 +243,10 @@ class Exchanger:
     def _checked_count(self, num_samples: object) -> int:
         if type(num_samples) is not int or num_samples < 0:
             raise ProtocolError(f"party {self._peer_name} announced {num_samples!r} samples")
-        limit = self._num_queries
+        limit = self._peer_limit
         if limit is not None and num_samples > limit:
             raise ProtocolError(
-                f"party {self._peer_name} asks about {num_samples} samples, exchange.num_queries allows {limit}"
+                f"party {self._peer_name} asks about {num_samples} samples, the agreed plan allows {limit}"
             )
         return num_samples
 

@@ -18,6 +18,7 @@ from packaging.version import Version
 from smule_crypten.data.partition import missing_classes
 from smule_crypten.errors import BudgetError, ConfigError, OutputError
 from smule_crypten.exchange.budget import QueryBudget
+from smule_crypten.exchange.planner import configured_queries
 from smule_crypten.exchange.schedule import is_exchange_epoch
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.calibration import calibration_images, check_inputs
@@ -190,12 +191,12 @@ def check_budget(checkup: Checkup) -> str:
     config, limits = checkup.config, checkup.config.budget
     data_digest = None if checkup.inputs is None else digest_of(checkup.inputs.train)
     budget = budget_so_far(config, StateFolder(party_folder(config) / STATES_FOLDER, config, data_digest))
-    total, asked = limits.max_queries_total, config.exchange.num_queries
+    total, queries = limits.max_queries_total, configured_queries(config.exchange)
     limited = "no limit is set" if total is None else f"budget.max_queries_total={total}, {budget.answered} answered"
     limited += _about_ledger(checkup.config, budget)
-    if asked is None:
+    if queries is None:
         raise Skipped(f"{limited}; exchange.num_queries=null, so the peer's number of queries cannot be known")
-    exchanges = num_exchanges(config)
+    exchanges, asked = num_exchanges(config), queries[1 - config.rank]
     charged = budget.charged
     to_come = sum(max(0, asked - charged.get(query_id, 0)) for query_id in range(1, exchanges + 1))
     schedule = f"the schedule asks for up to {asked} answers in each of {exchanges} exchanges"

@@ -44,7 +44,7 @@ class MutualTraining:
     inputs: PartyInputs
     model: nn.Module
     scheme: SecureInferenceScheme
-    num_queries: int | None
+    num_queries: tuple[int, int] | None
     budget: QueryBudget
     ledger: PartyLedger
     states: StateFolder

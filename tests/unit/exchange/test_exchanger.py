@@ -13,6 +13,7 @@ from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import BudgetError, DataError, ProtocolError, UnshareableModelError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
+from smule_crypten.exchange.planner import configured_queries
 from smule_crypten.models.calibration import calibrate, largest_value
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.meter import CostMeter
@@ -97,7 +98,7 @@ def make_exchanger(scheme: Any, folder: Path, budget: BudgetConfig | None = None
         config=settings,
         train=images,
         pool=images.select(torch.empty(0, dtype=torch.int64)),
-        num_queries=settings.num_queries,
+        num_queries=configured_queries(settings),
         num_classes=2,
         budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl", run="first", peer=None),
         seed=0,
@@ -297,7 +298,7 @@ ANNOUNCEMENTS: dict[str, tuple[object, str]] = {
     ),
     "endless samples": (
         {"query_id": 1, "num_samples": 10**30, "model_step": 1, "logit_bound": BOUND},
-        "samples, exchange.num_queries allows 3",
+        "samples, the agreed plan allows 3",
     ),
     "no step": ({"query_id": 1, "num_samples": 2}, "model step None"),
     "negative step": ({"query_id": 1, "num_samples": 2, "model_step": -1}, "model step -1"),
@@ -320,3 +321,21 @@ def test_impossible_announcements_are_refused(tmp_path: Path, announcement: obje
     assert "party b" in str(caught.value)
     assert scheme.exchanges == []
     assert exchanger.cache.lookup(IDS) is None
+
+
+@pytest.mark.parametrize(("rank", "share_a"), [(0, 0.0), (1, 1.0)])
+def test_a_party_without_a_share_only_answers(tmp_path: Path, rank: int, share_a: float) -> None:
+    """It asks nothing, keeps nothing, and its network answers all that the plan gives the other one."""
+    scheme = FakeScheme(rank)
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=1, share_a=share_a)
+    result = exchanger.run(MODEL, model_step=5)
+    assert (len(result.prediction.sample_ids), result.disclosure.num_samples) == (0, 2)
+    assert scheme.begun == [(2, (0, 2) if rank == 0 else (2, 0))]
+    assert exchanger.cache.lookup(IDS) is None
+
+
+def test_the_peer_is_held_to_its_own_share(tmp_path: Path) -> None:
+    """What this party may ask is no measure for the other one."""
+    exchanger = make_exchanger(FakeScheme(), tmp_path, num_queries=2, share_a=0.75)
+    with pytest.raises(ProtocolError, match="party b asks about 2 samples, the agreed plan allows 1"):
+        exchanger.run(MODEL, model_step=5)
