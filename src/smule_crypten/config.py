@@ -91,7 +91,8 @@ class ExchangeConfig(Section):
     both parties together; whose share is nothing only answers. The first exchange comes after warmup_epochs epochs
     (null: half of all), then one every `every` epochs. max_age: exchanges after which an answer is forgotten.
     budget_mb: megabytes (10^6 bytes), of both parties together, that an exchange or the whole run may cost
-    (budget_scope), with or without what the dealer sends (budget_counts); it limits num_queries.
+    (budget_scope), with or without what the dealer sends (budget_counts); it limits num_queries. answer_with: the
+    network that answers, the best one that its owner has, or the current one, in training (processes/answering.py).
     known_fraction: where a party asks about its unlabelled pool, the share of its queries that go to samples whose
     label it knows, by which it judges the peer.
     """
@@ -104,6 +105,7 @@ class ExchangeConfig(Section):
     budget_mb: float | None = Field(default=None, gt=0.0)
     budget_scope: Literal["exchange", "run"] = "exchange"
     budget_counts: Literal["all", "online"] = "all"
+    answer_with: Literal["best", "current"] = "best"
     known_fraction: float = Field(default=0.1, ge=0.0, le=1.0)
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.exchange.schedule import exchange_follows, is_exchange_epoch
 from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.processes.answering import AnsweringNetwork, answering_network
 from smule_crypten.processes.evidence import Evidence
 from smule_crypten.processes.inputs import PartyInputs, build_party_model, party_seed, resolve_device
 from smule_crypten.processes.ledger import MeasuredExchange, PartyLedger, measured_exchange
@@ -90,10 +91,10 @@ class MutualTraining:
         for _ in range(self.config.training.epochs):
             result = trainer.run_epoch()
             accuracy = self._test_accuracy(model)
-            self._offer(model, f"alone, epoch {result.epoch}", best_alone, best)
+            self._offer(trainer, model, f"alone, epoch {result.epoch}", best_alone, best)
             self.ledger.epoch("standalone", result, accuracy)
         accuracy = self._restored(best_alone, model, accuracy)
-        self._save(STANDALONE_FILE, model, trainer.model_step)
+        self._save(STANDALONE_FILE, model, best_alone.model_step or trainer.model_step)
         return accuracy
 
     def _train_mutually(self, trainer: Trainer, exchanger: Exchanger, best: BestNetwork, progress: _Progress) -> float:
@@ -105,20 +106,20 @@ class MutualTraining:
                 self._exchange(trainer, exchanger, best, progress.standalone, epoch)
             result = trainer.run_epoch()
             accuracy = self._test_accuracy(self.model)
-            self._offer(self.model, f"smule, epoch {epoch}", best)
+            self._offer(trainer, self.model, f"smule, epoch {epoch}", best)
             self.ledger.epoch("smule", result, accuracy)
         accuracy = self._restored(best, self.model, accuracy)
-        self._save(MODEL_FILE, self.model, trainer.model_step)
+        self._save(MODEL_FILE, self.model, best.model_step or trainer.model_step)
         return accuracy
 
-    def _offer(self, model: nn.Module, name: str, *keepers: BestNetwork) -> None:
+    def _offer(self, trainer: Trainer, model: nn.Module, name: str, *keepers: BestNetwork) -> None:
         """Let the keepers judge model by the validation part."""
         if self.config.training.keep == "best" and len(self.inputs.validation) > 0:
             device, num_classes = resolve_device(self.config.device), self.inputs.bundle.num_classes
             result = evaluate(model, self.inputs.validation, num_classes, device=device)
             class_counts = self.inputs.validation.class_counts(num_classes)
             for keeper in keepers:
-                keeper.offer(model, result, class_counts, name)
+                keeper.offer(model, result, class_counts, name, trainer.model_step)
 
     def _restored(self, keeper: BestNetwork, model: nn.Module, accuracy: float) -> float:
         """Put the best weights back; returns the test accuracy, which is `accuracy` where nothing was kept."""
@@ -130,12 +131,14 @@ class MutualTraining:
     def _exchange(
         self, trainer: Trainer, exchanger: Exchanger, best: BestNetwork, standalone: float | None, epoch: int
     ) -> None:
-        log.info("exchange begun epoch=%d model_step=%d", epoch, trainer.model_step)
-        exchange = measured_exchange(lambda: exchanger.run(self.model, trainer.model_step))
+        in_training = AnsweringNetwork(self.model, trainer.model_step, f"smule, epoch {epoch - 1}")
+        answering = answering_network(self.config, self.inputs.bundle, in_training, best)
+        log.info("exchange begun epoch=%d network=%s model_step=%d", epoch, answering.name, answering.model_step)
+        exchange = measured_exchange(lambda: exchanger.run(answering.model, answering.model_step))
         _log_exchange(exchange)
         self.ledger.exchanged(exchange)
         if self.evidence is not None:
-            self.evidence.keep(epoch, self.model, exchange.result.prediction)
+            self.evidence.keep(epoch, answering.model, exchange.result.prediction)
         state = {
             "epoch": epoch,
             "standalone": standalone,
