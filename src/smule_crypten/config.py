@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -84,8 +84,8 @@ class ProviderConfig(Section):
     name: ProviderName
 
 
-class ExchangeConfig(Section):
-    """When the parties ask each other, and how much.
+class ExchangeTerms(Section):
+    """When the parties ask each other, and how much. Both agree on it.
 
     num_queries: samples an exchange and party; null asks about all of them. share_a: party a's share of the queries of
     both parties together; whose share is nothing only answers. The first exchange comes after warmup_epochs epochs
@@ -93,8 +93,6 @@ class ExchangeConfig(Section):
     budget_mb: megabytes (10^6 bytes), of both parties together, that an exchange or the whole run may cost
     (budget_scope), with or without what the dealer sends (budget_counts); it limits num_queries. answer_with: the
     network that answers, the best one that its owner has, or the current one, in training (processes/answering.py).
-    known_fraction: where a party asks about its unlabelled pool, the share of its queries that go to samples whose
-    label it knows, by which it judges the peer.
     """
 
     num_queries: int | None = Field(default=None, ge=1)
@@ -106,13 +104,37 @@ class ExchangeConfig(Section):
     budget_scope: Literal["exchange", "run"] = "exchange"
     budget_counts: Literal["all", "online"] = "all"
     answer_with: Literal["best", "current"] = "best"
-    known_fraction: float = Field(default=0.1, ge=0.0, le=1.0)
 
     @model_validator(mode="after")
-    def _there_is_something_to_share(self) -> ExchangeConfig:
+    def _there_is_something_to_share(self) -> Self:
         if self.share_a != 0.5 and self.num_queries is None and self.budget_mb is None:
             raise ValueError("share_a divides a number of queries; set num_queries or budget_mb")
         return self
+
+
+SelectionName = Literal["uniform", "loss", "entropy", "margin", "disagreement", "class_balanced", "core_set"]
+
+
+class QueriesConfig(Section):
+    """What a party asks about, which is its own affair.
+
+    selection: the rule that chooses (exchange/selection.py). known_fraction: where a party asks about its unlabelled
+    pool, the share of its queries that go to samples whose label it knows, by which it judges the peer; these are
+    chosen uniformly.
+    """
+
+    selection: SelectionName = "uniform"
+    known_fraction: float = Field(default=0.1, ge=0.0, le=1.0)
+
+
+class ExchangeConfig(ExchangeTerms):
+    """The terms, and what this party asks about."""
+
+    queries: QueriesConfig = QueriesConfig()
+
+    @property
+    def terms(self) -> ExchangeTerms:
+        return ExchangeTerms(**{name: getattr(self, name) for name in ExchangeTerms.model_fields})
 
 
 class BudgetConfig(Section):

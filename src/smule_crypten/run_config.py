@@ -17,6 +17,7 @@ from smule_crypten.config import (
     BudgetConfig,
     DataConfig,
     ExchangeConfig,
+    ExchangeTerms,
     LaunchConfig,
     ModelConfig,
     NetworkConfig,
@@ -211,7 +212,7 @@ class ProtocolConfig(Section):
     scheme: SchemeConfig
     provider: ProviderConfig
     randomness: Randomness
-    exchange: ExchangeConfig
+    exchange: ExchangeTerms
     epochs: int
     data: PublicData
 
@@ -231,7 +232,7 @@ class ProtocolConfig(Section):
             scheme=party.scheme,
             provider=party.provider,
             randomness=party.randomness,
-            exchange=party.exchange,
+            exchange=party.exchange.terms,
             epochs=party.training.epochs,
             data=PublicData(
                 input_shape=input_shape, num_classes=num_classes, class_names=class_names, mean=mean, std=std

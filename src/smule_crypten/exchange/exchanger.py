@@ -25,6 +25,7 @@ from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ProtocolError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.cache import SoftLabelCache
+from smule_crypten.exchange.knowledge import OwnKnowledge
 from smule_crypten.exchange.queries import Queries, QueryPlan
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.calibration import calibration_images, check_inputs
@@ -75,16 +76,15 @@ class Exchanger:
         queries: Queries | None = None,
     ) -> None:
         self._scheme = scheme
-        self._config = config
         rank = scheme.session.rank
         self._own_limit = None if num_queries is None else num_queries[rank]
         self._peer_limit = None if num_queries is None else num_queries[1 - rank]
         candidates = train.with_others(pool)
         order = candidates.sample_ids_N.argsort()
         self._sorted_ids, self._sorted_positions = candidates.sample_ids_N[order], order
-        self._images_NCHW = candidates.images_NCHW
+        self._candidates = candidates
         self._budget = budget
-        self._queries = queries or QueryPlan(train, pool, config.known_fraction, seed)
+        self._queries = queries or QueryPlan(train, pool, config.queries, seed)
         self._query_id = 0
         self._prepared: tuple[int, int] | None = None
         self._before = Cost()
@@ -107,7 +107,7 @@ class Exchanger:
         self._begin(number, own, peer, attempt=0)
 
     def run(self, model: nn.Module, model_step: int) -> ExchangeResult:
-        """Exchange predictions with the peer; model answers the peer's query as it is now.
+        """Exchange predictions with the peer; model answers the peer's query as it is now, and scores the own samples.
 
         Raises:
             BudgetError: the peer asks for more than this party discloses.
@@ -118,12 +118,12 @@ class Exchanger:
         if self._prepared is None:
             self.prepare()
         self._query_id += 1
-        sample_ids = self._queries.next(self._own_limit)
-        check_inputs(self._images(sample_ids), sample_ids, self._scheme.largest_input)
+        sample_ids = self._queries.next(self._own_limit, OwnKnowledge(model, self._samples, self.cache))
+        check_inputs(self._samples(sample_ids).images_NCHW, sample_ids, self._scheme.largest_input)
         own = _Announcement(
             num_samples=len(sample_ids),
             model_step=model_step,
-            logit_bound=self._scheme.calibrate(model, calibration_images(self._images_NCHW)),
+            logit_bound=self._scheme.calibrate(model, calibration_images(self._candidates.images_NCHW)),
         )
         peer = self._announce(own)
         if (own.num_samples, peer.num_samples) != self._prepared:
@@ -172,7 +172,7 @@ class Exchanger:
             num_samples=own.num_samples,
             model_step=peer.model_step,
             sample_ids=sample_ids,
-            inputs_NCHW=self._images(sample_ids),
+            inputs_NCHW=self._samples(sample_ids).images_NCHW,
         )
         answered = InferenceQuery(
             query_id=self._query_id,
@@ -207,9 +207,9 @@ class Exchanger:
             prediction, logits_NC=logits_NC, cost=prediction.cost + again.cost
         ), own_again.num_samples
 
-    def _images(self, sample_ids: torch.Tensor) -> torch.Tensor:
+    def _samples(self, sample_ids: torch.Tensor) -> LabelledImages:
         rows = torch.searchsorted(self._sorted_ids, sample_ids)
-        return self._images_NCHW[self._sorted_positions[rows]]
+        return self._candidates.select(self._sorted_positions[rows])
 
     def _announce(self, own: _Announcement) -> _Announcement:
         message = self._scheme.announce({"query_id": self._query_id, **dataclasses.asdict(own)})

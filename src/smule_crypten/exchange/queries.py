@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 import torch
 
+from smule_crypten.config import QueriesConfig
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.exchange.selection import UniformSelection
+from smule_crypten.exchange.selection import Knowledge, Selection
 
 
 class Queries(Protocol):
@@ -20,7 +21,7 @@ class Queries(Protocol):
     def count(self, num_queries: int | None) -> int:
         """How many sample ids `next` returns."""
 
-    def next(self, num_queries: int | None) -> torch.Tensor:
+    def next(self, num_queries: int | None, knowledge: Knowledge) -> torch.Tensor:
         """At most num_queries sample ids, all different; all that may be asked about where it is None."""
 
     def state_dict(self) -> dict[str, Any]: ...
@@ -37,7 +38,7 @@ class OnceEach:
     def count(self, num_queries: int | None) -> int:
         return len(self._waiting[:num_queries])
 
-    def next(self, num_queries: int | None) -> torch.Tensor:
+    def next(self, num_queries: int | None, knowledge: Knowledge) -> torch.Tensor:
         chosen = self._waiting[:num_queries]
         self._waiting = self._waiting[len(chosen) :]
         return chosen
@@ -54,23 +55,23 @@ class QueryPlan:
 
     Args:
         train: labelled samples. pool: unlabelled ones; where it is empty, only labelled samples are asked about.
-        known_fraction: share of the queries that go to labelled samples where there is a pool.
+        config: how to choose. Where there is a pool, labelled samples are chosen uniformly: they judge the peer.
     """
 
-    def __init__(self, train: LabelledImages, pool: LabelledImages, known_fraction: float, seed: int) -> None:
-        self._known_fraction = known_fraction
-        self._known = UniformSelection(train.sample_ids_N, seed)
-        self._pool = UniformSelection(pool.sample_ids_N, seed) if len(pool) else None
+    def __init__(self, train: LabelledImages, pool: LabelledImages, config: QueriesConfig, seed: int) -> None:
+        self._known_fraction = config.known_fraction
+        self._known = Selection(train.sample_ids_N, seed, "uniform" if len(pool) else config.selection)
+        self._pool = Selection(pool.sample_ids_N, seed, config.selection) if len(pool) else None
 
     def count(self, num_queries: int | None) -> int:
         """How many sample ids `next` returns."""
         return sum(self._counts(num_queries))
 
-    def next(self, num_queries: int | None) -> torch.Tensor:
+    def next(self, num_queries: int | None, knowledge: Knowledge) -> torch.Tensor:
         """At most num_queries sample ids, all different; all that may be asked about where it is None."""
         known, from_pool = self._counts(num_queries)
-        chosen = self._known.next(known)
-        return chosen if self._pool is None else torch.cat([chosen, self._pool.next(from_pool)])
+        chosen = self._known.next(known, knowledge)
+        return chosen if self._pool is None else torch.cat([chosen, self._pool.next(from_pool, knowledge)])
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -243,10 +243,10 @@ def test_query_is_charged_before_it_is_answered(tmp_path: Path) -> None:
 def test_values_beyond_the_range_are_refused(tmp_path: Path) -> None:
     """What does not fit fixed point would wrap around silently: inputs by sample, layers by name."""
     exchanger = make_exchanger(FakeScheme(), tmp_path)
-    exchanger._images_NCHW[2] = float("inf")
+    exchanger._candidates.images_NCHW[2] = float("inf")
     with pytest.raises(DataError, match="sample 1000 holds a value that is not finite"):
         exchanger.run(MODEL, model_step=5)
-    exchanger._images_NCHW[2] = 2.0**27
+    exchanger._candidates.images_NCHW[2] = 2.0**27
     with pytest.raises(UnshareableModelError, match=r"layer .*lower scheme\.precision_bits"):
         exchanger.run(MODEL, model_step=5)
 
