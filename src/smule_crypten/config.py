@@ -115,15 +115,21 @@ class ExchangeTerms(Section):
 SelectionName = Literal["uniform", "loss", "entropy", "margin", "disagreement", "class_balanced", "core_set"]
 
 
+ViewName = Literal["none", "noise", "crop_flip", "mixup", "cutmix"]
+
+
 class QueriesConfig(Section):
     """What a party asks about, which is its own affair.
 
-    selection: the rule that chooses (exchange/selection.py). known_fraction: where a party asks about its unlabelled
-    pool, the share of its queries that go to samples whose label it knows, by which it judges the peer; these are
-    chosen uniformly.
+    selection: the rule that chooses (exchange/selection.py). view: what is asked about in place of a chosen sample
+    (exchange/views.py); the latest max_views of them are kept with their answers. known_fraction: where a party asks
+    about its unlabelled pool or about views, the share of its queries that go to samples whose label it knows, chosen
+    uniformly and as they are, by which it judges the peer.
     """
 
     selection: SelectionName = "uniform"
+    view: ViewName = "none"
+    max_views: int = Field(default=4096, ge=1)
     known_fraction: float = Field(default=0.1, ge=0.0, le=1.0)
 
 

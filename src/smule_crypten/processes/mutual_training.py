@@ -23,7 +23,7 @@ from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
 from smule_crypten.training.evaluate import evaluate
 from smule_crypten.training.trainer import Trainer
-from smule_crypten.types import PredictionSource
+from smule_crypten.types import AnsweredImagesSource, PredictionSource
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,8 @@ class MutualTraining:
             budget=self.budget,
             seed=party_seed(self.config),
         )
-        trainer = self._trainer(self.model, exchanger.cache)
+        has_views = self.config.exchange.queries.view != "none"
+        trainer = self._trainer(self.model, exchanger.cache, exchanger.replay if has_views else None)
         best = BestNetwork()
         if state is None:
             self._prepare(exchanger, next_epoch=1)
@@ -86,7 +87,7 @@ class MutualTraining:
     def _train_alone(self, best: BestNetwork) -> float:
         """The same network, initial weights and batches without a peer; returns its test accuracy."""
         model = build_party_model(self.config, self.inputs.bundle)
-        trainer = self._trainer(model, None)
+        trainer = self._trainer(model)
         best_alone, accuracy = BestNetwork(), 0.0
         for _ in range(self.config.training.epochs):
             result = trainer.run_epoch()
@@ -138,7 +139,8 @@ class MutualTraining:
         _log_exchange(exchange)
         self.ledger.exchanged(exchange)
         if self.evidence is not None:
-            self.evidence.keep(epoch, answering.model, exchange.result.prediction)
+            result = exchange.result
+            self.evidence.keep(epoch, answering.model, result.prediction, result.views_NCHW)
         state = {
             "epoch": epoch,
             "standalone": standalone,
@@ -168,7 +170,9 @@ class MutualTraining:
         self._prepare(exchanger, next_epoch=state["epoch"] + 1)
         return _Progress(state["standalone"], first_epoch=state["epoch"], exchanged=True)
 
-    def _trainer(self, model: nn.Module, source: PredictionSource | None) -> Trainer:
+    def _trainer(
+        self, model: nn.Module, source: PredictionSource | None = None, views: AnsweredImagesSource | None = None
+    ) -> Trainer:
         return Trainer(
             model=model,
             train=self.inputs.train,
@@ -178,6 +182,7 @@ class MutualTraining:
             source=source,
             pool=self.inputs.pool,
             validation=self.inputs.validation,
+            views=views,
             on_step=self.scheme.session.check,
         )
 

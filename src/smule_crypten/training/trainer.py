@@ -22,7 +22,7 @@ from smule_crypten.training.losses import distillation_loss, mutual_loss
 from smule_crypten.training.optimizer import build_optimizer
 from smule_crypten.training.pool import AnsweredPool
 from smule_crypten.training.trust import TrustedSource
-from smule_crypten.types import PredictionSource
+from smule_crypten.types import AnsweredImagesSource, PredictionSource
 
 _LOOK_AHEAD_SAMPLES = 512
 
@@ -49,8 +49,9 @@ class EpochResult:
 class Trainer:
     """Trains model in place on train, and on the soft labels that source knows of its samples.
 
-    Answered samples of pool join each batch, for their soft labels alone. With an adaptive source, a look at the
-    validation part before each epoch decides how much its soft labels weigh (training/trust.py).
+    Answered samples of pool, and answered views as they are, join each batch, for their soft labels alone. With an
+    adaptive source, a look at the validation part before each epoch decides how much its soft labels weigh
+    (training/trust.py).
 
     Everything random (order, augmentation, dropout) follows from seed alone: runs with and without a source see
     the same batches, and PyTorch's global generators are left as they were found. Data and model are moved to device.
@@ -71,6 +72,7 @@ class Trainer:
         source: PredictionSource | None = None,
         pool: LabelledImages | None = None,
         validation: LabelledImages | None = None,
+        views: AnsweredImagesSource | None = None,
         on_step: Callable[[], None] | None = None,
     ) -> None:
         if len(train) < config.batch_size:
@@ -95,8 +97,9 @@ class Trainer:
         # Apart from the generator of the batches, which are the same with and without a peer.
         self._pool_generator = torch.Generator().manual_seed(seed)
         self._pool: AnsweredPool | None = None
-        if self._source is not None and pool is not None and len(pool) > 0:
-            self._pool = AnsweredPool(pool, self._source, device, self._pool_generator)
+        pool = train.select(torch.arange(0)) if pool is None else pool
+        if self._source is not None and (len(pool) > 0 or views is not None):
+            self._pool = AnsweredPool(pool, self._source, device, self._pool_generator, views)
         self._validation: tuple[torch.Tensor, torch.Tensor] | None = None
         if validation is not None and len(validation) > 0:
             chosen = torch.randperm(len(validation), generator=self._pool_generator)[:_LOOK_AHEAD_SAMPLES]
@@ -237,10 +240,10 @@ class Trainer:
         positions_B = positions_B.to(self._device)
         images_BCHW = augment(self._images_NCHW[positions_B], self._config.augmentation, self._generator)
         labels_B = self._labels_N[positions_B]
-        pooled = None if self._pool is None or len(self._pool) == 0 else self._pool.draw(self._config.pool_batch)
-        if pooled is not None:
-            pool_images = augment(pooled[0], self._config.augmentation, self._pool_generator)
-            images_BCHW = torch.cat([images_BCHW, pool_images])
+        pooled = None
+        if self._pool is not None and len(self._pool) > 0:
+            pooled = self._pool.draw(self._config.pool_batch, self._config.augmentation)
+            images_BCHW = torch.cat([images_BCHW, pooled[0]])
         logits = self._model(images_BCHW)
         logits_BC = logits[: len(labels_B)]
         temperature, weight = self._config.temperature, self._config.distillation_weight

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from smule_crypten.config import BudgetConfig, ExchangeConfig
+from smule_crypten.config import BudgetConfig, ExchangeConfig, QueriesConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import BudgetError, DataError, ProtocolError, UnshareableModelError
 from smule_crypten.exchange.budget import QueryBudget
@@ -339,3 +339,52 @@ def test_the_peer_is_held_to_its_own_share(tmp_path: Path) -> None:
     exchanger = make_exchanger(FakeScheme(), tmp_path, num_queries=2, share_a=0.75)
     with pytest.raises(ProtocolError, match="party b asks about 2 samples, the agreed plan allows 1"):
         exchanger.run(MODEL, model_step=5)
+
+
+def test_views_are_asked_about_and_kept_with_their_answers(tmp_path: Path) -> None:
+    """The answer to a view is that of its own pixel, never found by the id of its sample; and it can be asked again."""
+    scheme = FakeScheme()
+    exchanger = make_exchanger(
+        scheme, tmp_path, num_queries=4, queries=QueriesConfig(view="mixup", known_fraction=0.25)
+    )
+    result = exchanger.run(MODEL, model_step=5)
+    [(_, asked, _)] = scheme.exchanges
+    assert asked.inputs_NCHW is not None
+    kept = exchanger.replay.answered()
+    assert kept is not None
+    assert torch.equal(kept.images_MCHW, asked.inputs_NCHW[1:])
+    assert torch.equal(kept.images_MCHW, result.views_NCHW)
+    assert torch.equal(kept.logits_MC[:, 0], kept.images_MCHW.flatten())
+    assert kept.model_step_M.tolist() == [PEER_STEP] * 3
+    assert not any(bool((pixel == IDS).any()) for pixel in kept.images_MCHW.flatten())
+    found = exchanger.cache.lookup(IDS)
+    assert found is not None
+    assert IDS[found.positions].tolist() == result.prediction.sample_ids[:1].tolist()
+
+
+def test_views_go_on_where_they_stopped(tmp_path: Path) -> None:
+    """The same views of the same samples as without an interruption, beside those that are kept."""
+    config: dict[str, Any] = {"num_queries": 3, "queries": QueriesConfig(view="noise")}
+    undisturbed, cut_off = (make_exchanger(FakeScheme(), tmp_path / name, **config) for name in "ab")
+    undisturbed.run(MODEL, model_step=5)
+    cut_off.run(MODEL, model_step=5)
+    resumed = make_exchanger(FakeScheme(), tmp_path / "c", **config)
+    resumed.load_state_dict(cut_off.state_dict())
+    undisturbed.run(MODEL, model_step=6)
+    resumed.run(MODEL, model_step=6)
+    first, second = undisturbed.replay.answered(), resumed.replay.answered()
+    assert first is not None
+    assert second is not None
+    assert torch.equal(first.images_MCHW, second.images_MCHW)
+    assert torch.equal(first.logits_MC, second.logits_MC)
+    assert len(first.images_MCHW) == 6
+
+
+def test_views_have_to_fit_the_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A view is checked like a sample, before anything is asked."""
+    monkeypatch.setattr(FakeScheme, "largest_input", 500.0)
+    scheme = FakeScheme()
+    queries = QueriesConfig(view="mixup", known_fraction=0.0)
+    with pytest.raises(DataError, match="sample 1000 holds a value that is not finite or beyond 500"):
+        make_exchanger(scheme, tmp_path, num_queries=4, queries=queries).run(MODEL, model_step=5)
+    assert scheme.exchanges == []

@@ -17,13 +17,13 @@ def test_without_a_pool_only_labelled_samples_are_asked_about() -> None:
     """As many as are wanted, or all."""
     plan = QueryPlan(samples(0, 10, 1), samples(100, 0, UNKNOWN), QueriesConfig(known_fraction=0.1), seed=0)
     assert (plan.count(4), plan.count(None), plan.count(99)) == (4, 10, 10)
-    assert set(plan.next(None, NOTHING).tolist()) == set(range(10))
+    assert set(plan.next(None, NOTHING).sample_ids.tolist()) == set(range(10))
 
 
 def test_a_pool_gets_all_but_the_known_fraction() -> None:
     """Every sample of the pool is asked about once before any is asked again; count says what next returns."""
     plan = QueryPlan(samples(0, 10, 1), samples(100, 20, UNKNOWN), QueriesConfig(known_fraction=0.2), seed=0)
-    asked = [plan.next(5, NOTHING) for _ in range(5)]
+    asked = [plan.next(5, NOTHING).sample_ids for _ in range(5)]
     assert all(len(ids) == plan.count(5) == 5 for ids in asked)
     assert [int((ids < 100).sum()) for ids in asked] == [1] * 5
     from_pool = torch.cat(asked)
@@ -33,7 +33,7 @@ def test_a_pool_gets_all_but_the_known_fraction() -> None:
 def test_a_small_pool_is_asked_as_a_whole() -> None:
     """Counts stay right where there is less than is wanted."""
     plan = QueryPlan(samples(0, 10, 1), samples(100, 3, UNKNOWN), QueriesConfig(known_fraction=0.5), seed=0)
-    assert plan.count(20) == len(plan.next(20, NOTHING)) == 10 + 3
+    assert plan.count(20) == len(plan.next(20, NOTHING).sample_ids) == 10 + 3
     assert plan.count(None) == 13
 
 
@@ -42,15 +42,32 @@ def test_the_rule_chooses_from_the_pool_and_else_from_the_labelled() -> None:
     config = QueriesConfig(selection="loss", known_fraction=0.4)
     knowledge = KnownSamples(labels=[0] * 10 + [UNKNOWN] * 10, logits=[[-float(i % 10), 0.0] for i in range(20)])
     labelled, pool = samples(0, 10, 0), samples(10, 10, UNKNOWN)
-    assert set(QueryPlan(labelled, pool.select(torch.arange(0)), config, seed=0).next(3, knowledge).tolist()) == {
+    assert set(
+        QueryPlan(labelled, pool.select(torch.arange(0)), config, seed=0).next(3, knowledge).sample_ids.tolist()
+    ) == {
         7,
         8,
         9,
     }
-    asked = QueryPlan(labelled, pool, config, seed=0).next(5, knowledge)
+    asked = QueryPlan(labelled, pool, config, seed=0).next(5, knowledge).sample_ids
     assert set(asked[2:].tolist()) == {10, 11, 12}
-    uniform = QueryPlan(labelled, pool, QueriesConfig(known_fraction=0.4), seed=0).next(5, NOTHING)
+    uniform = QueryPlan(labelled, pool, QueriesConfig(known_fraction=0.4), seed=0).next(5, NOTHING).sample_ids
     assert torch.equal(asked[:2], uniform[:2])
+
+
+def test_views_are_of_other_samples_than_those_that_judge_the_peer() -> None:
+    """Views of the pool, or of labelled samples where there is none; then at most as many queries as samples."""
+    config = QueriesConfig(view="mixup", known_fraction=0.2)
+    labelled, pool = samples(0, 10, 0), samples(100, 10, UNKNOWN)
+    with_pool = QueryPlan(labelled, pool, config, seed=0).next(5, NOTHING)
+    assert (with_pool.num_views, (with_pool.sample_ids < 100).tolist()) == (4, [True] + 4 * [False])
+    for wanted, expected in ((5, 5), (None, 10), (99, 10)):
+        plan = QueryPlan(labelled, pool.select(torch.arange(0)), config, seed=0)
+        assert plan.count(wanted) == expected
+        question = plan.next(wanted, NOTHING)
+        assert (len(question.sample_ids), question.num_views) == (expected, round(0.8 * expected))
+        assert len(question.sample_ids[-question.num_views :].unique()) == question.num_views
+    assert QueryPlan(labelled, pool, QueriesConfig(), seed=0).next(5, NOTHING).num_views == 0
 
 
 def test_it_goes_on_where_it_was_saved() -> None:
@@ -61,7 +78,7 @@ def test_it_goes_on_where_it_was_saved() -> None:
     ]
     plans[0].next(6, NOTHING)
     plans[1].load_state_dict(plans[0].state_dict())
-    assert torch.equal(plans[0].next(6, NOTHING), plans[1].next(6, NOTHING))
+    assert torch.equal(plans[0].next(6, NOTHING).sample_ids, plans[1].next(6, NOTHING).sample_ids)
 
 
 def test_once_each_in_order() -> None:
@@ -70,11 +87,11 @@ def test_once_each_in_order() -> None:
     counts, parts = [], []
     for _ in range(4):
         counts.append(queries.count(2))
-        parts.append(queries.next(2, NOTHING).tolist())
+        parts.append(queries.next(2, NOTHING).sample_ids.tolist())
     assert parts == [[0, 1], [2, 3], [4], []]
     assert counts == [2, 2, 1, 0]
-    assert OnceEach(torch.arange(5)).next(None, NOTHING).tolist() == [0, 1, 2, 3, 4]
+    assert OnceEach(torch.arange(5)).next(None, NOTHING).sample_ids.tolist() == [0, 1, 2, 3, 4]
     later = OnceEach(torch.arange(9))
     later.next(6, NOTHING)
     queries.load_state_dict(later.state_dict())
-    assert queries.next(None, NOTHING).tolist() == [6, 7, 8]
+    assert queries.next(None, NOTHING).sample_ids.tolist() == [6, 7, 8]

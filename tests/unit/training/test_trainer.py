@@ -14,7 +14,7 @@ from smule_crypten.config import AugmentationConfig, OptimizerConfig, TrainingCo
 from smule_crypten.data.images import UNKNOWN, LabelledImages
 from smule_crypten.errors import DataError, TrainingError
 from smule_crypten.training.trainer import Trainer
-from smule_crypten.types import PredictionSource, SoftLabels
+from smule_crypten.types import AnsweredImages, PredictionSource, SoftLabels
 
 CONFIG = TrainingConfig(epochs=4, batch_size=16, trust="none", augmentation=AugmentationConfig(crop=1, flip=True))
 PLAIN_CONFIG = TrainingConfig(
@@ -53,11 +53,10 @@ def make_trainer(
     config: TrainingConfig = CONFIG,
     seed: int = 7,
     source: PredictionSource | None = None,
-    pool: LabelledImages | None = None,
+    **settings: Any,
 ) -> Trainer:
-    return Trainer(
-        model=model, train=train, config=config, seed=seed, device=torch.device("cpu"), source=source, pool=pool
-    )
+    device = torch.device("cpu")
+    return Trainer(model=model, train=train, config=config, seed=seed, device=device, source=source, **settings)
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -293,16 +292,34 @@ def test_more_epochs_than_configured_are_one_clear_line(blobs: LabelledImages, m
         trainer.run_epoch()
 
 
-def test_an_answered_pool_teaches(blobs: LabelledImages, make_network: MakeNetwork) -> None:
-    """A party with labels of two classes only learns the third from a peer's answers on unlabelled samples."""
+class AllViews:
+    """Answers about images that are no samples."""
+
+    def __init__(self, images_MCHW: torch.Tensor, classes_M: torch.Tensor) -> None:
+        steps = torch.zeros(len(images_MCHW), dtype=torch.int64)
+        logits = 8.0 * torch.eye(3)[classes_M]
+        self._answered = AnsweredImages(images_MCHW=images_MCHW, logits_MC=logits, model_step_M=steps)
+
+    def answered(self) -> AnsweredImages:
+        return self._answered
+
+
+@pytest.mark.parametrize("through", ["pool", "views"])
+def test_answers_beside_the_labelled_samples_teach(
+    blobs: LabelledImages, make_network: MakeNetwork, through: str
+) -> None:
+    """A party with labels of two classes only learns the third from a peer's answers on unlabelled samples or views."""
     labelled = blobs.select((blobs.labels_N < 2).nonzero().squeeze(1))
     pool = LabelledImages(blobs.images_NCHW, torch.full((50,), UNKNOWN), blobs.sample_ids_N + 1000)
     source = DictionarySource({1100 + i: [8.0 * (i % 3 == c) for c in range(3)] for i in range(50)})
+    beside: dict[str, Any] = {"pool": pool}
+    if through == "views":
+        beside, source = {"views": AllViews(blobs.images_NCHW, blobs.labels_N)}, DictionarySource({})
     config = TrainingConfig(epochs=20, batch_size=16, trust="none", distillation_weight=1.0)
     accuracies = []
     for peer in (None, source):
         network = make_network()
-        trainer = make_trainer(network, labelled, config=config, source=peer, pool=pool)
+        trainer = make_trainer(network, labelled, config=config, source=peer, **beside)
         for _ in range(20):
             trainer.run_epoch()
         third = blobs.select((blobs.labels_N == 2).nonzero().squeeze(1))
