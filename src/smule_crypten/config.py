@@ -88,8 +88,9 @@ class ExchangeTerms(Section):
     """When the parties ask each other, and how much. Both agree on it.
 
     num_queries: samples an exchange and party; null asks about all of them. share_a: party a's share of the queries of
-    both parties together; whose share is nothing only answers. The first exchange comes after warmup_epochs epochs
-    (null: half of all), then one every `every` epochs. max_age: exchanges after which an answer is forgotten.
+    both parties together; whose share is nothing only answers. schedule: which epochs begin with an exchange, after
+    warmup_epochs epochs without (null: half of all): every `every`-th one, num_exchanges ones in a row, or as long as
+    it is worth it (exchange/schedule.py, adaptive.py). max_age: exchanges after which an answer is forgotten.
     budget_mb: megabytes (10^6 bytes), of both parties together, that an exchange or the whole run may cost
     (budget_scope), with or without what the dealer sends (budget_counts); it limits num_queries. answer_with: the
     network that answers, the best one that its owner has, or the current one, in training (processes/answering.py).
@@ -97,6 +98,8 @@ class ExchangeTerms(Section):
 
     num_queries: int | None = Field(default=None, ge=1)
     share_a: float = Field(default=0.5, ge=0.0, le=1.0)
+    schedule: Literal["periodic", "front_loaded", "late", "adaptive"] = "periodic"
+    num_exchanges: int | None = Field(default=None, ge=1)
     every: int = Field(default=1, ge=1)
     warmup_epochs: int | None = Field(default=None, ge=0)
     max_age: int | None = Field(default=None, ge=1)
@@ -111,6 +114,19 @@ class ExchangeTerms(Section):
             raise ValueError("share_a divides a number of queries; set num_queries or budget_mb")
         return self
 
+    @model_validator(mode="after")
+    def _exchanges_are_counted_where_they_stand_in_a_row(self) -> Self:
+        in_a_row = self.schedule in ("front_loaded", "late")
+        if in_a_row and self.num_exchanges is None:
+            raise ValueError(f"schedule={self.schedule} needs num_exchanges")
+        if self.num_exchanges is not None and not in_a_row:
+            raise ValueError(f"num_exchanges belongs to schedule=front_loaded or late, not to {self.schedule}")
+        return self
+
+    def warmup(self, num_epochs: int) -> int:
+        """Epochs before the first exchange."""
+        return num_epochs // 2 if self.warmup_epochs is None else self.warmup_epochs
+
 
 SelectionName = Literal["uniform", "loss", "entropy", "margin", "disagreement", "class_balanced", "core_set"]
 
@@ -124,13 +140,15 @@ class QueriesConfig(Section):
     selection: the rule that chooses (exchange/selection.py). view: what is asked about in place of a chosen sample
     (exchange/views.py); the latest max_views of them are kept with their answers. known_fraction: where a party asks
     about its unlabelled pool or about views, the share of its queries that go to samples whose label it knows, chosen
-    uniformly and as they are, by which it judges the peer.
+    uniformly and as they are, by which it judges the peer. min_gain_per_mb: with schedule=adaptive, the gain in points
+    of accuracy on its validation part that a megabyte must bring for the party to want another exchange.
     """
 
     selection: SelectionName = "uniform"
     view: ViewName = "none"
     max_views: int = Field(default=4096, ge=1)
     known_fraction: float = Field(default=0.1, ge=0.0, le=1.0)
+    min_gain_per_mb: float = Field(default=0.02, ge=0.0)
 
 
 class ExchangeConfig(ExchangeTerms):

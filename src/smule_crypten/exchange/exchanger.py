@@ -2,7 +2,8 @@
 
 The exchanger sees a scheme only through its contract, so every scheme is used in the same way.
 
-0. Ahead of time, each party says how many samples it will ask about; both agree on keys, and the dealer begins to deal.
+0. Each party says how many samples it will ask about; both agree on keys, and the dealer begins to deal. That happens
+   ahead of time; with exchange.schedule=adaptive only once a party has said that it wants the exchange.
 1. Each party announces how many samples it asks about, its model step, and a public bound for its network's logits.
 2. Each charges the other's query to its budget, before anything is computed.
 3. The scheme runs both directions.
@@ -84,7 +85,7 @@ class Exchanger:
         self._queries = queries or QueryPlan(train, pool, config.queries, seed)
         self._query_id = 0
         self._prepared: tuple[int, int] | None = None
-        self._before = Cost()
+        self._before: Cost | None = None
         self.cache = SoftLabelCache(candidates.sample_ids_N, num_classes, config.max_age)
         self._views = Views(config.queries.view, candidates.images_NCHW, seed)
         image_shape = tuple(candidates.images_NCHW.shape[1:])
@@ -96,7 +97,7 @@ class Exchanger:
         Raises:
             ProtocolError, PeerError: as `run`.
         """
-        self._before = self._scheme.session.meter.total()
+        self._before = self._before or self._scheme.session.meter.total()
         number = self._query_id + 1
         own = self._queries.count(self._own_limit)
         message = self._scheme.announce({"prepared_query": number, "num_samples": own})
@@ -105,6 +106,28 @@ class Exchanger:
         peer = checked_count(message.get("num_samples"), peer=self._peer_name, limit=self._peer_limit)
         self._prepared = own, peer
         self._begin(number, own, peer, attempt=0)
+
+    def skip(self, wants: bool) -> Cost | None:
+        """Say whether this party wants the exchange that may take place now: it does where one of both wants it.
+
+        Returns:
+            what saying so has cost where the exchange is left out; None where it takes place, whose cost this is then.
+
+        Raises:
+            ProtocolError: the peer says something else.
+            PeerError: the peer is gone or late.
+        """
+        meter = self._scheme.session.meter
+        before, number = meter.total(), self._query_id + 1
+        match self._scheme.announce({"next_query": number, "wants": wants}):
+            case {"next_query": int(theirs), "wants": bool(peer_wants)} if theirs == number:
+                pass
+            case message:
+                raise ProtocolError(f"party {self._peer_name} says {message!r} of query {number}; restart both")
+        if not wants and not peer_wants:
+            return meter.total() - before
+        self._before = before
+        return None
 
     def run(self, model: nn.Module, model_step: int) -> ExchangeResult:
         """Exchange predictions with the peer; model answers the peer's query as it is now, and scores the own samples.
@@ -140,7 +163,8 @@ class Exchanger:
         plain = slice(len(plain_NCHW))
         self.cache.store(prediction.sample_ids[plain], prediction.logits_NC[plain], prediction.model_step)
         self.replay.store(views_NCHW, prediction.logits_NC[len(plain_NCHW) :], prediction.model_step)
-        cost = self._scheme.session.meter.total() - self._before
+        assert self._before is not None, "prepare has set it"
+        cost, self._before = self._scheme.session.meter.total() - self._before, None
         return ExchangeResult(
             prediction=prediction,
             views_NCHW=views_NCHW,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from smule_crypten.config import ExchangeConfig
 from smule_crypten.errors import ConfigError
-from smule_crypten.exchange.schedule import is_exchange_epoch
+from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.inference.scheme import SecureInferenceScheme
 
 CONTROL_BYTES = 4096
@@ -24,8 +24,8 @@ Queries = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """num_queries is None without a limit. exchange_bytes: what an exchange of so many queries costs both parties
-    together, None where num_queries is None."""
+    """num_exchanges: the most that may take place. num_queries is None without a limit. exchange_bytes: what an
+    exchange of so many queries costs both parties together, None where num_queries is None."""
 
     num_exchanges: int
     num_queries: Queries | None
@@ -38,7 +38,7 @@ def plan(scheme: SecureInferenceScheme, config: ExchangeConfig, num_epochs: int,
     Raises:
         ConfigError: the budget does not pay for one query; says what would.
     """
-    num_exchanges = sum(is_exchange_epoch(epoch, config, num_epochs) for epoch in range(1, num_epochs + 1))
+    num_exchanges = len(exchange_epochs(config, num_epochs))
 
     def cost(total: int) -> int:
         queries = divided(total, config.share_a)

@@ -20,7 +20,7 @@ from smule_crypten.data.partition import missing_classes
 from smule_crypten.errors import BudgetError, ConfigError, OutputError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.planner import configured_queries
-from smule_crypten.exchange.schedule import is_exchange_epoch
+from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.calibration import calibration_images, check_inputs
 from smule_crypten.models.translate import translate
@@ -187,8 +187,8 @@ def disk_bytes(checkup: Checkup) -> int:
 
 
 def num_exchanges(config: PartyConfig) -> int:
-    epochs = config.training.epochs
-    return sum(is_exchange_epoch(epoch, config.exchange, epochs) for epoch in range(1, epochs + 1))
+    """The most that may take place."""
+    return len(exchange_epochs(config.exchange, config.training.epochs))
 
 
 def check_budget(checkup: Checkup) -> str:

@@ -37,6 +37,8 @@ class FakeScheme:
         self.session = SimpleNamespace(rank=rank, meter=CostMeter())
         self.prepares = prepares
         self.prepared: list[Any] = []
+        self.wants: Any = False
+        self.wished: list[Any] = []
         architecture = translate(MODEL, (1, 1, 1)).architecture
         self.architectures = (architecture, architecture)
         self.announces = announces
@@ -55,6 +57,9 @@ class FakeScheme:
 
     def announce(self, message: Any) -> Any:
         self.session.meter.record(rounds=1, bytes_sent=10, bytes_received=10)
+        if "wants" in message:
+            self.wished.append(message)
+            return {**message, "wants": self.wants} if isinstance(self.wants, bool) else self.wants
         if "prepared_query" in message:
             self.prepared.append(message)
             asked = self.announces.get("num_samples") if isinstance(self.announces, dict) else 2
@@ -388,3 +393,39 @@ def test_views_have_to_fit_the_range(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(DataError, match="sample 1000 holds a value that is not finite or beyond 500"):
         make_exchanger(scheme, tmp_path, num_queries=4, queries=queries).run(MODEL, model_step=5)
     assert scheme.exchanges == []
+
+
+def test_a_skipped_exchange_costs_one_message(tmp_path: Path) -> None:
+    """Nothing is prepared, dealt or numbered; the next one that takes place is the first."""
+    scheme = FakeScheme()
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
+    cost = exchanger.skip(False)
+    assert cost == Cost(rounds=1, bytes_sent=10, bytes_received=10)
+    assert scheme.wished == [{"next_query": 1, "wants": False}]
+    assert (scheme.prepared, scheme.begun, scheme.announced) == ([], [], [])
+    result = exchanger.run(MODEL, model_step=5)
+    assert result.prediction.query_id == 1
+    assert result.cost.rounds == 3
+
+
+@pytest.mark.parametrize(("own", "peer"), [(True, False), (False, True), (True, True)])
+def test_an_exchange_that_one_party_wants_takes_place(tmp_path: Path, own: bool, peer: bool) -> None:
+    """And pays for the message that said so."""
+    scheme = FakeScheme()
+    scheme.wants = peer
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
+    for number in (1, 2):
+        assert exchanger.skip(own) is None
+        assert exchanger.run(MODEL, model_step=5).cost.rounds == 4
+        assert scheme.wished[-1] == {"next_query": number, "wants": own}
+
+
+@pytest.mark.parametrize(
+    "message", [[], {"wants": True}, {"next_query": 2, "wants": True}, {"next_query": 1, "wants": 1}]
+)
+def test_impossible_wishes_are_refused(tmp_path: Path, message: Any) -> None:
+    """A party at another exchange, or one that says neither yes nor no, ends the run."""
+    scheme = FakeScheme()
+    scheme.wants = message
+    with pytest.raises(ProtocolError, match=r"party b says .* of query 1; restart both"):
+        make_exchanger(scheme, tmp_path).skip(True)

@@ -68,6 +68,14 @@ def test_what_counts_and_for_how_long() -> None:
     assert run == queries(budget_mb=1.0)
 
 
+def test_the_most_exchanges_that_can_happen_are_paid_for() -> None:
+    """An adaptive run may use all of its chances; a few large exchanges get more each."""
+    adaptive = queries(budget_mb=3.0, budget_scope="run", schedule="adaptive")
+    late = queries(budget_mb=3.0, budget_scope="run", schedule="late", num_exchanges=1)
+    assert adaptive == queries(budget_mb=1.0)
+    assert late == queries(budget_mb=3.0)
+
+
 def test_the_tighter_of_both_limits_binds() -> None:
     """A budget does not raise num_queries."""
     assert queries(budget_mb=1.0, num_queries=5) == (5, 5)
