@@ -54,7 +54,8 @@ class Exchanger:
     """Asks about this party's samples or views of them, answers the peer, fills the cache and the replay.
 
     Args:
-        train, pool: this party's labelled and unlabelled samples, normalised, float32.
+        train, pool, held_out: this party's labelled, unlabelled and validation samples, normalised, float32; the last
+            two may be empty.
         num_queries: the most samples that party a and party b ask about in one exchange; None for no limit.
         budget: limits what this party's network answers.
         seed: decides which samples are asked when, unless queries does, and how views are made.
@@ -67,6 +68,7 @@ class Exchanger:
         config: ExchangeConfig,
         train: LabelledImages,
         pool: LabelledImages,
+        held_out: LabelledImages,
         num_queries: tuple[int, int] | None,
         num_classes: int,
         budget: QueryBudget,
@@ -77,12 +79,12 @@ class Exchanger:
         rank = scheme.session.rank
         self._own_limit = None if num_queries is None else num_queries[rank]
         self._peer_limit = None if num_queries is None else num_queries[1 - rank]
-        candidates = train.with_others(pool)
+        candidates = train.with_others(pool).with_others(held_out)
         order = candidates.sample_ids_N.argsort()
         self._sorted_ids, self._sorted_positions = candidates.sample_ids_N[order], order
         self._candidates = candidates
         self._budget = budget
-        self._queries = queries or QueryPlan(train, pool, config.queries, seed)
+        self._queries = queries or QueryPlan(train, pool, held_out, config.queries, seed)
         self._query_id = 0
         self._prepared: tuple[int, int] | None = None
         self._before: Cost | None = None

@@ -37,13 +37,23 @@ def answering_network(
     has_finished_one = bool(best.name) or config.training.standalone
     if config.exchange.answer_with == "current" or not has_finished_one:
         return in_training
+    if not best.name:
+        return standalone_network(config, bundle)
     model = build_party_model(config, bundle).to(resolve_device(config.device))
-    if best.name:
-        best.restore(model)
-        return AnsweringNetwork(model, best.model_step, best.name)
+    best.restore(model)
+    return AnsweringNetwork(model, best.model_step, best.name)
+
+
+def standalone_network(config: PartyConfig, bundle: DataBundle) -> AnsweringNetwork:
+    """The network that was trained alone. From its file, so that a run that was cut off finds it, too.
+
+    Raises:
+        DataError, ModelError: the file has been damaged since.
+    """
     checkpoint = load_checkpoint(party_folder(config) / STANDALONE_FILE)
+    model = build_party_model(config, bundle)
     model.load_state_dict(checkpoint.state_dict)
-    return AnsweringNetwork(model, checkpoint.model_step, "alone")
+    return AnsweringNetwork(model.to(resolve_device(config.device)), checkpoint.model_step, "alone")
 
 
 def fallback(config: PartyConfig) -> str | None:

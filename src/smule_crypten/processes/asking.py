@@ -194,6 +194,7 @@ def _exchange(
         config=config.exchange,
         train=_renumbered(calibration, first=len(asked)),
         pool=asked,
+        held_out=asked.select(torch.arange(0)),
         num_queries=None if limit is None else (limit, limit),
         num_classes=num_classes,
         budget=budget,

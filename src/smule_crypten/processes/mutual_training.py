@@ -14,7 +14,8 @@ from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.processes.answering import AnsweringNetwork, answering_network
+from smule_crypten.models.fusion import fused
+from smule_crypten.processes.answering import AnsweringNetwork, answering_network, standalone_network
 from smule_crypten.processes.evidence import Evidence
 from smule_crypten.processes.inputs import PartyInputs, build_party_model, party_seed, resolve_device
 from smule_crypten.processes.ledger import MeasuredExchange, PartyLedger, measured_exchange
@@ -23,11 +24,13 @@ from smule_crypten.processes.states import StateFolder
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.best import BestNetwork, balanced_accuracy
 from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
-from smule_crypten.training.evaluate import Evaluation, evaluate
+from smule_crypten.training.ensemble import OwnAnswers
+from smule_crypten.training.evaluate import Evaluation, evaluate, predict_logits
+from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
-from smule_crypten.types import AnsweredImagesSource, PredictionSource
 
 log = logging.getLogger(__name__)
+_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,13 @@ class MutualTraining:
             OutputError: a result or a state cannot be written.
             SmuleError: as Exchanger.run and Trainer.run_epoch.
         """
-        learner = self._learner()
+        exchanger, best, standalone = self._exchanger(), BestNetwork(), None
         if state is None:
-            self._prepare(learner.exchanger, next_epoch=1)
-            standalone = self._train_alone(learner.best) if self.config.training.standalone else None
+            self._prepare(exchanger, next_epoch=1)
+            standalone = self._train_alone(best) if self.config.training.standalone else None
+        trainer = self._trainer(self.model, self._teacher(exchanger))
+        learner = _Learner(trainer, exchanger, best, Wish(self.config.exchange.queries.min_gain_per_mb))
+        if state is None:
             progress = _Progress(standalone, first_epoch=1, exchanged=False)
         else:
             progress = self._resume(learner, state)
@@ -91,29 +97,26 @@ class MutualTraining:
         return {
             "test_accuracy": accuracy,
             "standalone_test_accuracy": progress.standalone,
-            "kept_network": learner.best.name or f"smule, epoch {self.config.training.epochs}",
+            "kept_network": best.name or f"smule, epoch {self.config.training.epochs}",
         }
 
-    def _learner(self) -> _Learner:
-        exchanger = Exchanger(
+    def _exchanger(self) -> Exchanger:
+        return Exchanger(
             scheme=self.scheme,
             config=self.config.exchange,
             train=self.inputs.train,
             pool=self.inputs.pool,
+            held_out=self.inputs.validation,
             num_queries=self.num_queries,
             num_classes=self.inputs.bundle.num_classes,
             budget=self.budget,
             seed=party_seed(self.config),
         )
-        queries = self.config.exchange.queries
-        views = None if queries.view == "none" else exchanger.replay
-        trainer = self._trainer(self.model, exchanger.cache, views)
-        return _Learner(trainer, exchanger, BestNetwork(), Wish(queries.min_gain_per_mb))
 
     def _train_alone(self, best: BestNetwork) -> float:
         """The same network, initial weights and batches without a peer; returns its test accuracy."""
         model = build_party_model(self.config, self.inputs.bundle)
-        trainer = self._trainer(model)
+        trainer = self._trainer(model, None)
         best_alone, accuracy = BestNetwork(), 0.0
         for _ in range(self.config.training.epochs):
             result = trainer.run_epoch()
@@ -162,7 +165,7 @@ class MutualTraining:
     def _judged(self, model: nn.Module) -> tuple[Evaluation, torch.Tensor]:
         """What model does on the validation part, and the samples of each class there."""
         device, num_classes = resolve_device(self.config.device), self.inputs.bundle.num_classes
-        result = evaluate(model, self.inputs.validation, num_classes, device=device)
+        result = evaluate(fused(model), self.inputs.validation, num_classes, device=device)
         return result, self.inputs.validation.class_counts(num_classes)
 
     def _offer(self, trainer: Trainer, model: nn.Module, name: str, *keepers: BestNetwork) -> None:
@@ -216,25 +219,44 @@ class MutualTraining:
         self._prepare(learner.exchanger, next_epoch=state["epoch"] + 1)
         return _Progress(state["standalone"], first_epoch=state["epoch"], exchanged=True)
 
-    def _trainer(
-        self, model: nn.Module, source: PredictionSource | None = None, views: AnsweredImagesSource | None = None
-    ) -> Trainer:
+    def _trainer(self, model: nn.Module, teacher: Teacher | None) -> Trainer:
         return Trainer(
             model=model,
             train=self.inputs.train,
             config=self.config.training,
             seed=party_seed(self.config),
             device=resolve_device(self.config.device),
-            source=source,
-            pool=self.inputs.pool,
-            validation=self.inputs.validation,
-            views=views,
+            teacher=teacher,
             on_step=self.scheme.session.check,
         )
 
+    def _teacher(self, exchanger: Exchanger) -> Teacher:
+        inputs = self.inputs
+        return Teacher(
+            exchanger.cache,
+            train=inputs.train,
+            pool=inputs.pool,
+            validation=inputs.validation,
+            views=None if self.config.exchange.queries.view == "none" else exchanger.replay,
+            own=self._own_answers() if self.config.training.standalone else None,
+            config=self.config.training,
+            seed=party_seed(self.config),
+            device=resolve_device(self.config.device),
+        )
+
+    def _own_answers(self) -> OwnAnswers | None:
+        """What the network trained alone says of pool and held-out samples. From its file, for resumed runs, too."""
+        device = resolve_device(self.config.device)
+        network = standalone_network(self.config, self.inputs.bundle).model
+        unseen = self.inputs.validation.with_others(self.inputs.pool)
+        if len(unseen) == 0:
+            return None
+        logits_NC = predict_logits(fused(network), unseen.images_NCHW, _BATCH, device)
+        return OwnAnswers(unseen.sample_ids_N, logits_NC)
+
     def _test_accuracy(self, model: nn.Module) -> float:
         device = resolve_device(self.config.device)
-        return evaluate(model, self.inputs.test, self.inputs.bundle.num_classes, device=device).accuracy
+        return evaluate(fused(model), self.inputs.test, self.inputs.bundle.num_classes, device=device).accuracy
 
     def _save(self, name: str, model: nn.Module, model_step: int) -> None:
         bundle = self.inputs.bundle

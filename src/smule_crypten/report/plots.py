@@ -6,17 +6,24 @@ Colors are Okabe and Ito's, which color-blind readers can tell apart; line style
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from smule_crypten.report.formatting import byte_unit
+from smule_crypten.report.formatting import CONTROL_TITLES, byte_unit
 from smule_crypten.report.svg import FONT_SIZE, INK, new_figure, to_inline_svg
 
 PARTY_COLORS = {"a": "#0072b2", "b": "#d55e00"}
+LineStyle: TypeAlias = str | tuple[int, tuple[int, int]]
+
+CONTROL_STYLES: dict[str, tuple[str, LineStyle]] = {
+    "label_smoothing": ("#e69f00", "-."),
+    "self_mutual": ("#cc79a7", (0, (5, 1))),
+    "self_distillation": ("#56b4e9", (0, (1, 1))),
+}
 POOLED_COLOR = "#009e73"
 _BAR_COLOR = "#56b4e9"
 
@@ -26,10 +33,13 @@ MAX_MARKED_EPOCHS = 40
 
 
 def accuracy_svg(epochs: Sequence[Mapping[str, Any]], party: str) -> str:
-    """Test accuracy over the epochs: one party alone and with SMuLe, beside the pooled reference."""
+    """Test accuracy over the epochs: one party alone, its controls and with SMuLe, beside the pooled reference."""
     figure, axes = new_figure(width=4.6, height=3.0)
     color = PARTY_COLORS[party]
     _accuracy_line(axes, epochs, ("pooled", "pooled"), label="pooled data", color=POOLED_COLOR, linestyle=":")
+    for control, (control_color, style) in CONTROL_STYLES.items():
+        title = f"{party} {CONTROL_TITLES[control]}"
+        _accuracy_line(axes, epochs, (party, control), label=title, color=control_color, linestyle=style)
     _accuracy_line(axes, epochs, (party, "standalone"), label=f"{party} alone", color=color, linestyle="--")
     _accuracy_line(axes, epochs, (party, "smule"), label=f"{party} SMuLe", color=color, linestyle="-")
     axes.set_xlabel("epoch")
@@ -107,7 +117,13 @@ def sweep_figure(jobs: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _accuracy_line(
-    axes: Axes, epochs: Sequence[Mapping[str, Any]], task: tuple[str, str], *, label: str, color: str, linestyle: str
+    axes: Axes,
+    epochs: Sequence[Mapping[str, Any]],
+    task: tuple[str, str],
+    *,
+    label: str,
+    color: str,
+    linestyle: LineStyle,
 ) -> None:
     points = [(event["epoch"], 100 * event["test_accuracy"]) for event in epochs if _task(event) == task]
     if points:

@@ -1,84 +1,118 @@
-"""The peer's answers on a party's unlabelled pool, as batches that join the labelled ones."""
+"""Soft labels of a party's unlabelled pool and of views of its samples, as batches that join the labelled ones."""
 
 from __future__ import annotations
 
 import torch
 
-from smule_crypten.config import AugmentationConfig
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.training.augmentation import augment
+from smule_crypten.training.ensemble import UNASKED
 from smule_crypten.training.trust import TrustedSource
-from smule_crypten.types import AnsweredImagesSource, SoftLabels
+from smule_crypten.types import AnsweredImagesSource, PredictionSource, SoftLabels
 
-_NONE = AugmentationConfig()
+PoolBatch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Images (M, C, H, W), logits (M, classes) and weights (M,)."""
 
 
-class AnsweredPool:
-    """Those samples of a pool whose answer is known, drawn in random order, none again before all were drawn.
+class SoftLabelledPool:
+    """Those samples of a pool that have a soft label.
+
+    Samples that the peer was asked about and those of which only the own network speaks are drawn apart: in the
+    beginning the latter are many and say little.
 
     Args:
-        source: knows the answers.
-        views: other images with an answer, which are drawn like those of the pool.
-        generator: decides the order and the augmentation.
+        source: knows the soft labels.
+        generator: decides the order.
     """
 
     def __init__(
-        self,
-        pool: LabelledImages,
-        source: TrustedSource,
-        device: torch.device,
-        generator: torch.Generator,
-        views: AnsweredImagesSource | None = None,
+        self, pool: LabelledImages, source: PredictionSource, device: torch.device, generator: torch.Generator
     ) -> None:
         self._images_NCHW = pool.images_NCHW.to(device)
-        self._views = views
         self._sample_ids = pool.sample_ids_N
         self._source = source
+        self._logits_NC = torch.empty(0)
+        self._weight_N = torch.zeros(len(pool))
+        self._asked, self._unasked = _Order(generator), _Order(generator)
+
+    def refresh(self) -> None:
+        """Look all samples up again; call it when answers or their weights may have changed."""
+        soft = self._source.lookup(self._sample_ids) if len(self._sample_ids) else None
+        if soft is None:
+            return
+        self._logits_NC = torch.zeros(len(self._sample_ids), soft.logits_NC.shape[1])
+        self._logits_NC[soft.positions] = soft.logits_NC
+        self._weight_N[soft.positions] = soft.weights()
+        is_asked = soft.model_step != UNASKED
+        self._asked.restart(soft.positions[is_asked])
+        self._unasked.restart(soft.positions[~is_asked])
+
+    def draw(self, count: int, unasked_share: float) -> PoolBatch | None:
+        """At most count samples, this share of them unasked, as far as there are some; None where there are none."""
+        num_unasked = min(round(unasked_share * count), len(self._unasked))
+        chosen = torch.cat([self._asked.next(count - num_unasked), self._unasked.next(num_unasked)])
+        if len(chosen) == 0:
+            return None
+        device = self._images_NCHW.device
+        return (
+            self._images_NCHW[chosen.to(device)],
+            self._logits_NC[chosen].to(device),
+            self._weight_N[chosen].to(device),
+        )
+
+
+class AnsweredViews:
+    """Images that are no samples, each with the peer's answer to just this image, as far as it is trusted.
+
+    Args:
+        generator: decides the order.
+    """
+
+    def __init__(
+        self, source: AnsweredImagesSource, trusted: TrustedSource, device: torch.device, generator: torch.Generator
+    ) -> None:
+        self._source = source
+        self._trusted = trusted
+        self._device = device
+        self._order = _Order(generator)
+        self._images_MCHW, self._logits_MC, self._weight_M = torch.empty(0), torch.empty(0), torch.empty(0)
+
+    def refresh(self) -> None:
+        """Look all views up again; call it when answers or their weights may have changed."""
+        views = self._source.answered()
+        positions = torch.arange(0 if views is None else len(views.images_MCHW))
+        self._order.restart(positions)
+        if views is not None:
+            soft = self._trusted.weighed(
+                SoftLabels(positions=positions, logits_NC=views.logits_MC, model_step=views.model_step_M)
+            )
+            self._images_MCHW, self._logits_MC, self._weight_M = views.images_MCHW, soft.logits_NC, soft.weights()
+
+    def draw(self, count: int) -> PoolBatch | None:
+        """At most count views; None where there are none. To be learned from as they are, without augmentation."""
+        chosen = self._order.next(count)
+        if len(chosen) == 0:
+            return None
+        parts = self._images_MCHW[chosen], self._logits_MC[chosen], self._weight_M[chosen]
+        images_MCHW, logits_MC, weight_M = (part.to(self._device) for part in parts)
+        return images_MCHW, logits_MC, weight_M
+
+
+class _Order:
+    """Positions in random order, none again before all were drawn."""
+
+    def __init__(self, generator: torch.Generator) -> None:
         self._generator = generator
-        self._positions = torch.empty(0, dtype=torch.int64)
-        self._logits_MC = torch.empty(0)
-        self._weight_M = torch.empty(0)
-        self._waiting = torch.empty(0, dtype=torch.int64)
+        self._positions = self._waiting = torch.empty(0, dtype=torch.int64)
 
     def __len__(self) -> int:
         return len(self._positions)
 
-    def refresh(self) -> None:
-        """Look everything up again; call it when answers or their weights may have changed."""
-        of_pool = self._source.lookup(self._sample_ids) if len(self._sample_ids) else None
-        parts = [soft for soft in (of_pool, self._answered_views()) if soft is not None]
-        if not parts:
-            return
-        self._positions = torch.cat([soft.positions for soft in parts])
-        self._logits_MC = torch.cat([soft.logits_NC for soft in parts])
-        self._weight_M = torch.cat([soft.weights() for soft in parts])
-        self._waiting = torch.empty(0, dtype=torch.int64)
+    def restart(self, positions: torch.Tensor) -> None:
+        self._positions, self._waiting = positions, positions[:0]
 
-    def _answered_views(self) -> SoftLabels | None:
-        """What is known of views now; their images take their place behind those of the pool."""
-        views = None if self._views is None else self._views.answered()
-        if views is None:
-            return None
-        of_pool_NCHW = self._images_NCHW[: len(self._sample_ids)]
-        self._images_NCHW = torch.cat([of_pool_NCHW, views.images_MCHW.to(of_pool_NCHW.device)])
-        positions = len(of_pool_NCHW) + torch.arange(len(views.images_MCHW))
-        return self._source.weighed(
-            SoftLabels(positions=positions, logits_NC=views.logits_MC, model_step=views.model_step_M)
-        )
-
-    def draw(
-        self, count: int, augmentation: AugmentationConfig = _NONE
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Images (M, C, H, W), logits (M, classes) and weights (M,) of at most `count` answered samples.
-
-        Samples of the pool are augmented; views are what the peer was asked about, and stay so.
-        """
+    def next(self, count: int) -> torch.Tensor:
         count = min(count, len(self))
         if len(self._waiting) < count:
-            self._waiting = torch.randperm(len(self), generator=self._generator)
+            self._waiting = self._positions[torch.randperm(len(self), generator=self._generator)]
         chosen, self._waiting = self._waiting[:count], self._waiting[count:]
-        positions = self._positions[chosen].to(self._images_NCHW.device)
-        images = self._images_NCHW[positions]
-        of_pool = positions < len(self._sample_ids)
-        images[of_pool] = augment(images[of_pool], augmentation, self._generator)
-        return images, self._logits_MC[chosen].to(images.device), self._weight_M[chosen].to(images.device)
+        return chosen

@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from smule_crypten.config import AugmentationConfig, OptimizerConfig, TrainingConfig
 from smule_crypten.data.images import UNKNOWN, LabelledImages
 from smule_crypten.errors import DataError, TrainingError
+from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
-from smule_crypten.types import AnsweredImages, PredictionSource, SoftLabels
+from smule_crypten.types import AnsweredImages, AnsweredImagesSource, PredictionSource, SoftLabels
 
 CONFIG = TrainingConfig(epochs=4, batch_size=16, trust="none", augmentation=AugmentationConfig(crop=1, flip=True))
 PLAIN_CONFIG = TrainingConfig(
@@ -53,10 +54,24 @@ def make_trainer(
     config: TrainingConfig = CONFIG,
     seed: int = 7,
     source: PredictionSource | None = None,
-    **settings: Any,
+    pool: LabelledImages | None = None,
+    views: AnsweredImagesSource | None = None,
 ) -> Trainer:
     device = torch.device("cpu")
-    return Trainer(model=model, train=train, config=config, seed=seed, device=device, source=source, **settings)
+    teacher = None
+    if source is not None:
+        teacher = Teacher(
+            source,
+            train=train,
+            pool=pool,
+            validation=None,
+            views=views,
+            own=None,
+            config=config,
+            seed=seed,
+            device=device,
+        )
+    return Trainer(model=model, train=train, config=config, seed=seed, device=device, teacher=teacher)
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -304,6 +319,27 @@ class AllViews:
         return self._answered
 
 
+def test_views_stay_what_the_peer_was_asked_about(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+    """Samples of the pool are cropped and flipped, views are not: else the answer would be to another image."""
+    pool = LabelledImages(blobs.images_NCHW + 100, torch.full((50,), UNKNOWN), blobs.sample_ids_N + 1000)
+    source = DictionarySource({1100 + i: [0.0, 0.0, 1.0] for i in range(50)})
+    config = CONFIG.model_copy(update={"augmentation": AugmentationConfig(crop=1, flip=True), "pool_batch": 16})
+    views = AllViews(blobs.images_NCHW, blobs.labels_N)
+    trainer = make_trainer(make_network(), blobs, config=config, source=source, pool=pool, views=views)
+    trainer.run_epoch()
+    batch = trainer._beside_the_labelled()
+    assert batch is not None
+    images, logits, weights = batch
+    assert (len(images), len(logits), len(weights)) == (32, 32, 32)
+    given = {
+        tuple(image.flatten().tolist()): int(label)
+        for image, label in zip(blobs.images_NCHW, blobs.labels_N, strict=True)
+    }
+    found = [given.get(tuple(image.flatten().tolist())) for image in images]
+    assert found[:16] == [None] * 16
+    assert found[16:] == logits[16:].argmax(1).tolist()
+
+
 @pytest.mark.parametrize("through", ["pool", "views"])
 def test_answers_beside_the_labelled_samples_teach(
     blobs: LabelledImages, make_network: MakeNetwork, through: str
@@ -312,10 +348,10 @@ def test_answers_beside_the_labelled_samples_teach(
     labelled = blobs.select((blobs.labels_N < 2).nonzero().squeeze(1))
     pool = LabelledImages(blobs.images_NCHW, torch.full((50,), UNKNOWN), blobs.sample_ids_N + 1000)
     source = DictionarySource({1100 + i: [8.0 * (i % 3 == c) for c in range(3)] for i in range(50)})
+    config = TrainingConfig(epochs=20, batch_size=16, trust="none", distillation_weight=1.0)
     beside: dict[str, Any] = {"pool": pool}
     if through == "views":
         beside, source = {"views": AllViews(blobs.images_NCHW, blobs.labels_N)}, DictionarySource({})
-    config = TrainingConfig(epochs=20, batch_size=16, trust="none", distillation_weight=1.0)
     accuracies = []
     for peer in (None, source):
         network = make_network()
@@ -339,3 +375,9 @@ def test_a_fixed_number_of_steps(blobs: LabelledImages, make_network: MakeNetwor
     assert trainer.model_step == 10
     asked = [key for ids in source.asked for key in ids]
     assert sorted(asked[:50]) == sorted(asked[50:]) == list(range(100, 150))
+
+
+def test_networks_with_channels_last_are_checked_too(blobs: LabelledImages) -> None:
+    """Weights that are not contiguous are no reason to fail at the end of an epoch."""
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3))
+    make_trainer(network.to(memory_format=torch.channels_last), blobs, config=PLAIN_CONFIG).run_epoch()
