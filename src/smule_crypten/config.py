@@ -237,6 +237,14 @@ class NetworkConfig(Section):
     dealer: RemoteConfig
 
 
+class AttackConfig(Section):
+    """What a simulated adversary does (attacks/), with options of its own. party: which one is the adversary."""
+
+    name: Literal["none", "label_flip", "backdoor", "answers", "trigger_answers"] = "none"
+    party: Literal["a", "b"] = "b"
+    options: dict[str, Any] = {}
+
+
 class SimulationConfig(Section):
     """What only a simulation can do, because it sees both sides: reference on pooled data, fidelity check."""
 

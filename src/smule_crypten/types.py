@@ -166,6 +166,7 @@ class RunRecord:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     parties: dict[str, dict[str, Any]] = field(default_factory=dict)
     pooled: dict[str, Any] | None = None
+    attack: dict[str, float | None] | None = None
     fidelity: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     error: str | None = None

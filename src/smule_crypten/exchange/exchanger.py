@@ -88,6 +88,11 @@ class Exchanger:
         self._before = Cost()
         self.cache = SoftLabelCache(candidates.sample_ids_N, num_classes, config.max_age)
 
+    @property
+    def next_query_id(self) -> int:
+        """The number of the exchange to come, counted from 1."""
+        return self._query_id + 1
+
     def prepare(self) -> None:
         """Fix the size of the next exchange, so that what depends on nothing else is dealt while the parties train.
 
@@ -95,7 +100,7 @@ class Exchanger:
             ProtocolError, PeerError: as `run`.
         """
         self._before = self._scheme.session.meter.total()
-        number = self._query_id + 1
+        number = self.next_query_id
         own = self._queries.count(self._num_queries)
         message = self._scheme.announce({"prepared_query": number, "num_samples": own})
         if not isinstance(message, dict) or message.get("prepared_query") != number:

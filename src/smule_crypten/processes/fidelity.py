@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from smule_crypten.processes.inputs import SimulatedData, build_party_model
+from smule_crypten.processes.inputs import SimulatedData
 from smule_crypten.run_config import RunConfig
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import PARTY_NAMES, centred
@@ -20,11 +21,12 @@ from smule_crypten.types import PARTY_NAMES, centred
 class FidelityCheck:
     """Collects the evidence of both parties and compares each exchange once both are there."""
 
-    def __init__(self, run: RunConfig, data: SimulatedData) -> None:
+    def __init__(self, run: RunConfig, data: SimulatedData, models: list[nn.Module]) -> None:
+        """models: networks of the architectures that answer, of party a and party b; their weights do not matter."""
         self._run = run
         self._data = data
         self._train = data.bundle.train
-        self._models = [build_party_model(run.party(rank, "."), data.bundle) for rank in (0, 1)]
+        self._models = models
         self._waiting: dict[int, dict[str, Path]] = {}
         self.results: list[dict[str, Any]] = []
 

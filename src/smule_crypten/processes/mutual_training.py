@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from smule_crypten.attacks.attack import Attack
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.exchange.schedule import exchange_follows, is_exchange_epoch
@@ -38,10 +39,11 @@ class _Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class MutualTraining:
-    """Everything a party trains with. model is trained in place."""
+    """Everything a party trains with. model is trained in place; what answers the peer is attack.answering(model)."""
 
     config: PartyConfig
     inputs: PartyInputs
+    attack: Attack
     model: nn.Module
     scheme: SecureInferenceScheme
     num_queries: int | None
@@ -131,11 +133,12 @@ class MutualTraining:
         self, trainer: Trainer, exchanger: Exchanger, best: BestNetwork, standalone: float | None, epoch: int
     ) -> None:
         log.info("exchange begun epoch=%d model_step=%d", epoch, trainer.model_step)
-        exchange = measured_exchange(lambda: exchanger.run(self.model, trainer.model_step))
+        answering = self.attack.answering(self.model, exchanger.next_query_id)
+        exchange = measured_exchange(lambda: exchanger.run(answering, trainer.model_step))
         _log_exchange(exchange)
         self.ledger.exchanged(exchange)
         if self.evidence is not None:
-            self.evidence.keep(epoch, self.model, exchange.result.prediction)
+            self.evidence.keep(epoch, answering, exchange.result.prediction)
         state = {
             "epoch": epoch,
             "standalone": standalone,

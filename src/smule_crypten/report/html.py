@@ -99,10 +99,14 @@ def _subtitle(record: RunRecord, summary: dict[str, Any]) -> str:
 
 def _banners(summary: dict[str, Any]) -> str:
     notice = phrases.insecurity_notice(summary["insecure_choices"])
+    attack, success = phrases.attack_notice(summary["attack"]), phrases.attack_success(summary["attack"])
     failure = phrases.failure(summary)
-    return (banner("warn", f"{notice}.", "Accuracy and cost are real, security is not.") if notice else "") + (
-        banner("bad", "This run is not complete.", failure) if failure else ""
-    )
+    banners = [
+        banner("warn", f"{notice}.", "Accuracy and cost are real, security is not.") if notice else "",
+        banner("warn", f"{attack}.", f"Attack success: {success or 'not aimed at a class'}.") if attack else "",
+        banner("bad", "This run is not complete.", failure) if failure else "",
+    ]
+    return "".join(banners)
 
 
 def _navigation() -> str:

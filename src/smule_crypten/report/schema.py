@@ -73,6 +73,11 @@ FIDELITY: Schema = {
     "top1_agreement": is_number,
     "num_samples": is_int,
 }
+ATTACK: Schema = {
+    "name": is_text,
+    "party": is_text,
+    "success": map_of(optional(is_number)),
+}
 SECONDS: Schema = {
     "training": optional(is_number),
     "exchange": optional(is_number),
@@ -92,6 +97,7 @@ SUMMARY: Schema = {
     "pooled_test_accuracy": optional(is_number),
     "communication": COMMUNICATION,
     "fidelity": optional(lambda value: not _problems(value, FIDELITY, "")),
+    "attack": optional(lambda value: not _problems(value, ATTACK, "")),
     "seconds": SECONDS,
     "versions": map_of(is_text),
     "hardware": map_of(anything),
