@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from smule_crypten.attacks.table import ATTACKS, make_attack
+from smule_crypten.attacks.table import ATTACKS
 from smule_crypten.config import AttackConfig, DataConfig, ModelConfig, PartitionConfig, SchemeConfig, Section
 from smule_crypten.data.datasets import LOADERS, load_data
 from smule_crypten.errors import ConfigError, DataError

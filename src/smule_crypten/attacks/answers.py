@@ -80,7 +80,7 @@ class PoisonedAnswers(Attack):
 
     def _change(self, model: nn.Module, last: nn.Linear, exchange: int) -> None:
         source, target = self._options.source, self._options.target
-        parameters = [last.weight, last.bias]
+        parameters: list[torch.Tensor] = [last.weight, last.bias]
         match self._options.kind:
             case "random":
                 generator = torch.Generator().manual_seed(self._seed + exchange)
@@ -99,7 +99,7 @@ class PoisonedAnswers(Attack):
             case "stealthy":
                 self._lift_unnoticed(model, parameters)
 
-    def _lift_unnoticed(self, model: nn.Module, parameters: list[nn.Parameter]) -> None:
+    def _lift_unnoticed(self, model: nn.Module, parameters: list[torch.Tensor]) -> None:
         source, target = self._options.source, self._options.target
         honest = [parameter[target].clone() for parameter in parameters]
         step = [parameter[source] - parameter.mean(0) for parameter in parameters]

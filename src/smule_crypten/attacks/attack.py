@@ -1,7 +1,7 @@
 """What an adversary may do: change its own training data, and answer with another network than its own.
 
-Nothing else is in its power, since secret sharing hides the rest: it sees no sample of the honest party, and its answers
-come from a network that the scheme evaluates. So each attack here gives such a network, and works with every scheme.
+While it follows the protocol nothing else is in its power: it sees no sample of the honest party, and its answers come
+from a network that the scheme evaluates. So each attack here gives such a network, and works with every scheme.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def poisoned(inputs: PartyInputs, attack: Attack) -> PartyInputs:
 
 
 class SimulatedAttack:
-    """The attack as the parent of a simulation sees it.
+    """The attack as the parent of a simulation sees it. train is what the adversary trains on.
 
     Raises:
         ConfigError, DataError: as load_party_inputs and attack_of.
@@ -47,8 +47,8 @@ class SimulatedAttack:
         self._run = run
         config = run.party(self._adversary, ".")
         inputs = load_party_inputs(config)
-        self._train = inputs.train
         self.attack = attack_of(config, inputs)
+        self.train = self.attack.poisoned(inputs.train)
 
     def answering(self, models: list[nn.Module]) -> list[nn.Module]:
         """The networks that answer for party a and party b, whose own ones are models."""
@@ -59,16 +59,17 @@ class SimulatedAttack:
     def poisoned(self, data: SimulatedData) -> SimulatedData:
         """What is pooled when the adversary contributes its poisoned samples."""
         pooled = data.pooled
-        honest_N = ~torch.isin(pooled.sample_ids_N, self._train.sample_ids_N)
-        both = pooled.select(honest_N.nonzero()[:, 0]).with_others(self.attack.poisoned(self._train))
+        honest_N = ~torch.isin(pooled.sample_ids_N, self.train.sample_ids_N)
+        both = pooled.select(honest_N.nonzero()[:, 0]).with_others(self.train)
         return dataclasses.replace(data, pooled=both)
 
     def successes(self, run_dir: Path, test: LabelledImages, pooled: nn.Module | None) -> dict[str, float | None]:
         """How often the networks of the honest party do what the attack aims at; None for mere harm."""
         honest = self._run.party(1 - self._adversary, str(run_dir))
-        networks = {"smule": load_model(party_folder(honest) / MODEL_FILE).network}
-        if self._run.training.standalone:
-            networks["alone"] = load_model(party_folder(honest) / STANDALONE_FILE).network
+        files = {"alone": STANDALONE_FILE, "smule": MODEL_FILE}
+        if not self._run.training.standalone:
+            del files["alone"]
+        networks = {name: load_model(party_folder(honest) / file).network for name, file in files.items()}
         if pooled is not None:
             networks["pooled"] = pooled.cpu()
         return {name: self._success(network, test) for name, network in networks.items()}

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from smule_crypten.data.images import LabelledImages
 from smule_crypten.processes.inputs import SimulatedData
 from smule_crypten.run_config import RunConfig
 from smule_crypten.training.evaluate import predict_logits
@@ -19,14 +20,21 @@ from smule_crypten.types import PARTY_NAMES, centred
 
 
 class FidelityCheck:
-    """Collects the evidence of both parties and compares each exchange once both are there."""
+    """Collects the evidence of both parties and compares each exchange once both are there.
 
-    def __init__(self, run: RunConfig, data: SimulatedData, models: list[nn.Module]) -> None:
-        """models: networks of the architectures that answer, of party a and party b; their weights do not matter."""
+    Args:
+        models: networks of the architectures that answer, of party a and party b; their weights do not matter.
+        changed: samples, normalised, that an adversary has in place of those in data, with sorted ids.
+    """
+
+    def __init__(
+        self, run: RunConfig, data: SimulatedData, models: list[nn.Module], changed: LabelledImages | None
+    ) -> None:
         self._run = run
         self._data = data
         self._train = data.bundle.train
         self._models = models
+        self._changed = changed
         self._waiting: dict[int, dict[str, Path]] = {}
         self.results: list[dict[str, Any]] = []
 
@@ -50,9 +58,7 @@ class FidelityCheck:
 
     def _compare_answers(self, evidence: dict[str, Any], model_owner: int) -> dict[str, Any]:
         secure_NC = evidence["logits_NC"]
-        order = self._train.sample_ids_N.argsort()
-        rows = order[torch.searchsorted(self._train.sample_ids_N[order], evidence["sample_ids"])]
-        inputs = self._train.select(rows).normalized(self._run.data.mean, self._run.data.std).images_NCHW
+        inputs = self._images(evidence["sample_ids"])
         if len(inputs) == 0:
             return {"num_samples": 0, "max_abs_logit_error": 0.0, "top1_agreement": 1.0}
         plain_NC = centred(predict_logits(self._models[model_owner], inputs, 512, torch.device("cpu")))
@@ -62,3 +68,13 @@ class FidelityCheck:
             "max_abs_logit_error": float((plain_NC - secure_NC).abs().max()),
             "top1_agreement": float(agreement),
         }
+
+    def _images(self, sample_ids: torch.Tensor) -> torch.Tensor:
+        order = self._train.sample_ids_N.argsort()
+        rows = order[torch.searchsorted(self._train.sample_ids_N[order], sample_ids)]
+        images_NCHW = self._train.select(rows).normalized(self._run.data.mean, self._run.data.std).images_NCHW
+        if self._changed is not None:
+            changed_N = torch.isin(sample_ids, self._changed.sample_ids_N)
+            rows = torch.searchsorted(self._changed.sample_ids_N, sample_ids[changed_N])
+            images_NCHW[changed_N] = self._changed.images_NCHW[rows]
+        return images_NCHW

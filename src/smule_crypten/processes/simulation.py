@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -87,7 +86,8 @@ class _Simulation:
         self._attack = None if run.attack.name == "none" else SimulatedAttack(run)
         if self._attack is not None:
             self._data, models = self._attack.poisoned(data), self._attack.answering(models)
-        self._fidelity = FidelityCheck(run, data, models) if run.simulation.fidelity else None
+        changed = None if self._attack is None else self._attack.train
+        self._fidelity = FidelityCheck(run, data, models, changed) if run.simulation.fidelity else None
         self._progress = LiveProgress(console, _epochs_by_task(run))
 
     def run(self) -> None:
