@@ -164,6 +164,7 @@ class AugmentationConfig(Section):
 
 TrustName = Literal["none", "argmax_gate", "accuracy", "class_wise", "adaptive"]
 KeepName = Literal["best", "last"]
+AlarmName = Literal["off", "report", "quarantine"]
 
 
 class TrainingConfig(Section):
@@ -172,7 +173,8 @@ class TrainingConfig(Section):
     steps_per_epoch: batches of an epoch; null for one pass over the own samples. Parties of different size train alike
     with the same number. pool_batch: answered samples of the unlabelled pool that join each batch. trust: how the
     peer's answers are weighted (training/trust.py). keep: the network of the best epoch on the validation part, or of
-    the last epoch.
+    the last epoch. alarm: what follows when the peer's answers on known labels are not those of an honest network
+    (training/alarm.py).
     """
 
     epochs: int = Field(default=10, ge=1)
@@ -185,6 +187,7 @@ class TrainingConfig(Section):
     pool_batch: int = Field(default=64, ge=1)
     trust: TrustName = "none"
     keep: KeepName = "last"
+    alarm: AlarmName = "report"
     standalone: bool = True
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from smule_crypten.config import ExchangeConfig
 from smule_crypten.errors import ConfigError
-from smule_crypten.exchange.schedule import is_exchange_epoch
+from smule_crypten.exchange.schedule import count_exchanges
 from smule_crypten.inference.scheme import SecureInferenceScheme
 
 CONTROL_BYTES = 4096
@@ -34,7 +34,7 @@ def plan(scheme: SecureInferenceScheme, config: ExchangeConfig, num_epochs: int,
     Raises:
         ConfigError: the budget does not pay for one query of each party; says what would.
     """
-    num_exchanges = sum(is_exchange_epoch(epoch, config, num_epochs) for epoch in range(1, num_epochs + 1))
+    num_exchanges = count_exchanges(config, num_epochs)
 
     def cost(num_queries: int) -> int:
         return _exchange_bytes(scheme, num_queries, dealt, config.budget_counts == "all")

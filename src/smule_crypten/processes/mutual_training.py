@@ -11,13 +11,14 @@ from torch import nn
 from smule_crypten.attacks.attack import Attack
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
-from smule_crypten.exchange.schedule import exchange_follows, is_exchange_epoch
+from smule_crypten.exchange.schedule import count_exchanges, exchange_follows, is_exchange_epoch
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.processes.evidence import Evidence
 from smule_crypten.processes.inputs import PartyInputs, build_party_model, party_seed, resolve_device
 from smule_crypten.processes.ledger import MeasuredExchange, PartyLedger, measured_exchange
 from smule_crypten.processes.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
 from smule_crypten.processes.states import StateFolder
+from smule_crypten.processes.watching import Watchman
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
@@ -71,16 +72,23 @@ class MutualTraining:
         )
         trainer = self._trainer(self.model, exchanger.cache)
         best = BestNetwork()
+        watchman = Watchman(
+            self.config.training.alarm,
+            self.inputs.train,
+            self.inputs.bundle.num_classes,
+            count_exchanges(self.config.exchange, self.config.training.epochs),
+        )
         if state is None:
             self._prepare(exchanger, next_epoch=1)
             standalone = self._train_alone(best) if self.config.training.standalone else None
             progress = _Progress(standalone, first_epoch=1, exchanged=False)
         else:
-            progress = self._resume(trainer, exchanger, best, state)
-        accuracy = self._train_mutually(trainer, exchanger, best, progress)
+            progress = self._resume(trainer, exchanger, best, watchman, state)
+        accuracy = self._train_mutually(trainer, exchanger, best, watchman, progress)
         return {
             "test_accuracy": accuracy,
             "standalone_test_accuracy": progress.standalone,
+            "alarms": watchman.alarms,
             "kept_network": best.name or f"smule, epoch {self.config.training.epochs}",
         }
 
@@ -98,13 +106,15 @@ class MutualTraining:
         self._save(STANDALONE_FILE, model, trainer.model_step)
         return accuracy
 
-    def _train_mutually(self, trainer: Trainer, exchanger: Exchanger, best: BestNetwork, progress: _Progress) -> float:
+    def _train_mutually(
+        self, trainer: Trainer, exchanger: Exchanger, best: BestNetwork, watchman: Watchman, progress: _Progress
+    ) -> float:
         """What is left of the epochs; returns the test accuracy."""
         config, accuracy = self.config, 0.0
         for epoch in range(progress.first_epoch, config.training.epochs + 1):
             due = is_exchange_epoch(epoch, config.exchange, config.training.epochs)
             if due and not (progress.exchanged and epoch == progress.first_epoch):
-                self._exchange(trainer, exchanger, best, progress.standalone, epoch)
+                self._exchange(trainer, exchanger, best, watchman, progress.standalone, epoch)
             result = trainer.run_epoch()
             accuracy = self._test_accuracy(self.model)
             self._offer(self.model, f"smule, epoch {epoch}", best)
@@ -130,7 +140,13 @@ class MutualTraining:
         return self._test_accuracy(model)
 
     def _exchange(
-        self, trainer: Trainer, exchanger: Exchanger, best: BestNetwork, standalone: float | None, epoch: int
+        self,
+        trainer: Trainer,
+        exchanger: Exchanger,
+        best: BestNetwork,
+        watchman: Watchman,
+        standalone: float | None,
+        epoch: int,
     ) -> None:
         log.info("exchange begun epoch=%d model_step=%d", epoch, trainer.model_step)
         answering = self.attack.answering(self.model, exchanger.next_query_id)
@@ -139,12 +155,14 @@ class MutualTraining:
         self.ledger.exchanged(exchange)
         if self.evidence is not None:
             self.evidence.keep(epoch, answering, exchange.result.prediction)
+        self._watch(exchange, epoch, trainer, exchanger, best, watchman)
         state = {
             "epoch": epoch,
             "standalone": standalone,
             "trainer": trainer.state_dict(),
             "exchanger": exchanger.state_dict(),
             "best": best.state_dict(),
+            "watchman": watchman.state_dict(),
             "ledger": self.ledger.state_dict(),
             "meter": self.scheme.session.meter.state_dict(),
         }
@@ -153,15 +171,36 @@ class MutualTraining:
         log.info("state saved exchange=%d epoch=%d", number, epoch)
         self._prepare(exchanger, next_epoch=epoch + 1)
 
+    def _watch(
+        self,
+        exchange: MeasuredExchange,
+        epoch: int,
+        trainer: Trainer,
+        exchanger: Exchanger,
+        best: BestNetwork,
+        watchman: Watchman,
+    ) -> None:
+        alarms = watchman.check(exchange.result.prediction)
+        number = exchange.result.prediction.query_id
+        dropped = watchman.quarantine(number, epoch, alarms, exchanger.cache, trainer, best)
+        for alarm in alarms:
+            outcome = "its answers are dropped" if dropped else "nothing was dropped (training.alarm=report)"
+            self.ledger.message(
+                f"party {self.config.name}, exchange {number}, {alarm.test}: {alarm.evidence}; {outcome}"
+            )
+
     def _prepare(self, exchanger: Exchanger, next_epoch: int) -> None:
         """Have the next exchange dealt for while this party trains."""
         if exchange_follows(next_epoch, self.config.exchange, self.config.training.epochs):
             exchanger.prepare()
 
-    def _resume(self, trainer: Trainer, exchanger: Exchanger, best: BestNetwork, state: dict[str, Any]) -> _Progress:
+    def _resume(
+        self, trainer: Trainer, exchanger: Exchanger, best: BestNetwork, watchman: Watchman, state: dict[str, Any]
+    ) -> _Progress:
         exchanger.load_state_dict(state["exchanger"])
         trainer.load_state_dict(state["trainer"])
         best.load_state_dict(state["best"])
+        watchman.load_state_dict(state["watchman"])
         self.ledger.load_state_dict(state["ledger"])
         self.scheme.session.meter.load_state_dict(state["meter"])
         log.info("resumed epoch=%d", state["epoch"])

@@ -79,6 +79,15 @@ def trust(parties: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
+def alarms(parties: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which exchanges a party found suspicious, and by which test; empty where there was no alarm."""
+    return "; ".join(
+        f"party {name}, exchange {alarm['exchange']}, {alarm['test']}: {alarm['evidence']}"
+        for name, party in parties.items()
+        for alarm in party["alarms"] or ()
+    )
+
+
 def _rightness(epochs: list[dict[str, Any]]) -> str:
     accuracy = epochs[-1]["peer_accuracy"]
     return "no known label answered" if accuracy is None else f"{percent(accuracy)} of known labels right"

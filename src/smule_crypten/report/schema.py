@@ -54,6 +54,7 @@ PARTY: Schema = {
     "planned_exchange_bytes": optional(is_int),
     "kept_network": optional(is_text),
     "trust": optional(list_of(is_map)),
+    "alarms": optional(list_of(is_map)),
     "queries_made": optional(is_int),
     "queries_answered": optional(is_int),
     "answers_recomputed": optional(is_int),

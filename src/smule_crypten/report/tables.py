@@ -53,6 +53,7 @@ def _facts(summary: dict[str, Any]) -> Table:
         "attack success": phrases.attack_success(summary["attack"]),
         "kept network": phrases.kept_networks(summary["parties"]),
         "trust": phrases.trust(summary["parties"]),
+        "alarms": phrases.alarms(summary["parties"]),
         "planned": phrases.planned_exchange(summary["parties"]),
         "queries an epoch": phrases.queries_per_epoch(communication),
         "bytes an epoch": phrases.bytes_per_epoch(communication),

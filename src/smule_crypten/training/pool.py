@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.types import PredictionSource
+from smule_crypten.types import PredictionSource, SoftLabels
 
 
 class AnsweredPool:
@@ -35,7 +35,11 @@ class AnsweredPool:
         """Look all samples up again; call it when answers or their weights may have changed."""
         soft = self._source.lookup(self._sample_ids) if len(self._sample_ids) else None
         if soft is None:
-            return
+            soft = SoftLabels(
+                positions=torch.empty(0, dtype=torch.int64),
+                logits_NC=torch.empty(0),
+                model_step=torch.empty(0, dtype=torch.int64),
+            )
         self._positions, self._logits_MC, self._weight_M = soft.positions, soft.logits_NC, soft.weights()
         self._waiting = torch.empty(0, dtype=torch.int64)
 
