@@ -92,7 +92,8 @@ class ExchangeConfig(Section):
     is forgotten. budget_mb: megabytes (10^6 bytes), of both parties together, that an exchange or the whole run may
     cost (budget_scope), with or without what the dealer sends (budget_counts); it limits num_queries.
     known_fraction: where a party asks about its unlabelled pool, the share of its queries that go to samples whose
-    label it knows, by which it judges the peer.
+    label it knows, by which it judges the peer. spot_checks: answers an exchange that are asked for twice and compared
+    (exchange/spot_check.py); they may differ by spot_check_tolerance.
     """
 
     num_queries: int | None = Field(default=None, ge=1)
@@ -103,6 +104,8 @@ class ExchangeConfig(Section):
     budget_scope: Literal["exchange", "run"] = "exchange"
     budget_counts: Literal["all", "online"] = "all"
     known_fraction: float = Field(default=0.1, ge=0.0, le=1.0)
+    spot_checks: int = Field(default=0, ge=0)
+    spot_check_tolerance: float = Field(default=0.1, gt=0.0)
 
 
 class BudgetConfig(Section):
@@ -110,12 +113,14 @@ class BudgetConfig(Section):
 
     ledger: the file that the total is counted by, kept over many runs; null for one in the output folder.
     former_fingerprints: of certificates that the peer had before; what was answered to their owner counts.
+    logit_noise: standard deviation of normal noise that the owner of the network adds to its share of each logit.
     """
 
     max_queries_total: int | None = Field(default=None, ge=0)
     max_queries_per_exchange: int | None = Field(default=None, ge=0)
     ledger: str | None = None
     former_fingerprints: tuple[str, ...] = Field(default=(), strict=False)
+    logit_noise: float = Field(default=0.0, ge=0.0)
 
     @model_validator(mode="after")
     def _fingerprints_can_match(self) -> BudgetConfig:

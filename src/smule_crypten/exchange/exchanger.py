@@ -6,8 +6,9 @@ The exchanger sees a scheme only through its contract, so every scheme is used i
 1. Each party announces how many samples it asks about, its model step, and a public bound for its network's logits.
 2. Each charges the other's query to its budget, before anything is computed.
 3. The scheme runs both directions.
-4. Each party announces how many answers lie beyond the stated bound (a truncation that wrapped around the ring). If
-   there are any, exactly those samples are asked again with fresh randomness; if that fails, too, the run ends.
+4. Each party announces how many answers it asks for again: those beyond the stated bound (a truncation that wrapped
+   around the ring), and a spot check. If there are any, exactly those samples are asked again with fresh randomness; if
+   the first kind is implausible again, or the second differs from before, the run ends.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from smule_crypten.errors import ProtocolError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.cache import SoftLabelCache
 from smule_crypten.exchange.queries import Queries, QueryPlan
+from smule_crypten.exchange.spot_check import draw_subset
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.calibration import calibration_images, check_inputs
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, InferenceQuery, PeerPrediction
@@ -133,7 +135,11 @@ class Exchanger:
             raise ProtocolError(f"party {self._peer_name} asks about another number of samples than it prepared")
         self._prepared = None
         disclosure = Disclosure(
-            query_id=self._query_id, to_party=self._peer_name, num_samples=peer.num_samples, model_step=model_step
+            query_id=self._query_id,
+            to_party=self._peer_name,
+            # Nothing proves that a spot check asks about the same samples again.
+            num_samples=peer.num_samples + min(self._config.spot_checks, peer.num_samples),
+            model_step=model_step,
         )
         self._budget.charge(disclosure)
         prediction = self._ask(model, sample_ids, own, peer)
@@ -189,26 +195,41 @@ class Exchanger:
     def _mend(
         self, model: nn.Module, prediction: PeerPrediction, own: _Announcement, peer: _Announcement
     ) -> tuple[PeerPrediction, int]:
-        """Ask once more about implausible answers of either party."""
+        """Ask once more about implausible answers of either party, and about those of a spot check."""
         doubtful = _beyond(prediction, peer)
-        own_again = dataclasses.replace(own, num_samples=int(doubtful.sum()))
+        checked = draw_subset(own.num_samples, self._config.spot_checks) & ~doubtful
+        asked_again = doubtful | checked
+        own_again = dataclasses.replace(own, num_samples=int(asked_again.sum()))
         peer_again = self._announce(own_again)
         if peer_again.num_samples > peer.num_samples:
             raise ProtocolError(f"party {self._peer_name} wants more answers again than it asked for")
         if own_again.num_samples == 0 and peer_again.num_samples == 0:
             return prediction, 0
         self._begin(self._query_id, own_again.num_samples, peer_again.num_samples, attempt=1)
-        again = self._ask(model, prediction.sample_ids[doubtful], own_again, peer_again)
+        again = self._ask(model, prediction.sample_ids[asked_again], own_again, peer_again)
         if bool(_beyond(again, peer).any()):
             raise ProtocolError(
                 f"party {self._peer_name} answers with logits beyond its stated bound of {peer.logit_bound:g}, again "
                 "after recomputation; its layers leave the fixed-point range on this data: lower scheme.precision_bits"
             )
         logits_NC = prediction.logits_NC.clone()
-        logits_NC[doubtful] = again.logits_NC
-        return dataclasses.replace(
-            prediction, logits_NC=logits_NC, cost=prediction.cost + again.cost
-        ), own_again.num_samples
+        logits_NC[asked_again] = again.logits_NC
+        self._compare(prediction.logits_NC[checked], logits_NC[checked])
+        return dataclasses.replace(prediction, logits_NC=logits_NC, cost=prediction.cost + again.cost), int(
+            doubtful.sum()
+        )
+
+    def _compare(self, first_NC: torch.Tensor, second_NC: torch.Tensor) -> None:
+        """Raises ProtocolError where two answers to one sample differ."""
+        tolerance = self._config.spot_check_tolerance
+        difference_N = (first_NC - second_NC).abs().amax(1) if len(first_NC) else torch.zeros(0)
+        wrong = int((difference_N > tolerance).sum())
+        if wrong:
+            raise ProtocolError(
+                f"spot check of exchange {self._query_id}: {wrong} of {len(first_NC)} answers of party "
+                f"{self._peer_name} differ when asked again, by up to {float(difference_N.max()):.2g} (tolerance "
+                f"{tolerance:g}); its side, this one or the dealer deviates from the protocol"
+            )
 
     def _images(self, sample_ids: torch.Tensor) -> torch.Tensor:
         rows = torch.searchsorted(self._sorted_ids, sample_ids)
