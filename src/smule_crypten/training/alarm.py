@@ -148,9 +148,12 @@ def _worst_pair(counts_LP: torch.Tensor, limit: float) -> _Finding | None:
     wrong_back_K, right_back_K = counts_LP[t_K, s_K], counts_LP[t_K, t_K]
     answered_s_K, of_s_K = right_K + wrong_back_K, right_K + wrong_K
     total_K = of_s_K + wrong_back_K + right_back_K
-    p_K = torch.from_numpy(stats.hypergeom.cdf(right_K, total_K, of_s_K, answered_s_K))
-    if len(p_K) == 0:
+    seen_K = total_K > 0
+    if not seen_K.any():
         return None
+    p_K = torch.ones(len(total_K), dtype=torch.float64)
+    table = (counts[seen_K].numpy() for counts in (right_K, total_K, of_s_K, answered_s_K))
+    p_K[seen_K] = torch.from_numpy(stats.hypergeom.cdf(*table))
     worst = int(p_K.argmin())
     s, t = int(s_K[worst]), int(t_K[worst])
     evidence = f"of class {s}, {int(wrong_K[worst])} were answered {t} and {int(right_K[worst])} right; of class {t}, "

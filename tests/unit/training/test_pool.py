@@ -52,3 +52,15 @@ def test_none_is_drawn_again_before_all_were_drawn() -> None:
     pool.refresh()
     drawn = [pool.draw(3)[0].flatten().tolist() for _ in range(4)]
     assert sorted(drawn[0] + drawn[1]) == sorted(drawn[2] + drawn[3]) == [10.0, 11.0, 12.0, 13.0, 14.0, 15.0]
+
+
+def test_forgotten_answers_are_not_drawn_any_more() -> None:
+    """An exchange in quarantine leaves nothing behind in the pool."""
+    source = Answers()
+    source.known = {11}
+    pool = make_pool(source)
+    pool.refresh()
+    assert len(pool) == 1
+    source.known = set()
+    pool.refresh()
+    assert len(pool) == 0
