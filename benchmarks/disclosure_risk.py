@@ -63,7 +63,7 @@ def options() -> dict[str, Option]:
 def measure(problem: Problem, budgets: list[int]) -> list[dict[str, Any]]:
     """One row for each option: fidelity of the stolen model by budget and selection, and the membership risk."""
     models = alone(problem).models
-    members, others = problem.train[1], problem.validation[1]
+    members, others = problem.train[1], problem.test
     rows = []
     for name, option in options().items():
 

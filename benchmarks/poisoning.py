@@ -1,7 +1,7 @@
 """What an adversary's poison does to the honest party, by how both train together.
 
     python benchmarks/poisoning.py --data digits
-    python benchmarks/poisoning.py --data fashion_mnist --path FOLDER --max-train 20000 --epochs 20 --seeds 0 1 2
+    python benchmarks/poisoning.py --data idx --path FOLDER --max-train 20000 --epochs 20 --seeds 0 1 2
 
 Party b attacks, party a is honest and trains alone, with SMuLe under each trust rule and with the alarm, by FedAvg, or
 on pooled data, which is what training wholly under secret sharing computes. One process, plaintext: a simulation.

@@ -17,7 +17,7 @@ from smule_crypten.config import (
 
 NORMALIZATION = {
     "digits": ((0.3053,), (0.376,)),
-    "fashion_mnist": ((0.2860,), (0.3530,)),
+    "idx": ((0.2860,), (0.3530,)),
     "image_folder": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
 }
 
