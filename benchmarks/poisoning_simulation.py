@@ -28,7 +28,7 @@ from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.data.partition import split
 from smule_crypten.exchange.cache import SoftLabelCache
-from smule_crypten.exchange.schedule import count_exchanges, is_exchange_epoch
+from smule_crypten.exchange.schedule import is_exchange_epoch
 from smule_crypten.exchange.selection import UniformSelection
 from smule_crypten.models.zoo import build_model
 from smule_crypten.processes.watching import Watchman
@@ -160,7 +160,8 @@ def smule(problem: Problem, trust: TrustName, alarm: AlarmName = "off") -> Outco
     selections = [UniformSelection(problem.train[rank].sample_ids_N, 2 * problem.seed + rank) for rank in (0, 1)]
     rules: tuple[TrustName, TrustName] = (trust, "none")
     trainers = [problem.trainer(rank, models[rank], caches[rank], trust=rules[rank]) for rank in (0, 1)]
-    watchman = Watchman(alarm, problem.train[0], problem.num_classes, count_exchanges(setting.exchange, epochs))
+    num_exchanges = sum(is_exchange_epoch(epoch, setting.exchange, epochs) for epoch in range(1, epochs + 1))
+    watchman = Watchman(alarm, problem.train[0], problem.num_classes, num_exchanges)
     number = 0
     for epoch in range(1, epochs + 1):
         if is_exchange_epoch(epoch, setting.exchange, epochs):

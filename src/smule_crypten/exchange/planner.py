@@ -5,13 +5,12 @@ Both parties know both architectures, so both come to the same plan; the bytes a
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from smule_crypten.config import ExchangeConfig
 from smule_crypten.errors import ConfigError
-from smule_crypten.exchange.schedule import count_exchanges
+from smule_crypten.exchange.schedule import is_exchange_epoch
 from smule_crypten.inference.scheme import SecureInferenceScheme
 
 CONTROL_BYTES = 4096
@@ -35,11 +34,10 @@ def plan(scheme: SecureInferenceScheme, config: ExchangeConfig, num_epochs: int,
     Raises:
         ConfigError: the budget does not pay for one query of each party; says what would.
     """
-    num_exchanges = count_exchanges(config, num_epochs)
+    num_exchanges = sum(is_exchange_epoch(epoch, config, num_epochs) for epoch in range(1, num_epochs + 1))
 
     def cost(num_queries: int) -> int:
-        checks = min(config.spot_checks, num_queries)
-        return _exchange_bytes(scheme, (num_queries, checks), dealt, config.budget_counts == "all")
+        return _exchange_bytes(scheme, num_queries, dealt, config.budget_counts == "all")
 
     num_queries = config.num_queries
     if config.budget_mb is not None:
@@ -71,11 +69,11 @@ def _largest(cost: Callable[[int], int], available: int, limit: int | None) -> i
     return low
 
 
-def _exchange_bytes(scheme: SecureInferenceScheme, counts: tuple[int, int], dealt: bool, with_dealer: bool) -> int:
-    """Of both directions and both parties, when each asks counts[0] queries, and then counts[1] for a spot check."""
+def _exchange_bytes(scheme: SecureInferenceScheme, num_queries: int, dealt: bool, with_dealer: bool) -> int:
+    """Of both directions and both parties, when each asks num_queries."""
     total = CONTROL_BYTES
-    for architecture, count in itertools.product(scheme.architectures, filter(None, counts)):
-        cost = scheme.cost_of(architecture, count, scheme.config, dealt=dealt)
+    for architecture in scheme.architectures:
+        cost = scheme.cost_of(architecture, num_queries, scheme.config, dealt=dealt)
         total += cost.model_owner.bytes_total
         if with_dealer:
             total += cost.model_owner.dealer_bytes + cost.data_owner.dealer_bytes

@@ -15,8 +15,3 @@ def is_exchange_epoch(epoch: int, config: ExchangeConfig, num_epochs: int) -> bo
 def exchange_follows(epoch: int, config: ExchangeConfig, num_epochs: int) -> bool:
     """Whether there is an exchange at the start of this epoch or a later one."""
     return any(is_exchange_epoch(later, config, num_epochs) for later in range(epoch, num_epochs + 1))
-
-
-def count_exchanges(config: ExchangeConfig, num_epochs: int) -> int:
-    """How many exchanges a run of num_epochs epochs has."""
-    return sum(is_exchange_epoch(epoch, config, num_epochs) for epoch in range(1, num_epochs + 1))

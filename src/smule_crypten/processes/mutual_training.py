@@ -11,7 +11,7 @@ from torch import nn
 from smule_crypten.attacks.attack import Attack
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
-from smule_crypten.exchange.schedule import count_exchanges, exchange_follows, is_exchange_epoch
+from smule_crypten.exchange.schedule import exchange_follows, is_exchange_epoch
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.processes.evidence import Evidence
 from smule_crypten.processes.inputs import PartyInputs, build_party_model, party_seed, resolve_device
@@ -72,12 +72,10 @@ class MutualTraining:
         )
         trainer = self._trainer(self.model, exchanger.cache)
         best = BestNetwork()
-        watchman = Watchman(
-            self.config.training.alarm,
-            self.inputs.train,
-            self.inputs.bundle.num_classes,
-            count_exchanges(self.config.exchange, self.config.training.epochs),
-        )
+        config, epochs = self.config, self.config.training.epochs
+        num_exchanges = sum(is_exchange_epoch(epoch, config.exchange, epochs) for epoch in range(1, epochs + 1))
+        num_classes = self.inputs.bundle.num_classes
+        watchman = Watchman(config.training.alarm, self.inputs.train, num_classes, num_exchanges)
         if state is None:
             self._prepare(exchanger, next_epoch=1)
             standalone = self._train_alone(best) if self.config.training.standalone else None
