@@ -19,7 +19,7 @@ from typing import Any, get_args
 import torch
 from figures_file import write_figures
 from poisoning_settings import add_setting_arguments, setting_of
-from poisoning_simulation import CPU, Problem, alone
+from poisoning_simulation import CPU, Problem
 
 from smule_crypten.attacks.extraction import Selection, extract, fidelity
 from smule_crypten.attacks.membership import membership_risk, scores
@@ -62,7 +62,7 @@ def options() -> dict[str, Option]:
 
 def measure(problem: Problem, budgets: list[int]) -> list[dict[str, Any]]:
     """One row for each option: fidelity of the stolen model by budget and selection, and the membership risk."""
-    models = alone(problem).models
+    models = problem.alone
     members, others = problem.train[1], problem.test
     rows = []
     for name, option in options().items():

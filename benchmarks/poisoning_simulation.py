@@ -35,7 +35,7 @@ from smule_crypten.processes.watching import Watchman
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.training.trainer import Trainer
-from smule_crypten.types import Cost, PeerPrediction, PredictionSource, centred
+from smule_crypten.types import Cost, PeerPrediction, centred
 
 CPU = torch.device("cpu")
 
@@ -94,15 +94,24 @@ class Problem:
         shape = self.test.images_NCHW.shape[1:]
         return build_model(self.setting.model, tuple(shape), self.num_classes, 2 * self.seed + rank)
 
-    def trainer(self, rank: int, model: nn.Module, source: PredictionSource | None = None, **changes: Any) -> Trainer:
-        return Trainer(
-            model=model,
+    def trainer(self, rank: int, model: nn.Module, teacher: Teacher | None = None) -> Trainer:
+        seed = 2 * self.seed + rank
+        config = self.setting.training
+        return Trainer(model=model, train=self.train[rank], config=config, seed=seed, device=CPU, teacher=teacher)
+
+    def teacher(self, rank: int, cache: SoftLabelCache, own: nn.Module, trust: TrustName) -> Teacher:
+        """own: the party's network, trained alone."""
+        held_out = self.validation[rank]
+        answers = OwnAnswers(held_out.sample_ids_N, predict_logits(own, held_out.images_NCHW, 512, CPU))
+        return Teacher(
+            cache,
             train=self.train[rank],
-            config=self.setting.training.model_copy(update=changes),
+            pool=None,
+            validation=held_out,
+            own=answers,
+            config=self.setting.training.model_copy(update={"trust": trust}),
             seed=2 * self.seed + rank,
             device=CPU,
-            source=source,
-            validation=self.validation[rank],
         )
 
     def measured(self, model: nn.Module) -> dict[str, float | None]:

@@ -167,6 +167,7 @@ class AugmentationConfig(Section):
     flip: bool = False
 
 
+TeacherName = Literal["peer", "ensemble"]
 TrustName = Literal["none", "argmax_gate", "accuracy", "class_wise", "adaptive"]
 KeepName = Literal["best", "last"]
 AlarmName = Literal["off", "report", "quarantine"]
@@ -176,20 +177,30 @@ class TrainingConfig(Section):
     """Mutual learning: cross entropy + distillation_weight * temperature^2 * KL(peer || own).
 
     steps_per_epoch: batches of an epoch; null for one pass over the own samples. Parties of different size train alike
-    with the same number. pool_batch: answered samples of the unlabelled pool that join each batch. trust: how the
-    peer's answers are weighted (training/trust.py). keep: the network of the best epoch on the validation part, or of
-    the last epoch. alarm: what follows when the peer's answers on known labels are not those of an honest network
-    (training/alarm.py).
+    with the same number. weight_schedule: of the distillation weight. final_temperature: where the temperature ends
+    (training/schedules.py). balanced_softmax: learn as if all classes were equally frequent. pool_batch: samples of the
+    unlabelled pool that join each batch. teacher: the peer's answers alone, or averaged with those of the own network
+    that was trained alone (training/ensemble.py). unasked_share: of a pool batch, samples of which only that network
+    speaks. trust: how the peer's answers are weighted, and staleness_half_life: after how many of its steps an old one
+    counts half (training/trust.py). keep: the network of the best epoch on the validation part, or of the last epoch.
+    alarm: what follows when the peer's answers on known labels are not those of an honest network (training/alarm.py).
     """
 
     epochs: int = Field(default=10, ge=1)
     steps_per_epoch: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=128, ge=1)
     temperature: float = Field(default=2.0, gt=0.0)
+    final_temperature: float | None = Field(default=None, gt=0.0)
     distillation_weight: float = Field(default=1.0, ge=0.0)
+    weight_schedule: Literal["constant", "rising", "falling"] = "constant"
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    balanced_softmax: bool = False
     optimizer: OptimizerConfig = OptimizerConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     pool_batch: int = Field(default=64, ge=1)
+    teacher: TeacherName = "ensemble"
+    unasked_share: float = Field(default=0.3, ge=0.0, le=1.0)
+    staleness_half_life: int | None = Field(default=None, ge=1)
     trust: TrustName = "none"
     keep: KeepName = "last"
     alarm: AlarmName = "report"
