@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -28,12 +29,14 @@ from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.data.partition import split
 from smule_crypten.exchange.cache import SoftLabelCache
+from smule_crypten.exchange.queries import QueryPlan
 from smule_crypten.exchange.schedule import is_exchange_epoch
-from smule_crypten.exchange.selection import UniformSelection
 from smule_crypten.models.zoo import build_model
 from smule_crypten.processes.watching import Watchman
 from smule_crypten.training.best import BestNetwork
+from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.evaluate import predict_logits
+from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
 from smule_crypten.types import Cost, PeerPrediction, centred
 
@@ -114,6 +117,19 @@ class Problem:
             device=CPU,
         )
 
+    def query_plan(self, rank: int) -> QueryPlan:
+        train, fraction = self.train[rank], self.setting.exchange.known_fraction
+        no_pool = train.select(torch.arange(0))
+        return QueryPlan(train, no_pool, self.validation[rank], fraction, 2 * self.seed + rank)
+
+    @cached_property
+    def alone(self) -> list[nn.Module]:
+        """Both parties' networks, each trained on its own samples; also the own teachers of mutual learning."""
+        models = [self.network(rank) for rank in (0, 1)]
+        for rank, model in enumerate(models):
+            _run(self.trainer(rank, model), self.setting.training.epochs)
+        return models
+
     def measured(self, model: nn.Module) -> dict[str, float | None]:
         """Accuracy on the clean test images, and the success of the attack."""
         logits_NC = predict_logits(model, self.test.images_NCHW, 512, CPU)
@@ -132,10 +148,7 @@ class Outcome:
 
 
 def alone(problem: Problem) -> Outcome:
-    models = [problem.network(rank) for rank in (0, 1)]
-    for rank, model in enumerate(models):
-        _run(problem.trainer(rank, model), problem.setting.training.epochs)
-    return Outcome(models=models)
+    return Outcome(models=problem.alone)
 
 
 def pooled(problem: Problem) -> Outcome:
@@ -165,21 +178,23 @@ def smule(problem: Problem, trust: TrustName, alarm: AlarmName = "off") -> Outco
     """Mutual learning; party b always learns with trust "none" and without an alarm."""
     setting, epochs = problem.setting, problem.setting.training.epochs
     models = [problem.network(rank) for rank in (0, 1)]
-    caches = [SoftLabelCache(train.sample_ids_N, problem.num_classes) for train in problem.train]
-    selections = [UniformSelection(problem.train[rank].sample_ids_N, 2 * problem.seed + rank) for rank in (0, 1)]
+    known = [problem.train[rank].with_others(problem.validation[rank]) for rank in (0, 1)]
+    caches = [SoftLabelCache(samples.sample_ids_N, problem.num_classes) for samples in known]
     rules: tuple[TrustName, TrustName] = (trust, "none")
-    trainers = [problem.trainer(rank, models[rank], caches[rank], trust=rules[rank]) for rank in (0, 1)]
+    teachers = [problem.teacher(rank, caches[rank], problem.alone[rank], rules[rank]) for rank in (0, 1)]
+    trainers = [problem.trainer(rank, models[rank], teachers[rank]) for rank in (0, 1)]
+    plans = [problem.query_plan(rank) for rank in (0, 1)]
     num_exchanges = sum(is_exchange_epoch(epoch, setting.exchange, epochs) for epoch in range(1, epochs + 1))
-    watchman = Watchman(alarm, problem.train[0], problem.num_classes, num_exchanges)
+    watchman = Watchman(alarm, known[0], problem.num_classes, num_exchanges)
     number = 0
     for epoch in range(1, epochs + 1):
         if is_exchange_epoch(epoch, setting.exchange, epochs):
             number += 1
             answering = [models[0], problem.attack.answering(models[1], number)]
             for rank in (0, 1):
-                sample_ids = selections[rank].next(setting.exchange.num_queries)
-                prediction = _asked(problem.train[rank], sample_ids, answering[1 - rank], number)
-                caches[rank].store(sample_ids, prediction.logits_NC, 0)
+                sample_ids = plans[rank].next(setting.exchange.num_queries)
+                prediction = _asked(known[rank], sample_ids, answering[1 - rank], number)
+                caches[rank].store(sample_ids, prediction.logits_NC, number)
                 if rank == 0:
                     alarms = watchman.check(prediction)
                     watchman.quarantine(number, epoch, alarms, caches[0], trainers[0], BestNetwork())
@@ -188,10 +203,10 @@ def smule(problem: Problem, trust: TrustName, alarm: AlarmName = "off") -> Outco
     return Outcome(models=models, alarms=watchman.alarms, num_exchanges=number)
 
 
-def _asked(train: LabelledImages, sample_ids: torch.Tensor, model: nn.Module, number: int) -> PeerPrediction:
-    order = train.sample_ids_N.argsort()
-    rows = order[torch.searchsorted(train.sample_ids_N[order], sample_ids)]
-    logits_NC = centred(predict_logits(model, train.images_NCHW[rows], 512, CPU))
+def _asked(samples: LabelledImages, sample_ids: torch.Tensor, model: nn.Module, number: int) -> PeerPrediction:
+    order = samples.sample_ids_N.argsort()
+    rows = order[torch.searchsorted(samples.sample_ids_N[order], sample_ids)]
+    logits_NC = centred(predict_logits(model, samples.images_NCHW[rows], 512, CPU))
     return PeerPrediction(
         query_id=number, sample_ids=sample_ids, logits_NC=logits_NC, model_step=0, scheme="plaintext", cost=Cost()
     )

@@ -55,6 +55,7 @@ def exchange_with(
             config=ExchangeConfig(spot_checks=spot_checks),
             train=images,
             pool=images.select(torch.arange(0)),
+            held_out=images.select(torch.arange(0)),
             num_queries=SAMPLES,
             num_classes=3,
             budget=budget,

@@ -9,6 +9,7 @@ from smule_crypten.data.images import LabelledImages
 from smule_crypten.exchange.cache import SoftLabelCache
 from smule_crypten.processes.watching import Watchman
 from smule_crypten.training.best import BestNetwork
+from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
 from smule_crypten.types import Cost, PeerPrediction
 
@@ -29,8 +30,12 @@ class Run:
         with torch.no_grad():
             for parameter in self.model.parameters():
                 parameter.zero_()
+        device = torch.device("cpu")
+        teacher = Teacher(
+            self.cache, train=self.train, pool=None, validation=None, own=None, config=CONFIG, seed=0, device=device
+        )
         self.trainer = Trainer(
-            model=self.model, train=self.train, config=CONFIG, seed=0, device=torch.device("cpu"), source=self.cache
+            model=self.model, train=self.train, config=CONFIG, seed=0, device=device, teacher=teacher
         )
         self.watchman = Watchman(mode, self.train, CLASSES, num_exchanges=4)
 
