@@ -125,7 +125,7 @@ def _of_the_link(record: RunRecord, key: str) -> dict[str, int]:
 
 
 def _attack(record: RunRecord) -> dict[str, Any] | None:
-    attack = record.config.get("attack", {"name": "none"})
+    attack = record.config["attack"]
     if attack["name"] == "none":
         return None
     return {"name": attack["name"], "party": attack["party"], "success": dict(record.attack or {})}
