@@ -69,7 +69,9 @@ class SimulatedAttack:
         files = {"alone": STANDALONE_FILE, "smule": MODEL_FILE}
         if not self._run.training.standalone:
             del files["alone"]
-        networks = {name: load_model(party_folder(honest) / file).network for name, file in files.items()}
+        networks = {
+            name: load_model(party_folder(honest) / file, allow_target=True).network for name, file in files.items()
+        }
         if pooled is not None:
             networks["pooled"] = pooled.cpu()
         return {name: self._success(network, test) for name, network in networks.items()}
