@@ -264,11 +264,24 @@ class AttackConfig(Section):
     options: dict[str, Any] = {}
 
 
+ControlName = Literal["label_smoothing", "self_mutual", "self_distillation"]
+
+
 class SimulationConfig(Section):
-    """What only a simulation can do, because it sees both sides: reference on pooled data, fidelity check."""
+    """What a run between hosts has no use for: reference on pooled data, fidelity check, and the local controls, which
+    show what each party could reach without the other one (training/controls.py)."""
 
     pooled: bool = True
     fidelity: bool = True
+    controls: tuple[ControlName, ...] = Field(
+        default=("label_smoothing", "self_mutual", "self_distillation"), strict=False
+    )
+
+    @model_validator(mode="after")
+    def _controls_differ(self) -> SimulationConfig:
+        if len(set(self.controls)) < len(self.controls):
+            raise ValueError(f"controls: each at most once, got {', '.join(self.controls)}")
+        return self
 
 
 SectionT = TypeVar("SectionT", bound=Section)

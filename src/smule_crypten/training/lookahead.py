@@ -23,8 +23,8 @@ def distillation_harms(
     """Whether a small step along the distillation gradient clearly raises the cross entropy on the validation samples.
 
     To first order the loss changes by less the inner product of the two gradients. Both sets are cut into the same
-    number of parts; each pair of parts gives one inner product, and their mean must lie below zero by more than its
-    standard error: near the end of a training both gradients are mostly noise. The model is left as it was.
+    number of parts; each pair of parts gives one inner product, and their mean must lie below zero by more than twice
+    its standard error: near the end of a training both gradients are mostly noise. The model is left as it was.
 
     Args:
         validation: images and labels.
@@ -44,7 +44,7 @@ def distillation_harms(
             peer = _gradient(distillation_loss(model(images_M), logits_MC, temperature, weight_M), parameters)
             products.append(sum((a * b).sum() for a, b in zip(own, peer, strict=True)))
     products_P = torch.stack([torch.as_tensor(product) for product in products])
-    return bool(products_P.mean() + products_P.std() / parts**0.5 < 0)
+    return bool(products_P.mean() + 2 * products_P.std() / parts**0.5 < 0)
 
 
 def _cut(tensors: Sequence[torch.Tensor], parts: int) -> list[tuple[torch.Tensor, ...]]:

@@ -22,6 +22,7 @@ from smule_crypten.training.losses import distillation_loss, mutual_loss
 from smule_crypten.training.optimizer import build_optimizer
 from smule_crypten.training.schedules import distillation_weight, temperature
 from smule_crypten.training.teacher import Teacher
+from smule_crypten.types import SoftLabels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,33 +200,40 @@ class Trainer:
             sums over the batch of loss, distillation loss and hits, on the device, and the number of soft labels.
         """
         soft = None if self._teacher is None else self._teacher.lookup(self._sample_ids_N[positions_B])
-        positions_B = positions_B.to(self._device)
-        images_BCHW = augment(self._images_NCHW[positions_B], self._config.augmentation, self._generator)
-        labels_B = self._labels_N[positions_B]
+        images_BCHW, labels_B = self._batch(positions_B)
         pooled = None if self._teacher is None else self._teacher.pool_batch(self._config.pool_batch)
         if pooled is not None:
             pool_images = augment(pooled[0], self._config.augmentation, self._pool_generator)
             images_BCHW = torch.cat([images_BCHW, pool_images])
         logits = self._forward(images_BCHW)
         logits_BC = logits[: len(labels_B)]
-        weight = self._distillation_weight
-        loss, distillation = mutual_loss(
+        loss, distillation = self._loss(logits_BC, labels_B, soft)
+        if pooled is not None:
+            _, pool_logits, pool_weights = pooled
+            from_pool = distillation_loss(logits[len(labels_B) :], pool_logits, self._temperature, pool_weights)
+            loss = loss + self._distillation_weight * from_pool
+            distillation = distillation + from_pool.detach()
+        self._descend(loss)
+        return sums_of_batch(loss, distillation, logits_BC, labels_B), 0 if soft is None else len(soft.positions)
+
+    def _batch(self, positions_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Augmented images and labels, on the device."""
+        positions_B = positions_B.to(self._device)
+        images_BCHW = augment(self._images_NCHW[positions_B], self._config.augmentation, self._generator)
+        return images_BCHW, self._labels_N[positions_B]
+
+    def _loss(
+        self, logits_BC: torch.Tensor, labels_B: torch.Tensor, soft: SoftLabels | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return mutual_loss(
             logits_BC,
             labels_B,
             soft,
             temperature=self._temperature,
-            distillation_weight=weight,
+            distillation_weight=self._distillation_weight,
             label_smoothing=self._config.label_smoothing,
             log_prior_C=self._log_prior(logits_BC) if self._config.balanced_softmax else None,
         )
-        if pooled is not None:
-            _, pool_logits, pool_weights = pooled
-            from_pool = distillation_loss(logits[len(labels_B) :], pool_logits, self._temperature, pool_weights)
-            loss, distillation = loss + weight * from_pool, distillation + from_pool.detach()
-        self._descend(loss)
-        hits = (logits_BC.argmax(dim=1) == labels_B).sum()
-        sums_3 = torch.stack((loss.detach() * len(labels_B), distillation * len(labels_B), hits))
-        return sums_3, 0 if soft is None else len(soft.positions)
 
     def _log_prior(self, logits_BC: torch.Tensor) -> torch.Tensor:
         """Logarithm of the classes' shares (C,), each class credited with one sample more than it has."""
@@ -257,3 +265,11 @@ class Trainer:
             f"training diverged in epoch {self._epochs_done + 1} after step {good_steps}: the loss or a weight is not "
             f"finite; lower training.optimizer.learning_rate (now {learning_rate})"
         )
+
+
+def sums_of_batch(
+    loss: torch.Tensor, distillation: torch.Tensor, logits_BC: torch.Tensor, labels_B: torch.Tensor
+) -> torch.Tensor:
+    """Loss, distillation loss and hits, summed over the batch: (3,), on the device."""
+    hits = (logits_BC.argmax(dim=1) == labels_B).sum()
+    return torch.stack((loss.detach() * len(labels_B), distillation * len(labels_B), hits))
