@@ -34,7 +34,7 @@ def main() -> int:
     load = load_idx if (arguments.data / "train-images-idx3-ubyte.gz").exists() else load_cifar10
     images = load(arguments.data, arguments.work)
     scheme = SchemeConfig.model_validate(yaml.safe_load((CONF / "scheme" / "lean.yaml").read_text()))
-    names = [setting.name for setting in SETTINGS] if arguments.settings is None else arguments.settings.split(",")
+    names = arguments.settings or [setting.name for setting in SETTINGS]
     for seed in map(int, arguments.seeds.split(",")):
         for setting in (scaled(setting, arguments.scale) for setting in SETTINGS if setting.name in names):
             pair = Pair(setting, divide(setting, images.train, NUM_CLASSES, seed), images.test, NUM_CLASSES, seed)
@@ -73,7 +73,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder of CIFAR-10 images, or of IDX files")
     parser.add_argument("--work", type=Path, required=True, help="folder for decoded images and finished cases")
     parser.add_argument("--label", default="learning", help="of this set of cases (default learning)")
-    parser.add_argument("--settings", help="names of settings, separated by commas (default all)")
+    parser.add_argument("--settings", nargs="*", metavar="NAME", help="(default all)")
     parser.add_argument("--seeds", default="0", help="separated by commas (default 0)")
     parser.add_argument("--budget-mb", type=float, default=75.0, help="an epoch, all in (default 75)")
     parser.add_argument(

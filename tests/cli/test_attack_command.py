@@ -14,7 +14,7 @@ from smule_crypten.report.schema import validate_summary
 def test_an_attack_is_named_and_measured(problem: list[str], tmp_path: Path) -> None:
     """Terminal, summary and page say who attacks how, and how often it succeeds at each of the honest networks; the
     adversary's stamped samples are compared as it asked about them."""
-    ended = run(*problem, "attack=backdoor", "hydra.run.dir=run", cwd=tmp_path)
+    ended = run(*problem, "attack=backdoor", "training.trust=none", "hydra.run.dir=run", cwd=tmp_path)
     assert (ended.exit_code, ended.errors) == (0, "")
     notice = "simulated attack: party b is an adversary (backdoor)"
     assert ended.output.count(notice) == 2
@@ -33,7 +33,8 @@ def test_a_mistake_is_found_before_anything_starts(
 ) -> None:
     """A class that does not exist is refused in one line, and no folder is left."""
     folder = tmp_path / "run"
-    code = call(monkeypatch, *problem, "attack=backdoor", "attack.options.target=99", f"hydra.run.dir={folder}")
+    options = ["attack=backdoor", "attack.options.target=99", "training.trust=none", f"hydra.run.dir={folder}"]
+    code = call(monkeypatch, *problem, *options)
     assert code == 2
     assert "attack.options.target=99 is no class" in capsys.readouterr().err
     assert not folder.exists()
