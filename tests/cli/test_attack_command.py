@@ -14,7 +14,9 @@ from smule_crypten.report.schema import validate_summary
 def test_an_attack_is_named_and_measured(problem: list[str], tmp_path: Path) -> None:
     """Terminal, summary and page say who attacks how, and how often it succeeds at each of the honest networks; the
     adversary's stamped samples are compared as it asked about them."""
-    ended = run(*problem, "attack=backdoor", "training.trust=none", "hydra.run.dir=run", cwd=tmp_path)
+    ended = run(
+        *problem, "attack=backdoor", "training.trust=none", "simulation.controls=[]", "hydra.run.dir=run", cwd=tmp_path
+    )
     assert (ended.exit_code, ended.errors) == (0, "")
     notice = "simulated attack: party b is an adversary (backdoor)"
     assert ended.output.count(notice) == 2
