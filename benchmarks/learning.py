@@ -2,8 +2,9 @@
 
 Training is real; the exchange is simulated in the clear (learning_simulation.py), its bytes are exact. For each setting
 and seed: both parties alone and by each local control; SMuLe with at most --budget-mb an epoch, dealer included; both
-networks together at prediction time; for the first seed also, as upper bounds, an exchange about all samples and one
-network on the data of both. Finished cases are kept in --work/<label>; several processes may share the work.
+networks together at prediction time; for seed 0 also, as upper bounds, an exchange about all samples and one network on
+the data of both. --variant runs SMuLe alone with other settings or another budget. Finished cases are kept in
+--work/<label>; several processes may share the work.
 
     python benchmarks/learning.py --data path/to/cifar10-folder --work path/to/work --seeds 0,1,2 --output learning.json
 """
@@ -21,7 +22,7 @@ from figures_file import write_figures
 from learning_cases import Case, Kept
 from learning_settings import SETTINGS, divide, scaled
 from learning_simulation import Pair
-from learning_tables import collect, draw, rows_of, show
+from learning_tables import collect, draw, rows_of, show, show_variants, variants_of
 from trained_networks import CONF, NUM_CLASSES, load_cifar10, load_idx
 
 from smule_crypten.config import SchemeConfig
@@ -40,11 +41,17 @@ def main() -> int:
             pair = Pair(setting, divide(setting, images.train, NUM_CLASSES, seed), images.test, NUM_CLASSES, seed)
             pair.bfloat16 = arguments.bfloat16
             case = Case(pair, f"{setting.name}/{seed}", kept, scheme)
-            case.run(arguments.budget_mb, pair.config(**_recipe(arguments.training)), bounds=seed == 0)
-    rows = rows_of(collect(kept.folder), names)
+            config = pair.config(**_recipe(arguments.training))
+            if arguments.variant is None:
+                case.run(arguments.budget_mb, config, bounds=seed == 0)
+            else:
+                case.run_variant(arguments.variant, arguments.budget_mb, config)
+    results = collect(kept.folder)
+    rows, variants = rows_of(results, names), variants_of(results)
     show(rows)
+    show_variants(variants)
     if arguments.output is not None:
-        write_figures(arguments.output, "learning", arguments.threads, {"rows": rows})
+        write_figures(arguments.output, "learning", arguments.threads, {"rows": rows, "variants": variants})
         draw(rows, arguments.output.with_suffix(".svg"))
     return 0
 
@@ -79,6 +86,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--training", nargs="*", default=[], metavar="KEY=VALUE", help="changes of the training settings"
     )
+    parser.add_argument("--variant", help="run SMuLe only, with these settings, and keep it under this name")
     parser.add_argument("--scale", type=float, default=1.0, help="factor of all numbers of samples (default 1)")
     parser.add_argument("--bfloat16", action="store_true", help="train with bfloat16 products, faster on some CPUs")
     parser.add_argument("--threads", type=int, default=1, help="PyTorch threads (default 1)")
