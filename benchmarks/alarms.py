@@ -33,9 +33,11 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     setting = setting_of(arguments)
+    print("| honest peers | exchanges | runs | runs with an alarm |\n|---|---|---|---|")
     honest = [honest_row(setting, name, arguments.seeds) for name in PARTITIONS]
     for row in honest:
         print(f"| {row['partition']} | {row['exchanges']} | {row['runs']} | {row['runs_with_alarm']} |", flush=True)
+    print("\n| poisoned answers | from exchange | exchanges until the alarm, by seed | tests |\n|---|---|---|---|")
     poisoned = []
     for kind in KINDS:
         for first in (1, 3):

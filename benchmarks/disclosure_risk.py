@@ -42,7 +42,9 @@ def main() -> None:
         problem = Problem.load(setting, seed, AttackConfig())
         rows += measure(problem, arguments.budgets)
     for row in _means(rows):
-        print(" | ".join(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
+        print(row.pop("option"))
+        for name, value in row.items():
+            print(f"    {name}: {value:.3f}")
     if arguments.output:
         write_figures(Path(arguments.output), "disclosure_risk", 1, {"setting": vars(arguments), "rows": rows})
 

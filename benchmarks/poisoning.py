@@ -56,6 +56,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     setting = setting_of(arguments)
+    print("| attack | training | accuracy, % | attack success, % | adversary's accuracy, % | first alarm, by seed |")
+    print("|---|---|---|---|---|---|")
     rows = []
     for name in arguments.attacks:
         attack = ATTACKS[name]
