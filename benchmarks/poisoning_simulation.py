@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -29,8 +29,9 @@ from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.data.partition import split
 from smule_crypten.exchange.cache import SoftLabelCache
+from smule_crypten.exchange.knowledge import OwnKnowledge
 from smule_crypten.exchange.queries import QueryPlan
-from smule_crypten.exchange.schedule import is_exchange_epoch
+from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.models.zoo import build_model
 from smule_crypten.processes.watching import Watchman
 from smule_crypten.training.best import BestNetwork
@@ -38,7 +39,7 @@ from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
-from smule_crypten.types import Cost, PeerPrediction, centred
+from smule_crypten.types import centred
 
 CPU = torch.device("cpu")
 
@@ -118,9 +119,9 @@ class Problem:
         )
 
     def query_plan(self, rank: int) -> QueryPlan:
-        train, fraction = self.train[rank], self.setting.exchange.known_fraction
+        train = self.train[rank]
         no_pool = train.select(torch.arange(0))
-        return QueryPlan(train, no_pool, self.validation[rank], fraction, 2 * self.seed + rank)
+        return QueryPlan(train, no_pool, self.validation[rank], self.setting.exchange.queries, 2 * self.seed + rank)
 
     @cached_property
     def alone(self) -> list[nn.Module]:
@@ -184,32 +185,31 @@ def smule(problem: Problem, trust: TrustName, alarm: AlarmName = "off") -> Outco
     teachers = [problem.teacher(rank, caches[rank], problem.alone[rank], rules[rank]) for rank in (0, 1)]
     trainers = [problem.trainer(rank, models[rank], teachers[rank]) for rank in (0, 1)]
     plans = [problem.query_plan(rank) for rank in (0, 1)]
-    num_exchanges = sum(is_exchange_epoch(epoch, setting.exchange, epochs) for epoch in range(1, epochs + 1))
-    watchman = Watchman(alarm, known[0], problem.num_classes, num_exchanges)
-    number = 0
+    knowledge = [OwnKnowledge(models[rank], partial(_found, known[rank]), caches[rank]) for rank in (0, 1)]
+    # As exchange.answer_with says: the finished networks, or those in training.
+    answering = problem.alone if setting.exchange.answer_with == "best" else models
+    due = exchange_epochs(setting.exchange, epochs)
+    watchman = Watchman(alarm, known[0], problem.num_classes, len(due))
     for epoch in range(1, epochs + 1):
-        if is_exchange_epoch(epoch, setting.exchange, epochs):
-            number += 1
-            answering = [models[0], problem.attack.answering(models[1], number)]
+        if epoch in due:
+            number = due.index(epoch) + 1
+            networks = [answering[0], problem.attack.answering(answering[1], number)]
             for rank in (0, 1):
-                sample_ids = plans[rank].next(setting.exchange.num_queries)
-                prediction = _asked(known[rank], sample_ids, answering[1 - rank], number)
-                caches[rank].store(sample_ids, prediction.logits_NC, number)
+                sample_ids = plans[rank].next(setting.exchange.num_queries, knowledge[rank]).sample_ids
+                images_NCHW = _found(known[rank], sample_ids).images_NCHW
+                logits_NC = centred(predict_logits(networks[1 - rank], images_NCHW, 512, CPU))
+                caches[rank].store(sample_ids, logits_NC, number)
                 if rank == 0:
-                    alarms = watchman.check(prediction)
-                    watchman.quarantine(number, epoch, alarms, caches[0], trainers[0], BestNetwork())
+                    alarms = watchman.check(number, sample_ids, logits_NC)
+                    watchman.quarantine(number, epoch, alarms, caches[0].forget, trainers[0], BestNetwork())
         for trainer in trainers:
             trainer.run_epoch()
-    return Outcome(models=models, alarms=watchman.alarms, num_exchanges=number)
+    return Outcome(models=models, alarms=watchman.alarms, num_exchanges=len(due))
 
 
-def _asked(samples: LabelledImages, sample_ids: torch.Tensor, model: nn.Module, number: int) -> PeerPrediction:
+def _found(samples: LabelledImages, sample_ids: torch.Tensor) -> LabelledImages:
     order = samples.sample_ids_N.argsort()
-    rows = order[torch.searchsorted(samples.sample_ids_N[order], sample_ids)]
-    logits_NC = centred(predict_logits(model, samples.images_NCHW[rows], 512, CPU))
-    return PeerPrediction(
-        query_id=number, sample_ids=sample_ids, logits_NC=logits_NC, model_step=0, scheme="plaintext", cost=Cost()
-    )
+    return samples.select(order[torch.searchsorted(samples.sample_ids_N[order], sample_ids)])
 
 
 def _run(trainer: Trainer, epochs: int) -> None:

@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "attacks": BOTTOM | {"data", "models"},
     "training": BOTTOM | {"data", "models"},
     "inference": BOTTOM | {"models", "mpc"},
-    "exchange": BOTTOM | {"data", "models", "inference.scheme"},
+    "exchange": BOTTOM | {"data", "models", "inference.scheme", "training.evaluate", "training.augmentation"},
     "processes": BOTTOM | COMPOSED,
     "testing": BOTTOM | COMPOSED,
     "launch": BOTTOM | {"report", "processes", "mpc.compat", "mpc.credentials"},

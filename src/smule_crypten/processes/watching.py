@@ -7,17 +7,16 @@ Where a network has learned from it already, it goes back to the state before th
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from smule_crypten.config import AlarmName
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.exchange.cache import SoftLabelCache
 from smule_crypten.training.alarm import Alarm, PeerWatch
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.trainer import Trainer
-from smule_crypten.types import PeerPrediction
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +38,13 @@ class Watchman:
         self._before: dict[str, Any] | None = None
         self.alarms: list[dict[str, Any]] = []
 
-    def check(self, prediction: PeerPrediction) -> list[Alarm]:
-        """Test the answers of an exchange."""
+    def check(self, exchange: int, sample_ids_N: torch.Tensor, logits_NC: torch.Tensor) -> list[Alarm]:
+        """Test the answers of an exchange, those to views apart: these have no label."""
         if self._mode == "off":
             return []
-        known_N = torch.isin(prediction.sample_ids, self._sample_ids)
-        labels_N = self._labels[torch.searchsorted(self._sample_ids, prediction.sample_ids[known_N])]
-        alarms = self._watch.check(prediction.query_id, prediction.logits_NC[known_N], labels_N)
+        known_N = torch.isin(sample_ids_N, self._sample_ids)
+        labels_N = self._labels[torch.searchsorted(self._sample_ids, sample_ids_N[known_N])]
+        alarms = self._watch.check(exchange, logits_NC[known_N], labels_N)
         self.alarms += [alarm.as_plain() for alarm in alarms]
         for alarm in alarms:
             log.warning("alarm exchange=%d test=%s p_value=%.1e", alarm.exchange, alarm.test, alarm.p_value)
@@ -56,13 +55,14 @@ class Watchman:
         exchange: int,
         epoch: int,
         alarms: list[Alarm],
-        cache: SoftLabelCache,
+        forget: Callable[[int], None],
         trainer: Trainer,
         best: BestNetwork,
     ) -> bool:
-        """Have the suspects forgotten, by the cache and by the network; returns whether there were any.
+        """Have the suspects forgotten, with the answers and by the network; returns whether there were any.
 
         Args:
+            forget: drops the answers of an exchange.
             exchange: what alarms are about; nothing was learned from it yet.
             epoch: the one that it begins; trainer has done all before, and has done them again afterwards.
         """
@@ -72,7 +72,7 @@ class Watchman:
             self._before = {"epoch": epoch, "trainer": trainer.state_dict(), "best": best.state_dict()}
         suspects = {number for alarm in alarms for number in alarm.suspects}
         for number in suspects:
-            cache.forget(number)
+            forget(number)
         if suspects & self._learned:
             self._roll_back(epoch, trainer, best)
         if exchange not in suspects:

@@ -11,7 +11,6 @@ from smule_crypten.processes.watching import Watchman
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
-from smule_crypten.types import Cost, PeerPrediction
 
 CLASSES, SAMPLES = 4, 120
 CONFIG = TrainingConfig(epochs=6, batch_size=40)
@@ -42,16 +41,8 @@ class Run:
     def exchange(self, number: int, epoch: int, said_N: torch.Tensor) -> bool:
         logits_NC = 8.0 * torch.eye(CLASSES)[said_N]
         self.cache.store(self.train.sample_ids_N, logits_NC, model_step=number)
-        prediction = PeerPrediction(
-            query_id=number,
-            sample_ids=self.train.sample_ids_N,
-            logits_NC=logits_NC,
-            model_step=number,
-            scheme="fake",
-            cost=Cost(),
-        )
-        alarms = self.watchman.check(prediction)
-        dropped = self.watchman.quarantine(number, epoch, alarms, self.cache, self.trainer, BestNetwork())
+        alarms = self.watchman.check(number, self.train.sample_ids_N, logits_NC)
+        dropped = self.watchman.quarantine(number, epoch, alarms, self.cache.forget, self.trainer, BestNetwork())
         self.trainer.run_epoch()
         return dropped
 
