@@ -56,7 +56,7 @@ def exchange_with(
             train=images,
             pool=images.select(torch.arange(0)),
             held_out=images.select(torch.arange(0)),
-            num_queries=SAMPLES,
+            num_queries=(SAMPLES, SAMPLES),
             num_classes=3,
             budget=budget,
             seed=0,
