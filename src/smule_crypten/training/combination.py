@@ -49,29 +49,46 @@ class Accuracies:
 
 
 def fit(
-    own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor, prior_samples: int = PRIOR_SAMPLES
+    own_NC: torch.Tensor,
+    peer_NC: torch.Tensor,
+    labels_N: torch.Tensor,
+    *,
+    prior_samples: int = PRIOR_SAMPLES,
+    balanced: bool = False,
 ) -> Combination:
-    """The combination that suits these labels best; equal weights where there are fewer than LEAST_FOR_FIT."""
+    """The combination that suits these labels best; equal weights where there are fewer than LEAST_FOR_FIT.
+
+    Args:
+        balanced: all classes among the labels count the same, however many samples each has.
+    """
     if len(labels_N) < LEAST_FOR_FIT:
         return Combination()
-    return _fitted(own_NC, peer_NC, labels_N, prior_samples)
+    return _fitted(own_NC, peer_NC, labels_N, prior_samples, balanced)
 
 
 def _fitted(
-    own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor, prior_samples: int = PRIOR_SAMPLES
+    own_NC: torch.Tensor,
+    peer_NC: torch.Tensor,
+    labels_N: torch.Tensor,
+    prior_samples: int = PRIOR_SAMPLES,
+    balanced: bool = False,
 ) -> Combination:
     calibrated = Combination(
         own_temperature=judge(own_NC, labels_N).temperature,
         peer_temperature=judge(peer_NC, labels_N).temperature,
         num_known=len(labels_N),
     )
+    weight_N = 1 / torch.bincount(labels_N)[labels_N] if balanced else torch.ones(len(labels_N))
     candidates = [dataclasses.replace(calibrated, own_weight=float(weight)) for weight in _WEIGHTS]
-    best = min(
-        candidates,
-        key=lambda c: float(F.nll_loss(log_probabilities(c.probabilities(own_NC, peer_NC)), labels_N)),
-    )
-    own_weight = (len(labels_N) * best.own_weight + prior_samples * 0.5) / (len(labels_N) + prior_samples)
+    best = min(candidates, key=lambda c: _weighted_loss(c.probabilities(own_NC, peer_NC), labels_N, weight_N))
+    # As many samples of equal weight would say as much.
+    count = float(weight_N.sum() ** 2 / weight_N.square().sum())
+    own_weight = (count * best.own_weight + prior_samples * 0.5) / (count + prior_samples)
     return dataclasses.replace(calibrated, own_weight=own_weight)
+
+
+def _weighted_loss(probabilities_NC: torch.Tensor, labels_N: torch.Tensor, weight_N: torch.Tensor) -> float:
+    return float(weight_N @ F.nll_loss(log_probabilities(probabilities_NC), labels_N, reduction="none"))
 
 
 def accuracies(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor) -> Accuracies | None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import torch
 
-from smule_crypten.training.combination import Combination, fit
+from smule_crypten.training.combination import Combination, fit, log_probabilities
 from smule_crypten.training.trust import TrustedSource
 from smule_crypten.types import SoftLabels
 
@@ -55,6 +55,7 @@ class EnsembleSource:
         peer: what the peer has answered.
         own: about pool and held-out samples.
         held_out_ids, held_out_labels: (V,) samples that neither network was trained on.
+        balanced: all classes of the held-out samples count the same.
     """
 
     def __init__(
@@ -63,11 +64,14 @@ class EnsembleSource:
         own: OwnAnswers,
         held_out_ids: torch.Tensor,
         held_out_labels: torch.Tensor,
+        balanced: bool = False,
     ) -> None:
         self._peer = peer
         self._own = own
+        self._balanced = balanced
         self._held_out_ids, self._held_out_labels = held_out_ids, held_out_labels
         self._combination = Combination()
+        self._own_share: float = self._combination.own_weight
 
     @property
     def peer_share(self) -> float:
@@ -76,8 +80,8 @@ class EnsembleSource:
         Sharpened towards the network that the evidence prefers: a small part of a much weaker network takes more from
         soft labels than it adds (measured on CIFAR-10: two points of accuracy at a fitted share of 0.88).
         """
-        peer, own = (1 - self._combination.own_weight) ** 2, self._combination.own_weight**2
-        return peer / (peer + own)
+        own = self._own_share
+        return (1 - own) ** 2 / ((1 - own) ** 2 + own**2)
 
     def refresh(self) -> None:
         """Fit the combination to all answers on held-out samples."""
@@ -85,7 +89,13 @@ class EnsembleSource:
         if known is not None:
             _, own_NC = self._own.of(self._held_out_ids[known.positions])
             labels = self._held_out_labels[known.positions]
-            self._combination = fit(own_NC, known.logits_NC, labels, PRIOR_SAMPLES)
+            self._combination = fit(
+                own_NC, known.logits_NC, labels, prior_samples=PRIOR_SAMPLES, balanced=self._balanced
+            )
+            self._own_share = self._combination.own_weight
+            if self._balanced:
+                # Of classes without a held-out sample the own network knows nothing, whatever it says of the others.
+                self._own_share *= int(labels.bincount().count_nonzero()) / own_NC.shape[1]
 
     def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
         count = len(sample_ids)
@@ -113,8 +123,11 @@ class EnsembleSource:
 
     def _averaged(self, own_MC: torch.Tensor, peer_MC: torch.Tensor, share_M: torch.Tensor) -> torch.Tensor:
         """A geometric mean of probabilities: what is said of unlikely classes counts when a student learns from it, and
-        an arithmetic one would let the less certain network alone say it."""
+        an arithmetic one would let the less certain network alone say it. But of a class that one network never saw, it
+        must have no veto, so that skewed parties take the arithmetic one."""
         share_M1 = share_M.unsqueeze(1)
+        if self._balanced:
+            return log_probabilities((1 - share_M1) * own_MC.softmax(1) + share_M1 * peer_MC.softmax(1))
         own_temperature, peer_temperature = self._combination.own_temperature, self._combination.peer_temperature
         sharpness_M1 = own_temperature ** (1 - share_M1) * peer_temperature**share_M1
         mean_MC = (1 - share_M1) * own_MC / own_temperature + share_M1 * peer_MC / peer_temperature

@@ -59,7 +59,7 @@ class Teacher:
         self._ensemble: EnsembleSource | None = None
         if config.teacher == "ensemble" and own is not None:
             held_out = self._held_out.sample_ids_N.cpu(), self._held_out.labels_N.cpu()
-            self._ensemble = EnsembleSource(self._trusted, own, *held_out)
+            self._ensemble = EnsembleSource(self._trusted, own, *held_out, balanced=config.balanced_softmax)
         self._unasked_share = config.unasked_share
         self._views = None if views is None else AnsweredViews(views, self._trusted, device, self._generator)
         self._pool = None if pool is None or len(pool) == 0 else SoftLabelledPool(pool, self, device, self._generator)
