@@ -163,15 +163,17 @@ def _core_set(choice: Choice) -> torch.Tensor:
     O. Sener, S. Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach", ICLR 2018.
     """
     features_NF = choice.knowledge.features(choice.waiting)
+    squares_N = features_NF.square().sum(1)
     distances_N = torch.full((len(features_NF),), torch.inf)
     if len(choice.asked):
         for centres_MF in torch.split(choice.knowledge.features(choice.asked), _CENTRES_AT_ONCE):
             distances_N = distances_N.minimum(torch.cdist(features_NF, centres_MF).amin(1).square())
     chosen = torch.empty(choice.count, dtype=torch.int64)
     for number in range(choice.count):
-        chosen[number] = distances_N.argmax()
-        distances_N = distances_N.minimum((features_NF - features_NF[chosen[number]]).square().sum(1))
-        distances_N[chosen[number]] = -1.0
+        centre = chosen[number] = distances_N.argmax()
+        # |a - b|^2 as |a|^2 - 2 ab + |b|^2: one product of a matrix and a vector.
+        distances_N = distances_N.minimum(squares_N - 2 * (features_NF @ features_NF[centre]) + squares_N[centre])
+        distances_N[centre] = -torch.inf
     return chosen
 
 
