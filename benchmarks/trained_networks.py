@@ -1,4 +1,4 @@
-"""Networks trained on CIFAR-10 for the benchmarks, kept in a folder so that only the first run trains them.
+"""Data sets, and networks trained on CIFAR-10, kept in a folder so that only the first benchmark makes them.
 
 What a scheme gets wrong can be judged on a trained network only: one with random weights has small logits, which
 hardly differ between images.
@@ -32,7 +32,7 @@ UNTRAINED_STRIDE = 20
 
 @dataclass(frozen=True)
 class Images:
-    """Normalized images of CIFAR-10, in the order of their folders: class by class."""
+    """Normalized images; those of a folder in its order: class by class."""
 
     train: LabelledImages
     test: LabelledImages
@@ -62,12 +62,21 @@ class Subject:
 
 def load_cifar10(folder: Path, work: Path) -> Images:
     """Image files as folder/train/<class>/<file> and folder/test/<class>/<file>; decoded once, then kept in work."""
-    kept = work / "cifar10.pt"
-    settings = yaml.safe_load((CONF / "data" / "image_folder.yaml").read_text())
+    return _load("image_folder", folder, work / "cifar10.pt")
+
+
+def load_idx(folder: Path, work: Path) -> Images:
+    """Fashion-MNIST from a folder of four IDX files."""
+    return _load("idx", folder, work / "idx.pt")
+
+
+def _load(data: str, folder: Path, kept: Path) -> Images:
+    settings = yaml.safe_load((CONF / "data" / f"{data}.yaml").read_text())
     config = DataConfig.model_validate(settings | {"path": str(folder)})
     if not kept.exists():
         bundle = load_data(config)
         parts = [(part.images_NCHW, part.labels_N) for part in (bundle.train, bundle.test)]
+        kept.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(kept, lambda file: torch.save(parts, file))
     train, test = (
         LabelledImages(images_NCHW, labels_N, torch.arange(len(labels_N)))

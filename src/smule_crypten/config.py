@@ -162,6 +162,7 @@ class AugmentationConfig(Section):
     flip: bool = False
 
 
+TeacherName = Literal["peer", "ensemble"]
 TrustName = Literal["none", "argmax_gate", "accuracy", "class_wise", "adaptive"]
 KeepName = Literal["best", "last"]
 
@@ -170,19 +171,29 @@ class TrainingConfig(Section):
     """Mutual learning: cross entropy + distillation_weight * temperature^2 * KL(peer || own).
 
     steps_per_epoch: batches of an epoch; null for one pass over the own samples. Parties of different size train alike
-    with the same number. pool_batch: answered samples of the unlabelled pool that join each batch. trust: how the
-    peer's answers are weighted (training/trust.py). keep: the network of the best epoch on the validation part, or of
-    the last epoch.
+    with the same number. weight_schedule: of the distillation weight. final_temperature: where the temperature ends
+    (training/schedules.py). balanced_softmax: learn as if all classes were equally frequent. pool_batch: samples of the
+    unlabelled pool that join each batch. teacher: the peer's answers alone, or averaged with those of the own network
+    that was trained alone (training/ensemble.py). unasked_share: of a pool batch, samples of which only that network
+    speaks. trust: how the peer's answers are weighted, and staleness_half_life: after how many of its steps an old one
+    counts half (training/trust.py). keep: the network of the best epoch on the validation part, or of the last epoch.
     """
 
     epochs: int = Field(default=10, ge=1)
     steps_per_epoch: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=128, ge=1)
     temperature: float = Field(default=2.0, gt=0.0)
+    final_temperature: float | None = Field(default=None, gt=0.0)
     distillation_weight: float = Field(default=1.0, ge=0.0)
+    weight_schedule: Literal["constant", "rising", "falling"] = "constant"
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    balanced_softmax: bool = False
     optimizer: OptimizerConfig = OptimizerConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     pool_batch: int = Field(default=64, ge=1)
+    teacher: TeacherName = "ensemble"
+    unasked_share: float = Field(default=0.3, ge=0.0, le=1.0)
+    staleness_half_life: int | None = Field(default=None, ge=1)
     trust: TrustName = "none"
     keep: KeepName = "last"
     standalone: bool = True
@@ -237,11 +248,24 @@ class NetworkConfig(Section):
     dealer: RemoteConfig
 
 
+ControlName = Literal["label_smoothing", "self_mutual", "self_distillation"]
+
+
 class SimulationConfig(Section):
-    """What only a simulation can do, because it sees both sides: reference on pooled data, fidelity check."""
+    """What a run between hosts has no use for: reference on pooled data, fidelity check, and the local controls, which
+    show what each party could reach without the other one (training/controls.py)."""
 
     pooled: bool = True
     fidelity: bool = True
+    controls: tuple[ControlName, ...] = Field(
+        default=("label_smoothing", "self_mutual", "self_distillation"), strict=False
+    )
+
+    @model_validator(mode="after")
+    def _controls_differ(self) -> SimulationConfig:
+        if len(set(self.controls)) < len(self.controls):
+            raise ValueError(f"controls: each at most once, got {', '.join(self.controls)}")
+        return self
 
 
 SectionT = TypeVar("SectionT", bound=Section)

@@ -160,6 +160,15 @@ class RunConfig(_Common):
             _check_validation(self.training, section.data, f"party_{name}.data.validation")
         return self
 
+    @model_validator(mode="after")
+    def _the_own_teacher_is_trained(self) -> Self:
+        if "self_distillation" in self.simulation.controls and not self.training.standalone:
+            raise ValueError(
+                "simulation.controls: self_distillation learns from the network that was trained alone; "
+                "set training.standalone=true or leave it out of the list"
+            )
+        return self
+
     def party_section(self, rank: int) -> PartySection:
         return (self.party_a, self.party_b)[rank]
 

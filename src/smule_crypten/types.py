@@ -153,7 +153,8 @@ RunStatus = Literal["running", "completed", "failed", "interrupted"]
 class RunRecord:
     """Everything that is known of a run; report/ turns it into files.
 
-    epochs holds one dictionary an epoch and party (see docs/results.md for the keys).
+    epochs holds one dictionary an epoch and party (see docs/results.md for the keys). controls holds the test accuracy of
+    each finished local control, by party and name.
     """
 
     schema_version: int
@@ -166,6 +167,7 @@ class RunRecord:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     parties: dict[str, dict[str, Any]] = field(default_factory=dict)
     pooled: dict[str, Any] | None = None
+    controls: dict[str, dict[str, float]] = field(default_factory=dict)
     fidelity: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     error: str | None = None

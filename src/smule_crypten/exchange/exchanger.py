@@ -55,7 +55,8 @@ class Exchanger:
     """Asks about this party's samples, answers the peer, fills the cache.
 
     Args:
-        train, pool: this party's labelled and unlabelled samples, normalised, float32.
+        train, pool, held_out: this party's labelled, unlabelled and validation samples, normalised, float32; the last
+            two may be empty.
         num_queries: the most samples that either party asks about in one exchange; None for no limit.
         budget: limits what this party's network answers.
         seed: decides which samples are asked when, unless queries does.
@@ -68,6 +69,7 @@ class Exchanger:
         config: ExchangeConfig,
         train: LabelledImages,
         pool: LabelledImages,
+        held_out: LabelledImages,
         num_queries: int | None,
         num_classes: int,
         budget: QueryBudget,
@@ -77,12 +79,12 @@ class Exchanger:
         self._scheme = scheme
         self._config = config
         self._num_queries = num_queries
-        candidates = train.with_others(pool)
+        candidates = train.with_others(pool).with_others(held_out)
         order = candidates.sample_ids_N.argsort()
         self._sorted_ids, self._sorted_positions = candidates.sample_ids_N[order], order
         self._images_NCHW = candidates.images_NCHW
         self._budget = budget
-        self._queries = queries or QueryPlan(train, pool, config.known_fraction, seed)
+        self._queries = queries or QueryPlan(train, pool, held_out, config.known_fraction, seed)
         self._query_id = 0
         self._prepared: tuple[int, int] | None = None
         self._before = Cost()

@@ -1,6 +1,6 @@
 """What a party asks in one exchange.
 
-While it trains: own labelled samples, or its unlabelled pool and some samples of known label. Afterwards: some samples
+While it trains: own labelled samples or its unlabelled pool, and some samples of known label. Afterwards: some samples
 once, part by part.
 """
 
@@ -12,6 +12,11 @@ import torch
 
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.exchange.selection import UniformSelection
+
+MOST_EVIDENCE = 200
+"""Held-out samples that one exchange asks about at most: more tell little more about the peer."""
+_FIRST_FRACTION = 0.5
+"""Share of the first exchange's queries that go to held-out samples."""
 
 
 class Queries(Protocol):
@@ -52,15 +57,23 @@ class OnceEach:
 class QueryPlan:
     """Chooses the sample ids of each exchange; everything follows from seed.
 
+    What a party learns from is its unlabelled pool or, without one, its labelled samples. What it judges the peer by
+    are held-out samples or, without them, labelled ones beside a pool. The first exchange asks about them above all, so
+    that the peer's worth is known before its answers are used; later ones keep an eye on it.
+
     Args:
-        train: labelled samples. pool: unlabelled ones; where it is empty, only labelled samples are asked about.
-        known_fraction: share of the queries that go to labelled samples where there is a pool.
+        train: labelled samples. pool: unlabelled ones. held_out: the validation part. Pool and held_out may be empty.
+        known_fraction: share of the queries of later exchanges that the peer is judged by.
     """
 
-    def __init__(self, train: LabelledImages, pool: LabelledImages, known_fraction: float, seed: int) -> None:
+    def __init__(
+        self, train: LabelledImages, pool: LabelledImages, held_out: LabelledImages, known_fraction: float, seed: int
+    ) -> None:
         self._known_fraction = known_fraction
-        self._known = UniformSelection(train.sample_ids_N, seed)
-        self._pool = UniformSelection(pool.sample_ids_N, seed) if len(pool) else None
+        self._learned = UniformSelection((pool if len(pool) else train).sample_ids_N, seed)
+        known = held_out if len(held_out) else train.select(torch.arange(len(train) if len(pool) else 0))
+        self._known = UniformSelection(known.sample_ids_N, seed)
+        self._is_first = len(held_out) > 0
 
     def count(self, num_queries: int | None) -> int:
         """How many sample ids `next` returns."""
@@ -68,25 +81,25 @@ class QueryPlan:
 
     def next(self, num_queries: int | None) -> torch.Tensor:
         """At most num_queries sample ids, all different; all that may be asked about where it is None."""
-        known, from_pool = self._counts(num_queries)
-        chosen = self._known.next(known)
-        return chosen if self._pool is None else torch.cat([chosen, self._pool.next(from_pool)])
+        known, learned = self._counts(num_queries)
+        self._is_first = False
+        return torch.cat([self._known.next(known), self._learned.next(learned)])
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "known": self._known.state_dict(),
-            "pool": None if self._pool is None else self._pool.state_dict(),
+            "learned": self._learned.state_dict(),
+            "is_first": self._is_first,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._known.load_state_dict(state["known"])
-        if self._pool is not None:
-            self._pool.load_state_dict(state["pool"])
+        self._learned.load_state_dict(state["learned"])
+        self._is_first = state["is_first"]
 
     def _counts(self, num_queries: int | None) -> tuple[int, int]:
-        if self._pool is None:
-            return self._known.count(num_queries), 0
         if num_queries is None:
-            return self._known.count(None), self._pool.count(None)
-        known = self._known.count(round(self._known_fraction * num_queries))
-        return known, self._pool.count(num_queries - known)
+            return self._known.count(None), self._learned.count(None)
+        fraction = _FIRST_FRACTION if self._is_first else self._known_fraction
+        known = self._known.count(min(round(fraction * num_queries), MOST_EVIDENCE))
+        return known, self._learned.count(num_queries - known)

@@ -193,6 +193,7 @@ def _exchange(
         config=config.exchange,
         train=_renumbered(calibration, first=len(asked)),
         pool=asked,
+        held_out=asked.select(torch.arange(0)),
         num_queries=config.exchange.num_queries,
         num_classes=num_classes,
         budget=budget,

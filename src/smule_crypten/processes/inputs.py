@@ -16,6 +16,9 @@ from smule_crypten.models.zoo import build_model
 from smule_crypten.run_config import PartyConfig, ProtocolConfig, RunConfig
 from smule_crypten.types import PARTY_NAMES
 
+_SEEDS_A_COPY = 2**32
+"""Far above the seeds of parties, so that no copy begins as another party's network."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PartyInputs:
@@ -111,9 +114,10 @@ def load_simulated_data(run: RunConfig) -> SimulatedData:
     return SimulatedData(bundle=bundle, pooled=pooled, test=test)
 
 
-def build_party_model(config: PartyConfig, bundle: DataBundle) -> nn.Module:
-    """The party's network with its initial weights; calling again gives the same weights."""
-    return build_model(config.model, bundle.input_shape, bundle.num_classes, party_seed(config))
+def build_party_model(config: PartyConfig, bundle: DataBundle, copy: int = 0) -> nn.Module:
+    """The party's network with its initial weights; calling again gives the same weights, another copy others."""
+    seed = party_seed(config) + copy * _SEEDS_A_COPY
+    return build_model(config.model, bundle.input_shape, bundle.num_classes, seed)
 
 
 def public_configuration(config: PartyConfig, bundle: DataBundle) -> ProtocolConfig:

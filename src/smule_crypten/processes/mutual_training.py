@@ -12,6 +12,7 @@ from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.exchange.schedule import exchange_follows, is_exchange_epoch
 from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.models.fusion import fused
 from smule_crypten.processes.evidence import Evidence
 from smule_crypten.processes.inputs import PartyInputs, build_party_model, party_seed, resolve_device
 from smule_crypten.processes.ledger import MeasuredExchange, PartyLedger, measured_exchange
@@ -19,12 +20,15 @@ from smule_crypten.processes.run_folder import MODEL_FILE, STANDALONE_FILE, part
 from smule_crypten.processes.states import StateFolder
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.best import BestNetwork
-from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
-from smule_crypten.training.evaluate import evaluate
+from smule_crypten.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from smule_crypten.training.ensemble import OwnAnswers
+from smule_crypten.training.evaluate import evaluate, predict_logits
+from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
 from smule_crypten.types import PredictionSource
 
 log = logging.getLogger(__name__)
+_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -62,16 +66,18 @@ class MutualTraining:
             config=self.config.exchange,
             train=self.inputs.train,
             pool=self.inputs.pool,
+            held_out=self.inputs.validation,
             num_queries=self.num_queries,
             num_classes=self.inputs.bundle.num_classes,
             budget=self.budget,
             seed=party_seed(self.config),
         )
-        trainer = self._trainer(self.model, exchanger.cache)
-        best = BestNetwork()
+        best, standalone = BestNetwork(), None
         if state is None:
             self._prepare(exchanger, next_epoch=1)
             standalone = self._train_alone(best) if self.config.training.standalone else None
+        trainer = self._trainer(self.model, self._teacher(exchanger.cache))
+        if state is None:
             progress = _Progress(standalone, first_epoch=1, exchanged=False)
         else:
             progress = self._resume(trainer, exchanger, best, state)
@@ -115,7 +121,7 @@ class MutualTraining:
         """Let the keepers judge model by the validation part."""
         if self.config.training.keep == "best" and len(self.inputs.validation) > 0:
             device, num_classes = resolve_device(self.config.device), self.inputs.bundle.num_classes
-            result = evaluate(model, self.inputs.validation, num_classes, device=device)
+            result = evaluate(fused(model), self.inputs.validation, num_classes, device=device)
             class_counts = self.inputs.validation.class_counts(num_classes)
             for keeper in keepers:
                 keeper.offer(model, result, class_counts, name)
@@ -165,22 +171,44 @@ class MutualTraining:
         self._prepare(exchanger, next_epoch=state["epoch"] + 1)
         return _Progress(state["standalone"], first_epoch=state["epoch"], exchanged=True)
 
-    def _trainer(self, model: nn.Module, source: PredictionSource | None) -> Trainer:
+    def _trainer(self, model: nn.Module, teacher: Teacher | None) -> Trainer:
         return Trainer(
             model=model,
             train=self.inputs.train,
             config=self.config.training,
             seed=party_seed(self.config),
             device=resolve_device(self.config.device),
-            source=source,
-            pool=self.inputs.pool,
-            validation=self.inputs.validation,
+            teacher=teacher,
             on_step=self.scheme.session.check,
         )
 
+    def _teacher(self, source: PredictionSource) -> Teacher:
+        inputs = self.inputs
+        return Teacher(
+            source,
+            train=inputs.train,
+            pool=inputs.pool,
+            validation=inputs.validation,
+            own=self._own_answers() if self.config.training.standalone else None,
+            config=self.config.training,
+            seed=party_seed(self.config),
+            device=resolve_device(self.config.device),
+        )
+
+    def _own_answers(self) -> OwnAnswers | None:
+        """What the network trained alone says of pool and held-out samples. From its file, for resumed runs, too."""
+        device = resolve_device(self.config.device)
+        network = build_party_model(self.config, self.inputs.bundle)
+        network.load_state_dict(load_checkpoint(party_folder(self.config) / STANDALONE_FILE).state_dict)
+        unseen = self.inputs.validation.with_others(self.inputs.pool)
+        if len(unseen) == 0:
+            return None
+        logits_NC = predict_logits(fused(network.to(device)), unseen.images_NCHW, _BATCH, device)
+        return OwnAnswers(unseen.sample_ids_N, logits_NC)
+
     def _test_accuracy(self, model: nn.Module) -> float:
         device = resolve_device(self.config.device)
-        return evaluate(model, self.inputs.test, self.inputs.bundle.num_classes, device=device).accuracy
+        return evaluate(fused(model), self.inputs.test, self.inputs.bundle.num_classes, device=device).accuracy
 
     def _save(self, name: str, model: nn.Module, model_step: int) -> None:
         bundle = self.inputs.bundle

@@ -17,6 +17,7 @@ from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.meeting import DEALER, ROLES
 from smule_crypten.options import one_line
+from smule_crypten.processes.controls import run_controls
 from smule_crypten.processes.dealing import run_simulated_dealer
 from smule_crypten.processes.environment import describe_hardware, describe_versions
 from smule_crypten.processes.fidelity import FidelityCheck
@@ -89,6 +90,8 @@ class _Simulation:
             self._progress,
         ):
             self._run_parties()
+            if self._run.simulation.controls:
+                run_jobs(self._control_jobs(), self._on_event)
             if self._run.simulation.pooled:
                 self._record.pooled = self._train_pooled()
 
@@ -125,12 +128,26 @@ class _Simulation:
             )
         return jobs
 
+    def _control_jobs(self) -> list[Job]:
+        """Apart from the parties, which are through: a control that fails takes nothing of theirs with it."""
+        return [
+            Job(
+                name=f"controls of {ROLES[rank]}",
+                function=run_controls,
+                arguments=(self._run.party(rank, str(self._run_dir)), self._run.simulation.controls),
+                environment={},
+            )
+            for rank in (0, 1)
+        ]
+
     def _on_event(self, sender: str, event: Event) -> None:
         kind = event["kind"]
         if kind == "epoch":
             self._add_epoch({key: value for key, value in event.items() if key != "kind"})
         elif kind == "message":
             self._progress.message(event["text"])
+        elif kind == "control":
+            self._record.controls.setdefault(event["party"], {})[event["name"]] = event["test_accuracy"]
         elif kind == "evidence" and self._fidelity is not None:
             self._fidelity.add(sender.removeprefix("party "), event["epoch"], Path(event["path"]))
             self._record.fidelity = self._fidelity.results
@@ -163,6 +180,7 @@ def _epochs_by_task(run: RunConfig) -> dict[tuple[str, str], int]:
     for name in PARTY_NAMES:
         tasks += [(name, "standalone")] if run.training.standalone else []
         tasks += [(name, "smule")]
+    tasks += [(name, control) for name in PARTY_NAMES for control in run.simulation.controls]
     if run.simulation.pooled:
         tasks.append(("pooled", "pooled"))
     return dict.fromkeys(tasks, run.training.epochs)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 MISSING = "–"
 
-PHASE_TITLES = {"standalone": "alone", "smule": "SMuLe", "pooled": "pooled data"}
+CONTROL_TITLES = {
+    "label_smoothing": "label smoothing",
+    "self_mutual": "self mutual",
+    "self_distillation": "self distillation",
+}
+PHASE_TITLES = {"standalone": "alone", "smule": "SMuLe", **CONTROL_TITLES, "pooled": "pooled data"}
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:
@@ -14,6 +22,12 @@ def percent(fraction: float | None, digits: int = 1) -> str:
 def gain_in_points(before: float | None, after: float | None) -> str:
     """The difference of two accuracies in percentage points, always with a sign."""
     return MISSING if before is None or after is None else f"{100 * (after - before):+.1f}"
+
+
+def control_accuracy(party: Mapping[str, Any]) -> float | None:
+    """Test accuracy of the best local control of a party of a summary."""
+    best = party["best_local_control"]
+    return None if best is None else float(best["test_accuracy"])
 
 
 def count(value: int | None) -> str:

@@ -16,6 +16,7 @@ from smule_crypten.types import RunRecord
 
 _CONTENTS = {
     "result": "Result",
+    "controls": "Controls",
     "curves": "Accuracy",
     "communication": "Communication",
     "fidelity": "Fidelity",
@@ -34,8 +35,14 @@ _READING_HTML = """\
 <dd>“Alone” is the same network trained by the party on its own data only. “SMuLe” adds the other party’s soft labels,
 obtained by secure inference. “Pooled” is party a’s network trained on the data of both parties in one place, which is
 what the parties avoid; it shows what there is to gain. All are measured after the last epoch, on test samples.</dd>
+<dt>Controls</dt>
+<dd>What a party can do without the other one, with the same network, data, schedule and number of steps. “Label
+smoothing” mixes a tenth of the uniform distribution into the labels. “Self mutual” trains two copies of the network,
+which teach each other. “Self distillation” learns from the party’s own finished network, on labelled samples and on
+the unlabelled pool. The best control is the best of these and alone, picked by its test accuracy, which favours it:
+what SMuLe gains over it is what the other party knows, and not regularization.</dd>
 <dt>Gain</dt>
-<dd>In percentage points. One run shows one seed: repeat it with others before trusting a small difference.</dd>
+<dd>Over the best control, in percentage points. One run shows one seed: repeat it with others before trusting a small difference.</dd>
 <dt>Query</dt>
 <dd>One sample about which a party asks the other’s network.</dd>
 <dt>Bytes and rounds</dt>
@@ -71,6 +78,7 @@ def render_report(record: RunRecord) -> str:
             _banners(summary),
             _navigation(),
             sections.result(summary),
+            sections.controls(summary),
             sections.curves(record),
             sections.communication(record, summary),
             sections.fidelity(record, summary),

@@ -7,7 +7,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from smule_crypten.report import phrases
-from smule_crypten.report.formatting import MISSING, count, gain_in_points, human_bytes, human_seconds, percent
+from smule_crypten.report.formatting import (
+    CONTROL_TITLES,
+    MISSING,
+    PHASE_TITLES,
+    control_accuracy,
+    count,
+    gain_in_points,
+    human_bytes,
+    human_seconds,
+    percent,
+)
 from smule_crypten.report.html_markup import (
     figure,
     paragraph,
@@ -34,19 +44,40 @@ def result(summary: Summary) -> str:
     rows = []
     for name in PARTY_NAMES:
         party = summary["parties"][name]
-        alone, smule = party["standalone_test_accuracy"], party["test_accuracy"]
-        accuracies = [percent(alone), percent(smule), gain_in_points(alone, smule)]
+        control, smule = control_accuracy(party), party["test_accuracy"]
+        accuracies = [percent(party["standalone_test_accuracy"]), percent(control), percent(smule)]
+        accuracies.append(gain_in_points(control, smule))
         sizes = [count(party["num_parameters"]), count(party["num_train"])]
         rows.append([f"party {name}", *accuracies, party["architecture"] or MISSING, *sizes])
-    headings = ["", "alone", "SMuLe", "gain", "network", "parameters", "training samples"]
+    headings = ["", "alone", "best control", "SMuLe", "gain over it", "network", "parameters", "training samples"]
     pooled = summary["pooled_test_accuracy"]
     text = f"One network trained on the pooled data of both parties reaches {percent(pooled)}."
     return section(
         "result",
         "Result",
         _tiles(summary),
-        table(headings, rows, "lrrrlrr", css_class="headline"),
+        table(headings, rows, "lrrrrlrr", css_class="headline"),
         paragraph(text) if pooled is not None else "",
+    )
+
+
+def controls(summary: Summary) -> str:
+    """What each party reaches without the other one, by any training that was tried."""
+    parties = summary["parties"]
+    if not any(parties[name]["controls"] for name in PARTY_NAMES):
+        return section("controls", "Local controls", paragraph("None was trained."))
+    rows = []
+    for name in PARTY_NAMES:
+        party = parties[name]
+        accuracies = [party["standalone_test_accuracy"], *(party["controls"].get(key) for key in CONTROL_TITLES)]
+        rows.append([f"party {name}", *map(percent, accuracies), percent(party["test_accuracy"])])
+    headings = ["", "alone", *CONTROL_TITLES.values(), "SMuLe"]
+    best = phrases.best_controls(parties)
+    return section(
+        "controls",
+        "Local controls",
+        table(headings, rows, "l" + "r" * (len(headings) - 1)),
+        paragraph(f"Best control: {best}.") if best else "",
     )
 
 
@@ -152,8 +183,9 @@ def _tiles(summary: Summary) -> str:
     items = []
     for name in PARTY_NAMES:
         party = summary["parties"][name]
-        alone, smule = party["standalone_test_accuracy"], party["test_accuracy"]
-        remark = "" if alone is None or smule is None else f"{gain_in_points(alone, smule)} points over alone"
+        best, smule, remark = party["best_local_control"], party["test_accuracy"], ""
+        if best is not None and smule is not None:
+            remark = f"{gain_in_points(best['test_accuracy'], smule)} points over {PHASE_TITLES[best['name']]}"
         items.append((f"party {name} with SMuLe", percent(smule), remark))
     numbers, seconds = summary["communication"], summary["seconds"]
     per_query = numbers["bytes_per_query"]

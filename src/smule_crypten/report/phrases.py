@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from smule_crypten.report.formatting import count, human_bytes, human_seconds, percent
+from smule_crypten.report.formatting import PHASE_TITLES, count, human_bytes, human_seconds, percent
 
 
 def insecurity_notice(insecure_choices: Sequence[str]) -> str:
@@ -57,6 +57,20 @@ def missing_classes(parties: Mapping[str, Mapping[str, Any]]) -> str:
         for name, party in parties.items()
         if party["missing_classes"]
     )
+
+
+def best_controls(parties: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which training without the other party went best at each, and whether SMuLe stays below it."""
+    return ", ".join(
+        f"party {name}: {PHASE_TITLES[party['best_local_control']['name']]}{_below_control(party)}"
+        for name, party in parties.items()
+        if party["best_local_control"]
+    )
+
+
+def _below_control(party: Mapping[str, Any]) -> str:
+    smule = party["test_accuracy"]
+    return " (SMuLe is below it)" if smule is not None and smule < party["best_local_control"]["test_accuracy"] else ""
 
 
 def trust(parties: Mapping[str, Mapping[str, Any]]) -> str:

@@ -13,10 +13,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from smule_crypten.report.formatting import byte_unit
+from smule_crypten.report.formatting import CONTROL_TITLES, byte_unit
 from smule_crypten.report.svg import FONT_SIZE, INK, new_figure, to_inline_svg
 
 PARTY_COLORS = {"a": "#0072b2", "b": "#d55e00"}
+CONTROL_STYLES = {
+    "label_smoothing": ("#e69f00", "-."),
+    "self_mutual": ("#cc79a7", (0, (5, 1))),
+    "self_distillation": ("#56b4e9", (0, (1, 1))),
+}
 POOLED_COLOR = "#009e73"
 _BAR_COLOR = "#56b4e9"
 
@@ -26,10 +31,13 @@ MAX_MARKED_EPOCHS = 40
 
 
 def accuracy_svg(epochs: Sequence[Mapping[str, Any]], party: str) -> str:
-    """Test accuracy over the epochs: one party alone and with SMuLe, beside the pooled reference."""
+    """Test accuracy over the epochs: one party alone, its controls and with SMuLe, beside the pooled reference."""
     figure, axes = new_figure(width=4.6, height=3.0)
     color = PARTY_COLORS[party]
     _accuracy_line(axes, epochs, ("pooled", "pooled"), label="pooled data", color=POOLED_COLOR, linestyle=":")
+    for control, (control_color, style) in CONTROL_STYLES.items():
+        title = f"{party} {CONTROL_TITLES[control]}"
+        _accuracy_line(axes, epochs, (party, control), label=title, color=control_color, linestyle=style)
     _accuracy_line(axes, epochs, (party, "standalone"), label=f"{party} alone", color=color, linestyle="--")
     _accuracy_line(axes, epochs, (party, "smule"), label=f"{party} SMuLe", color=color, linestyle="-")
     axes.set_xlabel("epoch")

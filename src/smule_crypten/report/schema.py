@@ -43,6 +43,10 @@ def anything(value: object) -> bool:
     return True
 
 
+CONTROL: Schema = {
+    "name": is_text,
+    "test_accuracy": is_number,
+}
 PARTY: Schema = {
     "architecture": optional(is_text),
     "num_parameters": optional(is_int),
@@ -51,6 +55,8 @@ PARTY: Schema = {
     "missing_classes": optional(list_of(is_int)),
     "test_accuracy": optional(is_number),
     "standalone_test_accuracy": optional(is_number),
+    "controls": map_of(is_number),
+    "best_local_control": optional(lambda value: not _problems(value, CONTROL, "")),
     "planned_exchange_bytes": optional(is_int),
     "kept_network": optional(is_text),
     "trust": optional(list_of(is_map)),

@@ -61,7 +61,7 @@ def build_summary(record: RunRecord) -> dict[str, Any]:
         "insecure_choices": list(config["insecure_choices"]),
         "seed": record.seed,
         "epochs": config["training"]["epochs"],
-        "parties": {name: _party(record.parties.get(name, {})) for name in PARTY_NAMES},
+        "parties": {name: _party(record, name) for name in PARTY_NAMES},
         "pooled_test_accuracy": None if record.pooled is None else record.pooled["test_accuracy"],
         "communication": _communication(record),
         "fidelity": _fidelity(record.fidelity),
@@ -84,8 +84,23 @@ def write_summary(run_dir: Path, record: RunRecord) -> Path:
     return path
 
 
-def _party(party: dict[str, Any]) -> dict[str, Any]:
-    return {key: party.get(key) for key in PARTY}
+def _party(record: RunRecord, name: str) -> dict[str, Any]:
+    party, controls = record.parties.get(name, {}), record.controls.get(name, {})
+    best = _best_local_control(record.config, controls, party.get("standalone_test_accuracy"))
+    return {**{key: party.get(key) for key in PARTY}, "controls": dict(controls), "best_local_control": best}
+
+
+def _best_local_control(
+    config: dict[str, Any], controls: dict[str, float], alone: float | None
+) -> dict[str, Any] | None:
+    """The best that the party reaches without the other; None before all are known, since the best may be missing."""
+    if any(name not in controls for name in config["simulation"]["controls"]):
+        return None
+    known = dict(controls) if alone is None else {"standalone": alone, **controls}
+    if not known:
+        return None
+    best = max(known, key=lambda name: known[name])
+    return {"name": best, "test_accuracy": known[best]}
 
 
 def _communication(record: RunRecord) -> dict[str, Any]:

@@ -33,6 +33,10 @@ _RESULT_COLUMNS = (
     "pooled_accuracy",
     "bytes_total",
     "seconds_total",
+    "accuracy_a_best_control",
+    "best_control_a",
+    "accuracy_b_best_control",
+    "best_control_b",
 )
 
 
@@ -40,7 +44,7 @@ def collect_sweep(sweep_dir: Path) -> list[dict[str, Any]]:
     """One row a job folder, in the order of job numbers.
 
     A row holds job, status, overrides (key -> value as text), the accuracies alone and with SMuLe, pooled_accuracy,
-    bytes_total, seconds_total and error; None stands for "unknown". A job without a readable summary has failed.
+    bytes_total, seconds_total, accuracy and name of the best controls, and error; None stands for "unknown". A job without a readable summary has failed.
 
     Raises:
         OutputError: sweep_dir cannot be read.
@@ -111,8 +115,15 @@ def _results(summary: dict[str, Any]) -> dict[str, Any]:
         "pooled_accuracy": summary["pooled_test_accuracy"],
         "bytes_total": summary["communication"]["bytes_total"],
         "seconds_total": summary["seconds"]["total"],
+        **_best_control("a", a),
+        **_best_control("b", b),
         "error": summary["error"],
     }
+
+
+def _best_control(name: str, party: dict[str, Any]) -> dict[str, Any]:
+    best = party["best_local_control"] or {"name": None, "test_accuracy": None}
+    return {f"accuracy_{name}_best_control": best["test_accuracy"], f"best_control_{name}": best["name"]}
 
 
 def _override_keys(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from smule_crypten.report import phrases
-from smule_crypten.report.formatting import MISSING, count, gain_in_points, percent
+from smule_crypten.report.formatting import MISSING, control_accuracy, count, gain_in_points, percent
 from smule_crypten.types import PARTY_NAMES
 
 
@@ -28,18 +28,19 @@ def _accuracies(summary: dict[str, Any]) -> Table:
     table = Table(title="Test accuracy", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("", no_wrap=True)
     table.add_column("network", overflow="fold")
-    for heading in ("samples", "alone", "SMuLe", "gain"):
+    for heading in ("samples", "alone", "best\ncontrol", "SMuLe", "gain over\ncontrol"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name in PARTY_NAMES:
         party = summary["parties"][name]
-        alone, smule = party["standalone_test_accuracy"], party["test_accuracy"]
+        control, smule = control_accuracy(party), party["test_accuracy"]
         table.add_row(
             f"party {name}",
             Text(party["architecture"] or MISSING),
             count(party["num_train"]),
-            percent(alone),
+            percent(party["standalone_test_accuracy"]),
+            percent(control),
             Text(percent(smule), style="bold"),
-            gain_in_points(alone, smule),
+            gain_in_points(control, smule),
         )
     return table
 
@@ -49,6 +50,7 @@ def _facts(summary: dict[str, Any]) -> Table:
     facts = {
         "classes missing": phrases.missing_classes(summary["parties"]),
         "pooled data": "" if pooled is None else f"{percent(pooled)} by one network trained on both parties' data",
+        "best control": phrases.best_controls(summary["parties"]),
         "kept network": phrases.kept_networks(summary["parties"]),
         "trust": phrases.trust(summary["parties"]),
         "planned": phrases.planned_exchange(summary["parties"]),

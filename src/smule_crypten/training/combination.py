@@ -2,7 +2,7 @@
 
 p = w softmax(own / t_own) + (1 - w) softmax(peer / t_peer): each network is calibrated first (`trust.judge`), so one
 that knows nothing of the own data becomes flat and changes little. Then w is the weight under which known labels are
-most likely, drawn towards 1/2 as if PRIOR_SAMPLES more had no preference. benchmarks/combination_rules.py compares.
+most likely, drawn towards 1/2 as if prior_samples more had no preference. benchmarks/combination_rules.py compares.
 """
 
 from __future__ import annotations
@@ -48,22 +48,29 @@ class Accuracies:
     combined: float
 
 
-def fit(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor) -> Combination:
+def fit(
+    own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor, prior_samples: int = PRIOR_SAMPLES
+) -> Combination:
     """The combination that suits these labels best; equal weights where there are fewer than LEAST_FOR_FIT."""
     if len(labels_N) < LEAST_FOR_FIT:
         return Combination()
-    return _fitted(own_NC, peer_NC, labels_N)
+    return _fitted(own_NC, peer_NC, labels_N, prior_samples)
 
 
-def _fitted(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor) -> Combination:
+def _fitted(
+    own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor, prior_samples: int = PRIOR_SAMPLES
+) -> Combination:
     calibrated = Combination(
         own_temperature=judge(own_NC, labels_N).temperature,
         peer_temperature=judge(peer_NC, labels_N).temperature,
         num_known=len(labels_N),
     )
     candidates = [dataclasses.replace(calibrated, own_weight=float(weight)) for weight in _WEIGHTS]
-    best = min(candidates, key=lambda c: float(F.nll_loss(_log(c.probabilities(own_NC, peer_NC)), labels_N)))
-    own_weight = (len(labels_N) * best.own_weight + PRIOR_SAMPLES * 0.5) / (len(labels_N) + PRIOR_SAMPLES)
+    best = min(
+        candidates,
+        key=lambda c: float(F.nll_loss(log_probabilities(c.probabilities(own_NC, peer_NC)), labels_N)),
+    )
+    own_weight = (len(labels_N) * best.own_weight + prior_samples * 0.5) / (len(labels_N) + prior_samples)
     return dataclasses.replace(calibrated, own_weight=own_weight)
 
 
@@ -96,5 +103,5 @@ def cross_fitted(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Te
     return result_NC
 
 
-def _log(probabilities_NC: torch.Tensor) -> torch.Tensor:
+def log_probabilities(probabilities_NC: torch.Tensor) -> torch.Tensor:
     return probabilities_NC.clamp_min(1e-12).log()

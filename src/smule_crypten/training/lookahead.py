@@ -11,35 +11,49 @@ from torch.nn import functional as F
 from smule_crypten.training.evaluate import evaluation_mode
 from smule_crypten.training.losses import distillation_loss
 
+_PARTS = 8
 
-def distillation_helps(
+
+def distillation_harms(
     model: nn.Module,
     validation: tuple[torch.Tensor, torch.Tensor],
     answered: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
     temperature: float,
 ) -> bool:
-    """Whether a small step along the distillation gradient lowers the cross entropy on the validation samples.
+    """Whether a small step along the distillation gradient clearly raises the cross entropy on the validation samples.
 
-    To first order the loss changes by less the inner product of the two gradients. The model is left as it was.
+    To first order the loss changes by less the inner product of the two gradients. Both sets are cut into the same
+    number of parts; each pair of parts gives one inner product, and their mean must lie below zero by more than twice its
+    standard error: near the end of a training both gradients are mostly noise. The model is left as it was.
 
     Args:
         validation: images and labels.
-        answered: images, the peer's logits and their weights.
+        answered: images, logits of the soft labels and their weights.
     """
-    images_V, labels_V = validation
-    images_M, logits_MC, weight_M = answered
+    parts = min(_PARTS, len(validation[1]), len(answered[1]))
+    if parts < 2:
+        return False
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    class_weights = _class_weights(validation[1], answered[1].shape[1])
+    products = []
     with evaluation_mode(model):
-        logits_VC = model(images_V)
-        own = _gradient(F.cross_entropy(logits_VC, labels_V, _class_weights(logits_VC, labels_V)), parameters)
-        peer = _gradient(distillation_loss(model(images_M), logits_MC, temperature, weight_M), parameters)
-    return float(sum((a * b).sum() for a, b in zip(own, peer, strict=True))) > 0
+        for (images_V, labels_V), (images_M, logits_MC, weight_M) in zip(
+            _cut(validation, parts), _cut(answered, parts), strict=True
+        ):
+            own = _gradient(F.cross_entropy(model(images_V), labels_V, class_weights), parameters)
+            peer = _gradient(distillation_loss(model(images_M), logits_MC, temperature, weight_M), parameters)
+            products.append(sum((a * b).sum() for a, b in zip(own, peer, strict=True)))
+    products_P = torch.stack([torch.as_tensor(product) for product in products])
+    return bool(products_P.mean() + 2 * products_P.std() / parts**0.5 < 0)
 
 
-def _class_weights(logits_VC: torch.Tensor, labels_V: torch.Tensor) -> torch.Tensor:
+def _cut(tensors: Sequence[torch.Tensor], parts: int) -> list[tuple[torch.Tensor, ...]]:
+    return list(zip(*(tensor.tensor_split(parts) for tensor in tensors), strict=True))
+
+
+def _class_weights(labels_V: torch.Tensor, num_classes: int) -> torch.Tensor:
     """All classes count the same, however many samples each has."""
-    counts = torch.bincount(labels_V, minlength=logits_VC.shape[1])
-    return 1 / counts.clamp(min=1).to(logits_VC)
+    return 1 / torch.bincount(labels_V, minlength=num_classes).clamp(min=1).float()
 
 
 def _gradient(loss: torch.Tensor, parameters: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:

@@ -37,8 +37,14 @@ def mutual_loss(
     *,
     temperature: float,
     distillation_weight: float,
+    label_smoothing: float = 0.0,
+    log_prior_C: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross entropy plus distillation_weight times the distillation loss on the samples that have a soft label.
+
+    label_smoothing mixes so much of the uniform distribution into the labels. With log_prior_C, logits plus the
+    logarithm of the classes' shares explain the labels, so that the logits themselves take all classes for equally
+    frequent (J. Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual Recognition", NeurIPS 2020).
 
     Where only M of the N samples have a soft label, their divergences are summed and divided by N, not by M: a
     soft label weighs the same in every batch, however many others came with it.
@@ -46,7 +52,8 @@ def mutual_loss(
     Returns:
         the loss (to differentiate) and its distillation part without the weight (detached).
     """
-    cross_entropy = F.cross_entropy(logits_NC, labels_N)
+    explained_NC = logits_NC if log_prior_C is None else logits_NC + log_prior_C
+    cross_entropy = F.cross_entropy(explained_NC, labels_N, label_smoothing=label_smoothing)
     if soft is None or len(soft.positions) == 0:
         return cross_entropy, cross_entropy.new_zeros(())
     asked_logits_MC = logits_NC[soft.positions.to(logits_NC.device)]

@@ -1,18 +1,25 @@
-"""The peer's answers on a party's unlabelled pool, as batches that join the labelled ones."""
+"""Soft labels of a party's unlabelled pool, as batches that join the labelled ones."""
 
 from __future__ import annotations
 
 import torch
 
 from smule_crypten.data.images import LabelledImages
+from smule_crypten.training.ensemble import UNASKED
 from smule_crypten.types import PredictionSource
 
+PoolBatch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Images (M, C, H, W), logits (M, classes) and weights (M,)."""
 
-class AnsweredPool:
-    """Those samples of a pool whose answer is known, drawn in random order, none again before all were drawn.
+
+class SoftLabelledPool:
+    """Those samples of a pool that have a soft label.
+
+    Samples that the peer was asked about and those of which only the own network speaks are drawn apart: in the
+    beginning the latter are many and say little.
 
     Args:
-        source: knows the answers.
+        source: knows the soft labels.
         generator: decides the order.
     """
 
@@ -22,28 +29,52 @@ class AnsweredPool:
         self._images_NCHW = pool.images_NCHW.to(device)
         self._sample_ids = pool.sample_ids_N
         self._source = source
-        self._generator = generator
-        self._positions = torch.empty(0, dtype=torch.int64)
-        self._logits_MC = torch.empty(0)
-        self._weight_M = torch.empty(0)
-        self._waiting = torch.empty(0, dtype=torch.int64)
-
-    def __len__(self) -> int:
-        return len(self._positions)
+        self._logits_NC = torch.empty(0)
+        self._weight_N = torch.zeros(len(pool))
+        self._asked, self._unasked = _Order(generator), _Order(generator)
 
     def refresh(self) -> None:
         """Look all samples up again; call it when answers or their weights may have changed."""
         soft = self._source.lookup(self._sample_ids) if len(self._sample_ids) else None
         if soft is None:
             return
-        self._positions, self._logits_MC, self._weight_M = soft.positions, soft.logits_NC, soft.weights()
-        self._waiting = torch.empty(0, dtype=torch.int64)
+        self._logits_NC = torch.zeros(len(self._sample_ids), soft.logits_NC.shape[1])
+        self._logits_NC[soft.positions] = soft.logits_NC
+        self._weight_N[soft.positions] = soft.weights()
+        is_asked = soft.model_step != UNASKED
+        self._asked.restart(soft.positions[is_asked])
+        self._unasked.restart(soft.positions[~is_asked])
 
-    def draw(self, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Images (M, C, H, W), logits (M, classes) and weights (M,) of at most `count` answered samples."""
+    def draw(self, count: int, unasked_share: float) -> PoolBatch | None:
+        """At most count samples, this share of them unasked, as far as there are some; None where there are none."""
+        num_unasked = min(round(unasked_share * count), len(self._unasked))
+        chosen = torch.cat([self._asked.next(count - num_unasked), self._unasked.next(num_unasked)])
+        if len(chosen) == 0:
+            return None
+        device = self._images_NCHW.device
+        return (
+            self._images_NCHW[chosen.to(device)],
+            self._logits_NC[chosen].to(device),
+            self._weight_N[chosen].to(device),
+        )
+
+
+class _Order:
+    """Positions in random order, none again before all were drawn."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self._generator = generator
+        self._positions = self._waiting = torch.empty(0, dtype=torch.int64)
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def restart(self, positions: torch.Tensor) -> None:
+        self._positions, self._waiting = positions, positions[:0]
+
+    def next(self, count: int) -> torch.Tensor:
         count = min(count, len(self))
         if len(self._waiting) < count:
-            self._waiting = torch.randperm(len(self), generator=self._generator)
+            self._waiting = self._positions[torch.randperm(len(self), generator=self._generator)]
         chosen, self._waiting = self._waiting[:count], self._waiting[count:]
-        images = self._images_NCHW[self._positions[chosen].to(self._images_NCHW.device)]
-        return images, self._logits_MC[chosen].to(images.device), self._weight_M[chosen].to(images.device)
+        return chosen

@@ -16,15 +16,13 @@ from torch import nn
 from smule_crypten.config import TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import DataError, TrainingError
+from smule_crypten.models.fusion import fused
 from smule_crypten.training.augmentation import augment
-from smule_crypten.training.lookahead import distillation_helps
 from smule_crypten.training.losses import distillation_loss, mutual_loss
 from smule_crypten.training.optimizer import build_optimizer
-from smule_crypten.training.pool import AnsweredPool
-from smule_crypten.training.trust import TrustedSource
-from smule_crypten.types import PredictionSource
-
-_LOOK_AHEAD_SAMPLES = 512
+from smule_crypten.training.schedules import distillation_weight, temperature
+from smule_crypten.training.teacher import Teacher
+from smule_crypten.types import SoftLabels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +31,7 @@ class EpochResult:
 
     distillation_loss is without its weight. train_accuracy (0..1) is taken from the training batches as they passed.
     soft_label_fraction is the share of the samples that had a soft label. peer_accuracy is that of the peer's answers
-    on samples of known label, peer_weight the mean weight of all answers; None where there are none.
+    on samples of known label, peer_weight its mean part in the soft labels; None where there are none.
     """
 
     epoch: int
@@ -47,12 +45,11 @@ class EpochResult:
 
 
 class Trainer:
-    """Trains model in place on train, and on the soft labels that source knows of its samples.
+    """Trains model in place on train, and on the soft labels that teacher knows of its samples.
 
-    Answered samples of pool join each batch, for their soft labels alone. With an adaptive source, a look at the
-    validation part before each epoch decides how much its soft labels weigh (training/trust.py).
+    Pool samples of the teacher join each batch, for their soft labels alone.
 
-    Everything random (order, augmentation, dropout) follows from seed alone: runs with and without a source see
+    Everything random (order, augmentation, dropout) follows from seed alone: runs with and without a teacher see
     the same batches, and PyTorch's global generators are left as they were found. Data and model are moved to device.
     on_step is called after each optimizer step; an exception of it ends the epoch.
 
@@ -68,9 +65,7 @@ class Trainer:
         config: TrainingConfig,
         seed: int,
         device: torch.device,
-        source: PredictionSource | None = None,
-        pool: LabelledImages | None = None,
-        validation: LabelledImages | None = None,
+        teacher: Teacher | None = None,
         on_step: Callable[[], None] | None = None,
     ) -> None:
         if len(train) < config.batch_size:
@@ -81,27 +76,21 @@ class Trainer:
         if not train.images_NCHW.is_floating_point():
             raise DataError(f"training images are {train.images_NCHW.dtype}; pass train.normalized(mean, std)")
         self._model = model.to(device)
+        self._forward = fused(model)
         self._config = config
         self._device = device
-        self._source = None if source is None else _trusted(source, config, train, pool)
+        self._teacher = teacher
         self._on_step = on_step
         self._images_NCHW = train.images_NCHW.to(device)
         self._labels_N = train.labels_N.to(device)
         self._sample_ids_N = train.sample_ids_N.cpu()
+        self._log_prior_C: torch.Tensor | None = None
         self._steps_per_epoch = config.steps_per_epoch or math.ceil(len(train) / config.batch_size)
         total_steps = config.epochs * self._steps_per_epoch
         self._optimizer, self._scheduler = build_optimizer(model, config.optimizer, total_steps)
         self._generator = torch.Generator().manual_seed(seed)
-        # Apart from the generator of the batches, which are the same with and without a peer.
+        # Of the pool's crops and flips: the batches are the same with and without a teacher.
         self._pool_generator = torch.Generator().manual_seed(seed)
-        self._pool: AnsweredPool | None = None
-        if self._source is not None and pool is not None and len(pool) > 0:
-            self._pool = AnsweredPool(pool, self._source, device, self._pool_generator)
-        self._validation: tuple[torch.Tensor, torch.Tensor] | None = None
-        if validation is not None and len(validation) > 0:
-            chosen = torch.randperm(len(validation), generator=self._pool_generator)[:_LOOK_AHEAD_SAMPLES]
-            part = validation.select(chosen)
-            self._validation = part.images_NCHW.to(device), part.labels_N.to(device)
         self._epochs_done = 0
         self._model_step = 0
 
@@ -119,7 +108,7 @@ class Trainer:
         if self._epochs_done == self._config.epochs:
             raise TrainingError(f"all {self._config.epochs} epochs are done; raise training.epochs to train longer")
         started = time.perf_counter()
-        self._consult_source()
+        self._begin_epoch()
         self._model.train()
         with self._own_randomness():
             batches = self._draw_batches()
@@ -136,8 +125,8 @@ class Trainer:
             distillation_loss=distillation,
             train_accuracy=hits,
             soft_label_fraction=sum(num_soft for _, num_soft in steps) / num_samples,
-            peer_accuracy=self._peer_accuracy(),
-            peer_weight=None if self._source is None else self._source.mean_weight,
+            peer_accuracy=None if self._teacher is None else self._teacher.peer_accuracy,
+            peer_weight=None if self._teacher is None else self._teacher.peer_weight,
             seconds=time.perf_counter() - started,
         )
 
@@ -150,7 +139,7 @@ class Trainer:
                 "scheduler": self._scheduler.state_dict(),
                 "generator": self._generator.get_state(),
                 "pool_generator": self._pool_generator.get_state(),
-                "trust": None if self._source is None else self._source.state_dict(),
+                "teacher": None if self._teacher is None else self._teacher.state_dict(),
                 "epochs_done": self._epochs_done,
                 "model_step": self._model_step,
             }
@@ -164,8 +153,8 @@ class Trainer:
         self._scheduler.load_state_dict(state["scheduler"])
         self._generator.set_state(state["generator"])
         self._pool_generator.set_state(state["pool_generator"])
-        if self._source is not None:
-            self._source.load_state_dict(state["trust"])
+        if self._teacher is not None:
+            self._teacher.load_state_dict(state["teacher"])
         self._epochs_done = state["epochs_done"]
         self._model_step = state["model_step"]
 
@@ -182,35 +171,12 @@ class Trainer:
                     torch.cuda.manual_seed(seed)
             yield
 
-    def _consult_source(self) -> None:
-        """Judge the peer by what it has answered so far, and look ahead where the source adapts to that."""
-        if self._source is None:
-            return
-        self._source.refresh()
-        if self._pool is not None:
-            self._pool.refresh()
-        answered = self._some_answers()
-        if self._source.is_adaptive and self._validation is not None and answered is not None:
-            temperature = self._config.temperature
-            self._source.look_ahead(distillation_helps(self._model, self._validation, answered, temperature))
-            if self._pool is not None:
-                self._pool.refresh()
-
-    def _peer_accuracy(self) -> float | None:
-        judgement = None if self._source is None else self._source.judgement
-        return None if judgement is None else judgement.accuracy
-
-    def _some_answers(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
-        """Images, logits and weights of up to _LOOK_AHEAD_SAMPLES samples with an answer; the pool's, if it has any."""
-        if self._pool is not None and len(self._pool) > 0:
-            return self._pool.draw(_LOOK_AHEAD_SAMPLES)
-        assert self._source is not None
-        soft = self._source.lookup(self._sample_ids_N)
-        if soft is None:
-            return None
-        chosen = torch.randperm(len(soft.positions), generator=self._pool_generator)[:_LOOK_AHEAD_SAMPLES]
-        images = self._images_NCHW[soft.positions[chosen].to(self._device)]
-        return images, soft.logits_NC[chosen].to(self._device), soft.weights()[chosen].to(self._device)
+    def _begin_epoch(self) -> None:
+        epoch = self._epochs_done + 1
+        self._temperature = temperature(self._config, epoch)
+        self._distillation_weight = distillation_weight(self._config, epoch)
+        if self._teacher is not None:
+            self._teacher.refresh(self._model, self._temperature)
 
     def _draw_batches(self) -> tuple[torch.Tensor, ...]:
         """Positions of the samples in random order, in batches of nearly the same size.
@@ -233,26 +199,48 @@ class Trainer:
         Returns:
             sums over the batch of loss, distillation loss and hits, on the device, and the number of soft labels.
         """
-        soft = None if self._source is None else self._source.lookup(self._sample_ids_N[positions_B])
-        positions_B = positions_B.to(self._device)
-        images_BCHW = augment(self._images_NCHW[positions_B], self._config.augmentation, self._generator)
-        labels_B = self._labels_N[positions_B]
-        pooled = None if self._pool is None or len(self._pool) == 0 else self._pool.draw(self._config.pool_batch)
+        soft = None if self._teacher is None else self._teacher.lookup(self._sample_ids_N[positions_B])
+        images_BCHW, labels_B = self._batch(positions_B)
+        pooled = None if self._teacher is None else self._teacher.pool_batch(self._config.pool_batch)
         if pooled is not None:
             pool_images = augment(pooled[0], self._config.augmentation, self._pool_generator)
             images_BCHW = torch.cat([images_BCHW, pool_images])
-        logits = self._model(images_BCHW)
+        logits = self._forward(images_BCHW)
         logits_BC = logits[: len(labels_B)]
-        temperature, weight = self._config.temperature, self._config.distillation_weight
-        loss, distillation = mutual_loss(logits_BC, labels_B, soft, temperature=temperature, distillation_weight=weight)
+        loss, distillation = self._loss(logits_BC, labels_B, soft)
         if pooled is not None:
             _, pool_logits, pool_weights = pooled
-            from_pool = distillation_loss(logits[len(labels_B) :], pool_logits, temperature, pool_weights)
-            loss, distillation = loss + weight * from_pool, distillation + from_pool.detach()
+            from_pool = distillation_loss(logits[len(labels_B) :], pool_logits, self._temperature, pool_weights)
+            loss = loss + self._distillation_weight * from_pool
+            distillation = distillation + from_pool.detach()
         self._descend(loss)
-        hits = (logits_BC.argmax(dim=1) == labels_B).sum()
-        sums_3 = torch.stack((loss.detach() * len(labels_B), distillation * len(labels_B), hits))
-        return sums_3, 0 if soft is None else len(soft.positions)
+        return sums_of_batch(loss, distillation, logits_BC, labels_B), 0 if soft is None else len(soft.positions)
+
+    def _batch(self, positions_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Augmented images and labels, on the device."""
+        positions_B = positions_B.to(self._device)
+        images_BCHW = augment(self._images_NCHW[positions_B], self._config.augmentation, self._generator)
+        return images_BCHW, self._labels_N[positions_B]
+
+    def _loss(
+        self, logits_BC: torch.Tensor, labels_B: torch.Tensor, soft: SoftLabels | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return mutual_loss(
+            logits_BC,
+            labels_B,
+            soft,
+            temperature=self._temperature,
+            distillation_weight=self._distillation_weight,
+            label_smoothing=self._config.label_smoothing,
+            log_prior_C=self._log_prior(logits_BC) if self._config.balanced_softmax else None,
+        )
+
+    def _log_prior(self, logits_BC: torch.Tensor) -> torch.Tensor:
+        """Logarithm of the classes' shares (C,), each class credited with one sample more than it has."""
+        if self._log_prior_C is None:
+            counts_C = torch.bincount(self._labels_N, minlength=logits_BC.shape[1]) + 1.0
+            self._log_prior_C = (counts_C / counts_C.sum()).log()
+        return self._log_prior_C
 
     def _descend(self, loss: torch.Tensor) -> None:
         self._optimizer.zero_grad()
@@ -268,7 +256,8 @@ class Trainer:
     def _require_finite(self, losses_S: torch.Tensor) -> None:
         """The weights are looked at too, since the last step may have spoilt them after its loss."""
         finite_S = losses_S.isfinite()
-        if finite_S.all() and nn.utils.parameters_to_vector(self._model.parameters()).isfinite().all():
+        finite_P = [parameter.isfinite().all() for parameter in self._model.parameters()]
+        if finite_S.all() and torch.stack(finite_P).all():
             return
         good_steps = self._model_step - len(losses_S) + int(finite_S.long().cumprod(dim=0).sum())
         learning_rate = self._config.optimizer.learning_rate
@@ -278,12 +267,9 @@ class Trainer:
         )
 
 
-def _trusted(
-    source: PredictionSource, config: TrainingConfig, train: LabelledImages, pool: LabelledImages | None
-) -> TrustedSource:
-    """The source as far as config trusts it, over all samples that it may know."""
-    known = train.labels_N.cpu(), train.sample_ids_N.cpu()
-    if pool is None:
-        return TrustedSource(source, config.trust, sample_ids=known[1], labels=known[0])
-    labels, sample_ids = torch.cat([known[0], pool.labels_N]), torch.cat([known[1], pool.sample_ids_N])
-    return TrustedSource(source, config.trust, sample_ids=sample_ids, labels=labels)
+def sums_of_batch(
+    loss: torch.Tensor, distillation: torch.Tensor, logits_BC: torch.Tensor, labels_B: torch.Tensor
+) -> torch.Tensor:
+    """Loss, distillation loss and hits, summed over the batch: (3,), on the device."""
+    hits = (logits_BC.argmax(dim=1) == labels_B).sum()
+    return torch.stack((loss.detach() * len(labels_B), distillation * len(labels_B), hits))

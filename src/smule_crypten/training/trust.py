@@ -4,8 +4,10 @@
 - argmax_gate: 0 where the peer is wrong about a known label, else 1.
 - accuracy: the peer's accuracy on known labels above chance, (accuracy - 1/C) / (1 - 1/C).
 - class_wise: for an answer "class c", how often such answers were right, above chance.
-- adaptive: class_wise, times a scale that follows a look-ahead: does a step along the distillation gradient lower the
-  loss on the own validation part? Halved when it does not, up by half when it does, at most 1.
+- adaptive: a scale that follows a look-ahead: does a step along the distillation gradient clearly raise the loss on the
+  own validation part? Halved when it does, up by half when it does not, at most 1.
+
+With a half-life, an answer also loses half its weight for every so many steps by which the newest one is ahead.
 
 Apart from none and argmax_gate, answers are also calibrated: divided by the temperature under which the known labels
 are most likely (C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017).
@@ -62,16 +64,24 @@ class TrustedSource:
 
     Args:
         sample_ids, labels: (N,) of all samples that may be looked up; UNKNOWN where the label is not known.
+        half_life: in steps of the peer's optimizer; None lets no answer grow stale.
     """
 
     def __init__(
-        self, source: PredictionSource, name: TrustName, sample_ids: torch.Tensor, labels: torch.Tensor
+        self,
+        source: PredictionSource,
+        name: TrustName,
+        sample_ids: torch.Tensor,
+        labels: torch.Tensor,
+        half_life: int | None = None,
     ) -> None:
         order = sample_ids.argsort()
         self._sample_ids, self._labels = sample_ids[order], labels[order]
         self._source = source
         self._name = name
         self._judgement: Judgement | None = None
+        self._half_life = half_life
+        self._newest_step = 0
         self._scale = 1.0
 
     @property
@@ -95,13 +105,16 @@ class TrustedSource:
 
     def refresh(self) -> None:
         """Judge the peer anew by all its answers."""
+        if self._half_life is not None:
+            answered = self._source.lookup(self._sample_ids)
+            self._newest_step = 0 if answered is None else int(answered.model_step.max())
         known = self._sample_ids[self._labels != UNKNOWN]
         soft = self._source.lookup(known) if len(known) else None
         if soft is not None:
             self._judgement = judge(soft.logits_NC, self._labels_of(known[soft.positions]))
 
     def look_ahead(self, helps: bool) -> None:
-        """Say whether the distillation term lowers the loss on the validation part."""
+        """Say whether the distillation term helps on the validation part, or at least does not clearly harm."""
         self._scale = min(1.0, self._scale * (_UP if helps else _DOWN))
 
     def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
@@ -113,6 +126,8 @@ class TrustedSource:
         calibrated = judgement is not None and self._name in ("accuracy", "class_wise", "adaptive")
         temperature = judgement.temperature if judgement is not None and calibrated else 1.0
         weight_M = _RULES[self._name](soft.logits_NC, labels_M, judgement)
+        if self._half_life is not None:
+            weight_M = weight_M * 0.5 ** ((self._newest_step - soft.model_step) / self._half_life)
         return SoftLabels(
             positions=soft.positions,
             logits_NC=soft.logits_NC / temperature,
@@ -163,5 +178,5 @@ _RULES: dict[str, _Rule] = {
     "argmax_gate": _argmax_gate,
     "accuracy": _accuracy,
     "class_wise": _class_wise,
-    "adaptive": _class_wise,
+    "adaptive": _none,
 }

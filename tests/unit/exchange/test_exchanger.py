@@ -97,6 +97,7 @@ def make_exchanger(scheme: Any, folder: Path, budget: BudgetConfig | None = None
         config=settings,
         train=images,
         pool=images.select(torch.empty(0, dtype=torch.int64)),
+        held_out=images.select(torch.empty(0, dtype=torch.int64)),
         num_queries=settings.num_queries,
         num_classes=2,
         budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl", run="first", peer=None),

@@ -99,3 +99,22 @@ def test_weight_zero_trains_alone_but_still_reports(own_logits_NC: torch.Tensor,
     assert torch.equal(gradient_NC, torch.autograd.grad(cross_entropy, own_logits_NC)[0])
     assert float(distillation) > 0
     assert not distillation.requires_grad
+
+
+def test_balanced_softmax_explains_labels_by_their_frequency() -> None:
+    """Logits of zero and the true shares of the classes explain the labels as well as anything can."""
+    labels = torch.tensor([0, 0, 0, 1])
+    log_prior = torch.tensor([0.75, 0.25]).log()
+    loss, _ = mutual_loss(
+        torch.zeros(4, 2), labels, None, temperature=1.0, distillation_weight=0.0, log_prior_C=log_prior
+    )
+    entropy = -(0.75 * torch.tensor(0.75).log() + 0.25 * torch.tensor(0.25).log())
+    torch.testing.assert_close(loss, entropy)
+
+
+def test_label_smoothing_reaches_the_labels() -> None:
+    """A quarter of the weight moves to the other class, which is 2 nats less likely."""
+    logits, labels = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
+    plain, _ = mutual_loss(logits, labels, None, temperature=1.0, distillation_weight=0.0)
+    smoothed, _ = mutual_loss(logits, labels, None, temperature=1.0, distillation_weight=0.0, label_smoothing=0.5)
+    torch.testing.assert_close(smoothed - plain, torch.tensor(0.5))

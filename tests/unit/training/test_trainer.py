@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from smule_crypten.config import AugmentationConfig, OptimizerConfig, TrainingConfig
 from smule_crypten.data.images import UNKNOWN, LabelledImages
 from smule_crypten.errors import DataError, TrainingError
+from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
 from smule_crypten.types import PredictionSource, SoftLabels
 
@@ -55,9 +56,13 @@ def make_trainer(
     source: PredictionSource | None = None,
     pool: LabelledImages | None = None,
 ) -> Trainer:
-    return Trainer(
-        model=model, train=train, config=config, seed=seed, device=torch.device("cpu"), source=source, pool=pool
-    )
+    device = torch.device("cpu")
+    teacher = None
+    if source is not None:
+        teacher = Teacher(
+            source, train=train, pool=pool, validation=None, own=None, config=config, seed=seed, device=device
+        )
+    return Trainer(model=model, train=train, config=config, seed=seed, device=device, teacher=teacher)
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -322,3 +327,9 @@ def test_a_fixed_number_of_steps(blobs: LabelledImages, make_network: MakeNetwor
     assert trainer.model_step == 10
     asked = [key for ids in source.asked for key in ids]
     assert sorted(asked[:50]) == sorted(asked[50:]) == list(range(100, 150))
+
+
+def test_networks_with_channels_last_are_checked_too(blobs: LabelledImages) -> None:
+    """Weights that are not contiguous are no reason to fail at the end of an epoch."""
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3))
+    make_trainer(network.to(memory_format=torch.channels_last), blobs, config=PLAIN_CONFIG).run_epoch()

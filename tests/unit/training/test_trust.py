@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -59,7 +61,7 @@ def test_a_peer_no_better_than_chance_teaches_nothing() -> None:
 
 def test_a_peer_that_was_never_tested_teaches_nothing() -> None:
     """Without an answer on a known label there is no ground for trust."""
-    for name in ("accuracy", "class_wise", "adaptive"):
+    for name in ("accuracy", "class_wise"):
         source = TrustedSource(Answers({9: 1}), name, IDS, LABELS)
         source.refresh()
         soft = source.lookup(IDS)
@@ -100,3 +102,18 @@ def test_the_look_ahead_scales_down_and_up_again() -> None:
     other = TrustedSource(Answers({5: 0, 1: 1, 3: 1}), "adaptive", IDS, LABELS)
     other.load_state_dict(source.state_dict())
     assert (other.scale, other.mean_weight) == (0.5, 0.5)
+
+
+def test_old_answers_count_less() -> None:
+    """An answer loses half its weight for every half-life by which the newest answer is ahead of it."""
+
+    class OldAndNew(Answers):
+        def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
+            soft = super().lookup(sample_ids)
+            return None if soft is None else dataclasses.replace(soft, model_step=100 * sample_ids[soft.positions])
+
+    source = TrustedSource(OldAndNew({5: 0, 1: 1, 9: 0, 3: 1}), "none", IDS, LABELS, half_life=200)
+    source.refresh()
+    soft = source.lookup(IDS)
+    assert soft is not None
+    assert soft.weights().tolist() == [0.25, 0.0625, 1.0, 0.125]

@@ -1,0 +1,110 @@
+"""Soft labels of both parties' knowledge: the peer's answers averaged with those of a party's own finished network.
+
+p = (1 - s) softmax(own / t_own) + s softmax(peer / t_peer). Both temperatures and the peer's share s are fitted on
+held-out samples of known label (combination.py), as far as the peer has answered about them; s is then multiplied by
+the weight of each answer (trust.py). A peer that is worth nothing leaves the own soft labels, which do no harm. Two
+networks trained on different samples are right more often together than each alone (Z. Allen-Zhu, Y. Li, "Towards
+Understanding Ensemble, Knowledge Distillation and Self-Distillation in Deep Learning", ICLR 2023), and the own network
+costs no query, so that it can also speak where the peer was not asked.
+
+That holds for samples that the own network was not trained on. About its training samples it knows nothing but their
+labels, so there the peer's answer stands alone, with a weight that falls with s.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from smule_crypten.training.combination import Combination, fit, log_probabilities
+from smule_crypten.training.trust import TrustedSource
+from smule_crypten.types import SoftLabels
+
+PRIOR_SAMPLES = 10
+"""A weak own network spoils the soft labels of a strong peer, so little stands in the way of the evidence."""
+UNASKED = -1
+"""The peer's model step of a soft label that the peer has no part in."""
+
+
+class OwnAnswers:
+    """What a party's own finished network says of samples that it was not trained on.
+
+    Args:
+        sample_ids, logits_NC: (N,) and (N, C).
+    """
+
+    def __init__(self, sample_ids: torch.Tensor, logits_NC: torch.Tensor) -> None:
+        order = sample_ids.argsort()
+        self._sample_ids, self._logits_NC = sample_ids[order], logits_NC[order]
+
+    def of(self, sample_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Which of sample_ids (N,) it knows, as positions (M,), and its logits for these (M, C)."""
+        if len(self._sample_ids) == 0:
+            return torch.empty(0, dtype=torch.int64), self._logits_NC
+        rows = torch.searchsorted(self._sample_ids, sample_ids).clamp_(max=len(self._sample_ids) - 1)
+        positions = (self._sample_ids[rows] == sample_ids).nonzero().squeeze(1)
+        return positions, self._logits_NC[rows[positions]]
+
+
+class EnsembleSource:
+    """A PredictionSource of the peer's and the own answers.
+
+    Args:
+        peer: what the peer has answered.
+        own: about pool and held-out samples.
+        held_out_ids, held_out_labels: (V,) samples that neither network was trained on.
+    """
+
+    def __init__(
+        self,
+        peer: TrustedSource,
+        own: OwnAnswers,
+        held_out_ids: torch.Tensor,
+        held_out_labels: torch.Tensor,
+    ) -> None:
+        self._peer = peer
+        self._own = own
+        self._held_out_ids, self._held_out_labels = held_out_ids, held_out_labels
+        self._combination = Combination()
+
+    @property
+    def peer_share(self) -> float:
+        """s, before the weights of single answers."""
+        return 1 - self._combination.own_weight
+
+    def refresh(self) -> None:
+        """Fit the combination to all answers on held-out samples."""
+        known = self._peer.lookup(self._held_out_ids) if len(self._held_out_ids) else None
+        if known is not None:
+            _, own_NC = self._own.of(self._held_out_ids[known.positions])
+            labels = self._held_out_labels[known.positions]
+            self._combination = fit(own_NC, known.logits_NC, labels, PRIOR_SAMPLES)
+
+    def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
+        count = len(sample_ids)
+        positions, own_MC = self._own.of(sample_ids)
+        logits_NC = torch.zeros(count, own_MC.shape[1])
+        weight_N, model_step = torch.zeros(count), torch.full((count,), UNASKED)
+        logits_NC[positions] = own_MC / self._combination.own_temperature
+        weight_N[positions] = 1.0
+        has_own = torch.zeros(count, dtype=torch.bool)
+        has_own[positions] = True
+        answered = self._peer.lookup(sample_ids)
+        if answered is not None:
+            asked, trust_M = answered.positions, answered.weights()
+            peer_MC = answered.logits_NC / self._combination.peer_temperature
+            share_M = torch.where(has_own[asked], self.peer_share * trust_M, 1.0)
+            logits_NC[asked] = _averaged(logits_NC[asked], peer_MC, share_M)
+            alone_M = min(1.0, 2 * self.peer_share) * trust_M
+            weight_N[asked] = torch.where(has_own[asked], 1.0, alone_M)
+            model_step[asked] = answered.model_step
+        used = weight_N.nonzero().squeeze(1)
+        if len(used) == 0:
+            return None
+        return SoftLabels(
+            positions=used, logits_NC=logits_NC[used], model_step=model_step[used], weight_M=weight_N[used]
+        )
+
+
+def _averaged(own_MC: torch.Tensor, peer_MC: torch.Tensor, share_M: torch.Tensor) -> torch.Tensor:
+    share_M1 = share_M.unsqueeze(1)
+    return log_probabilities((1 - share_M1) * own_MC.softmax(1) + share_M1 * peer_MC.softmax(1))

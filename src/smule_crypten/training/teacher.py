@@ -1,0 +1,129 @@
+"""What a party learns from beside its labels: the peer's answers, as far as it trusts them, and its own network's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from smule_crypten.config import TrainingConfig
+from smule_crypten.data.images import LabelledImages
+from smule_crypten.training.ensemble import EnsembleSource, OwnAnswers
+from smule_crypten.training.lookahead import distillation_harms
+from smule_crypten.training.pool import PoolBatch, SoftLabelledPool
+from smule_crypten.training.trust import TrustedSource
+from smule_crypten.types import PredictionSource, SoftLabels
+
+_LOOK_AHEAD_SAMPLES = 512
+
+
+class Teacher:
+    """Soft labels for a trainer, judged anew before each epoch.
+
+    Args:
+        source: what the peer has answered.
+        train: labelled samples, normalised. pool: unlabelled ones. validation: held-out labelled ones; may be empty.
+        own: what the own finished network says of all these; None without one.
+        seed: decides the order of the pool, and which samples the look-ahead draws.
+    """
+
+    def __init__(
+        self,
+        source: PredictionSource,
+        *,
+        train: LabelledImages,
+        pool: LabelledImages | None,
+        validation: LabelledImages | None,
+        own: OwnAnswers | None,
+        config: TrainingConfig,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self._train = train
+        self._device = device
+        # Apart from the generator of the batches, which are the same with and without a peer.
+        self._generator = torch.Generator().manual_seed(seed)
+        self._held_out = train.select(torch.arange(0)) if validation is None else validation
+        known = train.with_others(self._held_out)
+        everything = known if pool is None else known.with_others(pool)
+        self._trusted = TrustedSource(
+            source,
+            config.trust,
+            sample_ids=everything.sample_ids_N.cpu(),
+            labels=everything.labels_N.cpu(),
+            half_life=config.staleness_half_life,
+        )
+        self._ensemble: EnsembleSource | None = None
+        if config.teacher == "ensemble" and own is not None:
+            held_out = self._held_out.sample_ids_N.cpu(), self._held_out.labels_N.cpu()
+            self._ensemble = EnsembleSource(self._trusted, own, *held_out)
+        self._unasked_share = config.unasked_share
+        self._pool = None if pool is None or len(pool) == 0 else SoftLabelledPool(pool, self, device, self._generator)
+
+    @property
+    def peer_accuracy(self) -> float | None:
+        """Of the peer's answers on samples of known label; None without such answers."""
+        judgement = self._trusted.judgement
+        return None if judgement is None else judgement.accuracy
+
+    @property
+    def peer_weight(self) -> float | None:
+        """The peer's mean part in the soft labels of what it was asked about; None without answers."""
+        weight = self._trusted.mean_weight
+        return weight if weight is None or self._ensemble is None else weight * self._ensemble.peer_share
+
+    def refresh(self, model: nn.Module, temperature: float) -> None:
+        """Judge the answers known so far; look a step ahead with model where the trust rule adapts to that."""
+        self._refresh_sources()
+        if not self._trusted.is_adaptive or len(self._held_out) == 0 or self._trusted.judgement is None:
+            return
+        soft = self._some_soft_labels()
+        if soft is not None:
+            self._trusted.look_ahead(not distillation_harms(model, self._some_held_out(), soft, temperature))
+            self._refresh_sources()
+
+    def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
+        """As PredictionSource."""
+        return (self._ensemble or self._trusted).lookup(sample_ids)
+
+    def pool_batch(self, count: int) -> PoolBatch | None:
+        """At most `count` pool samples with a soft label; None where there is none.
+
+        A part of them, smaller where the own network knows less than the peer, the peer was not asked about.
+        """
+        if self._pool is None:
+            return None
+        own_share = 0.0 if self._ensemble is None else 1 - self._ensemble.peer_share
+        return self._pool.draw(count, self._unasked_share * min(1.0, 2 * own_share))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"trust": self._trusted.state_dict(), "generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._trusted.load_state_dict(state["trust"])
+        self._generator.set_state(state["generator"])
+
+    def _refresh_sources(self) -> None:
+        self._trusted.refresh()
+        if self._ensemble is not None:
+            self._ensemble.refresh()
+        if self._pool is not None:
+            self._pool.refresh()
+
+    def _some_held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
+        chosen = torch.randperm(len(self._held_out), generator=self._generator)[:_LOOK_AHEAD_SAMPLES]
+        part = self._held_out.select(chosen)
+        return part.images_NCHW.to(self._device), part.labels_N.to(self._device)
+
+    def _some_soft_labels(self) -> PoolBatch | None:
+        """Of the pool, if it has any, else of labelled samples."""
+        batch = self.pool_batch(_LOOK_AHEAD_SAMPLES)
+        if batch is not None:
+            return batch
+        soft = self.lookup(self._train.sample_ids_N.cpu())
+        if soft is None:
+            return None
+        chosen = torch.randperm(len(soft.positions), generator=self._generator)[:_LOOK_AHEAD_SAMPLES]
+        images = self._train.images_NCHW[soft.positions[chosen]].to(self._device)
+        return images, soft.logits_NC[chosen].to(self._device), soft.weights()[chosen].to(self._device)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from smule_crypten.data.images import UNKNOWN
+from smule_crypten.training.combination import LEAST_FOR_FIT
+from smule_crypten.training.ensemble import EnsembleSource, OwnAnswers
+from smule_crypten.training.trust import TrustedSource
+from smule_crypten.types import SoftLabels
+
+NO_SAMPLES = torch.empty(0, dtype=torch.int64)
+
+
+class Peer:
+    """Answers some sample ids with some logits."""
+
+    def __init__(self, sample_ids: torch.Tensor, logits_NC: torch.Tensor) -> None:
+        self._known = dict(zip(sample_ids.tolist(), logits_NC, strict=True))
+
+    def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
+        positions = [i for i, key in enumerate(sample_ids.tolist()) if key in self._known]
+        if not positions:
+            return None
+        logits = torch.stack([self._known[int(sample_ids[i])] for i in positions])
+        return SoftLabels(
+            positions=torch.tensor(positions), logits_NC=logits, model_step=torch.full((len(positions),), 7)
+        )
+
+
+def trusted(peer: Peer, sample_ids: torch.Tensor) -> TrustedSource:
+    return TrustedSource(peer, "none", sample_ids, torch.full((len(sample_ids),), UNKNOWN))
+
+
+def test_asked_samples_get_the_mean_of_both_and_others_the_own_answer() -> None:
+    """Without evidence both count the same."""
+    ids = torch.tensor([30, 10, 20])
+    own = torch.tensor([[1.0, -1.0], [2.0, 0.0], [0.0, 3.0]])
+    peer = Peer(ids[1:2], torch.tensor([[-1.0, 1.0]]))
+    source = EnsembleSource(trusted(peer, ids), OwnAnswers(ids, own), NO_SAMPLES, NO_SAMPLES)
+    source.refresh()
+    soft = source.lookup(torch.tensor([20, 10]))
+    assert soft is not None
+    assert soft.positions.tolist() == [0, 1]
+    assert soft.weights().tolist() == [1.0, 1.0]
+    assert soft.model_step.tolist() == [-1, 7]
+    expected = torch.stack([own[2].softmax(0), (own[1].softmax(0) + torch.tensor([-1.0, 1.0]).softmax(0)) / 2])
+    torch.testing.assert_close(soft.logits_NC.softmax(1), expected)
+
+
+@pytest.mark.parametrize("peer_is_right", [True, False])
+def test_the_share_follows_the_evidence(peer_is_right: bool) -> None:
+    """A peer that knows the held-out labels gets the larger part, one that knows nothing the smaller one."""
+    count = 4 * LEAST_FOR_FIT
+    ids = torch.arange(count)
+    generator = torch.Generator().manual_seed(0)
+    labels, noise = torch.randint(0, 2, (2, count), generator=generator)
+    right, wrong = 3.0 * torch.eye(2)[labels], 3.0 * torch.eye(2)[noise]
+    own, answers = (wrong, right) if peer_is_right else (right, wrong)
+    source = EnsembleSource(trusted(Peer(ids, answers), ids), OwnAnswers(ids, own), ids, labels)
+    assert source.peer_share == 0.5
+    source.refresh()
+    assert source.peer_share > 0.95 if peer_is_right else source.peer_share < 0.05
+
+
+def test_about_training_samples_the_peer_speaks_alone() -> None:
+    """The own network only repeats the labels that it was trained on, so it has no part in these soft labels."""
+    unseen, trained_on = torch.tensor([5]), torch.tensor([1, 2])
+    logits = torch.tensor([[3.0, -3.0]])
+    peer = TrustedSource(Peer(trained_on[:1], logits), "none", torch.tensor([1, 2, 5]), torch.tensor([0, 0, 1]))
+    source = EnsembleSource(peer, OwnAnswers(unseen, torch.zeros(1, 2)), NO_SAMPLES, NO_SAMPLES)
+    soft = source.lookup(torch.tensor([2, 1, 5]))
+    assert soft is not None
+    assert soft.positions.tolist() == [1, 2]
+    assert soft.weights().tolist() == [1.0, 1.0]
+    torch.testing.assert_close(soft.logits_NC[0].softmax(0), logits[0].softmax(0))
+
+
+def test_a_distrusted_answer_leaves_the_own_one() -> None:
+    """An answer of weight zero changes nothing, so a peer that lies costs the party its peer and no more."""
+    ids, labels = torch.tensor([1, 2]), torch.tensor([0, 0])
+    own = torch.tensor([[2.0, 0.0], [2.0, 0.0]])
+    gate = TrustedSource(Peer(ids, torch.tensor([[9.0, 0.0], [0.0, 9.0]])), "argmax_gate", ids, labels)
+    source = EnsembleSource(gate, OwnAnswers(ids, own), NO_SAMPLES, NO_SAMPLES)
+    soft = source.lookup(ids)
+    assert soft is not None
+    probabilities = soft.logits_NC.softmax(1)
+    torch.testing.assert_close(probabilities[1], own[1].softmax(0))
+    assert float(probabilities[0, 0]) > float(probabilities[1, 0])
