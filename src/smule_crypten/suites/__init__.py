@@ -1,1 +1,1 @@
-"""Floor 6, above processes/: suites of comparisons, which smule-benchmark runs. Sees everything below."""
+"""Floor 7: suites of comparisons, which smule-benchmark runs. Sees everything below but launch/."""
