@@ -55,10 +55,11 @@ class Case:
 
     def __init__(self, pair: Pair, name: str, kept: Kept, scheme: SchemeConfig) -> None:
         self._pair, self._name, self._kept, self._scheme = pair, name, kept, scheme
+        self._ranks = pair.setting.ranks
 
     def run(self, budget_mb: float, config: TrainingConfig, *, bounds: bool) -> None:
         """All methods. bounds: also what no budget pays for."""
-        self._get("alone", lambda: self._accuracies([self.alone(0), self.alone(1)]))
+        self._get("alone", lambda: self._alone())
         for control in CONTROLS:
             self._get(control, functools.partial(self._control, control))
         queries = self._pair.queries_for(int(budget_mb * 10**6), self._scheme)
@@ -66,6 +67,10 @@ class Case:
         if bounds:
             self._get("full exchange", lambda: self._mutual((None, None), config))
             self._get("pooled", self._pooled)
+
+    def _alone(self) -> Result:
+        both = (self.alone(0), self.alone(1))
+        return {party: self._pair.accuracy(model) for party, model in zip(PARTIES, both, strict=True)}
 
     def alone(self, rank: int) -> nn.Module:
         """Trained once and kept."""
@@ -83,18 +88,19 @@ class Case:
         self._kept.get(f"{self._name}/{method}", compute)
 
     def _accuracies(self, models: list[nn.Module]) -> Result:
-        return {party: self._pair.accuracy(model) for party, model in zip(PARTIES, models, strict=True)}
+        """Of the measured parties."""
+        return {PARTIES[rank]: self._pair.accuracy(model) for rank, model in zip(self._ranks, models, strict=False)}
 
     def _control(self, name: str) -> Result:
-        return self._accuracies([self._pair.control(name, rank, self.alone(rank)) for rank in (0, 1)])
+        return self._accuracies([self._pair.control(name, rank, self.alone(rank)) for rank in self._ranks])
 
     def _mutual(self, queries: tuple[int | None, int | None], config: TrainingConfig) -> Result:
         alone = self.alone(0), self.alone(1)
         students = self._pair.mutual(alone, queries, config)
         result = self._accuracies(students)
-        for rank, party in enumerate(PARTIES):
-            result[f"joint_{party}"] = self._pair.joint(rank, students[rank], students[1 - rank])
-            result[f"joint_alone_{party}"] = self._pair.joint(rank, alone[rank], alone[1 - rank])
+        for rank, student in zip(self._ranks, students, strict=True):
+            result[f"joint_{PARTIES[rank]}"] = self._pair.joint(rank, student, alone[1 - rank])
+            result[f"joint_alone_{PARTIES[rank]}"] = self._pair.joint(rank, alone[rank], alone[1 - rank])
         if queries[0] is not None and queries[1] is not None:
             cost = self._pair.cost((queries[0], queries[1]), self._scheme)
             result |= {"queries": queries, "online_bytes": cost.online_bytes, "all_bytes": cost.all_bytes}

@@ -36,6 +36,12 @@ class Setting:
     augmented: bool = True
     balanced_softmax: bool = False
     models: tuple[str, str] = ("small_convnet", "small_convnet")
+    both_measured: bool = False
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The parties that are measured: one speaks for both where they are alike, or where only one asks."""
+        return (0, 1) if self.both_measured else (0,)
 
     def model(self, rank: int) -> ModelConfig:
         return ModelConfig(name=self.models[rank])
@@ -55,6 +61,7 @@ SETTINGS = (
         steps_per_epoch=79,
         augmented=False,
         balanced_softmax=True,
+        both_measured=True,
     ),
     Setting(
         name="Dirichlet 0.1",
@@ -64,6 +71,7 @@ SETTINGS = (
         steps_per_epoch=79,
         augmented=False,
         balanced_softmax=True,
+        both_measured=True,
     ),
     Setting(name="IID", labeled=(25_000, 25_000), epochs=16, steps_per_epoch=196, augmented=False),
     Setting(name="IID, augmented", labeled=(25_000, 25_000), epochs=16, steps_per_epoch=196),
@@ -73,6 +81,7 @@ SETTINGS = (
         steps_per_epoch=79,
         augmented=False,
         models=("small_convnet", "wide_convnet"),
+        both_measured=True,
     ),
     Setting(
         name="small with resnet8",
@@ -80,6 +89,7 @@ SETTINGS = (
         steps_per_epoch=79,
         augmented=False,
         models=("small_convnet", "resnet8"),
+        both_measured=True,
     ),
 )
 

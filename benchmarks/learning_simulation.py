@@ -6,7 +6,6 @@ only architectures and counts. benchmarks/learning.py compares such a run with a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +22,7 @@ from smule_crypten.models.fusion import fused
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.training.combination import fit
+from smule_crypten.training.controls import LocalTraining
 from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.evaluate import evaluate, predict_logits
 from smule_crypten.training.teacher import Teacher
@@ -30,6 +30,7 @@ from smule_crypten.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 _BATCH = 1000
+_OTHER_SEED = 10**6
 
 
 class Fast(nn.Module):
@@ -95,6 +96,19 @@ class Pair:
             trainer.run_epoch()
         return model
 
+    def control(self, name: str, rank: int, finished: nn.Module) -> nn.Module:
+        """A local control (training/controls.py) on this party's samples. finished: the network trained alone."""
+        own, model = self.holdings[rank], self.network(rank)
+        local = LocalTraining(train=own.train, pool=own.pool, config=self.config(), seed=self.seed(rank), device=CPU)
+        trainer = {
+            "label_smoothing": lambda: local.label_smoothing(model),
+            "self_mutual": lambda: local.self_mutual(model, self.network(rank, offset=_OTHER_SEED)),
+            "self_distillation": lambda: local.self_distillation(model, finished),
+        }[name]()
+        for _ in range(self.setting.epochs):
+            trainer.run_epoch()
+        return model
+
     def accuracy(self, model: nn.Module) -> float:
         return 100 * evaluate(model, self.test, self.num_classes, batch_size=_BATCH, device=CPU).accuracy
 
@@ -132,16 +146,14 @@ class Pair:
         answering: tuple[nn.Module, nn.Module],
         queries: tuple[int | None, int | None],
         config: TrainingConfig,
-        on_epoch: Callable[[int, int], None] = lambda rank, epoch: None,
     ) -> list[nn.Module]:
-        """The students of both parties. answering: the finished networks, which answer and are the own teachers.
+        """The students of the measured parties. answering: the finished networks, which answer and are own teachers.
 
         Args:
             queries: of each party in each epoch; None for all samples at once.
-            on_epoch: called with rank and epoch after each epoch.
         """
         students: list[nn.Module] = []
-        for rank in (0, 1):
+        for rank in self.setting.ranks:
             own = self.holdings[rank]
             unseen = own.validation.with_others(own.pool)
             everything = own.train.with_others(unseen)
@@ -164,12 +176,11 @@ class Pair:
             trainer = Trainer(
                 model=model, train=own.train, config=config, seed=self.seed(rank), device=CPU, teacher=teacher
             )
-            for epoch in range(1, config.epochs + 1):
+            for _ in range(config.epochs):
                 if queries[rank] != 0:
                     asked = plan.next(queries[rank])
                     cache.store(asked, answers[rows[asked]], model_step=0)
                 trainer.run_epoch()
-                on_epoch(rank, epoch)
             students.append(model)
         return students
 

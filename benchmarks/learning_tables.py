@@ -32,7 +32,7 @@ def rows_of(results: dict[str, dict[str, dict[str, Any]]], settings: Sequence[st
         _row(setting, party, results[setting])
         for setting in settings
         for party in PARTIES
-        if "smule" in results.get(setting, {})
+        if any(party in result for result in results.get(setting, {}).get("smule", {}).values())
     ]
 
 

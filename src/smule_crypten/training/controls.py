@@ -48,7 +48,7 @@ class LocalTraining:
 
     def self_distillation(self, model: nn.Module, finished: nn.Module) -> Trainer:
         """What the party's own finished network says of its labelled samples and of its pool joins the labels."""
-        config = self.config.model_copy(update={"teacher": "ensemble", "unasked_weight": 1.0, "trust": "none"})
+        config = self.config.model_copy(update={"teacher": "ensemble", "unasked_share": 1.0, "trust": "none"})
         everything = self.train.with_others(self.pool)
         logits_NC = predict_logits(fused(finished.to(self.device)), everything.images_NCHW, _BATCH, self.device)
         teacher = Teacher(

@@ -23,8 +23,8 @@ def distillation_harms(
     """Whether a small step along the distillation gradient clearly raises the cross entropy on the validation samples.
 
     To first order the loss changes by less the inner product of the two gradients. Both sets are cut into the same
-    number of parts; each pair of parts gives one inner product, and their mean must lie below zero by more than twice its
-    standard error: near the end of a training both gradients are mostly noise. The model is left as it was.
+    number of parts; each pair of parts gives one inner product, and their mean must lie below zero by more than twice
+    its standard error: near the end of a training both gradients are mostly noise. The model is left as it was.
 
     Args:
         validation: images and labels.
