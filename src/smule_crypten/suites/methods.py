@@ -69,15 +69,16 @@ def _of_seed(
 ) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for position, name in enumerate(suite.schemes):
-        chosen = changed(
-            run, scheme=schemes[name].model_dump(), simulation={"pooled": position == 0, "fidelity": False}
-        )
+        simulation = run.simulation.model_dump() | {"fidelity": False}
+        if position:  # what every simulation of the seed would find again
+            simulation |= {"pooled": False, "controls": ()}
+        chosen = changed(run, scheme=schemes[name].model_dump(), simulation=simulation)
 
         def compute(folder: Path, chosen: RunConfig = chosen) -> dict[str, Any]:
             return _of_record(simulate(chosen, folder, console))
 
         result = store.result(f"SMuLe {name} seed {run.seed}", {"run": chosen.model_dump(mode="json")}, compute)
-        if position == 0:  # what every simulation of the seed would find again
+        if position == 0:
             found |= {method: figures for method, figures in result["shared"].items() if figures is not None}
         found[_title(name)] = result["smule"]
     settings = {"run": run.model_dump(mode="json")}
@@ -96,10 +97,16 @@ def _of_record(record: RunRecord) -> dict[str, Any]:
     """What a simulation says of several methods at once."""
     parties = [record.parties[name] for name in PARTY_NAMES]
     alone = [party["standalone_test_accuracy"] for party in parties]
-    curves = {phase: _curves(record, phase) for phase in ("standalone", "smule", "pooled")}
+    curves = {phase: _curves(record, phase) for phase in {event["phase"] for event in record.epochs}}
     traffic = [epoch for epoch in epoch_traffic(record) if epoch.queries]
     shared = {
         "alone": None if None in alone else _figures("measured", alone, curves["standalone"]),
+        **{
+            f"alone, {name.replace('_', ' ')}": _figures(
+                "measured", [record.controls[party][name] for party in PARTY_NAMES], curves[name]
+            )
+            for name in record.controls.get(PARTY_NAMES[0], {})
+        },
         "pooled data in one place": None
         if record.pooled is None
         else _figures("measured", [record.pooled["test_accuracy"]], curves["pooled"]),

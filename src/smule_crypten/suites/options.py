@@ -40,7 +40,7 @@ class SuiteConfig(Section):
 
     name: SuiteName
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), strict=False, min_length=1)
-    schemes: tuple[str, ...] = Field(default=("lean", "crypten", "plaintext"), strict=False, min_length=1)
+    schemes: tuple[str, ...] = Field(default=("lean", "crypten", "plaintext"), strict=False)
     fedavg: bool = True
     full_training: FullTrainingOptions = FullTrainingOptions()
     networks: tuple[NetworkChoice, ...] = Field(default=(), strict=False)
