@@ -12,7 +12,7 @@ from smule_crypten.config import ModelConfig
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.trainable import translate_trainable
 from smule_crypten.models.zoo import build_model
-from smule_crypten.mpc.full_training import FullTraining, Momentum, share_batch
+from smule_crypten.mpc.full_training import FullTraining, SgdSettings, share_batch
 from smule_crypten.mpc.network import SharedTensor
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
@@ -25,7 +25,7 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 NUM_CLASSES = 5
 LEARNING_RATE = 0.1
-OPTIMIZER = Momentum(momentum=0.9, weight_decay=5e-4)
+OPTIMIZER = SgdSettings(momentum=0.9, weight_decay=5e-4)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,8 +55,8 @@ _LARGEST_WEIGHT = 2.0**16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Momentum:
-    """Of SGD; the update is Nesterov's where momentum is above 0, as in training/optimizer.py."""
+class SgdSettings:
+    """The update is Nesterov's where momentum is above 0, as in training/optimizer.py."""
 
     momentum: float = 0.9
     weight_decay: float = 5e-4
@@ -101,7 +101,7 @@ class FullTraining:
         architecture: arch.Architecture,
         parameters: Parameters | None,
         owner: int,
-        optimizer: Momentum,
+        optimizer: SgdSettings,
     ) -> None:
         self._session = session
         self._architecture = architecture

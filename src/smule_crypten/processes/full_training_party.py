@@ -14,7 +14,7 @@ from smule_crypten.inference.scheme import peak_memory_bytes
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.trainable import translate_trainable
 from smule_crypten.mpc.dealing import Request
-from smule_crypten.mpc.full_training import FullTraining, Momentum, share_batch
+from smule_crypten.mpc.full_training import FullTraining, SgdSettings, share_batch
 from smule_crypten.mpc.session import Session, open_session
 from smule_crypten.mpc.training_plan import NAME, step_plan
 from smule_crypten.processes.inputs import PartyInputs, build_party_model, load_party_inputs, party_seed
@@ -62,7 +62,7 @@ def run_full_training_party(
             network.architecture,
             network.parameters if config.rank == 0 else None,
             0,
-            Momentum(momentum=optimizer.momentum, weight_decay=optimizer.weight_decay),
+            SgdSettings(momentum=optimizer.momentum, weight_decay=optimizer.weight_decay),
         )
         with session.meter.phase("online"):
             seconds = _train(emit, session, training, config, inputs, plan, exchanges, steps)

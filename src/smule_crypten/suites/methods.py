@@ -10,19 +10,16 @@ from typing import Any
 from rich.console import Console
 
 from smule_crypten.config import SchemeConfig
-from smule_crypten.errors import UnshareableModelError
-from smule_crypten.processes.full_training import train_in_full
 from smule_crypten.processes.simulation import simulate
 from smule_crypten.report.summary import epoch_traffic
 from smule_crypten.run_config import RunConfig
-from smule_crypten.suites.averaging import federated_averaging
+from smule_crypten.suites.baselines import FULL_TRAINING, averaged, figures, fully_trained
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import LINKS
 from smule_crypten.suites.options import SuiteConfig, changed
 from smule_crypten.suites.tables import table
 from smule_crypten.types import PARTY_NAMES, RunRecord
 
-FULL_TRAINING = "full training on shares (CrypTen)"
 _COLUMNS = [
     ("method", "Method"),
     ("mean_accuracy", "Accuracy, mean"),
@@ -79,13 +76,13 @@ def _of_seed(
 
         result = store.result(f"SMuLe {name} seed {run.seed}", {"run": chosen.model_dump(mode="json")}, compute)
         if position == 0:
-            found |= {method: figures for method, figures in result["shared"].items() if figures is not None}
+            found |= {method: shared for method, shared in result["shared"].items() if shared is not None}
         found[_title(name)] = result["smule"]
     settings = {"run": run.model_dump(mode="json")}
     if suite.fedavg:
-        found["FedAvg, sees weights"] = _averaged(run, settings, store)
+        found["FedAvg, sees weights"] = averaged(run, settings, store)
     if suite.full_training.run != "no":
-        found[FULL_TRAINING] = _fully_trained(suite, run, settings, store)
+        found[FULL_TRAINING] = fully_trained(suite, run, settings, store)
     return found
 
 
@@ -100,18 +97,18 @@ def _of_record(record: RunRecord) -> dict[str, Any]:
     curves = {phase: _curves(record, phase) for phase in {event["phase"] for event in record.epochs}}
     traffic = [epoch for epoch in epoch_traffic(record) if epoch.queries]
     shared = {
-        "alone": None if None in alone else _figures("measured", alone, curves["standalone"]),
+        "alone": None if None in alone else figures("measured", alone, curves["standalone"]),
         **{
-            f"alone, {name.replace('_', ' ')}": _figures(
+            f"alone, {name.replace('_', ' ')}": figures(
                 "measured", [record.controls[party][name] for party in PARTY_NAMES], curves[name]
             )
             for name in record.controls.get(PARTY_NAMES[0], {})
         },
         "pooled data in one place": None
         if record.pooled is None
-        else _figures("measured", [record.pooled["test_accuracy"]], curves["pooled"]),
+        else figures("measured", [record.pooled["test_accuracy"]], curves["pooled"]),
     }
-    smule = _figures("measured", [party["test_accuracy"] for party in parties], curves["smule"])
+    smule = figures("measured", [party["test_accuracy"] for party in parties], curves["smule"])
     smule |= {
         "epoch_bytes": max((epoch.bytes_total for epoch in traffic), default=0),
         "epoch_dealer_bytes": max((epoch.dealer_bytes for epoch in traffic), default=0),
@@ -123,20 +120,6 @@ def _of_record(record: RunRecord) -> dict[str, Any]:
         "bytes_by_layer": parties[0]["bytes_by_layer"],
     }
     return {"shared": shared, "smule": smule}
-
-
-def _figures(basis: str, accuracies: list[float | None], curves: dict[str, Any]) -> dict[str, Any]:
-    """A method that sends nothing; others replace the zeros."""
-    zeros = ("epoch_bytes", "epoch_dealer_bytes", "epoch_rounds", "total_bytes", "total_dealer_bytes", "rounds")
-    return {
-        "basis": basis,
-        "accuracies": accuracies,
-        "curves": curves,
-        "bytes_by_layer": {},
-        "local_seconds": None,
-        "note": "",
-        **dict.fromkeys(zeros, 0),
-    }
 
 
 def _curves(record: RunRecord, phase: str) -> dict[str, list[dict[str, Any]]]:
@@ -159,77 +142,6 @@ def _curves(record: RunRecord, phase: str) -> dict[str, list[dict[str, Any]]]:
                 }
             )
     return curves
-
-
-def _averaged(run: RunConfig, settings: dict[str, Any], store: CaseStore) -> dict[str, Any]:
-    if run.party_a.model != run.party_b.model:
-        figures = _figures("not possible", [None], {})
-        return figures | {"note": "FedAvg needs one architecture, the parties have two."}
-    result = store.result(f"FedAvg seed {run.seed}", settings, lambda folder: federated_averaging(run))
-    return _figures("measured", [result["accuracy"]], {"both": result["curve"]}) | {
-        "epoch_bytes": result["bytes_total"] // run.training.epochs,
-        "epoch_rounds": 1,
-        "total_bytes": result["bytes_total"],
-        "rounds": run.training.epochs,
-        "local_seconds": result["seconds"],
-        "note": "FedAvg: accuracy measured, bytes are those of the weights as float32, which nobody sent here.",
-    }
-
-
-def _fully_trained(suite: SuiteConfig, run: RunConfig, settings: dict[str, Any], store: CaseStore) -> dict[str, Any]:
-    to_the_end = suite.full_training.run == "to_the_end"
-    max_steps = None if to_the_end else suite.full_training.steps + 1
-    try:
-        result = store.result(
-            f"full training on shares seed {run.seed}",
-            {**settings, "max_steps": max_steps},
-            lambda folder: train_in_full(run, max_steps),
-        )
-    except UnshareableModelError as error:
-        return _figures("not possible", [None], {}) | {"note": f"Full training on shares: {error}."}
-    steps, step = result["steps_per_epoch"], result["step"]
-    complete = result["is_complete"]
-    points = [
-        {
-            "epoch": point["epoch"],
-            "accuracy": point["test_accuracy"],
-            "bytes": point["bytes_total"] + point["dealer_bytes"],
-            "seconds": point["seconds"],
-        }
-        for point in result["curve"]
-    ]
-    whole = {
-        "total_bytes": result["bytes_total"],
-        "total_dealer_bytes": result["dealer_bytes"],
-        "rounds": result["rounds"],
-        "local_seconds": result["seconds"],
-    }
-    epochs = result["epochs"]
-    extrapolated = {
-        "total_bytes": step["bytes_total"] * steps * epochs,
-        "total_dealer_bytes": step["dealer_bytes"] * steps * epochs,
-        "rounds": step["rounds"] * steps * epochs,
-        "local_seconds": step["seconds"] * steps * epochs,
-    }
-    note = (
-        f"Full training on shares: batch {result['batch_parts'][0]} + {result['batch_parts'][1]}, no clipping; "
-        f"a step {step['bytes_total'] / 1e6:.2f} MB online, {step['dealer_bytes'] / 1e6:.2f} MB from the dealer, "
-        f"{step['rounds']:.0f} rounds, {step['seconds']:.2f} s here (median, after one that warms up); weights "
-        f"after the first step {result['first_step_error']:.1e} from plaintext SGD, which moved them by up to "
-        f"{result['first_step_moved']:.1e}."
-    )
-    if not complete:
-        note += f" {result['steps']} steps were run; an epoch and the whole training are extrapolated."
-    accuracy = result["test_accuracy"] if complete else None
-    return {
-        **_figures("measured" if complete else "extrapolated", [accuracy], {"both": points}),
-        "epoch_bytes": step["bytes_total"] * steps,
-        "epoch_dealer_bytes": step["dealer_bytes"] * steps,
-        "epoch_rounds": step["rounds"] * steps,
-        **(whole if complete else extrapolated),
-        "bytes_by_layer": result["bytes_by_layer"],
-        "note": note,
-    }
 
 
 def _row(method: str, by_seed: list[dict[str, Any]]) -> dict[str, Any]:

@@ -38,7 +38,9 @@ def test_training_to_the_end() -> None:
     """Protects: both parties' data in every batch, more than one exchange with the dealer, measured cost as predicted,
     the opened network as good as the shares say, and a first step that is PyTorch's."""
     heard: list[dict[str, Any]] = []
-    figures = train_in_full(run_config(optimizer={"learning_rate": 0.05}), on_epoch=heard.append)
+    figures = train_in_full(
+        run_config(optimizer={"learning_rate": 0.05, "schedule": "constant"}), on_epoch=heard.append
+    )
     assert figures["is_complete"]
     assert figures["steps"] == 18
     assert figures["batch_parts"] == [6, 2]
