@@ -2,8 +2,9 @@
 
 Training is real; the exchange is simulated in the clear (learning_simulation.py), its bytes are exact. For each setting
 and seed: both parties alone and by each local control; SMuLe with at most --budget-mb an epoch, dealer included; both
-networks together at prediction time; for the first seed also, as upper bounds, an exchange about all samples and one
-network on the data of both. Finished cases are kept in --work/<label>; several processes may share the work.
+networks together at prediction time; for seed 0 also, as upper bounds, an exchange about all samples and one network on
+the data of both. --variant runs SMuLe alone with other settings or another budget. Finished cases are kept in
+--work/<label>; several processes may share the work.
 
     python benchmarks/learning.py --data path/to/cifar10-folder --work path/to/work --seeds 0,1,2 --output learning.json
 """
@@ -21,7 +22,7 @@ from figures_file import write_figures
 from learning_cases import Case, Kept
 from learning_settings import SETTINGS, divide, scaled
 from learning_simulation import Pair
-from learning_tables import collect, draw, rows_of, show
+from learning_tables import collect, draw, rows_of, show, show_variants, variants_of
 from trained_networks import CONF, NUM_CLASSES, load_cifar10, load_idx
 
 from smule_crypten.config import SchemeConfig
@@ -34,17 +35,23 @@ def main() -> int:
     load = load_idx if (arguments.data / "train-images-idx3-ubyte.gz").exists() else load_cifar10
     images = load(arguments.data, arguments.work)
     scheme = SchemeConfig.model_validate(yaml.safe_load((CONF / "scheme" / "lean.yaml").read_text()))
-    names = [setting.name for setting in SETTINGS] if arguments.settings is None else arguments.settings.split(",")
+    names = arguments.settings or [setting.name for setting in SETTINGS]
     for seed in map(int, arguments.seeds.split(",")):
         for setting in (scaled(setting, arguments.scale) for setting in SETTINGS if setting.name in names):
             pair = Pair(setting, divide(setting, images.train, NUM_CLASSES, seed), images.test, NUM_CLASSES, seed)
             pair.bfloat16 = arguments.bfloat16
             case = Case(pair, f"{setting.name}/{seed}", kept, scheme)
-            case.run(arguments.budget_mb, pair.config(**_recipe(arguments.training)), bounds=seed == 0)
-    rows = rows_of(collect(kept.folder), names)
+            config = pair.config(**_recipe(arguments.training))
+            if arguments.variant is None:
+                case.run(arguments.budget_mb, config, bounds=seed == 0)
+            else:
+                case.run_variant(arguments.variant, arguments.budget_mb, config)
+    results = collect(kept.folder)
+    rows, variants = rows_of(results, names), variants_of(results)
     show(rows)
+    show_variants(variants)
     if arguments.output is not None:
-        write_figures(arguments.output, "learning", arguments.threads, {"rows": rows})
+        write_figures(arguments.output, "learning", arguments.threads, {"rows": rows, "variants": variants})
         draw(rows, arguments.output.with_suffix(".svg"))
     return 0
 
@@ -73,12 +80,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder of CIFAR-10 images, or of IDX files")
     parser.add_argument("--work", type=Path, required=True, help="folder for decoded images and finished cases")
     parser.add_argument("--label", default="learning", help="of this set of cases (default learning)")
-    parser.add_argument("--settings", help="names of settings, separated by commas (default all)")
+    parser.add_argument("--settings", nargs="*", metavar="NAME", help="(default all)")
     parser.add_argument("--seeds", default="0", help="separated by commas (default 0)")
     parser.add_argument("--budget-mb", type=float, default=75.0, help="an epoch, all in (default 75)")
     parser.add_argument(
         "--training", nargs="*", default=[], metavar="KEY=VALUE", help="changes of the training settings"
     )
+    parser.add_argument("--variant", help="run SMuLe only, with these settings, and keep it under this name")
     parser.add_argument("--scale", type=float, default=1.0, help="factor of all numbers of samples (default 1)")
     parser.add_argument("--bfloat16", action="store_true", help="train with bfloat16 products, faster on some CPUs")
     parser.add_argument("--threads", type=int, default=1, help="PyTorch threads (default 1)")

@@ -68,6 +68,11 @@ class Case:
             self._get("full exchange", lambda: self._mutual((None, None), config))
             self._get("pooled", self._pooled)
 
+    def run_variant(self, variant: str, budget_mb: float, config: TrainingConfig) -> None:
+        """SMuLe alone, with other settings, kept under a name of its own."""
+        queries = self._pair.queries_for(int(budget_mb * 10**6), self._scheme)
+        self._get(f"smule, {variant}", lambda: self._mutual(queries, config))
+
     def _alone(self) -> Result:
         both = (self.alone(0), self.alone(1))
         return {party: self._pair.accuracy(model) for party, model in zip(PARTIES, both, strict=True)}

@@ -69,6 +69,23 @@ def _of_first(methods: dict[str, dict[str, Any]], method: str, key: str) -> floa
     return next((float(result[key]) for result in methods.get(method, {}).values()), None)
 
 
+def variants_of(results: dict[str, dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Single runs of SMuLe with other settings, beside those with the delivered ones."""
+    return [
+        {
+            "setting": setting,
+            "variant": method.removeprefix("smule").removeprefix(", ") or "as delivered",
+            "seed": seed,
+            **{key: result[key] for key in ("a", "b", "queries", "all_bytes") if key in result},
+        }
+        for setting, methods in results.items()
+        if any(method.startswith("smule, ") for method in methods)
+        for method in sorted(methods)
+        if method.startswith("smule")
+        for seed, result in methods[method].items()
+    ]
+
+
 HEADINGS = {
     "setting": "setting",
     "party": "",
@@ -106,6 +123,15 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
     table = Table(*HEADINGS.values())
     for row in rows:
         table.add_row(*cells(row))
+    Console(width=200).print(table)
+
+
+def show_variants(variants: Sequence[dict[str, Any]]) -> None:
+    table = Table("setting", "variant", "seed", "a", "b", "queries an epoch", "MB an epoch")
+    for row in variants:
+        accuracies = ["-" if party not in row else f"{row[party]:.1f}" for party in PARTIES]
+        megabytes = f"{row['all_bytes'] / 1e6:.1f}"
+        table.add_row(row["setting"], row["variant"], row["seed"], *accuracies, str(row["queries"]), megabytes)
     Console(width=200).print(table)
 
 

@@ -153,8 +153,8 @@ RunStatus = Literal["running", "completed", "failed", "interrupted"]
 class RunRecord:
     """Everything that is known of a run; report/ turns it into files.
 
-    epochs holds one dictionary an epoch and party (see docs/results.md for the keys). controls holds the test accuracy of
-    each finished local control, by party and name.
+    epochs holds one dictionary an epoch and party (see docs/results.md for the keys). controls holds the test accuracy
+    of each finished local control, by party and name.
     """
 
     schema_version: int

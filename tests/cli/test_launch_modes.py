@@ -78,7 +78,7 @@ def test_fresh_randomness_changes_only_the_rounding(
     problem: list[str], main_run: MainRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With fresh keys training alone repeats bit for bit; after exchanges the weights are close, but not the same."""
-    quick = ("randomness=fresh", "simulation.pooled=false", "simulation.fidelity=false")
+    quick = ("randomness=fresh", "simulation={pooled:false,fidelity:false,controls:[]}")
     assert call(monkeypatch, *problem, *quick, f"hydra.run.dir={tmp_path}/fresh") == 0
     assert same(weights(tmp_path / "fresh", "standalone.pt"), weights(main_run.folder, "standalone.pt"))
     fresh, seeded = weights(tmp_path / "fresh"), weights(main_run.folder)

@@ -20,6 +20,7 @@ OPTIONS = [
     "exchange.budget_mb=0.3",
     "exchange.num_queries=null",
     "simulation.pooled=false",
+    "simulation.controls=[self_distillation]",
 ]
 
 
@@ -59,9 +60,30 @@ def test_trust_and_the_kept_network_are_reported(learned: MainRun) -> None:
     assert "of known labels right" in learned.ended.output
 
 
+def test_a_control_uses_the_pool_and_the_validation_part(learned: MainRun) -> None:
+    """The own finished network teaches; the accuracy is that of an epoch, of the one kept by the validation part."""
+    events = read_journal(learned.folder / "record.jsonl")
+    phase = [event for event in events if event["phase"] == "self_distillation"]
+    assert all(event["distillation_loss"] > 0 for event in phase)
+    summary = json.loads((learned.folder / "summary.json").read_text())
+    for name in "ab":
+        accuracies = [event["test_accuracy"] for event in phase if event["party"] == name]
+        assert len(accuracies) == 3
+        assert summary["parties"][name]["controls"]["self_distillation"] in accuracies
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        (
+            "training.standalone=false",
+            "simulation.controls: self_distillation learns from the network that was trained alone",
+        ),
+        (
+            "simulation.controls=[mixup]",
+            "controls.0: Input should be 'label_smoothing', 'self_mutual' or 'self_distillation', got 'mixup'",
+        ),
+        ("simulation.controls=[self_mutual,self_mutual]", "controls: each at most once, got self_mutual, self_mutual"),
         ("training.trust=adaptive", "training.trust=adaptive judges by a validation part; set party_a.data.validation"),
         ("training.keep=best", "training.keep=best judges by a validation part; set party_a.data.validation"),
     ],

@@ -41,6 +41,10 @@ def test_the_run_completes(main_run: MainRun) -> None:
     assert (a["architecture"], b["architecture"]) == ("mlp", "lenet")
     assert (a["num_train"], b["num_train"], a["num_test"]) == (80, 80, 80)
     assert (a["missing_classes"], b["missing_classes"]) == ([2, 3], [0, 1])
+    for party in (a, b):
+        assert set(party["controls"]) == {"label_smoothing", "self_mutual", "self_distillation"}
+        best = max(party["standalone_test_accuracy"], *party["controls"].values())
+        assert party["best_local_control"]["test_accuracy"] == best
     for accuracy in (
         a["test_accuracy"],
         a["standalone_test_accuracy"],
@@ -60,7 +64,7 @@ def test_the_run_leaves_its_files(main_run: MainRun) -> None:
     }  # fmt: skip
     assert next((folder / "tensorboard").iterdir()).name.startswith("events.out.tfevents")
     assert "<html" in (folder / "report.html").read_text()[:200]
-    assert len(read_journal(folder / "record.jsonl")) == 3 * 5
+    assert len(read_journal(folder / "record.jsonl")) == 3 * (5 + 2 * 3)
     for name, network in (("a", "mlp"), ("b", "lenet")):
         party = folder / f"party_{name}"
         assert {path.name for path in party.iterdir()} == {
@@ -122,9 +126,11 @@ def test_the_output_has_the_numbers(main_run: MainRun) -> None:
     assert "party a has no sample of class 2, 3" in output
     assert "a alone, epoch 3/3" in output
     assert "b SMuLe, epoch 3/3" in output
+    assert "b self mutual, epoch 3/3" in output
     for name, party in summary["parties"].items():
         alone, smule = percent(party["standalone_test_accuracy"]), percent(party["test_accuracy"])
-        assert re.search(rf"party {name} +{party['architecture']} +80 +{alone} +{smule}", output)
+        control = percent(party["best_local_control"]["test_accuracy"])
+        assert re.search(rf"party {name} +{party['architecture']} +80 +{alone} +{control} +{smule}", output)
     assert percent(summary["pooled_test_accuracy"]) in output
     assert "24 in 2 of 3 epochs" in output
     assert f"{summary['communication']['rounds_total']} rounds" in output

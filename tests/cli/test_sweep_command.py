@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from smule_command import Started, call, digest_of, wait_until
 
-QUICK = ["training.epochs=2", "simulation.pooled=false", "training.standalone=false"]
+QUICK = ["training.epochs=2", "simulation={pooled:false,controls:[]}", "training.standalone=false"]
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:

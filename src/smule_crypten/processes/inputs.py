@@ -16,8 +16,8 @@ from smule_crypten.models.zoo import build_model
 from smule_crypten.run_config import PartyConfig, ProtocolConfig, RunConfig
 from smule_crypten.types import PARTY_NAMES
 
-_SEEDS_A_COPY = 2**32
-"""Far above the seeds of parties, so that no copy begins as another party's network."""
+_SEEDS_A_COPY = 2**31
+"""Far above the seeds of parties, so that no copy begins as another party's network. PyTorch looks at 32 bits only."""
 
 
 @dataclass(frozen=True, kw_only=True)

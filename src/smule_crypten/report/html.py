@@ -42,7 +42,8 @@ which teach each other. “Self distillation” learns from the party’s own fi
 the unlabelled pool. The best control is the best of these and alone, picked by its test accuracy, which favours it:
 what SMuLe gains over it is what the other party knows, and not regularization.</dd>
 <dt>Gain</dt>
-<dd>Over the best control, in percentage points. One run shows one seed: repeat it with others before trusting a small difference.</dd>
+<dd>Over the best control, in percentage points. One run shows one seed: repeat it with others before trusting a small
+difference.</dd>
 <dt>Query</dt>
 <dd>One sample about which a party asks the other’s network.</dd>
 <dt>Bytes and rounds</dt>

@@ -70,7 +70,7 @@ def best_controls(parties: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _below_control(party: Mapping[str, Any]) -> str:
     smule = party["test_accuracy"]
-    return " (SMuLe is below it)" if smule is not None and smule < party["best_local_control"]["test_accuracy"] else ""
+    return " (above SMuLe)" if smule is not None and smule < party["best_local_control"]["test_accuracy"] else ""
 
 
 def trust(parties: Mapping[str, Mapping[str, Any]]) -> str:

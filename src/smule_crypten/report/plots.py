@@ -6,7 +6,7 @@ Colors are Okabe and Ito's, which color-blind readers can tell apart; line style
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,7 +17,9 @@ from smule_crypten.report.formatting import CONTROL_TITLES, byte_unit
 from smule_crypten.report.svg import FONT_SIZE, INK, new_figure, to_inline_svg
 
 PARTY_COLORS = {"a": "#0072b2", "b": "#d55e00"}
-CONTROL_STYLES = {
+LineStyle: TypeAlias = str | tuple[int, tuple[int, int]]
+
+CONTROL_STYLES: dict[str, tuple[str, LineStyle]] = {
     "label_smoothing": ("#e69f00", "-."),
     "self_mutual": ("#cc79a7", (0, (5, 1))),
     "self_distillation": ("#56b4e9", (0, (1, 1))),
@@ -115,7 +117,13 @@ def sweep_figure(jobs: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _accuracy_line(
-    axes: Axes, epochs: Sequence[Mapping[str, Any]], task: tuple[str, str], *, label: str, color: str, linestyle: str
+    axes: Axes,
+    epochs: Sequence[Mapping[str, Any]],
+    task: tuple[str, str],
+    *,
+    label: str,
+    color: str,
+    linestyle: LineStyle,
 ) -> None:
     points = [(event["epoch"], 100 * event["test_accuracy"]) for event in epochs if _task(event) == task]
     if points:

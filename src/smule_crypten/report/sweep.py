@@ -44,7 +44,8 @@ def collect_sweep(sweep_dir: Path) -> list[dict[str, Any]]:
     """One row a job folder, in the order of job numbers.
 
     A row holds job, status, overrides (key -> value as text), the accuracies alone and with SMuLe, pooled_accuracy,
-    bytes_total, seconds_total, accuracy and name of the best controls, and error; None stands for "unknown". A job without a readable summary has failed.
+    bytes_total, seconds_total, accuracy and name of the best controls, and error; None stands for "unknown". A job
+    without a readable summary has failed.
 
     Raises:
         OutputError: sweep_dir cannot be read.

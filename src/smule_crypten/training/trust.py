@@ -9,8 +9,9 @@
 
 With a half-life, an answer also loses half its weight for every so many steps by which the newest one is ahead.
 
-Apart from none and argmax_gate, answers are also calibrated: divided by the temperature under which the known labels
-are most likely (C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017).
+accuracy and class_wise also calibrate the answers: their logits are divided by the temperature under which the known
+labels are most likely (C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On Calibration of Modern Neural Networks", ICML
+2017).
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ class TrustedSource:
             return None
         labels_M = self._labels_of(sample_ids[soft.positions])
         judgement = self._judgement
-        calibrated = judgement is not None and self._name in ("accuracy", "class_wise", "adaptive")
+        calibrated = judgement is not None and self._name in ("accuracy", "class_wise")
         temperature = judgement.temperature if judgement is not None and calibrated else 1.0
         weight_M = _RULES[self._name](soft.logits_NC, labels_M, judgement)
         if self._half_life is not None:

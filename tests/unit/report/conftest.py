@@ -26,6 +26,10 @@ def sample_record() -> RunRecord:
         epochs=_epochs(),
         parties={"a": _party("a"), "b": _party("b")},
         pooled={"test_accuracy": 0.96, "num_train": 1400},
+        controls={
+            "a": {"label_smoothing": 0.89, "self_mutual": 0.91},
+            "b": {"label_smoothing": 0.94, "self_mutual": 0.93},
+        },
         fidelity=[
             _fidelity_check(epoch=2, data_owner="a", num_samples=100, error=2e-4, agreement=1.0),
             _fidelity_check(epoch=2, data_owner="b", num_samples=50, error=3e-4, agreement=0.94),
@@ -56,7 +60,7 @@ def partial_record(record: RunRecord) -> RunRecord:
     ]
     record.epochs = [event for event in record.epochs if event["epoch"] <= 2]
     record.parties = {"a": {"architecture": "small_convnet", "num_train": 800}}
-    record.pooled, record.fidelity, record.seconds = None, [], {}
+    record.pooled, record.controls, record.fidelity, record.seconds = None, {}, [], {}
     return record
 
 
@@ -69,6 +73,7 @@ def _config() -> dict[str, Any]:
         "provider": {"name": "trusted_first_party"},
         "data": {"name": "digits", "path": None, "mean": [0.0]},
         "training": {"epochs": EPOCHS, "temperature": 2.0},
+        "simulation": {"controls": ["label_smoothing", "self_mutual"]},
     }
 
 
@@ -79,6 +84,7 @@ def _epochs() -> list[dict[str, Any]]:
             events.append(_event(party, "standalone", epoch, test_accuracy=0.6 + 0.1 * epoch))
         events.append(_event("a", "smule", epoch, test_accuracy=0.62 + 0.1 * epoch, **_traffic("a", epoch)))
         events.append(_event("b", "smule", epoch, test_accuracy=0.65 + 0.1 * epoch, **_traffic("b", epoch)))
+        events += [_event(party, "self_mutual", epoch, test_accuracy=0.61 + 0.1 * epoch) for party in ("a", "b")]
         events.append(_event("pooled", "pooled", epoch, test_accuracy=0.66 + 0.1 * epoch))
     return events
 

@@ -13,8 +13,8 @@ from smule_crypten.types import RunRecord
 
 
 def test_accuracy_curves_name_their_lines_and_axes(record: RunRecord) -> None:
-    """Alone, SMuLe and pooled are told apart by name, and the axes carry units."""
-    assert {"pooled data", "b alone", "b SMuLe", "epoch", "test accuracy (%)"} <= _texts(
+    """Alone, a control, SMuLe and pooled are told apart by name, and the axes carry units."""
+    assert {"pooled data", "b alone", "b self mutual", "b SMuLe", "epoch", "test accuracy (%)"} <= _texts(
         accuracy_svg(record.epochs, "b")
     )
 
@@ -23,7 +23,7 @@ def test_what_was_not_trained_is_not_in_the_legend(record: RunRecord) -> None:
     """A run without reference does not show an empty line called 'alone'."""
     texts = _texts(accuracy_svg([event for event in record.epochs if event["phase"] == "smule"], "a"))
     assert "a SMuLe" in texts
-    assert not texts & {"a alone", "pooled data"}
+    assert not texts & {"a alone", "a self mutual", "pooled data"}
 
 
 def test_a_run_that_failed_before_its_first_epoch_has_empty_axes() -> None:

@@ -8,7 +8,8 @@ from rich.console import Console
 from smule_crypten.report.progress import LiveProgress
 from smule_crypten.types import RunRecord
 
-TASKS = {("a", "standalone"): 3, ("b", "standalone"): 3, ("a", "smule"): 3, ("b", "smule"): 3, ("pooled", "pooled"): 3}
+PHASES = ("standalone", "smule", "self_mutual")
+TASKS = {(party, phase): 3 for phase in PHASES for party in ("a", "b")} | {("pooled", "pooled"): 3}
 
 
 def test_without_a_terminal_each_epoch_is_one_plain_line(record: RunRecord) -> None:
@@ -39,6 +40,7 @@ def test_on_a_terminal_bars_show_epochs_and_accuracy(record: RunRecord) -> None:
     final_lines = screen_lines[-len(TASKS) :]
     assert [("3/3" in line) for line in final_lines] == [True] * len(TASKS)
     assert "95.0 %" in next(line for line in final_lines if "b SMuLe" in line)
+    assert "91.0 %" in next(line for line in final_lines if "a self mutual" in line)
     assert "96.0 %" in next(line for line in final_lines if "pooled data" in line)
     assert "done" in output.getvalue()
 

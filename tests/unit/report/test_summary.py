@@ -57,6 +57,8 @@ def test_parties_and_run_facts(record: RunRecord) -> None:
         "missing_classes": [],
         "test_accuracy": 0.95,
         "standalone_test_accuracy": 0.955,
+        "controls": {"label_smoothing": 0.94, "self_mutual": 0.93},
+        "best_local_control": {"name": "standalone", "test_accuracy": 0.955},
         "planned_exchange_bytes": 7_000_000,
         "kept_network": "smule, epoch 3",
         "trust": [{"epoch": 2, "peer_accuracy": 0.8, "peer_weight": 0.5}],
@@ -71,6 +73,24 @@ def test_parties_and_run_facts(record: RunRecord) -> None:
     )
     assert (summary["seed"], summary["epochs"], summary["pooled_test_accuracy"]) == (7, 3, 0.96)
     assert summary["insecure_choices"] == ["provider=trusted_first_party"]
+
+
+def test_the_best_control_is_known_when_all_are(record: RunRecord) -> None:
+    """A gain is never shown over the best of some: an interrupted run keeps what was finished, and no more."""
+    assert build_summary(record)["parties"]["a"]["best_local_control"] == {"name": "self_mutual", "test_accuracy": 0.91}
+    del record.controls["a"]["label_smoothing"]
+    party = build_summary(record)["parties"]["a"]
+    assert party["controls"] == {"self_mutual": 0.91}
+    assert party["best_local_control"] is None
+
+
+def test_without_controls_alone_is_the_best(record: RunRecord) -> None:
+    """A run that asked for none is compared with the network trained alone, if there is one."""
+    record.config["simulation"]["controls"], record.controls = [], {}
+    del record.parties["b"]["standalone_test_accuracy"]
+    parties = build_summary(record)["parties"]
+    assert parties["a"]["best_local_control"] == {"name": "standalone", "test_accuracy": 0.9}
+    assert parties["b"]["best_local_control"] is None
 
 
 def test_a_partial_record_says_null_and_never_zero(partial_record: RunRecord) -> None:

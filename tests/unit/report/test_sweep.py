@@ -25,7 +25,7 @@ def sweep_dir(tmp_path: Path, record: RunRecord) -> Path:
         (folder / "overrides.json").write_text(json.dumps(overrides))
     write_summary(tmp_path / "0", record)
     write_summary(tmp_path / "10", record)
-    record.status, record.error, record.parties = "failed", "loss is not finite, in epoch 2", {}
+    record.status, record.error, record.parties, record.controls = "failed", "loss is not finite, in epoch 2", {}, {}
     write_summary(tmp_path / "2", record)
     (tmp_path / ".submitit").mkdir()
     return tmp_path
@@ -51,6 +51,9 @@ def test_the_csv_has_one_row_a_job(sweep_dir: Path) -> None:
         "10002016",
         "47.25",
     )
+    assert (rows[0]["accuracy_a_best_control"], rows[0]["best_control_a"]) == ("0.91", "self_mutual")
+    assert (rows[0]["accuracy_b_best_control"], rows[0]["best_control_b"]) == ("0.955", "standalone")
+    assert rows[1]["best_control_a"] == ""
     assert rows[1]["error"] == "loss is not finite, in epoch 2"
     assert rows[1]["accuracy_a_smule"] == ""
     assert rows[2]["error"] == "no summary.json"

@@ -20,6 +20,7 @@ def test_scalars_can_be_read_back(tmp_path: Path, record: RunRecord) -> None:
     assert accuracies == [(1, pytest.approx(0.72)), (2, pytest.approx(0.82)), (3, pytest.approx(0.92))]
     assert [scalar.value for scalar in events.Scalars("party_b/smule/queries_made")] == [0, 50, 50]
     assert len(events.Scalars("pooled/loss")) == 3
+    assert len(events.Scalars("party_b/self_mutual/test_accuracy")) == 3
 
 
 def test_counters_of_the_exchange_belong_to_smule_only(tmp_path: Path, record: RunRecord) -> None:

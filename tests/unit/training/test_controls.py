@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from smule_crypten.config import AugmentationConfig, OptimizerConfig, TrainingConfig
+from smule_crypten.data.images import UNKNOWN, LabelledImages
+from smule_crypten.training.controls import LABEL_SMOOTHING, LocalTraining
+from smule_crypten.training.self_mutual import SelfMutualTrainer
+from smule_crypten.training.trainer import Trainer
+
+MakeNetwork = Callable[[], nn.Module]
+CPU = torch.device("cpu")
+CONFIG = TrainingConfig(epochs=3, batch_size=16, augmentation=AugmentationConfig(crop=1, flip=True))
+ONE_STEP = TrainingConfig(
+    epochs=1,
+    batch_size=50,
+    temperature=3.0,
+    distillation_weight=0.5,
+    optimizer=OptimizerConfig(learning_rate=0.1, momentum=0.0, weight_decay=0.0, schedule="constant"),
+)
+
+
+def local(train: LabelledImages, config: TrainingConfig, pool: LabelledImages | None = None) -> LocalTraining:
+    nothing = train.select(torch.arange(0))
+    return LocalTraining(train=train, pool=nothing if pool is None else pool, config=config, seed=7, device=CPU)
+
+
+def alone(model: nn.Module, train: LabelledImages, config: TrainingConfig) -> Trainer:
+    return Trainer(model=model, train=train, config=config, seed=7, device=CPU)
+
+
+def linear(seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    states = one.state_dict(), other.state_dict()
+    return all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def step_of(model: nn.Module, loss: torch.Tensor) -> list[torch.Tensor]:
+    """The parameters after one step down loss, without changing model."""
+    parameters = list(model.parameters())
+    gradients = torch.autograd.grad(loss, parameters, retain_graph=True)
+    return [(p - 0.1 * g).detach() for p, g in zip(parameters, gradients, strict=True)]
+
+
+def assert_parameters(model: nn.Module, expected: list[torch.Tensor]) -> None:
+    for ours, theirs in zip(model.parameters(), expected, strict=True):
+        torch.testing.assert_close(ours.detach(), theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_label_smoothing_reaches_the_loss(blobs: LabelledImages) -> None:
+    """One step is that down the smoothed cross entropy, whatever smoothing the run itself has."""
+    model = linear(0)
+    loss = F.cross_entropy(model(blobs.images_NCHW), blobs.labels_N, label_smoothing=LABEL_SMOOTHING)
+    expected = step_of(model, loss)
+    local(blobs, ONE_STEP).label_smoothing(model).run_epoch()
+    assert_parameters(model, expected)
+
+
+def test_copies_that_do_not_listen_train_as_alone(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+    """With weight 0 the first copy ends bit for bit as the network alone: the second one disturbs nothing."""
+    config = CONFIG.model_copy(update={"distillation_weight": 0.0})
+    network, twin = make_network(), make_network()
+    copy = make_network()
+    nn.init.normal_(copy[1].weight)  # type: ignore[index, arg-type]
+    mutual = SelfMutualTrainer(model=network, copy=copy, train=blobs, config=config, seed=7, device=CPU)
+    single = alone(twin, blobs, config)
+    for _ in range(3):
+        results = mutual.run_epoch(), single.run_epoch()
+        assert results[0].loss == results[1].loss
+    assert same(network, twin)
+
+
+def test_both_copies_learn_from_what_the_other_said(blobs: LabelledImages) -> None:
+    """One step of each is that of deep mutual learning written out by hand, with the run's temperature and weight 1."""
+    model, copy = linear(0), linear(1)
+    logits = [network(blobs.images_NCHW) for network in (model, copy)]
+    expected = []
+    for network, own, other in ((model, *logits), (copy, *reversed(logits))):
+        target = F.softmax(other.detach() / 3.0, dim=1)
+        divergence = (target * (target.log() - F.log_softmax(own / 3.0, dim=1))).sum(dim=1).mean()
+        expected.append(step_of(network, F.cross_entropy(own, blobs.labels_N) + 9.0 * divergence))
+    result = local(blobs, ONE_STEP).self_mutual(model, copy).run_epoch()
+    assert_parameters(model, expected[0])
+    assert_parameters(copy, expected[1])
+    assert (result.soft_label_fraction, result.peer_accuracy, result.peer_weight) == (1.0, None, None)
+
+
+def test_self_mutual_learning_resumes_with_its_copy(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+    """A saved state holds both copies."""
+
+    def trainer(model: nn.Module) -> Trainer:
+        return local(blobs, CONFIG).self_mutual(model, linear(1))
+
+    first, resumed = make_network(), make_network()
+    undisturbed = trainer(first)
+    undisturbed.run_epoch()
+    state = undisturbed.state_dict()
+    undisturbed.run_epoch()
+    other = trainer(resumed)
+    other.load_state_dict(state)
+    other.run_epoch()
+    assert same(first, resumed)
+
+
+def test_self_distillation_on_labelled_samples(blobs: LabelledImages) -> None:
+    """One step is that with the finished network's soft labels on all labelled samples, at full weight of the run."""
+    model, finished = linear(0), linear(1)
+    logits_NC = model(blobs.images_NCHW)
+    target = F.softmax(finished(blobs.images_NCHW).detach() / 3.0, dim=1)
+    divergence = (target * (target.log() - F.log_softmax(logits_NC / 3.0, dim=1))).sum(dim=1).mean()
+    expected = step_of(model, F.cross_entropy(logits_NC, blobs.labels_N) + 0.5 * 9.0 * divergence)
+    # The settings of the run for its peer do not weaken the control.
+    config = ONE_STEP.model_copy(update={"teacher": "peer", "unasked_weight": 0.0, "trust": "adaptive"})
+    local(blobs, config).self_distillation(model, finished).run_epoch()
+    assert_parameters(model, expected)
+
+
+@pytest.mark.parametrize("has_pool", [True, False])
+def test_self_distillation_on_the_pool(blobs: LabelledImages, make_network: MakeNetwork, has_pool: bool) -> None:
+    """What the finished network knows of a class without labels is learned from the pool, and only from there."""
+    finished = make_network()
+    trainer = alone(finished, blobs, TrainingConfig(epochs=15, batch_size=16))
+    for _ in range(15):
+        trainer.run_epoch()
+    labelled = blobs.select((blobs.labels_N < 2).nonzero().squeeze(1))
+    pool = LabelledImages(blobs.images_NCHW, torch.full((50,), UNKNOWN), blobs.sample_ids_N + 1000)
+    config = TrainingConfig(epochs=20, batch_size=16, distillation_weight=1.0)
+    network = make_network()
+    control = local(labelled, config, pool if has_pool else None).self_distillation(network, finished)
+    for _ in range(20):
+        control.run_epoch()
+    third = blobs.select((blobs.labels_N == 2).nonzero().squeeze(1))
+    found = float((network.eval()(third.images_NCHW).argmax(1) == 2).float().mean())
+    assert found > 0.8 if has_pool else found == 0.0
+
+
+def test_each_does_as_many_steps_as_alone(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+    """The comparison is fair."""
+    training = local(blobs, CONFIG)
+    trainers = [
+        training.label_smoothing(make_network()),
+        training.self_mutual(make_network(), make_network()),
+        training.self_distillation(make_network(), make_network()),
+        alone(make_network(), blobs, CONFIG),
+    ]
+    for trainer in trainers:
+        trainer.run_epoch()
+    assert [trainer.model_step for trainer in trainers] == [4, 4, 4, 4]
