@@ -12,7 +12,7 @@ NETWORKS = "suite.networks=[{model:{name:mlp,options:{hidden:[8]}}}]"
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_a_suite_with_keys_of_both_configurations(tmp_path: Path) -> None:
@@ -24,11 +24,3 @@ def test_a_suite_with_keys_of_both_configurations(tmp_path: Path) -> None:
     results = json.loads((folder / "results.json").read_text())
     assert [row["queries"] for row in results["tables"][0]["rows"]] == [2, 2, 32]
     assert (folder / "results.html").exists()
-
-
-def test_a_wrong_key_is_one_line(tmp_path: Path) -> None:
-    """Protects: a mistake in the suite's keys ends with the exit code of the configuration."""
-    ended = call("suite=scaling", "suite.queries=[0]", f"hydra.run.dir={tmp_path / 'suite'}")
-    assert ended.returncode == 2
-    assert len(ended.stderr.strip().splitlines()) == 1
-    assert "queries" in ended.stderr

@@ -72,7 +72,7 @@ def _of_seed(
         chosen = changed(run, scheme=schemes[name].model_dump(), simulation=simulation)
 
         def compute(folder: Path, chosen: RunConfig = chosen) -> dict[str, Any]:
-            return _of_record(simulate(chosen, folder, console))
+            return of_record(simulate(chosen, folder, console))
 
         result = store.result(f"SMuLe {name} seed {run.seed}", {"run": chosen.model_dump(mode="json")}, compute)
         if position == 0:
@@ -90,11 +90,12 @@ def _title(scheme: str) -> str:
     return "mutual learning in plaintext" if scheme == "plaintext" else f"SMuLe, {scheme}"
 
 
-def _of_record(record: RunRecord) -> dict[str, Any]:
+def of_record(record: RunRecord) -> dict[str, Any]:
     """What a simulation says of several methods at once."""
     parties = [record.parties[name] for name in PARTY_NAMES]
     alone = [party["standalone_test_accuracy"] for party in parties]
-    curves = {phase: _curves(record, phase) for phase in {event["phase"] for event in record.epochs}}
+    phases = {"standalone", "smule", "pooled", *(event["phase"] for event in record.epochs)}
+    curves = {phase: _curves(record, phase) for phase in phases}
     traffic = [epoch for epoch in epoch_traffic(record) if epoch.queries]
     shared = {
         "alone": None if None in alone else figures("measured", alone, curves["standalone"]),

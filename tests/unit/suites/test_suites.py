@@ -21,8 +21,10 @@ from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.baselines import FULL_TRAINING
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import LINKS
+from smule_crypten.suites.methods import of_record
 from smule_crypten.suites.options import SuiteConfig
 from smule_crypten.suites.run import PAGE_FILE, RESULTS_FILE, run_suite
+from smule_crypten.types import RunRecord
 
 MLP = {"name": "mlp", "options": {"hidden": [8]}}
 SHAPE = (1, 8, 8)
@@ -41,7 +43,7 @@ RUN = parse(
         | {"options": {"test_fraction": 0.25}},
         "exchange": {"num_queries": 3},
         "partition": {"name": "iid"},
-        "simulation": {"controls": ["label_smoothing"]},
+        "simulation": {"controls": []},
         "party_a": {"model": MLP},
         "party_b": {"model": MLP},
         "training": {"epochs": 2, "batch_size": 32, "optimizer": {"learning_rate": 0.05}},
@@ -77,8 +79,7 @@ def test_methods_and_headline(tmp_path: Path) -> None:
     results = run(tmp_path, name="methods", **options)
     rows = {row["method"]: row for row in results["tables"][0]["rows"]}
     smule, full, averaged = rows["SMuLe, lean"], rows[FULL_TRAINING], rows["FedAvg, sees weights"]
-    others = {"alone", "alone, label smoothing", "pooled data in one place"}
-    assert set(rows) == {*others, "SMuLe, lean", "FedAvg, sees weights", FULL_TRAINING}
+    assert set(rows) == {"alone", "pooled data in one place", "SMuLe, lean", "FedAvg, sees weights", FULL_TRAINING}
     assert (smule["basis"], full["basis"]) == ("measured", "extrapolated")
     direction = scheme_class("lean").cost_of(architecture(), 3, SCHEMES["lean"], dealt=True)
     exchange = scheme_class("lean").combine(direction.data_owner, direction.model_owner)
@@ -100,14 +101,43 @@ def test_methods_and_headline(tmp_path: Path) -> None:
     assert ratios["SMuLe, lean"]["full_ratio"] > 1
 
 
+def test_local_controls_are_methods() -> None:
+    """Protects: what a party can do without a peer stands beside what it learns from one, with its curve."""
+    parties = {
+        name: {"test_accuracy": 0.6, "standalone_test_accuracy": 0.5, "bytes_by_layer": {}}
+        | dict.fromkeys(("bytes_sent", "dealer_bytes", "rounds"), 0)
+        for name in "ab"
+    }
+    event = {"epoch": 1, "test_accuracy": 0.55, "training_seconds": 2.0, "exchange_seconds": 0.0}
+    record = RunRecord(
+        schema_version=1,
+        run_id="run",
+        status="completed",
+        config={},
+        seed=0,
+        versions={},
+        hardware={},
+        parties=parties,
+        controls={name: {"self_mutual": 0.55} for name in "ab"},
+        epochs=[event | {"party": name, "phase": phase} for name in "ab" for phase in ("standalone", "self_mutual")],
+        seconds={"total": 1.0},
+    )
+    shared = of_record(record)["shared"]
+    assert shared["alone"]["accuracies"] == [0.5, 0.5]
+    control = shared["alone, self mutual"]
+    assert control["accuracies"] == [0.55, 0.55]
+    assert control["curves"]["party b"] == [{"epoch": 1, "accuracy": 0.55, "bytes": 0, "seconds": 2.0}]
+    assert shared["pooled data in one place"] is None
+
+
 def test_schemes_and_link(tmp_path: Path) -> None:
     """Protects: what is measured is what cost_of says, and the link's time is that of the measured bytes and rounds."""
-    options = {"schemes": ("lean", "crypten"), "queries": (2,)}
+    options = {"schemes": ("lean",), "queries": (2,)}
     rows = run(tmp_path, name="schemes", **options)["tables"][0]["rows"]
-    assert [row["as_predicted"] for row in rows] == ["exactly", "exactly"]
+    assert [row["as_predicted"] for row in rows] == ["exactly"]
     assert all(row["logit_error"] < 0.05 for row in rows)
     on_links = run(tmp_path, name="link", **options)["tables"][0]["rows"]
-    assert kept(tmp_path) == "0 case(s) run, 2 kept from earlier calls"
+    assert kept(tmp_path) == "0 case(s) run, 1 kept from earlier calls"
     for row in on_links:
         expected = row["exchange_bytes"] / 2 * 8 / 20e6 + row["rounds"] * 0.05
         assert row["2_seconds"] == pytest.approx(row["local_seconds"] + expected)
