@@ -19,7 +19,7 @@ _LABELS = {"bytes": "bytes so far, all in", "epoch": "epoch", "seconds": "second
 def accuracy_curve_svg(curves: Sequence[Mapping[str, Any]], by: str) -> str:
     """Test accuracy of every method by epoch, bytes or seconds.
 
-    By bytes the axis is logarithmic; who sends nothing is a level line at its best.
+    By bytes the axis is logarithmic; who sends nothing is a level line where it ended.
     """
     figure, axes = new_figure(width=6.6, height=4.2)
     for position, curve in enumerate(curves):
@@ -33,7 +33,7 @@ def accuracy_curve_svg(curves: Sequence[Mapping[str, Any]], by: str) -> str:
         if by == "bytes":
             points = [point for point in points if point[0] > 0]
             if not points:
-                axes.axhline(100 * max(point["accuracy"] for point in curve["points"]), **style)
+                axes.axhline(100 * curve["points"][-1]["accuracy"], **style)
                 continue
         x, y = zip(*points, strict=True)
         axes.plot(x, y, marker="o" if len(points) <= 40 else "", markersize=3, **style)
