@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -31,7 +31,8 @@ def terminal_tables(results: Mapping[str, Any]) -> RenderableType:
             continue
         shown = Table(title=content["title"], title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
         for key, heading in [*columns, (_BASIS, "Basis")]:
-            shown.add_column(heading, justify="right" if _is_number(content, key) else "left", overflow="fold")
+            side: Literal["left", "right"] = "right" if _is_number(content, key) else "left"
+            shown.add_column(heading, justify=side, overflow="fold", no_wrap=key == _BASIS)
         for row in content["rows"]:
             shown.add_row(*_cells([*columns, (_BASIS, "")], row))
         parts += [shown, Text(content["note"], style="dim")]
