@@ -7,14 +7,16 @@ only architectures and counts. benchmarks/learning.py compares such a run with a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from learning_settings import Holding, Setting
 from torch import nn
 
-from smule_crypten.config import AugmentationConfig, SchemeConfig, TrainingConfig
+from smule_crypten.config import AugmentationConfig, QueriesConfig, SchemeConfig, TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.exchange.cache import SoftLabelCache
+from smule_crypten.exchange.knowledge import OwnKnowledge
 from smule_crypten.exchange.planner import CONTROL_BYTES
 from smule_crypten.exchange.queries import QueryPlan
 from smule_crypten.inference.registry import scheme_class
@@ -161,7 +163,9 @@ class Pair:
             rows = torch.empty(int(everything.sample_ids_N.max()) + 1, dtype=torch.int64)
             rows[everything.sample_ids_N] = torch.arange(len(everything))
             cache = SoftLabelCache(everything.sample_ids_N, self.num_classes)
-            plan = QueryPlan(own.train, own.pool, own.validation, known_fraction=0.05, seed=self.seed(rank))
+            asking = QueriesConfig(known_fraction=0.05)
+            knowledge = OwnKnowledge(answering[rank], partial(_found, everything, rows), cache)
+            plan = QueryPlan(own.train, own.pool, own.validation, asking, seed=self.seed(rank))
             teacher = Teacher(
                 cache,
                 train=own.train,
@@ -178,7 +182,7 @@ class Pair:
             )
             for _ in range(config.epochs):
                 if queries[rank] != 0:
-                    asked = plan.next(queries[rank])
+                    asked = plan.next(queries[rank], knowledge).sample_ids
                     cache.store(asked, answers[rows[asked]], model_step=0)
                 trainer.run_epoch()
             students.append(model)
@@ -190,3 +194,7 @@ class Pair:
         combination = fit(self.logits(own, held_out), self.logits(peer, held_out), held_out.labels_N)
         both = combination.probabilities(self.logits(own, self.test), self.logits(peer, self.test))
         return 100 * float((both.argmax(1) == self.test.labels_N).double().mean())
+
+
+def _found(images: LabelledImages, rows: torch.Tensor, sample_ids: torch.Tensor) -> LabelledImages:
+    return images.select(rows[sample_ids])

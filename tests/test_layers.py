@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "mpc": BOTTOM | {"models"},
     "training": BOTTOM | {"data", "models"},
     "inference": BOTTOM | {"models", "mpc"},
-    "exchange": BOTTOM | {"data", "models", "inference.scheme"},
+    "exchange": BOTTOM | {"data", "models", "inference.scheme", "training.evaluate", "training.augmentation"},
     "processes": BOTTOM | COMPOSED,
     "testing": BOTTOM | COMPOSED,
     "suites": BOTTOM | COMPOSED | {"processes"},

@@ -17,6 +17,7 @@ from smule_crypten.config import (
     BudgetConfig,
     DataConfig,
     ExchangeConfig,
+    ExchangeTerms,
     LaunchConfig,
     ModelConfig,
     NetworkConfig,
@@ -66,12 +67,25 @@ class _Common(Section):
 
     @model_validator(mode="after")
     def _exchanges_happen(self) -> Self:
-        warmup, epochs = self.exchange.warmup_epochs, self.training.epochs
-        if warmup is not None and warmup >= epochs:
+        epochs, wanted = self.training.epochs, self.exchange.num_exchanges
+        warmup = self.exchange.warmup(epochs)
+        if warmup >= epochs:
             raise ValueError(
                 f"exchange.warmup_epochs={warmup} leaves no exchange in training.epochs={epochs}; lower it"
             )
+        if wanted is not None and wanted > epochs - warmup:
+            raise ValueError(
+                f"exchange.num_exchanges={wanted} is more than the {epochs - warmup} epochs that "
+                f"exchange.warmup_epochs={warmup} leaves of training.epochs={epochs}; lower one of both"
+            )
         return self
+
+    def _check_validation(self, samples: SamplesConfig, key: str) -> None:
+        setting = self.training.needs_validation
+        if self.exchange.schedule == "adaptive":
+            setting = "exchange.schedule=adaptive"
+        if setting is not None and samples.validation == 0:
+            raise ValueError(f"{setting} judges by a validation part; set {key}, for example to 0.1")
 
     @model_validator(mode="after")
     def _insecurity_is_asked_for(self) -> Self:
@@ -81,11 +95,6 @@ class _Common(Section):
                 "set allow_insecure=true to accept that"
             )
         return self
-
-
-def _check_validation(training: TrainingConfig, samples: SamplesConfig, key: str) -> None:
-    if training.needs_validation is not None and samples.validation == 0:
-        raise ValueError(f"{training.needs_validation} judges by a validation part; set {key}, for example to 0.1")
 
 
 class PartyConfig(_Common):
@@ -120,7 +129,7 @@ class PartyConfig(_Common):
 
     @model_validator(mode="after")
     def _validation_is_there(self) -> Self:
-        _check_validation(self.training, self.samples, "samples.validation")
+        self._check_validation(self.samples, "samples.validation")
         return self
 
     @model_validator(mode="after")
@@ -157,7 +166,7 @@ class RunConfig(_Common):
     @model_validator(mode="after")
     def _validation_is_there(self) -> Self:
         for name, section in zip(PARTY_NAMES, (self.party_a, self.party_b), strict=True):
-            _check_validation(self.training, section.data, f"party_{name}.data.validation")
+            self._check_validation(section.data, f"party_{name}.data.validation")
         return self
 
     @model_validator(mode="after")
@@ -220,7 +229,7 @@ class ProtocolConfig(Section):
     scheme: SchemeConfig
     provider: ProviderConfig
     randomness: Randomness
-    exchange: ExchangeConfig
+    exchange: ExchangeTerms
     epochs: int
     data: PublicData
 
@@ -240,7 +249,7 @@ class ProtocolConfig(Section):
             scheme=party.scheme,
             provider=party.provider,
             randomness=party.randomness,
-            exchange=party.exchange,
+            exchange=party.exchange.terms,
             epochs=party.training.epochs,
             data=PublicData(
                 input_shape=input_shape, num_classes=num_classes, class_names=class_names, mean=mean, std=std

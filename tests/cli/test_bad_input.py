@@ -50,6 +50,12 @@ BAD_SETTINGS = {
         2,
         "exchange.warmup_epochs=3 leaves no exchange in training.epochs=3",
     ),
+    "more exchanges than epochs": (
+        ["exchange.schedule=late", "exchange.num_exchanges=3"],
+        2,
+        "exchange.num_exchanges=3 is more than the 2 epochs that exchange.warmup_epochs=1 leaves of training.epochs=3",
+    ),
+    "unknown selection": (["exchange.queries.selection=best"], 2, "'uniform', 'loss', 'entropy'"),
     "unknown device": (["device=gpu"], 2, "device=gpu cannot be used here"),
     "constants of other images": (["data.mean=[0.1,0.2,0.3]"], 2, "data.mean: 3 values for images with 1 channel(s)"),
     "missing path": (["data.path=null"], 2, "data.path: data set 'npz' needs it"),

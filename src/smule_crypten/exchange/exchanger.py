@@ -2,7 +2,8 @@
 
 The exchanger sees a scheme only through its contract, so every scheme is used in the same way.
 
-0. Ahead of time, each party says how many samples it will ask about; both agree on keys, and the dealer begins to deal.
+0. Each party says how many samples it will ask about; both agree on keys, and the dealer begins to deal. That happens
+   ahead of time; with exchange.schedule=adaptive only once a party has said that it wants the exchange.
 1. Each party announces how many samples it asks about, its model step, and a public bound for its network's logits.
 2. Each charges the other's query to its budget, before anything is computed.
 3. The scheme runs both directions.
@@ -23,9 +24,13 @@ from torch import nn
 from smule_crypten.config import ExchangeConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ProtocolError
+from smule_crypten.exchange.announcement import Announcement, checked_announcement, checked_count
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.cache import SoftLabelCache
-from smule_crypten.exchange.queries import Queries, QueryPlan
+from smule_crypten.exchange.knowledge import OwnKnowledge
+from smule_crypten.exchange.queries import Queries, QueryPlan, Question
+from smule_crypten.exchange.replay import ViewReplay
+from smule_crypten.exchange.views import Views
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.calibration import calibration_images, check_inputs
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, InferenceQuery, PeerPrediction
@@ -35,31 +40,25 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ExchangeResult:
-    """prediction is what the peer answered; num_recomputed answers had to be asked a second time. cost is everything
-    from the preparation on, announcements included."""
+    """prediction is what the peer answered, its last answers those to views_NCHW. num_recomputed were asked again.
+    cost is everything from the preparation on, announcements included."""
 
     prediction: PeerPrediction
+    views_NCHW: torch.Tensor
     disclosure: Disclosure
     num_recomputed: int
     cost: Cost
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Announcement:
-    num_samples: int
-    model_step: int
-    logit_bound: float
-
-
 class Exchanger:
-    """Asks about this party's samples, answers the peer, fills the cache.
+    """Asks about this party's samples or views of them, answers the peer, fills the cache and the replay.
 
     Args:
         train, pool, held_out: this party's labelled, unlabelled and validation samples, normalised, float32; the last
             two may be empty.
-        num_queries: the most samples that either party asks about in one exchange; None for no limit.
+        num_queries: the most samples that party a and party b ask about in one exchange; None for no limit.
         budget: limits what this party's network answers.
-        seed: decides which samples are asked when, unless queries does.
+        seed: decides which samples are asked when, unless queries does, and how views are made.
     """
 
     def __init__(
@@ -70,25 +69,29 @@ class Exchanger:
         train: LabelledImages,
         pool: LabelledImages,
         held_out: LabelledImages,
-        num_queries: int | None,
+        num_queries: tuple[int, int] | None,
         num_classes: int,
         budget: QueryBudget,
         seed: int,
         queries: Queries | None = None,
     ) -> None:
         self._scheme = scheme
-        self._config = config
-        self._num_queries = num_queries
+        rank = scheme.session.rank
+        self._own_limit = None if num_queries is None else num_queries[rank]
+        self._peer_limit = None if num_queries is None else num_queries[1 - rank]
         candidates = train.with_others(pool).with_others(held_out)
         order = candidates.sample_ids_N.argsort()
         self._sorted_ids, self._sorted_positions = candidates.sample_ids_N[order], order
-        self._images_NCHW = candidates.images_NCHW
+        self._candidates = candidates
         self._budget = budget
-        self._queries = queries or QueryPlan(train, pool, held_out, config.known_fraction, seed)
+        self._queries = queries or QueryPlan(train, pool, held_out, config.queries, seed)
         self._query_id = 0
         self._prepared: tuple[int, int] | None = None
-        self._before = Cost()
+        self._before: Cost | None = None
         self.cache = SoftLabelCache(candidates.sample_ids_N, num_classes, config.max_age)
+        self._views = Views(config.queries.view, candidates.images_NCHW, seed)
+        image_shape = tuple(candidates.images_NCHW.shape[1:])
+        self.replay = ViewReplay(image_shape, num_classes, config.queries.max_views, config.max_age)
 
     def prepare(self) -> None:
         """Fix the size of the next exchange, so that what depends on nothing else is dealt while the parties train.
@@ -96,18 +99,40 @@ class Exchanger:
         Raises:
             ProtocolError, PeerError: as `run`.
         """
-        self._before = self._scheme.session.meter.total()
+        self._before = self._before or self._scheme.session.meter.total()
         number = self._query_id + 1
-        own = self._queries.count(self._num_queries)
+        own = self._queries.count(self._own_limit)
         message = self._scheme.announce({"prepared_query": number, "num_samples": own})
         if not isinstance(message, dict) or message.get("prepared_query") != number:
             raise ProtocolError(f"party {self._peer_name} does not prepare query {number}; restart both")
-        peer = self._checked_count(message.get("num_samples"))
+        peer = checked_count(message.get("num_samples"), peer=self._peer_name, limit=self._peer_limit)
         self._prepared = own, peer
         self._begin(number, own, peer, attempt=0)
 
+    def skip(self, wants: bool) -> Cost | None:
+        """Say whether this party wants the exchange that may take place now: it does where one of both wants it.
+
+        Returns:
+            what saying so has cost where the exchange is left out; None where it takes place, whose cost this is then.
+
+        Raises:
+            ProtocolError: the peer says something else.
+            PeerError: the peer is gone or late.
+        """
+        meter = self._scheme.session.meter
+        before, number = meter.total(), self._query_id + 1
+        match self._scheme.announce({"next_query": number, "wants": wants}):
+            case {"next_query": int(theirs), "wants": bool(peer_wants)} if theirs == number:
+                pass
+            case message:
+                raise ProtocolError(f"party {self._peer_name} says {message!r} of query {number}; restart both")
+        if not wants and not peer_wants:
+            return meter.total() - before
+        self._before = before
+        return None
+
     def run(self, model: nn.Module, model_step: int) -> ExchangeResult:
-        """Exchange predictions with the peer; model answers the peer's query as it is now.
+        """Exchange predictions with the peer; model answers the peer's query as it is now, and scores the own samples.
 
         Raises:
             BudgetError: the peer asks for more than this party discloses.
@@ -118,12 +143,14 @@ class Exchanger:
         if self._prepared is None:
             self.prepare()
         self._query_id += 1
-        sample_ids = self._queries.next(self._num_queries)
-        check_inputs(self._images(sample_ids), sample_ids, self._scheme.largest_input)
-        own = _Announcement(
-            num_samples=len(sample_ids),
+        question = self._queries.next(self._own_limit, OwnKnowledge(model, self._samples, self.cache))
+        plain_NCHW, views_NCHW = self._asked_images(question)
+        inputs_NCHW = torch.cat([plain_NCHW, views_NCHW])
+        check_inputs(inputs_NCHW, question.sample_ids, self._scheme.largest_input)
+        own = Announcement(
+            num_samples=len(inputs_NCHW),
             model_step=model_step,
-            logit_bound=self._scheme.calibrate(model, calibration_images(self._images_NCHW)),
+            logit_bound=self._scheme.calibrate(model, calibration_images(self._candidates.images_NCHW)),
         )
         peer = self._announce(own)
         if (own.num_samples, peer.num_samples) != self._prepared:
@@ -133,12 +160,16 @@ class Exchanger:
             query_id=self._query_id, to_party=self._peer_name, num_samples=peer.num_samples, model_step=model_step
         )
         self._budget.charge(disclosure)
-        prediction = self._ask(model, sample_ids, own, peer)
-        prediction, num_recomputed = self._mend(model, prediction, own, peer)
-        self.cache.store(prediction.sample_ids, prediction.logits_NC, prediction.model_step)
-        cost = self._scheme.session.meter.total() - self._before
+        prediction = self._ask(model, question.sample_ids, inputs_NCHW, own, peer)
+        prediction, num_recomputed = self._mend(model, prediction, inputs_NCHW, own, peer)
+        plain = slice(len(plain_NCHW))
+        self.cache.store(prediction.sample_ids[plain], prediction.logits_NC[plain], prediction.model_step)
+        self.replay.store(views_NCHW, prediction.logits_NC[len(plain_NCHW) :], prediction.model_step)
+        assert self._before is not None, "prepare has set it"
+        cost, self._before = self._scheme.session.meter.total() - self._before, None
         return ExchangeResult(
             prediction=prediction,
+            views_NCHW=views_NCHW,
             disclosure=disclosure,
             num_recomputed=num_recomputed,
             cost=dataclasses.replace(cost, peak_memory_bytes=prediction.cost.peak_memory_bytes),
@@ -148,13 +179,17 @@ class Exchanger:
         return {
             "query_id": self._query_id,
             "queries": self._queries.state_dict(),
+            "views": self._views.state_dict(),
             "cache": self.cache.state_dict(),
+            "replay": self.replay.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._query_id = state["query_id"]
         self._queries.load_state_dict(state["queries"])
+        self._views.load_state_dict(state["views"])
         self.cache.load_state_dict(state["cache"])
+        self.replay.load_state_dict(state["replay"])
 
     def _begin(self, number: int, own: int, peer: int, *, attempt: int) -> None:
         """Keys and dealing for query `number`. The dealer serves an index once; a second attempt is one of its own."""
@@ -162,7 +197,12 @@ class Exchanger:
         self._scheme.begin(2 * number + attempt, counts)
 
     def _ask(
-        self, model: nn.Module, sample_ids: torch.Tensor, own: _Announcement, peer: _Announcement
+        self,
+        model: nn.Module,
+        sample_ids: torch.Tensor,
+        inputs_NCHW: torch.Tensor,
+        own: Announcement,
+        peer: Announcement,
     ) -> PeerPrediction:
         rank = self._scheme.session.rank
         asked = InferenceQuery(
@@ -172,7 +212,7 @@ class Exchanger:
             num_samples=own.num_samples,
             model_step=peer.model_step,
             sample_ids=sample_ids,
-            inputs_NCHW=self._images(sample_ids),
+            inputs_NCHW=inputs_NCHW,
         )
         answered = InferenceQuery(
             query_id=self._query_id,
@@ -184,7 +224,12 @@ class Exchanger:
         return self._scheme.exchange(model, asked, answered)
 
     def _mend(
-        self, model: nn.Module, prediction: PeerPrediction, own: _Announcement, peer: _Announcement
+        self,
+        model: nn.Module,
+        prediction: PeerPrediction,
+        inputs_NCHW: torch.Tensor,
+        own: Announcement,
+        peer: Announcement,
     ) -> tuple[PeerPrediction, int]:
         """Ask once more about implausible answers of either party."""
         doubtful = _beyond(prediction, peer)
@@ -195,7 +240,7 @@ class Exchanger:
         if own_again.num_samples == 0 and peer_again.num_samples == 0:
             return prediction, 0
         self._begin(self._query_id, own_again.num_samples, peer_again.num_samples, attempt=1)
-        again = self._ask(model, prediction.sample_ids[doubtful], own_again, peer_again)
+        again = self._ask(model, prediction.sample_ids[doubtful], inputs_NCHW[doubtful], own_again, peer_again)
         if bool(_beyond(again, peer).any()):
             raise ProtocolError(
                 f"party {self._peer_name} answers with logits beyond its stated bound of {peer.logit_bound:g}, again "
@@ -207,13 +252,19 @@ class Exchanger:
             prediction, logits_NC=logits_NC, cost=prediction.cost + again.cost
         ), own_again.num_samples
 
-    def _images(self, sample_ids: torch.Tensor) -> torch.Tensor:
-        rows = torch.searchsorted(self._sorted_ids, sample_ids)
-        return self._images_NCHW[self._sorted_positions[rows]]
+    def _asked_images(self, question: Question) -> tuple[torch.Tensor, torch.Tensor]:
+        """The images that are asked about as they are, and the views of the others."""
+        images_NCHW = self._samples(question.sample_ids).images_NCHW
+        num_plain = len(images_NCHW) - question.num_views
+        return images_NCHW[:num_plain], self._views.of(images_NCHW[num_plain:])
 
-    def _announce(self, own: _Announcement) -> _Announcement:
+    def _samples(self, sample_ids: torch.Tensor) -> LabelledImages:
+        rows = torch.searchsorted(self._sorted_ids, sample_ids)
+        return self._candidates.select(self._sorted_positions[rows])
+
+    def _announce(self, own: Announcement) -> Announcement:
         message = self._scheme.announce({"query_id": self._query_id, **dataclasses.asdict(own)})
-        peer = self._checked(message)
+        peer = checked_announcement(message, query_id=self._query_id, peer=self._peer_name, limit=self._peer_limit)
         log.debug(
             "queries announced exchange=%d own_samples=%d own_model_step=%d peer_samples=%d peer_model_step=%d",
             self._query_id,
@@ -224,37 +275,11 @@ class Exchanger:
         )
         return peer
 
-    def _checked(self, message: object) -> _Announcement:
-        peer = self._peer_name
-        if not isinstance(message, dict):
-            raise ProtocolError(f"party {peer} announced {message!r} in place of a query")
-        if message.get("query_id") != self._query_id:
-            raise ProtocolError(
-                f"party {peer} is at query {message.get('query_id')!r}, this party at {self._query_id}; restart both"
-            )
-        num_samples, model_step, bound = (message.get(k) for k in ("num_samples", "model_step", "logit_bound"))
-        count = self._checked_count(num_samples)
-        if type(model_step) is not int or model_step < 0:
-            raise ProtocolError(f"party {peer} announced model step {model_step!r}")
-        if not isinstance(bound, float) or not 0 < bound < float("inf"):
-            raise ProtocolError(f"party {peer} announced {bound!r} as bound of its logits")
-        return _Announcement(num_samples=count, model_step=model_step, logit_bound=bound)
-
-    def _checked_count(self, num_samples: object) -> int:
-        if type(num_samples) is not int or num_samples < 0:
-            raise ProtocolError(f"party {self._peer_name} announced {num_samples!r} samples")
-        limit = self._num_queries
-        if limit is not None and num_samples > limit:
-            raise ProtocolError(
-                f"party {self._peer_name} asks about {num_samples} samples, exchange.num_queries allows {limit}"
-            )
-        return num_samples
-
     @property
     def _peer_name(self) -> str:
         return PARTY_NAMES[1 - self._scheme.session.rank]
 
 
-def _beyond(prediction: PeerPrediction, peer: _Announcement) -> torch.Tensor:
+def _beyond(prediction: PeerPrediction, peer: Announcement) -> torch.Tensor:
     """Which answers (N,) cannot be right: not finite, or beyond what the model owner states."""
     return ~(prediction.logits_NC.abs() <= peer.logit_bound).all(1)

@@ -1,17 +1,22 @@
-"""At which epochs the parties ask each other."""
+"""At which epochs the parties ask each other. The same at both, or one would wait for ever."""
 
 from __future__ import annotations
 
-from smule_crypten.config import ExchangeConfig
+from smule_crypten.config import ExchangeTerms
 
 
-def is_exchange_epoch(epoch: int, config: ExchangeConfig, num_epochs: int) -> bool:
-    """Whether an exchange happens at the start of this epoch, counted from 1. The same at both parties."""
-    warmup = num_epochs // 2 if config.warmup_epochs is None else config.warmup_epochs
-    first = warmup + 1
-    return epoch >= first and (epoch - first) % config.every == 0
+def exchange_epochs(terms: ExchangeTerms, num_epochs: int) -> range:
+    """The epochs, counted from 1, that begin with an exchange; those that may, where schedule is adaptive.
 
-
-def exchange_follows(epoch: int, config: ExchangeConfig, num_epochs: int) -> bool:
-    """Whether there is an exchange at the start of this epoch or a later one."""
-    return any(is_exchange_epoch(later, config, num_epochs) for later in range(epoch, num_epochs + 1))
+    - periodic, adaptive: every n-th epoch after the warm-up.
+    - front_loaded: as many as num_exchanges says, from the first epoch after the warm-up on.
+    - late: as many as num_exchanges says, the last ones.
+    """
+    first, last = terms.warmup(num_epochs) + 1, num_epochs
+    if terms.schedule == "front_loaded":
+        assert terms.num_exchanges is not None
+        last = first + terms.num_exchanges - 1
+    elif terms.schedule == "late":
+        assert terms.num_exchanges is not None
+        first = last - terms.num_exchanges + 1
+    return range(first, last + 1, terms.every if terms.num_exchanges is None else 1)

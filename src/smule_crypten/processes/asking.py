@@ -187,6 +187,7 @@ def _exchange(
     party: TrainedParty, scheme: SecureInferenceScheme, asked: LabelledImages, budget: QueryBudget, num_exchanges: int
 ) -> Answers:
     config, num_classes = party.config, party.inputs.bundle.num_classes
+    limit = config.exchange.num_queries
     calibration = party.inputs.train.select(calibration_positions(len(party.inputs.train)))
     exchanger = Exchanger(
         scheme=scheme,
@@ -194,7 +195,7 @@ def _exchange(
         train=_renumbered(calibration, first=len(asked)),
         pool=asked,
         held_out=asked.select(torch.arange(0)),
-        num_queries=config.exchange.num_queries,
+        num_queries=None if limit is None else (limit, limit),
         num_classes=num_classes,
         budget=budget,
         seed=party_seed(config),

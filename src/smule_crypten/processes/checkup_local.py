@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import platform
 import shutil
 import stat
@@ -18,7 +19,8 @@ from packaging.version import Version
 from smule_crypten.data.partition import missing_classes
 from smule_crypten.errors import BudgetError, ConfigError, OutputError
 from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.exchange.schedule import is_exchange_epoch
+from smule_crypten.exchange.planner import configured_queries
+from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.calibration import calibration_images, check_inputs
 from smule_crypten.models.translate import translate
@@ -177,25 +179,28 @@ def disk_bytes(checkup: Checkup) -> int:
     network_bytes: int = sum(tensor.nbytes for tensor in model.state_dict().values())
     momenta = 2 if checkup.config.training.optimizer.name == "adamw" else 1
     answers_bytes = len(inputs.train) * (4 * inputs.bundle.num_classes + 8 + 8 + 8)
+    if checkup.config.exchange.queries.view != "none":
+        image_bytes = 4 * math.prod(inputs.bundle.input_shape)
+        answers_bytes += checkup.config.exchange.queries.max_views * (image_bytes + 4 * inputs.bundle.num_classes + 16)
     # Two networks, and two states with a third on its way to replace one; each is written beside what it replaces.
     return 3 * network_bytes + 3 * ((1 + momenta) * network_bytes + answers_bytes) + _JOURNAL_BYTES
 
 
 def num_exchanges(config: PartyConfig) -> int:
-    epochs = config.training.epochs
-    return sum(is_exchange_epoch(epoch, config.exchange, epochs) for epoch in range(1, epochs + 1))
+    """The most that may take place."""
+    return len(exchange_epochs(config.exchange, config.training.epochs))
 
 
 def check_budget(checkup: Checkup) -> str:
     config, limits = checkup.config, checkup.config.budget
     data_digest = None if checkup.inputs is None else digest_of(checkup.inputs.train)
     budget = budget_so_far(config, StateFolder(party_folder(config) / STATES_FOLDER, config, data_digest))
-    total, asked = limits.max_queries_total, config.exchange.num_queries
+    total, queries = limits.max_queries_total, configured_queries(config.exchange)
     limited = "no limit is set" if total is None else f"budget.max_queries_total={total}, {budget.answered} answered"
     limited += _about_ledger(checkup.config, budget)
-    if asked is None:
+    if queries is None:
         raise Skipped(f"{limited}; exchange.num_queries=null, so the peer's number of queries cannot be known")
-    exchanges = num_exchanges(config)
+    exchanges, asked = num_exchanges(config), queries[1 - config.rank]
     charged = budget.charged
     to_come = sum(max(0, asked - charged.get(query_id, 0)) for query_id in range(1, exchanges + 1))
     schedule = f"the schedule asks for up to {asked} answers in each of {exchanges} exchanges"

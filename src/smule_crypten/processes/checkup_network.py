@@ -12,6 +12,7 @@ from functools import partial
 
 from smule_crypten.errors import HandshakeError, PeerTimeoutError, ProtocolError
 from smule_crypten.exchange.handshake import handshake, run_handshake
+from smule_crypten.exchange.planner import configured_queries
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.mpc.credentials import Certificate, Identity
 from smule_crypten.mpc.endpoint import Address, OtherwiseEngaged, accept_all, connect, listen
@@ -129,9 +130,9 @@ def check_cost(checkup: Checkup) -> str:
     own = needed(checkup.translated, "the model").architecture
     num_train = len(needed(checkup.inputs, "the data").train)
     config, peer = checkup.config, checkup.peer_architecture
-    limit = config.exchange.num_queries
-    asked = num_train if limit is None else min(limit, num_train)
-    answered = asked if limit is None else limit
+    queries = configured_queries(config.exchange)
+    asked = num_train if queries is None else min(queries[config.rank], num_train)
+    answered = asked if queries is None else queries[1 - config.rank]
     scheme = scheme_class(config.scheme.name)
     asking = scheme.cost_of(own if peer is None else peer, asked, config.scheme, dealt=config.needs_dealer).data_owner
     answering = scheme.cost_of(own, answered, config.scheme, dealt=config.needs_dealer).model_owner

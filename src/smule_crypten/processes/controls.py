@@ -60,7 +60,7 @@ class _Control:
         for _ in range(self._config.training.epochs):
             result = trainer.run_epoch()
             accuracy = self._evaluate(self._inputs.test).accuracy
-            self._offer(best)
+            self._offer(best, trainer.model_step)
             self._emit({"kind": "epoch", **epoch_event(self._config.name, self._name, result, accuracy)})
         if best.name:
             best.restore(self._model)
@@ -91,9 +91,9 @@ class _Control:
     def _evaluate(self, images: LabelledImages) -> Evaluation:
         return evaluate(fused(self._model), images, self._inputs.bundle.num_classes, device=self._device)
 
-    def _offer(self, best: BestNetwork) -> None:
+    def _offer(self, best: BestNetwork, model_step: int) -> None:
         """As the party does with its own networks."""
         validation = self._inputs.validation
         if self._config.training.keep == "best" and len(validation) > 0:
             class_counts = validation.class_counts(self._inputs.bundle.num_classes)
-            best.offer(self._model, self._evaluate(validation), class_counts, self._name)
+            best.offer(self._model, self._evaluate(validation), class_counts, self._name, model_step)

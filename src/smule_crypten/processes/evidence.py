@@ -20,10 +20,12 @@ class Evidence:
         self._party = party
         self._emit = emit
 
-    def keep(self, epoch: int, model: nn.Module, prediction: PeerPrediction) -> None:
+    def keep(self, epoch: int, model: nn.Module, prediction: PeerPrediction, views_NCHW: torch.Tensor) -> None:
+        """views_NCHW are the images of the last answers; those of the others are found by their sample ids."""
         path = self._folder / f"{self._party}_{epoch}.pt"
         evidence = {
             "sample_ids": prediction.sample_ids,
+            "views_NCHW": views_NCHW,
             "logits_NC": prediction.logits_NC,
             "state_dict": {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()},
         }

@@ -47,10 +47,12 @@ class FidelityCheck:
             path.unlink()
 
     def _compare_answers(self, evidence: dict[str, Any], model_owner: int) -> dict[str, Any]:
-        secure_NC = evidence["logits_NC"]
+        secure_NC, views_NCHW = evidence["logits_NC"], evidence["views_NCHW"]
+        sample_ids = evidence["sample_ids"][: len(secure_NC) - len(views_NCHW)]
         order = self._train.sample_ids_N.argsort()
-        rows = order[torch.searchsorted(self._train.sample_ids_N[order], evidence["sample_ids"])]
-        inputs = self._train.select(rows).normalized(self._run.data.mean, self._run.data.std).images_NCHW
+        rows = order[torch.searchsorted(self._train.sample_ids_N[order], sample_ids)]
+        plain = self._train.select(rows).normalized(self._run.data.mean, self._run.data.std).images_NCHW
+        inputs = torch.cat([plain, views_NCHW])
         if len(inputs) == 0:
             return {"num_samples": 0, "max_abs_logit_error": 0.0, "top1_agreement": 1.0}
         plain_NC = centred(predict_logits(self._models[model_owner], inputs, 512, torch.device("cpu")))

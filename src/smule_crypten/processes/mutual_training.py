@@ -6,26 +6,28 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
+from smule_crypten.exchange.adaptive import Wish
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
-from smule_crypten.exchange.schedule import exchange_follows, is_exchange_epoch
+from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.fusion import fused
+from smule_crypten.processes.answering import AnsweringNetwork, answering_network, standalone_network
 from smule_crypten.processes.evidence import Evidence
 from smule_crypten.processes.inputs import PartyInputs, build_party_model, party_seed, resolve_device
 from smule_crypten.processes.ledger import MeasuredExchange, PartyLedger, measured_exchange
 from smule_crypten.processes.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
 from smule_crypten.processes.states import StateFolder
 from smule_crypten.run_config import PartyConfig
-from smule_crypten.training.best import BestNetwork
-from smule_crypten.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from smule_crypten.training.best import BestNetwork, balanced_accuracy
+from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
 from smule_crypten.training.ensemble import OwnAnswers
-from smule_crypten.training.evaluate import evaluate, predict_logits
+from smule_crypten.training.evaluate import Evaluation, evaluate, predict_logits
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
-from smule_crypten.types import PredictionSource
 
 log = logging.getLogger(__name__)
 _BATCH = 512
@@ -40,6 +42,26 @@ class _Progress:
     exchanged: bool
 
 
+@dataclass(frozen=True)
+class _Learner:
+    """What changes in the course of mutual training, and is saved at each exchange."""
+
+    trainer: Trainer
+    exchanger: Exchanger
+    best: BestNetwork
+    wish: Wish
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in vars(self).items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        # The answers come first: the trainer looks at them.
+        self.exchanger.load_state_dict(state["exchanger"])
+        self.trainer.load_state_dict(state["trainer"])
+        self.best.load_state_dict(state["best"])
+        self.wish.load_state_dict(state["wish"])
+
+
 @dataclass(frozen=True, kw_only=True)
 class MutualTraining:
     """Everything a party trains with. model is trained in place."""
@@ -48,7 +70,7 @@ class MutualTraining:
     inputs: PartyInputs
     model: nn.Module
     scheme: SecureInferenceScheme
-    num_queries: int | None
+    num_queries: tuple[int, int] | None
     budget: QueryBudget
     ledger: PartyLedger
     states: StateFolder
@@ -61,7 +83,25 @@ class MutualTraining:
             OutputError: a result or a state cannot be written.
             SmuleError: as Exchanger.run and Trainer.run_epoch.
         """
-        exchanger = Exchanger(
+        exchanger, best, standalone = self._exchanger(), BestNetwork(), None
+        if state is None:
+            self._prepare(exchanger, next_epoch=1)
+            standalone = self._train_alone(best) if self.config.training.standalone else None
+        trainer = self._trainer(self.model, self._teacher(exchanger))
+        learner = _Learner(trainer, exchanger, best, Wish(self.config.exchange.queries.min_gain_per_mb))
+        if state is None:
+            progress = _Progress(standalone, first_epoch=1, exchanged=False)
+        else:
+            progress = self._resume(learner, state)
+        accuracy = self._train_mutually(learner, progress)
+        return {
+            "test_accuracy": accuracy,
+            "standalone_test_accuracy": progress.standalone,
+            "kept_network": best.name or f"smule, epoch {self.config.training.epochs}",
+        }
+
+    def _exchanger(self) -> Exchanger:
+        return Exchanger(
             scheme=self.scheme,
             config=self.config.exchange,
             train=self.inputs.train,
@@ -72,21 +112,6 @@ class MutualTraining:
             budget=self.budget,
             seed=party_seed(self.config),
         )
-        best, standalone = BestNetwork(), None
-        if state is None:
-            self._prepare(exchanger, next_epoch=1)
-            standalone = self._train_alone(best) if self.config.training.standalone else None
-        trainer = self._trainer(self.model, self._teacher(exchanger.cache))
-        if state is None:
-            progress = _Progress(standalone, first_epoch=1, exchanged=False)
-        else:
-            progress = self._resume(trainer, exchanger, best, state)
-        accuracy = self._train_mutually(trainer, exchanger, best, progress)
-        return {
-            "test_accuracy": accuracy,
-            "standalone_test_accuracy": progress.standalone,
-            "kept_network": best.name or f"smule, epoch {self.config.training.epochs}",
-        }
 
     def _train_alone(self, best: BestNetwork) -> float:
         """The same network, initial weights and batches without a peer; returns its test accuracy."""
@@ -96,35 +121,59 @@ class MutualTraining:
         for _ in range(self.config.training.epochs):
             result = trainer.run_epoch()
             accuracy = self._test_accuracy(model)
-            self._offer(model, f"alone, epoch {result.epoch}", best_alone, best)
+            self._offer(trainer, model, f"alone, epoch {result.epoch}", best_alone, best)
             self.ledger.epoch("standalone", result, accuracy)
         accuracy = self._restored(best_alone, model, accuracy)
-        self._save(STANDALONE_FILE, model, trainer.model_step)
+        self._save(STANDALONE_FILE, model, best_alone.model_step or trainer.model_step)
         return accuracy
 
-    def _train_mutually(self, trainer: Trainer, exchanger: Exchanger, best: BestNetwork, progress: _Progress) -> float:
+    def _train_mutually(self, learner: _Learner, progress: _Progress) -> float:
         """What is left of the epochs; returns the test accuracy."""
-        config, accuracy = self.config, 0.0
-        for epoch in range(progress.first_epoch, config.training.epochs + 1):
-            due = is_exchange_epoch(epoch, config.exchange, config.training.epochs)
-            if due and not (progress.exchanged and epoch == progress.first_epoch):
-                self._exchange(trainer, exchanger, best, progress.standalone, epoch)
+        trainer, best, accuracy = learner.trainer, learner.best, 0.0
+        for epoch in range(progress.first_epoch, self.config.training.epochs + 1):
+            made = progress.exchanged and epoch == progress.first_epoch
+            if epoch in self._exchange_epochs and not made and self._takes_place(learner, epoch):
+                self._exchange(learner, progress.standalone, epoch)
             result = trainer.run_epoch()
             accuracy = self._test_accuracy(self.model)
-            self._offer(self.model, f"smule, epoch {epoch}", best)
+            self._offer(trainer, self.model, f"smule, epoch {epoch}", best)
             self.ledger.epoch("smule", result, accuracy)
         accuracy = self._restored(best, self.model, accuracy)
-        self._save(MODEL_FILE, self.model, trainer.model_step)
+        self._save(MODEL_FILE, self.model, best.model_step or trainer.model_step)
         return accuracy
 
-    def _offer(self, model: nn.Module, name: str, *keepers: BestNetwork) -> None:
+    @property
+    def _exchange_epochs(self) -> range:
+        return exchange_epochs(self.config.exchange, self.config.training.epochs)
+
+    @property
+    def _is_adaptive(self) -> bool:
+        return self.config.exchange.schedule == "adaptive"
+
+    def _takes_place(self, learner: _Learner, epoch: int) -> bool:
+        """Whether one of the parties wants the exchange that may take place now; always so by a fixed schedule."""
+        if not self._is_adaptive:
+            return True
+        wants = learner.wish.wants_another(*balanced_accuracy(*self._judged(self.model)))
+        cost = learner.exchanger.skip(wants)
+        log.info("exchange considered epoch=%d wanted_here=%s takes_place=%s", epoch, wants, cost is None)
+        if cost is None:
+            return True
+        self.ledger.skipped(cost)
+        return False
+
+    def _judged(self, model: nn.Module) -> tuple[Evaluation, torch.Tensor]:
+        """What model does on the validation part, and the samples of each class there."""
+        device, num_classes = resolve_device(self.config.device), self.inputs.bundle.num_classes
+        result = evaluate(fused(model), self.inputs.validation, num_classes, device=device)
+        return result, self.inputs.validation.class_counts(num_classes)
+
+    def _offer(self, trainer: Trainer, model: nn.Module, name: str, *keepers: BestNetwork) -> None:
         """Let the keepers judge model by the validation part."""
         if self.config.training.keep == "best" and len(self.inputs.validation) > 0:
-            device, num_classes = resolve_device(self.config.device), self.inputs.bundle.num_classes
-            result = evaluate(fused(model), self.inputs.validation, num_classes, device=device)
-            class_counts = self.inputs.validation.class_counts(num_classes)
+            judged = self._judged(model)
             for keeper in keepers:
-                keeper.offer(model, result, class_counts, name)
+                keeper.offer(model, *judged, name, trainer.model_step)
 
     def _restored(self, keeper: BestNetwork, model: nn.Module, accuracy: float) -> float:
         """Put the best weights back; returns the test accuracy, which is `accuracy` where nothing was kept."""
@@ -133,21 +182,22 @@ class MutualTraining:
         keeper.restore(model)
         return self._test_accuracy(model)
 
-    def _exchange(
-        self, trainer: Trainer, exchanger: Exchanger, best: BestNetwork, standalone: float | None, epoch: int
-    ) -> None:
-        log.info("exchange begun epoch=%d model_step=%d", epoch, trainer.model_step)
-        exchange = measured_exchange(lambda: exchanger.run(self.model, trainer.model_step))
+    def _exchange(self, learner: _Learner, standalone: float | None, epoch: int) -> None:
+        trainer, exchanger = learner.trainer, learner.exchanger
+        in_training = AnsweringNetwork(self.model, trainer.model_step, f"smule, epoch {epoch - 1}")
+        answering = answering_network(self.config, self.inputs.bundle, in_training, learner.best)
+        log.info("exchange begun epoch=%d network=%s model_step=%d", epoch, answering.name, answering.model_step)
+        exchange = measured_exchange(lambda: exchanger.run(answering.model, answering.model_step))
         _log_exchange(exchange)
         self.ledger.exchanged(exchange)
         if self.evidence is not None:
-            self.evidence.keep(epoch, self.model, exchange.result.prediction)
+            result = exchange.result
+            self.evidence.keep(epoch, answering.model, result.prediction, result.views_NCHW)
+        learner.wish.exchanged(exchange.result.cost.bytes_total + exchange.result.cost.dealer_bytes)
         state = {
             "epoch": epoch,
             "standalone": standalone,
-            "trainer": trainer.state_dict(),
-            "exchanger": exchanger.state_dict(),
-            "best": best.state_dict(),
+            "learner": learner.state_dict(),
             "ledger": self.ledger.state_dict(),
             "meter": self.scheme.session.meter.state_dict(),
         }
@@ -157,18 +207,16 @@ class MutualTraining:
         self._prepare(exchanger, next_epoch=epoch + 1)
 
     def _prepare(self, exchanger: Exchanger, next_epoch: int) -> None:
-        """Have the next exchange dealt for while this party trains."""
-        if exchange_follows(next_epoch, self.config.exchange, self.config.training.epochs):
+        """Have the next exchange dealt for while this party trains, unless it may be left out."""
+        if not self._is_adaptive and any(epoch >= next_epoch for epoch in self._exchange_epochs):
             exchanger.prepare()
 
-    def _resume(self, trainer: Trainer, exchanger: Exchanger, best: BestNetwork, state: dict[str, Any]) -> _Progress:
-        exchanger.load_state_dict(state["exchanger"])
-        trainer.load_state_dict(state["trainer"])
-        best.load_state_dict(state["best"])
+    def _resume(self, learner: _Learner, state: dict[str, Any]) -> _Progress:
+        learner.load_state_dict(state["learner"])
         self.ledger.load_state_dict(state["ledger"])
         self.scheme.session.meter.load_state_dict(state["meter"])
         log.info("resumed epoch=%d", state["epoch"])
-        self._prepare(exchanger, next_epoch=state["epoch"] + 1)
+        self._prepare(learner.exchanger, next_epoch=state["epoch"] + 1)
         return _Progress(state["standalone"], first_epoch=state["epoch"], exchanged=True)
 
     def _trainer(self, model: nn.Module, teacher: Teacher | None) -> Trainer:
@@ -182,13 +230,14 @@ class MutualTraining:
             on_step=self.scheme.session.check,
         )
 
-    def _teacher(self, source: PredictionSource) -> Teacher:
+    def _teacher(self, exchanger: Exchanger) -> Teacher:
         inputs = self.inputs
         return Teacher(
-            source,
+            exchanger.cache,
             train=inputs.train,
             pool=inputs.pool,
             validation=inputs.validation,
+            views=None if self.config.exchange.queries.view == "none" else exchanger.replay,
             own=self._own_answers() if self.config.training.standalone else None,
             config=self.config.training,
             seed=party_seed(self.config),
@@ -198,12 +247,11 @@ class MutualTraining:
     def _own_answers(self) -> OwnAnswers | None:
         """What the network trained alone says of pool and held-out samples. From its file, for resumed runs, too."""
         device = resolve_device(self.config.device)
-        network = build_party_model(self.config, self.inputs.bundle)
-        network.load_state_dict(load_checkpoint(party_folder(self.config) / STANDALONE_FILE).state_dict)
+        network = standalone_network(self.config, self.inputs.bundle).model
         unseen = self.inputs.validation.with_others(self.inputs.pool)
         if len(unseen) == 0:
             return None
-        logits_NC = predict_logits(fused(network.to(device)), unseen.images_NCHW, _BATCH, device)
+        logits_NC = predict_logits(fused(network), unseen.images_NCHW, _BATCH, device)
         return OwnAnswers(unseen.sample_ids_N, logits_NC)
 
     def _test_accuracy(self, model: nn.Module) -> float:

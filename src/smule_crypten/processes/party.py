@@ -24,6 +24,7 @@ from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.session import Session
+from smule_crypten.processes.answering import fallback
 from smule_crypten.processes.disclosing import budget_of_run
 from smule_crypten.processes.evidence import Evidence
 from smule_crypten.processes.inputs import (
@@ -145,13 +146,19 @@ def _agree(prepared: _Prepared, session: Session) -> tuple[SecureInferenceScheme
 
 
 def _say_plan(emit: Emit, config: PartyConfig, queries: Plan) -> None:
-    """What the exchanges will cost at most, before the first one."""
-    if config.rank == 0 and queries.exchange_bytes is not None:
-        text = f"{queries.num_exchanges} exchanges of at most {queries.num_queries} queries of each party, "
+    """What the exchanges will cost at most, before the first one, and who answers in place of a missing network."""
+    if config.rank == 0 and queries.num_queries is not None and queries.exchange_bytes is not None:
+        of_a, of_b = queries.num_queries
+        adaptive = "up to " if config.exchange.schedule == "adaptive" else ""
+        text = (
+            f"{adaptive}{queries.num_exchanges} exchanges of at most {of_a} queries of party a and {of_b} of party b, "
+        )
         text += f"{queries.exchange_bytes / 1e6:.2f} MB at most each"
         if config.exchange.budget_mb is not None:
             text = f"exchange.budget_mb={config.exchange.budget_mb:g} pays for {text}"
         emit({"kind": "message", "text": text})
+    if (text_of_fallback := fallback(config)) is not None:
+        emit({"kind": "message", "text": text_of_fallback})
 
 
 def _say_what_is_missing(emit: Emit, config: PartyConfig, inputs: PartyInputs) -> None:

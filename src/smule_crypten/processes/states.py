@@ -19,7 +19,7 @@ from smule_crypten.errors import OutputError
 from smule_crypten.files import write_atomic
 from smule_crypten.run_config import PartyConfig
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _KEPT = 2
 _NAME = re.compile(r"exchange_(\d+)\.pt")
 

@@ -32,7 +32,8 @@ def estimate_table(estimate: Mapping[str, Any]) -> RenderableType:
     total = run["problem"] or "not known in advance without exchange.num_queries or exchange.budget_mb"
     if run["problem"] is None and run["exchange_bytes"] is not None:
         total = f"at most {human_bytes(run['num_exchanges'] * run['exchange_bytes'])} of both parties together, "
-        total += f"{run['num_queries']} queries each in {run['num_exchanges']} exchanges"
+        of_a, of_b = run["num_queries"]
+        total += f"{of_a} queries of party a and {of_b} of party b in each of {run['num_exchanges']} exchanges"
     facts = {
         "agreement": percent(worth["agreement"]),
         "both together": f"{percent(worth['combined'])}, gain {100 * worth['gain']:+.1f} points "

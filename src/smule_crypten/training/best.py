@@ -24,13 +24,21 @@ class BestNetwork:
         self._margin = 0.0
         self._weights: dict[str, Any] = {}
         self._name = ""
+        self._model_step = 0
 
     @property
     def name(self) -> str:
         """What the kept network was offered as; empty as long as there is none."""
         return self._name
 
-    def offer(self, model: nn.Module, result: Evaluation, class_counts: torch.Tensor, name: str) -> None:
+    @property
+    def model_step(self) -> int:
+        """Optimizer steps behind the kept network."""
+        return self._model_step
+
+    def offer(
+        self, model: nn.Module, result: Evaluation, class_counts: torch.Tensor, name: str, model_step: int
+    ) -> None:
         """Keep a copy of model, unless it is clearly worse than the best one before.
 
         Args:
@@ -40,7 +48,7 @@ class BestNetwork:
         if accuracy > self._best:
             self._best, self._margin = accuracy, error
         if accuracy >= self._best - self._margin:
-            self._name = name
+            self._name, self._model_step = name, model_step
             self._weights = copy.deepcopy(model.state_dict())
 
     def restore(self, model: nn.Module) -> None:
@@ -53,11 +61,12 @@ class BestNetwork:
             "margin": self._margin,
             "weights": copy.deepcopy(self._weights),
             "name": self._name,
+            "model_step": self._model_step,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._best, self._margin = state["best"], state["margin"]
-        self._weights, self._name = state["weights"], state["name"]
+        self._weights, self._name, self._model_step = state["weights"], state["name"], state["model_step"]
 
 
 def balanced_accuracy(result: Evaluation, class_counts: torch.Tensor) -> tuple[float, float]:

@@ -44,7 +44,8 @@ def mutual_loss(
 
     label_smoothing mixes so much of the uniform distribution into the labels. With log_prior_C, logits plus the
     logarithm of the classes' shares explain the labels, so that the logits themselves take all classes for equally
-    frequent (J. Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual Recognition", NeurIPS 2020).
+    frequent (J. Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual Recognition", NeurIPS 2020); labels are then
+    mixed with these shares, since a uniform part would ask for many answers of a class that hardly occurs.
 
     Where only M of the N samples have a soft label, their divergences are summed and divided by N, not by M: a
     soft label weighs the same in every batch, however many others came with it.
@@ -52,8 +53,7 @@ def mutual_loss(
     Returns:
         the loss (to differentiate) and its distillation part without the weight (detached).
     """
-    explained_NC = logits_NC if log_prior_C is None else logits_NC + log_prior_C
-    cross_entropy = F.cross_entropy(explained_NC, labels_N, label_smoothing=label_smoothing)
+    cross_entropy = _cross_entropy(logits_NC, labels_N, label_smoothing, log_prior_C)
     if soft is None or len(soft.positions) == 0:
         return cross_entropy, cross_entropy.new_zeros(())
     asked_logits_MC = logits_NC[soft.positions.to(logits_NC.device)]
@@ -61,3 +61,13 @@ def mutual_loss(
     weight_M = None if soft.weight_M is None else soft.weight_M.to(logits_NC)
     distillation = share * distillation_loss(asked_logits_MC, soft.logits_NC.to(logits_NC), temperature, weight_M)
     return cross_entropy + distillation_weight * distillation, distillation.detach()
+
+
+def _cross_entropy(
+    logits_NC: torch.Tensor, labels_N: torch.Tensor, label_smoothing: float, log_prior_C: torch.Tensor | None
+) -> torch.Tensor:
+    if log_prior_C is None:
+        return F.cross_entropy(logits_NC, labels_N, label_smoothing=label_smoothing)
+    one_hot_NC = F.one_hot(labels_N, logits_NC.shape[1]).to(logits_NC)
+    targets_NC = (1 - label_smoothing) * one_hot_NC + label_smoothing * log_prior_C.exp()
+    return F.cross_entropy(logits_NC + log_prior_C, targets_NC)

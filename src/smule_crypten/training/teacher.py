@@ -11,9 +11,9 @@ from smule_crypten.config import TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.training.ensemble import EnsembleSource, OwnAnswers
 from smule_crypten.training.lookahead import distillation_harms
-from smule_crypten.training.pool import PoolBatch, SoftLabelledPool
+from smule_crypten.training.pool import AnsweredViews, PoolBatch, SoftLabelledPool
 from smule_crypten.training.trust import TrustedSource
-from smule_crypten.types import PredictionSource, SoftLabels
+from smule_crypten.types import AnsweredImagesSource, PredictionSource, SoftLabels
 
 _LOOK_AHEAD_SAMPLES = 512
 
@@ -24,6 +24,7 @@ class Teacher:
     Args:
         source: what the peer has answered.
         train: labelled samples, normalised. pool: unlabelled ones. validation: held-out labelled ones; may be empty.
+        views: other images that the peer has answered, each for itself.
         own: what the own finished network says of all these; None without one.
         seed: decides the order of the pool, and which samples the look-ahead draws.
     """
@@ -35,6 +36,7 @@ class Teacher:
         train: LabelledImages,
         pool: LabelledImages | None,
         validation: LabelledImages | None,
+        views: AnsweredImagesSource | None = None,
         own: OwnAnswers | None,
         config: TrainingConfig,
         seed: int,
@@ -59,6 +61,7 @@ class Teacher:
             held_out = self._held_out.sample_ids_N.cpu(), self._held_out.labels_N.cpu()
             self._ensemble = EnsembleSource(self._trusted, own, *held_out)
         self._unasked_share = config.unasked_share
+        self._views = None if views is None else AnsweredViews(views, self._trusted, device, self._generator)
         self._pool = None if pool is None or len(pool) == 0 else SoftLabelledPool(pool, self, device, self._generator)
 
     @property
@@ -97,6 +100,10 @@ class Teacher:
         own_share = 0.0 if self._ensemble is None else 1 - self._ensemble.peer_share
         return self._pool.draw(count, self._unasked_share * min(1.0, 2 * own_share))
 
+    def view_batch(self, count: int) -> PoolBatch | None:
+        """At most `count` views with the peer's answers; None where there is none."""
+        return None if self._views is None else self._views.draw(count)
+
     def state_dict(self) -> dict[str, Any]:
         return {"trust": self._trusted.state_dict(), "generator": self._generator.get_state()}
 
@@ -110,6 +117,8 @@ class Teacher:
             self._ensemble.refresh()
         if self._pool is not None:
             self._pool.refresh()
+        if self._views is not None:
+            self._views.refresh()
 
     def _some_held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = torch.randperm(len(self._held_out), generator=self._generator)[:_LOOK_AHEAD_SAMPLES]
@@ -117,8 +126,8 @@ class Teacher:
         return part.images_NCHW.to(self._device), part.labels_N.to(self._device)
 
     def _some_soft_labels(self) -> PoolBatch | None:
-        """Of the pool, if it has any, else of labelled samples."""
-        batch = self.pool_batch(_LOOK_AHEAD_SAMPLES)
+        """Of the pool or of views, if there are any, else of labelled samples."""
+        batch = self.pool_batch(_LOOK_AHEAD_SAMPLES) or self.view_batch(_LOOK_AHEAD_SAMPLES)
         if batch is not None:
             return batch
         soft = self.lookup(self._train.sample_ids_N.cpu())

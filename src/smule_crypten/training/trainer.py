@@ -20,6 +20,7 @@ from smule_crypten.models.fusion import fused
 from smule_crypten.training.augmentation import augment
 from smule_crypten.training.losses import distillation_loss, mutual_loss
 from smule_crypten.training.optimizer import build_optimizer
+from smule_crypten.training.pool import PoolBatch
 from smule_crypten.training.schedules import distillation_weight, temperature
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.types import SoftLabels
@@ -47,7 +48,7 @@ class EpochResult:
 class Trainer:
     """Trains model in place on train, and on the soft labels that teacher knows of its samples.
 
-    Pool samples of the teacher join each batch, for their soft labels alone.
+    Pool samples and views of the teacher join each batch, for their soft labels alone.
 
     Everything random (order, augmentation, dropout) follows from seed alone: runs with and without a teacher see
     the same batches, and PyTorch's global generators are left as they were found. Data and model are moved to device.
@@ -201,10 +202,9 @@ class Trainer:
         """
         soft = None if self._teacher is None else self._teacher.lookup(self._sample_ids_N[positions_B])
         images_BCHW, labels_B = self._batch(positions_B)
-        pooled = None if self._teacher is None else self._teacher.pool_batch(self._config.pool_batch)
+        pooled = self._beside_the_labelled()
         if pooled is not None:
-            pool_images = augment(pooled[0], self._config.augmentation, self._pool_generator)
-            images_BCHW = torch.cat([images_BCHW, pool_images])
+            images_BCHW = torch.cat([images_BCHW, pooled[0]])
         logits = self._forward(images_BCHW)
         logits_BC = logits[: len(labels_B)]
         loss, distillation = self._loss(logits_BC, labels_B, soft)
@@ -215,6 +215,18 @@ class Trainer:
             distillation = distillation + from_pool.detach()
         self._descend(loss)
         return sums_of_batch(loss, distillation, logits_BC, labels_B), 0 if soft is None else len(soft.positions)
+
+    def _beside_the_labelled(self) -> PoolBatch | None:
+        """Pool samples, augmented, and views, which stay what the peer was asked about."""
+        if self._teacher is None:
+            return None
+        pooled, views = (draw(self._config.pool_batch) for draw in (self._teacher.pool_batch, self._teacher.view_batch))
+        if pooled is not None:
+            pooled = augment(pooled[0], self._config.augmentation, self._pool_generator), *pooled[1:]
+        if pooled is None or views is None:
+            return pooled or views
+        images, logits, weights = (torch.cat(parts) for parts in zip(pooled, views, strict=True))
+        return images, logits, weights
 
     def _batch(self, positions_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Augmented images and labels, on the device."""

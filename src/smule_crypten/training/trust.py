@@ -120,21 +120,11 @@ class TrustedSource:
 
     def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
         soft = self._source.lookup(sample_ids)
-        if soft is None:
-            return None
-        labels_M = self._labels_of(sample_ids[soft.positions])
-        judgement = self._judgement
-        calibrated = judgement is not None and self._name in ("accuracy", "class_wise")
-        temperature = judgement.temperature if judgement is not None and calibrated else 1.0
-        weight_M = _RULES[self._name](soft.logits_NC, labels_M, judgement)
-        if self._half_life is not None:
-            weight_M = weight_M * 0.5 ** ((self._newest_step - soft.model_step) / self._half_life)
-        return SoftLabels(
-            positions=soft.positions,
-            logits_NC=soft.logits_NC / temperature,
-            model_step=soft.model_step,
-            weight_M=self._scale * weight_M,
-        )
+        return None if soft is None else self._weighed(soft, self._labels_of(sample_ids[soft.positions]))
+
+    def weighed(self, soft: SoftLabels) -> SoftLabels:
+        """Answers about images whose label is not known, as far as they are trusted."""
+        return self._weighed(soft, torch.full_like(soft.positions, UNKNOWN))
 
     def state_dict(self) -> dict[str, Any]:
         return {"scale": self._scale}
@@ -142,6 +132,20 @@ class TrustedSource:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._scale = state["scale"]
         self.refresh()
+
+    def _weighed(self, soft: SoftLabels, labels_M: torch.Tensor) -> SoftLabels:
+        judgement = self._judgement
+        calibrated = judgement is not None and self._name in ("accuracy", "class_wise")
+        temperature = judgement.temperature if judgement is not None and calibrated else 1.0
+        weight_M = _RULES[self._name](soft.logits_NC, labels_M, judgement)
+        if self._half_life is not None:
+            weight_M = weight_M * 0.5 ** ((self._newest_step - soft.model_step).clamp(min=0) / self._half_life)
+        return SoftLabels(
+            positions=soft.positions,
+            logits_NC=soft.logits_NC / temperature,
+            model_step=soft.model_step,
+            weight_M=self._scale * weight_M,
+        )
 
     def _labels_of(self, sample_ids: torch.Tensor) -> torch.Tensor:
         return self._labels[torch.searchsorted(self._sample_ids, sample_ids)]

@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from smule_crypten.config import BudgetConfig, ExchangeConfig
+from smule_crypten.config import BudgetConfig, ExchangeConfig, QueriesConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import BudgetError, DataError, ProtocolError, UnshareableModelError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
+from smule_crypten.exchange.planner import configured_queries
 from smule_crypten.models.calibration import calibrate, largest_value
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.meter import CostMeter
@@ -36,6 +37,8 @@ class FakeScheme:
         self.session = SimpleNamespace(rank=rank, meter=CostMeter())
         self.prepares = prepares
         self.prepared: list[Any] = []
+        self.wants: Any = False
+        self.wished: list[Any] = []
         architecture = translate(MODEL, (1, 1, 1)).architecture
         self.architectures = (architecture, architecture)
         self.announces = announces
@@ -54,6 +57,9 @@ class FakeScheme:
 
     def announce(self, message: Any) -> Any:
         self.session.meter.record(rounds=1, bytes_sent=10, bytes_received=10)
+        if "wants" in message:
+            self.wished.append(message)
+            return {**message, "wants": self.wants} if isinstance(self.wants, bool) else self.wants
         if "prepared_query" in message:
             self.prepared.append(message)
             asked = self.announces.get("num_samples") if isinstance(self.announces, dict) else 2
@@ -98,7 +104,7 @@ def make_exchanger(scheme: Any, folder: Path, budget: BudgetConfig | None = None
         train=images,
         pool=images.select(torch.empty(0, dtype=torch.int64)),
         held_out=images.select(torch.empty(0, dtype=torch.int64)),
-        num_queries=settings.num_queries,
+        num_queries=configured_queries(settings),
         num_classes=2,
         budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl", run="first", peer=None),
         seed=0,
@@ -243,10 +249,10 @@ def test_query_is_charged_before_it_is_answered(tmp_path: Path) -> None:
 def test_values_beyond_the_range_are_refused(tmp_path: Path) -> None:
     """What does not fit fixed point would wrap around silently: inputs by sample, layers by name."""
     exchanger = make_exchanger(FakeScheme(), tmp_path)
-    exchanger._images_NCHW[2] = float("inf")
+    exchanger._candidates.images_NCHW[2] = float("inf")
     with pytest.raises(DataError, match="sample 1000 holds a value that is not finite"):
         exchanger.run(MODEL, model_step=5)
-    exchanger._images_NCHW[2] = 2.0**27
+    exchanger._candidates.images_NCHW[2] = 2.0**27
     with pytest.raises(UnshareableModelError, match=r"layer .*lower scheme\.precision_bits"):
         exchanger.run(MODEL, model_step=5)
 
@@ -298,7 +304,7 @@ ANNOUNCEMENTS: dict[str, tuple[object, str]] = {
     ),
     "endless samples": (
         {"query_id": 1, "num_samples": 10**30, "model_step": 1, "logit_bound": BOUND},
-        "samples, exchange.num_queries allows 3",
+        "samples, the agreed plan allows 3",
     ),
     "no step": ({"query_id": 1, "num_samples": 2}, "model step None"),
     "negative step": ({"query_id": 1, "num_samples": 2, "model_step": -1}, "model step -1"),
@@ -321,3 +327,106 @@ def test_impossible_announcements_are_refused(tmp_path: Path, announcement: obje
     assert "party b" in str(caught.value)
     assert scheme.exchanges == []
     assert exchanger.cache.lookup(IDS) is None
+
+
+@pytest.mark.parametrize(("rank", "share_a"), [(0, 0.0), (1, 1.0)])
+def test_a_party_without_a_share_only_answers(tmp_path: Path, rank: int, share_a: float) -> None:
+    """It asks nothing, keeps nothing, and its network answers all that the plan gives the other one."""
+    scheme = FakeScheme(rank)
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=1, share_a=share_a)
+    result = exchanger.run(MODEL, model_step=5)
+    assert (len(result.prediction.sample_ids), result.disclosure.num_samples) == (0, 2)
+    assert scheme.begun == [(2, (0, 2) if rank == 0 else (2, 0))]
+    assert exchanger.cache.lookup(IDS) is None
+
+
+def test_the_peer_is_held_to_its_own_share(tmp_path: Path) -> None:
+    """What this party may ask is no measure for the other one."""
+    exchanger = make_exchanger(FakeScheme(), tmp_path, num_queries=2, share_a=0.75)
+    with pytest.raises(ProtocolError, match="party b asks about 2 samples, the agreed plan allows 1"):
+        exchanger.run(MODEL, model_step=5)
+
+
+def test_views_are_asked_about_and_kept_with_their_answers(tmp_path: Path) -> None:
+    """The answer to a view is that of its own pixel, never found by the id of its sample; and it can be asked again."""
+    scheme = FakeScheme()
+    exchanger = make_exchanger(
+        scheme, tmp_path, num_queries=4, queries=QueriesConfig(view="mixup", known_fraction=0.25)
+    )
+    result = exchanger.run(MODEL, model_step=5)
+    [(_, asked, _)] = scheme.exchanges
+    assert asked.inputs_NCHW is not None
+    kept = exchanger.replay.answered()
+    assert kept is not None
+    assert torch.equal(kept.images_MCHW, asked.inputs_NCHW[1:])
+    assert torch.equal(kept.images_MCHW, result.views_NCHW)
+    assert torch.equal(kept.logits_MC[:, 0], kept.images_MCHW.flatten())
+    assert kept.model_step_M.tolist() == [PEER_STEP] * 3
+    assert not any(bool((pixel == IDS).any()) for pixel in kept.images_MCHW.flatten())
+    found = exchanger.cache.lookup(IDS)
+    assert found is not None
+    assert IDS[found.positions].tolist() == result.prediction.sample_ids[:1].tolist()
+
+
+def test_views_go_on_where_they_stopped(tmp_path: Path) -> None:
+    """The same views of the same samples as without an interruption, beside those that are kept."""
+    config: dict[str, Any] = {"num_queries": 3, "queries": QueriesConfig(view="noise")}
+    undisturbed, cut_off = (make_exchanger(FakeScheme(), tmp_path / name, **config) for name in "ab")
+    undisturbed.run(MODEL, model_step=5)
+    cut_off.run(MODEL, model_step=5)
+    resumed = make_exchanger(FakeScheme(), tmp_path / "c", **config)
+    resumed.load_state_dict(cut_off.state_dict())
+    undisturbed.run(MODEL, model_step=6)
+    resumed.run(MODEL, model_step=6)
+    first, second = undisturbed.replay.answered(), resumed.replay.answered()
+    assert first is not None
+    assert second is not None
+    assert torch.equal(first.images_MCHW, second.images_MCHW)
+    assert torch.equal(first.logits_MC, second.logits_MC)
+    assert len(first.images_MCHW) == 6
+
+
+def test_views_have_to_fit_the_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A view is checked like a sample, before anything is asked."""
+    monkeypatch.setattr(FakeScheme, "largest_input", 500.0)
+    scheme = FakeScheme()
+    queries = QueriesConfig(view="mixup", known_fraction=0.0)
+    with pytest.raises(DataError, match="sample 1000 holds a value that is not finite or beyond 500"):
+        make_exchanger(scheme, tmp_path, num_queries=4, queries=queries).run(MODEL, model_step=5)
+    assert scheme.exchanges == []
+
+
+def test_a_skipped_exchange_costs_one_message(tmp_path: Path) -> None:
+    """Nothing is prepared, dealt or numbered; the next one that takes place is the first."""
+    scheme = FakeScheme()
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
+    cost = exchanger.skip(False)
+    assert cost == Cost(rounds=1, bytes_sent=10, bytes_received=10)
+    assert scheme.wished == [{"next_query": 1, "wants": False}]
+    assert (scheme.prepared, scheme.begun, scheme.announced) == ([], [], [])
+    result = exchanger.run(MODEL, model_step=5)
+    assert result.prediction.query_id == 1
+    assert result.cost.rounds == 3
+
+
+@pytest.mark.parametrize(("own", "peer"), [(True, False), (False, True), (True, True)])
+def test_an_exchange_that_one_party_wants_takes_place(tmp_path: Path, own: bool, peer: bool) -> None:
+    """And pays for the message that said so."""
+    scheme = FakeScheme()
+    scheme.wants = peer
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
+    for number in (1, 2):
+        assert exchanger.skip(own) is None
+        assert exchanger.run(MODEL, model_step=5).cost.rounds == 4
+        assert scheme.wished[-1] == {"next_query": number, "wants": own}
+
+
+@pytest.mark.parametrize(
+    "message", [[], {"wants": True}, {"next_query": 2, "wants": True}, {"next_query": 1, "wants": 1}]
+)
+def test_impossible_wishes_are_refused(tmp_path: Path, message: Any) -> None:
+    """A party at another exchange, or one that says neither yes nor no, ends the run."""
+    scheme = FakeScheme()
+    scheme.wants = message
+    with pytest.raises(ProtocolError, match=r"party b says .* of query 1; restart both"):
+        make_exchanger(scheme, tmp_path).skip(True)

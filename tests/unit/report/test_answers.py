@@ -34,7 +34,7 @@ ESTIMATE: dict[str, Any] = {
     **COST,
     "class_names": ["[cat]", "dog"],
     "worth": WORTH,
-    "run": {"problem": None, "num_exchanges": 3, "num_queries": 40, "exchange_bytes": 1_000_000},
+    "run": {"problem": None, "num_exchanges": 3, "num_queries": (40, 20), "exchange_bytes": 1_000_000},
 }
 
 
@@ -71,7 +71,13 @@ def test_who_only_answers() -> None:
 def test_an_estimate() -> None:
     """By class and in all, the gain with its interval, and what a run costs; names are taken as they are."""
     text = printed(estimate_table(ESTIMATE))
-    for part in ("[cat] 60 80.0 % 70.0 % -10.0", "gain +5.0 points", "-1.0 to +11.0", "at most 3.00 MB", "3 exchanges"):
+    for part in (
+        "[cat] 60 80.0 % 70.0 % -10.0",
+        "gain +5.0 points",
+        "-1.0 to +11.0",
+        "at most 3.00 MB",
+        "40 queries of party a and 20 of party b in each of 3 exchanges",
+    ):
         assert part in text
     assert "dog" not in text
 

@@ -24,7 +24,7 @@ def kept(*rates: float) -> str:
     """Which of several networks is kept, all of them with these accuracies in both classes."""
     keeper = BestNetwork()
     for number, rate in enumerate(rates):
-        keeper.offer(network(number), evaluation(rate, rate), COUNTS, f"number {number}")
+        keeper.offer(network(number), evaluation(rate, rate), COUNTS, f"number {number}", model_step=number)
     return keeper.name
 
 
@@ -47,9 +47,9 @@ def test_all_classes_count_the_same() -> None:
 def test_the_kept_weights_come_back() -> None:
     """Also after the keeper itself was saved and loaded, and whatever became of the network since."""
     keeper, model = BestNetwork(), network(3.0)
-    keeper.offer(model, evaluation(0.9, 0.9), COUNTS, "good")
+    keeper.offer(model, evaluation(0.9, 0.9), COUNTS, "good", model_step=8)
     nn.init.zeros_(next(model.parameters()))
     other = BestNetwork()
     other.load_state_dict(keeper.state_dict())
     other.restore(model)
-    assert (other.name, next(model.parameters()).item()) == ("good", 3.0)
+    assert (other.name, other.model_step, next(model.parameters()).item()) == ("good", 8, 3.0)

@@ -118,3 +118,20 @@ def test_label_smoothing_reaches_the_labels() -> None:
     plain, _ = mutual_loss(logits, labels, None, temperature=1.0, distillation_weight=0.0)
     smoothed, _ = mutual_loss(logits, labels, None, temperature=1.0, distillation_weight=0.0, label_smoothing=0.5)
     torch.testing.assert_close(smoothed - plain, torch.tensor(0.5))
+
+
+def test_smoothing_asks_for_no_class_that_does_not_occur() -> None:
+    """With balanced softmax, equal logits stay the best answer to labels that tell nothing, however rare a class is."""
+    log_prior = torch.tensor([0.5, 0.4999, 0.0001]).log()
+    logits = torch.zeros(2, 3, requires_grad=True)
+    loss, _ = mutual_loss(
+        logits,
+        torch.tensor([0, 1]),
+        None,
+        temperature=1.0,
+        distillation_weight=0.0,
+        label_smoothing=0.5,
+        log_prior_C=log_prior,
+    )
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert gradient.sum(0).abs().max() < 1e-3

@@ -117,3 +117,13 @@ def test_old_answers_count_less() -> None:
     soft = source.lookup(IDS)
     assert soft is not None
     assert soft.weights().tolist() == [0.25, 0.0625, 1.0, 0.125]
+
+
+def test_answers_about_images_that_are_no_samples() -> None:
+    """Weighed by their class like those on unlabelled samples; no label can close a gate on them."""
+    logits = 4.0 * torch.eye(2)
+    soft = SoftLabels(positions=torch.arange(2), logits_NC=logits, model_step=torch.zeros(2).long())
+    for name, expected in (("none", [1.0, 1.0]), ("argmax_gate", [1.0, 1.0]), ("accuracy", [0.333] * 2)):
+        source = TrustedSource(Answers({5: 0, 1: 1, 9: 0, 3: 0}), name, IDS, LABELS)
+        source.refresh()
+        assert [round(float(weight), 3) for weight in source.weighed(soft).weights()] == expected
