@@ -6,6 +6,7 @@ only architectures and counts. benchmarks/learning.py compares such a run with a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,6 +28,7 @@ from smule_crypten.training.combination import fit
 from smule_crypten.training.controls import LocalTraining
 from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.evaluate import evaluate, predict_logits
+from smule_crypten.training.self_mutual import SelfMutualTrainer
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
 
@@ -177,7 +179,10 @@ class Pair:
                 device=CPU,
             )
             model = self.network(rank)
-            trainer = Trainer(
+            kind: Callable[..., Trainer] = Trainer
+            if config.self_mutual:
+                kind = partial(SelfMutualTrainer, copy=self.network(rank, offset=_OTHER_SEED))
+            trainer = kind(
                 model=model, train=own.train, config=config, seed=self.seed(rank), device=CPU, teacher=teacher
             )
             for _ in range(config.epochs):

@@ -191,7 +191,7 @@ class SamplesConfig(Section):
 
     labeled: int | None = Field(default=None, ge=1)
     unlabeled: int = Field(default=0, ge=0)
-    validation: float = Field(default=0.0, ge=0.0, le=0.5)
+    validation: float = Field(default=0.1, ge=0.0, le=0.5)
 
 
 class PartySection(Section):
@@ -229,10 +229,11 @@ class TrainingConfig(Section):
     steps_per_epoch: batches of an epoch; null for one pass over the own samples. Parties of different size train alike
     with the same number. weight_schedule: of the distillation weight. final_temperature: where the temperature ends
     (training/schedules.py). balanced_softmax: learn as if all classes were equally frequent. pool_batch: samples of the
-    unlabelled pool that join each batch. teacher: the peer's answers alone, or averaged with those of the own network
-    that was trained alone (training/ensemble.py). unasked_share: of a pool batch, samples of which only that network
-    speaks. trust: how the peer's answers are weighted, and staleness_half_life: after how many of its steps an old one
-    counts half (training/trust.py). keep: the network of the best epoch on the validation part, or of the last epoch.
+    unlabelled pool that join each batch, and as many views. teacher: the peer's answers alone, or averaged with those
+    of the own network that was trained alone (training/ensemble.py). unasked_share: of a pool batch, samples of which
+    only that network speaks. staleness_half_life: after how many of the peer's steps an old answer counts half.
+    self_mutual: a copy of the network trains beside it, and they teach each other. trust: how the peer's answers are
+    weighted (training/trust.py). keep: the network of the best epoch on the validation part, or of the last epoch.
     """
 
     epochs: int = Field(default=10, ge=1)
@@ -250,6 +251,7 @@ class TrainingConfig(Section):
     teacher: TeacherName = "ensemble"
     unasked_share: float = Field(default=0.3, ge=0.0, le=1.0)
     staleness_half_life: int | None = Field(default=None, ge=1)
+    self_mutual: bool = False
     trust: TrustName = "none"
     keep: KeepName = "last"
     standalone: bool = True

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +28,7 @@ from smule_crypten.training.best import BestNetwork, balanced_accuracy
 from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
 from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.evaluate import Evaluation, evaluate, predict_logits
+from smule_crypten.training.self_mutual import SelfMutualTrainer
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
 
@@ -220,7 +223,10 @@ class MutualTraining:
         return _Progress(state["standalone"], first_epoch=state["epoch"], exchanged=True)
 
     def _trainer(self, model: nn.Module, teacher: Teacher | None) -> Trainer:
-        return Trainer(
+        kind: Callable[..., Trainer] = Trainer
+        if self.config.training.self_mutual and teacher is not None:
+            kind = partial(SelfMutualTrainer, copy=build_party_model(self.config, self.inputs.bundle, copy=1))
+        return kind(
             model=model,
             train=self.inputs.train,
             config=self.config.training,

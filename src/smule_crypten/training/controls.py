@@ -41,9 +41,8 @@ class LocalTraining:
 
     def self_mutual(self, model: nn.Module, copy: nn.Module) -> Trainer:
         """Deep mutual learning with a copy that has other initial weights, with weight 1."""
-        config = self.config.model_copy(update={"distillation_weight": 1.0, "weight_schedule": "constant"})
         return SelfMutualTrainer(
-            model=model, copy=copy, train=self.train, config=config, seed=self.seed, device=self.device
+            model=model, copy=copy, train=self.train, config=self.config, seed=self.seed, device=self.device
         )
 
     def self_distillation(self, model: nn.Module, finished: nn.Module) -> Trainer:

@@ -1,10 +1,12 @@
-"""Self mutual learning: two copies of a network at one party teach each other. No peer, no query.
+"""Self mutual learning: two copies of a network at one party teach each other, without a query.
 
-What deep mutual learning gives by itself, as a regularizer, without any knowledge of somebody else.
+What deep mutual learning gives by itself, as a regularizer, without any knowledge of somebody else. With a teacher,
+both copies learn from the peer's answers, too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,8 +14,9 @@ from torch import nn
 
 from smule_crypten.config import TrainingConfig
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.training.trainer import Trainer, sums_of_batch
-from smule_crypten.types import SoftLabels
+from smule_crypten.training.losses import distillation_loss
+from smule_crypten.training.teacher import Teacher
+from smule_crypten.training.trainer import Trainer
 
 
 class SelfMutualTrainer(Trainer):
@@ -24,6 +27,7 @@ class SelfMutualTrainer(Trainer):
 
     Args:
         copy: the same network with other initial weights; trained in place as well.
+        weight: of what the copies teach each other about labelled samples.
     """
 
     def __init__(
@@ -35,8 +39,14 @@ class SelfMutualTrainer(Trainer):
         config: TrainingConfig,
         seed: int,
         device: torch.device,
+        teacher: Teacher | None = None,
+        on_step: Callable[[], None] | None = None,
+        weight: float = 1.0,
     ) -> None:
-        super().__init__(model=model, train=train, config=config, seed=seed, device=device)
+        super().__init__(
+            model=model, train=train, config=config, seed=seed, device=device, teacher=teacher, on_step=on_step
+        )
+        self._weight = weight
         self._copy = Trainer(model=copy.train(), train=train, config=config, seed=seed, device=device)
 
     def state_dict(self) -> dict[str, Any]:
@@ -47,18 +57,15 @@ class SelfMutualTrainer(Trainer):
         self._copy.load_state_dict(state["copy"])
 
     def _step(self, positions_B: torch.Tensor) -> tuple[torch.Tensor, int]:
-        images_BCHW, labels_B = self._batch(positions_B)
-        logits_BC = self._forward(images_BCHW)
+        batch = self._batch(positions_B)
+        logits = self._forward(batch.images)
         with self._copy._own_randomness():
-            copy_logits_BC = self._copy._forward(images_BCHW)
-        loss, distillation = self._loss(logits_BC, labels_B, _soft_labels(copy_logits_BC))
-        copy_loss, _ = self._loss(copy_logits_BC, labels_B, _soft_labels(logits_BC))
+            copy_logits = self._copy._forward(batch.images)
+        loss, distillation = self._loss(logits, batch)
+        copy_loss, _ = self._loss(copy_logits, batch)
+        count = len(batch.labels_B)
+        loss = loss + self._weight * distillation_loss(logits[:count], copy_logits[:count], self._temperature)
+        copy_loss = copy_loss + self._weight * distillation_loss(copy_logits[:count], logits[:count], self._temperature)
         self._descend(loss)
         self._copy._descend(copy_loss)
-        return sums_of_batch(loss, distillation, logits_BC, labels_B), len(labels_B)
-
-
-def _soft_labels(logits_BC: torch.Tensor) -> SoftLabels:
-    """All of a batch; the steps that they come from do not matter here."""
-    positions = torch.arange(len(logits_BC))
-    return SoftLabels(positions=positions, logits_NC=logits_BC.detach(), model_step=torch.zeros_like(positions))
+        return batch.sums(loss, distillation, logits), batch.num_soft

@@ -45,6 +45,26 @@ class EpochResult:
     seconds: float
 
 
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """images: the labelled ones first, then those of pooled, which count for their soft labels alone."""
+
+    images: torch.Tensor
+    labels_B: torch.Tensor
+    soft: SoftLabels | None
+    pooled: PoolBatch | None
+
+    @property
+    def num_soft(self) -> int:
+        return 0 if self.soft is None else len(self.soft.positions)
+
+    def sums(self, loss: torch.Tensor, distillation: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Loss, distillation loss and hits of the labelled samples: (3,), on the device."""
+        count = len(self.labels_B)
+        hits = (logits[:count].argmax(dim=1) == self.labels_B).sum()
+        return torch.stack((loss.detach() * count, distillation * count, hits))
+
+
 class Trainer:
     """Trains model in place on train, and on the soft labels that teacher knows of its samples.
 
@@ -200,21 +220,21 @@ class Trainer:
         Returns:
             sums over the batch of loss, distillation loss and hits, on the device, and the number of soft labels.
         """
+        batch = self._batch(positions_B)
+        logits = self._forward(batch.images)
+        loss, distillation = self._loss(logits, batch)
+        self._descend(loss)
+        return batch.sums(loss, distillation, logits), batch.num_soft
+
+    def _batch(self, positions_B: torch.Tensor) -> _Batch:
+        """Labelled samples, augmented, with their soft labels, and what joins them."""
         soft = None if self._teacher is None else self._teacher.lookup(self._sample_ids_N[positions_B])
-        images_BCHW, labels_B = self._batch(positions_B)
+        positions_B = positions_B.to(self._device)
+        images = augment(self._images_NCHW[positions_B], self._config.augmentation, self._generator)
         pooled = self._beside_the_labelled()
         if pooled is not None:
-            images_BCHW = torch.cat([images_BCHW, pooled[0]])
-        logits = self._forward(images_BCHW)
-        logits_BC = logits[: len(labels_B)]
-        loss, distillation = self._loss(logits_BC, labels_B, soft)
-        if pooled is not None:
-            _, pool_logits, pool_weights = pooled
-            from_pool = distillation_loss(logits[len(labels_B) :], pool_logits, self._temperature, pool_weights)
-            loss = loss + self._distillation_weight * from_pool
-            distillation = distillation + from_pool.detach()
-        self._descend(loss)
-        return sums_of_batch(loss, distillation, logits_BC, labels_B), 0 if soft is None else len(soft.positions)
+            images = torch.cat([images, pooled[0]])
+        return _Batch(images, self._labels_N[positions_B], soft, pooled)
 
     def _beside_the_labelled(self) -> PoolBatch | None:
         """Pool samples, augmented, and views, which stay what the peer was asked about."""
@@ -228,29 +248,28 @@ class Trainer:
         images, logits, weights = (torch.cat(parts) for parts in zip(pooled, views, strict=True))
         return images, logits, weights
 
-    def _batch(self, positions_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Augmented images and labels, on the device."""
-        positions_B = positions_B.to(self._device)
-        images_BCHW = augment(self._images_NCHW[positions_B], self._config.augmentation, self._generator)
-        return images_BCHW, self._labels_N[positions_B]
-
-    def _loss(
-        self, logits_BC: torch.Tensor, labels_B: torch.Tensor, soft: SoftLabels | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return mutual_loss(
-            logits_BC,
-            labels_B,
-            soft,
+    def _loss(self, logits: torch.Tensor, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """As losses.mutual_loss, of all of the batch."""
+        count = len(batch.labels_B)
+        loss, distillation = mutual_loss(
+            logits[:count],
+            batch.labels_B,
+            batch.soft,
             temperature=self._temperature,
             distillation_weight=self._distillation_weight,
             label_smoothing=self._config.label_smoothing,
-            log_prior_C=self._log_prior(logits_BC) if self._config.balanced_softmax else None,
+            log_prior_C=self._log_prior(logits) if self._config.balanced_softmax else None,
         )
+        if batch.pooled is None:
+            return loss, distillation
+        _, pool_logits, pool_weights = batch.pooled
+        from_pool = distillation_loss(logits[count:], pool_logits, self._temperature, pool_weights)
+        return loss + self._distillation_weight * from_pool, distillation + from_pool.detach()
 
-    def _log_prior(self, logits_BC: torch.Tensor) -> torch.Tensor:
+    def _log_prior(self, logits: torch.Tensor) -> torch.Tensor:
         """Logarithm of the classes' shares (C,), each class credited with one sample more than it has."""
         if self._log_prior_C is None:
-            counts_C = torch.bincount(self._labels_N, minlength=logits_BC.shape[1]) + 1.0
+            counts_C = torch.bincount(self._labels_N, minlength=logits.shape[1]) + 1.0
             self._log_prior_C = (counts_C / counts_C.sum()).log()
         return self._log_prior_C
 
@@ -277,11 +296,3 @@ class Trainer:
             f"training diverged in epoch {self._epochs_done + 1} after step {good_steps}: the loss or a weight is not "
             f"finite; lower training.optimizer.learning_rate (now {learning_rate})"
         )
-
-
-def sums_of_batch(
-    loss: torch.Tensor, distillation: torch.Tensor, logits_BC: torch.Tensor, labels_B: torch.Tensor
-) -> torch.Tensor:
-    """Loss, distillation loss and hits, summed over the batch: (3,), on the device."""
-    hits = (logits_BC.argmax(dim=1) == labels_B).sum()
-    return torch.stack((loss.detach() * len(labels_B), distillation * len(labels_B), hits))
