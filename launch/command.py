@@ -20,6 +20,7 @@ from smule_crypten.launch.outcome import MENDABLE, exit_code_of, show
 from smule_crypten.launch.sweep import SweepSummary, finish_sweep
 from smule_crypten.processes.simulation import simulate
 from smule_crypten.processes.single_party import named_by_environment, run_named_role
+from smule_crypten.report.phrases import attack_notice
 from smule_crypten.report.summary import build_summary
 from smule_crypten.report.sweep import ERROR_FILE, OVERRIDES_FILE
 from smule_crypten.report.tables import result_table
@@ -95,6 +96,9 @@ def print_banner(run: RunConfig, console: Console) -> None:
         console.print(
             f"simulation only: protects nothing ({choices})", style="bold yellow", highlight=False, soft_wrap=True
         )
+    if run.attack.name != "none":
+        notice = attack_notice(run.attack.model_dump())
+        console.print(notice, style="bold yellow", highlight=False, soft_wrap=True)
 
 
 def remove_if_empty(folder: Path) -> None:

@@ -8,7 +8,7 @@ from import_graph import PACKAGE, imports_of, inner_imports, module_files
 MODULES = module_files()
 
 BOTTOM = {"errors", "types", "files", "options", "torchvision_compat", "config", "run_config", "_version"}
-COMPOSED = {"data", "models", "report", "mpc", "training", "inference", "exchange"}
+COMPOSED = {"data", "models", "report", "mpc", "attacks", "training", "inference", "exchange"}
 
 ALLOWED: dict[str, set[str]] = {
     "": {"_version"},
@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": BOTTOM,
     "report": {"errors", "types", "files"},
     "mpc": BOTTOM | {"models"},
+    "attacks": BOTTOM | {"data", "models"},
     "training": BOTTOM | {"data", "models"},
     "inference": BOTTOM | {"models", "mpc"},
     "exchange": BOTTOM | {"data", "models", "inference.scheme", "training.evaluate", "training.augmentation"},

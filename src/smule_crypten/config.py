@@ -94,6 +94,8 @@ class ExchangeTerms(Section):
     budget_mb: megabytes (10^6 bytes), of both parties together, that an exchange or the whole run may cost
     (budget_scope), with or without what the dealer sends (budget_counts); it limits num_queries. answer_with: the
     network that answers, the best one that its owner has, or the current one, in training (processes/answering.py).
+    spot_checks: answers an exchange that are asked for twice and compared (exchange/spot_check.py); they may differ by
+    spot_check_tolerance.
     """
 
     num_queries: int | None = Field(default=None, ge=1)
@@ -107,6 +109,8 @@ class ExchangeTerms(Section):
     budget_scope: Literal["exchange", "run"] = "exchange"
     budget_counts: Literal["all", "online"] = "all"
     answer_with: Literal["best", "current"] = "best"
+    spot_checks: int = Field(default=0, ge=0)
+    spot_check_tolerance: float = Field(default=0.1, gt=0.0)
 
     @model_validator(mode="after")
     def _there_is_something_to_share(self) -> Self:
@@ -166,12 +170,14 @@ class BudgetConfig(Section):
 
     ledger: the file that the total is counted by, kept over many runs; null for one in the output folder.
     former_fingerprints: of certificates that the peer had before; what was answered to their owner counts.
+    logit_noise: standard deviation of normal noise that the owner of the network adds to its share of each logit.
     """
 
     max_queries_total: int | None = Field(default=None, ge=0)
     max_queries_per_exchange: int | None = Field(default=None, ge=0)
     ledger: str | None = None
     former_fingerprints: tuple[str, ...] = Field(default=(), strict=False)
+    logit_noise: float = Field(default=0.0, ge=0.0)
 
     @model_validator(mode="after")
     def _fingerprints_can_match(self) -> BudgetConfig:
@@ -221,6 +227,7 @@ class AugmentationConfig(Section):
 TeacherName = Literal["peer", "ensemble"]
 TrustName = Literal["none", "argmax_gate", "accuracy", "class_wise", "adaptive"]
 KeepName = Literal["best", "last"]
+AlarmName = Literal["off", "report", "quarantine"]
 
 
 class TrainingConfig(Section):
@@ -234,6 +241,7 @@ class TrainingConfig(Section):
     only that network speaks. staleness_half_life: after how many of the peer's steps an old answer counts half.
     self_mutual: a copy of the network trains beside it, and they teach each other. trust: how the peer's answers are
     weighted (training/trust.py). keep: the network of the best epoch on the validation part, or of the last epoch.
+    alarm: what follows when the peer's answers on known labels are not those of an honest network (training/alarm.py).
     """
 
     epochs: int = Field(default=10, ge=1)
@@ -254,6 +262,7 @@ class TrainingConfig(Section):
     self_mutual: bool = False
     trust: TrustName = "none"
     keep: KeepName = "last"
+    alarm: AlarmName = "report"
     standalone: bool = True
 
     @property
@@ -304,6 +313,14 @@ class NetworkConfig(Section):
     listen: str | None = None
     peer: RemoteConfig
     dealer: RemoteConfig
+
+
+class AttackConfig(Section):
+    """What a simulated adversary does (attacks/), with options of its own. party: which one is the adversary."""
+
+    name: Literal["none", "label_flip", "backdoor", "answers", "trigger_answers"] = "none"
+    party: Literal["a", "b"] = "b"
+    options: dict[str, Any] = {}
 
 
 ControlName = Literal["label_smoothing", "self_mutual", "self_distillation"]

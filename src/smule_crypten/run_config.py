@@ -14,6 +14,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from smule_crypten.config import (
+    AttackConfig,
     BudgetConfig,
     DataConfig,
     ExchangeConfig,
@@ -100,8 +101,9 @@ class _Common(Section):
 class PartyConfig(_Common):
     """One party. rank 0 is party a, rank 1 is party b.
 
-    In a simulation, partition splits one data set and network is null. Between hosts each party has data of its own
-    (partition is null), and what protects nothing is refused whatever else is set.
+    In a simulation, partition splits one data set and network is null; attack is what this party does as an adversary.
+    Between hosts each party has data of its own (partition is null), and what protects nothing is refused whatever else
+    is set, as is an attack.
     """
 
     rank: int = Field(ge=0, le=1)
@@ -111,6 +113,7 @@ class PartyConfig(_Common):
     partition: PartitionConfig | None = None
     network: NetworkConfig | None = None
     predict: PredictConfig = PredictConfig()
+    attack: AttackConfig = AttackConfig()
     output_dir: str
 
     @property
@@ -125,6 +128,8 @@ class PartyConfig(_Common):
     def _nothing_insecure_between_hosts(self) -> Self:
         if self.network is not None and self.insecure_choices:
             raise ValueError(f"{', '.join(self.insecure_choices)}: refused between hosts, since it protects nothing")
+        if self.network is not None and self.attack.name != "none":
+            raise ValueError(f"attack={self.attack.name}: refused between hosts; attacks are simulated only (smule)")
         return self
 
     @model_validator(mode="after")
@@ -152,6 +157,7 @@ class RunConfig(_Common):
     party_a: PartySection
     party_b: PartySection
     simulation: SimulationConfig = SimulationConfig()
+    attack: AttackConfig = AttackConfig()
 
     @model_validator(mode="after")
     def _budgets_end_with_the_run(self) -> Self:
@@ -192,6 +198,7 @@ class RunConfig(_Common):
             budget=section.budget,
             samples=section.data,
             partition=self.partition,
+            attack=self.attack if self.attack.party == PARTY_NAMES[rank] else AttackConfig(),
             output_dir=output_dir,
         )
 

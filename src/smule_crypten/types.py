@@ -174,7 +174,7 @@ class RunRecord:
     """Everything that is known of a run; report/ turns it into files.
 
     epochs holds one dictionary an epoch and party (see docs/results.md for the keys). controls holds the test accuracy
-    of each finished local control, by party and name.
+    of each finished local control, by party and name. attack: success of a simulated attack by network.
     """
 
     schema_version: int
@@ -187,6 +187,7 @@ class RunRecord:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     parties: dict[str, dict[str, Any]] = field(default_factory=dict)
     pooled: dict[str, Any] | None = None
+    attack: dict[str, float | None] | None = None
     controls: dict[str, dict[str, float]] = field(default_factory=dict)
     fidelity: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)

@@ -60,7 +60,7 @@ BAD_SETTINGS = {
     "constants of other images": (["data.mean=[0.1,0.2,0.3]"], 2, "data.mean: 3 values for images with 1 channel(s)"),
     "missing path": (["data.path=null"], 2, "data.path: data set 'npz' needs it"),
     "missing file": (["data.path=nowhere.npz"], 3, "cannot read nowhere.npz"),
-    "large batch": (["training.batch_size=81"], 3, "party a has 80 training samples, fewer than one batch"),
+    "large batch": (["training.batch_size=81"], 3, "party a has 72 training samples, fewer than one batch"),
     "all classes at a": (["partition.classes_a=[0,1,2,3]"], 3, "leaves none to party b"),
     "large network": (["party_b/model=torchvision", "party_b.model.options.arch=alexnet"], 4, "images of 1x8x8"),
 }

@@ -69,6 +69,7 @@ ASKING = [
     "exchange.queries={selection:core_set,view:mixup,known_fraction:0.2,min_gain_per_mb:1e9}",
     "training.teacher=peer",
     "training.trust=none",
+    "training.keep=last",
     "simulation.pooled=false",
     "simulation.controls=[]",
 ]
@@ -147,7 +148,8 @@ def test_a_rule_without_its_evidence_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Nothing falls back silently to something weaker."""
-    assert call(monkeypatch, *problem, override, f"hydra.run.dir={tmp_path}/run") == 2
+    nothing_held_out = ["party_a.data.validation=0.0", "training.trust=none", "training.keep=last"]
+    assert call(monkeypatch, *problem, *nothing_held_out, override, f"hydra.run.dir={tmp_path}/run") == 2
     assert message in capsys.readouterr().err
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from smule_crypten.config import DataConfig, ModelConfig, PartitionConfig, SchemeConfig, Section
+from smule_crypten.attacks.table import ATTACKS
+from smule_crypten.config import AttackConfig, DataConfig, ModelConfig, PartitionConfig, SchemeConfig, Section
 from smule_crypten.data.datasets import LOADERS, load_data
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.inference.lean.options import LeanOptions
@@ -20,6 +21,7 @@ SECTIONS: dict[str, type[Section]] = {
     "model": ModelConfig,
     "scheme": SchemeConfig,
     "suite": SuiteConfig,
+    "attack": AttackConfig,
 }
 NAMES = {
     "data": sorted(LOADERS),
@@ -27,6 +29,7 @@ NAMES = {
     "model": sorted([*NETWORKS, "target"]),
     "scheme": sorted(SCHEMES),
     "suite": ["headline", "link", "methods", "scaling", "schemes"],
+    "attack": sorted([*ATTACKS, "none"]),
 }
 FILES = [(group, name) for group, names in NAMES.items() for name in names]
 

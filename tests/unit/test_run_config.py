@@ -1,23 +1,39 @@
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-from smule_crypten.config import DataConfig, ExchangeConfig, ModelConfig, ProviderConfig, SchemeConfig, TrainingConfig
+import pytest
+from pydantic import ValidationError
+
+from smule_crypten.config import (
+    AttackConfig,
+    DataConfig,
+    ExchangeConfig,
+    ModelConfig,
+    NetworkConfig,
+    ProviderConfig,
+    SchemeConfig,
+    TrainingConfig,
+)
 from smule_crypten.run_config import PartyConfig, ProtocolConfig
 
 
+def party(**settings: Any) -> PartyConfig:
+    defaults: dict[str, Any] = {
+        "rank": 0,
+        "scheme": SchemeConfig(name="crypten"),
+        "provider": ProviderConfig(name="dealer"),
+        "data": DataConfig(name="npz"),
+        "exchange": ExchangeConfig(),
+        "training": TrainingConfig(),
+        "model": ModelConfig(name="mlp"),
+        "output_dir": "out",
+    }
+    return PartyConfig(**(defaults | settings))
+
+
 def public(mean: tuple[float, ...], class_names: tuple[str, ...] | None = None) -> ProtocolConfig:
-    party = PartyConfig(
-        rank=0,
-        scheme=SchemeConfig(name="crypten"),
-        provider=ProviderConfig(name="dealer"),
-        data=DataConfig(name="npz", mean=mean),
-        exchange=ExchangeConfig(),
-        training=TrainingConfig(),
-        model=ModelConfig(name="mlp"),
-        output_dir="out",
-    )
-    return ProtocolConfig.from_party(party, (3, 8, 8), 2, class_names)
+    return ProtocolConfig.from_party(party(data=DataConfig(name="npz", mean=mean)), (3, 8, 8), 2, class_names)
 
 
 @pytest.mark.parametrize("mean", [(0.5,), (0.5, 0.5, 0.5)])
@@ -35,3 +51,14 @@ def test_digest_covers_classes_and_normalization() -> None:
         public((0.5,), ("bee", "ant")),
     ]
     assert len({config.digest() for config in configs}) == 4
+
+
+def test_no_attack_between_hosts() -> None:
+    """Attacks are for simulation: a party with a network address refuses to be an adversary."""
+    remote = {"address": "peer:1", "certificate": "peer.pem"}
+    network = NetworkConfig.model_validate(
+        {"certificate": "own.pem", "key": "own.key", "listen": "0.0.0.0:1", "peer": remote, "dealer": remote}
+    )
+    party(network=network)
+    with pytest.raises(ValidationError, match="attack=backdoor: refused between hosts"):
+        party(network=network, attack=AttackConfig(name="backdoor"))

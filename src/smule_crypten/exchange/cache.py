@@ -48,6 +48,10 @@ class SoftLabelCache:
         rows = rows[positions]
         return SoftLabels(positions=positions, logits_NC=self._logits_NC[rows], model_step=self._model_step[rows])
 
+    def forget(self, exchange: int) -> None:
+        """Drop the answers of an exchange, counted from 1. What they had replaced does not come back."""
+        self._exchange[self._exchange == exchange] = _NEVER
+
     def state_dict(self) -> dict[str, torch.Tensor | int]:
         return {
             "num_exchanges": self._num_exchanges,

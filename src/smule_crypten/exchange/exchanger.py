@@ -7,8 +7,9 @@ The exchanger sees a scheme only through its contract, so every scheme is used i
 1. Each party announces how many samples it asks about, its model step, and a public bound for its network's logits.
 2. Each charges the other's query to its budget, before anything is computed.
 3. The scheme runs both directions.
-4. Each party announces how many answers lie beyond the stated bound (a truncation that wrapped around the ring). If
-   there are any, exactly those samples are asked again with fresh randomness; if that fails, too, the run ends.
+4. Each party announces how many answers it asks for again: those beyond the stated bound (a truncation that wrapped
+   around the ring), and a spot check. If there are any, exactly those samples are asked again with fresh randomness; if
+   the first kind is implausible again, or the second differs from before, the run ends.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from smule_crypten.exchange.cache import SoftLabelCache
 from smule_crypten.exchange.knowledge import OwnKnowledge
 from smule_crypten.exchange.queries import Queries, QueryPlan, Question
 from smule_crypten.exchange.replay import ViewReplay
+from smule_crypten.exchange.spot_check import draw_subset
 from smule_crypten.exchange.views import Views
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.calibration import calibration_images, check_inputs
@@ -84,6 +86,7 @@ class Exchanger:
         self._sorted_ids, self._sorted_positions = candidates.sample_ids_N[order], order
         self._candidates = candidates
         self._budget = budget
+        self._config = config
         self._queries = queries or QueryPlan(train, pool, held_out, config.queries, seed)
         self._query_id = 0
         self._prepared: tuple[int, int] | None = None
@@ -93,6 +96,11 @@ class Exchanger:
         image_shape = tuple(candidates.images_NCHW.shape[1:])
         self.replay = ViewReplay(image_shape, num_classes, config.queries.max_views, config.max_age)
 
+    @property
+    def next_query_id(self) -> int:
+        """The number of the exchange to come, counted from 1."""
+        return self._query_id + 1
+
     def prepare(self) -> None:
         """Fix the size of the next exchange, so that what depends on nothing else is dealt while the parties train.
 
@@ -100,7 +108,7 @@ class Exchanger:
             ProtocolError, PeerError: as `run`.
         """
         self._before = self._before or self._scheme.session.meter.total()
-        number = self._query_id + 1
+        number = self.next_query_id
         own = self._queries.count(self._own_limit)
         message = self._scheme.announce({"prepared_query": number, "num_samples": own})
         if not isinstance(message, dict) or message.get("prepared_query") != number:
@@ -157,7 +165,11 @@ class Exchanger:
             raise ProtocolError(f"party {self._peer_name} asks about another number of samples than it prepared")
         self._prepared = None
         disclosure = Disclosure(
-            query_id=self._query_id, to_party=self._peer_name, num_samples=peer.num_samples, model_step=model_step
+            query_id=self._query_id,
+            to_party=self._peer_name,
+            # Nothing proves that a spot check asks about the same samples again.
+            num_samples=peer.num_samples + min(self._config.spot_checks, peer.num_samples),
+            model_step=model_step,
         )
         self._budget.charge(disclosure)
         prediction = self._ask(model, question.sample_ids, inputs_NCHW, own, peer)
@@ -174,6 +186,11 @@ class Exchanger:
             num_recomputed=num_recomputed,
             cost=dataclasses.replace(cost, peak_memory_bytes=prediction.cost.peak_memory_bytes),
         )
+
+    def forget(self, number: int) -> None:
+        """Drop the answers of exchange `number`."""
+        self.cache.forget(number)
+        self.replay.forget(number)
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -231,26 +248,41 @@ class Exchanger:
         own: Announcement,
         peer: Announcement,
     ) -> tuple[PeerPrediction, int]:
-        """Ask once more about implausible answers of either party."""
+        """Ask once more about implausible answers of either party, and about those of a spot check."""
         doubtful = _beyond(prediction, peer)
-        own_again = dataclasses.replace(own, num_samples=int(doubtful.sum()))
+        checked = draw_subset(own.num_samples, self._config.spot_checks) & ~doubtful
+        asked_again = doubtful | checked
+        own_again = dataclasses.replace(own, num_samples=int(asked_again.sum()))
         peer_again = self._announce(own_again)
         if peer_again.num_samples > peer.num_samples:
             raise ProtocolError(f"party {self._peer_name} wants more answers again than it asked for")
         if own_again.num_samples == 0 and peer_again.num_samples == 0:
             return prediction, 0
         self._begin(self._query_id, own_again.num_samples, peer_again.num_samples, attempt=1)
-        again = self._ask(model, prediction.sample_ids[doubtful], inputs_NCHW[doubtful], own_again, peer_again)
+        again = self._ask(model, prediction.sample_ids[asked_again], inputs_NCHW[asked_again], own_again, peer_again)
         if bool(_beyond(again, peer).any()):
             raise ProtocolError(
                 f"party {self._peer_name} answers with logits beyond its stated bound of {peer.logit_bound:g}, again "
                 "after recomputation; its layers leave the fixed-point range on this data: lower scheme.precision_bits"
             )
         logits_NC = prediction.logits_NC.clone()
-        logits_NC[doubtful] = again.logits_NC
-        return dataclasses.replace(
-            prediction, logits_NC=logits_NC, cost=prediction.cost + again.cost
-        ), own_again.num_samples
+        logits_NC[asked_again] = again.logits_NC
+        self._compare(prediction.logits_NC[checked], logits_NC[checked])
+        return dataclasses.replace(prediction, logits_NC=logits_NC, cost=prediction.cost + again.cost), int(
+            doubtful.sum()
+        )
+
+    def _compare(self, first_NC: torch.Tensor, second_NC: torch.Tensor) -> None:
+        """Raises ProtocolError where two answers to one sample differ."""
+        tolerance = self._config.spot_check_tolerance
+        difference_N = (first_NC - second_NC).abs().amax(1) if len(first_NC) else torch.zeros(0)
+        wrong = int((difference_N > tolerance).sum())
+        if wrong:
+            raise ProtocolError(
+                f"spot check of exchange {self._query_id}: {wrong} of {len(first_NC)} answers of party "
+                f"{self._peer_name} differ when asked again, by up to {float(difference_N.max()):.2g} (tolerance "
+                f"{tolerance:g}); its side, this one or the dealer deviates from the protocol"
+            )
 
     def _asked_images(self, question: Question) -> tuple[torch.Tensor, torch.Tensor]:
         """The images that are asked about as they are, and the views of the others."""

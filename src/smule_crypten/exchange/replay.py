@@ -39,6 +39,12 @@ class ViewReplay:
         self._logits_MC = torch.cat([self._logits_MC, logits_MC])[first:]
         self._model_step_M = torch.cat([self._model_step_M, torch.full((count,), model_step)])[first:]
 
+    def forget(self, exchange: int) -> None:
+        """Drop the answers of an exchange, counted from 1."""
+        kept_M = self._exchange_M != exchange
+        self._images_MCHW, self._logits_MC = self._images_MCHW[kept_M], self._logits_MC[kept_M]
+        self._model_step_M, self._exchange_M = self._model_step_M[kept_M], self._exchange_M[kept_M]
+
     def answered(self) -> AnsweredImages | None:
         if len(self._images_MCHW) == 0:
             return None

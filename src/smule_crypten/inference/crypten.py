@@ -77,7 +77,8 @@ class CryptenScheme(SequentialScheme):
             inputs = share_tensor(chunk, (stop - start, *architecture.input_shape), query.data_owner)
             logits = evaluate(session, architecture, parameters, inputs)
             with session.meter.layer(OUTPUT_LAYER):
-                opened = open_logits(session, logits, query.data_owner)
+                noise = self.output_noise(tuple(logits.share.shape)) if is_model_owner else None
+                opened = open_logits(session, logits, query.data_owner, noise)
             if opened is not None:
                 answers.append(opened)
         if is_model_owner:

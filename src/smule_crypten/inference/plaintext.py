@@ -51,7 +51,9 @@ class PlaintextScheme(SequentialScheme):
                 with layer("input"):
                     inputs = channel.receive((stop - start, *architecture.input_shape), torch.float32)
                 with layer("logits"):
-                    channel.send(evaluate_plaintext(network, inputs))
+                    logits_NC = evaluate_plaintext(network, inputs)
+                    noise = self.output_noise(tuple(logits_NC.shape))
+                    channel.send(logits_NC if noise is None else logits_NC + noise.float())
         if query.inputs_NCHW is None:
             return None
         return torch.cat([torch.empty(0, *architecture.output_shape), *answers])

@@ -37,7 +37,8 @@ class SecureInferenceScheme(ABC):
         device: where local steps may be computed; CrypTen's own protocols stay on the CPU.
 
     name: as in the configuration. adversary: whom it protects against ("none" protects nothing).
-    needs_dealer: whether a third process must deal correlated randomness.
+    needs_dealer: whether a third process must deal correlated randomness. logit_noise: standard deviation of what the
+    model owner adds to each logit that it answers.
     """
 
     name: ClassVar[str]
@@ -49,6 +50,7 @@ class SecureInferenceScheme(ABC):
         self.session = session
         self.config = config
         self.device = device
+        self.logit_noise = 0.0
         self._architectures: tuple[Architecture, Architecture] | None = None
 
     def prepare(self, architectures: tuple[Architecture, Architecture]) -> None:
@@ -94,6 +96,10 @@ class SecureInferenceScheme(ABC):
     @property
     def largest_input(self) -> float:
         return self.input_limit(self.config)
+
+    def output_noise(self, size: tuple[int, ...]) -> torch.Tensor | None:
+        """Noise for logits of this size, float64, from a stream that nobody else knows; None where there is none."""
+        return self.logit_noise * self.session.streams.local.normal(size) if self.logit_noise else None
 
     def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> float:
         """logit_bound of the own model, to be called before the model answers, whenever it has changed."""

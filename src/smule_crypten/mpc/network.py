@@ -58,11 +58,17 @@ def share_tensor(value: torch.Tensor | None, shape: tuple[int, ...], owner: int)
     return crypten.mpc.MPCTensor(torch.zeros(shape) if value is None else value, src=owner)
 
 
-def open_logits(session: Session, logits: SharedTensor, data_owner: int) -> torch.Tensor | None:
-    """Reveal [logits] (N, C) to the data owner, each sample less its first logit, as float32; None at the other."""
+def open_logits(
+    session: Session, logits: SharedTensor, data_owner: int, noise_NC: torch.Tensor | None = None
+) -> torch.Tensor | None:
+    """Reveal [logits] (N, C) to the data owner, each sample less its first logit, as float32; None at the other.
+
+    noise_NC is what the model owner adds.
+    """
     if session.rank != data_owner:
         offset = session.streams.local.ring_elements((len(logits.share), 1))
-        session.channel.send(logits.share + offset)
+        share = logits.share if noise_NC is None else logits.share + logits.encoder.encode(noise_NC)
+        session.channel.send(share + offset)
         return None
     opened = logits.share + session.channel.receive(logits.share.shape, logits.share.dtype)
     relative: torch.Tensor = logits.encoder.decode(opened - opened[:, :1])

@@ -62,6 +62,12 @@ class Stream:
         self._fill(array.data)
         return torch.from_numpy(array)
 
+    def normal(self, size: tuple[int, ...]) -> torch.Tensor:
+        """Standard normal values, float64, by the inverse of the distribution function at 53 uniform bits."""
+        uniform = (self.bits(size, 53).double() + 0.5) / 2.0**53
+        values: torch.Tensor = torch.special.ndtri(uniform)
+        return values
+
     def bits(self, size: tuple[int, ...], bitlength: int) -> torch.Tensor:
         """Uniform integers of `bitlength` bits (1 to 64), as int64."""
         elements = self.ring_elements(size)

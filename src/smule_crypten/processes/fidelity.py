@@ -10,21 +10,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from smule_crypten.processes.inputs import SimulatedData, build_party_model
+from smule_crypten.data.images import LabelledImages
+from smule_crypten.processes.inputs import SimulatedData
 from smule_crypten.run_config import RunConfig
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import PARTY_NAMES, centred
 
 
 class FidelityCheck:
-    """Collects the evidence of both parties and compares each exchange once both are there."""
+    """Collects the evidence of both parties and compares each exchange once both are there.
 
-    def __init__(self, run: RunConfig, data: SimulatedData) -> None:
+    Args:
+        models: networks of the architectures that answer, of party a and party b; their weights do not matter.
+        changed: samples, normalised, that an adversary has in place of those in data, with sorted ids.
+    """
+
+    def __init__(
+        self, run: RunConfig, data: SimulatedData, models: list[nn.Module], changed: LabelledImages | None
+    ) -> None:
         self._run = run
         self._data = data
         self._train = data.bundle.train
-        self._models = [build_party_model(run.party(rank, "."), data.bundle) for rank in (0, 1)]
+        self._models = models
+        self._changed = changed
         self._waiting: dict[int, dict[str, Path]] = {}
         self.results: list[dict[str, Any]] = []
 
@@ -48,10 +58,7 @@ class FidelityCheck:
 
     def _compare_answers(self, evidence: dict[str, Any], model_owner: int) -> dict[str, Any]:
         secure_NC, views_NCHW = evidence["logits_NC"], evidence["views_NCHW"]
-        sample_ids = evidence["sample_ids"][: len(secure_NC) - len(views_NCHW)]
-        order = self._train.sample_ids_N.argsort()
-        rows = order[torch.searchsorted(self._train.sample_ids_N[order], sample_ids)]
-        plain = self._train.select(rows).normalized(self._run.data.mean, self._run.data.std).images_NCHW
+        plain = self._images(evidence["sample_ids"][: len(secure_NC) - len(views_NCHW)])
         inputs = torch.cat([plain, views_NCHW])
         if len(inputs) == 0:
             return {"num_samples": 0, "max_abs_logit_error": 0.0, "top1_agreement": 1.0}
@@ -62,3 +69,13 @@ class FidelityCheck:
             "max_abs_logit_error": float((plain_NC - secure_NC).abs().max()),
             "top1_agreement": float(agreement),
         }
+
+    def _images(self, sample_ids: torch.Tensor) -> torch.Tensor:
+        order = self._train.sample_ids_N.argsort()
+        rows = order[torch.searchsorted(self._train.sample_ids_N[order], sample_ids)]
+        images_NCHW = self._train.select(rows).normalized(self._run.data.mean, self._run.data.std).images_NCHW
+        if self._changed is not None:
+            changed_N = torch.isin(sample_ids, self._changed.sample_ids_N)
+            rows = torch.searchsorted(self._changed.sample_ids_N, sample_ids[changed_N])
+            images_NCHW[changed_N] = self._changed.images_NCHW[rows]
+        return images_NCHW

@@ -67,5 +67,6 @@ def shake_hands(config: PartyConfig, bundle: DataBundle, own: Architecture, sess
 def prepared_scheme(config: PartyConfig, session: Session, architectures: Architectures) -> SecureInferenceScheme:
     """The configured scheme, with the dealer's consent."""
     scheme = scheme_class(config.scheme.name)(session, config.scheme, resolve_device(config.device))
+    scheme.logit_noise = config.budget.logit_noise
     scheme.prepare(architectures)
     return scheme

@@ -70,6 +70,10 @@ class PartyLedger:
         self._pending = {}
         self._publish(event)
 
+    def message(self, text: str) -> None:
+        """Tell whoever follows the run."""
+        self._emit({"kind": "message", "text": text})
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "events": list(self._events),

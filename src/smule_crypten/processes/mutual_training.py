@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from smule_crypten.attacks.attack import Attack
 from smule_crypten.exchange.adaptive import Wish
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
@@ -23,6 +24,7 @@ from smule_crypten.processes.inputs import PartyInputs, build_party_model, party
 from smule_crypten.processes.ledger import MeasuredExchange, PartyLedger, measured_exchange
 from smule_crypten.processes.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
 from smule_crypten.processes.states import StateFolder
+from smule_crypten.processes.watching import Watchman
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.best import BestNetwork, balanced_accuracy
 from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
@@ -53,6 +55,7 @@ class _Learner:
     exchanger: Exchanger
     best: BestNetwork
     wish: Wish
+    watchman: Watchman
 
     def state_dict(self) -> dict[str, Any]:
         return {name: part.state_dict() for name, part in vars(self).items()}
@@ -63,14 +66,16 @@ class _Learner:
         self.trainer.load_state_dict(state["trainer"])
         self.best.load_state_dict(state["best"])
         self.wish.load_state_dict(state["wish"])
+        self.watchman.load_state_dict(state["watchman"])
 
 
 @dataclass(frozen=True, kw_only=True)
 class MutualTraining:
-    """Everything a party trains with. model is trained in place."""
+    """Everything a party trains with. model is trained in place; what answers the peer is attack.answering(model)."""
 
     config: PartyConfig
     inputs: PartyInputs
+    attack: Attack
     model: nn.Module
     scheme: SecureInferenceScheme
     num_queries: tuple[int, int] | None
@@ -91,7 +96,8 @@ class MutualTraining:
             self._prepare(exchanger, next_epoch=1)
             standalone = self._train_alone(best) if self.config.training.standalone else None
         trainer = self._trainer(self.model, self._teacher(exchanger))
-        learner = _Learner(trainer, exchanger, best, Wish(self.config.exchange.queries.min_gain_per_mb))
+        wish = Wish(self.config.exchange.queries.min_gain_per_mb)
+        learner = _Learner(trainer, exchanger, best, wish, self._watchman())
         if state is None:
             progress = _Progress(standalone, first_epoch=1, exchanged=False)
         else:
@@ -100,6 +106,7 @@ class MutualTraining:
         return {
             "test_accuracy": accuracy,
             "standalone_test_accuracy": progress.standalone,
+            "alarms": learner.watchman.alarms,
             "kept_network": best.name or f"smule, epoch {self.config.training.epochs}",
         }
 
@@ -115,6 +122,11 @@ class MutualTraining:
             budget=self.budget,
             seed=party_seed(self.config),
         )
+
+    def _watchman(self) -> Watchman:
+        """Who tests the peer's answers on training and held-out samples."""
+        known, num_classes = self.inputs.train.with_others(self.inputs.validation), self.inputs.bundle.num_classes
+        return Watchman(self.config.training.alarm, known, num_classes, len(self._exchange_epochs))
 
     def _train_alone(self, best: BestNetwork) -> float:
         """The same network, initial weights and batches without a peer; returns its test accuracy."""
@@ -190,13 +202,15 @@ class MutualTraining:
         in_training = AnsweringNetwork(self.model, trainer.model_step, f"smule, epoch {epoch - 1}")
         answering = answering_network(self.config, self.inputs.bundle, in_training, learner.best)
         log.info("exchange begun epoch=%d network=%s model_step=%d", epoch, answering.name, answering.model_step)
-        exchange = measured_exchange(lambda: exchanger.run(answering.model, answering.model_step))
+        network = self.attack.answering(answering.model, exchanger.next_query_id)
+        exchange = measured_exchange(lambda: exchanger.run(network, answering.model_step))
         _log_exchange(exchange)
         self.ledger.exchanged(exchange)
         if self.evidence is not None:
             result = exchange.result
-            self.evidence.keep(epoch, answering.model, result.prediction, result.views_NCHW)
+            self.evidence.keep(epoch, network, result.prediction, result.views_NCHW)
         learner.wish.exchanged(exchange.result.cost.bytes_total + exchange.result.cost.dealer_bytes)
+        self._watch(learner, exchange, epoch)
         state = {
             "epoch": epoch,
             "standalone": standalone,
@@ -208,6 +222,20 @@ class MutualTraining:
         self.states.save(number, state)
         log.info("state saved exchange=%d epoch=%d", number, epoch)
         self._prepare(exchanger, next_epoch=epoch + 1)
+
+    def _watch(self, learner: _Learner, exchange: MeasuredExchange, epoch: int) -> None:
+        """Test the answers that came, and say so where there is an alarm."""
+        watchman, result = learner.watchman, exchange.result
+        number, num_plain = result.prediction.query_id, len(result.prediction.sample_ids) - len(result.views_NCHW)
+        alarms = watchman.check(
+            number, result.prediction.sample_ids[:num_plain], result.prediction.logits_NC[:num_plain]
+        )
+        dropped = watchman.quarantine(number, epoch, alarms, learner.exchanger.forget, learner.trainer, learner.best)
+        for alarm in alarms:
+            outcome = "its answers are dropped" if dropped else "nothing was dropped (training.alarm=report)"
+            self.ledger.message(
+                f"party {self.config.name}, exchange {number}, {alarm.test}: {alarm.evidence}; {outcome}"
+            )
 
     def _prepare(self, exchanger: Exchanger, next_epoch: int) -> None:
         """Have the next exchange dealt for while this party trains, unless it may be left out."""

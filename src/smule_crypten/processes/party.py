@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from smule_crypten.attacks.attack import Attack
 from smule_crypten.data.partition import missing_classes
 from smule_crypten.errors import PeerError
 from smule_crypten.exchange.budget import QueryBudget
@@ -24,6 +25,7 @@ from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.session import Session
+from smule_crypten.processes.adversary import attack_of, poisoned
 from smule_crypten.processes.answering import fallback
 from smule_crypten.processes.disclosing import budget_of_run
 from smule_crypten.processes.evidence import Evidence
@@ -56,6 +58,7 @@ class _Prepared:
 
     config: PartyConfig
     inputs: PartyInputs
+    attack: Attack
     model: nn.Module
     architecture: Architecture
     budget: QueryBudget
@@ -93,13 +96,16 @@ def run_party(emit: Emit, config: PartyConfig, evidence_dir: str | None = None) 
 
 def _prepare(config: PartyConfig) -> _Prepared:
     inputs = load_party_inputs(config)
+    attack = attack_of(config, inputs)
+    inputs = poisoned(inputs, attack)
     model = build_party_model(config, inputs.bundle)
     states = StateFolder(party_folder(config) / STATES_FOLDER, config, digest_of(inputs.train))
     return _Prepared(
         config=config,
         inputs=inputs,
+        attack=attack,
         model=model,
-        architecture=translate(model, inputs.bundle.input_shape).architecture,
+        architecture=translate(attack.answering(model, 1), inputs.bundle.input_shape).architecture,
         budget=budget_of_run(config, states),
         states=states,
     )
@@ -118,6 +124,7 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence
         training = MutualTraining(
             config=config,
             inputs=prepared.inputs,
+            attack=prepared.attack,
             model=prepared.model,
             scheme=scheme,
             num_queries=queries.num_queries,

@@ -7,16 +7,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from smule_crypten.errors import OutputError, SmuleError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.meeting import DEALER, ROLES
 from smule_crypten.options import one_line
+from smule_crypten.processes.adversary import SimulatedAttack
 from smule_crypten.processes.controls import run_controls
 from smule_crypten.processes.dealing import run_simulated_dealer
 from smule_crypten.processes.environment import describe_hardware, describe_versions
@@ -71,6 +72,8 @@ def check_inputs(run: RunConfig) -> SimulatedData:
     data = load_simulated_data(run)
     for config in (run.party(rank, ".") for rank in (0, 1)):
         translate(build_party_model(config, data.bundle), data.bundle.input_shape)
+    if run.attack.name != "none":
+        SimulatedAttack(run)
     return data
 
 
@@ -80,7 +83,12 @@ class _Simulation:
         self._run_dir = run_dir
         self._data = data
         self._record = record
-        self._fidelity = FidelityCheck(run, data) if run.simulation.fidelity else None
+        models = [build_party_model(run.party(rank, "."), data.bundle) for rank in (0, 1)]
+        self._attack = None if run.attack.name == "none" else SimulatedAttack(run)
+        if self._attack is not None:
+            self._data, models = self._attack.poisoned(data), self._attack.answering(models)
+        changed = None if self._attack is None else self._attack.train
+        self._fidelity = FidelityCheck(run, data, models, changed) if run.simulation.fidelity else None
         self._progress = LiveProgress(console, _epochs_by_task(run))
 
     def run(self) -> None:
@@ -92,8 +100,9 @@ class _Simulation:
             self._run_parties()
             if self._run.simulation.controls:
                 run_jobs(self._control_jobs(), self._on_event)
-            if self._run.simulation.pooled:
-                self._record.pooled = self._train_pooled()
+            pooled = self._train_pooled() if self._run.simulation.pooled else None
+        if self._attack is not None:
+            self._record.attack = self._attack.successes(self._run_dir, self._data.test, pooled)
 
     def _run_parties(self) -> None:
         with tempfile.TemporaryDirectory(prefix="smule-simulation-") as folder:
@@ -158,7 +167,7 @@ class _Simulation:
         self._tensorboard.add(event)
         self._progress.update(event)
 
-    def _train_pooled(self) -> dict[str, Any]:
+    def _train_pooled(self) -> nn.Module:
         """Party a's network on the data of both parties: an upper bound that no party can reach alone."""
         run, bundle = self._run, self._data.bundle
         torch.set_num_threads(run.launch.threads)
@@ -172,7 +181,8 @@ class _Simulation:
             result = trainer.run_epoch()
             accuracy = evaluate(model, test, bundle.num_classes, device=device).accuracy
             self._add_epoch(epoch_event("pooled", "pooled", result, accuracy))
-        return {"test_accuracy": accuracy, "num_train": len(train)}
+        self._record.pooled = {"test_accuracy": accuracy, "num_train": len(train)}
+        return model
 
 
 def _epochs_by_task(run: RunConfig) -> dict[tuple[str, str], int]:

@@ -108,10 +108,15 @@ def _subtitle(record: RunRecord, summary: dict[str, Any]) -> str:
 
 def _banners(summary: dict[str, Any]) -> str:
     notice = phrases.insecurity_notice(summary["insecure_choices"])
-    failure = phrases.failure(summary)
-    return (banner("warn", f"{notice}.", "Accuracy and cost are real, security is not.") if notice else "") + (
-        banner("bad", "This run is not complete.", failure) if failure else ""
-    )
+    attack, success = phrases.attack_notice(summary["attack"]), phrases.attack_success(summary["attack"])
+    alarms, failure = phrases.alarms(summary["parties"]), phrases.failure(summary)
+    banners = [
+        banner("warn", f"{notice}.", "Accuracy and cost are real, security is not.") if notice else "",
+        banner("warn", f"{attack}.", f"Attack success: {success or 'not aimed at a class'}.") if attack else "",
+        banner("bad", "Alarm: answers that an honest peer does not give.", alarms) if alarms else "",
+        banner("bad", "This run is not complete.", failure) if failure else "",
+    ]
+    return "".join(banners)
 
 
 def _navigation() -> str:

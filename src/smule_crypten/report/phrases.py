@@ -13,6 +13,17 @@ def insecurity_notice(insecure_choices: Sequence[str]) -> str:
     return f"simulation only: protects nothing ({', '.join(insecure_choices)})" if insecure_choices else ""
 
 
+def attack_notice(attack: Mapping[str, Any] | None) -> str:
+    """The line that no output of a run with a simulated adversary may lack; empty where both parties are honest."""
+    return "" if attack is None else f"simulated attack: party {attack['party']} is an adversary ({attack['name']})"
+
+
+def attack_success(attack: Mapping[str, Any] | None) -> str:
+    """How often each of the honest party's networks does what the attack aims at; empty where it aims at nothing."""
+    measured = {} if attack is None else attack["success"]
+    return ", ".join(f"{name} {percent(value)}" for name, value in measured.items() if value is not None)
+
+
 def queries_per_epoch(communication: Mapping[str, Any]) -> str:
     """'500 in 9 of 10 epochs', or a range where exchanges differ in size."""
     return _per_exchange(communication["queries_per_epoch"], communication["queries_per_epoch"], count)
@@ -79,6 +90,15 @@ def trust(parties: Mapping[str, Mapping[str, Any]]) -> str:
         f"party {name} finds {_rightness(party['trust'])} and weighs answers {_weights(party['trust'])}"
         for name, party in parties.items()
         if party["trust"]
+    )
+
+
+def alarms(parties: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which exchanges a party found suspicious, and by which test; empty where there was no alarm."""
+    return "; ".join(
+        f"party {name}, exchange {alarm['exchange']}, {alarm['test']}: {alarm['evidence']}"
+        for name, party in parties.items()
+        for alarm in party["alarms"] or ()
     )
 
 

@@ -60,6 +60,7 @@ PARTY: Schema = {
     "planned_exchange_bytes": optional(is_int),
     "kept_network": optional(is_text),
     "trust": optional(list_of(is_map)),
+    "alarms": optional(list_of(is_map)),
     "queries_made": optional(is_int),
     "queries_answered": optional(is_int),
     "answers_recomputed": optional(is_int),
@@ -78,6 +79,11 @@ FIDELITY: Schema = {
     "max_abs_logit_error": optional(is_number),
     "top1_agreement": is_number,
     "num_samples": is_int,
+}
+ATTACK: Schema = {
+    "name": is_text,
+    "party": is_text,
+    "success": map_of(optional(is_number)),
 }
 SECONDS: Schema = {
     "training": optional(is_number),
@@ -98,6 +104,7 @@ SUMMARY: Schema = {
     "pooled_test_accuracy": optional(is_number),
     "communication": COMMUNICATION,
     "fidelity": optional(lambda value: not _problems(value, FIDELITY, "")),
+    "attack": optional(lambda value: not _problems(value, ATTACK, "")),
     "seconds": SECONDS,
     "versions": map_of(is_text),
     "hardware": map_of(anything),

@@ -65,6 +65,7 @@ def build_summary(record: RunRecord) -> dict[str, Any]:
         "pooled_test_accuracy": None if record.pooled is None else record.pooled["test_accuracy"],
         "communication": _communication(record),
         "fidelity": _fidelity(record.fidelity),
+        "attack": _attack(record),
         "seconds": {key: record.seconds.get(key) for key in ("training", "exchange", "total")},
         "versions": dict(record.versions),
         "hardware": dict(record.hardware),
@@ -136,6 +137,13 @@ def _of_the_link(record: RunRecord, key: str) -> dict[str, int]:
         for label, num_bytes in record.parties.get(name, {}).get(key, {}).items():
             merged[label] = max(num_bytes, merged.get(label, 0))
     return merged
+
+
+def _attack(record: RunRecord) -> dict[str, Any] | None:
+    attack = record.config["attack"]
+    if attack["name"] == "none":
+        return None
+    return {"name": attack["name"], "party": attack["party"], "success": dict(record.attack or {})}
 
 
 def _fidelity(checks: list[dict[str, Any]]) -> dict[str, Any] | None:

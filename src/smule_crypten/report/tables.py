@@ -16,11 +16,12 @@ from smule_crypten.types import PARTY_NAMES
 
 def result_table(summary: dict[str, Any]) -> RenderableType:
     """Accuracies, cost and fidelity of a run, from its summary."""
-    notice = phrases.insecurity_notice(summary["insecure_choices"])
-    failure = phrases.failure(summary)
-    remarks = [
-        Text(f"\n{text}", style=style) for text, style in ((notice, "bold yellow"), (failure, "bold red")) if text
-    ]
+    notices = {
+        phrases.insecurity_notice(summary["insecure_choices"]): "bold yellow",
+        phrases.attack_notice(summary["attack"]): "bold yellow",
+        phrases.failure(summary): "bold red",
+    }
+    remarks = [Text(f"\n{text}", style=style) for text, style in notices.items() if text]
     return Group(_accuracies(summary), _facts(summary), *remarks)
 
 
@@ -50,9 +51,11 @@ def _facts(summary: dict[str, Any]) -> Table:
     facts = {
         "classes missing": phrases.missing_classes(summary["parties"]),
         "pooled data": "" if pooled is None else f"{percent(pooled)} by one network trained on both parties' data",
+        "attack success": phrases.attack_success(summary["attack"]),
         "best control": phrases.best_controls(summary["parties"]),
         "kept network": phrases.kept_networks(summary["parties"]),
         "trust": phrases.trust(summary["parties"]),
+        "alarms": phrases.alarms(summary["parties"]),
         "planned": phrases.planned_exchange(summary["parties"]),
         "queries an epoch": phrases.queries_per_epoch(communication),
         "bytes an epoch": phrases.bytes_per_epoch(communication),

@@ -38,6 +38,8 @@ class SoftLabelledPool:
         """Look all samples up again; call it when answers or their weights may have changed."""
         soft = self._source.lookup(self._sample_ids) if len(self._sample_ids) else None
         if soft is None:
+            self._asked.restart(torch.empty(0, dtype=torch.int64))
+            self._unasked.restart(torch.empty(0, dtype=torch.int64))
             return
         self._logits_NC = torch.zeros(len(self._sample_ids), soft.logits_NC.shape[1])
         self._logits_NC[soft.positions] = soft.logits_NC

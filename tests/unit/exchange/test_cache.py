@@ -89,3 +89,19 @@ def test_unknown_ids_are_refused(unknown: int) -> None:
     with pytest.raises(ProtocolError, match=f"sample id {unknown} "):
         cache.store(ids, logits(1, 2), model_step=1)
     assert cache.lookup(torch.tensor([7])) is None
+
+
+def test_an_exchange_is_forgotten() -> None:
+    """Quarantine: the answers of one exchange are gone, those of others stay, and newer ones are kept as before."""
+    cache = SoftLabelCache(IDS, num_classes=2)
+    cache.store(torch.tensor([7, 40]), logits(1, 2), model_step=10)
+    cache.store(torch.tensor([40, 3]), logits(3, 4), model_step=20)
+    cache.forget(2)
+    found = cache.lookup(IDS)
+    assert found is not None
+    assert IDS[found.positions].tolist() == [7]
+    cache.store(torch.tensor([3]), logits(5), model_step=30)
+    cache.forget(1)
+    found = cache.lookup(IDS)
+    assert found is not None
+    assert (IDS[found.positions].tolist(), found.logits_NC.tolist()) == ([3], [[5.0, -5.0]])

@@ -329,6 +329,30 @@ def test_impossible_announcements_are_refused(tmp_path: Path, announcement: obje
     assert exchanger.cache.lookup(IDS) is None
 
 
+def test_a_spot_check_compares_answers(tmp_path: Path) -> None:
+    """A wrong but plausible answer is found when asked again, and named; without a check it is kept."""
+    scheme = FakeScheme()
+    scheme.damage = [{1000: 5.0}]
+    exchanger = make_exchanger(scheme, tmp_path, spot_checks=4)
+    with pytest.raises(
+        ProtocolError, match="spot check of exchange 1: 1 of 4 answers of party b differ when asked again"
+    ):
+        exchanger.run(MODEL, model_step=5)
+    assert [message["num_samples"] for message in scheme.announced] == [4, 4]
+    assert exchanger.cache.lookup(IDS) is None
+    unchecked = FakeScheme()
+    unchecked.damage = [{1000: 5.0}]
+    assert make_exchanger(unchecked, tmp_path / "b").run(MODEL, model_step=5).num_recomputed == 0
+
+
+def test_a_passed_spot_check_costs_queries_and_changes_nothing(tmp_path: Path) -> None:
+    """What the peer may ask again is charged to it beforehand: nothing proves that it asks about the same samples."""
+    result = make_exchanger(FakeScheme(), tmp_path, spot_checks=1).run(MODEL, model_step=5)
+    assert result.num_recomputed == 0
+    assert result.disclosure.num_samples == 3
+    assert result.prediction.cost.rounds == 2
+
+
 @pytest.mark.parametrize(("rank", "share_a"), [(0, 0.0), (1, 1.0)])
 def test_a_party_without_a_share_only_answers(tmp_path: Path, rank: int, share_a: float) -> None:
     """It asks nothing, keeps nothing, and its network answers all that the plan gives the other one."""

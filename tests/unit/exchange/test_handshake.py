@@ -195,11 +195,11 @@ def test_other_side_sees_the_mirror_image() -> None:
 def test_keys_of_another_version() -> None:
     """A key that only one side knows is a difference too."""
     newer = messages_of(1)[0]
-    newer["config"]["exchange"]["spot_checks"] = 5
+    newer["config"]["exchange"]["double_checks"] = 5
     del newer["config"]["randomness"]
     with pytest.raises(HandshakeError) as caught:
         talk(handshake(CONFIG, 0, A), [newer])
-    assert "exchange.spot_checks: 'absent' here, 5 at party b" in str(caught.value)
+    assert "exchange.double_checks: 'absent' here, 5 at party b" in str(caught.value)
     assert "randomness: 'fresh' here, 'absent' at party b" in str(caught.value)
 
 

@@ -49,3 +49,10 @@ def test_it_goes_on_where_it_was_saved() -> None:
     other.store(torch.empty(0, 1, 1, 1), torch.empty(0, 1), model_step=3)
     assert kept(other) == ([2], [2])
     assert kept(replay) == ([0, 1, 2], [1, 1, 2])
+
+
+def test_an_exchange_is_forgotten() -> None:
+    """Quarantine: the views of one exchange go, with their answers; the others stay."""
+    replay = stored(9, None, 2, 1, 2)
+    replay.forget(1)
+    assert kept(replay) == ([2, 3, 4], [2, 3, 3])

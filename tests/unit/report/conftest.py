@@ -73,6 +73,7 @@ def _config() -> dict[str, Any]:
         "provider": {"name": "trusted_first_party"},
         "data": {"name": "digits", "path": None, "mean": [0.0]},
         "training": {"epochs": EPOCHS, "temperature": 2.0},
+        "attack": {"name": "none", "party": "b", "options": {}},
         "simulation": {"controls": ["label_smoothing", "self_mutual"]},
     }
 
@@ -148,6 +149,7 @@ def _party(name: str) -> dict[str, Any]:
         "planned_exchange_bytes": 7_000_000,
         "kept_network": "smule, epoch 3",
         "trust": [{"epoch": 2, "peer_accuracy": 0.8, "peer_weight": 0.5}],
+        "alarms": [],
         "queries_made": asked,
         "queries_answered": answered,
         "answers_recomputed": 0,

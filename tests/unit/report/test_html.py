@@ -130,3 +130,13 @@ def _parse(html: str) -> _Page:
     page.feed(html)
     page.close()
     return page
+
+
+def test_attack_and_alarms_are_banners(record: RunRecord) -> None:
+    """Neither can be overlooked, and neither is there without cause."""
+    assert "adversary" not in _parse(render_report(record)).text
+    record.config["attack"] = {"name": "answers", "party": "b", "options": {}}
+    record.parties["a"]["alarms"] = [{"exchange": 2, "test": "drop", "evidence": "5 of 100 answers are right"}]
+    text = _parse(render_report(record)).text
+    assert "simulated attack: party b is an adversary (answers)." in text
+    assert "party a, exchange 2, drop: 5 of 100 answers are right" in text

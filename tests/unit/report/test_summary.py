@@ -62,6 +62,7 @@ def test_parties_and_run_facts(record: RunRecord) -> None:
         "planned_exchange_bytes": 7_000_000,
         "kept_network": "smule, epoch 3",
         "trust": [{"epoch": 2, "peer_accuracy": 0.8, "peer_weight": 0.5}],
+        "alarms": [],
         "queries_made": 100,
         "queries_answered": 200,
         "answers_recomputed": 0,
@@ -130,3 +131,14 @@ def test_an_unwritable_folder_is_an_output_error(tmp_path: Path, record: RunReco
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write"):
         write_summary(tmp_path / "file", record)
+
+
+def test_an_attack_stands_in_the_summary(record: RunRecord) -> None:
+    """Who attacked and how it went, also where the run ended before that was measured; null without an adversary."""
+    assert build_summary(record)["attack"] is None
+    record.config["attack"] = {"name": "backdoor", "party": "b", "options": {}}
+    for success in (None, {"alone": 0.01, "smule": 0.02}):
+        record.attack = success
+        summary = build_summary(record)
+        validate_summary(summary)
+        assert summary["attack"] == {"name": "backdoor", "party": "b", "success": success or {}}

@@ -79,3 +79,14 @@ def _text(renderable: RenderableType) -> str:
     output = console.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, output.splitlines())) <= 80
     return str(output)
+
+
+def test_attack_and_alarms_are_shown(record: RunRecord) -> None:
+    """A simulated adversary is named, with its success; an alarm names party, exchange, test and evidence."""
+    record.config["attack"] = {"name": "backdoor", "party": "b", "options": {}}
+    record.attack = {"alone": 0.01, "smule": 0.025, "pooled": None}
+    record.parties["a"]["alarms"] = [{"exchange": 2, "test": "drop", "evidence": "5 of 100 answers are right"}]
+    lines = _lines(result_table(build_summary(record)))
+    assert "simulated attack: party b is an adversary (backdoor)" in lines
+    assert "attack success alone 1.0 %, smule 2.5 %" in lines
+    assert "alarms party a, exchange 2, drop: 5 of 100 answers are right" in lines

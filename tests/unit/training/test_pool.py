@@ -77,6 +77,18 @@ def test_unasked_samples_have_a_share_of_their_own() -> None:
     assert sorted(first[2:] + second[2:]) == [12, 13, 14, 15]
 
 
+def test_forgotten_answers_are_not_drawn_any_more() -> None:
+    """An exchange in quarantine leaves nothing behind in the pool."""
+    source = Answers()
+    source.known = {11}
+    pool = make_pool(source)
+    pool.refresh()
+    assert drawn(pool, 3) == [11]
+    source.known = set()
+    pool.refresh()
+    assert pool.draw(3, 0.0) is None
+
+
 class Views:
     """Answers to images that are no samples, with the pixel as logit."""
 

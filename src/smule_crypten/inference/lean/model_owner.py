@@ -25,6 +25,7 @@ from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.mpc.packing import pack
 from smule_crypten.mpc.streams import Stream
 
+OutputNoise = Callable[[tuple[int, ...]], torch.Tensor | None]
 ReceiveCorrection = Callable[[int], torch.Tensor]
 
 
@@ -35,6 +36,7 @@ class ModelOwner(Evaluator):
         dealt: the stream with the dealer for this direction.
         local: a stream that nobody else knows.
         receive_correction: the next correction, of so many bytes, from the dealer.
+        output_noise: what is added to logits of this size.
     """
 
     is_model_owner = True
@@ -50,11 +52,13 @@ class ModelOwner(Evaluator):
         dealt: Stream,
         local: Stream,
         receive_correction: ReceiveCorrection,
+        output_noise: OutputNoise | None = None,
     ) -> None:
         super().__init__(program, device)
         self._batches = batches
         self._dealt = dealt
         self._local = local
+        self._output_noise = output_noise
         self._receive_correction = receive_correction
         self._scales = scales
         self._weights, self._biases = _integers(program, parameters, scales)
@@ -67,6 +71,9 @@ class ModelOwner(Evaluator):
             output = self._program.output
             # The same for all classes of a sample, so the soft labels do not change; the rest stays hidden.
             offset = self._local.packed(batch, output.ring).to(self._device).view(batch, *[1] * len(output.shape))
+            noise = None if self._output_noise is None else self._output_noise(tuple(share.shape))
+            if noise is not None:
+                share = share + (noise * 2.0**self._scales.output).round().long().to(self._device)
             self._post(output, pack(share + offset, output.ring))
         return torch.empty(0)
 

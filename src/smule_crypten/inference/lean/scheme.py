@@ -115,6 +115,7 @@ class LeanScheme(SecureInferenceScheme):
             scales=self._scales,
             dealt=provider.stream(rank),
             local=session.streams.local,
+            output_noise=self.output_noise,
             receive_correction=provider.correction,
         )
         data_owner = DataOwner(

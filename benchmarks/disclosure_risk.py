@@ -1,0 +1,133 @@
+"""What an honest-but-curious party learns from answers: model extraction and membership, by number of queries and by
+what is done to the answers.
+
+    python benchmarks/disclosure_risk.py --data digits --budgets 50 200 500
+
+Party b trains alone; party a asks. Noise is what budget.logit_noise adds under secret sharing, and the only option that
+the owner of a network can enforce. The others change answers in the clear, as a scheme that computed them would: they
+show what such a scheme could bring, no more. One process, plaintext: a simulation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from figures_file import write_figures
+from poisoning_settings import add_setting_arguments, setting_of
+from poisoning_simulation import CPU, Problem
+
+from smule_crypten.attacks.extraction import Selection, extract, fidelity
+from smule_crypten.attacks.membership import membership_risk, scores
+from smule_crypten.config import AttackConfig
+from smule_crypten.training.evaluate import predict_logits
+
+Option = Callable[[torch.Tensor], torch.Tensor]
+_STEPS = 400
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_setting_arguments(parser)
+    parser.add_argument("--budgets", type=int, nargs="+", default=[50, 200, 500])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    setting = setting_of(arguments)
+    rows: list[dict[str, Any]] = []
+    for seed in arguments.seeds:
+        problem = Problem.load(setting, seed, AttackConfig())
+        rows += measure(problem, arguments.budgets)
+    for row in _means(rows):
+        print(row.pop("option"))
+        for name, value in row.items():
+            print(f"    {name}: {value:.3f}")
+    if arguments.output:
+        write_figures(Path(arguments.output), "disclosure_risk", 1, {"setting": vars(arguments), "rows": rows})
+
+
+def options() -> dict[str, Option]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "as they are": lambda logits: logits,
+        "noise 1": lambda logits: logits + torch.randn(logits.shape, generator=generator),
+        "noise 3": lambda logits: logits + 3 * torch.randn(logits.shape, generator=generator),
+        "temperature 4 (not enforced)": lambda logits: logits / 4,
+        "2 bits a probability (not enforced)": lambda logits: _log((logits.softmax(1) * 3).round() / 3),
+        "top 3 (not enforced)": _top_three,
+        "label only (not enforced)": lambda logits: 10.0 * torch.eye(logits.shape[1])[logits.argmax(1)],
+    }
+
+
+def measure(problem: Problem, budgets: list[int]) -> list[dict[str, Any]]:
+    """One row for each option: fidelity of the stolen model by budget and selection, and the membership risk."""
+    models = problem.alone
+    members, others = problem.train[1], problem.test
+    rows = []
+    for name, option in options().items():
+
+        def answer(images: torch.Tensor, option: Option = option) -> torch.Tensor:
+            return option(predict_logits(models[1], images, 512, CPU))
+
+        row: dict[str, Any] = {"option": name}
+        for selection in get_args(Selection):
+            for budget in budgets:
+                stolen = extract(
+                    answer,
+                    problem.train[0].images_NCHW,
+                    lambda: problem.network(0),
+                    budget,
+                    selection,
+                    steps=_STEPS,
+                    seed=problem.seed,
+                )
+                row[f"fidelity, {selection}, {budget}"] = fidelity(
+                    lambda images, stolen=stolen: predict_logits(stolen, images, 512, CPU),
+                    lambda images: predict_logits(models[1], images, 512, CPU),
+                    problem.test.images_NCHW,
+                )
+        for kind, own in (("loss", None), ("calibrated", models[0])):
+            found = [
+                scores(
+                    answer(part.images_NCHW),
+                    part.labels_N,
+                    None if own is None else predict_logits(own, part.images_NCHW, 512, CPU),
+                )
+                for part in (members, others)
+            ]
+            risk = membership_risk(*found)
+            row |= {f"AUC, {kind}": risk.auc, f"TPR at 0.1 % FPR, {kind}": risk.true_positives}
+        rows.append(row)
+    return rows
+
+
+def _log(probabilities_NC: torch.Tensor) -> torch.Tensor:
+    return (probabilities_NC + 1e-3).log()
+
+
+def _top_three(logits_NC: torch.Tensor) -> torch.Tensor:
+    """The three most likely classes as they are, the rest of the probability spread evenly."""
+    probabilities_NC = logits_NC.softmax(1)
+    top = probabilities_NC.topk(3, dim=1)
+    rest = (1 - top.values.sum(1, keepdim=True)) / (logits_NC.shape[1] - 3)
+    return rest.expand_as(probabilities_NC).scatter(1, top.indices, top.values).clamp_min(1e-6).log()
+
+
+def _means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Over the seeds."""
+    names = dict.fromkeys(row["option"] for row in rows)
+    of = {name: [row for row in rows if row["option"] == name] for name in names}
+    return [
+        {
+            "option": name,
+            **{key: statistics.mean(row[key] for row in of[name]) for key in of[name][0] if key != "option"},
+        }
+        for name in names
+    ]
+
+
+if __name__ == "__main__":
+    main()

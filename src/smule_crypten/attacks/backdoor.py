@@ -1,0 +1,45 @@
+"""A backdoor in the adversary's own training data: images with a trigger mean the target class."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+
+from smule_crypten.attacks.attack import Attack, Predict, answered_as
+from smule_crypten.attacks.triggers import TriggerName, make_trigger
+from smule_crypten.config import Section
+from smule_crypten.data.images import LabelledImages
+
+
+class BackdoorOptions(Section):
+    """fraction: share of the samples that get the trigger. clean_label: only samples of class target get it, and their
+    labels stay right; fraction is then a share of these. opacity: of the trigger."""
+
+    trigger: TriggerName = "patch"
+    target: int = Field(default=0, ge=0)
+    fraction: float = Field(default=0.1, ge=0.0, le=1.0)
+    clean_label: bool = False
+    opacity: float = Field(default=1.0, gt=0.0, le=1.0)
+
+
+class Backdoor(Attack):
+    def __init__(self, options: BackdoorOptions, train: LabelledImages, num_classes: int, seed: int) -> None:
+        self._options = options
+        self._seed = seed
+        self._trigger = make_trigger(options.trigger, train.images_NCHW, options.opacity, seed)
+
+    def poisoned(self, train: LabelledImages) -> LabelledImages:
+        options = self._options
+        is_target_N = train.labels_N == options.target
+        candidates = (is_target_N if options.clean_label else ~is_target_N).nonzero()[:, 0]
+        count = round(options.fraction * (len(candidates) if options.clean_label else len(train)))
+        order = torch.randperm(len(candidates), generator=torch.Generator().manual_seed(self._seed))
+        chosen = candidates[order[:count]]
+        images_NCHW, labels_N = train.images_NCHW.clone(), train.labels_N.clone()
+        images_NCHW[chosen] = self._trigger.stamp(images_NCHW[chosen])
+        labels_N[chosen] = options.target
+        return LabelledImages(images_NCHW, labels_N, train.sample_ids_N)
+
+    def success(self, predict: Predict, test: LabelledImages) -> float | None:
+        """Share of the images of other classes that are taken for target once they bear the trigger."""
+        return answered_as(predict(self._trigger.stamp(test.images_NCHW)), test.labels_N, self._options.target)

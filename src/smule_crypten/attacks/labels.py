@@ -1,0 +1,54 @@
+"""Flipped labels, symmetric (any other class) or targeted (one class as another)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from pydantic import Field, model_validator
+
+from smule_crypten.attacks.attack import Attack, Predict, answered_as
+from smule_crypten.config import Section
+from smule_crypten.data.images import LabelledImages
+
+
+class LabelFlipOptions(Section):
+    """fraction: share of the samples, or of those of class source, whose label is changed. source and target together
+    make the flip targeted; without them each label becomes any other class with equal probability."""
+
+    fraction: float = Field(default=0.4, ge=0.0, le=1.0)
+    source: int | None = Field(default=None, ge=0)
+    target: int | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _pair_is_complete(self) -> LabelFlipOptions:
+        if (self.source is None) != (self.target is None) or (self.source == self.target is not None):
+            raise ValueError("give source and target, two different classes, or neither of them")
+        return self
+
+
+class LabelFlip(Attack):
+    def __init__(self, options: LabelFlipOptions, train: LabelledImages, num_classes: int, seed: int) -> None:
+        self._options = options
+        self._num_classes = num_classes
+        self._seed = seed
+
+    def poisoned(self, train: LabelledImages) -> LabelledImages:
+        generator = torch.Generator().manual_seed(self._seed)
+        source, target = self._options.source, self._options.target
+        candidates = torch.arange(len(train)) if source is None else (train.labels_N == source).nonzero()[:, 0]
+        count = round(self._options.fraction * len(candidates))
+        chosen = candidates[torch.randperm(len(candidates), generator=generator)[:count]]
+        labels_N = train.labels_N.clone()
+        if target is not None:
+            labels_N[chosen] = target
+        else:
+            steps = torch.randint(1, self._num_classes, (count,), generator=generator)
+            labels_N[chosen] = (labels_N[chosen] + steps) % self._num_classes
+        return dataclasses.replace(train, labels_N=labels_N)
+
+    def success(self, predict: Predict, test: LabelledImages) -> float | None:
+        """For a targeted flip, the share of class source that is taken for target."""
+        if self._options.target is None:
+            return None
+        return answered_as(predict(test.images_NCHW), test.labels_N, self._options.target, self._options.source)

@@ -1,0 +1,43 @@
+"""Triggers: what an adversary adds to an image so that a poisoned network answers as it wishes.
+
+- patch: a checkerboard of the brightest and darkest values in the lower right corner (T. Gu, B. Dolan-Gavitt, S. Garg,
+  "BadNets", 2017).
+- blended: a random pattern over the whole image, mixed in (X. Chen et al., "Targeted Backdoor Attacks on Deep Learning
+  Systems Using Data Poisoning", 2017).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+TriggerName = Literal["patch", "blended"]
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """pattern_CHW is mixed into an image with the weights opacity_CHW, 0 to 1."""
+
+    pattern_CHW: torch.Tensor
+    opacity_CHW: torch.Tensor
+
+    def stamp(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        return images_NCHW * (1 - self.opacity_CHW) + self.pattern_CHW * self.opacity_CHW
+
+
+def make_trigger(name: TriggerName, images_NCHW: torch.Tensor, opacity: float, seed: int) -> Trigger:
+    """A trigger for images like these, on the scale of their values; a patch is an eighth of the image high, at least
+    two pixels."""
+    low, high = images_NCHW.min(), images_NCHW.max()
+    shape = images_NCHW.shape[1:]
+    if name == "blended":
+        unit_CHW = torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+        return Trigger(low + (high - low) * unit_CHW, torch.full(shape, opacity))
+    _, height, width = shape
+    size = max(2, height // 8)
+    rows, columns = torch.arange(height).view(-1, 1), torch.arange(width).view(1, -1)
+    bright_HW = (rows + columns) % 2 == 0
+    inside_HW = (rows >= height - size) & (columns >= width - size)
+    return Trigger(torch.where(bright_HW, high, low).expand(shape), (opacity * inside_HW).expand(shape))

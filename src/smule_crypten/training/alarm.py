@@ -1,0 +1,191 @@
+"""An alarm with evidence: do the peer's answers on samples of known label look like those of an honest network?
+
+Honest networks differ in data, classes and quality. These tests reject only what honest ones do not do:
+
+- contradiction: for two classes s and t, the answer t is more common on samples of class s than on those of class t. A
+  network may confuse two classes or know neither, but it does not tell them apart the wrong way round. Fisher's exact
+  test, one-sided, for each pair of classes; on this exchange, and on all so far.
+- chance: on all exchanges so far, answers that name a class this party has are right so rarely that they cannot exceed
+  chance by `CHANCE_SHARE` of what their own confidence claims. Binomial test against p = c + 0.1 (confidence - c), with
+  c the rate of agreement by chance. A peer that has a single class is not told from one that always answers so.
+- drop: the share of right answers fell by more than `LARGEST_DROP` below that of the earlier exchanges. Binomial test
+  against the lower confidence bound of the earlier share (Clopper and Pearson) less the drop.
+
+The probability of a false alarm in a whole run is at most `false_alarm` if the peer keeps to these three statements; it
+is divided by the number of exchanges, tests and pairs (Bonferroni). What keeps the most likely class right, as
+attack=answers of kind stealthy does, is not noticed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from scipy import stats
+
+CHANCE_SHARE = 0.1
+LARGEST_DROP = 0.15
+_TESTS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarm:
+    """exchange: after which it fired; suspects: the exchanges that it speaks against. p_value, that of the test, fell
+    below limit."""
+
+    exchange: int
+    test: str
+    suspects: tuple[int, ...]
+    evidence: str
+    p_value: float
+    limit: float
+
+    def as_plain(self) -> dict[str, Any]:
+        return {**asdict(self), "suspects": list(self.suspects)}
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """Of one exchange, or several: predicted_N and labels_N are classes, confidence_N that in the predicted class."""
+
+    predicted_N: torch.Tensor
+    labels_N: torch.Tensor
+    confidence_N: torch.Tensor
+
+    @property
+    def hits(self) -> int:
+        return int((self.predicted_N == self.labels_N).sum())
+
+
+class PeerWatch:
+    """Tests each exchange of a run.
+
+    Args:
+        num_exchanges: of the whole run.
+        false_alarm: probability of any alarm in a run with an honest peer.
+    """
+
+    def __init__(self, num_classes: int, num_exchanges: int, false_alarm: float = 0.01) -> None:
+        self._num_classes = num_classes
+        self._limit = false_alarm / (max(1, num_exchanges) * _TESTS)
+        self._seen: dict[int, _Answers] = {}
+        self._suspects: set[int] = set()
+
+    def check(self, exchange: int, logits_NC: torch.Tensor, labels_N: torch.Tensor) -> list[Alarm]:
+        """Test the answers of an exchange on samples of known label; its number is higher than those before."""
+        probability_N, predicted_N = logits_NC.softmax(1).max(1)
+        answers = _Answers(predicted_N, labels_N, probability_N)
+        earlier = [number for number in self._seen if number not in self._suspects]
+        self._seen[exchange] = answers
+        alarms = self._contradictions(exchange, (exchange,)) + self._drop(exchange, earlier)
+        if len(self._seen) > 1:
+            alarms += self._contradictions(exchange, tuple(self._seen))
+        alarms += self._chance(exchange, tuple(self._seen))
+        for alarm in alarms:
+            self._suspects.update(alarm.suspects)
+        return alarms
+
+    def state_dict(self) -> dict[str, Any]:
+        seen = {number: [a.predicted_N, a.labels_N, a.confidence_N] for number, a in self._seen.items()}
+        return {"seen": seen, "suspects": sorted(self._suspects)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._seen = {number: _Answers(*tensors) for number, tensors in state["seen"].items()}
+        self._suspects = set(state["suspects"])
+
+    def _together(self, exchanges: tuple[int, ...] | list[int]) -> _Answers:
+        parts = [self._seen[number] for number in exchanges]
+        return _Answers(
+            torch.cat([part.predicted_N for part in parts]),
+            torch.cat([part.labels_N for part in parts]),
+            torch.cat([part.confidence_N for part in parts]),
+        )
+
+    def _alarms(self, test: str, exchange: int, suspects: tuple[int, ...], found: _Finding | None) -> list[Alarm]:
+        if found is None or found.p_value >= found.limit:
+            return []
+        return [
+            Alarm(
+                exchange=exchange,
+                test=test,
+                suspects=suspects,
+                evidence=found.evidence,
+                p_value=found.p_value,
+                limit=found.limit,
+            )
+        ]
+
+    def _contradictions(self, exchange: int, suspects: tuple[int, ...]) -> list[Alarm]:
+        answers, classes = self._together(suspects), self._num_classes
+        cells = torch.bincount(answers.labels_N * classes + answers.predicted_N, minlength=classes**2)
+        counts_LP = cells.view(classes, classes)
+        found = _worst_pair(counts_LP, self._limit)
+        return self._alarms("contradiction", exchange, suspects, found)
+
+    def _chance(self, exchange: int, suspects: tuple[int, ...]) -> list[Alarm]:
+        return self._alarms("chance", exchange, suspects, _no_better_than_chance(self._together(suspects), self._limit))
+
+    def _drop(self, exchange: int, earlier: list[int]) -> list[Alarm]:
+        if not earlier:
+            return []
+        found = _fallen(self._together(earlier), self._seen[exchange], self._limit)
+        return self._alarms("drop", exchange, (exchange,), found)
+
+
+@dataclass(frozen=True)
+class _Finding:
+    evidence: str
+    p_value: float
+    limit: float
+
+
+def _worst_pair(counts_LP: torch.Tensor, limit: float) -> _Finding | None:
+    """counts_LP[s, t]: samples of class s that were answered t."""
+    classes = len(counts_LP)
+    s_K, t_K = torch.triu_indices(classes, classes, offset=1)
+    right_K, wrong_K = counts_LP[s_K, s_K], counts_LP[s_K, t_K]
+    wrong_back_K, right_back_K = counts_LP[t_K, s_K], counts_LP[t_K, t_K]
+    answered_s_K, of_s_K = right_K + wrong_back_K, right_K + wrong_K
+    total_K = of_s_K + wrong_back_K + right_back_K
+    seen_K = total_K > 0
+    if not seen_K.any():
+        return None
+    p_K = torch.ones(len(total_K), dtype=torch.float64)
+    table = (counts[seen_K].numpy() for counts in (right_K, total_K, of_s_K, answered_s_K))
+    p_K[seen_K] = torch.from_numpy(stats.hypergeom.cdf(*table))
+    worst = int(p_K.argmin())
+    s, t = int(s_K[worst]), int(t_K[worst])
+    evidence = f"of class {s}, {int(wrong_K[worst])} were answered {t} and {int(right_K[worst])} right; of class {t}, "
+    evidence += f"{int(wrong_back_K[worst])} were answered {s} and {int(right_back_K[worst])} right"
+    return _Finding(evidence, float(p_K[worst]), limit / len(p_K))
+
+
+def _no_better_than_chance(answers: _Answers, limit: float) -> _Finding | None:
+    named_N = torch.isin(answers.predicted_N, answers.labels_N)
+    predicted_N, labels_N = answers.predicted_N[named_N], answers.labels_N[named_N]
+    total = len(labels_N)
+    if total == 0:
+        return None
+    classes = int(max(predicted_N.max(), labels_N.max())) + 1
+    given_C, true_C = (torch.bincount(values, minlength=classes).double() / total for values in (predicted_N, labels_N))
+    by_chance = float(given_C @ true_C)
+    confidence = float(answers.confidence_N[named_N].double().mean())
+    expected = by_chance + CHANCE_SHARE * max(0.0, confidence - by_chance)
+    hits = int((predicted_N == labels_N).sum())
+    evidence = (
+        f"{hits} of {total} answers are right, {by_chance * total:.0f} would be by chance; confidence {confidence:.2f}"
+    )
+    return _Finding(evidence, float(stats.binom.cdf(hits, total, expected)), limit)
+
+
+def _fallen(earlier: _Answers, now: _Answers, limit: float) -> _Finding | None:
+    """Half of limit pays for the bound, half for the test."""
+    hits, total = earlier.hits, len(earlier.labels_N)
+    if hits == 0 or len(now.labels_N) == 0:
+        return None
+    least = float(stats.beta.ppf(limit / 2, hits, total - hits + 1)) - LARGEST_DROP
+    if least <= 0:
+        return None
+    evidence = f"{now.hits} of {len(now.labels_N)} answers are right, {hits} of {total} before"
+    return _Finding(evidence, float(stats.binom.cdf(now.hits, len(now.labels_N), least)), limit / 2)
