@@ -16,7 +16,7 @@ from smule_crypten.run_config import RunConfig
 
 
 def run_config(**training: Any) -> RunConfig:
-    party = {"model": {"name": "mlp", "options": {"hidden": [8]}}}
+    party = {"model": {"name": "mlp", "options": {"hidden": [8]}}, "data": {"validation": 0.0}}
     return parse(
         RunConfig,
         {
@@ -29,7 +29,14 @@ def run_config(**training: Any) -> RunConfig:
             "partition": {"name": "unequal", "fraction_a": 0.7},
             "party_a": party,
             "party_b": party,
-            "training": {"epochs": 2, "batch_size": 8, "steps_per_epoch": 9, **training},
+            "training": {
+                "trust": "none",
+                "keep": "last",
+                "epochs": 2,
+                "batch_size": 8,
+                "steps_per_epoch": 9,
+                **training,
+            },
         },
     )
 

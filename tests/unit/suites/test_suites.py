@@ -44,9 +44,15 @@ RUN = parse(
         "exchange": {"num_queries": 3},
         "partition": {"name": "iid"},
         "simulation": {"controls": []},
-        "party_a": {"model": MLP},
-        "party_b": {"model": MLP},
-        "training": {"epochs": 2, "batch_size": 32, "optimizer": {"learning_rate": 0.05}},
+        "party_a": {"model": MLP, "data": {"validation": 0.0}},
+        "party_b": {"model": MLP, "data": {"validation": 0.0}},
+        "training": {
+            "trust": "none",
+            "keep": "last",
+            "epochs": 2,
+            "batch_size": 32,
+            "optimizer": {"learning_rate": 0.05},
+        },
     },
 )
 
