@@ -13,7 +13,8 @@ The online time (one exchange, without the keys before it) is compared with what
 
 Bytes and rounds are the meter's; the dealer's bytes are in neither. A message takes half a round trip to arrive, and
 two that cross do so at the same time, so a round costs less than the formula grants it: `floor` is the full-duplex
-figure with half a round trip a round. Local time is that of the same exchange on loopback.
+figure with half a round trip a round. Local time is that of the same exchange on loopback; local time and floor added
+are what smule-benchmark's link model predicts.
 
 Exits with 1 where the online time is more than 1.2 times the full-duplex figure (but for lean, whose computation is no
 small part of it), a probability is wrong, or the emulated link is not what it should be. Several schemes are set side
@@ -48,6 +49,7 @@ from smule_crypten.inference.registry import scheme_class
 from smule_crypten.mpc.endpoint import Address
 from smule_crypten.mpc.meeting import DEALER, ROLES, Meeting
 from smule_crypten.processes.launcher import Emit
+from smule_crypten.suites.links import LinkModel
 
 LIMIT = 1.2
 COMPUTING = ("lean",)
@@ -121,17 +123,18 @@ def summarize(
     sent = [runs[0].bytes_sent for runs in emulated]
     rounds = max(runs[0].rounds for runs in emulated)
     waiting = rounds * link.rtt_seconds
-    floor = max(sent) / link.bytes_per_second + waiting / 2
+    floor = LinkModel(name=str(link), mbit=link.mbit, rtt_ms=link.rtt_ms).seconds(max(sent), rounds)
     full_duplex = max(sent) / link.bytes_per_second + waiting
     half_duplex = sum(sent) / link.bytes_per_second + waiting
     seconds = _slower(emulated, "seconds")
+    local_seconds = _slower(local, "seconds")
     dealer_bytes = [runs[0].dealer_bytes for runs in emulated]
     return {
         "bytes_sent": sent,
         "rounds": rounds,
         "dealer_bytes": dealer_bytes,
         "dealer_line_seconds": max(dealer_bytes) / link.bytes_per_second,
-        "local_seconds": _slower(local, "seconds"),
+        "local_seconds": local_seconds,
         "local_begin_seconds": _slower(local, "begin_seconds"),
         "online_seconds": seconds,
         "begin_seconds": _slower(emulated, "begin_seconds"),
@@ -139,6 +142,7 @@ def summarize(
         "half_duplex_seconds": half_duplex,
         "floor_seconds": floor,
         "ratio_floor": statistics.median(seconds) / floor,
+        "ratio_model": statistics.median(seconds) / (statistics.median(local_seconds) + floor),
         "ratio_full_duplex": statistics.median(seconds) / full_duplex,
         "ratio_half_duplex": statistics.median(seconds) / half_duplex,
         "max_abs_logit_error": max(run.logit_error for runs in emulated for run in runs),
@@ -189,6 +193,7 @@ def show(by_scheme: dict[str, dict[str, Any]], title: str) -> None:
         "online / full duplex": lambda row: f"{row['ratio_full_duplex']:.3f}",
         "online / half duplex": lambda row: f"{row['ratio_half_duplex']:.3f}",
         "online / floor": lambda row: f"{row['ratio_floor']:.3f}",
+        "online / (without the link + floor)": lambda row: f"{row['ratio_model']:.3f}",
         "bytes a to b / b to a": lambda row: " / ".join(f"{count:,}" for count in row["bytes_sent"]),
         "rounds": lambda row: str(row["rounds"]),
         "bytes dealer to a / b": lambda row: " / ".join(f"{count:,}" for count in row["dealer_bytes"]),

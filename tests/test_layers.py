@@ -30,7 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "exchange": BOTTOM | {"data", "models", "inference.scheme", "training.evaluate", "training.augmentation"},
     "processes": BOTTOM | COMPOSED,
     "testing": BOTTOM | COMPOSED,
-    "launch": BOTTOM | {"report", "processes", "mpc.compat", "mpc.credentials"},
+    "suites": BOTTOM | COMPOSED | {"processes"},
+    "launch": BOTTOM | {"report", "processes", "suites", "mpc.compat", "mpc.credentials"},
     "conf": set(),
 }
 """Unit (a folder, or a module beside the folders) -> the units and single modules that it may import."""

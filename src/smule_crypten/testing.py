@@ -31,6 +31,8 @@ from smule_crypten.mpc.meeting import DEALER, ROLES, simulated_meeting
 from smule_crypten.mpc.packing import MAX_WIDTH, packed_bytes, unpack
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session, closing_links, open_session
+from smule_crypten.mpc.training_plan import NAME as FULL_TRAINING
+from smule_crypten.mpc.training_plan import deal_steps
 from smule_crypten.types import Cost, InferenceQuery, PeerPrediction, centred
 
 MakeScheme = Callable[[Session, SchemeConfig], SecureInferenceScheme]
@@ -161,7 +163,8 @@ def _act(role: str, call: _Call) -> Any:
     links = meeting.meet()
     if role == DEALER:
         with closing_links(tuple(links.values())):
-            dealer = Dealer((links[ROLES[0]], links[ROLES[1]]), DEALT, allow_insecure=call.dealer_allows_insecure)
+            schemes = {**DEALT, FULL_TRAINING: deal_steps}
+            dealer = Dealer((links[ROLES[0]], links[ROLES[1]]), schemes, allow_insecure=call.dealer_allows_insecure)
             return dealer.serve()
     with open_session(links, ROLES.index(role), wrap_channel=RecordingChannel, **call.settings) as session:
         return call.function(session, *call.arguments)

@@ -13,12 +13,14 @@ from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.inference.lean.options import LeanOptions
 from smule_crypten.inference.registry import SCHEMES
 from smule_crypten.models.zoo import NETWORKS, build_model
+from smule_crypten.suites.options import SuiteConfig
 
 SECTIONS: dict[str, type[Section]] = {
     "data": DataConfig,
     "partition": PartitionConfig,
     "model": ModelConfig,
     "scheme": SchemeConfig,
+    "suite": SuiteConfig,
     "attack": AttackConfig,
 }
 NAMES = {
@@ -26,6 +28,7 @@ NAMES = {
     "partition": ["by_class", "dirichlet", "iid", "unequal"],
     "model": sorted([*NETWORKS, "target"]),
     "scheme": sorted(SCHEMES),
+    "suite": ["headline", "link", "methods", "scaling", "schemes"],
     "attack": sorted([*ATTACKS, "none"]),
 }
 FILES = [(group, name) for group, names in NAMES.items() for name in names]

@@ -133,7 +133,7 @@ class SecureInferenceScheme(ABC):
                 meter.total() - before,
                 offline_seconds=offline_seconds,
                 online_seconds=time.perf_counter() - started - offline_seconds,
-                peak_memory_bytes=_peak_memory_bytes(),
+                peak_memory_bytes=peak_memory_bytes(),
             ),
         )
 
@@ -233,5 +233,6 @@ def micro_batches(num_samples: int, size: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, num_samples)) for start in range(0, num_samples, size)]
 
 
-def _peak_memory_bytes() -> int:
+def peak_memory_bytes() -> int:
+    """The largest resident size of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -66,6 +66,17 @@ class SumPool:
             x = total
         return x
 
+    def spread(self, gradient: torch.Tensor) -> torch.Tensor:
+        """The adjoint of sums: each value (N, C, H', W') is added to all places (N, C, H, W) of its window."""
+        for dim, axis, length in zip((2, 3), self._axes, self.size, strict=True):
+            shape = list(gradient.shape)
+            shape[dim] = length + 1  # the last place stands for padding
+            total = gradient.new_zeros(shape)
+            for column in range(axis.indices.size(1)):
+                total.index_add_(dim, axis.indices[:, column], gradient)
+            gradient = total.narrow(dim, 0, length)
+        return gradient
+
     def weights(self, device: torch.device) -> torch.Tensor:
         """Public integers (H', W'), with WEIGHT_BITS fractional bits, that bring all windows to the largest one."""
         ratio = self.window / self.counts.double()
@@ -106,19 +117,34 @@ def max_pool_padding(op: arch.MaxPool2d, size: tuple[int, int], output: tuple[in
 
 def max_pool_windows(x: torch.Tensor, op: arch.MaxPool2d, output: tuple[int, int]) -> torch.Tensor:
     """The k_h * k_w shifted views of padded x that a window compares, stacked in front: (k_h * k_w, N, C, H', W')."""
+    return torch.stack(_views(x, op, output))
+
+
+def max_pool_spread(gradients: torch.Tensor, op: arch.MaxPool2d, size: tuple[int, int]) -> torch.Tensor:
+    """The adjoint of max_pool_windows: (k_h * k_w, N, C, H', W') added up in padded images (N, C, *size)."""
+    total = gradients.new_zeros((*gradients.shape[1:3], *size))
+    for view, gradient in zip(_views(total, op, tuple(gradients.shape[3:])), gradients, strict=True):
+        view += gradient
+    return total
+
+
+def _views(x: torch.Tensor, op: arch.MaxPool2d, output: tuple[int, ...]) -> list[torch.Tensor]:
     height, width = ((output[axis] - 1) * op.stride[axis] + 1 for axis in (0, 1))
-    return torch.stack(
-        [
-            x[:, :, top : top + height : op.stride[0], left : left + width : op.stride[1]]
-            for top in range(0, op.dilation[0] * op.kernel[0], op.dilation[0])
-            for left in range(0, op.dilation[1] * op.kernel[1], op.dilation[1])
-        ]
-    )
+    return [
+        x[:, :, top : top + height : op.stride[0], left : left + width : op.stride[1]]
+        for top in range(0, op.dilation[0] * op.kernel[0], op.dilation[0])
+        for left in range(0, op.dilation[1] * op.kernel[1], op.dilation[1])
+    ]
 
 
 def comparisons(op: arch.MaxPool2d) -> list[int]:
     """How many pairs of values of a window are compared in each level of the tree."""
-    pairs, window = [], op.kernel[0] * op.kernel[1]
+    return tournament(op.kernel[0] * op.kernel[1])
+
+
+def tournament(window: int) -> list[int]:
+    """How many pairs are compared in each level of a tree that finds the largest of `window` values."""
+    pairs = []
     while window > 1:
         pairs.append(window // 2)
         window -= window // 2

@@ -31,20 +31,21 @@ from smule_crypten.mpc.streams import Stream
 from smule_crypten.types import PARTY_NAMES
 
 RING_BYTES = 8
-Operation = Literal["mul", "matmul", "conv2d"]
+Operation = Literal["mul", "matmul", "conv2d", "conv_transpose2d"]
 Size = tuple[int, ...]
 Entropy = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 """What a party or the dealer contributes to the key of their stream: 256 bits in hexadecimal."""
 
 
 class AdditiveTriple(Section):
-    """size_a and size_b are the shapes of the factors; the other fields are torch.conv2d's."""
+    """size_a and size_b are the shapes of the factors; the other fields are torch's for a convolution."""
 
     size_a: Size
     size_b: Size
     operation: Operation
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
+    output_padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
 
@@ -52,6 +53,9 @@ class AdditiveTriple(Section):
         """a * b in the ring of 2^64 elements."""
         if self.operation == "conv2d":
             return torch.conv2d(a, b, None, self.stride, self.padding, self.dilation, self.groups)
+        if self.operation == "conv_transpose2d":
+            options = self.stride, self.padding, self.output_padding, self.groups, self.dilation
+            return torch.conv_transpose2d(a, b, None, *options)
         return a.matmul(b) if self.operation == "matmul" else a * b
 
     @property
@@ -91,6 +95,17 @@ Shares = tuple[torch.Tensor, ...]
 def correction_bytes(request: Request) -> int:
     """What the dealer sends for this request."""
     return RING_BYTES * arch.num_elements(request.result_size)
+
+
+def opened_elements(request: Request) -> int:
+    """Ring elements that each party sends the other to use what was dealt, in one round."""
+    match request:
+        case AdditiveTriple():
+            return arch.num_elements(request.size_a) + arch.num_elements(request.size_b)
+        case BinaryTriple():
+            return 2 * arch.num_elements(request.size)
+        case SquarePair() | SharedBit():
+            return arch.num_elements(request.size)
 
 
 def party_shares(request: Request, stream: Stream, correction: torch.Tensor | None) -> Shares:
@@ -150,35 +165,47 @@ def plan(architecture: arch.Architecture, batch: int) -> Iterator[Request]:
         match op:
             case arch.Conv2d():
                 (shape,) = architecture.input_shapes(op)
-                yield AdditiveTriple(
-                    size_a=(batch, *shape),
-                    size_b=op.weight_shape,
-                    operation="conv2d",
-                    stride=op.stride,
-                    padding=op.padding,
-                    dilation=op.dilation,
-                    groups=op.groups,
-                )
+                yield convolution_triple(op, (batch, *shape))
             case arch.Linear():
                 out_features, in_features = op.weight_shape
-                yield AdditiveTriple(
-                    size_a=(batch, in_features), size_b=(in_features, out_features), operation="matmul"
-                )
+                yield matrix_triple((batch, in_features), (in_features, out_features))
             case arch.ReLU():
-                yield from _relu((batch, *architecture.shapes[position]))
+                yield from relu_plan((batch, *architecture.shapes[position]))
             case arch.MaxPool2d():
                 for pairs in comparisons(op):
-                    yield from _relu((pairs, batch, *architecture.shapes[position]))
+                    yield from relu_plan((pairs, batch, *architecture.shapes[position]))
 
 
 _CARRY_LEVELS = 6
 """log2 of the 64 bits of a ring element."""
 
 
-def _relu(size: Size) -> Iterator[Request]:
+def convolution_triple(op: arch.Conv2d, input_size: Size) -> AdditiveTriple:
+    """For the convolution of inputs of this size, the batch included."""
+    return AdditiveTriple(
+        size_a=input_size,
+        size_b=op.weight_shape,
+        operation="conv2d",
+        stride=op.stride,
+        padding=op.padding,
+        dilation=op.dilation,
+        groups=op.groups,
+    )
+
+
+def matrix_triple(size_a: Size, size_b: Size) -> AdditiveTriple:
+    return AdditiveTriple(size_a=size_a, size_b=size_b, operation="matmul")
+
+
+def relu_plan(size: Size) -> Iterator[Request]:
     """CrypTen's comparison: the first AND of the carry tree, its levels, the sign bit, and the product."""
     yield BinaryTriple(size=(1, *size))
     for _ in range(_CARRY_LEVELS):
         yield BinaryTriple(size=(2, 1, *size))
     yield SharedBit(size=size)
-    yield AdditiveTriple(size_a=size, size_b=size, operation="mul")
+    yield elementwise_triple(size, size)
+
+
+def elementwise_triple(size_a: Size, size_b: Size) -> AdditiveTriple:
+    """For a product of elements; a factor may be broadcast."""
+    return AdditiveTriple(size_a=size_a, size_b=size_b, operation="mul")

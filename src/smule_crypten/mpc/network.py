@@ -23,7 +23,7 @@ import torch
 
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.module_handlers import Parameters
-from smule_crypten.models.pooling import AveragePool, SumPool, comparisons, max_pool_padding, max_pool_windows
+from smule_crypten.models.pooling import AveragePool, SumPool, max_pool_padding, max_pool_windows, tournament
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.session import Session
 
@@ -83,11 +83,47 @@ def evaluate(
     for op in architecture.ops:
         operands = [inputs if i == arch.NETWORK_INPUT else values[i] for i in op.inputs]
         with session.meter.layer(op.name):
-            values.append(_apply(op, operands, *parameters.get(op.name, (None, None))))
+            values.append(apply(op, operands, *parameters.get(op.name, (None, None)))[0])
     return values[-1]
 
 
-def _apply(op: arch.Op, operands: list[SharedTensor], weight: SharedTensor, bias: SharedTensor | None) -> SharedTensor:
+Masks = tuple[SharedTensor, ...]
+"""Which values a comparison let pass, [1] or [0] each at scale 1; what a gradient passes through."""
+
+
+def apply(
+    op: arch.Op, operands: list[SharedTensor], weight: SharedTensor | None, bias: SharedTensor | None
+) -> tuple[SharedTensor, Masks]:
+    """One operation, and the masks of its comparisons."""
+    match op:
+        case arch.ReLU():
+            result, mask = relu(operands[0])
+            return result, (mask,)
+        case arch.MaxPool2d():
+            return _max_pool2d(operands[0], op)
+        case _:
+            return _linear(op, operands, weight, bias), ()
+
+
+def relu(x: SharedTensor) -> tuple[SharedTensor, SharedTensor]:
+    mask = x.ge(0)
+    return x * mask, mask
+
+
+def largest(values: SharedTensor) -> tuple[SharedTensor, Masks]:
+    """The largest along the first dimension, (n, ...) -> (...), and the masks of each level of the tree."""
+    masks = []
+    for pairs in tournament(values.size(0)):
+        first, second = values[:pairs], values[pairs : 2 * pairs]
+        difference, mask = relu(first - second)
+        masks.append(mask)
+        winners = second + difference
+        odd = values.size(0) % 2
+        values = crypten.cat([winners, values[2 * pairs :]]) if odd else winners
+    return values.squeeze(0), tuple(masks)
+
+
+def _linear(op: arch.Op, operands: list[SharedTensor], weight: SharedTensor, bias: SharedTensor | None) -> SharedTensor:
     x = operands[0]
     match op:
         case arch.Conv2d():
@@ -96,10 +132,6 @@ def _apply(op: arch.Op, operands: list[SharedTensor], weight: SharedTensor, bias
         case arch.Linear():
             z = x.matmul(weight.t())
             return z if bias is None else z + bias
-        case arch.ReLU():
-            return x.relu()
-        case arch.MaxPool2d():
-            return _max_pool2d(x, op)
         case arch.AvgPool2d() | arch.AdaptiveAvgPool2d():
             return _average_pool2d(x, op)
         case arch.Add():
@@ -108,28 +140,22 @@ def _apply(op: arch.Op, operands: list[SharedTensor], weight: SharedTensor, bias
             return x.flatten(1)
 
 
-def _max_pool2d(x: SharedTensor, op: arch.MaxPool2d) -> SharedTensor:
+def _max_pool2d(x: SharedTensor, op: arch.MaxPool2d) -> tuple[SharedTensor, Masks]:
     height, width = arch.apply_op(op, [torch.empty(x.shape, device="meta")]).shape[-2:]
     pads = max_pool_padding(op, (x.size(2), x.size(3)), (height, width))
     padded = x.pad(pads, value=_PADDING_VALUE) if any(pads) else x
-    windows = _with_share(max_pool_windows(padded.share, op, (height, width)))
-    for pairs in comparisons(op):
-        first, second = windows[:pairs], windows[pairs : 2 * pairs]
-        largest = second + (first - second).relu()
-        odd = windows.size(0) % 2
-        windows = crypten.cat([largest, windows[2 * pairs :]]) if odd else largest
-    return windows.squeeze(0)
+    return largest(with_share(max_pool_windows(padded.share, op, (height, width))))
 
 
 def _average_pool2d(x: SharedTensor, op: AveragePool) -> SharedTensor:
     """Sum over each window, exactly, then divide by how many values it averages."""
     pool = SumPool(op, (x.size(2), x.size(3)))
-    summed = _with_share(pool.sums(x.share))
+    summed = with_share(pool.sums(x.share))
     if not pool.is_uniform:
         return summed * pool.counts.double().reciprocal()
     return summed.div(pool.window) if pool.window > 1 else summed
 
 
-def _with_share(share: torch.Tensor) -> SharedTensor:
+def with_share(share: torch.Tensor) -> SharedTensor:
     """A new shared tensor at the session's scale. CrypTen's shallow_copy would write through to its original."""
     return crypten.mpc.MPCTensor.from_shares(share)

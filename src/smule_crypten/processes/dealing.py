@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
 from smule_crypten.config import LaunchConfig
 from smule_crypten.errors import PeerError, PeerTimeoutError, ProtocolError, SmuleError
 from smule_crypten.inference.registry import DEALT
-from smule_crypten.mpc.dealer import Dealer
+from smule_crypten.mpc.dealer import Deal, Dealer
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meeting import DEALER, ROLES, simulated_meeting
 from smule_crypten.mpc.session import closing_links
@@ -22,19 +22,24 @@ log = logging.getLogger(__name__)
 
 
 def deal(
-    links: dict[str, Link], *, allow_insecure: bool, on_failure: Callable[[SmuleError], None] = lambda error: None
+    links: dict[str, Link],
+    *,
+    allow_insecure: bool,
+    on_failure: Callable[[SmuleError], None] = lambda error: None,
+    schemes: Mapping[str, Deal] = DEALT,
 ) -> int:
     """Serve one run over the links to both parties; returns the number of exchanges dealt.
 
     Args:
         on_failure: hears of a failure at once; saying farewell to a party that does not answer takes seconds.
+        schemes: what this dealer deals for, by name.
 
     Raises:
         SmuleError: what the parties disagree on, or who left.
     """
     with closing_links(tuple(links.values())):
         try:
-            return Dealer((links[ROLES[0]], links[ROLES[1]]), DEALT, allow_insecure=allow_insecure).serve()
+            return Dealer((links[ROLES[0]], links[ROLES[1]]), schemes, allow_insecure=allow_insecure).serve()
         except SmuleError as error:
             on_failure(error)
             raise
@@ -83,10 +88,10 @@ def _meet_both(config: DealerConfig) -> dict[str, Link]:
             return links
 
 
-def run_simulated_dealer(emit: Emit, launch: LaunchConfig) -> int:
-    """The dealer of a simulation, which RENDEZVOUS brings together with the parties."""
+def run_simulated_dealer(emit: Emit, launch: LaunchConfig, schemes: Mapping[str, Deal] = DEALT) -> int:
+    """The dealer of a simulation, which RENDEZVOUS brings together with the parties; schemes as in `deal`."""
     torch.set_num_threads(launch.threads)
     meeting = simulated_meeting(
         DEALER, with_dealer=True, join_seconds=launch.join_seconds, deadline_seconds=launch.deadline_seconds
     )
-    return deal(meeting.meet(), allow_insecure=True)
+    return deal(meeting.meet(), allow_insecure=True, schemes=schemes)

@@ -21,16 +21,17 @@ from smule_crypten.processes.dealing import run_simulated_dealer
 from smule_crypten.processes.inputs import party_seed
 from smule_crypten.processes.launcher import Emit, Job, run_jobs
 from smule_crypten.run_config import PartyConfig
-from smule_crypten.types import InferenceQuery, centred
+from smule_crypten.types import Cost, InferenceQuery, centred
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
-    """Each side asked about num_samples; seconds are those of the whole exchange."""
+    """Each side asked about num_samples; seconds are those of the whole exchange, costs those of party a and b."""
 
     num_samples: int
     seconds: float
     max_abs_logit_error: float
+    costs: tuple[Cost, Cost]
 
 
 def rehearse(config: PartyConfig, inputs_NCHW: torch.Tensor, num_classes: int) -> Rehearsal:
@@ -51,12 +52,14 @@ def rehearse(config: PartyConfig, inputs_NCHW: torch.Tensor, num_classes: int) -
             arguments=(config.launch,),
             environment=environment | {"RANK": "2"},
         )
+        dealers = [dealer] if config.needs_dealer else []
         parties = [
             Job(name=role, function=_play, arguments=arguments[role], environment=environment | {"RANK": str(rank)})
             for rank, role in enumerate(ROLES[:2])
         ]
-        results = run_jobs([*parties, dealer], on_event=lambda name, event: None)
-    return Rehearsal(num_samples=len(inputs_NCHW), **results[0])
+        results = run_jobs([*parties, *dealers], on_event=lambda name, event: None)
+    costs = results[0].pop("cost"), results[1].pop("cost")
+    return Rehearsal(num_samples=len(inputs_NCHW), costs=costs, **results[0])
 
 
 def _play(emit: Emit, config: PartyConfig, images: npt.NDArray[np.float32], num_classes: int) -> dict[str, Any]:
@@ -78,7 +81,10 @@ def _play(emit: Emit, config: PartyConfig, images: npt.NDArray[np.float32], num_
     answered = InferenceQuery(model_owner=rank, data_owner=1 - rank, **query)
     launch, seconds = config.launch, 0.0
     meeting = simulated_meeting(
-        role, with_dealer=True, join_seconds=launch.join_seconds, deadline_seconds=launch.deadline_seconds
+        role,
+        with_dealer=config.needs_dealer,
+        join_seconds=launch.join_seconds,
+        deadline_seconds=launch.deadline_seconds,
     )
     with open_session(
         meeting.meet(), rank, precision_bits=config.scheme.precision_bits, randomness="fresh", seed=0
@@ -92,4 +98,4 @@ def _play(emit: Emit, config: PartyConfig, images: npt.NDArray[np.float32], num_
             prediction = scheme.exchange(model, asked, answered)
             seconds = time.perf_counter() - started
     error = (prediction.logits_NC - centred(evaluate_plaintext(network, inputs_NCHW))).abs().max()
-    return {"seconds": seconds, "max_abs_logit_error": float(error)}
+    return {"seconds": seconds, "max_abs_logit_error": float(error), "cost": prediction.cost}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smule_crypten.models import architecture as arch
-from smule_crypten.models.pooling import WEIGHT_BITS, AveragePool, SumPool
+from smule_crypten.models.pooling import WEIGHT_BITS, AveragePool, SumPool, max_pool_spread, max_pool_windows
 
 Pair = tuple[int, int]
 
@@ -88,3 +88,24 @@ def test_sums_wrap() -> None:
     """Sums of ring elements stay in the ring of 2^64: shares are summed before they mean anything."""
     op = arch.AvgPool2d(name="pool", inputs=(0,), kernel=(2, 2), stride=(2, 2), padding=(0, 0), count_include_pad=True)
     assert SumPool(op, (2, 2)).sums(torch.full((1, 1, 2, 2), 1 << 62)).item() == 0
+
+
+@given(small_pair(1, 4), small_pair(1, 3), small_pair(0, 2), small_pair(4, 9))
+@settings(derandomize=True, deadline=None, max_examples=40)
+def test_gradients_of_windows(kernel: Pair, stride: Pair, padding: Pair, size: Pair) -> None:
+    """Spreading is the adjoint of summing and of taking windows: both sides of <Ax, g> = <x, A'g>, exact."""
+    padding = (min(padding[0], kernel[0] // 2), min(padding[1], kernel[1] // 2))
+    x = images(*size)
+    average = arch.AvgPool2d(
+        name="pool", inputs=(0,), kernel=kernel, stride=stride, padding=padding, count_include_pad=True
+    )
+    pool = SumPool(average, size)
+    sums = pool.sums(x)
+    g = torch.randint(-9, 9, sums.shape, generator=torch.Generator().manual_seed(8))
+    assert int((sums * g).sum()) == int((x * pool.spread(g)).sum())
+    largest = arch.MaxPool2d(
+        name="pool", inputs=(0,), kernel=kernel, stride=stride, padding=(0, 0), dilation=(1, 1), ceil_mode=False
+    )
+    windows = max_pool_windows(x, largest, tuple(F.max_pool2d(x.double(), kernel, stride).shape[2:]))
+    g = torch.randint(-9, 9, windows.shape, generator=torch.Generator().manual_seed(9))
+    assert int((windows * g).sum()) == int((x * max_pool_spread(g, largest, size)).sum())

@@ -1,0 +1,70 @@
+"""The figures of a comparison as SVG text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from smule_crypten.report.formatting import byte_unit
+from smule_crypten.report.plots import MAX_LAYERS
+from smule_crypten.report.svg import FONT_SIZE, INK, new_figure, to_inline_svg
+
+# Okabe and Ito's colors, repeated with other line styles where there are more curves than colors.
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_LINES = ("-", "--", ":", "-.")
+_BAR = "#56b4e9"
+_LABELS = {"bytes": "bytes so far, all in", "epoch": "epoch", "seconds": "seconds on this machine"}
+
+
+def accuracy_curve_svg(curves: Sequence[Mapping[str, Any]], by: str) -> str:
+    """Test accuracy of every method by epoch, bytes or seconds.
+
+    By bytes the axis is logarithmic; who sends nothing is a level line where it ended.
+    """
+    figure, axes = new_figure(width=6.6, height=4.2)
+    for position, curve in enumerate(curves):
+        style = {
+            "color": _COLORS[position % len(_COLORS)],
+            "linestyle": _LINES[position // len(_COLORS) % len(_LINES)],
+            "linewidth": 1.6,
+            "label": curve["label"].replace("$", r"\$"),
+        }
+        points = [(point[by], 100 * point["accuracy"]) for point in curve["points"]]
+        if by == "bytes":
+            points = [point for point in points if point[0] > 0]
+            if not points:
+                axes.axhline(100 * curve["points"][-1]["accuracy"], **style)
+                continue
+        x, y = zip(*points, strict=True)
+        axes.plot(x, y, marker="o" if len(points) <= 40 else "", markersize=3, **style)
+    if by == "bytes":
+        axes.set_xscale("log")
+    axes.set_xlabel(_LABELS[by])
+    axes.set_ylabel("test accuracy (%)")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=INK, fontsize=FONT_SIZE)
+    return to_inline_svg(figure, f"accuracy-by-{by}")
+
+
+def traffic_svg(bytes_by_method: Mapping[str, float]) -> str:
+    """Bytes of an epoch, on a logarithmic axis."""
+    figure, axes = new_figure(width=6.6, height=0.9 + 0.32 * len(bytes_by_method), grid_axis="x")
+    axes.barh(range(len(bytes_by_method)), list(bytes_by_method.values()), color=_BAR, height=0.7)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(bytes_by_method)), [name.replace("$", r"\$") for name in bytes_by_method])
+    axes.set_ylim(len(bytes_by_method) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("bytes an epoch")
+    return to_inline_svg(figure, "traffic")
+
+
+def layers_svg(bytes_by_layer: Mapping[str, int], name: str) -> str:
+    """Bytes of the costliest layers, the costliest first."""
+    layers = sorted(bytes_by_layer, key=lambda layer: bytes_by_layer[layer], reverse=True)[:MAX_LAYERS]
+    figure, axes = new_figure(width=5.2, height=0.9 + 0.24 * len(layers), grid_axis="x")
+    size, unit = byte_unit(max(bytes_by_layer.values()))
+    axes.barh(range(len(layers)), [bytes_by_layer[layer] / size for layer in layers], color=_BAR, height=0.7)
+    axes.set_yticks(range(len(layers)), [layer.replace("$", r"\$") for layer in layers])
+    axes.set_ylim(len(layers) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(unit)
+    return to_inline_svg(figure, "layers-" + "".join(letter for letter in name if letter.isalnum()))

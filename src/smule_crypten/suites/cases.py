@@ -1,0 +1,66 @@
+"""Cases of a suite on disk: each is computed once, and kept for the next call."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from smule_crypten._version import __version__
+from smule_crypten.errors import OutputError
+from smule_crypten.files import write_atomic
+from smule_crypten.report.jsontext import to_json
+
+Say = Callable[[str], None]
+
+
+class CaseStore:
+    """Finished cases of a folder, known by all settings that decide their result.
+
+    Args:
+        folder: of the suite.
+        say: hears a line before and after each case.
+    """
+
+    def __init__(self, folder: Path, say: Say) -> None:
+        self._folder = folder
+        self._say = say
+        self.kept = 0
+        self.computed = 0
+
+    def result(self, title: str, settings: dict[str, Any], compute: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+        """What an earlier call found for these settings, or compute(a folder of the case's own).
+
+        The folder is the same in every attempt at a case, so that a run in it can go on.
+
+        Raises:
+            OutputError: a kept case is damaged, or the folder cannot be written.
+        """
+        settings = {"title": title, "version": __version__, **settings}
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+        name = f"{re.sub(r'[^a-z0-9]+', '_', title.lower()).strip('_')}-{digest}"
+        path = self._folder / "cases" / f"{name}.json"
+        if path.exists():
+            self.kept += 1
+            self._say(f"{title}: kept from an earlier call")
+            return _read(path)
+        self._say(f"{title} ...")
+        started = time.perf_counter()
+        result = json.loads(to_json(compute(self._folder / "runs" / name)))
+        seconds = time.perf_counter() - started
+        text = to_json({"settings": settings, "seconds": seconds, "result": result}, indent=2)
+        write_atomic(path, lambda file: file.write(text.encode()))
+        self.computed += 1
+        self._say(f"{title}: {seconds:.1f} s")
+        return dict(result)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["result"])
+    except (OSError, ValueError, LookupError, TypeError):
+        raise OutputError(f"{path} is damaged; remove it to compute this case again") from None

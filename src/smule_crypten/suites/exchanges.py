@@ -1,0 +1,237 @@
+"""Suites `schemes`, `link` and `scaling`: what one exchange costs, by scheme, network, number of queries and link.
+
+Both parties own a network of one architecture and ask about as many images.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from smule_crypten.config import SchemeConfig
+from smule_crypten.data.datasets import load_data
+from smule_crypten.errors import SmuleError
+from smule_crypten.inference.registry import scheme_class
+from smule_crypten.models import architecture as arch
+from smule_crypten.models.pooling import comparisons
+from smule_crypten.models.translate import translate
+from smule_crypten.models.zoo import build_model, num_parameters
+from smule_crypten.mpc.training_plan import cost_of_step
+from smule_crypten.processes.rehearsal import rehearse
+from smule_crypten.run_config import RunConfig
+from smule_crypten.suites.cases import CaseStore
+from smule_crypten.suites.links import LINKS
+from smule_crypten.suites.options import NetworkChoice, SuiteConfig, changed
+from smule_crypten.suites.tables import table
+from smule_crypten.types import Cost
+
+_EXCHANGE = [
+    ("network", "Network"),
+    ("scheme", "Scheme"),
+    ("queries", "Queries of each"),
+    ("exchange_bytes", "Online, both directions"),
+    ("dealer_bytes", "From the dealer"),
+    ("rounds", "Rounds"),
+]
+_ON_LINKS = [(f"{position}_seconds", link.name) for position, link in enumerate(LINKS)]
+_ON_TERMINAL = ("network", "scheme", "queries", "exchange_bytes", "dealer_bytes", "rounds")
+_FULL_TRAINING_STEP = "a step of full training (CrypTen)"
+
+
+def run_schemes(
+    suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore
+) -> dict[str, Any]:
+    """One measured exchange of each network, scheme and number of queries."""
+    columns = [
+        *_EXCHANGE,
+        ("local_seconds", "Time here"),
+        ("logit_error", "Largest logit error"),
+        ("memory_bytes", "Memory of a party"),
+        ("as_predicted", "As cost_of says"),
+    ]
+    note = "Initial weights; BatchNorm is folded. The second exchange of a session, after one that warms up."
+    return {"tables": [table("Measured exchanges", columns, _measured(suite, run, schemes, store), note, _ON_TERMINAL)]}
+
+
+def run_link(
+    suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore
+) -> dict[str, Any]:
+    """Measured exchanges, and what they take on three links."""
+    rows = [
+        {**row, **_on_links(row["one_way_bytes"], row["rounds"], row["local_seconds"])}
+        for row in _measured(suite, run, schemes, store)
+    ]
+    note = (
+        "Bytes, rounds and time here are measured; the times on links are predicted: time here, plus the busier "
+        "direction's bytes over the bandwidth, plus half a round trip a round. The dealer has a line of its own."
+    )
+    columns = [*_EXCHANGE, ("local_seconds", "Time here"), *_ON_LINKS]
+    return {
+        "tables": [
+            table(
+                "Exchanges on links",
+                columns,
+                rows,
+                note,
+                ("network", "scheme", "queries", *(key for key, _ in _ON_LINKS)),
+            )
+        ]
+    }
+
+
+def run_scaling(
+    suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore
+) -> dict[str, Any]:
+    """Predicted exchanges, and a predicted step of full training of the same network."""
+    rows: list[dict[str, Any]] = []
+    for choice in suite.networks or (NetworkChoice(model=run.party_a.model),):
+        settings = {
+            "network": choice.model_dump(mode="json"),
+            "queries": list(suite.queries),
+            "schemes": {name: schemes[name].model_dump(mode="json") for name in suite.schemes},
+            "data": run.data.model_dump(mode="json"),
+            "batch": run.training.batch_size,
+        }
+
+        def compute(folder: Path, choice: NetworkChoice = choice) -> dict[str, Any]:
+            return {"rows": _predicted(suite, run, schemes, choice)}
+
+        rows += store.result(f"cost of {choice.title}", settings, compute)["rows"]
+    columns = [
+        ("network", "Network"),
+        ("relus", "ReLUs a sample"),
+        ("parameters", "Parameters"),
+        *_EXCHANGE[1:],
+        *_ON_LINKS,
+    ]
+    note = (
+        "Predicted from the public architecture, which tests hold to the counters; the times are those of the messages "
+        "between the parties alone. A step of full training has the batch size of the configuration in the column of "
+        "the queries, and counts BatchNorm as folded and dropout as free, in its favour."
+    )
+    return {"tables": [table("Predicted cost by network and number of queries", columns, rows, note, _ON_TERMINAL)]}
+
+
+def _measured(
+    suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore
+) -> list[dict[str, Any]]:
+    rows = []
+    for choice in suite.networks or (NetworkChoice(model=run.party_a.model),):
+        for name in suite.schemes:
+            for queries in suite.queries:
+                chosen = changed(run, scheme=schemes[name].model_dump(), party_a={"model": choice.model.model_dump()})
+                settings = {
+                    "run": chosen.model_dump(mode="json"),
+                    "network": choice.model_dump(mode="json"),
+                    "queries": queries,
+                }
+
+                def compute(
+                    folder: Path, chosen: RunConfig = chosen, choice: NetworkChoice = choice, queries: int = queries
+                ) -> dict[str, Any]:
+                    return _measure(chosen, choice, queries)
+
+                rows.append(store.result(f"{choice.title} {name} {queries} queries", settings, compute))
+    return rows
+
+
+def _measure(run: RunConfig, choice: NetworkChoice, queries: int) -> dict[str, Any]:
+    images, num_classes = _images(run, choice, queries)
+    base = {"network": choice.title, "scheme": run.scheme.name, "queries": queries, "basis": "measured"}
+    try:
+        found = rehearse(run.party(0, "."), images, num_classes)
+    except SmuleError as error:
+        return base | {"basis": "not possible", "as_predicted": str(error)}
+    cost, other = found.costs
+    predicted = _cost(_architecture(choice, images, num_classes), queries, run.scheme, run.party(0, ".").needs_dealer)
+    counts = ("rounds", "bytes_sent", "bytes_received", "dealer_bytes")
+    exact = all(getattr(cost, name) == getattr(predicted, name) for name in counts)
+    return base | {
+        "exchange_bytes": cost.bytes_total,
+        "one_way_bytes": max(cost.bytes_sent, cost.bytes_received),
+        "dealer_bytes": cost.dealer_bytes + other.dealer_bytes,
+        "rounds": cost.rounds,
+        "local_seconds": cost.online_seconds + cost.offline_seconds,
+        "logit_error": found.max_abs_logit_error,
+        "memory_bytes": max(cost.peak_memory_bytes, other.peak_memory_bytes),
+        "as_predicted": "exactly" if exact else f"no: {predicted}",
+    }
+
+
+def _images(run: RunConfig, choice: NetworkChoice, count: int) -> tuple[torch.Tensor, int]:
+    """Random images of the chosen size, or normalised ones of the configured data."""
+    if choice.input_shape is not None:
+        return torch.randn(count, *choice.input_shape, generator=torch.Generator().manual_seed(0)), choice.num_classes
+    bundle = load_data(run.data)
+    chosen = bundle.train.select(torch.arange(count) % len(bundle.train))
+    return chosen.normalized(run.data.mean, run.data.std).images_NCHW, bundle.num_classes
+
+
+def _architecture(choice: NetworkChoice, images: torch.Tensor, num_classes: int) -> arch.Architecture:
+    channels, height, width = images.shape[1:]
+    shape = channels, height, width
+    return translate(build_model(choice.model, shape, num_classes, seed=0), shape).architecture
+
+
+def _cost(architecture: arch.Architecture, queries: int, scheme: SchemeConfig, dealt: bool) -> Cost:
+    """Of party a; party b's is the same with sent and received exchanged."""
+    direction = scheme_class(scheme.name).cost_of(architecture, queries, scheme, dealt=dealt)
+    return scheme_class(scheme.name).combine(direction.data_owner, direction.model_owner)
+
+
+def _predicted(
+    suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], choice: NetworkChoice
+) -> list[dict[str, Any]]:
+    images, num_classes = _images(run, choice, 1)
+    channels, height, width = images.shape[1:]
+    model = build_model(choice.model, (channels, height, width), num_classes, seed=0)
+    base = {"network": choice.title, "parameters": num_parameters(model), "basis": "predicted"}
+    try:
+        architecture = translate(model, (channels, height, width)).architecture
+    except SmuleError as error:
+        return [base | {"basis": "not possible", "scheme": str(error)}]
+    base["relus"] = _num_relus(architecture)
+    costs = [
+        (name, queries, _cost(architecture, queries, schemes[name], dealt=name != "plaintext"))
+        for name in suite.schemes
+        for queries in suite.queries
+    ]
+    batch = run.training.batch_size
+    step = cost_of_step(architecture, batch, dealt=True)
+    # One party is corrected in a step, both in an exchange.
+    step = dataclasses.replace(step, dealer_bytes=step.dealer_bytes // 2)
+    costs.append((_FULL_TRAINING_STEP, batch, step))
+    return [
+        base
+        | {
+            "scheme": name,
+            "queries": count,
+            "exchange_bytes": cost.bytes_total,
+            "dealer_bytes": 2 * cost.dealer_bytes,
+            "rounds": cost.rounds,
+            **_on_links(max(cost.bytes_sent, cost.bytes_received), cost.rounds, 0.0),
+        }
+        for name, count, cost in costs
+    ]
+
+
+def _num_relus(architecture: arch.Architecture) -> int:
+    """Comparisons a sample, those of max pooling among them."""
+    total = 0
+    for op, shape in zip(architecture.ops, architecture.shapes, strict=True):
+        if isinstance(op, arch.ReLU):
+            total += arch.num_elements(shape)
+        elif isinstance(op, arch.MaxPool2d):
+            total += arch.num_elements(shape) * sum(comparisons(op))
+    return total
+
+
+def _on_links(one_way_bytes: float, rounds: float, local_seconds: float) -> dict[str, float]:
+    return {
+        key: local_seconds + link.seconds(one_way_bytes, rounds)
+        for (key, _), link in zip(_ON_LINKS, LINKS, strict=True)
+    }

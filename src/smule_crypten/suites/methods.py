@@ -1,0 +1,213 @@
+"""Suites `methods` and `headline`: all that a user could pick, on the same data, split, network, schedule and seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from smule_crypten.config import SchemeConfig
+from smule_crypten.processes.simulation import simulate
+from smule_crypten.report.summary import epoch_traffic
+from smule_crypten.run_config import RunConfig
+from smule_crypten.suites.baselines import FULL_TRAINING, averaged, figures, fully_trained
+from smule_crypten.suites.cases import CaseStore
+from smule_crypten.suites.links import LINKS
+from smule_crypten.suites.options import SuiteConfig, changed
+from smule_crypten.suites.tables import table
+from smule_crypten.types import PARTY_NAMES, RunRecord
+
+_COLUMNS = [
+    ("method", "Method"),
+    ("mean_accuracy", "Accuracy, mean"),
+    ("a_accuracy", "Party a"),
+    ("b_accuracy", "Party b"),
+    ("spread_accuracy", "± over seeds"),
+    ("epoch_bytes", "An epoch, online"),
+    ("epoch_dealer_bytes", "from the dealer"),
+    ("total_bytes", "Whole training, online"),
+    ("total_dealer_bytes", "from the dealer"),
+    ("rounds", "Rounds"),
+    ("local_seconds", "Time here"),
+]
+_ON_TERMINAL = ("method", "mean_accuracy", "epoch_bytes", "epoch_dealer_bytes", "local_seconds")
+
+
+def run_methods(
+    suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore, console: Console
+) -> dict[str, Any]:
+    """Tables and curves. schemes: the settings of each scheme by name."""
+    results: dict[str, list[dict[str, Any]]] = {}
+    for seed in suite.seeds:
+        for method, result in _of_seed(suite, changed(run, seed=seed), schemes, store, console).items():
+            results.setdefault(method, []).append(result)
+    rows = [_row(method, by_seed) for method, by_seed in results.items()]
+    tables = [
+        table(f"Methods, {len(suite.seeds)} seed(s)", _COLUMNS, rows, _note(results), _ON_TERMINAL),
+        _link_times(rows),
+    ]
+    if FULL_TRAINING in results:
+        tables.append(_ratios(rows, suite.limit_mb))
+    curves = [
+        {"label": f"{method}, {party}", "points": points}
+        for method, by_seed in results.items()
+        for party, points in by_seed[0]["curves"].items()
+        if points
+    ]
+    by_layer = {method: by_seed[0]["bytes_by_layer"] for method, by_seed in results.items()}
+    return {"tables": tables, "curves": curves, "bytes_by_layer": {k: v for k, v in by_layer.items() if v}}
+
+
+def _of_seed(
+    suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore, console: Console
+) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for position, name in enumerate(suite.schemes):
+        simulation = run.simulation.model_dump() | {"fidelity": False}
+        if position:  # what every simulation of the seed would find again
+            simulation |= {"pooled": False, "controls": ()}
+        chosen = changed(run, scheme=schemes[name].model_dump(), simulation=simulation)
+
+        def compute(folder: Path, chosen: RunConfig = chosen) -> dict[str, Any]:
+            return of_record(simulate(chosen, folder, console))
+
+        result = store.result(f"SMuLe {name} seed {run.seed}", {"run": chosen.model_dump(mode="json")}, compute)
+        if position == 0:
+            found |= {method: shared for method, shared in result["shared"].items() if shared is not None}
+        found[_title(name)] = result["smule"]
+    settings = {"run": run.model_dump(mode="json")}
+    if suite.fedavg:
+        found["FedAvg, sees weights"] = averaged(run, settings, store)
+    if suite.full_training.run != "no":
+        found[FULL_TRAINING] = fully_trained(suite, run, settings, store)
+    return found
+
+
+def _title(scheme: str) -> str:
+    return "mutual learning in plaintext" if scheme == "plaintext" else f"SMuLe, {scheme}"
+
+
+def of_record(record: RunRecord) -> dict[str, Any]:
+    """What a simulation says of several methods at once."""
+    parties = [record.parties[name] for name in PARTY_NAMES]
+    alone = [party["standalone_test_accuracy"] for party in parties]
+    phases = {"standalone", "smule", "pooled", *(event["phase"] for event in record.epochs)}
+    curves = {phase: _curves(record, phase) for phase in phases}
+    traffic = [epoch for epoch in epoch_traffic(record) if epoch.queries]
+    shared = {
+        "alone": None if None in alone else figures("measured", alone, curves["standalone"]),
+        **{
+            f"alone, {name.replace('_', ' ')}": figures(
+                "measured", [record.controls[party][name] for party in PARTY_NAMES], curves[name]
+            )
+            for name in record.controls.get(PARTY_NAMES[0], {})
+        },
+        "pooled data in one place": None
+        if record.pooled is None
+        else figures("measured", [record.pooled["test_accuracy"]], curves["pooled"]),
+    }
+    smule = figures("measured", [party["test_accuracy"] for party in parties], curves["smule"])
+    smule |= {
+        "epoch_bytes": max((epoch.bytes_total for epoch in traffic), default=0),
+        "epoch_dealer_bytes": max((epoch.dealer_bytes for epoch in traffic), default=0),
+        "epoch_rounds": max((epoch.rounds for epoch in traffic), default=0),
+        "total_bytes": sum(party["bytes_sent"] for party in parties),
+        "total_dealer_bytes": sum(party["dealer_bytes"] for party in parties),
+        "rounds": max(party["rounds"] for party in parties),
+        "local_seconds": record.seconds["total"],
+        "bytes_by_layer": parties[0]["bytes_by_layer"],
+    }
+    return {"shared": shared, "smule": smule}
+
+
+def _curves(record: RunRecord, phase: str) -> dict[str, list[dict[str, Any]]]:
+    """Test accuracy of each party over the epochs, beside the bytes of both parties so far."""
+    spent, total = {0: 0}, 0
+    for epoch in epoch_traffic(record):
+        total += epoch.bytes_total + epoch.dealer_bytes
+        spent[epoch.epoch] = total
+    curves: dict[str, list[dict[str, Any]]] = {}
+    for event in record.epochs:
+        if event["phase"] == phase:
+            points = curves.setdefault(f"party {event['party']}" if event["party"] in PARTY_NAMES else "both", [])
+            before = points[-1]["seconds"] if points else 0.0
+            points.append(
+                {
+                    "epoch": event["epoch"],
+                    "accuracy": event["test_accuracy"],
+                    "bytes": spent.get(event["epoch"], 0) if phase == "smule" else 0,
+                    "seconds": before + event["training_seconds"] + event["exchange_seconds"],
+                }
+            )
+    return curves
+
+
+def _row(method: str, by_seed: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over the seeds; the spread is the standard deviation of the mean accuracy of both parties."""
+    keys = ("epoch_bytes", "epoch_dealer_bytes", "epoch_rounds", "total_bytes", "total_dealer_bytes", "rounds")
+    known = [result for result in by_seed if None not in result["accuracies"]]
+    means = [statistics.mean(result["accuracies"]) for result in known]
+    seconds = [result["local_seconds"] for result in by_seed if result["local_seconds"] is not None]
+    row: dict[str, Any] = {
+        "method": method,
+        "basis": by_seed[0]["basis"],
+        "mean_accuracy": statistics.mean(means) if means else None,
+        "spread_accuracy": statistics.stdev(means) if len(means) > 1 else None,
+        "local_seconds": statistics.mean(seconds) if seconds else None,
+    }
+    for position, name in enumerate(PARTY_NAMES):
+        values = [result["accuracies"][min(position, len(result["accuracies"]) - 1)] for result in known]
+        row[f"{name}_accuracy"] = statistics.mean(values) if values else None
+    possible = row["basis"] != "not possible"
+    return row | {key: statistics.mean(result[key] for result in by_seed) if possible else None for key in keys}
+
+
+def _note(results: Mapping[str, list[dict[str, Any]]]) -> str:
+    notes = [by_seed[0]["note"] for by_seed in results.values() if by_seed[0]["note"]]
+    general = (
+        "Bytes are payload in both directions of the link between the parties; the dealer's go to both together. "
+        "An epoch is the costliest one, with its exchange. Time here is that of this machine, all processes on it."
+    )
+    return " ".join([general, *notes])
+
+
+def _link_times(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    columns = [("method", "Method"), *((f"{position}_seconds", link.name) for position, link in enumerate(LINKS))]
+    timed = [
+        {
+            "method": row["method"],
+            "basis": "predicted",
+            **{
+                f"{position}_seconds": link.seconds(row["epoch_bytes"] / 2, row["epoch_rounds"])
+                for position, link in enumerate(LINKS)
+            },
+        }
+        for row in rows
+        if row["epoch_bytes"]
+    ]
+    note = "What the messages between the parties take on such a link in one epoch, without computation and dealer."
+    return table("Time of an epoch's messages on a link", columns, timed, note)
+
+
+def _ratios(rows: list[dict[str, Any]], limit_mb: float | None) -> dict[str, Any]:
+    """How many times the bytes of each method full training costs in an epoch, all in."""
+    all_in = {row["method"]: row["epoch_bytes"] + row["epoch_dealer_bytes"] for row in rows if row["epoch_bytes"]}
+    basis = {row["method"]: row["basis"] for row in rows}
+    full = all_in.get(FULL_TRAINING)
+    columns = [("method", "Method"), ("epoch_bytes", "An epoch, all in"), ("full_ratio", "Full training / this")]
+    if limit_mb is not None:
+        columns.append(("limit", f"Within {limit_mb:g} MB"))
+    found = [
+        {
+            "method": method,
+            "basis": basis[FULL_TRAINING] if basis[FULL_TRAINING] != "measured" else basis[method],
+            "epoch_bytes": num_bytes,
+            "full_ratio": None if full is None else full / num_bytes,
+            "limit": None if limit_mb is None else ("yes" if num_bytes <= limit_mb * 1e6 else "no"),
+        }
+        for method, num_bytes in all_in.items()
+    ]
+    return table("Bytes of an epoch beside full training", columns, found, "Both directions and the dealer.")

@@ -1,0 +1,95 @@
+"""One suite from start to end: its cases, results.json, the page, and what the terminal shows."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from smule_crypten.config import SchemeConfig
+from smule_crypten.errors import ConfigError
+from smule_crypten.files import write_atomic
+from smule_crypten.processes.environment import describe_hardware, describe_versions
+from smule_crypten.report.benchmark import render_benchmark, terminal_tables
+from smule_crypten.report.jsontext import to_json
+from smule_crypten.run_config import RunConfig
+from smule_crypten.suites.cases import CaseStore
+from smule_crypten.suites.exchanges import run_link, run_scaling, run_schemes
+from smule_crypten.suites.methods import run_methods
+from smule_crypten.suites.options import SuiteConfig
+from smule_crypten.suites.published import published_figures
+
+RESULTS_FILE = "results.json"
+PAGE_FILE = "results.html"
+SCHEMA_VERSION = 1
+
+
+def run_suite(
+    suite: SuiteConfig,
+    run: RunConfig,
+    schemes: Mapping[str, SchemeConfig],
+    folder: Path,
+    command: Sequence[str],
+    console: Console,
+) -> dict[str, Any]:
+    """Run what is not yet in folder, and write results.json and results.html there.
+
+    Args:
+        schemes: settings of each scheme by name.
+        command: as the user gave it, for the record.
+
+    Raises:
+        SmuleError: anything a user can cause; finished cases stay.
+        KeyboardInterrupt: likewise.
+    """
+    unknown = sorted(set(suite.schemes) - set(schemes))
+    if unknown:
+        raise ConfigError(f"suite.schemes: no scheme is called {unknown[0]!r}; known: {', '.join(sorted(schemes))}")
+    store = CaseStore(folder, lambda text: console.print(Text(text), soft_wrap=True))
+    match suite.name:
+        case "methods" | "headline":
+            found = run_methods(suite, run, schemes, store, console)
+        case "schemes":
+            found = run_schemes(suite, run, schemes, store)
+        case "scaling":
+            found = run_scaling(suite, run, schemes, store)
+        case "link":
+            found = run_link(suite, run, schemes, store)
+    if suite.name != "link":
+        found["tables"].append(published_figures())
+    results = {
+        "schema_version": SCHEMA_VERSION,
+        "suite": suite.name,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": list(command),
+        "commit": _commit(),
+        "versions": describe_versions(),
+        "hardware": describe_hardware(run.device),
+        "insecure_choices": list(run.insecure_choices),
+        "config": {"suite": suite.model_dump(mode="json"), "run": run.model_dump(mode="json")},
+        **found,
+    }
+    _write(folder / RESULTS_FILE, to_json(results, indent=2))
+    _write(folder / PAGE_FILE, render_benchmark(results))
+    console.print(terminal_tables(results))
+    console.print(f"{store.computed} case(s) run, {store.kept} kept from earlier calls; {folder}", soft_wrap=True)
+    return results
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomic(path, lambda file: file.write(text.encode()))
+
+
+def _commit() -> str | None:
+    """Of the repository that this package lies in, marked where files differ from it; None outside of one."""
+    arguments = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=10"]
+    try:
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,192 @@
+"""A small version of every suite: bytes and rounds are exact, and finished cases are kept."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from smule_crypten.config import SchemeConfig, parse
+from smule_crypten.errors import ConfigError, OutputError
+from smule_crypten.inference.registry import scheme_class
+from smule_crypten.models.architecture import Architecture
+from smule_crypten.models.translate import translate
+from smule_crypten.models.zoo import build_model, num_parameters
+from smule_crypten.mpc.training_plan import cost_of_step
+from smule_crypten.run_config import RunConfig
+from smule_crypten.suites.baselines import FULL_TRAINING
+from smule_crypten.suites.cases import CaseStore
+from smule_crypten.suites.links import LINKS
+from smule_crypten.suites.methods import of_record
+from smule_crypten.suites.options import SuiteConfig
+from smule_crypten.suites.run import PAGE_FILE, RESULTS_FILE, run_suite
+from smule_crypten.types import RunRecord
+
+MLP = {"name": "mlp", "options": {"hidden": [8]}}
+SHAPE = (1, 8, 8)
+SCHEMES = {
+    "lean": SchemeConfig(name="lean", precision_bits=14, options={"ring_bits": 32, "input_bits": 10}),
+    "crypten": SchemeConfig(name="crypten"),
+}
+RUN = parse(
+    RunConfig,
+    {
+        "allow_insecure": True,
+        "randomness": "seeded_insecure",
+        "scheme": SCHEMES["lean"].model_dump(),
+        "provider": {"name": "dealer"},
+        "data": {"name": "digits", "mean": [0.305], "std": [0.376], "max_train": 120, "max_test": 50}
+        | {"options": {"test_fraction": 0.25}},
+        "exchange": {"num_queries": 3},
+        "partition": {"name": "iid"},
+        "simulation": {"controls": []},
+        "party_a": {"model": MLP, "data": {"validation": 0.0}},
+        "party_b": {"model": MLP, "data": {"validation": 0.0}},
+        "training": {
+            "trust": "none",
+            "keep": "last",
+            "epochs": 2,
+            "batch_size": 32,
+            "optimizer": {"learning_rate": 0.05},
+        },
+    },
+)
+
+
+def run(folder: Path, **suite: Any) -> dict[str, Any]:
+    with (folder / "terminal.txt").open("a", encoding="utf-8") as terminal:
+        console = Console(file=terminal, width=100)
+        results = run_suite(parse(SuiteConfig, suite), RUN, SCHEMES, folder, ["smule-benchmark"], console)
+    assert json.loads((folder / RESULTS_FILE).read_text())["tables"] == json.loads(json.dumps(results["tables"]))
+    page = (folder / PAGE_FILE).read_text()
+    for content in results["tables"]:
+        assert escape(content["title"]) in page
+        assert all(row["basis"] in page for row in content["rows"])
+    return results
+
+
+def kept(folder: Path) -> str:
+    """What the last call said about kept cases."""
+    return (folder / "terminal.txt").read_text().strip().splitlines()[-1].partition(";")[0]
+
+
+def architecture() -> Architecture:
+    return translate(build_model(RUN.party_a.model, SHAPE, 10, seed=0), SHAPE).architecture
+
+
+def test_methods_and_headline(tmp_path: Path) -> None:
+    """Protects: every method has its row, full training and FedAvg cost what is predicted, and a second suite with the
+    same cases runs none of them again."""
+    options = {"schemes": ("lean",), "full_training": {"run": "steps", "steps": 1}}
+    results = run(tmp_path, name="methods", **options)
+    rows = {row["method"]: row for row in results["tables"][0]["rows"]}
+    smule, full, averaged = rows["SMuLe, lean"], rows[FULL_TRAINING], rows["FedAvg, sees weights"]
+    assert set(rows) == {"alone", "pooled data in one place", "SMuLe, lean", "FedAvg, sees weights", FULL_TRAINING}
+    assert (smule["basis"], full["basis"]) == ("measured", "extrapolated")
+    direction = scheme_class("lean").cost_of(architecture(), 3, SCHEMES["lean"], dealt=True)
+    exchange = scheme_class("lean").combine(direction.data_owner, direction.model_owner)
+    assert smule["epoch_dealer_bytes"] == 2 * (exchange.dealer_bytes + len(json.dumps({"entropy": "0" * 64})))
+    assert exchange.bytes_total < smule["epoch_bytes"] < exchange.bytes_total + 4096
+    step, steps_per_epoch = cost_of_step(architecture(), 32, dealt=True), round(120 / 32)
+    assert full["epoch_bytes"] == step.bytes_total * steps_per_epoch
+    assert full["epoch_dealer_bytes"] == step.dealer_bytes * steps_per_epoch
+    assert full["epoch_rounds"] == step.rounds * steps_per_epoch
+    assert full["mean_accuracy"] is None
+    weights = 4 * num_parameters(build_model(RUN.party_a.model, SHAPE, 10, seed=0))
+    assert averaged["total_bytes"] == 2 * 2 * weights
+    assert kept(tmp_path) == "3 case(s) run, 0 kept from earlier calls"
+    again = run(tmp_path, name="headline", limit_mb=75.0, **options)
+    assert kept(tmp_path) == "0 case(s) run, 3 kept from earlier calls"
+    assert again["tables"][0]["rows"] == results["tables"][0]["rows"]
+    ratios = {row["method"]: row for row in again["tables"][2]["rows"]}
+    assert ratios["SMuLe, lean"]["limit"] == "yes"
+    assert ratios["SMuLe, lean"]["full_ratio"] > 1
+
+
+def test_local_controls_are_methods() -> None:
+    """Protects: what a party can do without a peer stands beside what it learns from one, with its curve."""
+    parties = {
+        name: {"test_accuracy": 0.6, "standalone_test_accuracy": 0.5, "bytes_by_layer": {}}
+        | dict.fromkeys(("bytes_sent", "dealer_bytes", "rounds"), 0)
+        for name in "ab"
+    }
+    event = {"epoch": 1, "test_accuracy": 0.55, "training_seconds": 2.0, "exchange_seconds": 0.0}
+    record = RunRecord(
+        schema_version=1,
+        run_id="run",
+        status="completed",
+        config={},
+        seed=0,
+        versions={},
+        hardware={},
+        parties=parties,
+        controls={name: {"self_mutual": 0.55} for name in "ab"},
+        epochs=[event | {"party": name, "phase": phase} for name in "ab" for phase in ("standalone", "self_mutual")],
+        seconds={"total": 1.0},
+    )
+    shared = of_record(record)["shared"]
+    assert shared["alone"]["accuracies"] == [0.5, 0.5]
+    control = shared["alone, self mutual"]
+    assert control["accuracies"] == [0.55, 0.55]
+    assert control["curves"]["party b"] == [{"epoch": 1, "accuracy": 0.55, "bytes": 0, "seconds": 2.0}]
+    assert shared["pooled data in one place"] is None
+
+
+def test_schemes_and_link(tmp_path: Path) -> None:
+    """Protects: what is measured is what cost_of says, and the link's time is that of the measured bytes and rounds."""
+    options = {"schemes": ("lean",), "queries": (2,)}
+    rows = run(tmp_path, name="schemes", **options)["tables"][0]["rows"]
+    assert [row["as_predicted"] for row in rows] == ["exactly"]
+    assert all(row["logit_error"] < 0.05 for row in rows)
+    on_links = run(tmp_path, name="link", **options)["tables"][0]["rows"]
+    assert kept(tmp_path) == "0 case(s) run, 1 kept from earlier calls"
+    for row in on_links:
+        expected = row["exchange_bytes"] / 2 * 8 / 20e6 + row["rounds"] * 0.05
+        assert row["2_seconds"] == pytest.approx(row["local_seconds"] + expected)
+
+
+def test_scaling(tmp_path: Path) -> None:
+    """Protects: predictions are those of cost_of and cost_of_step, comparisons are counted, and what cannot be shared
+    is said to be so."""
+    networks = (
+        {"model": MLP, "input_shape": SHAPE},
+        {"model": {"name": "torchvision", "options": {"arch": "mobilenet_v3_small"}}, "input_shape": (3, 32, 32)},
+    )
+    rows = run(tmp_path, name="scaling", schemes=("crypten",), queries=(1, 5), networks=networks)["tables"][0]["rows"]
+    one, five, step, impossible = rows
+    cost = scheme_class("crypten").cost_of(architecture(), 5, SCHEMES["crypten"], dealt=True)
+    assert five["exchange_bytes"] == (cost.data_owner + cost.model_owner).bytes_total
+    assert five["rounds"] == (cost.data_owner + cost.model_owner).rounds == one["rounds"]
+    assert step["exchange_bytes"] == cost_of_step(architecture(), 32, dealt=True).bytes_total
+    assert step["dealer_bytes"] == cost_of_step(architecture(), 32, dealt=True).dealer_bytes
+    assert one["relus"] == 8
+    assert impossible["basis"] == "not possible"
+
+
+def test_link_model() -> None:
+    """Protects: the formula that was compared with exchanges over an emulated link."""
+    assert LINKS[1].seconds(12.5e6, 0) == pytest.approx(1.0)
+    assert LINKS[1].seconds(0, 10) == pytest.approx(0.2)
+
+
+def test_unknown_scheme(tmp_path: Path) -> None:
+    """Protects: a misspelt scheme ends before anything runs."""
+    with pytest.raises(ConfigError, match="lean"):
+        run(tmp_path, name="scaling", schemes=("leen",))
+
+
+def test_damaged_case(tmp_path: Path) -> None:
+    """Protects: a damaged file of a case is named, and other settings are another case."""
+    said: list[str] = []
+    store = CaseStore(tmp_path, said.append)
+    assert store.result("case", {"x": 1}, lambda folder: {"y": 2}) == {"y": 2}
+    assert store.result("case", {"x": 1}, lambda folder: {"y": 3}) == {"y": 2}
+    assert store.result("case", {"x": 2}, lambda folder: {"y": 3}) == {"y": 3}
+    for path in (tmp_path / "cases").iterdir():
+        path.write_text("{")
+    with pytest.raises(OutputError, match="damaged"):
+        store.result("case", {"x": 1}, lambda folder: {})
