@@ -201,7 +201,7 @@ def test_rehearsal(folder: Path) -> None:
     """The secure protocol runs on this machine with the side's own network, rightly, and its time counts."""
     checkup = examined_alone(folder)
     text = check_rehearsal(checkup)
-    assert text.startswith("60 samples each way between two parties and a dealer on this machine in ")
+    assert text.startswith("54 samples each way between two parties and a dealer on this machine in ")
     assert float(text.rpartition(" ")[2]) < 1e-3
     assert "of computation, and what the link takes" in check_cost(checkup)
     checkup.speed = Speed(round_trip_seconds=1.0, bytes_per_second=1e9)
