@@ -176,6 +176,8 @@ def _no_better_than_chance(answers: _Answers, limit: float) -> _Finding | None:
     confidence = float(answers.confidence_N[named_N].double().mean())
     expected = by_chance + CHANCE_SHARE * max(0.0, confidence - by_chance)
     hits = int((predicted_N == labels_N).sum())
+    if stats.binom.sf(hits - 1, total, by_chance) < BETTER_THAN_CHANCE:
+        return None
     evidence = (
         f"{hits} of {total} answers are right, {by_chance * total:.0f} would be by chance; confidence {confidence:.2f}"
     )
