@@ -7,7 +7,9 @@ Honest networks differ in data, classes and quality. These tests reject only wha
   test, one-sided, for each pair of classes; on this exchange, and on all so far.
 - chance: on all exchanges so far, answers that name a class this party has are right so rarely that they cannot exceed
   chance by `CHANCE_SHARE` of what their own confidence claims. Binomial test against p = c + 0.1 (confidence - c), with
-  c the rate of agreement by chance. A peer that has a single class is not told from one that always answers so.
+  c the rate of agreement by chance; and only where they are not better than chance at the level `BETTER_THAN_CHANCE`,
+  as those of an honest peer with quite other classes may be. A peer that has a single class is not told from one that
+  always answers so.
 - drop: the share of right answers fell by more than `LARGEST_DROP` below that of the earlier exchanges. Binomial test
   against the lower confidence bound of the earlier share (Clopper and Pearson) less the drop.
 
@@ -25,6 +27,7 @@ import torch
 from scipy import stats
 
 CHANCE_SHARE = 0.1
+BETTER_THAN_CHANCE = 0.05
 LARGEST_DROP = 0.15
 _TESTS = 4
 
@@ -173,6 +176,8 @@ def _no_better_than_chance(answers: _Answers, limit: float) -> _Finding | None:
     confidence = float(answers.confidence_N[named_N].double().mean())
     expected = by_chance + CHANCE_SHARE * max(0.0, confidence - by_chance)
     hits = int((predicted_N == labels_N).sum())
+    if stats.binom.sf(hits - 1, total, by_chance) < BETTER_THAN_CHANCE:
+        return None
     evidence = (
         f"{hits} of {total} answers are right, {by_chance * total:.0f} would be by chance; confidence {confidence:.2f}"
     )

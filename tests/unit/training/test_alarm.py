@@ -93,6 +93,19 @@ def test_a_turncoat_is_found_at_once_and_only_the_new_exchange_is_suspect() -> N
         assert [(alarm.test, alarm.suspects) for alarm in alarms] == expected
 
 
+def test_a_peer_that_knows_little_of_the_own_classes_raises_no_alarm() -> None:
+    """Overconfident and nearly always wrong, but better than chance: an honest peer whose classes are rare here."""
+    generator = torch.Generator().manual_seed(0)
+    watch = PeerWatch(CLASSES, num_exchanges=8)
+    for exchange in range(1, 9):
+        # Ten of 200 samples are of classes 8 and 9, which are all that the peer has; it knows eight of these.
+        labels_N = labels(200, generator) % 8
+        labels_N[:5], labels_N[5:10] = 8, 9
+        said_N = 8 + torch.arange(200) % 2
+        said_N[:4], said_N[5:9] = 8, 9
+        assert watch.check(exchange, 4.0 * torch.eye(CLASSES)[said_N], labels_N) == []
+
+
 def test_no_known_label_no_alarm() -> None:
     """An exchange about the unlabelled pool alone says nothing about the peer."""
     watch = PeerWatch(CLASSES, num_exchanges=2)
