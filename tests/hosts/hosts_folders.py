@@ -27,7 +27,7 @@ NUM_QUERIES = 8
 EXCHANGES = (1, 2, 3)
 SMALL = {
     "model": {"name": "mlp", "options": {"hidden": [8]}},
-    "training": {"epochs": 4, "batch_size": 16},
+    "training": {"epochs": 4, "batch_size": 16, "keep": "last"},
     "exchange": {"num_queries": NUM_QUERIES, "every": 1, "warmup_epochs": 1},
     "launch": {"deadline_seconds": DEADLINE_SECONDS, "join_seconds": JOIN_SECONDS, "log_level": "debug"},
     "seed": 5,

@@ -112,7 +112,7 @@ def test_same_sizes_with_another_stride_are_refused() -> None:
         provider.generate_additive_triple(torch.Size([1, 1, 4, 4]), torch.Size([2, 1, 2, 2]), "conv2d", padding=(1, 1))
 
 
-@pytest.mark.parametrize("operation", ["conv1d", "conv_transpose2d", "__class__"])
+@pytest.mark.parametrize("operation", ["conv1d", "conv_transpose1d", "__class__"])
 def test_operations_that_are_never_dealt_are_refused(operation: str) -> None:
     """Protects: what CrypTen could ask for beyond inference ends in the promised error."""
     provider = provider_of(0, ScriptedLink([ANSWER]))
