@@ -14,12 +14,13 @@ import torch
 from learning_settings import Holding, Setting
 from torch import nn
 
-from smule_crypten.config import AugmentationConfig, QueriesConfig, SchemeConfig, TrainingConfig
+from smule_crypten.config import AugmentationConfig, SchemeConfig, TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.exchange.cache import SoftLabelCache
 from smule_crypten.exchange.knowledge import OwnKnowledge
 from smule_crypten.exchange.planner import CONTROL_BYTES
 from smule_crypten.exchange.queries import QueryPlan
+from smule_crypten.exchange_config import QueriesConfig
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.fusion import fused
 from smule_crypten.models.translate import translate

@@ -6,14 +6,8 @@ import argparse
 
 from poisoning_simulation import Setting
 
-from smule_crypten.config import (
-    DataConfig,
-    ExchangeConfig,
-    ModelConfig,
-    OptimizerConfig,
-    PartitionConfig,
-    TrainingConfig,
-)
+from smule_crypten.config import DataConfig, ModelConfig, OptimizerConfig, PartitionConfig, TrainingConfig
+from smule_crypten.exchange_config import ExchangeConfig
 
 NORMALIZATION = {
     "digits": ((0.3053,), (0.376,)),

@@ -19,7 +19,6 @@ from smule_crypten.config import (
     AlarmName,
     AttackConfig,
     DataConfig,
-    ExchangeConfig,
     ModelConfig,
     PartitionConfig,
     TrainingConfig,
@@ -32,6 +31,7 @@ from smule_crypten.exchange.cache import SoftLabelCache
 from smule_crypten.exchange.knowledge import OwnKnowledge
 from smule_crypten.exchange.queries import QueryPlan
 from smule_crypten.exchange.schedule import exchange_epochs
+from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.models.zoo import build_model
 from smule_crypten.processes.watching import Watchman
 from smule_crypten.training.best import BestNetwork

@@ -7,7 +7,8 @@ from import_graph import PACKAGE, imports_of, inner_imports, module_files
 
 MODULES = module_files()
 
-BOTTOM = {"errors", "types", "files", "options", "torchvision_compat", "config", "run_config", "_version"}
+CONFIGURATION = {"config", "exchange_config", "run_config"}
+BOTTOM = CONFIGURATION | {"errors", "types", "files", "options", "torchvision_compat", "_version"}
 COMPOSED = {"data", "models", "report", "mpc", "attacks", "training", "inference", "exchange"}
 
 ALLOWED: dict[str, set[str]] = {
@@ -18,7 +19,8 @@ ALLOWED: dict[str, set[str]] = {
     "torchvision_compat": set(),
     "files": {"errors"},
     "config": {"errors"},
-    "run_config": {"types", "config"},
+    "exchange_config": {"config"},
+    "run_config": {"types", "config", "exchange_config"},
     "options": {"errors", "config"},
     "data": BOTTOM,
     "models": BOTTOM,

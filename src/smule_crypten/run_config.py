@@ -17,8 +17,6 @@ from smule_crypten.config import (
     AttackConfig,
     BudgetConfig,
     DataConfig,
-    ExchangeConfig,
-    ExchangeTerms,
     LaunchConfig,
     ModelConfig,
     NetworkConfig,
@@ -33,6 +31,7 @@ from smule_crypten.config import (
     SimulationConfig,
     TrainingConfig,
 )
+from smule_crypten.exchange_config import ExchangeConfig, ExchangeTerms
 from smule_crypten.types import PARTY_NAMES
 
 

@@ -8,13 +8,13 @@ from pydantic import ValidationError
 from smule_crypten.config import (
     AttackConfig,
     DataConfig,
-    ExchangeConfig,
     ModelConfig,
     NetworkConfig,
     ProviderConfig,
     SchemeConfig,
     TrainingConfig,
 )
+from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.run_config import PartyConfig, ProtocolConfig
 
 

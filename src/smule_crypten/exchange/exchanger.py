@@ -22,7 +22,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from smule_crypten.config import ExchangeConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ProtocolError
 from smule_crypten.exchange.announcement import Announcement, checked_announcement, checked_count
@@ -33,6 +32,7 @@ from smule_crypten.exchange.queries import Queries, QueryPlan, Question
 from smule_crypten.exchange.replay import ViewReplay
 from smule_crypten.exchange.spot_check import draw_subset
 from smule_crypten.exchange.views import Views
+from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.calibration import calibration_images, check_inputs
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, InferenceQuery, PeerPrediction

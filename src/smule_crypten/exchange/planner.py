@@ -9,9 +9,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from smule_crypten.config import ExchangeConfig
 from smule_crypten.errors import ConfigError
 from smule_crypten.exchange.schedule import exchange_epochs
+from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.inference.scheme import SecureInferenceScheme
 
 CONTROL_BYTES = 4096

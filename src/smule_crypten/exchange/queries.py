@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import torch
 
-from smule_crypten.config import QueriesConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.exchange.selection import Knowledge, Selection
+from smule_crypten.exchange_config import QueriesConfig
 
 MOST_EVIDENCE = 200
 """Samples of known label that one exchange asks about at most: more tell little more about the peer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smule_crypten.config import ExchangeTerms
+from smule_crypten.exchange_config import ExchangeTerms
 
 
 def exchange_epochs(terms: ExchangeTerms, num_epochs: int) -> range:

@@ -12,8 +12,8 @@ from typing import Protocol
 import torch
 from torch.nn import functional as F
 
-from smule_crypten.config import SelectionName
 from smule_crypten.data.images import UNKNOWN
+from smule_crypten.exchange_config import SelectionName
 from smule_crypten.types import SoftLabels
 
 _CENTRES_AT_ONCE = 1024

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from smule_crypten.config import AugmentationConfig, ViewName
+from smule_crypten.config import AugmentationConfig
+from smule_crypten.exchange_config import ViewName
 from smule_crypten.training.augmentation import augment
 
 _NOISE = 0.1

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from smule_crypten.config import BudgetConfig, ExchangeConfig, QueriesConfig
+from smule_crypten.config import BudgetConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import BudgetError, DataError, ProtocolError, UnshareableModelError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.exchange.planner import configured_queries
+from smule_crypten.exchange_config import ExchangeConfig, QueriesConfig
 from smule_crypten.models.calibration import calibrate, largest_value
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.meter import CostMeter

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from smule_crypten.config import ExchangeConfig, ProviderConfig, SchemeConfig
+from smule_crypten.config import ProviderConfig, SchemeConfig
 from smule_crypten.errors import HandshakeError
 from smule_crypten.exchange.handshake import Architectures, agreement_digest, handshake, run_handshake
+from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.run_config import ProtocolConfig, PublicData
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from smule_crypten.config import ExchangeConfig
 from smule_crypten.errors import ConfigError
 from smule_crypten.exchange.planner import CONTROL_BYTES, plan
+from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.types import Cost, DirectionCost
 
 QUERY, DEALT = 1000, 2000

@@ -3,9 +3,9 @@ from __future__ import annotations
 import torch
 from known_samples import NOTHING, KnownSamples
 
-from smule_crypten.config import QueriesConfig
 from smule_crypten.data.images import UNKNOWN, LabelledImages
 from smule_crypten.exchange.queries import MOST_EVIDENCE, OnceEach, QueryPlan
+from smule_crypten.exchange_config import QueriesConfig
 
 
 def samples(first: int, count: int, label: int) -> LabelledImages:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from smule_crypten.config import ExchangeConfig, parse
+from smule_crypten.config import parse
 from smule_crypten.errors import ConfigError
 from smule_crypten.exchange.schedule import exchange_epochs
+from smule_crypten.exchange_config import ExchangeConfig
 
 
 @pytest.mark.parametrize(

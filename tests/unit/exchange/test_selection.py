@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from known_samples import NOTHING, KnownSamples
 
-from smule_crypten.config import ExchangeConfig, SelectionName, parse
+from smule_crypten.config import parse
 from smule_crypten.errors import ConfigError
 from smule_crypten.exchange.selection import RULES, Selection
+from smule_crypten.exchange_config import ExchangeConfig, SelectionName
 
 IDS = torch.tensor([40, 7, 1000, 3, 12])
 

@@ -5,8 +5,8 @@ from typing import get_args
 import pytest
 import torch
 
-from smule_crypten.config import ViewName
 from smule_crypten.exchange.views import VIEWS, Views
+from smule_crypten.exchange_config import ViewName
 
 NAMES = [name for name in get_args(ViewName) if name != "none"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from smule_crypten.config import DataConfig, ExchangeConfig, ModelConfig, ProviderConfig, SchemeConfig, TrainingConfig
+from smule_crypten.config import DataConfig, ModelConfig, ProviderConfig, SchemeConfig, TrainingConfig
+from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.run_config import PartyConfig
 
 

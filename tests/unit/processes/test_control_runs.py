@@ -13,7 +13,6 @@ from rich.console import Console
 
 from smule_crypten.config import (
     DataConfig,
-    ExchangeConfig,
     ModelConfig,
     PartitionConfig,
     PartySection,
@@ -24,6 +23,7 @@ from smule_crypten.config import (
 )
 from smule_crypten.data.datasets import load_data
 from smule_crypten.errors import PartyFailedError, SmuleError
+from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.processes import simulation
 from smule_crypten.processes.controls import run_controls
 from smule_crypten.processes.inputs import build_party_model

@@ -7,9 +7,10 @@ import pytest
 import torch
 from party_configs import party
 
-from smule_crypten.config import BudgetConfig, ExchangeConfig, LaunchConfig, ModelConfig, TrainingConfig
+from smule_crypten.config import BudgetConfig, LaunchConfig, ModelConfig, TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import OutputError
+from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.processes.states import StateFolder, digest_of
 
 

@@ -59,3 +59,13 @@ def test_accuracies_are_those_of_each() -> None:
     assert found is not None
     assert (found.num_known, found.own, found.peer) == (300, 0.8, 0.8)
     assert found.combined == 1.0
+
+
+def test_balanced_evidence_counts_rare_classes_like_frequent_ones() -> None:
+    """A network that is right on a rare class only weighs more where all classes count the same."""
+    labels = torch.tensor([0] * 180 + [1] * 20)
+    only_frequent, only_rare = 2.0 * torch.eye(2)[torch.zeros(200).long()], 2.0 * torch.eye(2)[torch.ones(200).long()]
+    plain = fit(only_frequent, only_rare, labels, prior_samples=0)
+    balanced = fit(only_frequent, only_rare, labels, prior_samples=0, balanced=True)
+    assert plain.own_weight > 0.9
+    assert balanced.own_weight < 0.2

@@ -87,3 +87,32 @@ def test_a_distrusted_answer_leaves_the_own_one() -> None:
     probabilities = soft.logits_NC.softmax(1)
     torch.testing.assert_close(probabilities[1], own[1].softmax(0))
     assert float(probabilities[0, 0]) > float(probabilities[1, 0])
+
+
+def test_classes_without_evidence_count_for_the_peer() -> None:
+    """A party whose held-out samples lack half of the classes does not take its own network's word for all of them."""
+    count = 4 * LEAST_FOR_FIT
+    ids, labels = torch.arange(count), torch.arange(count) % 2
+    right = 3.0 * torch.eye(4)[labels]
+    peer = trusted(Peer(ids, torch.zeros(count, 4)), ids)
+    shares = {}
+    for balanced in (False, True):
+        source = EnsembleSource(peer, OwnAnswers(ids, right), ids, labels, balanced=balanced)
+        source.refresh()
+        shares[balanced] = source.peer_share
+    assert shares[False] < 0.05
+    assert shares[True] == pytest.approx(0.5, abs=0.05)
+
+
+def test_no_veto_on_a_class_that_one_network_never_saw() -> None:
+    """Skewed parties average probabilities: what the peer is sure of survives an own network that rules it out."""
+    ids = torch.tensor([1])
+    peer = trusted(Peer(ids, torch.tensor([[9.0, 0.0]])), ids)
+    own = OwnAnswers(ids, torch.tensor([[-30.0, 0.0]]))
+    said = []
+    for balanced in (False, True):
+        soft = EnsembleSource(peer, own, NO_SAMPLES, NO_SAMPLES, balanced=balanced).lookup(ids)
+        assert soft is not None
+        said.append(float(soft.logits_NC.softmax(1)[0, 0]))
+    assert said[0] < 0.01
+    assert said[1] == pytest.approx(0.5, abs=0.01)
