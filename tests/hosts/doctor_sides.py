@@ -40,7 +40,7 @@ role: {role}
 data: {{name: npz, path: {role}.npz}}
 model: {{name: mlp, options: {{hidden: [4]}}}}
 training: {{epochs: 6, batch_size: 16}}
-exchange: {{num_queries: 10, every: 1}}
+exchange: {{num_queries: 10, every: 1, warmup_epochs: 3}}
 budget: {{max_queries_total: 30}}
 output_dir: out_{role}
 network:
