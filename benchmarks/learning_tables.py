@@ -27,12 +27,13 @@ def collect(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def rows_of(results: dict[str, dict[str, dict[str, Any]]], settings: Sequence[str]) -> list[dict[str, Any]]:
-    """One row a setting and party: means over the seeds that all methods have."""
+    """One row a setting and party, of settings that are through: means over the seeds that all methods have."""
     return [
         _row(setting, party, results[setting])
         for setting in settings
+        if {*LOCAL, "smule"} <= set(results.get(setting, {}))
         for party in PARTIES
-        if any(party in result for result in results.get(setting, {}).get("smule", {}).values())
+        if any(party in result for result in results[setting]["smule"].values())
     ]
 
 
