@@ -22,10 +22,11 @@ from figures_file import write_figures
 from learning_cases import Case, Kept
 from learning_settings import SETTINGS, divide, scaled
 from learning_simulation import Pair
-from learning_tables import collect, draw, rows_of, show, show_variants, variants_of
+from learning_tables import collect, draw, markdown, rows_of, show, show_variants, variants_of
 from trained_networks import CONF, NUM_CLASSES, load_cifar10, load_idx
 
 from smule_crypten.config import SchemeConfig
+from smule_crypten.files import write_atomic
 
 
 def main() -> int:
@@ -52,6 +53,8 @@ def main() -> int:
     show_variants(variants)
     if arguments.output is not None:
         write_figures(arguments.output, "learning", arguments.threads, {"rows": rows, "variants": variants})
+        table = markdown(rows)
+        write_atomic(arguments.output.with_suffix(".md"), lambda file: file.write(table.encode()))
         draw(rows, arguments.output.with_suffix(".svg"))
     return 0
 
@@ -90,7 +93,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=1.0, help="factor of all numbers of samples (default 1)")
     parser.add_argument("--bfloat16", action="store_true", help="train with bfloat16 products, faster on some CPUs")
     parser.add_argument("--threads", type=int, default=1, help="PyTorch threads (default 1)")
-    parser.add_argument("--output", type=Path, help="JSON file for the figures; a picture goes beside it")
+    parser.add_argument("--output", type=Path, help="JSON file for the figures; a table and a picture go beside it")
     return parser.parse_args()
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
 from smule_crypten.config import ControlName
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.models.fusion import fused
+from smule_crypten.processes.answering import standalone_network
 from smule_crypten.processes.inputs import (
     PartyInputs,
     build_party_model,
@@ -19,10 +19,8 @@ from smule_crypten.processes.inputs import (
 )
 from smule_crypten.processes.launcher import Emit
 from smule_crypten.processes.ledger import epoch_event
-from smule_crypten.processes.run_folder import STANDALONE_FILE, party_folder
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.best import BestNetwork
-from smule_crypten.training.checkpoint import load_checkpoint
 from smule_crypten.training.controls import LocalTraining
 from smule_crypten.training.evaluate import Evaluation, evaluate
 from smule_crypten.training.trainer import Trainer
@@ -81,12 +79,8 @@ class _Control:
             case "self_mutual":
                 return training.self_mutual(self._model, build_party_model(self._config, self._inputs.bundle, copy=1))
             case "self_distillation":
-                return training.self_distillation(self._model, self._finished_network())
-
-    def _finished_network(self) -> nn.Module:
-        network = build_party_model(self._config, self._inputs.bundle)
-        network.load_state_dict(load_checkpoint(party_folder(self._config) / STANDALONE_FILE).state_dict)
-        return network
+                finished = standalone_network(self._config, self._inputs.bundle).model
+                return training.self_distillation(self._model, finished)
 
     def _evaluate(self, images: LabelledImages) -> Evaluation:
         return evaluate(fused(self._model), images, self._inputs.bundle.num_classes, device=self._device)
