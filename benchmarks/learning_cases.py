@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ Result = dict[str, Any]
 PARTIES = ("a", "b")
 CONTROLS = ("label_smoothing", "self_mutual", "self_distillation")
 """What a party can do without a peer, beside training alone."""
+BOUNDS = ("full exchange", "pooled")
+"""What no budget pays for."""
+METHODS = ("alone", *CONTROLS, "smule", *BOUNDS)
 
 
 @dataclass(frozen=True)
@@ -57,16 +60,18 @@ class Case:
         self._pair, self._name, self._kept, self._scheme = pair, name, kept, scheme
         self._ranks = pair.setting.ranks
 
-    def run(self, budget_mb: float, config: TrainingConfig, *, bounds: bool) -> None:
-        """All methods. bounds: also what no budget pays for."""
-        self._get("alone", lambda: self._alone())
-        for control in CONTROLS:
-            self._get(control, functools.partial(self._control, control))
+    def run(self, budget_mb: float, config: TrainingConfig, methods: Sequence[str]) -> None:
+        """Each of methods (METHODS), in this order."""
         queries = self._pair.queries_for(int(budget_mb * 10**6), self._scheme)
-        self._get("smule", lambda: self._mutual(queries, config))
-        if bounds:
-            self._get("full exchange", lambda: self._mutual((None, None), config))
-            self._get("pooled", self._pooled)
+        compute: dict[str, Callable[[], Result]] = {
+            "alone": self._alone,
+            **{control: functools.partial(self._control, control) for control in CONTROLS},
+            "smule": lambda: self._mutual(queries, config),
+            "full exchange": lambda: self._mutual((None, None), config),
+            "pooled": self._pooled,
+        }
+        for method in methods:
+            self._get(method, compute[method])
 
     def run_variant(self, variant: str, budget_mb: float, config: TrainingConfig) -> None:
         """SMuLe alone, with other settings, kept under a name of its own."""
