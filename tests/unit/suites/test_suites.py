@@ -23,7 +23,7 @@ from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import LINKS
 from smule_crypten.suites.methods import of_record
 from smule_crypten.suites.options import SuiteConfig
-from smule_crypten.suites.run import PAGE_FILE, RESULTS_FILE, run_suite
+from smule_crypten.suites.run import FIGURE_FILE, MARKDOWN_FILE, PAGE_FILE, RESULTS_FILE, run_suite
 from smule_crypten.types import RunRecord
 
 MLP = {"name": "mlp", "options": {"hidden": [8]}}
@@ -66,6 +66,11 @@ def run(folder: Path, **suite: Any) -> dict[str, Any]:
     for content in results["tables"]:
         assert escape(content["title"]) in page
         assert all(row["basis"] in page for row in content["rows"])
+    lines = (folder / MARKDOWN_FILE).read_text().splitlines()
+    assert sum(line.startswith("| ") for line in lines) == sum(
+        2 + len(content["rows"]) for content in results["tables"]
+    )
+    assert (folder / FIGURE_FILE).exists() == bool(results.get("curves"))
     return results
 
 
@@ -108,13 +113,15 @@ def test_methods_and_headline(tmp_path: Path) -> None:
 
 
 def test_local_controls_are_methods() -> None:
-    """Protects: what a party can do without a peer stands beside what it learns from one, with its curve."""
+    """Protects: what a party can do without a peer stands beside what it learns from one, with its curve and the
+    slower party's time, which for SMuLe begins with the training alone."""
     parties = {
         name: {"test_accuracy": 0.6, "standalone_test_accuracy": 0.5, "bytes_by_layer": {}}
         | dict.fromkeys(("bytes_sent", "dealer_bytes", "rounds"), 0)
         for name in "ab"
     }
-    event = {"epoch": 1, "test_accuracy": 0.55, "training_seconds": 2.0, "exchange_seconds": 0.0}
+    event = {"epoch": 1, "test_accuracy": 0.55, "training_seconds": 2.0}
+    event |= dict.fromkeys(("queries_made", "bytes_sent", "rounds", "dealer_bytes"), 0)
     record = RunRecord(
         schema_version=1,
         run_id="run",
@@ -125,12 +132,19 @@ def test_local_controls_are_methods() -> None:
         hardware={},
         parties=parties,
         controls={name: {"self_mutual": 0.55} for name in "ab"},
-        epochs=[event | {"party": name, "phase": phase} for name in "ab" for phase in ("standalone", "self_mutual")],
-        seconds={"total": 1.0},
+        epochs=[
+            event | {"party": name, "phase": phase, "exchange_seconds": 3.0 if (name, phase) == ("b", "smule") else 0.0}
+            for name in "ab"
+            for phase in ("standalone", "self_mutual", "smule")
+        ],
+        seconds={},
     )
-    shared = of_record(record)["shared"]
+    found = of_record(record)
+    shared = found["shared"]
+    assert found["smule"]["local_seconds"] == 2.0 + 2.0 + 3.0
     assert shared["alone"]["accuracies"] == [0.5, 0.5]
     control = shared["alone, self mutual"]
+    assert control["local_seconds"] == 2.0
     assert control["accuracies"] == [0.55, 0.55]
     assert control["curves"]["party b"] == [{"epoch": 1, "accuracy": 0.55, "bytes": 0, "seconds": 2.0}]
     assert shared["pooled data in one place"] is None
