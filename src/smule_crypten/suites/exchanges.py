@@ -14,7 +14,7 @@ import torch
 
 from smule_crypten.config import SchemeConfig
 from smule_crypten.data.datasets import load_data
-from smule_crypten.errors import SmuleError
+from smule_crypten.errors import ModelError, SmuleError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.pooling import comparisons
@@ -62,7 +62,9 @@ def run_link(
 ) -> dict[str, Any]:
     """Measured exchanges, and what they take on three links."""
     rows = [
-        {**row, **_on_links(row["one_way_bytes"], row["rounds"], row["local_seconds"])}
+        row
+        if row["basis"] == "not possible"
+        else {**row, **_on_links(row["one_way_bytes"], row["rounds"], row["local_seconds"])}
         for row in _measured(suite, run, schemes, store)
     ]
     note = (
@@ -143,11 +145,12 @@ def _measure(run: RunConfig, choice: NetworkChoice, queries: int) -> dict[str, A
     images, num_classes = _images(run, choice, queries)
     base = {"network": choice.title, "scheme": run.scheme.name, "queries": queries, "basis": "measured"}
     try:
-        found = rehearse(run.party(0, "."), images, num_classes)
-    except SmuleError as error:
+        architecture = _architecture(choice, images, num_classes)
+    except ModelError as error:
         return base | {"basis": "not possible", "as_predicted": str(error)}
+    predicted = _cost(architecture, queries, run.scheme, run.party(0, ".").needs_dealer)
+    found = rehearse(run.party(0, "."), images, num_classes)
     cost, other = found.costs
-    predicted = _cost(_architecture(choice, images, num_classes), queries, run.scheme, run.party(0, ".").needs_dealer)
     counts = ("rounds", "bytes_sent", "bytes_received", "dealer_bytes")
     exact = all(getattr(cost, name) == getattr(predicted, name) for name in counts)
     return base | {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,14 @@ import pytest
 from rich.console import Console
 
 from smule_crypten.config import SchemeConfig, parse
-from smule_crypten.errors import ConfigError, OutputError
+from smule_crypten.errors import ConfigError, ModelError, OutputError, PartyFailedError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model, num_parameters
 from smule_crypten.mpc.training_plan import cost_of_step
 from smule_crypten.run_config import RunConfig
-from smule_crypten.suites.baselines import FULL_TRAINING
+from smule_crypten.suites.baselines import FULL_TRAINING, fully_trained
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import LINKS
 from smule_crypten.suites.methods import of_record
@@ -163,6 +164,22 @@ def test_schemes_and_link(tmp_path: Path) -> None:
         assert row["2_seconds"] == pytest.approx(row["local_seconds"] + expected)
 
 
+def test_an_exchange_that_is_not_possible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Protects: a network that cannot be shared is a row that says so; a run that failed is no result and not kept."""
+    model = {"name": "torchvision", "options": {"arch": "squeezenet1_1"}}
+    options = {"schemes": ("lean",), "networks": ({"model": model, "input_shape": (3, 32, 32)},)}
+    (row,) = run(tmp_path, name="link", **options)["tables"][0]["rows"]
+    assert row["basis"] == "not possible"
+
+    def fail(*arguments: Any) -> None:
+        raise PartyFailedError("party a is gone")
+
+    monkeypatch.setattr("smule_crypten.suites.exchanges.rehearse", fail)
+    with pytest.raises(PartyFailedError):
+        run(tmp_path, name="link", schemes=("lean",))
+    assert len(list((tmp_path / "cases").iterdir())) == 1
+
+
 def test_scaling(tmp_path: Path) -> None:
     """Protects: predictions are those of cost_of and cost_of_step, comparisons are counted, and what cannot be shared
     is said to be so."""
@@ -185,6 +202,20 @@ def test_link_model() -> None:
     """Protects: the formula that was compared with exchanges over an emulated link."""
     assert LINKS[1].seconds(12.5e6, 0) == pytest.approx(1.0)
     assert LINKS[1].seconds(0, 10) == pytest.approx(0.2)
+
+
+def test_full_training_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Protects: a training that takes hours is followed epoch by epoch."""
+
+    def train(config: RunConfig, max_steps: int | None, on_epoch: Callable[[dict[str, Any]], None]) -> None:
+        assert max_steps == 4
+        on_epoch({"epoch": 3, "test_accuracy": 0.875, "bytes_total": 2_000_000, "dealer_bytes": 0, "seconds": 61.0})
+        raise ModelError("no network")
+
+    monkeypatch.setattr("smule_crypten.suites.baselines.train_in_full", train)
+    said: list[str] = []
+    fully_trained(SuiteConfig(name="methods"), RUN, {}, CaseStore(tmp_path, said.append))
+    assert said[-1] == "full training on shares, epoch 3: test accuracy 87.5 %, 2.00 MB so far, 1 min 01 s"
 
 
 def test_unknown_scheme(tmp_path: Path) -> None:
