@@ -19,6 +19,7 @@ from smule_crypten.report.html_page import page
 from smule_crypten.report.svg import to_inline_svg
 
 _BASIS = "basis"
+_LONGEST_BASIS = "extrapolated"
 _MIN_WIDTH = 18
 """Of a table's first column in a terminal: names that are broken between letters cannot be read."""
 
@@ -36,7 +37,7 @@ def terminal_tables(results: Mapping[str, Any]) -> RenderableType:
         shown = Table(title=content["title"], title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
         for position, (key, heading) in enumerate([*columns, (_BASIS, "Basis")]):
             side: Literal["left", "right"] = "right" if _is_number(content, key) else "left"
-            min_width = None if position else _MIN_WIDTH
+            min_width = len(_LONGEST_BASIS) if key == _BASIS else None if position else _MIN_WIDTH
             shown.add_column(heading, justify=side, overflow="fold", no_wrap=key == _BASIS, min_width=min_width)
         for row in content["rows"]:
             shown.add_row(*_cells([*columns, (_BASIS, "")], row))

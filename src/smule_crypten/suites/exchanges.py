@@ -61,26 +61,21 @@ def run_link(
     suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore
 ) -> dict[str, Any]:
     """Measured exchanges, and what they take on three links."""
-    rows = [
+    measured = _measured(suite, run, schemes, store)
+    predicted = [
         row
         if row["basis"] == "not possible"
-        else {**row, **_on_links(row["one_way_bytes"], row["rounds"], row["local_seconds"])}
-        for row in _measured(suite, run, schemes, store)
+        else row | _on_links(row["one_way_bytes"], row["rounds"], row["local_seconds"]) | {"basis": "predicted"}
+        for row in measured
     ]
     note = (
-        "Bytes, rounds and time here are measured; the times on links are predicted: time here, plus the busier "
-        "direction's bytes over the bandwidth, plus half a round trip a round. The dealer has a line of its own."
+        "Predicted: time here, plus the busier direction's bytes over the bandwidth, plus half a round trip a round. "
+        "The dealer has a line of its own."
     )
-    columns = [*_EXCHANGE, ("local_seconds", "Time here"), *_ON_LINKS]
     return {
         "tables": [
-            table(
-                "Exchanges on links",
-                columns,
-                rows,
-                note,
-                ("network", "scheme", "queries", *(key for key, _ in _ON_LINKS)),
-            )
+            table("Measured exchanges", [*_EXCHANGE, ("local_seconds", "Time here")], measured, "", _ON_TERMINAL),
+            table("Their time on links", [*_EXCHANGE[:3], *_ON_LINKS], predicted, note),
         ]
     }
 

@@ -157,9 +157,10 @@ def test_schemes_and_link(tmp_path: Path) -> None:
     rows = run(tmp_path, name="schemes", **options)["tables"][0]["rows"]
     assert [row["as_predicted"] for row in rows] == ["exactly"]
     assert all(row["logit_error"] < 0.05 for row in rows)
-    on_links = run(tmp_path, name="link", **options)["tables"][0]["rows"]
+    on_links = run(tmp_path, name="link", **options)["tables"][1]["rows"]
     assert kept(tmp_path) == "0 case(s) run, 1 kept from earlier calls"
     for row in on_links:
+        assert row["basis"] == "predicted"
         expected = row["exchange_bytes"] / 2 * 8 / 20e6 + row["rounds"] * 0.05
         assert row["2_seconds"] == pytest.approx(row["local_seconds"] + expected)
 
