@@ -64,7 +64,7 @@ def test_the_share_follows_the_evidence(peer_is_right: bool) -> None:
 
 
 def test_a_peer_without_worth_leaves_training_as_it_is_alone() -> None:
-    """Own soft labels alone are self-distillation, which harms where labels are many: they fade with the peer's share."""
+    """Own soft labels alone are self-distillation, harmful beside many labels: they fade with the peer's share."""
     count = 4 * LEAST_FOR_FIT
     ids = torch.arange(count)
     labels, noise = torch.randint(0, 2, (2, count), generator=torch.Generator().manual_seed(0))
