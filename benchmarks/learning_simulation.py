@@ -27,7 +27,8 @@ from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.fusion import fused
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
-from smule_crypten.training.combination import fit
+from smule_crypten.training.class_shares import by_class
+from smule_crypten.training.combination import Rule, fit
 from smule_crypten.training.controls import LocalTraining
 from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.evaluate import evaluate, predict_logits
@@ -206,11 +207,17 @@ class Pair:
             students.append(model)
         return students
 
+    def _rule(self, rank: int) -> Rule:
+        """As smule-predict."""
+        if not self.setting.balanced_softmax:
+            return fit
+        return partial(by_class, class_counts_C=self.holdings[rank].train.class_counts(self.num_classes))
+
     def joint(self, rank: int, own: nn.Module, peer: nn.Module) -> float:
         """Accuracy of both networks together at prediction time, weighted by the validation part of the party."""
-        held_out = self.holdings[rank].validation
-        combination = fit(self.logits(own, held_out), self.logits(peer, held_out), held_out.labels_N)
-        both = combination.probabilities(self.logits(own, self.test), self.logits(peer, self.test))
+        held_out, rule = self.holdings[rank].validation, self._rule(rank)
+        combined = rule(self.logits(own, held_out), self.logits(peer, held_out), held_out.labels_N)
+        both = combined.probabilities(self.logits(own, self.test), self.logits(peer, self.test))
         return 100 * float((both.argmax(1) == self.test.labels_N).double().mean())
 
 

@@ -157,3 +157,24 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     axes.legend()
     figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)
+
+
+def draw_curves(variants: Sequence[dict[str, Any]], setting: str, path: Path) -> None:
+    """Accuracy of party a against megabytes an epoch, one line for each way of asking, to an SVG file.
+
+    A variant belongs to a line if its name ends with its budget: "pool, 20 MB".
+    """
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for row in variants:
+        name, _, budget = row["variant"].rpartition(", ")
+        if row["setting"] == setting and budget.endswith(" MB"):
+            lines.setdefault(name, []).append((row["all_bytes"] / 1e6, row["a"]))
+    figure, axes = plt.subplots(figsize=(7, 4))
+    for name, points in lines.items():
+        axes.plot(*zip(*sorted(points), strict=True), marker="o", label=name)
+    axes.set_xscale("log")
+    axes.set_xlabel("MB an epoch, both parties and dealer")
+    axes.set_ylabel("accuracy of party a, %")
+    axes.legend(fontsize="small")
+    figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
+    plt.close(figure)

@@ -39,7 +39,7 @@ def estimate(config: PartyConfig) -> dict[str, Any]:
 
     def conclude(scheme: SecureInferenceScheme, answers: Answers) -> dict[str, Any]:
         own_NC = party.own_logits(held_out.images_NCHW)
-        found = worth(own_NC, answers.logits_NC, held_out.labels_N)
+        found = worth(own_NC, answers.logits_NC, held_out.labels_N, party.combination_rule)
         run = _plan(scheme, config)
         asked = _num_asked(run, party)
         result = {
