@@ -55,24 +55,16 @@ def fit(
     *,
     prior_samples: int = PRIOR_SAMPLES,
     balanced: bool = False,
+    least: int = LEAST_FOR_FIT,
 ) -> Combination:
-    """The combination that suits these labels best; equal weights where there are fewer than LEAST_FOR_FIT.
+    """The combination that suits these labels best; equal weights where there are fewer than `least`.
 
     Args:
         balanced: all classes among the labels count the same, however many samples each has.
+        least: at least 1.
     """
-    if len(labels_N) < LEAST_FOR_FIT:
+    if len(labels_N) < least:
         return Combination()
-    return _fitted(own_NC, peer_NC, labels_N, prior_samples, balanced)
-
-
-def _fitted(
-    own_NC: torch.Tensor,
-    peer_NC: torch.Tensor,
-    labels_N: torch.Tensor,
-    prior_samples: int = PRIOR_SAMPLES,
-    balanced: bool = False,
-) -> Combination:
     calibrated = Combination(
         own_temperature=judge(own_NC, labels_N).temperature,
         peer_temperature=judge(peer_NC, labels_N).temperature,
@@ -115,7 +107,8 @@ def cross_fitted(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Te
     result_NC = torch.empty_like(own_NC)
     for fold in range(_FOLDS):
         rest, these = fold_N != fold, fold_N == fold
-        combination = _fitted(own_NC[rest], peer_NC[rest], labels_N[rest])
+        # The folds of the fewest samples that are worth a fit are smaller than these.
+        combination = fit(own_NC[rest], peer_NC[rest], labels_N[rest], least=1)
         result_NC[these] = combination.probabilities(own_NC[these], peer_NC[these])
     return result_NC
 
