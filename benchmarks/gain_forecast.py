@@ -1,6 +1,6 @@
 """Fits the forecast of a training's gain (training/forecast.py) to the finished cases of learning.py.
 
-Each case of SMuLe with the delivered recipe, whatever its budget, gives one point for each measured party: the gain of
+Each case of SMuLe with the delivered recipe, and each variant named "pool, N MB", gives one point a party: the gain of
 both networks' answers together before the training, the number of samples asked about, and what the training gained
 over the network trained alone. The gain of both answers is that on the test samples, so that the error of an estimate
 from few held-out samples is not in the fit; it comes on top (the interval of worth.py). Dirichlet splits are left out:
@@ -53,7 +53,7 @@ def points(folder: Path) -> tuple[Points, Points, Points]:
     rows = []
     for setting in (setting for setting in SETTINGS if setting.dirichlet is None):
         methods = collect(folder).get(setting.name, {})
-        for method in (name for name in methods if name in ("smule", "full exchange") or name.endswith(" MB")):
+        for method in filter(_as_delivered, methods):
             for seed, result in methods[method].items():
                 alone = methods["alone"][seed]
                 for rank, party in enumerate(PARTIES):
@@ -62,6 +62,10 @@ def points(folder: Path) -> tuple[Points, Points, Points]:
                         rows.append((joint / 100, _asked(setting, rank, result), (result[party] - alone[party]) / 100))
     joint_P, asked_P, gain_P = np.array(rows, dtype=np.float64).T
     return joint_P, asked_P, gain_P
+
+
+def _as_delivered(method: str) -> bool:
+    return method in ("smule", "full exchange") or method.startswith("smule, pool, ")
 
 
 def _asked(setting: Setting, rank: int, result: dict[str, list[int]]) -> int:
