@@ -24,6 +24,7 @@ from poisoning_simulation import CPU, Problem
 from smule_crypten.attacks.extraction import Selection, extract, fidelity
 from smule_crypten.attacks.membership import membership_risk, scores
 from smule_crypten.config import AttackConfig
+from smule_crypten.data.datasets import load_data
 from smule_crypten.training.evaluate import predict_logits
 
 Option = Callable[[torch.Tensor], torch.Tensor]
@@ -37,9 +38,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     setting = setting_of(arguments)
+    bundle = load_data(setting.data)
     rows: list[dict[str, Any]] = []
     for seed in arguments.seeds:
-        problem = Problem.load(setting, seed, AttackConfig())
+        problem = Problem.load(setting, bundle, seed, AttackConfig())
         rows += measure(problem, arguments.budgets)
     for row in _means(rows):
         print(row.pop("option"))

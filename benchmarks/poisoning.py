@@ -83,9 +83,10 @@ def case(setting: Setting, bundle: DataBundle, attack: str, method: str, seed: i
     def compute() -> dict[str, Any]:
         problem = Problem.load(setting, bundle, seed, ATTACKS[attack])
         outcome = METHODS[method](problem)
+        alone_still = setting.only_honest and method.startswith("SMuLe")
         return {
             **problem.measured(outcome.models[0]),
-            "adversary_accuracy": problem.measured(outcome.models[1])["accuracy"],
+            "adversary_accuracy": None if alone_still else problem.measured(outcome.models[1])["accuracy"],
             "first_alarm": min((alarm["exchange"] for alarm in outcome.alarms), default=None),
         }
 
@@ -97,12 +98,13 @@ def case(setting: Setting, bundle: DataBundle, attack: str, method: str, seed: i
 def summary(attack: str, method: str, cases: list[dict[str, Any]]) -> dict[str, Any]:
     """Means over the seeds."""
     successes = [found["success"] for found in cases]
+    adversary = [found["adversary_accuracy"] for found in cases]
     return {
         "attack": attack,
         "method": method,
         "accuracy": statistics.mean(found["accuracy"] for found in cases),
         "success": None if None in successes else statistics.mean(successes),
-        "adversary_accuracy": statistics.mean(found["adversary_accuracy"] for found in cases),
+        "adversary_accuracy": None if None in adversary else statistics.mean(adversary),
         "accuracies": [found["accuracy"] for found in cases],
         "successes": successes,
         "first_alarms": [found["first_alarm"] for found in cases],
@@ -110,8 +112,9 @@ def summary(attack: str, method: str, cases: list[dict[str, Any]]) -> dict[str, 
 
 
 def line(row: dict[str, Any]) -> str:
-    success = "–" if row["success"] is None else f"{100 * row['success']:.1f}"
-    figures = f"{100 * row['accuracy']:.1f} | {success} | {100 * row['adversary_accuracy']:.1f} | {row['first_alarms']}"
+    keys = ("accuracy", "success", "adversary_accuracy")
+    percent = ["–" if row[key] is None else f"{100 * row[key]:.1f}" for key in keys]
+    figures = " | ".join([*percent, str(row["first_alarms"])])
     return f"| {row['attack']} | {row['method']} | {figures} |"
 
 

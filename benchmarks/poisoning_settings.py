@@ -31,6 +31,7 @@ def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--queries", type=int, help="samples a party and exchange; as delivered where not given")
     parser.add_argument("--every", type=int, help="epochs between exchanges; as delivered where not given")
     parser.add_argument("--bfloat16", action="store_true", help="train with bfloat16 products, faster on some CPUs")
+    parser.add_argument("--only-honest", action="store_true", help="party b does not train on after it trained alone")
     parser.add_argument("--work", type=Path, help="folder for finished cases, which the next call skips")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--output", help="JSON file for the figures")
@@ -52,6 +53,7 @@ def setting_of(arguments: argparse.Namespace) -> Setting:
         exchange=ExchangeConfig.model_validate(_delivered("exchange", "default") | _given(asked)),
         validation=SamplesConfig().validation,
         bfloat16=arguments.bfloat16,
+        only_honest=arguments.only_honest,
         kept=arguments.work,
     )
 

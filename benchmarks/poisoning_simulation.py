@@ -52,7 +52,8 @@ _DATA_ATTACKS = ("label_flip", "backdoor")
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """kept: folder for networks trained alone, which are the same under many attacks; None trains them anew."""
+    """only_honest: party b answers with its network trained alone and does not train on, which halves the time. kept:
+    folder for networks trained alone, which are the same under many attacks; None trains them anew."""
 
     data: DataConfig
     partition: PartitionConfig
@@ -61,6 +62,7 @@ class Setting:
     exchange: ExchangeConfig
     validation: float
     bfloat16: bool = False
+    only_honest: bool = False
     kept: Path | None = None
 
 
@@ -180,11 +182,12 @@ class Problem:
 
 @dataclass(kw_only=True)
 class Outcome:
-    """Networks of party a and party b, and the alarms of party a."""
+    """Networks of party a and party b, the alarms of party a, and of each exchange what each party asked about and the
+    other one's own network."""
 
     models: list[nn.Module]
     alarms: list[dict[str, Any]] = field(default_factory=list)
-    num_exchanges: int = 0
+    exchanges: list[list[tuple[torch.Tensor, nn.Module]]] = field(default_factory=list)
 
 
 def alone(problem: Problem) -> Outcome:
@@ -238,36 +241,42 @@ class _Mutual:
         self._plans = [problem.query_plan(rank) for rank in (0, 1)]
         self._due = exchange_epochs(problem.setting.exchange, problem.setting.training.epochs)
         self._watchman = Watchman(alarm, self._known[0], problem.num_classes, len(self._due))
+        self._exchanges: list[list[tuple[torch.Tensor, nn.Module]]] = []
+        self._training = (0,) if problem.setting.only_honest else (0, 1)
 
     def run(self) -> Outcome:
         for epoch in range(1, self._problem.setting.training.epochs + 1):
             if epoch in self._due:
                 self._exchange(self._due.index(epoch) + 1, epoch)
-            for rank, trainer in enumerate(self._trainers):
-                trainer.run_epoch()
-                self._problem.offer(self._bests[rank], self._models[rank], rank, f"smule, epoch {epoch}", trainer)
+            for rank in self._training:
+                self._trainers[rank].run_epoch()
+                name = f"smule, epoch {epoch}"
+                self._problem.offer(self._bests[rank], self._models[rank], rank, name, self._trainers[rank])
         for best, model in zip(self._bests, self._models, strict=True):
             best.restore(model)
-        return Outcome(models=self._models, alarms=self._watchman.alarms, num_exchanges=len(self._due))
+        return Outcome(models=self._models, alarms=self._watchman.alarms, exchanges=self._exchanges)
 
     def _exchange(self, number: int, epoch: int) -> None:
-        answering = [self._answering(rank) for rank in (0, 1)]
-        answering[1] = self._problem.attack.answering(answering[1], number)
-        for rank in (0, 1):
-            knowledge = OwnKnowledge(self._models[rank], partial(_found, self._known[rank]), self._caches[rank])
-            sample_ids = self._plans[rank].next(self._problem.setting.exchange.num_queries, knowledge).sample_ids
-            images_NCHW = _found(self._known[rank], sample_ids).images_NCHW
-            logits_NC = centred(predict_logits(answering[1 - rank], images_NCHW, _BATCH, CPU))
-            self._caches[rank].store(sample_ids, logits_NC, self._bests[1 - rank].model_step)
-            if rank == 0:
-                alarms = self._watchman.check(number, sample_ids, logits_NC)
-                cache, best = self._caches[0], self._bests[0]
-                self._watchman.quarantine(number, epoch, alarms, cache.forget, self._trainers[0], best)
+        own = [self._answering(rank) for rank in (0, 1)]
+        answering = [own[0], self._problem.attack.answering(own[1], number)]
+        questions = [self._ask(rank, answering[1 - rank]) for rank in (0, 1)]
+        self._exchanges.append([(questions[rank][0], own[1 - rank]) for rank in (0, 1)])
+        alarms = self._watchman.check(number, *questions[0])
+        self._watchman.quarantine(number, epoch, alarms, self._caches[0].forget, self._trainers[0], self._bests[0])
+
+    def _ask(self, rank: int, network: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the party asks about, and the answers of network."""
+        knowledge = OwnKnowledge(self._models[rank], partial(found, self._known[rank]), self._caches[rank])
+        sample_ids = self._plans[rank].next(self._problem.setting.exchange.num_queries, knowledge).sample_ids
+        images_NCHW = found(self._known[rank], sample_ids).images_NCHW
+        logits_NC = centred(predict_logits(network, images_NCHW, _BATCH, CPU))
+        self._caches[rank].store(sample_ids, logits_NC, self._bests[1 - rank].model_step)
+        return sample_ids, logits_NC
 
     def _answering(self, rank: int) -> nn.Module:
         """As exchange.answer_with says: the best network so far, or the one in training."""
         if self._problem.setting.exchange.answer_with == "current":
-            return self._models[rank]
+            return copy.deepcopy(self._models[rank])
         model = self._problem.network(rank)
         self._bests[rank].restore(model)
         return model
@@ -280,6 +289,6 @@ def _name_of_data(attack: AttackConfig) -> str:
     return "_".join([attack.name, *(f"{key}={value}" for key, value in attack.options.items())])
 
 
-def _found(samples: LabelledImages, sample_ids: torch.Tensor) -> LabelledImages:
+def found(samples: LabelledImages, sample_ids: torch.Tensor) -> LabelledImages:
     order = samples.sample_ids_N.argsort()
     return samples.select(order[torch.searchsorted(samples.sample_ids_N[order], sample_ids)])

@@ -2,18 +2,19 @@
 
 Honest networks differ in data, classes and quality. These tests reject only what honest ones do not do:
 
-- contradiction: for two classes s and t, the answer t is more common on samples of class s than on those of class t. A
+- contradiction: of the samples of two classes that were answered by one of the two, s was taken for t and t for s. A
   network may confuse two classes or know neither, but it does not tell them apart the wrong way round. Fisher's exact
   test, one-sided, for each pair of classes; on this exchange, and on all so far.
-- chance: on all exchanges so far, answers that name a class this party has are right so rarely that they cannot exceed
-  chance by `CHANCE_SHARE` of what their own confidence claims. Binomial test against p = c + 0.1 (confidence - c), with
-  c the rate of agreement by chance; and only where they are not better than chance at the level `BETTER_THAN_CHANCE`,
-  as those of an honest peer with quite other classes may be. A peer that has a single class is not told from one that
-  always answers so.
+- recall: on all exchanges so far, samples of the classes that are named at all are answered right so rarely that this
+  cannot exceed chance by `RECALL_SHARE` of what the confidence claims. A network names what it knows, and finds it again
+  however rare it is here. Binomial test against p = c + share (confidence - c), with c the rate of agreement by chance;
+  and only where they are not better than chance at the level `BETTER_THAN_CHANCE`, as those of an honest weak peer are.
+- chance: the same for answers that name a class this party has, with `CHANCE_SHARE`. It finds what names one class all
+  the time, so that a peer that has a single class is not told from that.
 - drop: the share of right answers fell by more than `LARGEST_DROP` below that of the earlier exchanges. Binomial test
   against the lower confidence bound of the earlier share (Clopper and Pearson) less the drop.
 
-The probability of a false alarm in a whole run is at most `false_alarm` if the peer keeps to these three statements; it
+The probability of a false alarm in a whole run is at most `false_alarm` if the peer keeps to these statements; it
 is divided by the number of exchanges, tests and pairs (Bonferroni). What keeps the most likely class right, as
 attack=answers of kind stealthy does, is not noticed.
 """
@@ -27,9 +28,10 @@ import torch
 from scipy import stats
 
 CHANCE_SHARE = 0.1
-BETTER_THAN_CHANCE = 0.05
+RECALL_SHARE = 0.25
+BETTER_THAN_CHANCE = 0.01
 LARGEST_DROP = 0.15
-_TESTS = 4
+_TESTS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,7 @@ class PeerWatch:
         alarms = self._contradictions(exchange, (exchange,)) + self._drop(exchange, earlier)
         if len(self._seen) > 1:
             alarms += self._contradictions(exchange, tuple(self._seen))
-        alarms += self._chance(exchange, tuple(self._seen))
+        alarms += self._uninformed(exchange, tuple(self._seen))
         for alarm in alarms:
             self._suspects.update(alarm.suspects)
         return alarms
@@ -126,8 +128,14 @@ class PeerWatch:
         found = _worst_pair(counts_LP, self._limit)
         return self._alarms("contradiction", exchange, suspects, found)
 
-    def _chance(self, exchange: int, suspects: tuple[int, ...]) -> list[Alarm]:
-        return self._alarms("chance", exchange, suspects, _no_better_than_chance(self._together(suspects), self._limit))
+    def _uninformed(self, exchange: int, suspects: tuple[int, ...]) -> list[Alarm]:
+        answers = self._together(suspects)
+        known_N = torch.isin(answers.labels_N, answers.predicted_N)
+        named_N = torch.isin(answers.predicted_N, answers.labels_N)
+        alarms = self._alarms("recall", exchange, suspects, _uninformed(answers, known_N, RECALL_SHARE, self._limit))
+        return alarms + self._alarms(
+            "chance", exchange, suspects, _uninformed(answers, named_N, CHANCE_SHARE, self._limit)
+        )
 
     def _drop(self, exchange: int, earlier: list[int]) -> list[Alarm]:
         if not earlier:
@@ -164,17 +172,17 @@ def _worst_pair(counts_LP: torch.Tensor, limit: float) -> _Finding | None:
     return _Finding(evidence, float(p_K[worst]), limit / len(p_K))
 
 
-def _no_better_than_chance(answers: _Answers, limit: float) -> _Finding | None:
-    named_N = torch.isin(answers.predicted_N, answers.labels_N)
-    predicted_N, labels_N = answers.predicted_N[named_N], answers.labels_N[named_N]
+def _uninformed(answers: _Answers, chosen_N: torch.Tensor, share: float, limit: float) -> _Finding | None:
+    """Of the chosen answers: is agreement with the labels too close to chance for their confidence?"""
+    predicted_N, labels_N = answers.predicted_N[chosen_N], answers.labels_N[chosen_N]
     total = len(labels_N)
     if total == 0:
         return None
     classes = int(max(predicted_N.max(), labels_N.max())) + 1
     given_C, true_C = (torch.bincount(values, minlength=classes).double() / total for values in (predicted_N, labels_N))
     by_chance = float(given_C @ true_C)
-    confidence = float(answers.confidence_N[named_N].double().mean())
-    expected = by_chance + CHANCE_SHARE * max(0.0, confidence - by_chance)
+    confidence = float(answers.confidence_N[chosen_N].double().mean())
+    expected = by_chance + share * max(0.0, confidence - by_chance)
     hits = int((predicted_N == labels_N).sum())
     if stats.binom.sf(hits - 1, total, by_chance) < BETTER_THAN_CHANCE:
         return None

@@ -64,7 +64,20 @@ def test_an_inverted_network_is_found_at_once() -> None:
     labels_N = labels(200, generator)
     logits_NC = answers(labels_N, 0.8, generator) + torch.randn(200, CLASSES, generator=generator)
     alarms = PeerWatch(CLASSES, num_exchanges=8).check(1, -logits_NC, labels_N)
-    assert [alarm.test for alarm in alarms] == ["chance"]
+    assert [alarm.test for alarm in alarms] == ["recall", "chance"]
+
+
+def test_half_confident_nonsense_is_found_within_two_exchanges() -> None:
+    """As a last layer with random weights answers: all classes, right by chance, a confidence of a half."""
+    generator = torch.Generator().manual_seed(0)
+    watch = PeerWatch(CLASSES, num_exchanges=8)
+    tests = []
+    for exchange in (1, 2):
+        labels_N = labels(200, generator)
+        logits_NC = 2.2 * torch.eye(CLASSES)[labels(200, generator)]
+        assert 0.4 < float(logits_NC.softmax(1).max(1).values.mean()) < 0.6
+        tests += [alarm.test for alarm in watch.check(exchange, logits_NC, labels_N)]
+    assert tests == ["recall"]
 
 
 @pytest.mark.parametrize("kind", ["constant", "random"])
