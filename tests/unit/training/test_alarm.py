@@ -77,7 +77,7 @@ def test_half_confident_nonsense_is_found_within_two_exchanges() -> None:
         logits_NC = 2.2 * torch.eye(CLASSES)[labels(200, generator)]
         assert 0.4 < float(logits_NC.softmax(1).max(1).values.mean()) < 0.6
         tests += [alarm.test for alarm in watch.check(exchange, logits_NC, labels_N)]
-    assert tests == ["recall"]
+    assert set(tests) == {"recall"}
 
 
 @pytest.mark.parametrize("kind", ["constant", "random"])
