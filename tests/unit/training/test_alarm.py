@@ -119,6 +119,19 @@ def test_a_peer_that_knows_little_of_the_own_classes_raises_no_alarm() -> None:
         assert watch.check(exchange, 4.0 * torch.eye(CLASSES)[said_N], labels_N) == []
 
 
+def test_a_peer_with_other_classes_that_finds_the_one_in_common_raises_no_alarm() -> None:
+    """Nearly all answers wrong, no more right than by chance, and sure of it; but the rare common class is found."""
+    generator = torch.Generator().manual_seed(0)
+    watch = PeerWatch(CLASSES, num_exchanges=8)
+    for exchange in range(1, 9):
+        # The peer has classes 6, 8 and 9; three of 200 samples are of class 9, and a quarter is taken for it.
+        labels_N = labels(200, generator) % 6
+        labels_N[:3] = 9
+        said_N = torch.tensor([6, 8, 8, 9])[torch.arange(200) % 4]
+        said_N[:3] = 9
+        assert watch.check(exchange, 5.0 * torch.eye(CLASSES)[said_N], labels_N) == []
+
+
 def test_no_known_label_no_alarm() -> None:
     """An exchange about the unlabelled pool alone says nothing about the peer."""
     watch = PeerWatch(CLASSES, num_exchanges=2)
