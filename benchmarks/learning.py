@@ -26,6 +26,7 @@ from learning_tables import collect, draw, markdown, rows_of, show, show_variant
 from trained_networks import CONF, NUM_CLASSES, load_cifar10, load_idx
 
 from smule_crypten.config import SchemeConfig
+from smule_crypten.exchange_config import QueriesConfig
 from smule_crypten.files import write_atomic
 
 
@@ -36,12 +37,16 @@ def main() -> int:
     load = load_idx if (arguments.data / "train-images-idx3-ubyte.gz").exists() else load_cifar10
     images = load(arguments.data, arguments.work)
     scheme = SchemeConfig.model_validate(yaml.safe_load((CONF / "scheme" / "lean.yaml").read_text()))
+    asking = QueriesConfig.model_validate({"known_fraction": 0.05} | _changes(arguments.queries))
     names = arguments.settings or [setting.name for setting in SETTINGS]
     for seed in map(int, arguments.seeds.split(",")):
         for setting in (scaled(setting, arguments.scale) for setting in SETTINGS if setting.name in names):
-            pair = Pair(setting, divide(setting, images.train, NUM_CLASSES, seed), images.test, NUM_CLASSES, seed)
+            holdings = divide(setting, images.train, NUM_CLASSES, seed)
+            if arguments.without_pool:
+                holdings = holdings[0].without_pool(), holdings[1].without_pool()
+            pair = Pair(setting, holdings, images.test, NUM_CLASSES, seed)
             pair.bfloat16 = arguments.bfloat16
-            case = Case(pair, f"{setting.name}/{seed}", kept, scheme)
+            case = Case(pair, f"{setting.name}/{seed}", kept, scheme, asking)
             config = pair.config(**_recipe(arguments.training))
             if arguments.variant is None:
                 case.run(arguments.budget_mb, config, arguments.methods or _delivered(seed))
@@ -80,7 +85,11 @@ def _recipe(overrides: list[str]) -> dict[str, Any]:
         "trust",
     )
     recipe = {key: settings[key] for key in keys}
-    return recipe | {key: yaml.safe_load(value) for key, value in (text.split("=", 1) for text in overrides)}
+    return recipe | _changes(overrides)
+
+
+def _changes(overrides: list[str]) -> dict[str, Any]:
+    return {key: yaml.safe_load(value) for key, value in (text.split("=", 1) for text in overrides)}
 
 
 def _arguments() -> argparse.Namespace:
@@ -95,6 +104,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--training", nargs="*", default=[], metavar="KEY=VALUE", help="changes of the training settings"
     )
+    parser.add_argument("--queries", nargs="*", default=[], metavar="KEY=VALUE", help="as exchange.queries")
+    parser.add_argument("--without-pool", action="store_true", help="with --variant: ask about labelled samples")
     parser.add_argument("--variant", help="run SMuLe only, with these settings, and keep it under this name")
     parser.add_argument("--scale", type=float, default=1.0, help="factor of all numbers of samples (default 1)")
     parser.add_argument("--bfloat16", action="store_true", help="train with bfloat16 products, faster on some CPUs")

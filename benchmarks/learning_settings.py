@@ -110,6 +110,9 @@ class Holding:
     validation: LabelledImages
     pool: LabelledImages
 
+    def without_pool(self) -> Holding:
+        return dataclasses.replace(self, pool=self.pool.select(torch.arange(0)))
+
 
 def divide(setting: Setting, train: LabelledImages, num_classes: int, seed: int) -> tuple[Holding, Holding]:
     """Draw what each party holds; the same for the same seed.

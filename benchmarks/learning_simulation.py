@@ -19,13 +19,16 @@ from smule_crypten.data.images import LabelledImages
 from smule_crypten.exchange.cache import SoftLabelCache
 from smule_crypten.exchange.knowledge import OwnKnowledge
 from smule_crypten.exchange.planner import CONTROL_BYTES
-from smule_crypten.exchange.queries import QueryPlan
+from smule_crypten.exchange.queries import QueryPlan, Question
+from smule_crypten.exchange.replay import ViewReplay
+from smule_crypten.exchange.views import Views
 from smule_crypten.exchange_config import QueriesConfig
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.fusion import fused
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
-from smule_crypten.training.combination import fit
+from smule_crypten.training.class_shares import by_class
+from smule_crypten.training.combination import Rule, fit
 from smule_crypten.training.controls import LocalTraining
 from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.evaluate import evaluate, predict_logits
@@ -118,9 +121,12 @@ class Pair:
         return 100 * evaluate(model, self.test, self.num_classes, batch_size=_BATCH, device=CPU).accuracy
 
     def logits(self, model: nn.Module, images: LabelledImages) -> torch.Tensor:
-        if len(images) == 0:
+        return self._answers(model, images.images_NCHW)
+
+    def _answers(self, model: nn.Module, images_NCHW: torch.Tensor) -> torch.Tensor:
+        if len(images_NCHW) == 0:
             return torch.zeros(0, self.num_classes)
-        return predict_logits(model, images.images_NCHW, _BATCH, CPU)
+        return predict_logits(model, images_NCHW, _BATCH, CPU)
 
     def cost(self, queries: tuple[int, int], scheme: SchemeConfig) -> Cost:
         """Of one exchange in which party a and party b ask so much."""
@@ -151,11 +157,13 @@ class Pair:
         answering: tuple[nn.Module, nn.Module],
         queries: tuple[int | None, int | None],
         config: TrainingConfig,
+        asking: QueriesConfig,
     ) -> list[nn.Module]:
         """The students of the measured parties. answering: the finished networks, which answer and are own teachers.
 
         Args:
             queries: of each party in each epoch; None for all samples at once.
+            asking: what about.
         """
         students: list[nn.Module] = []
         for rank in self.setting.ranks:
@@ -166,14 +174,16 @@ class Pair:
             rows = torch.empty(int(everything.sample_ids_N.max()) + 1, dtype=torch.int64)
             rows[everything.sample_ids_N] = torch.arange(len(everything))
             cache = SoftLabelCache(everything.sample_ids_N, self.num_classes)
-            asking = QueriesConfig(known_fraction=0.05)
             knowledge = OwnKnowledge(answering[rank], partial(_found, everything, rows), cache)
             plan = QueryPlan(own.train, own.pool, own.validation, asking, seed=self.seed(rank))
+            views = Views(asking.view, own.train.images_NCHW, self.seed(rank))
+            replay = ViewReplay(self._input_shape, self.num_classes, asking.max_views, max_age=None)
             teacher = Teacher(
                 cache,
                 train=own.train,
                 pool=own.pool,
                 validation=own.validation,
+                views=replay,
                 own=OwnAnswers(unseen.sample_ids_N, self.logits(answering[rank], unseen)),
                 config=config,
                 seed=self.seed(rank),
@@ -188,18 +198,33 @@ class Pair:
             )
             for _ in range(config.epochs):
                 if queries[rank] != 0:
-                    asked = plan.next(queries[rank], knowledge).sample_ids
+                    question = plan.next(queries[rank], knowledge)
+                    asked, viewed = _split(question)
                     cache.store(asked, answers[rows[asked]], model_step=0)
+                    images = views.of(everything.images_NCHW[rows[viewed]])
+                    replay.store(images, self._answers(answering[1 - rank], images), model_step=0)
                 trainer.run_epoch()
             students.append(model)
         return students
 
+    def _rule(self, rank: int) -> Rule:
+        """As smule-predict."""
+        if not self.setting.balanced_softmax:
+            return fit
+        return partial(by_class, class_counts_C=self.holdings[rank].train.class_counts(self.num_classes))
+
     def joint(self, rank: int, own: nn.Module, peer: nn.Module) -> float:
         """Accuracy of both networks together at prediction time, weighted by the validation part of the party."""
-        held_out = self.holdings[rank].validation
-        combination = fit(self.logits(own, held_out), self.logits(peer, held_out), held_out.labels_N)
-        both = combination.probabilities(self.logits(own, self.test), self.logits(peer, self.test))
+        held_out, rule = self.holdings[rank].validation, self._rule(rank)
+        combined = rule(self.logits(own, held_out), self.logits(peer, held_out), held_out.labels_N)
+        both = combined.probabilities(self.logits(own, self.test), self.logits(peer, self.test))
         return 100 * float((both.argmax(1) == self.test.labels_N).double().mean())
+
+
+def _split(question: Question) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sample ids that are asked about as they are, and those of which a view is."""
+    asked = len(question.sample_ids) - question.num_views
+    return question.sample_ids[:asked], question.sample_ids[asked:]
 
 
 def _found(images: LabelledImages, rows: torch.Tensor, sample_ids: torch.Tensor) -> LabelledImages:

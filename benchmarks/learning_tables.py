@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-from learning_cases import CONTROLS, PARTIES, read
+from learning_cases import PARTIES, read
 from rich.console import Console
 from rich.table import Table
 
-LOCAL = ("alone", *CONTROLS)
+LOCAL = ("alone", "label_smoothing", "self_mutual")
 """The best of these is what a gain is counted from."""
+ONCE = {"self_distillation": "self_distillation", "full_exchange": "full exchange", "pooled": "pooled"}
+"""Methods that may have been run for the first seed only."""
 
 
 def collect(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
@@ -57,8 +59,7 @@ def _row(setting: str, party: str, methods: dict[str, dict[str, Any]]) -> dict[s
         "gain": statistics.mean(gains),
         "gain_spread": statistics.stdev(gains) if len(gains) > 1 else None,
         "joint": statistics.mean(values("smule", f"joint_{party}")),
-        "full_exchange": _of_first(methods, "full exchange", party),
-        "pooled": _of_first(methods, "pooled", "a"),
+        **{key: _of_first(methods, name, "a" if key == "pooled" else party) for key, name in ONCE.items()},
         "queries": some["queries"][PARTIES.index(party)],
         "megabytes": some["all_bytes"] / 1e6,
         "online_megabytes": some["online_bytes"] / 1e6,
@@ -66,8 +67,8 @@ def _row(setting: str, party: str, methods: dict[str, dict[str, Any]]) -> dict[s
 
 
 def _of_first(methods: dict[str, dict[str, Any]], method: str, key: str) -> float | None:
-    """Upper bounds are computed for the first seed only."""
-    return next((float(result[key]) for result in methods.get(method, {}).values()), None)
+    first = methods.get(method, {}).get("0", {})
+    return float(first[key]) if key in first else None
 
 
 def variants_of(results: dict[str, dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -94,10 +95,10 @@ HEADINGS = {
     "alone": "alone",
     "label_smoothing": "label smoothing",
     "self_mutual": "self mutual",
-    "self_distillation": "self-distillation",
     "smule": "SMuLe",
     "gain": "gain over the best",
     "joint": "joint prediction",
+    "self_distillation": "self-distillation (seed 0)",
     "full_exchange": "all samples asked (seed 0)",
     "pooled": "pooled data (seed 0)",
     "queries": "queries an epoch",
@@ -154,5 +155,26 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_xlabel("points of accuracy over the best local control")
     axes.legend()
+    figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
+    plt.close(figure)
+
+
+def draw_curves(variants: Sequence[dict[str, Any]], setting: str, path: Path) -> None:
+    """Accuracy of party a against megabytes an epoch, one line for each way of asking, to an SVG file.
+
+    A variant belongs to a line if its name ends with its budget: "pool, 20 MB".
+    """
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for row in variants:
+        name, _, budget = row["variant"].rpartition(", ")
+        if row["setting"] == setting and budget.endswith(" MB"):
+            lines.setdefault(name, []).append((row["all_bytes"] / 1e6, row["a"]))
+    figure, axes = plt.subplots(figsize=(7, 4))
+    for name, points in lines.items():
+        axes.plot(*zip(*sorted(points), strict=True), marker="o", label=name)
+    axes.set_xscale("log")
+    axes.set_xlabel("MB an epoch, both parties and dealer")
+    axes.set_ylabel("accuracy of party a, %")
+    axes.legend(fontsize="small")
     figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)

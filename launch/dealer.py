@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-
-from smule_crypten.launch.outcome import exit_code_of
+from smule_crypten.launch.side_command import run_side_command
 from smule_crypten.launch.side_file import read_dealer
 from smule_crypten.processes.dealing import serve_runs
 from smule_crypten.report.logs import configure_logging
@@ -19,11 +16,7 @@ key, the address it listens on, and the certificates of both parties. docs/two-h
 
 def main() -> None:
     """Console entry point."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(USAGE)
-        return
-    configure_logging(logging.INFO)
-    sys.exit(exit_code_of(lambda: _run(sys.argv[1:])))
+    run_side_command(USAGE, _run)
 
 
 def _run(arguments: list[str]) -> None:

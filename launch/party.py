@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-
 from rich.console import Console
 
-from smule_crypten.launch.outcome import exit_code_of
+from smule_crypten.launch.side_command import run_side_command
 from smule_crypten.launch.side_file import read_party
 from smule_crypten.processes.single_party import run_single_party
 from smule_crypten.report.logs import configure_logging
@@ -21,11 +18,7 @@ docs/two-hosts.md has a complete example. Run smule-doctor +party=my_side.yaml b
 
 def main() -> None:
     """Console entry point."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(USAGE)
-        return
-    configure_logging(logging.INFO)
-    sys.exit(exit_code_of(lambda: _run(sys.argv[1:])))
+    run_side_command(USAGE, _run)
 
 
 def _run(arguments: list[str]) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from pathlib import Path
 
 from rich.console import Console
 
 from smule_crypten.errors import ConfigError
-from smule_crypten.launch.outcome import exit_code_of
+from smule_crypten.launch.side_command import run_side_command
 from smule_crypten.launch.side_file import read_party
 from smule_crypten.processes.prediction import predict
 from smule_crypten.report.answers import prediction_table
@@ -27,11 +25,7 @@ what was asked and what it cost goes beside it, as .json. docs/two-hosts.md expl
 
 def main() -> None:
     """Console entry point."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(USAGE)
-        return
-    configure_logging(logging.INFO)
-    sys.exit(exit_code_of(lambda: _run(sys.argv[1:])))
+    run_side_command(USAGE, _run)
 
 
 def split_files(arguments: list[str]) -> tuple[dict[str, Path], list[str]]:

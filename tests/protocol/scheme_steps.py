@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import torch
-from steps import LEAN
+from steps import LEAN, queries
 from torch import nn
 
 from smule_crypten.config import ModelConfig, SchemeConfig
@@ -18,7 +18,7 @@ from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
-from smule_crypten.types import Cost, InferenceQuery, PeerPrediction, centred
+from smule_crypten.types import Cost, PeerPrediction, centred
 
 Shape = tuple[int, int, int]
 CALIBRATION_SAMPLES = 16
@@ -58,22 +58,6 @@ def exchanged(
         with torch.no_grad():
             error = float((prediction.logits_NC - centred(networks[1 - rank](inputs_NCHW))).abs().max())
     return Exchanged(prediction, scheme.combine(asking, answering), error)
-
-
-def queries(
-    rank: int, counts: tuple[int, int], inputs_NCHW: torch.Tensor | None
-) -> tuple[InferenceQuery, InferenceQuery]:
-    """(asked, answered) of the party of this rank."""
-    common = {"query_id": 1, "model_step": 0}
-    asked = InferenceQuery(
-        **common,
-        model_owner=1 - rank,
-        data_owner=rank,
-        num_samples=counts[rank],
-        sample_ids=torch.arange(counts[rank]),
-        inputs_NCHW=inputs_NCHW,
-    )
-    return asked, InferenceQuery(**common, model_owner=rank, data_owner=1 - rank, num_samples=counts[1 - rank])
 
 
 class _Bottleneck(nn.Module):

@@ -42,8 +42,9 @@ def one_way(
     scheme = scheme_class(config.name)(session, config)
     scheme.prepare((architecture, architecture))
     scheme.calibrate(model, inputs_NCHW)
-    scheme.begin(1, (len(inputs_NCHW), 0))
-    prediction = scheme.exchange(model, *_queries(session, inputs_NCHW))
+    counts = len(inputs_NCHW), 0
+    scheme.begin(1, counts)
+    prediction = scheme.exchange(model, *queries(session.rank, counts, inputs_NCHW[: counts[session.rank]]))
     dealt = isinstance(session.provider, Dealt)
     predicted = scheme.cost_of(architecture, len(inputs_NCHW), config, dealt=dealt)
     return prediction, predicted.data_owner if session.rank == 0 else predicted.model_owner
@@ -62,9 +63,10 @@ def wire_counts(cost: Cost) -> tuple[int, int, int, int]:
     return cost.rounds, cost.bytes_sent, cost.bytes_received, cost.dealer_bytes
 
 
-def _queries(session: Session, inputs_NCHW: torch.Tensor) -> tuple[InferenceQuery, InferenceQuery]:
-    """(asked, answered): party a asks about inputs_NCHW, party b about nothing."""
-    rank, counts = session.rank, (len(inputs_NCHW), 0)
+def queries(
+    rank: int, counts: tuple[int, int], inputs_NCHW: torch.Tensor | None
+) -> tuple[InferenceQuery, InferenceQuery]:
+    """(asked, answered) of the party of this rank."""
     common = {"query_id": 1, "model_step": 0}
     asked = InferenceQuery(
         **common,
@@ -72,7 +74,7 @@ def _queries(session: Session, inputs_NCHW: torch.Tensor) -> tuple[InferenceQuer
         data_owner=rank,
         num_samples=counts[rank],
         sample_ids=torch.arange(counts[rank]),
-        inputs_NCHW=inputs_NCHW[: counts[rank]],
+        inputs_NCHW=inputs_NCHW,
     )
     return asked, InferenceQuery(**common, model_owner=rank, data_owner=1 - rank, num_samples=counts[1 - rank])
 

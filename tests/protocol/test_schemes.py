@@ -36,7 +36,7 @@ class Leaky(PlaintextScheme):
     adversary: ClassVar[Adversary] = "semi-honest"
 
 
-class Inexact(CryptenScheme):
+class OneByteMore(SecureInferenceScheme):
     """Predicts one byte too many."""
 
     @classmethod
@@ -45,6 +45,14 @@ class Inexact(CryptenScheme):
     ) -> DirectionCost:
         added = DirectionCost(data_owner=Cost(bytes_sent=1), model_owner=Cost())
         return super().cost_of(architecture, num_samples, config, dealt=dealt) + added
+
+
+class Inexact(OneByteMore, CryptenScheme):
+    pass
+
+
+class InexactLean(OneByteMore, LeanScheme):
+    pass
 
 
 class Undealt(CryptenScheme):
@@ -67,17 +75,6 @@ class Inaccurate(PlaintextScheme):
         if logits_NC is not None:
             logits_NC[:, 0] += 0.01
         return logits_NC
-
-
-class InexactLean(LeanScheme):
-    """Predicts one byte too many."""
-
-    @classmethod
-    def cost_of(
-        cls, architecture: Architecture, num_samples: int, config: SchemeConfig, *, dealt: bool
-    ) -> DirectionCost:
-        added = DirectionCost(data_owner=Cost(bytes_sent=1), model_owner=Cost())
-        return super().cost_of(architecture, num_samples, config, dealt=dealt) + added
 
 
 class UndealtLean(LeanScheme):

@@ -1,35 +1,15 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from party_configs import party
 from pydantic import ValidationError
 
 from smule_crypten.config import (
     AttackConfig,
     DataConfig,
-    ModelConfig,
     NetworkConfig,
-    ProviderConfig,
-    SchemeConfig,
-    TrainingConfig,
 )
-from smule_crypten.exchange_config import ExchangeConfig
-from smule_crypten.run_config import PartyConfig, ProtocolConfig
-
-
-def party(**settings: Any) -> PartyConfig:
-    defaults: dict[str, Any] = {
-        "rank": 0,
-        "scheme": SchemeConfig(name="crypten"),
-        "provider": ProviderConfig(name="dealer"),
-        "data": DataConfig(name="npz"),
-        "exchange": ExchangeConfig(),
-        "training": TrainingConfig(),
-        "model": ModelConfig(name="mlp"),
-        "output_dir": "out",
-    }
-    return PartyConfig(**(defaults | settings))
+from smule_crypten.run_config import ProtocolConfig
 
 
 def public(mean: tuple[float, ...], class_names: tuple[str, ...] | None = None) -> ProtocolConfig:

@@ -36,6 +36,11 @@ class LabelledImages:
         """The samples at these positions (int64), in their order."""
         return LabelledImages(self.images_NCHW[indices], self.labels_N[indices], self.sample_ids_N[indices])
 
+    def of_ids(self, sample_ids: torch.Tensor) -> LabelledImages:
+        """The samples of these ids (int64), in their order; each id must be among sample_ids_N."""
+        order = self.sample_ids_N.argsort()
+        return self.select(order[torch.searchsorted(self.sample_ids_N[order], sample_ids)])
+
     def with_others(self, others: LabelledImages) -> LabelledImages:
         """These samples and then the others; no copy where there are no others."""
         if len(others) == 0:

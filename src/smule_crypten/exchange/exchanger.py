@@ -7,9 +7,8 @@ The exchanger sees a scheme only through its contract, so every scheme is used i
 1. Each party announces how many samples it asks about, its model step, and a public bound for its network's logits.
 2. Each charges the other's query to its budget, before anything is computed.
 3. The scheme runs both directions.
-4. Each party announces how many answers it asks for again: those beyond the stated bound (a truncation that wrapped
-   around the ring), and a spot check. If there are any, exactly those samples are asked again with fresh randomness; if
-   the first kind is implausible again, or the second differs from before, the run ends.
+4. Each party announces how many answers it asks for again (second_answers.py). If there are any, exactly those samples
+   are asked again with fresh randomness; if the new answers are implausible, or differ from checked ones, the run ends.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from smule_crypten.exchange.cache import SoftLabelCache
 from smule_crypten.exchange.knowledge import OwnKnowledge
 from smule_crypten.exchange.queries import Queries, QueryPlan, Question
 from smule_crypten.exchange.replay import ViewReplay
-from smule_crypten.exchange.spot_check import draw_subset
+from smule_crypten.exchange.second_answers import SecondAnswers
 from smule_crypten.exchange.views import Views
 from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.inference.scheme import SecureInferenceScheme
@@ -81,10 +80,7 @@ class Exchanger:
         rank = scheme.session.rank
         self._own_limit = None if num_queries is None else num_queries[rank]
         self._peer_limit = None if num_queries is None else num_queries[1 - rank]
-        candidates = train.with_others(pool).with_others(held_out)
-        order = candidates.sample_ids_N.argsort()
-        self._sorted_ids, self._sorted_positions = candidates.sample_ids_N[order], order
-        self._candidates = candidates
+        self._candidates = candidates = train.with_others(pool).with_others(held_out)
         self._budget = budget
         self._config = config
         self._queries = queries or QueryPlan(train, pool, held_out, config.queries, seed)
@@ -151,7 +147,7 @@ class Exchanger:
         if self._prepared is None:
             self.prepare()
         self._query_id += 1
-        question = self._queries.next(self._own_limit, OwnKnowledge(model, self._samples, self.cache))
+        question = self._queries.next(self._own_limit, OwnKnowledge(model, self._candidates.of_ids, self.cache))
         plain_NCHW, views_NCHW = self._asked_images(question)
         inputs_NCHW = torch.cat([plain_NCHW, views_NCHW])
         check_inputs(inputs_NCHW, question.sample_ids, self._scheme.largest_input)
@@ -249,50 +245,24 @@ class Exchanger:
         peer: Announcement,
     ) -> tuple[PeerPrediction, int]:
         """Ask once more about implausible answers of either party, and about those of a spot check."""
-        doubtful = _beyond(prediction, peer)
-        checked = draw_subset(own.num_samples, self._config.spot_checks) & ~doubtful
-        asked_again = doubtful | checked
-        own_again = dataclasses.replace(own, num_samples=int(asked_again.sum()))
+        second = SecondAnswers.needed(prediction, peer.logit_bound, self._config.spot_checks)
+        own_again = dataclasses.replace(own, num_samples=second.num_asked)
         peer_again = self._announce(own_again)
         if peer_again.num_samples > peer.num_samples:
             raise ProtocolError(f"party {self._peer_name} wants more answers again than it asked for")
         if own_again.num_samples == 0 and peer_again.num_samples == 0:
             return prediction, 0
         self._begin(self._query_id, own_again.num_samples, peer_again.num_samples, attempt=1)
-        again = self._ask(model, prediction.sample_ids[asked_again], inputs_NCHW[asked_again], own_again, peer_again)
-        if bool(_beyond(again, peer).any()):
-            raise ProtocolError(
-                f"party {self._peer_name} answers with logits beyond its stated bound of {peer.logit_bound:g}, again "
-                "after recomputation; its layers leave the fixed-point range on this data: lower scheme.precision_bits"
-            )
-        logits_NC = prediction.logits_NC.clone()
-        logits_NC[asked_again] = again.logits_NC
-        self._compare(prediction.logits_NC[checked], logits_NC[checked])
-        return dataclasses.replace(prediction, logits_NC=logits_NC, cost=prediction.cost + again.cost), int(
-            doubtful.sum()
-        )
-
-    def _compare(self, first_NC: torch.Tensor, second_NC: torch.Tensor) -> None:
-        """Raises ProtocolError where two answers to one sample differ."""
-        tolerance = self._config.spot_check_tolerance
-        difference_N = (first_NC - second_NC).abs().amax(1) if len(first_NC) else torch.zeros(0)
-        wrong = int((difference_N > tolerance).sum())
-        if wrong:
-            raise ProtocolError(
-                f"spot check of exchange {self._query_id}: {wrong} of {len(first_NC)} answers of party "
-                f"{self._peer_name} differ when asked again, by up to {float(difference_N.max()):.2g} (tolerance "
-                f"{tolerance:g}); its side, this one or the dealer deviates from the protocol"
-            )
+        asked_N = second.asked_N
+        again = self._ask(model, prediction.sample_ids[asked_N], inputs_NCHW[asked_N], own_again, peer_again)
+        settled = second.settled(again, peer=self._peer_name, tolerance=self._config.spot_check_tolerance)
+        return settled, second.num_implausible
 
     def _asked_images(self, question: Question) -> tuple[torch.Tensor, torch.Tensor]:
         """The images that are asked about as they are, and the views of the others."""
-        images_NCHW = self._samples(question.sample_ids).images_NCHW
+        images_NCHW = self._candidates.of_ids(question.sample_ids).images_NCHW
         num_plain = len(images_NCHW) - question.num_views
         return images_NCHW[:num_plain], self._views.of(images_NCHW[num_plain:])
-
-    def _samples(self, sample_ids: torch.Tensor) -> LabelledImages:
-        rows = torch.searchsorted(self._sorted_ids, sample_ids)
-        return self._candidates.select(self._sorted_positions[rows])
 
     def _announce(self, own: Announcement) -> Announcement:
         message = self._scheme.announce({"query_id": self._query_id, **dataclasses.asdict(own)})
@@ -310,8 +280,3 @@ class Exchanger:
     @property
     def _peer_name(self) -> str:
         return PARTY_NAMES[1 - self._scheme.session.rank]
-
-
-def _beyond(prediction: PeerPrediction, peer: Announcement) -> torch.Tensor:
-    """Which answers (N,) cannot be right: not finite, or beyond what the model owner states."""
-    return ~(prediction.logits_NC.abs() <= peer.logit_bound).all(1)

@@ -10,6 +10,7 @@ It is the same scheme, dealer, budget and ledger as in training:
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ from smule_crypten.processes.run_folder import MODEL_FILE, STATES_FOLDER, known_
 from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.checkpoint import Checkpoint, load_checkpoint, load_model
+from smule_crypten.training.class_shares import by_class
+from smule_crypten.training.combination import Rule, fit
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import PARTY_NAMES, Cost
 
@@ -57,6 +60,14 @@ class TrainedParty:
     model_step: int
     architecture: Architecture
     held_out: LabelledImages
+
+    @property
+    def combination_rule(self) -> Rule:
+        """How its network's answers and the peer's become one: class by class, if it shall serve all of them alike."""
+        if not self.config.training.balanced_softmax:
+            return fit
+        counts_C = self.inputs.train.class_counts(self.inputs.bundle.num_classes)
+        return functools.partial(by_class, class_counts_C=counts_C)
 
     def own_logits(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """Logits (N, C) of the own network; N may be 0. Images are normalised."""

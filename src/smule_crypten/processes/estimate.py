@@ -9,10 +9,11 @@ from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.exchange.planner import plan
 from smule_crypten.files import write_atomic
 from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.processes.asking import Answers, ask_once, load_trained_party
+from smule_crypten.processes.asking import Answers, TrainedParty, ask_once, load_trained_party
 from smule_crypten.processes.run_folder import party_folder
 from smule_crypten.report.jsontext import to_json
 from smule_crypten.run_config import PartyConfig
+from smule_crypten.training.forecast import forecast
 from smule_crypten.training.worth import worth
 
 SCHEMA_VERSION = 1
@@ -38,6 +39,9 @@ def estimate(config: PartyConfig) -> dict[str, Any]:
 
     def conclude(scheme: SecureInferenceScheme, answers: Answers) -> dict[str, Any]:
         own_NC = party.own_logits(held_out.images_NCHW)
+        found = worth(own_NC, answers.logits_NC, held_out.labels_N, party.combination_rule)
+        run = _plan(scheme, config)
+        asked = _num_asked(run, party)
         result = {
             "schema_version": SCHEMA_VERSION,
             "party": config.name,
@@ -45,8 +49,9 @@ def estimate(config: PartyConfig) -> dict[str, Any]:
             "own_model_step": party.model_step,
             **answers.facts(),
             "class_names": list(party.inputs.bundle.class_names),
-            "worth": dataclasses.asdict(worth(own_NC, answers.logits_NC, held_out.labels_N)),
-            "run": _plan(scheme, config),
+            "worth": dataclasses.asdict(found),
+            "forecast": None if asked is None else dataclasses.asdict(forecast(found.gain, found.interval, asked)),
+            "run": run,
         }
         text = to_json(result, indent=2)
         write_atomic(party_folder(config) / ESTIMATE_FILE, lambda file: file.write(text.encode()))
@@ -62,3 +67,13 @@ def _plan(scheme: SecureInferenceScheme, config: PartyConfig) -> dict[str, Any]:
     except ConfigError as error:
         return {"problem": str(error)}
     return {"problem": None, **dataclasses.asdict(queries)}
+
+
+def _num_asked(run: dict[str, Any], party: TrainedParty) -> int | None:
+    """Different samples that a whole run asks about, to learn from; None where the budget does not pay for any."""
+    if run["problem"] is not None:
+        return None
+    samples = len(party.inputs.pool) or len(party.inputs.train)
+    if run["num_queries"] is None:
+        return samples
+    return min(samples, int(run["num_exchanges"] * run["num_queries"][party.config.rank]))

@@ -24,7 +24,7 @@ class FidelityCheck:
 
     Args:
         models: networks of the architectures that answer, of party a and party b; their weights do not matter.
-        changed: samples, normalised, that an adversary has in place of those in data, with sorted ids.
+        changed: samples, normalised, that an adversary has in place of those in data.
     """
 
     def __init__(
@@ -71,11 +71,9 @@ class FidelityCheck:
         }
 
     def _images(self, sample_ids: torch.Tensor) -> torch.Tensor:
-        order = self._train.sample_ids_N.argsort()
-        rows = order[torch.searchsorted(self._train.sample_ids_N[order], sample_ids)]
-        images_NCHW = self._train.select(rows).normalized(self._run.data.mean, self._run.data.std).images_NCHW
+        images = self._train.of_ids(sample_ids)
+        images_NCHW = images.normalized(self._run.data.mean, self._run.data.std).images_NCHW
         if self._changed is not None:
             changed_N = torch.isin(sample_ids, self._changed.sample_ids_N)
-            rows = torch.searchsorted(self._changed.sample_ids_N, sample_ids[changed_N])
-            images_NCHW[changed_N] = self._changed.images_NCHW[rows]
+            images_NCHW[changed_N] = self._changed.of_ids(sample_ids[changed_N]).images_NCHW
         return images_NCHW

@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from smule_crypten.attacks.attack import Attack
-from smule_crypten.exchange.adaptive import Wish
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.fusion import fused
-from smule_crypten.processes.answering import AnsweringNetwork, answering_network, standalone_network
+from smule_crypten.processes.answering import AnsweringNetwork, answering_network
 from smule_crypten.processes.evidence import Evidence
-from smule_crypten.processes.inputs import PartyInputs, build_party_model, party_seed, resolve_device
+from smule_crypten.processes.inputs import PartyInputs, build_party_model, resolve_device
+from smule_crypten.processes.learner import Learner, build_exchanger, build_learner, build_trainer
 from smule_crypten.processes.ledger import MeasuredExchange, PartyLedger, measured_exchange
 from smule_crypten.processes.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
 from smule_crypten.processes.states import StateFolder
-from smule_crypten.processes.watching import Watchman
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.best import BestNetwork, balanced_accuracy
 from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
-from smule_crypten.training.ensemble import OwnAnswers
-from smule_crypten.training.evaluate import Evaluation, evaluate, predict_logits
-from smule_crypten.training.self_mutual import SelfMutualTrainer
-from smule_crypten.training.teacher import Teacher
+from smule_crypten.training.evaluate import Evaluation, evaluate
 from smule_crypten.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
-_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -45,28 +38,6 @@ class _Progress:
     standalone: float | None
     first_epoch: int
     exchanged: bool
-
-
-@dataclass(frozen=True)
-class _Learner:
-    """What changes in the course of mutual training, and is saved at each exchange."""
-
-    trainer: Trainer
-    exchanger: Exchanger
-    best: BestNetwork
-    wish: Wish
-    watchman: Watchman
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in vars(self).items()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        # The answers come first: the trainer looks at them.
-        self.exchanger.load_state_dict(state["exchanger"])
-        self.trainer.load_state_dict(state["trainer"])
-        self.best.load_state_dict(state["best"])
-        self.wish.load_state_dict(state["wish"])
-        self.watchman.load_state_dict(state["watchman"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,13 +62,13 @@ class MutualTraining:
             OutputError: a result or a state cannot be written.
             SmuleError: as Exchanger.run and Trainer.run_epoch.
         """
-        exchanger, best, standalone = self._exchanger(), BestNetwork(), None
+        config, inputs = self.config, self.inputs
+        exchanger = build_exchanger(config, inputs, self.scheme, self.num_queries, self.budget)
+        best, standalone = BestNetwork(), None
         if state is None:
             self._prepare(exchanger, next_epoch=1)
-            standalone = self._train_alone(best) if self.config.training.standalone else None
-        trainer = self._trainer(self.model, self._teacher(exchanger))
-        wish = Wish(self.config.exchange.queries.min_gain_per_mb)
-        learner = _Learner(trainer, exchanger, best, wish, self._watchman())
+            standalone = self._train_alone(best) if config.training.standalone else None
+        learner = build_learner(config, inputs, self.model, exchanger, best, self.scheme.session.check)
         if state is None:
             progress = _Progress(standalone, first_epoch=1, exchanged=False)
         else:
@@ -110,28 +81,10 @@ class MutualTraining:
             "kept_network": best.name or f"smule, epoch {self.config.training.epochs}",
         }
 
-    def _exchanger(self) -> Exchanger:
-        return Exchanger(
-            scheme=self.scheme,
-            config=self.config.exchange,
-            train=self.inputs.train,
-            pool=self.inputs.pool,
-            held_out=self.inputs.validation,
-            num_queries=self.num_queries,
-            num_classes=self.inputs.bundle.num_classes,
-            budget=self.budget,
-            seed=party_seed(self.config),
-        )
-
-    def _watchman(self) -> Watchman:
-        """Who tests the peer's answers on training and held-out samples."""
-        known, num_classes = self.inputs.train.with_others(self.inputs.validation), self.inputs.bundle.num_classes
-        return Watchman(self.config.training.alarm, known, num_classes, len(self._exchange_epochs))
-
     def _train_alone(self, best: BestNetwork) -> float:
         """The same network, initial weights and batches without a peer; returns its test accuracy."""
         model = build_party_model(self.config, self.inputs.bundle)
-        trainer = self._trainer(model, None)
+        trainer = build_trainer(self.config, self.inputs, model, None, self.scheme.session.check)
         best_alone, accuracy = BestNetwork(), 0.0
         for _ in range(self.config.training.epochs):
             result = trainer.run_epoch()
@@ -142,7 +95,7 @@ class MutualTraining:
         self._save(STANDALONE_FILE, model, best_alone.model_step or trainer.model_step)
         return accuracy
 
-    def _train_mutually(self, learner: _Learner, progress: _Progress) -> float:
+    def _train_mutually(self, learner: Learner, progress: _Progress) -> float:
         """What is left of the epochs; returns the test accuracy."""
         trainer, best, accuracy = learner.trainer, learner.best, 0.0
         for epoch in range(progress.first_epoch, self.config.training.epochs + 1):
@@ -165,7 +118,7 @@ class MutualTraining:
     def _is_adaptive(self) -> bool:
         return self.config.exchange.schedule == "adaptive"
 
-    def _takes_place(self, learner: _Learner, epoch: int) -> bool:
+    def _takes_place(self, learner: Learner, epoch: int) -> bool:
         """Whether one of the parties wants the exchange that may take place now; always so by a fixed schedule."""
         if not self._is_adaptive:
             return True
@@ -197,7 +150,7 @@ class MutualTraining:
         keeper.restore(model)
         return self._test_accuracy(model)
 
-    def _exchange(self, learner: _Learner, standalone: float | None, epoch: int) -> None:
+    def _exchange(self, learner: Learner, standalone: float | None, epoch: int) -> None:
         trainer, exchanger = learner.trainer, learner.exchanger
         in_training = AnsweringNetwork(self.model, trainer.model_step, f"smule, epoch {epoch - 1}")
         answering = answering_network(self.config, self.inputs.bundle, in_training, learner.best)
@@ -223,7 +176,7 @@ class MutualTraining:
         log.info("state saved exchange=%d epoch=%d", number, epoch)
         self._prepare(exchanger, next_epoch=epoch + 1)
 
-    def _watch(self, learner: _Learner, exchange: MeasuredExchange, epoch: int) -> None:
+    def _watch(self, learner: Learner, exchange: MeasuredExchange, epoch: int) -> None:
         """Test the answers that came, and say so where there is an alarm."""
         watchman, result = learner.watchman, exchange.result
         number, num_plain = result.prediction.query_id, len(result.prediction.sample_ids) - len(result.views_NCHW)
@@ -242,51 +195,13 @@ class MutualTraining:
         if not self._is_adaptive and any(epoch >= next_epoch for epoch in self._exchange_epochs):
             exchanger.prepare()
 
-    def _resume(self, learner: _Learner, state: dict[str, Any]) -> _Progress:
+    def _resume(self, learner: Learner, state: dict[str, Any]) -> _Progress:
         learner.load_state_dict(state["learner"])
         self.ledger.load_state_dict(state["ledger"])
         self.scheme.session.meter.load_state_dict(state["meter"])
         log.info("resumed epoch=%d", state["epoch"])
         self._prepare(learner.exchanger, next_epoch=state["epoch"] + 1)
         return _Progress(state["standalone"], first_epoch=state["epoch"], exchanged=True)
-
-    def _trainer(self, model: nn.Module, teacher: Teacher | None) -> Trainer:
-        kind: Callable[..., Trainer] = Trainer
-        if self.config.training.self_mutual and teacher is not None:
-            kind = partial(SelfMutualTrainer, copy=build_party_model(self.config, self.inputs.bundle, copy=1))
-        return kind(
-            model=model,
-            train=self.inputs.train,
-            config=self.config.training,
-            seed=party_seed(self.config),
-            device=resolve_device(self.config.device),
-            teacher=teacher,
-            on_step=self.scheme.session.check,
-        )
-
-    def _teacher(self, exchanger: Exchanger) -> Teacher:
-        inputs = self.inputs
-        return Teacher(
-            exchanger.cache,
-            train=inputs.train,
-            pool=inputs.pool,
-            validation=inputs.validation,
-            views=None if self.config.exchange.queries.view == "none" else exchanger.replay,
-            own=self._own_answers() if self.config.training.standalone else None,
-            config=self.config.training,
-            seed=party_seed(self.config),
-            device=resolve_device(self.config.device),
-        )
-
-    def _own_answers(self) -> OwnAnswers | None:
-        """What the network trained alone says of pool and held-out samples. From its file, for resumed runs, too."""
-        device = resolve_device(self.config.device)
-        network = standalone_network(self.config, self.inputs.bundle).model
-        unseen = self.inputs.validation.with_others(self.inputs.pool)
-        if len(unseen) == 0:
-            return None
-        logits_NC = predict_logits(fused(network), unseen.images_NCHW, _BATCH, device)
-        return OwnAnswers(unseen.sample_ids_N, logits_NC)
 
     def _test_accuracy(self, model: nn.Module) -> float:
         device = resolve_device(self.config.device)

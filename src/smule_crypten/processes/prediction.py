@@ -24,7 +24,7 @@ from smule_crypten.processes.asking import Answers, TrainedParty, ask_once, load
 from smule_crypten.processes.environment import describe_versions
 from smule_crypten.report.jsontext import to_json
 from smule_crypten.run_config import PartyConfig
-from smule_crypten.training.combination import Combination, accuracies, fit
+from smule_crypten.training.combination import Combined, accuracies
 
 SCHEMA_VERSION = 1
 
@@ -102,13 +102,14 @@ def _keep(
 ) -> dict[str, Any]:
     """Combine, and write both files."""
     count, labels = len(inputs.images_NCHW), party.held_out.labels_N
-    combination = fit(own_NC[count:], answers.logits_NC[count:], labels)
-    judged = accuracies(own_NC[count:], answers.logits_NC[count:], labels)
+    rule = party.combination_rule
+    combination = rule(own_NC[count:], answers.logits_NC[count:], labels)
+    judged = accuracies(own_NC[count:], answers.logits_NC[count:], labels, rule)
     metadata = {
         **facts,
         "num_images": count,
         "class_names": list(party.inputs.bundle.class_names),
-        "combination": dataclasses.asdict(combination),
+        "combination": combination.as_plain(),
         "validation": None if judged is None else dataclasses.asdict(judged),
         "versions": describe_versions(),
     }
@@ -120,7 +121,7 @@ def _keep(
     return metadata
 
 
-def _arrays(own_NC: torch.Tensor, peer_NC: torch.Tensor, combination: Combination) -> dict[str, Any]:
+def _arrays(own_NC: torch.Tensor, peer_NC: torch.Tensor, combination: Combined) -> dict[str, Any]:
     probabilities = {
         "own": own_NC.softmax(1),
         "peer": peer_NC.softmax(1),

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -38,10 +39,24 @@ def estimate_table(estimate: Mapping[str, Any]) -> RenderableType:
         "agreement": percent(worth["agreement"]),
         "both together": f"{percent(worth['combined'])}, gain {100 * worth['gain']:+.1f} points "
         f"(95 %: {100 * low:+.1f} to {100 * high:+.1f})",
+        "training with it": _forecast(estimate["forecast"]),
         "this estimate": _traffic(estimate),
         "a whole run": total,
     }
+    unknown = [name for name, found in zip(estimate["class_names"], worth["by_class"], strict=True) if found is None]
+    if unknown:
+        facts["not judged"] = "classes without a held-out sample: " + escape(", ".join(unknown))
     return Group(_by_class(estimate["class_names"], worth), _facts(facts))
+
+
+def _forecast(forecast: Mapping[str, Any] | None) -> str:
+    if forecast is None:
+        return "no forecast without a query"
+    gain, low, high = (100 * forecast[key] for key in ("gain", "low", "high"))
+    return (
+        f"forecast {gain:+.1f} points over training alone (about 95 %: {low:+.1f} to {high:+.1f}) with "
+        f"{count(forecast['num_asked'])} samples asked about"
+    )
 
 
 def _accuracies(judged: Mapping[str, Any]) -> Table:

@@ -8,7 +8,9 @@ most likely, drawn towards 1/2 as if prior_samples more had no preference. bench
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +39,25 @@ class Combination:
         peer = (peer_NC / self.peer_temperature).softmax(1)
         return self.own_weight * own + (1 - self.own_weight) * peer
 
+    def as_plain(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "own_weight_by_class": None}
+
+
+class Combined(Protocol):
+    """How two networks' answers become one."""
+
+    def probabilities(self, own_NC: torch.Tensor, peer_NC: torch.Tensor) -> torch.Tensor:
+        """(N, C) from the logits of both networks."""
+        ...
+
+    def as_plain(self) -> dict[str, Any]:
+        """own_weight, own_temperature, peer_temperature, num_known (samples fitted on), own_weight_by_class or None."""
+        ...
+
+
+Rule = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Combined]
+"""From the own and the peer's logits (N, C) on samples with labels (N,)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracies:
@@ -63,16 +84,6 @@ def fit(
     """
     if len(labels_N) < LEAST_FOR_FIT:
         return Combination()
-    return _fitted(own_NC, peer_NC, labels_N, prior_samples, balanced)
-
-
-def _fitted(
-    own_NC: torch.Tensor,
-    peer_NC: torch.Tensor,
-    labels_N: torch.Tensor,
-    prior_samples: int = PRIOR_SAMPLES,
-    balanced: bool = False,
-) -> Combination:
     calibrated = Combination(
         own_temperature=judge(own_NC, labels_N).temperature,
         peer_temperature=judge(peer_NC, labels_N).temperature,
@@ -91,7 +102,9 @@ def _weighted_loss(probabilities_NC: torch.Tensor, labels_N: torch.Tensor, weigh
     return float(weight_N @ F.nll_loss(log_probabilities(probabilities_NC), labels_N, reduction="none"))
 
 
-def accuracies(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor) -> Accuracies | None:
+def accuracies(
+    own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor, rule: Rule = fit
+) -> Accuracies | None:
     """How often each is right, and both together; None without samples."""
     if len(labels_N) == 0:
         return None
@@ -99,7 +112,7 @@ def accuracies(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tens
         num_known=len(labels_N),
         own=accuracy(own_NC, labels_N),
         peer=accuracy(peer_NC, labels_N),
-        combined=accuracy(cross_fitted(own_NC, peer_NC, labels_N), labels_N),
+        combined=accuracy(cross_fitted(own_NC, peer_NC, labels_N, rule), labels_N),
     )
 
 
@@ -107,16 +120,14 @@ def accuracy(scores_NC: torch.Tensor, labels_N: torch.Tensor) -> float:
     return float((scores_NC.argmax(1) == labels_N).double().mean())
 
 
-def cross_fitted(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor) -> torch.Tensor:
-    """Combined probabilities (N, C), each by a fit on the other folds; by equal weights where `fit` has these."""
-    if len(labels_N) < LEAST_FOR_FIT:
-        return Combination().probabilities(own_NC, peer_NC)
+def cross_fitted(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor, rule: Rule = fit) -> torch.Tensor:
+    """Combined probabilities (N, C), each by a fit on the other folds."""
     fold_N = torch.arange(len(labels_N)) % _FOLDS
     result_NC = torch.empty_like(own_NC)
     for fold in range(_FOLDS):
         rest, these = fold_N != fold, fold_N == fold
-        combination = _fitted(own_NC[rest], peer_NC[rest], labels_N[rest])
-        result_NC[these] = combination.probabilities(own_NC[these], peer_NC[these])
+        combined = rule(own_NC[rest], peer_NC[rest], labels_N[rest])
+        result_NC[these] = combined.probabilities(own_NC[these], peer_NC[these])
     return result_NC
 
 

@@ -5,13 +5,15 @@ held-out samples of known label (combination.py), as far as the peer has answere
 the weight of each answer (trust.py). t = t_own^(1 - s) t_peer^s keeps the sharpness of the network that counts:
 calibrated soft labels taught less.
 
-A peer that is worth nothing leaves the own soft labels. Two networks trained on different samples are right more often
-together than each alone (Z. Allen-Zhu, Y. Li, "Towards Understanding Ensemble, Knowledge Distillation and
-Self-Distillation in Deep Learning", ICLR 2023), and the own network costs no query, so that it can also speak where the
-peer was not asked.
+Two networks trained on different samples are right more often together than each alone (Z. Allen-Zhu, Y. Li, "Towards
+Understanding Ensemble, Knowledge Distillation and Self-Distillation in Deep Learning", ICLR 2023), and the own network
+costs no query, so that it can also speak where the peer was not asked.
 
 That holds for samples that the own network was not trained on. About its training samples it knows nothing but their
-labels, so there the peer's answer stands alone, with a weight that falls with s.
+labels, so there the peer's answer stands alone.
+
+Where the peer's share falls below a quarter, all soft labels count less, down to nothing with it: what would be left is
+self-distillation, and that taught less than smoothed labels do (docs/learning.md).
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from smule_crypten.types import SoftLabels
 
 PRIOR_SAMPLES = 10
 """A weak own network spoils the soft labels of a strong peer, so little stands in the way of the evidence."""
+_FULL_STRENGTH_SHARE = 0.25
+"""The peer's share from which on soft labels count in full."""
 UNASKED = -1
 """The peer's model step of a soft label that the peer has no part in."""
 
@@ -103,7 +107,8 @@ class EnsembleSource:
         logits_NC = torch.zeros(count, own_MC.shape[1])
         weight_N, model_step = torch.zeros(count), torch.full((count,), UNASKED)
         logits_NC[positions] = own_MC
-        weight_N[positions] = 1.0
+        strength = min(1.0, self.peer_share / _FULL_STRENGTH_SHARE)
+        weight_N[positions] = strength
         has_own = torch.zeros(count, dtype=torch.bool)
         has_own[positions] = True
         answered = self._peer.lookup(sample_ids)
@@ -111,8 +116,7 @@ class EnsembleSource:
             asked, trust_M = answered.positions, answered.weights()
             share_M = torch.where(has_own[asked], self.peer_share * trust_M, 1.0)
             logits_NC[asked] = self._averaged(logits_NC[asked], answered.logits_NC, share_M)
-            alone_M = min(1.0, 2 * self.peer_share) * trust_M
-            weight_N[asked] = torch.where(has_own[asked], 1.0, alone_M)
+            weight_N[asked] = strength * torch.where(has_own[asked], 1.0, trust_M)
             model_step[asked] = answered.model_step
         used = weight_N.nonzero().squeeze(1)
         if len(used) == 0:

@@ -78,13 +78,17 @@ class Teacher:
 
     def refresh(self, model: nn.Module, temperature: float) -> None:
         """Judge the answers known so far; look a step ahead with model where the trust rule adapts to that."""
-        self._refresh_sources()
+        self._trusted.refresh()
+        if self._ensemble is not None:
+            self._ensemble.refresh()
+        self._look_up()
         if not self._trusted.is_adaptive or len(self._held_out) == 0 or self._trusted.judgement is None:
             return
         soft = self._some_soft_labels()
         if soft is not None:
             self._trusted.look_ahead(not distillation_harms(model, self._some_held_out(), soft, temperature))
-            self._refresh_sources()
+            # Only weights have changed: the judgement and the fit of the ensemble are made from logits alone.
+            self._look_up()
 
     def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
         """As PredictionSource."""
@@ -111,10 +115,7 @@ class Teacher:
         self._trusted.load_state_dict(state["trust"])
         self._generator.set_state(state["generator"])
 
-    def _refresh_sources(self) -> None:
-        self._trusted.refresh()
-        if self._ensemble is not None:
-            self._ensemble.refresh()
+    def _look_up(self) -> None:
         if self._pool is not None:
             self._pool.refresh()
         if self._views is not None:

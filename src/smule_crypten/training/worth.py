@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from smule_crypten.training.combination import accuracy, cross_fitted
+from smule_crypten.training.combination import Rule, accuracy, cross_fitted, fit
 
 _RESAMPLINGS = 2000
 _SEED = 20240229
@@ -31,9 +31,9 @@ class Worth:
     by_class: list[tuple[int, float, float] | None]
 
 
-def worth(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor) -> Worth:
-    """N >= 1. The same answers give the same interval."""
-    combined_NC = cross_fitted(own_NC, peer_NC, labels_N)
+def worth(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor, rule: Rule = fit) -> Worth:
+    """N >= 1. rule: how both answers become one. The same answers give the same interval."""
+    combined_NC = cross_fitted(own_NC, peer_NC, labels_N, rule)
     gain_N = (combined_NC.argmax(1) == labels_N).double() - (own_NC.argmax(1) == labels_N).double()
     return Worth(
         num_known=len(labels_N),

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
+from bright_rows import bright_rows
 from torch import nn
 
 from smule_crypten.data.images import LabelledImages
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def _repeatable(repeatable: None) -> None:
+    """For all tests here."""
 
 
 @pytest.fixture
 def stripes() -> LabelledImages:
     """400 images of 1x8x8 in 4 classes; in class c row c is bright. Sample ids start at 1000."""
-    generator = torch.Generator().manual_seed(0)
-    labels_N = torch.arange(400) % 4
-    images_NCHW = 0.3 * torch.randn(400, 1, 8, 8, generator=generator)
-    images_NCHW[torch.arange(400), 0, labels_N] += 1.0
-    return LabelledImages(images_NCHW, labels_N, torch.arange(1000, 1400))
+    return bright_rows(400, num_classes=4, side=8, first_id=1000)
 
 
 @pytest.fixture

@@ -32,6 +32,17 @@ def with_label(value: int) -> Change:
     return change
 
 
+def test_samples_are_found_by_id() -> None:
+    """Ids lie in no order; each comes with its own image and label, in the order asked for, as often as asked for."""
+    ids = torch.tensor([40, 7, 1000, 3])
+    images = LabelledImages(ids.float().view(4, 1, 1, 1), ids % 7, ids)
+    found = images.of_ids(torch.tensor([1000, 40, 1000]))
+    assert found.sample_ids_N.tolist() == [1000, 40, 1000]
+    assert found.images_NCHW.flatten().tolist() == [1000.0, 40.0, 1000.0]
+    assert found.labels_N.tolist() == [6, 5, 6]
+    assert len(images.of_ids(ids[:0])) == 0
+
+
 @pytest.mark.parametrize(
     ("names", "public"),
     [

@@ -7,21 +7,19 @@ from typing import Any
 
 import pytest
 import torch
+from tensor_channel import TensorChannel
 from torch.distributed import ReduceOp
 
 from smule_crypten.errors import ProtocolError
-from smule_crypten.mpc.channel import Channel
 from smule_crypten.mpc.communicator import TwoPartyCommunicator
-from smule_crypten.mpc.meter import CostMeter
 from smule_crypten.types import Cost
 
 
-class MemoryChannel(Channel):
+class MemoryChannel(TensorChannel):
     """One end of a link in memory."""
 
     def __init__(self, rank: int, outgoing: Queue[list[torch.Tensor]], incoming: Queue[list[torch.Tensor]]) -> None:
-        self.rank = rank
-        self.meter = CostMeter()
+        super().__init__(rank)
         self._outgoing = outgoing
         self._incoming = incoming
 
@@ -32,20 +30,7 @@ class MemoryChannel(Channel):
             for target, tensor in zip(incoming, self._incoming.get(timeout=10), strict=True):
                 assert (target.shape, target.dtype) == (tensor.shape, tensor.dtype)
                 target.copy_(tensor)
-        self.meter.record(
-            rounds=1,
-            bytes_sent=sum(tensor.nbytes for tensor in outgoing),
-            bytes_received=sum(tensor.nbytes for tensor in incoming),
-        )
-
-    def send_json(self, value: object) -> None:
-        raise NotImplementedError
-
-    def receive_json(self) -> Any:
-        raise NotImplementedError
-
-    def swap_json(self, value: object) -> Any:
-        raise NotImplementedError
+        self.count(outgoing, incoming, rounds=1)
 
 
 @pytest.fixture

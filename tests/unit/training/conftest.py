@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import torch
+from bright_rows import bright_rows
 from torch import nn
 
 from smule_crypten.data.images import LabelledImages
 
 
 @pytest.fixture(autouse=True)
-def _repeatable() -> Iterator[None]:
-    """One thread, and the same initial weights in each run of a test."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
-    torch.set_num_threads(threads)
+def _repeatable(repeatable: None) -> None:
+    """For all tests here."""
 
 
 @pytest.fixture
 def blobs() -> LabelledImages:
     """50 images of 1x4x4 in 3 classes; in class c row c is bright. Sample ids start at 100."""
-    generator = torch.Generator().manual_seed(0)
-    labels_N = torch.arange(50) % 3
-    images_NCHW = 0.3 * torch.randn(50, 1, 4, 4, generator=generator)
-    images_NCHW[torch.arange(50), 0, labels_N] += 1.0
-    return LabelledImages(images_NCHW, labels_N, torch.arange(100, 150))
+    return bright_rows(50, num_classes=3, side=4, first_id=100)
 
 
 @pytest.fixture

@@ -63,6 +63,20 @@ def test_the_share_follows_the_evidence(peer_is_right: bool) -> None:
     assert source.peer_share > 0.95 if peer_is_right else source.peer_share < 0.05
 
 
+def test_a_peer_without_worth_leaves_training_as_it_is_alone() -> None:
+    """Own soft labels alone are self-distillation, harmful beside many labels: they fade with the peer's share."""
+    count = 4 * LEAST_FOR_FIT
+    ids = torch.arange(count)
+    labels, noise = torch.randint(0, 2, (2, count), generator=torch.Generator().manual_seed(0))
+    own, answers = 3.0 * torch.eye(2)[labels], 3.0 * torch.eye(2)[noise]
+    source = EnsembleSource(trusted(Peer(ids, answers), ids), OwnAnswers(ids, own), ids, labels)
+    source.refresh()
+    soft = source.lookup(ids)
+    assert soft is not None
+    assert float(soft.weights().max()) == pytest.approx(4 * source.peer_share)
+    assert float(soft.weights().max()) < 0.1
+
+
 def test_about_training_samples_the_peer_speaks_alone() -> None:
     """The own network only repeats the labels that it was trained on, so it has no part in these soft labels."""
     unseen, trained_on = torch.tensor([5]), torch.tensor([1, 2])

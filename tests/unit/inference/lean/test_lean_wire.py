@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lean_harness import Direction, direction, lean_config
 from lean_networks import NETWORKS, SHAPE
+from tensor_channel import TensorChannel
 
 from smule_crypten.errors import PeerError, ProtocolError
 from smule_crypten.inference.lean.cost import direction_cost
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.lean.wire import Post, Role, Script, Want, play
-from smule_crypten.mpc.channel import Channel
 from smule_crypten.mpc.meter import CostMeter
 
 Said = tuple[bool, int]
@@ -30,13 +30,13 @@ Tensors = queue.Queue[torch.Tensor | None]
 """None: the one who sends has left."""
 
 
-class QueueChannel(Channel):
+class QueueChannel(TensorChannel):
     """One end of two queues of tensors."""
 
     def __init__(
         self, rank: int, queues: tuple[queue.Queue[torch.Tensor | None], queue.Queue[torch.Tensor | None]]
     ) -> None:
-        self.rank, self.meter = rank, CostMeter()
+        super().__init__(rank)
         self.outgoing, self.incoming = queues[rank], queues[1 - rank]
 
     def transfer(
@@ -52,20 +52,7 @@ class QueueChannel(Channel):
                 self.outgoing.put(None)
                 raise ProtocolError(f"it sent {received.nbytes} bytes where {tensor.nbytes} were due")
             tensor.copy_(received)
-        self.meter.record(
-            rounds=0 if continues else 1,
-            bytes_sent=sum(tensor.nbytes for tensor in outgoing),
-            bytes_received=sum(tensor.nbytes for tensor in incoming),
-        )
-
-    def send_json(self, value: object) -> None:
-        raise NotImplementedError
-
-    def receive_json(self) -> Any:
-        raise NotImplementedError
-
-    def swap_json(self, value: object) -> Any:
-        raise NotImplementedError
+        self.count(outgoing, incoming, rounds=0 if continues else 1)
 
 
 class Reader:
