@@ -19,7 +19,8 @@ from typing import Any, get_args
 
 import torch
 from figures_file import write_figures
-from learning_cases import Kept
+from learning_cases import Kept, read
+from poisoning_plot import draw
 from poisoning_settings import add_setting_arguments, setting_of
 from poisoning_simulation import Outcome, Problem, Setting, alone, fedavg, pooled, smule
 
@@ -58,29 +59,39 @@ def main() -> None:
     add_setting_arguments(parser)
     parser.add_argument("--attacks", nargs="+", choices=list(ATTACKS), default=list(ATTACKS))
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--finished", action="store_true", help="only cases that --work has already; run nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     setting = setting_of(arguments)
     print("| attack | training | accuracy, % | attack success, % | adversary's accuracy, % | first alarm, by seed |")
     print("|---|---|---|---|---|---|")
-    bundle = load_data(setting.data)
+    bundle = None if arguments.finished else load_data(setting.data)
     rows = []
     for method in arguments.methods:
         for attack in arguments.attacks:
             if (method, ATTACKS[attack].name) in DOES_NOT_APPLY:
                 continue
             cases = [case(setting, bundle, attack, method, seed) for seed in arguments.seeds]
+            if None in cases:
+                continue
             rows.append(summary(attack, method, cases))
             print(line(rows[-1]), flush=True)
     if arguments.output:
         figures = {"setting": {key: str(value) for key, value in vars(arguments).items()}, "rows": rows}
         write_figures(Path(arguments.output), "poisoning", 1, figures)
+        draw(rows, Path(arguments.output).with_suffix(".svg"))
 
 
-def case(setting: Setting, bundle: DataBundle, attack: str, method: str, seed: int) -> dict[str, Any]:
-    """Accuracies and success of 0 to 1 on the test images; success is None for mere harm."""
+def case(setting: Setting, bundle: DataBundle | None, attack: str, method: str, seed: int) -> dict[str, Any] | None:
+    """Accuracies and success of 0 to 1 on the test images; success is None for mere harm. None for a case that is not
+    finished, where there is no bundle to run it on."""
+    name = f"{attack}/{method}/{seed}"
+    if bundle is None:
+        path = None if setting.kept is None else Kept(setting.kept).path(name)
+        return read(path) if path is not None and path.exists() else None
 
     def compute() -> dict[str, Any]:
+        assert bundle is not None
         problem = Problem.load(setting, bundle, seed, ATTACKS[attack])
         outcome = METHODS[method](problem)
         alone_still = setting.only_honest and method.startswith("SMuLe")
@@ -92,7 +103,7 @@ def case(setting: Setting, bundle: DataBundle, attack: str, method: str, seed: i
 
     if setting.kept is None:
         return compute()
-    return Kept(setting.kept).get(f"{attack}/{method}/{seed}", compute)
+    return Kept(setting.kept).get(name, compute)
 
 
 def summary(attack: str, method: str, cases: list[dict[str, Any]]) -> dict[str, Any]:
