@@ -24,29 +24,40 @@ from poisoning_simulation import CPU, Problem
 from smule_crypten.attacks.extraction import Selection, extract, fidelity
 from smule_crypten.attacks.membership import membership_risk, scores
 from smule_crypten.config import AttackConfig
+from smule_crypten.data.datasets import load_data
 from smule_crypten.training.evaluate import predict_logits
 
 Option = Callable[[torch.Tensor], torch.Tensor]
-_STEPS = 400
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_setting_arguments(parser)
     parser.add_argument("--budgets", type=int, nargs="+", default=[50, 200, 500])
+    parser.add_argument("--options", nargs="+", choices=list(options()), default=list(options()))
+    parser.add_argument(
+        "--selections", nargs="+", choices=get_args(Selection), default=list(get_args(Selection)), help="of queries"
+    )
+    parser.add_argument("--steps", type=int, default=400, help="of the surrogate's training, or of each round of it")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     setting = setting_of(arguments)
+    bundle = load_data(setting.data)
     rows: list[dict[str, Any]] = []
     for seed in arguments.seeds:
-        problem = Problem.load(setting, seed, AttackConfig())
-        rows += measure(problem, arguments.budgets)
+        problem = Problem.load(setting, bundle, seed, AttackConfig())
+        rows += measure(problem, arguments)
     for row in _means(rows):
         print(row.pop("option"))
         for name, value in row.items():
             print(f"    {name}: {value:.3f}")
     if arguments.output:
-        write_figures(Path(arguments.output), "disclosure_risk", 1, {"setting": vars(arguments), "rows": rows})
+        write_figures(
+            Path(arguments.output),
+            "disclosure_risk",
+            1,
+            {"setting": {key: str(value) for key, value in vars(arguments).items()}, "rows": rows},
+        )
 
 
 def options() -> dict[str, Option]:
@@ -62,26 +73,27 @@ def options() -> dict[str, Option]:
     }
 
 
-def measure(problem: Problem, budgets: list[int]) -> list[dict[str, Any]]:
+def measure(problem: Problem, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each option: fidelity of the stolen model by budget and selection, and the membership risk."""
     models = problem.alone
     members, others = problem.train[1], problem.test
     rows = []
-    for name, option in options().items():
+    for name in arguments.options:
+        option = options()[name]
 
         def answer(images: torch.Tensor, option: Option = option) -> torch.Tensor:
             return option(predict_logits(models[1], images, 512, CPU))
 
         row: dict[str, Any] = {"option": name}
-        for selection in get_args(Selection):
-            for budget in budgets:
+        for selection in arguments.selections:
+            for budget in arguments.budgets:
                 stolen = extract(
                     answer,
                     problem.train[0].images_NCHW,
                     lambda: problem.network(0),
                     budget,
                     selection,
-                    steps=_STEPS,
+                    steps=arguments.steps,
                     seed=problem.seed,
                 )
                 row[f"fidelity, {selection}, {budget}"] = fidelity(

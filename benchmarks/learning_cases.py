@@ -33,8 +33,11 @@ class Kept:
 
     folder: Path
 
+    def path(self, name: str) -> Path:
+        return self.folder / f"{name}.json".replace(" ", "_")
+
     def get(self, name: str, compute: Callable[[], Result]) -> Result:
-        path = self.folder / f"{name}.json".replace(" ", "_")
+        path = self.path(name)
         if not path.exists():
             started = time.perf_counter()
             result = compute() | {"name": name}

@@ -1,10 +1,12 @@
 """What an adversary's poison does to the honest party, by how both train together.
 
     python benchmarks/poisoning.py --data digits
-    python benchmarks/poisoning.py --data idx --path FOLDER --max-train 20000 --epochs 20 --seeds 0 1 2
+    python benchmarks/poisoning.py --data idx --path FOLDER --max-train 20000 --seeds 0 1 2 --work WORK
 
 Party b attacks, party a is honest and trains alone, with SMuLe under each trust rule and with the alarm, by FedAvg, or
-on pooled data, which is what training wholly under secret sharing computes. One process, plaintext: a simulation.
+on pooled data, which is what training wholly under secret sharing computes. Everything but the trust rule is as
+delivered. One process, plaintext: a simulation. With --work finished cases are kept, so that a run that was cut off
+goes on; several processes may share the folder.
 """
 
 from __future__ import annotations
@@ -13,14 +15,18 @@ import argparse
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from figures_file import write_figures
+from learning_cases import Kept, read
+from poisoning_plot import draw
 from poisoning_settings import add_setting_arguments, setting_of
-from poisoning_simulation import Outcome, Problem, alone, fedavg, pooled, smule
+from poisoning_simulation import Outcome, Problem, Setting, alone, fedavg, pooled, smule
 
 from smule_crypten.config import AttackConfig, TrustName
+from smule_crypten.data.datasets import load_data
+from smule_crypten.data.images import DataBundle
 
 ATTACKS: dict[str, AttackConfig] = {
     "none": AttackConfig(),
@@ -53,48 +59,73 @@ def main() -> None:
     add_setting_arguments(parser)
     parser.add_argument("--attacks", nargs="+", choices=list(ATTACKS), default=list(ATTACKS))
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--finished", action="store_true", help="only cases that --work has already; run nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     setting = setting_of(arguments)
     print("| attack | training | accuracy, % | attack success, % | adversary's accuracy, % | first alarm, by seed |")
     print("|---|---|---|---|---|---|")
+    bundle = None if arguments.finished else load_data(setting.data)
     rows = []
-    for name in arguments.attacks:
-        attack = ATTACKS[name]
-        problems = [Problem.load(setting, seed, attack) for seed in arguments.seeds]
-        for method in arguments.methods:
-            if (method, attack.name) in DOES_NOT_APPLY:
+    for method in arguments.methods:
+        for attack in arguments.attacks:
+            if (method, ATTACKS[attack].name) in DOES_NOT_APPLY:
                 continue
-            rows.append(measure(name, method, problems))
+            cases = [case(setting, bundle, attack, method, seed) for seed in arguments.seeds]
+            if None in cases:
+                continue
+            rows.append(summary(attack, method, cases))
             print(line(rows[-1]), flush=True)
     if arguments.output:
-        write_figures(Path(arguments.output), "poisoning", 1, {"setting": vars(arguments), "rows": rows})
+        figures = {"setting": {key: str(value) for key, value in vars(arguments).items()}, "rows": rows}
+        write_figures(Path(arguments.output), "poisoning", 1, figures)
+        draw(rows, Path(arguments.output).with_suffix(".svg"))
 
 
-def measure(attack: str, method: str, problems: list[Problem]) -> dict[str, object]:
-    """Means over the seeds for party a, and the adversary's own accuracy; success is None for mere harm."""
-    results, adversary, alarms = [], [], []
-    for problem in problems:
+def case(setting: Setting, bundle: DataBundle | None, attack: str, method: str, seed: int) -> dict[str, Any] | None:
+    """Accuracies and success of 0 to 1 on the test images; success is None for mere harm. None for a case that is not
+    finished, where there is no bundle to run it on."""
+    name = f"{attack}/{method}/{seed}"
+    if bundle is None:
+        path = None if setting.kept is None else Kept(setting.kept).path(name)
+        return read(path) if path is not None and path.exists() else None
+
+    def compute() -> dict[str, Any]:
+        assert bundle is not None
+        problem = Problem.load(setting, bundle, seed, ATTACKS[attack])
         outcome = METHODS[method](problem)
-        results.append(problem.measured(outcome.models[0]))
-        adversary.append(problem.measured(outcome.models[1])["accuracy"])
-        alarms.append(min((alarm["exchange"] for alarm in outcome.alarms), default=None))
-    successes = [result["success"] for result in results]
+        alone_still = setting.only_honest and method.startswith("SMuLe")
+        return {
+            **problem.measured(outcome.models[0]),
+            "adversary_accuracy": None if alone_still else problem.measured(outcome.models[1])["accuracy"],
+            "first_alarm": min((alarm["exchange"] for alarm in outcome.alarms), default=None),
+        }
+
+    if setting.kept is None:
+        return compute()
+    return Kept(setting.kept).get(name, compute)
+
+
+def summary(attack: str, method: str, cases: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over the seeds."""
+    successes = [found["success"] for found in cases]
+    adversary = [found["adversary_accuracy"] for found in cases]
     return {
         "attack": attack,
         "method": method,
-        "accuracy": statistics.mean(result["accuracy"] for result in results),
+        "accuracy": statistics.mean(found["accuracy"] for found in cases),
         "success": None if None in successes else statistics.mean(successes),
-        "adversary_accuracy": statistics.mean(adversary),
-        "accuracies": [result["accuracy"] for result in results],
+        "adversary_accuracy": None if None in adversary else statistics.mean(adversary),
+        "accuracies": [found["accuracy"] for found in cases],
         "successes": successes,
-        "first_alarms": alarms,
+        "first_alarms": [found["first_alarm"] for found in cases],
     }
 
 
-def line(row: dict[str, object]) -> str:
-    success = "–" if row["success"] is None else f"{100 * row['success']:.1f}"
-    figures = f"{100 * row['accuracy']:.1f} | {success} | {100 * row['adversary_accuracy']:.1f} | {row['first_alarms']}"
+def line(row: dict[str, Any]) -> str:
+    keys = ("accuracy", "success", "adversary_accuracy")
+    percent = ["–" if row[key] is None else f"{100 * row[key]:.1f}" for key in keys]
+    figures = " | ".join([*percent, str(row["first_alarms"])])
     return f"| {row['attack']} | {row['method']} | {figures} |"
 
 

@@ -1,6 +1,7 @@
 """Both parties in one process, in plaintext, with the project's own trainer, cache, alarm and attacks.
 
-Party a is honest, party b is the adversary. Nothing here protects anything; it shows what is learned, fast.
+Party a is honest, party b is the adversary. Both train as processes/mutual_training.py does: first alone, then with the
+peer, answering with the best network so far. Nothing here protects anything; it shows what is learned, fast.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import torch
+from learning_simulation import Fast
 from torch import nn
 
 from smule_crypten.attacks.attack import Attack
@@ -24,34 +27,43 @@ from smule_crypten.config import (
     TrainingConfig,
     TrustName,
 )
-from smule_crypten.data.datasets import load_data
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.images import DataBundle, LabelledImages
 from smule_crypten.data.partition import split
 from smule_crypten.exchange.cache import SoftLabelCache
 from smule_crypten.exchange.knowledge import OwnKnowledge
 from smule_crypten.exchange.queries import QueryPlan
 from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.exchange_config import ExchangeConfig
+from smule_crypten.files import write_atomic
 from smule_crypten.models.zoo import build_model
 from smule_crypten.processes.watching import Watchman
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.ensemble import OwnAnswers
-from smule_crypten.training.evaluate import predict_logits
+from smule_crypten.training.evaluate import evaluate, predict_logits
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
 from smule_crypten.types import centred
 
 CPU = torch.device("cpu")
+_BATCH = 1000
+_DATA_ATTACKS = ("label_flip", "backdoor")
+"""Those that change what the adversary trains on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
+    """only_honest: party b answers with its network trained alone and does not train on, which halves the time. kept:
+    folder for networks trained alone, which are the same under many attacks; None trains them anew."""
+
     data: DataConfig
     partition: PartitionConfig
     model: ModelConfig
     training: TrainingConfig
     exchange: ExchangeConfig
-    validation: float = 0.1
+    validation: float
+    bfloat16: bool = False
+    only_honest: bool = False
+    kept: Path | None = None
 
 
 @dataclass(kw_only=True)
@@ -65,10 +77,10 @@ class Problem:
     test: LabelledImages
     num_classes: int
     attack: Attack
+    data_of_b: str
 
     @classmethod
-    def load(cls, setting: Setting, seed: int, attack: AttackConfig) -> Problem:
-        bundle = load_data(setting.data)
+    def load(cls, setting: Setting, bundle: DataBundle, seed: int, attack: AttackConfig) -> Problem:
         held = split(bundle.train.labels_N, setting.partition, bundle.num_classes, seed)
         train, validation = [], []
         for rank, positions in enumerate(held):
@@ -92,11 +104,13 @@ class Problem:
             test=test,
             num_classes=bundle.num_classes,
             attack=adversary,
+            data_of_b=_name_of_data(attack),
         )
 
     def network(self, rank: int) -> nn.Module:
         shape = self.test.images_NCHW.shape[1:]
-        return build_model(self.setting.model, tuple(shape), self.num_classes, 2 * self.seed + rank)
+        model = build_model(self.setting.model, tuple(shape), self.num_classes, 2 * self.seed + rank)
+        return Fast(model, self.setting.bfloat16)
 
     def trainer(self, rank: int, model: nn.Module, teacher: Teacher | None = None) -> Trainer:
         seed = 2 * self.seed + rank
@@ -106,7 +120,7 @@ class Problem:
     def teacher(self, rank: int, cache: SoftLabelCache, own: nn.Module, trust: TrustName) -> Teacher:
         """own: the party's network, trained alone."""
         held_out = self.validation[rank]
-        answers = OwnAnswers(held_out.sample_ids_N, predict_logits(own, held_out.images_NCHW, 512, CPU))
+        answers = OwnAnswers(held_out.sample_ids_N, predict_logits(own, held_out.images_NCHW, _BATCH, CPU))
         return Teacher(
             cache,
             train=self.train[rank],
@@ -125,27 +139,55 @@ class Problem:
 
     @cached_property
     def alone(self) -> list[nn.Module]:
-        """Both parties' networks, each trained on its own samples; also the own teachers of mutual learning."""
+        """Both parties' best networks, each trained on its own samples; also the own teachers of mutual learning."""
         models = [self.network(rank) for rank in (0, 1)]
         for rank, model in enumerate(models):
-            _run(self.trainer(rank, model), self.setting.training.epochs)
+            self.best_alone(rank).restore(model)
         return models
+
+    def best_alone(self, rank: int) -> BestNetwork:
+        """What the party has before it meets its peer."""
+        best, path = BestNetwork(), None
+        if self.setting.kept is not None:
+            path = self.setting.kept / f"alone_{'ab'[rank]}_{self.data_of_b if rank else 'clean'}_{self.seed}.pt"
+        if path is not None and path.exists():
+            best.load_state_dict(torch.load(path, weights_only=True))
+            return best
+        model = self.network(rank)
+        self.train_alone(self.trainer(rank, model), model, rank, best)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, lambda file: torch.save(best.state_dict(), file))
+        return best
+
+    def train_alone(self, trainer: Trainer, model: nn.Module, rank: int, best: BestNetwork) -> None:
+        """All epochs, each offered to best, which is judged by the validation part of this party."""
+        for epoch in range(1, self.setting.training.epochs + 1):
+            trainer.run_epoch()
+            self.offer(best, model, rank, f"alone, epoch {epoch}", trainer)
+
+    def offer(self, best: BestNetwork, model: nn.Module, rank: int, name: str, trainer: Trainer) -> None:
+        """As training.keep=best does."""
+        held_out = self.validation[rank]
+        judged = evaluate(model, held_out, self.num_classes, batch_size=_BATCH, device=CPU)
+        best.offer(model, judged, held_out.class_counts(self.num_classes), name, trainer.model_step)
 
     def measured(self, model: nn.Module) -> dict[str, float | None]:
         """Accuracy on the clean test images, and the success of the attack."""
-        logits_NC = predict_logits(model, self.test.images_NCHW, 512, CPU)
+        logits_NC = predict_logits(model, self.test.images_NCHW, _BATCH, CPU)
         accuracy = float((logits_NC.argmax(1) == self.test.labels_N).double().mean())
-        success = self.attack.success(lambda images: predict_logits(model, images, 512, CPU), self.test)
+        success = self.attack.success(lambda images: predict_logits(model, images, _BATCH, CPU), self.test)
         return {"accuracy": accuracy, "success": success}
 
 
 @dataclass(kw_only=True)
 class Outcome:
-    """Networks of party a and party b, and the alarms of party a."""
+    """Networks of party a and party b, the alarms of party a, and of each exchange what each party asked about and the
+    other one's own network."""
 
     models: list[nn.Module]
     alarms: list[dict[str, Any]] = field(default_factory=list)
-    num_exchanges: int = 0
+    exchanges: list[list[tuple[torch.Tensor, nn.Module]]] = field(default_factory=list)
 
 
 def alone(problem: Problem) -> Outcome:
@@ -153,11 +195,12 @@ def alone(problem: Problem) -> Outcome:
 
 
 def pooled(problem: Problem) -> Outcome:
-    """What full MPC training computes: one network on the data of both."""
+    """What full MPC training computes: one network on the data of both; party a keeps the best one it sees."""
     both = copy.copy(problem)
     both.train = [problem.train[0].with_others(problem.train[1])]
-    model = problem.network(0)
-    _run(both.trainer(0, model), problem.setting.training.epochs)
+    model, best = problem.network(0), BestNetwork()
+    problem.train_alone(both.trainer(0, model), model, 0, best)
+    best.restore(model)
     return Outcome(models=[model, model])
 
 
@@ -165,6 +208,7 @@ def fedavg(problem: Problem) -> Outcome:
     """Each epoch both go on from the mean of their weights; the adversary sends what it would answer with."""
     models = [problem.network(0), problem.network(0)]
     trainers = [problem.trainer(rank, model) for rank, model in enumerate(models)]
+    best = BestNetwork()
     for epoch in range(1, problem.setting.training.epochs + 1):
         for trainer in trainers:
             trainer.run_epoch()
@@ -172,46 +216,79 @@ def fedavg(problem: Problem) -> Outcome:
         mean = {name: (tensor + sent[1][name]) / 2 for name, tensor in sent[0].items()}
         for model in models:
             model.load_state_dict(mean)
+        problem.offer(best, models[0], 0, f"average, epoch {epoch}", trainers[0])
+    best.restore(models[0])
     return Outcome(models=models)
 
 
 def smule(problem: Problem, trust: TrustName, alarm: AlarmName = "off") -> Outcome:
     """Mutual learning; party b always learns with trust "none" and without an alarm."""
-    setting, epochs = problem.setting, problem.setting.training.epochs
-    models = [problem.network(rank) for rank in (0, 1)]
-    known = [problem.train[rank].with_others(problem.validation[rank]) for rank in (0, 1)]
-    caches = [SoftLabelCache(samples.sample_ids_N, problem.num_classes) for samples in known]
-    rules: tuple[TrustName, TrustName] = (trust, "none")
-    teachers = [problem.teacher(rank, caches[rank], problem.alone[rank], rules[rank]) for rank in (0, 1)]
-    trainers = [problem.trainer(rank, models[rank], teachers[rank]) for rank in (0, 1)]
-    plans = [problem.query_plan(rank) for rank in (0, 1)]
-    knowledge = [OwnKnowledge(models[rank], partial(_found, known[rank]), caches[rank]) for rank in (0, 1)]
-    # As exchange.answer_with says: the finished networks, or those in training.
-    answering = problem.alone if setting.exchange.answer_with == "best" else models
-    due = exchange_epochs(setting.exchange, epochs)
-    watchman = Watchman(alarm, known[0], problem.num_classes, len(due))
-    for epoch in range(1, epochs + 1):
-        if epoch in due:
-            number = due.index(epoch) + 1
-            networks = [answering[0], problem.attack.answering(answering[1], number)]
-            for rank in (0, 1):
-                sample_ids = plans[rank].next(setting.exchange.num_queries, knowledge[rank]).sample_ids
-                images_NCHW = _found(known[rank], sample_ids).images_NCHW
-                logits_NC = centred(predict_logits(networks[1 - rank], images_NCHW, 512, CPU))
-                caches[rank].store(sample_ids, logits_NC, number)
-                if rank == 0:
-                    alarms = watchman.check(number, sample_ids, logits_NC)
-                    watchman.quarantine(number, epoch, alarms, caches[0].forget, trainers[0], BestNetwork())
-        for trainer in trainers:
-            trainer.run_epoch()
-    return Outcome(models=models, alarms=watchman.alarms, num_exchanges=len(due))
+    return _Mutual(problem, trust, alarm).run()
 
 
-def _found(samples: LabelledImages, sample_ids: torch.Tensor) -> LabelledImages:
+class _Mutual:
+    """As processes/mutual_training.py, both parties in step."""
+
+    def __init__(self, problem: Problem, trust: TrustName, alarm: AlarmName) -> None:
+        self._problem = problem
+        self._models = [problem.network(rank) for rank in (0, 1)]
+        self._known = [problem.train[rank].with_others(problem.validation[rank]) for rank in (0, 1)]
+        self._caches = [SoftLabelCache(samples.sample_ids_N, problem.num_classes) for samples in self._known]
+        self._bests = [problem.best_alone(rank) for rank in (0, 1)]
+        rules: tuple[TrustName, TrustName] = (trust, "none")
+        teachers = [problem.teacher(rank, self._caches[rank], problem.alone[rank], rules[rank]) for rank in (0, 1)]
+        self._trainers = [problem.trainer(rank, self._models[rank], teachers[rank]) for rank in (0, 1)]
+        self._plans = [problem.query_plan(rank) for rank in (0, 1)]
+        self._due = exchange_epochs(problem.setting.exchange, problem.setting.training.epochs)
+        self._watchman = Watchman(alarm, self._known[0], problem.num_classes, len(self._due))
+        self._exchanges: list[list[tuple[torch.Tensor, nn.Module]]] = []
+        self._training = (0,) if problem.setting.only_honest else (0, 1)
+
+    def run(self) -> Outcome:
+        for epoch in range(1, self._problem.setting.training.epochs + 1):
+            if epoch in self._due:
+                self._exchange(self._due.index(epoch) + 1, epoch)
+            for rank in self._training:
+                self._trainers[rank].run_epoch()
+                name = f"smule, epoch {epoch}"
+                self._problem.offer(self._bests[rank], self._models[rank], rank, name, self._trainers[rank])
+        for best, model in zip(self._bests, self._models, strict=True):
+            best.restore(model)
+        return Outcome(models=self._models, alarms=self._watchman.alarms, exchanges=self._exchanges)
+
+    def _exchange(self, number: int, epoch: int) -> None:
+        own = [self._answering(rank) for rank in (0, 1)]
+        answering = [own[0], self._problem.attack.answering(own[1], number)]
+        questions = [self._ask(rank, answering[1 - rank]) for rank in (0, 1)]
+        self._exchanges.append([(questions[rank][0], own[1 - rank]) for rank in (0, 1)])
+        alarms = self._watchman.check(number, *questions[0])
+        self._watchman.quarantine(number, epoch, alarms, self._caches[0].forget, self._trainers[0], self._bests[0])
+
+    def _ask(self, rank: int, network: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the party asks about, and the answers of network."""
+        knowledge = OwnKnowledge(self._models[rank], partial(found, self._known[rank]), self._caches[rank])
+        sample_ids = self._plans[rank].next(self._problem.setting.exchange.num_queries, knowledge).sample_ids
+        images_NCHW = found(self._known[rank], sample_ids).images_NCHW
+        logits_NC = centred(predict_logits(network, images_NCHW, _BATCH, CPU))
+        self._caches[rank].store(sample_ids, logits_NC, self._bests[1 - rank].model_step)
+        return sample_ids, logits_NC
+
+    def _answering(self, rank: int) -> nn.Module:
+        """As exchange.answer_with says: the best network so far, or the one in training."""
+        if self._problem.setting.exchange.answer_with == "current":
+            return copy.deepcopy(self._models[rank])
+        model = self._problem.network(rank)
+        self._bests[rank].restore(model)
+        return model
+
+
+def _name_of_data(attack: AttackConfig) -> str:
+    """Of party b's samples: the same for attacks that leave them alone."""
+    if attack.name not in _DATA_ATTACKS:
+        return "clean"
+    return "_".join([attack.name, *(f"{key}={value}" for key, value in attack.options.items())])
+
+
+def found(samples: LabelledImages, sample_ids: torch.Tensor) -> LabelledImages:
     order = samples.sample_ids_N.argsort()
     return samples.select(order[torch.searchsorted(samples.sample_ids_N[order], sample_ids)])
-
-
-def _run(trainer: Trainer, epochs: int) -> None:
-    for _ in range(epochs):
-        trainer.run_epoch()

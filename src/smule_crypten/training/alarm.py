@@ -2,18 +2,20 @@
 
 Honest networks differ in data, classes and quality. These tests reject only what honest ones do not do:
 
-- contradiction: for two classes s and t, the answer t is more common on samples of class s than on those of class t. A
+- contradiction: of the samples of two classes that were answered by one of the two, s was taken for t and t for s. A
   network may confuse two classes or know neither, but it does not tell them apart the wrong way round. Fisher's exact
   test, one-sided, for each pair of classes; on this exchange, and on all so far.
-- chance: on all exchanges so far, answers that name a class this party has are right so rarely that they cannot exceed
-  chance by `CHANCE_SHARE` of what their own confidence claims. Binomial test against p = c + 0.1 (confidence - c), with
-  c the rate of agreement by chance; and only where they are not better than chance at the level `BETTER_THAN_CHANCE`,
-  as those of an honest peer with quite other classes may be. A peer that has a single class is not told from one that
-  always answers so.
+- recall: on all exchanges so far, samples of the classes that are named at all are answered right so rarely that this
+  cannot exceed chance by `RECALL_SHARE` of what the confidence claims. A network names what it knows, and finds it
+  again however rare it is here. Binomial test against p = c + share (confidence - c), with c the rate of agreement by
+  chance; and only where they are not better than chance at the level `BETTER_THAN_CHANCE`.
+- chance: the same of the answers that name a class this party has, with `CHANCE_SHARE`; also only where recall is not
+  better than chance. It finds what names one class all the time, so that a peer that has a single class is not told
+  from that.
 - drop: the share of right answers fell by more than `LARGEST_DROP` below that of the earlier exchanges. Binomial test
   against the lower confidence bound of the earlier share (Clopper and Pearson) less the drop.
 
-The probability of a false alarm in a whole run is at most `false_alarm` if the peer keeps to these three statements; it
+The probability of a false alarm in a whole run is at most `false_alarm` if the peer keeps to these statements; it
 is divided by the number of exchanges, tests and pairs (Bonferroni). What keeps the most likely class right, as
 attack=answers of kind stealthy does, is not noticed.
 """
@@ -27,9 +29,10 @@ import torch
 from scipy import stats
 
 CHANCE_SHARE = 0.1
-BETTER_THAN_CHANCE = 0.05
+RECALL_SHARE = 0.25
+BETTER_THAN_CHANCE = 0.01
 LARGEST_DROP = 0.15
-_TESTS = 4
+_TESTS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +87,7 @@ class PeerWatch:
         alarms = self._contradictions(exchange, (exchange,)) + self._drop(exchange, earlier)
         if len(self._seen) > 1:
             alarms += self._contradictions(exchange, tuple(self._seen))
-        alarms += self._chance(exchange, tuple(self._seen))
+        alarms += self._uninformed(exchange, tuple(self._seen))
         for alarm in alarms:
             self._suspects.update(alarm.suspects)
         return alarms
@@ -126,8 +129,9 @@ class PeerWatch:
         found = _worst_pair(counts_LP, self._limit)
         return self._alarms("contradiction", exchange, suspects, found)
 
-    def _chance(self, exchange: int, suspects: tuple[int, ...]) -> list[Alarm]:
-        return self._alarms("chance", exchange, suspects, _no_better_than_chance(self._together(suspects), self._limit))
+    def _uninformed(self, exchange: int, suspects: tuple[int, ...]) -> list[Alarm]:
+        recall, chance = _uninformed(self._together(suspects), self._limit)
+        return self._alarms("recall", exchange, suspects, recall) + self._alarms("chance", exchange, suspects, chance)
 
     def _drop(self, exchange: int, earlier: list[int]) -> list[Alarm]:
         if not earlier:
@@ -164,20 +168,32 @@ def _worst_pair(counts_LP: torch.Tensor, limit: float) -> _Finding | None:
     return _Finding(evidence, float(p_K[worst]), limit / len(p_K))
 
 
-def _no_better_than_chance(answers: _Answers, limit: float) -> _Finding | None:
-    named_N = torch.isin(answers.predicted_N, answers.labels_N)
-    predicted_N, labels_N = answers.predicted_N[named_N], answers.labels_N[named_N]
-    total = len(labels_N)
-    if total == 0:
-        return None
+def _uninformed(answers: _Answers, limit: float) -> tuple[_Finding | None, _Finding | None]:
+    """Is agreement with the labels too close to chance for the confidence? By samples of classes that were named, and
+    by answers that name a class that occurs."""
+    predicted_N, labels_N, count = answers.predicted_N, answers.labels_N, len(answers.labels_N)
+    known_N, named_N = torch.isin(labels_N, predicted_N), torch.isin(predicted_N, labels_N)
+    num_known, num_named, hits = int(known_N.sum()), int(named_N.sum()), answers.hits
+    if num_named == 0:
+        return None, None
     classes = int(max(predicted_N.max(), labels_N.max())) + 1
-    given_C, true_C = (torch.bincount(values, minlength=classes).double() / total for values in (predicted_N, labels_N))
-    by_chance = float(given_C @ true_C)
-    confidence = float(answers.confidence_N[named_N].double().mean())
-    expected = by_chance + CHANCE_SHARE * max(0.0, confidence - by_chance)
-    hits = int((predicted_N == labels_N).sum())
-    if stats.binom.sf(hits - 1, total, by_chance) < BETTER_THAN_CHANCE:
-        return None
+    given_C, true_C = (torch.bincount(values, minlength=classes).double() for values in (predicted_N, labels_N))
+    found_by_chance = float(given_C @ true_C) / count / num_known
+    if stats.binom.sf(hits - 1, num_known, found_by_chance) < BETTER_THAN_CHANCE:
+        return None, None
+    both_C = (given_C > 0) & (true_C > 0)
+    true_of_named_C = torch.bincount(labels_N[named_N], minlength=classes).double()
+    right_by_chance = float((given_C * true_of_named_C)[both_C].sum()) / num_named**2
+    return (
+        _finding(answers, known_N, found_by_chance, RECALL_SHARE, limit),
+        _finding(answers, named_N, right_by_chance, CHANCE_SHARE, limit),
+    )
+
+
+def _finding(answers: _Answers, chosen_N: torch.Tensor, by_chance: float, share: float, limit: float) -> _Finding:
+    total, hits = int(chosen_N.sum()), answers.hits
+    confidence = float(answers.confidence_N[chosen_N].double().mean())
+    expected = by_chance + share * max(0.0, confidence - by_chance)
     evidence = (
         f"{hits} of {total} answers are right, {by_chance * total:.0f} would be by chance; confidence {confidence:.2f}"
     )

@@ -75,10 +75,10 @@ def test_a_turncoat_teaches_nothing() -> None:
 def test_what_was_learned_from_suspects_is_undone() -> None:
     """Confident nonsense that shows only in two exchanges together: the network becomes what it would be alone."""
     run = Run("quarantine")
-    # 24 of 120 answers are right, the others spread evenly: a fifth, where chance gives a quarter.
+    # 36 of 120 answers are right, the others spread evenly: three in ten, where chance gives a quarter.
     position_N = torch.arange(SAMPLES)
     wrong_N = (run.train.labels_N + 1 + position_N // CLASSES % 3) % CLASSES
-    said_N = torch.where(position_N < 24, run.train.labels_N, wrong_N)
+    said_N = torch.where(position_N < 36, run.train.labels_N, wrong_N)
     assert [run.exchange(number, number, said_N) for number in (1, 2)] == [False, True]
     assert [alarm["suspects"] for alarm in run.watchman.alarms] == [[1, 2]]
     assert torch.equal(run.weights, alone(2))

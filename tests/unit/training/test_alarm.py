@@ -64,7 +64,20 @@ def test_an_inverted_network_is_found_at_once() -> None:
     labels_N = labels(200, generator)
     logits_NC = answers(labels_N, 0.8, generator) + torch.randn(200, CLASSES, generator=generator)
     alarms = PeerWatch(CLASSES, num_exchanges=8).check(1, -logits_NC, labels_N)
-    assert [alarm.test for alarm in alarms] == ["chance"]
+    assert [alarm.test for alarm in alarms] == ["recall", "chance"]
+
+
+def test_half_confident_nonsense_is_found_within_two_exchanges() -> None:
+    """As a last layer with random weights answers: all classes, right by chance, a confidence of a half."""
+    generator = torch.Generator().manual_seed(0)
+    watch = PeerWatch(CLASSES, num_exchanges=8)
+    tests = []
+    for exchange in (1, 2):
+        labels_N = labels(200, generator)
+        logits_NC = 2.2 * torch.eye(CLASSES)[labels(200, generator)]
+        assert 0.4 < float(logits_NC.softmax(1).max(1).values.mean()) < 0.6
+        tests += [alarm.test for alarm in watch.check(exchange, logits_NC, labels_N)]
+    assert set(tests) == {"recall"}
 
 
 @pytest.mark.parametrize("kind", ["constant", "random"])
@@ -104,6 +117,19 @@ def test_a_peer_that_knows_little_of_the_own_classes_raises_no_alarm() -> None:
         said_N = 8 + torch.arange(200) % 2
         said_N[:4], said_N[5:9] = 8, 9
         assert watch.check(exchange, 4.0 * torch.eye(CLASSES)[said_N], labels_N) == []
+
+
+def test_a_peer_with_other_classes_that_finds_the_one_in_common_raises_no_alarm() -> None:
+    """Nearly all answers wrong, no more right than by chance, and sure of it; but the rare common class is found."""
+    generator = torch.Generator().manual_seed(0)
+    watch = PeerWatch(CLASSES, num_exchanges=8)
+    for exchange in range(1, 9):
+        # The peer has classes 6, 8 and 9; three of 200 samples are of class 9, and a quarter is taken for it.
+        labels_N = labels(200, generator) % 6
+        labels_N[:3] = 9
+        said_N = torch.tensor([6, 8, 8, 9])[torch.arange(200) % 4]
+        said_N[:3] = 9
+        assert watch.check(exchange, 5.0 * torch.eye(CLASSES)[said_N], labels_N) == []
 
 
 def test_no_known_label_no_alarm() -> None:
