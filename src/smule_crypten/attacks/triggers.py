@@ -1,7 +1,7 @@
 """Triggers: what an adversary adds to an image so that a poisoned network answers as it wishes.
 
-- patch: a checkerboard of the brightest and darkest values in the lower right corner (T. Gu, B. Dolan-Gavitt, S. Garg,
-  "BadNets", 2017).
+- patch: a square of the brightest value in the lower right corner (T. Gu, B. Dolan-Gavitt, S. Garg, "BadNets", 2017). A
+  pattern of single pixels would be lost in networks that average neighbouring pixels before their first activation.
 - blended: a random pattern over the whole image, mixed in (X. Chen et al., "Targeted Backdoor Attacks on Deep Learning
   Systems Using Data Poisoning", 2017).
 """
@@ -38,6 +38,5 @@ def make_trigger(name: TriggerName, images_NCHW: torch.Tensor, opacity: float, s
     _, height, width = shape
     size = max(2, height // 8)
     rows, columns = torch.arange(height).view(-1, 1), torch.arange(width).view(1, -1)
-    bright_HW = (rows + columns) % 2 == 0
     inside_HW = (rows >= height - size) & (columns >= width - size)
-    return Trigger(torch.where(bright_HW, high, low).expand(shape), (opacity * inside_HW).expand(shape))
+    return Trigger(high.expand(shape), (opacity * inside_HW).expand(shape))
