@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
 import sys
 from pathlib import Path
@@ -75,6 +76,7 @@ def _run(composed: DictConfig, run_dir: Path) -> None:
 
 def _run_sweep_job(composed: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """A failing job is shown and recorded; the sweep goes on."""
+    _leave_loky()
     text = json.dumps(overrides)
     write_atomic(run_dir / OVERRIDES_FILE, lambda file: file.write(text.encode()))
     print(f"--- {' '.join(overrides)}")
@@ -83,6 +85,13 @@ def _run_sweep_job(composed: DictConfig, run_dir: Path, overrides: list[str]) ->
     except MENDABLE as error:
         text = f"{show(error)}\n"
         write_atomic(run_dir / ERROR_FILE, lambda file: file.write(text.encode()))
+
+
+def _leave_loky() -> None:
+    """Hydra's joblib launcher runs a job in a process of loky, which names itself as the way to start processes;
+    Python hands that name on to spawned ones, and they do not know it."""
+    if multiprocessing.get_start_method(allow_none=True) == "loky":
+        multiprocessing.set_start_method("spawn", force=True)
 
 
 def print_banner(run: RunConfig, console: Console) -> None:

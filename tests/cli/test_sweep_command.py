@@ -76,6 +76,16 @@ def test_a_whole_sweep(problem: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_jobs_at_the_same_time(problem: list[str], tmp_path: Path) -> None:
+    """Hydra's joblib launcher runs jobs in processes of its own, which start parties as those of a single run do."""
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="needs the extra: pip install -e '.[sweeps]'")
+    overrides = [*problem, *QUICK, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1"]
+    ended = Started(["-m", *overrides, "hydra.sweep.dir=sweep"], tmp_path).end()
+    assert ended.exit_code == 0, ended.errors
+    assert [row["status"] for row in rows_of(tmp_path / "sweep")] == 2 * ["completed"]
+
+
+@pytest.mark.slow
 def test_ctrl_c_ends_the_whole_sweep(problem: list[str], tmp_path: Path) -> None:
     """No further job starts, and the table holds what was done."""
     overrides = [*problem, "training.epochs=200", "seed=0,1", "hydra.sweep.dir=sweep"]

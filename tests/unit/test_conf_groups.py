@@ -12,6 +12,7 @@ from smule_crypten.data.datasets import LOADERS, load_data
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.inference.lean.options import LeanOptions
 from smule_crypten.inference.registry import SCHEMES
+from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import NETWORKS, build_model
 from smule_crypten.suites.options import SuiteConfig
 
@@ -54,6 +55,17 @@ def test_file_lists_every_key_and_validates(group: str, name: str) -> None:
     values = load(group, name)
     assert set(values) == set(SECTIONS[group].model_fields)
     assert SECTIONS[group].model_validate(values).name == name  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", NAMES["suite"])
+def test_networks_of_a_suite(name: str) -> None:
+    """A suite as delivered measures networks that can be shared, and its tables tell them apart."""
+    suite = SuiteConfig.model_validate(load("suite", name))
+    titles = [choice.title for choice in suite.networks]
+    assert len(set(titles)) == len(titles)
+    for choice in suite.networks:
+        if choice.input_shape is not None and choice.input_shape[-1] <= 32:
+            translate(build_model(choice.model, choice.input_shape, choice.num_classes, seed=0), choice.input_shape)
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES["model"]) - {"target"}))

@@ -1,7 +1,8 @@
-"""The results of a suite of comparisons: tables for the terminal, and one self-contained HTML page."""
+"""The results of a suite of comparisons: tables for the terminal, Markdown, and one self-contained HTML page."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -11,12 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from smule_crypten.report import phrases
-from smule_crypten.report.benchmark_plots import accuracy_curve_svg, layers_svg, traffic_svg
+from smule_crypten.report.benchmark_plots import accuracy_figure, layers_figure, traffic_figure
 from smule_crypten.report.formatting import MISSING, human_bytes, human_seconds, percent
 from smule_crypten.report.html_markup import banner, figure, paragraph, section, table
 from smule_crypten.report.html_page import page
+from smule_crypten.report.svg import to_inline_svg
 
 _BASIS = "basis"
+_LONGEST_BASIS = "extrapolated"
+_MIN_WIDTH = 18
+"""Of a table's first column in a terminal: names that are broken between letters cannot be read."""
 
 
 def terminal_tables(results: Mapping[str, Any]) -> RenderableType:
@@ -30,13 +35,33 @@ def terminal_tables(results: Mapping[str, Any]) -> RenderableType:
         if not columns:
             continue
         shown = Table(title=content["title"], title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-        for key, heading in [*columns, (_BASIS, "Basis")]:
+        for position, (key, heading) in enumerate([*columns, (_BASIS, "Basis")]):
             side: Literal["left", "right"] = "right" if _is_number(content, key) else "left"
-            shown.add_column(heading, justify=side, overflow="fold", no_wrap=key == _BASIS)
+            min_width = len(_LONGEST_BASIS) if key == _BASIS else None if position else _MIN_WIDTH
+            shown.add_column(heading, justify=side, overflow="fold", no_wrap=key == _BASIS, min_width=min_width)
         for row in content["rows"]:
             shown.add_row(*_cells([*columns, (_BASIS, "")], row))
         parts += [shown, Text(content["note"], style="dim")]
     return Group(*parts)
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """All tables, with when, where and by which command they came about."""
+    facts = [results["date"], f"commit {results['commit'] or 'unknown'}"]
+    facts += [f"{name} {value}" for name, value in {**results["hardware"], **results["versions"]}.items()]
+    parts = [f"# Benchmark {results['suite']}", ", ".join(facts) + ".", f"```sh\n{shlex.join(results['command'])}\n```"]
+    notice = phrases.insecurity_notice(list(results["insecure_choices"]))
+    parts += [f"{notice}."] if notice else []
+    for content in results["tables"]:
+        columns = [*content["columns"], [_BASIS, "Basis"]]
+        lines = [
+            [heading for _, heading in columns],
+            ["---:" if _is_number(content, key) else "---" for key, _ in columns],
+            *(_cells(columns, row) for row in content["rows"]),
+        ]
+        rows = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+        parts += [f"## {content['title']}", rows, content["note"]]
+    return "\n\n".join(parts) + "\n"
 
 
 def render_benchmark(results: Mapping[str, Any]) -> str:
@@ -74,25 +99,31 @@ def _figures(results: Mapping[str, Any]) -> str:
     parts = []
     curves = results.get("curves", [])
     if curves:
-        parts.append(
-            figure(accuracy_curve_svg(curves, "bytes"), "Test accuracy by bytes so far, both parties and dealer.")
-        )
-        parts.append(figure(accuracy_curve_svg(curves, "epoch"), "Test accuracy over the epochs."))
-        parts.append(figure(accuracy_curve_svg(curves, "seconds"), "Test accuracy over the time on this machine."))
+        captions = {
+            "bytes": "Test accuracy, mean of both parties, by bytes so far, both directions and dealer.",
+            "epoch": "Test accuracy over the epochs.",
+            "seconds": "Test accuracy over the time on this machine.",
+        }
+        parts += [
+            figure(to_inline_svg(accuracy_figure(curves, by), f"accuracy-by-{by}"), caption)
+            for by, caption in captions.items()
+        ]
     rows = results["tables"][0]["rows"]
     by_method = {
         row["method"]: row["epoch_bytes"] + row["epoch_dealer_bytes"] for row in rows if row.get("epoch_bytes")
     }
     if by_method:
-        parts.append(figure(traffic_svg(by_method), "Bytes of an epoch, both directions and the dealer."))
-    for method, layers in results.get("bytes_by_layer", {}).items():
-        parts.append(figure(layers_svg(layers, method), f"{method}: where the bytes between the parties go."))
+        svg = to_inline_svg(traffic_figure(by_method), "traffic")
+        parts.append(figure(svg, "Bytes of an epoch, both directions and the dealer."))
+    for position, (method, layers) in enumerate(results.get("bytes_by_layer", {}).items()):
+        svg = to_inline_svg(layers_figure(layers), f"layers-{position}")
+        parts.append(figure(svg, f"{method}: where the bytes between the parties go."))
     return section("figures", "Figures", *parts) if parts else ""
 
 
 def _environment(results: Mapping[str, Any]) -> str:
     facts = {
-        "command": " ".join(results["command"]),
+        "command": shlex.join(results["command"]),
         **{f"version of {name}": version for name, version in results["versions"].items()},
         **{name: str(value) for name, value in results["hardware"].items()},
     }

@@ -1,13 +1,15 @@
-"""The figures of a comparison as SVG text."""
+"""The figures of a comparison."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from smule_crypten.report.formatting import byte_unit
 from smule_crypten.report.plots import MAX_LAYERS
-from smule_crypten.report.svg import FONT_SIZE, INK, new_figure, to_inline_svg
+from smule_crypten.report.svg import FONT_SIZE, INK, new_figure
 
 # Okabe and Ito's colors, repeated with other line styles where there are more curves than colors.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -16,7 +18,7 @@ _BAR = "#56b4e9"
 _LABELS = {"bytes": "bytes so far, all in", "epoch": "epoch", "seconds": "seconds on this machine"}
 
 
-def accuracy_curve_svg(curves: Sequence[Mapping[str, Any]], by: str) -> str:
+def accuracy_figure(curves: Sequence[Mapping[str, Any]], by: str) -> Figure:
     """Test accuracy of every method by epoch, bytes or seconds.
 
     By bytes the axis is logarithmic; who sends nothing is a level line where it ended.
@@ -42,10 +44,10 @@ def accuracy_curve_svg(curves: Sequence[Mapping[str, Any]], by: str) -> str:
     axes.set_xlabel(_LABELS[by])
     axes.set_ylabel("test accuracy (%)")
     figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=INK, fontsize=FONT_SIZE)
-    return to_inline_svg(figure, f"accuracy-by-{by}")
+    return figure
 
 
-def traffic_svg(bytes_by_method: Mapping[str, float]) -> str:
+def traffic_figure(bytes_by_method: Mapping[str, float]) -> Figure:
     """Bytes of an epoch, on a logarithmic axis."""
     figure, axes = new_figure(width=6.6, height=0.9 + 0.32 * len(bytes_by_method), grid_axis="x")
     axes.barh(range(len(bytes_by_method)), list(bytes_by_method.values()), color=_BAR, height=0.7)
@@ -54,10 +56,10 @@ def traffic_svg(bytes_by_method: Mapping[str, float]) -> str:
     axes.set_ylim(len(bytes_by_method) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("bytes an epoch")
-    return to_inline_svg(figure, "traffic")
+    return figure
 
 
-def layers_svg(bytes_by_layer: Mapping[str, int], name: str) -> str:
+def layers_figure(bytes_by_layer: Mapping[str, int]) -> Figure:
     """Bytes of the costliest layers, the costliest first."""
     layers = sorted(bytes_by_layer, key=lambda layer: bytes_by_layer[layer], reverse=True)[:MAX_LAYERS]
     figure, axes = new_figure(width=5.2, height=0.9 + 0.24 * len(layers), grid_axis="x")
@@ -67,4 +69,4 @@ def layers_svg(bytes_by_layer: Mapping[str, int], name: str) -> str:
     axes.set_ylim(len(layers) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(unit)
-    return to_inline_svg(figure, "layers-" + "".join(letter for letter in name if letter.isalnum()))
+    return figure

@@ -32,6 +32,7 @@ _RESULT_COLUMNS = (
     "accuracy_b_smule",
     "pooled_accuracy",
     "bytes_total",
+    "dealer_bytes_total",
     "seconds_total",
     "accuracy_a_best_control",
     "best_control_a",
@@ -44,8 +45,8 @@ def collect_sweep(sweep_dir: Path) -> list[dict[str, Any]]:
     """One row a job folder, in the order of job numbers.
 
     A row holds job, status, overrides (key -> value as text), the accuracies alone and with SMuLe, pooled_accuracy,
-    bytes_total, seconds_total, accuracy and name of the best controls, and error; None stands for "unknown". A job
-    without a readable summary has failed.
+    bytes_total, dealer_bytes_total, seconds_total, accuracy and name of the best controls, and error; None stands for
+    "unknown". A job without a readable summary has failed.
 
     Raises:
         OutputError: sweep_dir cannot be read.
@@ -115,6 +116,7 @@ def _results(summary: dict[str, Any]) -> dict[str, Any]:
         "accuracy_b_smule": b["test_accuracy"],
         "pooled_accuracy": summary["pooled_test_accuracy"],
         "bytes_total": summary["communication"]["bytes_total"],
+        "dealer_bytes_total": summary["communication"]["dealer_bytes_total"],
         "seconds_total": summary["seconds"]["total"],
         **_best_control("a", a),
         **_best_control("b", b),
@@ -152,15 +154,21 @@ def _settings(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> list[str]:
     return settings or [f"job {row['job']}"]
 
 
+def _all_in(row: dict[str, Any]) -> int | None:
+    """Bytes of the whole run, both directions and the dealer."""
+    counts = row["bytes_total"], row["dealer_bytes_total"]
+    return None if None in counts else sum(counts)
+
+
 def _table(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(title="Test accuracy of every job", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("job", justify="right", no_wrap=True)
     table.add_column("setting", overflow="fold")
-    for heading in ("a\nalone", "a\nSMuLe", "b\nalone", "b\nSMuLe", "pooled", "bytes"):
+    for heading in ("a\nalone", "a\nSMuLe", "b\nalone", "b\nSMuLe", "pooled", "bytes\nall in"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         accuracies = [percent(row[column]).removesuffix(" %") for column in _RESULT_COLUMNS[:5]]
-        table.add_row(row["job"], Text("\n".join(_settings(row, rows))), *accuracies, human_bytes(row["bytes_total"]))
+        table.add_row(row["job"], Text("\n".join(_settings(row, rows))), *accuracies, human_bytes(_all_in(row)))
     failures = [f"job {row['job']} {phrases.failure(row)}" for row in rows if phrases.failure(row)]
     table.caption = Text("\n".join(failures), style="bold red")
     table.caption_justify = "left"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from smule_crypten.errors import UnshareableModelError
+from smule_crypten.errors import ModelError
 from smule_crypten.processes.full_training import train_in_full
+from smule_crypten.report.formatting import human_bytes, human_seconds, percent
 from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.averaging import federated_averaging
 from smule_crypten.suites.cases import CaseStore
@@ -15,14 +17,14 @@ FULL_TRAINING = "full training on shares (CrypTen)"
 
 
 def figures(basis: str, accuracies: list[float | None], curves: dict[str, Any]) -> dict[str, Any]:
-    """A method that sends nothing; others replace the zeros."""
+    """A method that sends nothing; others replace the zeros. Its time is that of the slower party's curve."""
     zeros = ("epoch_bytes", "epoch_dealer_bytes", "epoch_rounds", "total_bytes", "total_dealer_bytes", "rounds")
     return {
         "basis": basis,
         "accuracies": accuracies,
         "curves": curves,
         "bytes_by_layer": {},
-        "local_seconds": None,
+        "local_seconds": max((points[-1]["seconds"] for points in curves.values() if points), default=None),
         "note": "",
         **dict.fromkeys(zeros, 0),
     }
@@ -37,7 +39,6 @@ def averaged(run: RunConfig, settings: dict[str, Any], store: CaseStore) -> dict
         "epoch_rounds": 1,
         "total_bytes": result["bytes_total"],
         "rounds": run.training.epochs,
-        "local_seconds": result["seconds"],
         "note": "FedAvg: accuracy measured, bytes are those of the weights as float32, which nobody sent here.",
     }
 
@@ -49,11 +50,18 @@ def fully_trained(suite: SuiteConfig, run: RunConfig, settings: dict[str, Any], 
         result = store.result(
             f"full training on shares seed {run.seed}",
             {**settings, "max_steps": max_steps},
-            lambda folder: train_in_full(run, max_steps),
+            lambda folder: train_in_full(run, max_steps, lambda point: store.say(_progress(point))),
         )
-    except UnshareableModelError as error:
+    except ModelError as error:
         return figures("not possible", [None], {}) | {"note": f"Full training on shares: {error}."}
     return _of_full_training(result)
+
+
+def _progress(point: Mapping[str, Any]) -> str:
+    return (
+        f"full training on shares, epoch {point['epoch']}: test accuracy {percent(point['test_accuracy'])}, "
+        f"{human_bytes(point['bytes_total'])} so far, {human_seconds(point['seconds'])}"
+    )
 
 
 def _of_full_training(result: dict[str, Any]) -> dict[str, Any]:

@@ -23,12 +23,12 @@ class CaseStore:
 
     Args:
         folder: of the suite.
-        say: hears a line before and after each case.
+        say: hears a line before and after each case; kept as an attribute, for a case's own progress.
     """
 
     def __init__(self, folder: Path, say: Say) -> None:
         self._folder = folder
-        self._say = say
+        self.say = say
         self.kept = 0
         self.computed = 0
 
@@ -46,16 +46,16 @@ class CaseStore:
         path = self._folder / "cases" / f"{name}.json"
         if path.exists():
             self.kept += 1
-            self._say(f"{title}: kept from an earlier call")
+            self.say(f"{title}: kept from an earlier call")
             return _read(path)
-        self._say(f"{title} ...")
+        self.say(f"{title} ...")
         started = time.perf_counter()
         result = json.loads(to_json(compute(self._folder / "runs" / name)))
         seconds = time.perf_counter() - started
         text = to_json({"settings": settings, "seconds": seconds, "result": result}, indent=2)
         write_atomic(path, lambda file: file.write(text.encode()))
         self.computed += 1
-        self._say(f"{title}: {seconds:.1f} s")
+        self.say(f"{title}: {seconds:.1f} s")
         return dict(result)
 
 

@@ -14,7 +14,7 @@ import torch
 
 from smule_crypten.config import SchemeConfig
 from smule_crypten.data.datasets import load_data
-from smule_crypten.errors import SmuleError
+from smule_crypten.errors import ModelError, SmuleError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.pooling import comparisons
@@ -61,24 +61,21 @@ def run_link(
     suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore
 ) -> dict[str, Any]:
     """Measured exchanges, and what they take on three links."""
-    rows = [
-        {**row, **_on_links(row["one_way_bytes"], row["rounds"], row["local_seconds"])}
-        for row in _measured(suite, run, schemes, store)
+    measured = _measured(suite, run, schemes, store)
+    predicted = [
+        row
+        if row["basis"] == "not possible"
+        else row | _on_links(row["one_way_bytes"], row["rounds"], row["local_seconds"]) | {"basis": "predicted"}
+        for row in measured
     ]
     note = (
-        "Bytes, rounds and time here are measured; the times on links are predicted: time here, plus the busier "
-        "direction's bytes over the bandwidth, plus half a round trip a round. The dealer has a line of its own."
+        "Predicted: time here, plus the busier direction's bytes over the bandwidth, plus half a round trip a round. "
+        "The dealer has a line of its own."
     )
-    columns = [*_EXCHANGE, ("local_seconds", "Time here"), *_ON_LINKS]
     return {
         "tables": [
-            table(
-                "Exchanges on links",
-                columns,
-                rows,
-                note,
-                ("network", "scheme", "queries", *(key for key, _ in _ON_LINKS)),
-            )
+            table("Measured exchanges", [*_EXCHANGE, ("local_seconds", "Time here")], measured, "", _ON_TERMINAL),
+            table("Their time on links", [*_EXCHANGE[:3], *_ON_LINKS], predicted, note),
         ]
     }
 
@@ -143,11 +140,12 @@ def _measure(run: RunConfig, choice: NetworkChoice, queries: int) -> dict[str, A
     images, num_classes = _images(run, choice, queries)
     base = {"network": choice.title, "scheme": run.scheme.name, "queries": queries, "basis": "measured"}
     try:
-        found = rehearse(run.party(0, "."), images, num_classes)
-    except SmuleError as error:
+        architecture = _architecture(choice, images, num_classes)
+    except ModelError as error:
         return base | {"basis": "not possible", "as_predicted": str(error)}
+    predicted = _cost(architecture, queries, run.scheme, run.party(0, ".").needs_dealer)
+    found = rehearse(run.party(0, "."), images, num_classes)
     cost, other = found.costs
-    predicted = _cost(_architecture(choice, images, num_classes), queries, run.scheme, run.party(0, ".").needs_dealer)
     counts = ("rounds", "bytes_sent", "bytes_received", "dealer_bytes")
     exact = all(getattr(cost, name) == getattr(predicted, name) for name in counts)
     return base | {

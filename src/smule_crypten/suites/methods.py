@@ -52,11 +52,10 @@ def run_methods(
     if FULL_TRAINING in results:
         tables.append(_ratios(rows, suite.limit_mb))
     curves = [
-        {"label": f"{method}, {party}", "points": points}
+        {"label": method, "points": _mean_curve(list(by_seed[0]["curves"].values()))}
         for method, by_seed in results.items()
-        for party, points in by_seed[0]["curves"].items()
-        if points
     ]
+    curves = [curve for curve in curves if curve["points"]]
     by_layer = {method: by_seed[0]["bytes_by_layer"] for method, by_seed in results.items()}
     return {"tables": tables, "curves": curves, "bytes_by_layer": {k: v for k, v in by_layer.items() if v}}
 
@@ -117,14 +116,20 @@ def of_record(record: RunRecord) -> dict[str, Any]:
         "total_bytes": sum(party["bytes_sent"] for party in parties),
         "total_dealer_bytes": sum(party["dealer_bytes"] for party in parties),
         "rounds": max(party["rounds"] for party in parties),
-        "local_seconds": record.seconds["total"],
         "bytes_by_layer": parties[0]["bytes_by_layer"],
     }
     return {"shared": shared, "smule": smule}
 
 
 def _curves(record: RunRecord, phase: str) -> dict[str, list[dict[str, Any]]]:
-    """Test accuracy of each party over the epochs, beside the bytes of both parties so far."""
+    """Test accuracy of each party over the epochs, beside the bytes of both parties so far.
+
+    SMuLe's time counts from the start of the training alone before it, whose network it answers with.
+    """
+    alone_seconds = dict.fromkeys(PARTY_NAMES, 0.0)
+    for event in record.epochs:
+        if phase == "smule" and event["phase"] == "standalone":
+            alone_seconds[event["party"]] += event["training_seconds"]
     spent, total = {0: 0}, 0
     for epoch in epoch_traffic(record):
         total += epoch.bytes_total + epoch.dealer_bytes
@@ -133,7 +138,7 @@ def _curves(record: RunRecord, phase: str) -> dict[str, list[dict[str, Any]]]:
     for event in record.epochs:
         if event["phase"] == phase:
             points = curves.setdefault(f"party {event['party']}" if event["party"] in PARTY_NAMES else "both", [])
-            before = points[-1]["seconds"] if points else 0.0
+            before = points[-1]["seconds"] if points else alone_seconds.get(event["party"], 0.0)
             points.append(
                 {
                     "epoch": event["epoch"],
@@ -143,6 +148,18 @@ def _curves(record: RunRecord, phase: str) -> dict[str, list[dict[str, Any]]]:
                 }
             )
     return curves
+
+
+def _mean_curve(curves: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Of both parties: their mean accuracy, and the later time."""
+    return [
+        {
+            **points[0],
+            "accuracy": statistics.mean(point["accuracy"] for point in points),
+            "seconds": max(point["seconds"] for point in points),
+        }
+        for points in zip(*curves, strict=True)
+    ]
 
 
 def _row(method: str, by_seed: list[dict[str, Any]]) -> dict[str, Any]:
@@ -169,7 +186,8 @@ def _note(results: Mapping[str, list[dict[str, Any]]]) -> str:
     notes = [by_seed[0]["note"] for by_seed in results.values() if by_seed[0]["note"]]
     general = (
         "Bytes are payload in both directions of the link between the parties; the dealer's go to both together. "
-        "An epoch is the costliest one, with its exchange. Time here is that of this machine, all processes on it."
+        "An epoch is the costliest one, with its exchange. Time here is the slower party's, with all processes on this "
+        "machine: training and exchanges, for SMuLe also the training alone before it."
     )
     return " ".join([general, *notes])
 

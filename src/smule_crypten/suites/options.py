@@ -23,7 +23,9 @@ class NetworkChoice(Section):
     @property
     def title(self) -> str:
         name = str(self.model.options.get("arch", self.model.name))
-        return name if self.input_shape is None else f"{name} {'x'.join(map(str, self.input_shape))}"
+        if self.input_shape is None:
+            return name
+        return f"{name} {'x'.join(map(str, self.input_shape))}, {self.num_classes} classes"
 
 
 class FullTrainingOptions(Section):

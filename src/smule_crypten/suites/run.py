@@ -15,8 +15,10 @@ from smule_crypten.config import SchemeConfig
 from smule_crypten.errors import ConfigError
 from smule_crypten.files import write_atomic
 from smule_crypten.processes.environment import describe_hardware, describe_versions
-from smule_crypten.report.benchmark import render_benchmark, terminal_tables
+from smule_crypten.report.benchmark import markdown, render_benchmark, terminal_tables
+from smule_crypten.report.benchmark_plots import accuracy_figure
 from smule_crypten.report.jsontext import to_json
+from smule_crypten.report.svg import to_svg_file
 from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.exchanges import run_link, run_scaling, run_schemes
@@ -26,6 +28,8 @@ from smule_crypten.suites.published import published_figures
 
 RESULTS_FILE = "results.json"
 PAGE_FILE = "results.html"
+MARKDOWN_FILE = "results.md"
+FIGURE_FILE = "accuracy.svg"
 SCHEMA_VERSION = 1
 
 
@@ -37,7 +41,8 @@ def run_suite(
     command: Sequence[str],
     console: Console,
 ) -> dict[str, Any]:
-    """Run what is not yet in folder, and write results.json and results.html there.
+    """Run what is not yet in folder, and write the results there: JSON, HTML, Markdown and, where
+    networks were trained, accuracy by bytes as SVG.
 
     Args:
         schemes: settings of each scheme by name.
@@ -76,6 +81,9 @@ def run_suite(
     }
     _write(folder / RESULTS_FILE, to_json(results, indent=2))
     _write(folder / PAGE_FILE, render_benchmark(results))
+    _write(folder / MARKDOWN_FILE, markdown(results))
+    if results.get("curves"):
+        _write(folder / FIGURE_FILE, to_svg_file(accuracy_figure(results["curves"], "bytes")).decode())
     console.print(terminal_tables(results))
     console.print(f"{store.computed} case(s) run, {store.kept} kept from earlier calls; {folder}", soft_wrap=True)
     return results

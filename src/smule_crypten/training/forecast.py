@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TAKEN = 0.92
-HALF = 850
-ERROR = 0.01
+TAKEN = 1.05
+HALF = 1500
+ERROR = 0.011
 _STANDARD_ERRORS = 2.0
 
 

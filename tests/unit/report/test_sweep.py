@@ -23,6 +23,7 @@ def sweep_dir(tmp_path: Path, record: RunRecord) -> Path:
         folder.mkdir()
         overrides = [f"training.temperature={temperature}", "+data=digits"]
         (folder / "overrides.json").write_text(json.dumps(overrides))
+    record.parties["a"]["dealer_bytes"], record.parties["b"]["dealer_bytes"] = 1_500_000, 1_000_000
     write_summary(tmp_path / "0", record)
     write_summary(tmp_path / "10", record)
     record.status, record.error, record.parties, record.controls = "failed", "loss is not finite, in epoch 2", {}, {}
@@ -51,6 +52,7 @@ def test_the_csv_has_one_row_a_job(sweep_dir: Path) -> None:
         "10002016",
         "47.25",
     )
+    assert rows[0]["dealer_bytes_total"] == "2500000"
     assert (rows[0]["accuracy_a_best_control"], rows[0]["best_control_a"]) == ("0.91", "self_mutual")
     assert (rows[0]["accuracy_b_best_control"], rows[0]["best_control_b"]) == ("0.955", "standalone")
     assert rows[1]["best_control_a"] == ""
@@ -65,7 +67,7 @@ def test_the_table_names_what_differs_and_what_failed(sweep_dir: Path) -> None:
     console.print(write_sweep_summary(sweep_dir))
     output = console.file.getvalue()  # type: ignore[attr-defined]
     lines = [" ".join(line.split()) for line in output.splitlines()]
-    assert "0 temperature=1 90.0 92.0 95.5 95.0 96.0 10.00 MB" in lines
+    assert "0 temperature=1 90.0 92.0 95.5 95.0 96.0 12.50 MB" in lines
     assert "2 temperature=2 – – – – 96.0 –" in lines
     assert "job 2 failed: loss is not finite, in epoch 2" in lines
     assert "job 3 failed: no summary.json" in lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,19 @@ import pytest
 from rich.console import Console
 
 from smule_crypten.config import SchemeConfig, parse
-from smule_crypten.errors import ConfigError, OutputError
+from smule_crypten.errors import ConfigError, ModelError, OutputError, PartyFailedError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model, num_parameters
 from smule_crypten.mpc.training_plan import cost_of_step
 from smule_crypten.run_config import RunConfig
-from smule_crypten.suites.baselines import FULL_TRAINING
+from smule_crypten.suites.baselines import FULL_TRAINING, fully_trained
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import LINKS
 from smule_crypten.suites.methods import of_record
 from smule_crypten.suites.options import SuiteConfig
-from smule_crypten.suites.run import PAGE_FILE, RESULTS_FILE, run_suite
+from smule_crypten.suites.run import FIGURE_FILE, MARKDOWN_FILE, PAGE_FILE, RESULTS_FILE, run_suite
 from smule_crypten.types import RunRecord
 
 MLP = {"name": "mlp", "options": {"hidden": [8]}}
@@ -66,6 +67,11 @@ def run(folder: Path, **suite: Any) -> dict[str, Any]:
     for content in results["tables"]:
         assert escape(content["title"]) in page
         assert all(row["basis"] in page for row in content["rows"])
+    lines = (folder / MARKDOWN_FILE).read_text().splitlines()
+    assert sum(line.startswith("| ") for line in lines) == sum(
+        2 + len(content["rows"]) for content in results["tables"]
+    )
+    assert (folder / FIGURE_FILE).exists() == bool(results.get("curves"))
     return results
 
 
@@ -108,13 +114,15 @@ def test_methods_and_headline(tmp_path: Path) -> None:
 
 
 def test_local_controls_are_methods() -> None:
-    """Protects: what a party can do without a peer stands beside what it learns from one, with its curve."""
+    """Protects: what a party can do without a peer stands beside what it learns from one, with its curve and the
+    slower party's time, which for SMuLe begins with the training alone."""
     parties = {
         name: {"test_accuracy": 0.6, "standalone_test_accuracy": 0.5, "bytes_by_layer": {}}
         | dict.fromkeys(("bytes_sent", "dealer_bytes", "rounds"), 0)
         for name in "ab"
     }
-    event = {"epoch": 1, "test_accuracy": 0.55, "training_seconds": 2.0, "exchange_seconds": 0.0}
+    event = {"epoch": 1, "test_accuracy": 0.55, "training_seconds": 2.0}
+    event |= dict.fromkeys(("queries_made", "bytes_sent", "rounds", "dealer_bytes"), 0)
     record = RunRecord(
         schema_version=1,
         run_id="run",
@@ -125,12 +133,19 @@ def test_local_controls_are_methods() -> None:
         hardware={},
         parties=parties,
         controls={name: {"self_mutual": 0.55} for name in "ab"},
-        epochs=[event | {"party": name, "phase": phase} for name in "ab" for phase in ("standalone", "self_mutual")],
-        seconds={"total": 1.0},
+        epochs=[
+            event | {"party": name, "phase": phase, "exchange_seconds": 3.0 if (name, phase) == ("b", "smule") else 0.0}
+            for name in "ab"
+            for phase in ("standalone", "self_mutual", "smule")
+        ],
+        seconds={},
     )
-    shared = of_record(record)["shared"]
+    found = of_record(record)
+    shared = found["shared"]
+    assert found["smule"]["local_seconds"] == 2.0 + 2.0 + 3.0
     assert shared["alone"]["accuracies"] == [0.5, 0.5]
     control = shared["alone, self mutual"]
+    assert control["local_seconds"] == 2.0
     assert control["accuracies"] == [0.55, 0.55]
     assert control["curves"]["party b"] == [{"epoch": 1, "accuracy": 0.55, "bytes": 0, "seconds": 2.0}]
     assert shared["pooled data in one place"] is None
@@ -142,11 +157,28 @@ def test_schemes_and_link(tmp_path: Path) -> None:
     rows = run(tmp_path, name="schemes", **options)["tables"][0]["rows"]
     assert [row["as_predicted"] for row in rows] == ["exactly"]
     assert all(row["logit_error"] < 0.05 for row in rows)
-    on_links = run(tmp_path, name="link", **options)["tables"][0]["rows"]
+    on_links = run(tmp_path, name="link", **options)["tables"][1]["rows"]
     assert kept(tmp_path) == "0 case(s) run, 1 kept from earlier calls"
     for row in on_links:
+        assert row["basis"] == "predicted"
         expected = row["exchange_bytes"] / 2 * 8 / 20e6 + row["rounds"] * 0.05
         assert row["2_seconds"] == pytest.approx(row["local_seconds"] + expected)
+
+
+def test_an_exchange_that_is_not_possible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Protects: a network that cannot be shared is a row that says so; a run that failed is no result and not kept."""
+    model = {"name": "torchvision", "options": {"arch": "squeezenet1_1"}}
+    options = {"schemes": ("lean",), "networks": ({"model": model, "input_shape": (3, 32, 32)},)}
+    (row,) = run(tmp_path, name="link", **options)["tables"][0]["rows"]
+    assert row["basis"] == "not possible"
+
+    def fail(*arguments: Any) -> None:
+        raise PartyFailedError("party a is gone")
+
+    monkeypatch.setattr("smule_crypten.suites.exchanges.rehearse", fail)
+    with pytest.raises(PartyFailedError):
+        run(tmp_path, name="link", schemes=("lean",))
+    assert len(list((tmp_path / "cases").iterdir())) == 1
 
 
 def test_scaling(tmp_path: Path) -> None:
@@ -171,6 +203,20 @@ def test_link_model() -> None:
     """Protects: the formula that was compared with exchanges over an emulated link."""
     assert LINKS[1].seconds(12.5e6, 0) == pytest.approx(1.0)
     assert LINKS[1].seconds(0, 10) == pytest.approx(0.2)
+
+
+def test_full_training_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Protects: a training that takes hours is followed epoch by epoch."""
+
+    def train(config: RunConfig, max_steps: int | None, on_epoch: Callable[[dict[str, Any]], None]) -> None:
+        assert max_steps == 4
+        on_epoch({"epoch": 3, "test_accuracy": 0.875, "bytes_total": 2_000_000, "dealer_bytes": 0, "seconds": 61.0})
+        raise ModelError("no network")
+
+    monkeypatch.setattr("smule_crypten.suites.baselines.train_in_full", train)
+    said: list[str] = []
+    fully_trained(SuiteConfig(name="methods"), RUN, {}, CaseStore(tmp_path, said.append))
+    assert said[-1] == "full training on shares, epoch 3: test accuracy 87.5 %, 2.00 MB so far, 1 min 01 s"
 
 
 def test_unknown_scheme(tmp_path: Path) -> None:
