@@ -173,8 +173,11 @@ def draw_curves(variants: Sequence[dict[str, Any]], setting: str, path: Path) ->
     for name, points in lines.items():
         axes.plot(*zip(*sorted(points), strict=True), marker="o", label=name)
     axes.set_xscale("log")
+    megabytes = sorted({round(x) for points in lines.values() for x, _ in points})
+    axes.set_xticks(megabytes, [str(x) for x in megabytes])
+    axes.minorticks_off()
     axes.set_xlabel("MB an epoch, both parties and dealer")
     axes.set_ylabel("accuracy of party a, %")
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)

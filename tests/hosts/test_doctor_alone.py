@@ -148,7 +148,9 @@ def test_budget_counts_what_was_answered(folder: Path) -> None:
     digest = digest_of(load_party_inputs(config).train)
     budget = budget_of_run(config, StateFolder(folder / "out_a" / "party_a" / "states", config, digest))
     budget.charge(Disclosure(query_id=1, to_party="b", num_samples=10, model_step=0))
-    assert by_check(findings(config))["query budget"].status == "ok"
+    found = by_check(findings(config))["query budget"]
+    assert found.status == "ok"
+    assert "agreed with the network in 72 % (digits, 50 answers)" in found.text
     budget.charge(Disclosure(query_id=9, to_party="b", num_samples=1, model_step=0))
     assert by_check(findings(config))["query budget"].status == "FAILED"
 

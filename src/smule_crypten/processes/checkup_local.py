@@ -32,6 +32,7 @@ from smule_crypten.processes.inputs import build_party_model, load_party_inputs,
 from smule_crypten.processes.run_folder import STATES_FOLDER, claim_run_dir, party_folder
 from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.report.formatting import human_bytes
+from smule_crypten.report.leakage import given_away
 from smule_crypten.run_config import PartyConfig
 
 TESTED = {
@@ -212,7 +213,7 @@ def check_budget(checkup: Checkup) -> str:
         raise BudgetError(
             f"{schedule}, {to_come} of them to come, but {limited}: {left} are left; raise it or agree on fewer queries"
         )
-    return f"{schedule}; {limited}"
+    return f"{schedule}; {limited}; {given_away(budget.answered + to_come)}"
 
 
 def _about_ledger(config: PartyConfig, budget: QueryBudget) -> str:

@@ -27,6 +27,7 @@ from smule_crypten.report.html_markup import (
     table,
     tiles,
 )
+from smule_crypten.report.leakage import given_away
 from smule_crypten.report.plots import (
     MAX_LAYERS,
     accuracy_svg,
@@ -252,6 +253,7 @@ def _ledger(party: str, entries: list[dict[str, Any]]) -> str:
     return subsection(
         title,
         paragraph(f"{count(total)} samples in {count(len(entries))} answers."),
+        paragraph(f"What that tells about a network depends on it: {given_away(total)}."),
         table(["query", "to", "samples", "model step"], rows, "llrr", css_class="tall"),
     )
 
