@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TAKEN = 1.05
-HALF = 1500
-ERROR = 0.011
+TAKEN = 1.03
+HALF = 1420
+ERROR = 0.01
 _STANDARD_ERRORS = 2.0
 
 
