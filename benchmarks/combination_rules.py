@@ -47,10 +47,7 @@ def trained(bundle: DataBundle, held: torch.Tensor, seed: int, epochs: int) -> t
     )
     model = build_model(ModelConfig(name="small_convnet"), bundle.input_shape, bundle.num_classes, seed)
     config = TrainingConfig(epochs=epochs, batch_size=32)
-    none = train.select(torch.arange(0))
-    trainer = Trainer(
-        model=model, train=train, config=config, seed=seed, device=CPU, source=None, pool=none, validation=validation
-    )
+    trainer = Trainer(model=model, train=train, config=config, seed=seed, device=CPU)
     for _ in range(epochs):
         trainer.run_epoch()
     return model, validation

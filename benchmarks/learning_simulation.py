@@ -27,8 +27,8 @@ from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.fusion import fused
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
-from smule_crypten.training.class_shares import by_class
-from smule_crypten.training.combination import Rule, fit
+from smule_crypten.training.class_shares import rule_for
+from smule_crypten.training.combination import Rule
 from smule_crypten.training.controls import LocalTraining
 from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.evaluate import evaluate, predict_logits
@@ -170,11 +170,9 @@ class Pair:
             own = self.holdings[rank]
             unseen = own.validation.with_others(own.pool)
             everything = own.train.with_others(unseen)
-            answers = self.logits(answering[1 - rank], everything)
-            rows = torch.empty(int(everything.sample_ids_N.max()) + 1, dtype=torch.int64)
-            rows[everything.sample_ids_N] = torch.arange(len(everything))
+            answers = OwnAnswers(everything.sample_ids_N, self.logits(answering[1 - rank], everything))
             cache = SoftLabelCache(everything.sample_ids_N, self.num_classes)
-            knowledge = OwnKnowledge(answering[rank], partial(_found, everything, rows), cache)
+            knowledge = OwnKnowledge(answering[rank], everything.of_ids, cache)
             plan = QueryPlan(own.train, own.pool, own.validation, asking, seed=self.seed(rank))
             views = Views(asking.view, own.train.images_NCHW, self.seed(rank))
             replay = ViewReplay(self._input_shape, self.num_classes, asking.max_views, max_age=None)
@@ -200,8 +198,8 @@ class Pair:
                 if queries[rank] != 0:
                     question = plan.next(queries[rank], knowledge)
                     asked, viewed = _split(question)
-                    cache.store(asked, answers[rows[asked]], model_step=0)
-                    images = views.of(everything.images_NCHW[rows[viewed]])
+                    cache.store(asked, answers.of(asked)[1], model_step=0)
+                    images = views.of(everything.of_ids(viewed).images_NCHW)
                     replay.store(images, self._answers(answering[1 - rank], images), model_step=0)
                 trainer.run_epoch()
             students.append(model)
@@ -209,9 +207,7 @@ class Pair:
 
     def _rule(self, rank: int) -> Rule:
         """As smule-predict."""
-        if not self.setting.balanced_softmax:
-            return fit
-        return partial(by_class, class_counts_C=self.holdings[rank].train.class_counts(self.num_classes))
+        return rule_for(self.holdings[rank].train, self.num_classes, balanced=self.setting.balanced_softmax)
 
     def joint(self, rank: int, own: nn.Module, peer: nn.Module) -> float:
         """Accuracy of both networks together at prediction time, weighted by the validation part of the party."""
@@ -225,7 +221,3 @@ def _split(question: Question) -> tuple[torch.Tensor, torch.Tensor]:
     """Sample ids that are asked about as they are, and those of which a view is."""
     asked = len(question.sample_ids) - question.num_views
     return question.sample_ids[:asked], question.sample_ids[asked:]
-
-
-def _found(images: LabelledImages, rows: torch.Tensor, sample_ids: torch.Tensor) -> LabelledImages:
-    return images.select(rows[sample_ids])

@@ -10,7 +10,6 @@ It is the same scheme, dealer, budget and ledger as in training:
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,8 +37,8 @@ from smule_crypten.processes.run_folder import MODEL_FILE, STATES_FOLDER, known_
 from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.checkpoint import Checkpoint, load_checkpoint, load_model
-from smule_crypten.training.class_shares import by_class
-from smule_crypten.training.combination import Rule, fit
+from smule_crypten.training.class_shares import rule_for
+from smule_crypten.training.combination import Rule
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import PARTY_NAMES, Cost
 
@@ -64,10 +63,8 @@ class TrainedParty:
     @property
     def combination_rule(self) -> Rule:
         """How its network's answers and the peer's become one: class by class, if it shall serve all of them alike."""
-        if not self.config.training.balanced_softmax:
-            return fit
-        counts_C = self.inputs.train.class_counts(self.inputs.bundle.num_classes)
-        return functools.partial(by_class, class_counts_C=counts_C)
+        num_classes, balanced = self.inputs.bundle.num_classes, self.config.training.balanced_softmax
+        return rule_for(self.inputs.train, num_classes, balanced=balanced)
 
     def own_logits(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """Logits (N, C) of the own network; N may be 0. Images are normalised."""

@@ -14,11 +14,13 @@ as the held-out samples, and what fits these teaches better (ensemble.py).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 
-from smule_crypten.training.combination import LEAST_FOR_FIT
+from smule_crypten.data.images import LabelledImages
+from smule_crypten.training.combination import LEAST_FOR_FIT, Rule, fit
 from smule_crypten.training.trust import judge
 
 
@@ -66,3 +68,12 @@ def by_class(
         peer_temperature=peer_temperature,
         num_known=num_known,
     )
+
+
+def rule_for(train: LabelledImages, num_classes: int, *, balanced: bool) -> Rule:
+    """How the answers of a network that was trained on these samples, and its peer's, become one prediction.
+
+    Args:
+        balanced: all classes shall be served alike, rare ones here, too (training.balanced_softmax).
+    """
+    return partial(by_class, class_counts_C=train.class_counts(num_classes)) if balanced else fit
