@@ -45,11 +45,20 @@ ATTACKS: dict[str, AttackConfig] = {
 Method = Callable[[Problem], Outcome]
 METHODS: dict[str, Method] = {
     "alone": alone,
-    **{f"SMuLe, {rule}": lambda problem, rule=rule: smule(problem, rule) for rule in get_args(TrustName)},
+    **{f"SMuLe, {rule}": lambda problem, rule=rule: smule(problem, rule, "report") for rule in get_args(TrustName)},
     "SMuLe, none, quarantine": lambda problem: smule(problem, "none", "quarantine"),
     "FedAvg": fedavg,
     "pooled": pooled,
 }
+COLUMNS = (
+    "attack",
+    "training",
+    "accuracy, %",
+    "attack success, %",
+    "adversary's accuracy, %",
+    "kept its student",
+    "first alarm, by seed",
+)
 DOES_NOT_APPLY = {("FedAvg", "trigger_answers"), ("pooled", "answers"), ("pooled", "trigger_answers")}
 """Weights of another architecture cannot be averaged; on pooled data nobody answers."""
 
@@ -63,8 +72,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     setting = setting_of(arguments)
-    print("| attack | training | accuracy, % | attack success, % | adversary's accuracy, % | first alarm, by seed |")
-    print("|---|---|---|---|---|---|")
+    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     bundle = None if arguments.finished else load_data(setting.data)
     rows = []
     for method in arguments.methods:
@@ -98,6 +106,7 @@ def case(setting: Setting, bundle: DataBundle | None, attack: str, method: str, 
         return {
             **problem.measured(outcome.models[0]),
             "adversary_accuracy": None if alone_still else problem.measured(outcome.models[1])["accuracy"],
+            "kept": outcome.kept,
             "first_alarm": min((alarm["exchange"] for alarm in outcome.alarms), default=None),
         }
 
@@ -118,6 +127,7 @@ def summary(attack: str, method: str, cases: list[dict[str, Any]]) -> dict[str, 
         "adversary_accuracy": None if None in adversary else statistics.mean(adversary),
         "accuracies": [found["accuracy"] for found in cases],
         "successes": successes,
+        "students_kept": [found["kept"].startswith("smule") for found in cases],
         "first_alarms": [found["first_alarm"] for found in cases],
     }
 
@@ -125,7 +135,9 @@ def summary(attack: str, method: str, cases: list[dict[str, Any]]) -> dict[str, 
 def line(row: dict[str, Any]) -> str:
     keys = ("accuracy", "success", "adversary_accuracy")
     percent = ["–" if row[key] is None else f"{100 * row[key]:.1f}" for key in keys]
-    figures = " | ".join([*percent, str(row["first_alarms"])])
+    students = row["students_kept"]
+    kept = f"{sum(students)} of {len(students)}" if row["method"].startswith("SMuLe") else "–"
+    figures = " | ".join([*percent, kept, str(row["first_alarms"])])
     return f"| {row['attack']} | {row['method']} | {figures} |"
 
 

@@ -182,10 +182,11 @@ class Problem:
 
 @dataclass(kw_only=True)
 class Outcome:
-    """Networks of party a and party b, the alarms of party a, and of each exchange what each party asked about and the
-    other one's own network."""
+    """Networks of party a and party b, what party a's is called (empty where there was no choice), the alarms of party
+    a, and of each exchange what each party asked about and the other one's own network."""
 
     models: list[nn.Module]
+    kept: str = ""
     alarms: list[dict[str, Any]] = field(default_factory=list)
     exchanges: list[list[tuple[torch.Tensor, nn.Module]]] = field(default_factory=list)
 
@@ -254,7 +255,12 @@ class _Mutual:
                 self._problem.offer(self._bests[rank], self._models[rank], rank, name, self._trainers[rank])
         for best, model in zip(self._bests, self._models, strict=True):
             best.restore(model)
-        return Outcome(models=self._models, alarms=self._watchman.alarms, exchanges=self._exchanges)
+        return Outcome(
+            models=self._models,
+            kept=self._bests[0].name,
+            alarms=self._watchman.alarms,
+            exchanges=self._exchanges,
+        )
 
     def _exchange(self, number: int, epoch: int) -> None:
         own = [self._answering(rank) for rank in (0, 1)]
