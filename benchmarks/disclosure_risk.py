@@ -3,20 +3,19 @@ what is done to the answers.
 
     python benchmarks/disclosure_risk.py --data digits --budgets 50 200 500
 
-Party b trains alone; party a asks. Noise is what budget.logit_noise adds under secret sharing, and the only option that
-the owner of a network can enforce. The others change answers in the clear, as a scheme that computed them would: they
-show what such a scheme could bring, no more. One process, plaintext: a simulation.
+Party b trains alone; party a asks. Options are those of answer_options.py; learning.py --answers tells what they
+cost an honest peer. One process, plaintext: a simulation.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from answer_options import Option, options
 from figures_file import write_figures
 from poisoning_settings import add_setting_arguments, setting_of
 from poisoning_simulation import CPU, Problem
@@ -26,8 +25,6 @@ from smule_crypten.attacks.membership import membership_risk, scores
 from smule_crypten.config import AttackConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.training.evaluate import predict_logits
-
-Option = Callable[[torch.Tensor], torch.Tensor]
 
 
 def main() -> None:
@@ -58,19 +55,6 @@ def main() -> None:
             1,
             {"setting": {key: str(value) for key, value in vars(arguments).items()}, "rows": rows},
         )
-
-
-def options() -> dict[str, Option]:
-    generator = torch.Generator().manual_seed(0)
-    return {
-        "as they are": lambda logits: logits,
-        "noise 1": lambda logits: logits + torch.randn(logits.shape, generator=generator),
-        "noise 3": lambda logits: logits + 3 * torch.randn(logits.shape, generator=generator),
-        "temperature 4 (not enforced)": lambda logits: logits / 4,
-        "2 bits a probability (not enforced)": lambda logits: _log((logits.softmax(1) * 3).round() / 3),
-        "top 3 (not enforced)": _top_three,
-        "label only (not enforced)": lambda logits: 10.0 * torch.eye(logits.shape[1])[logits.argmax(1)],
-    }
 
 
 def measure(problem: Problem, arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -114,18 +98,6 @@ def measure(problem: Problem, arguments: argparse.Namespace) -> list[dict[str, A
             row |= {f"AUC, {kind}": risk.auc, f"TPR at 0.1 % FPR, {kind}": risk.true_positives}
         rows.append(row)
     return rows
-
-
-def _log(probabilities_NC: torch.Tensor) -> torch.Tensor:
-    return (probabilities_NC + 1e-3).log()
-
-
-def _top_three(logits_NC: torch.Tensor) -> torch.Tensor:
-    """The three most likely classes as they are, the rest of the probability spread evenly."""
-    probabilities_NC = logits_NC.softmax(1)
-    top = probabilities_NC.topk(3, dim=1)
-    rest = (1 - top.values.sum(1, keepdim=True)) / (logits_NC.shape[1] - 3)
-    return rest.expand_as(probabilities_NC).scatter(1, top.indices, top.values).clamp_min(1e-6).log()
 
 
 def _means(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

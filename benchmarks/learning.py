@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 import yaml
+from answer_options import options
 from figures_file import write_figures
 from learning_cases import BOUNDS, METHODS, Case, Kept
 from learning_settings import SETTINGS, divide, scaled
@@ -46,6 +47,7 @@ def main() -> int:
                 holdings = holdings[0].without_pool(), holdings[1].without_pool()
             pair = Pair(setting, holdings, images.test, NUM_CLASSES, seed)
             pair.bfloat16 = arguments.bfloat16
+            pair.option = options()[arguments.answers]
             case = Case(pair, f"{setting.name}/{seed}", kept, scheme, asking)
             config = pair.config(**_recipe(arguments.training))
             if arguments.variant is None:
@@ -107,6 +109,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--queries", nargs="*", default=[], metavar="KEY=VALUE", help="as exchange.queries")
     parser.add_argument("--without-pool", action="store_true", help="with --variant: ask about labelled samples")
     parser.add_argument("--variant", help="run SMuLe only, with these settings, and keep it under this name")
+    parser.add_argument("--answers", choices=list(options()), default="as they are", help="what the peer tells")
     parser.add_argument("--scale", type=float, default=1.0, help="factor of all numbers of samples (default 1)")
     parser.add_argument("--bfloat16", action="store_true", help="train with bfloat16 products, faster on some CPUs")
     parser.add_argument("--threads", type=int, default=1, help="PyTorch threads (default 1)")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from answer_options import Option
 from learning_settings import Holding, Setting
 from torch import nn
 
@@ -74,6 +75,8 @@ class Pair:
         self._seed = seed
         self._input_shape = tuple(test.images_NCHW.shape[1:])
         self.bfloat16 = False
+        self.option: Option = lambda logits: logits
+        """What is done to answers before the other party sees them."""
 
     def seed(self, rank: int) -> int:
         return 2 * self._seed + rank
@@ -128,6 +131,10 @@ class Pair:
             return torch.zeros(0, self.num_classes)
         return predict_logits(model, images_NCHW, _BATCH, CPU)
 
+    def _told(self, model: nn.Module, images_NCHW: torch.Tensor) -> torch.Tensor:
+        """The answers of the peer's network, as this party sees them."""
+        return self.option(self._answers(model, images_NCHW))
+
     def cost(self, queries: tuple[int, int], scheme: SchemeConfig) -> Cost:
         """Of one exchange in which party a and party b ask so much."""
         online, dealer = CONTROL_BYTES, 0
@@ -170,7 +177,7 @@ class Pair:
             own = self.holdings[rank]
             unseen = own.validation.with_others(own.pool)
             everything = own.train.with_others(unseen)
-            answers = OwnAnswers(everything.sample_ids_N, self.logits(answering[1 - rank], everything))
+            answers = OwnAnswers(everything.sample_ids_N, self._told(answering[1 - rank], everything.images_NCHW))
             cache = SoftLabelCache(everything.sample_ids_N, self.num_classes)
             knowledge = OwnKnowledge(answering[rank], everything.of_ids, cache)
             plan = QueryPlan(own.train, own.pool, own.validation, asking, seed=self.seed(rank))
@@ -200,7 +207,7 @@ class Pair:
                     asked, viewed = _split(question)
                     cache.store(asked, answers.of(asked)[1], model_step=0)
                     images = views.of(everything.of_ids(viewed).images_NCHW)
-                    replay.store(images, self._answers(answering[1 - rank], images), model_step=0)
+                    replay.store(images, self._told(answering[1 - rank], images), model_step=0)
                 trainer.run_epoch()
             students.append(model)
         return students
@@ -212,8 +219,9 @@ class Pair:
     def joint(self, rank: int, own: nn.Module, peer: nn.Module) -> float:
         """Accuracy of both networks together at prediction time, weighted by the validation part of the party."""
         held_out, rule = self.holdings[rank].validation, self._rule(rank)
-        combined = rule(self.logits(own, held_out), self.logits(peer, held_out), held_out.labels_N)
-        both = combined.probabilities(self.logits(own, self.test), self.logits(peer, self.test))
+        told = self._told(peer, held_out.images_NCHW)
+        combined = rule(self.logits(own, held_out), told, held_out.labels_N)
+        both = combined.probabilities(self.logits(own, self.test), self._told(peer, self.test.images_NCHW))
         return 100 * float((both.argmax(1) == self.test.labels_N).double().mean())
 
 
