@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from smule_crypten.report import phrases
-from smule_crypten.report.benchmark_plots import accuracy_figure, layers_figure, traffic_figure
+from smule_crypten.report.benchmark_plots import accuracy_figure, epoch_figure, layers_figure
 from smule_crypten.report.formatting import MISSING, human_bytes, human_seconds, percent
 from smule_crypten.report.html_markup import banner, figure, paragraph, section, table
 from smule_crypten.report.html_page import page
@@ -109,12 +109,15 @@ def _figures(results: Mapping[str, Any]) -> str:
             for by, caption in captions.items()
         ]
     rows = results["tables"][0]["rows"]
-    by_method = {
+    num_bytes = {
         row["method"]: row["epoch_bytes"] + row["epoch_dealer_bytes"] for row in rows if row.get("epoch_bytes")
     }
-    if by_method:
-        svg = to_inline_svg(traffic_figure(by_method), "traffic")
-        parts.append(figure(svg, "Bytes of an epoch, both directions and the dealer."))
+    seconds = {row["method"]: row["epoch_seconds"] for row in rows if row.get("epoch_seconds")}
+    captions = {"bytes": "both directions and the dealer", "seconds": "training and exchange on this machine"}
+    for (what, caption), by_method in zip(captions.items(), (num_bytes, seconds), strict=True):
+        if by_method:
+            svg = to_inline_svg(epoch_figure(by_method, what), f"epoch-{what}")
+            parts.append(figure(svg, f"{what.capitalize()} of an epoch, {caption}."))
     for position, (method, layers) in enumerate(results.get("bytes_by_layer", {}).items()):
         svg = to_inline_svg(layers_figure(layers), f"layers-{position}")
         parts.append(figure(svg, f"{method}: where the bytes between the parties go."))

@@ -47,15 +47,15 @@ def accuracy_figure(curves: Sequence[Mapping[str, Any]], by: str) -> Figure:
     return figure
 
 
-def traffic_figure(bytes_by_method: Mapping[str, float]) -> Figure:
-    """Bytes of an epoch, on a logarithmic axis."""
-    figure, axes = new_figure(width=6.6, height=0.9 + 0.32 * len(bytes_by_method), grid_axis="x")
-    axes.barh(range(len(bytes_by_method)), list(bytes_by_method.values()), color=_BAR, height=0.7)
+def epoch_figure(by_method: Mapping[str, float], what: str) -> Figure:
+    """What an epoch takes of bytes or seconds, on a logarithmic axis."""
+    figure, axes = new_figure(width=6.6, height=0.9 + 0.32 * len(by_method), grid_axis="x")
+    axes.barh(range(len(by_method)), list(by_method.values()), color=_BAR, height=0.7)
     axes.set_xscale("log")
-    axes.set_yticks(range(len(bytes_by_method)), [name.replace("$", r"\$") for name in bytes_by_method])
-    axes.set_ylim(len(bytes_by_method) - 0.4, -0.6)
+    axes.set_yticks(range(len(by_method)), [name.replace("$", r"\$") for name in by_method])
+    axes.set_ylim(len(by_method) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("bytes an epoch")
+    axes.set_xlabel(f"{what} an epoch")
     return figure
 
 

@@ -86,6 +86,7 @@ def _of_full_training(result: dict[str, Any]) -> dict[str, Any]:
         "total_bytes": result["bytes_total"] if complete else step["bytes_total"] * times,
         "total_dealer_bytes": result["dealer_bytes"] if complete else step["dealer_bytes"] * times,
         "rounds": result["rounds"] if complete else step["rounds"] * times,
+        "epoch_seconds": step["seconds"] * steps,
         "local_seconds": result["seconds"] if complete else step["seconds"] * times,
         "bytes_by_layer": result["bytes_by_layer"],
         "note": _remarks(result),

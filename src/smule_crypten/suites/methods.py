@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ _COLUMNS = [
     ("total_bytes", "Whole training, online"),
     ("total_dealer_bytes", "from the dealer"),
     ("rounds", "Rounds"),
-    ("local_seconds", "Time here"),
+    ("epoch_seconds", "An epoch, time here"),
+    ("local_seconds", "Whole training, time here"),
 ]
 _ON_TERMINAL = ("method", "mean_accuracy", "epoch_bytes", "epoch_dealer_bytes", "local_seconds")
 
@@ -167,27 +168,41 @@ def _row(method: str, by_seed: list[dict[str, Any]]) -> dict[str, Any]:
     keys = ("epoch_bytes", "epoch_dealer_bytes", "epoch_rounds", "total_bytes", "total_dealer_bytes", "rounds")
     known = [result for result in by_seed if None not in result["accuracies"]]
     means = [statistics.mean(result["accuracies"]) for result in known]
-    seconds = [result["local_seconds"] for result in by_seed if result["local_seconds"] is not None]
     row: dict[str, Any] = {
         "method": method,
         "basis": by_seed[0]["basis"],
-        "mean_accuracy": statistics.mean(means) if means else None,
+        "mean_accuracy": _mean(means),
         "spread_accuracy": statistics.stdev(means) if len(means) > 1 else None,
-        "local_seconds": statistics.mean(seconds) if seconds else None,
+        "epoch_seconds": _mean([_epoch_seconds(result) for result in by_seed]),
+        "local_seconds": _mean([result["local_seconds"] for result in by_seed]),
     }
     for position, name in enumerate(PARTY_NAMES):
         values = [result["accuracies"][min(position, len(result["accuracies"]) - 1)] for result in known]
-        row[f"{name}_accuracy"] = statistics.mean(values) if values else None
+        row[f"{name}_accuracy"] = _mean(values)
     possible = row["basis"] != "not possible"
     return row | {key: statistics.mean(result[key] for result in by_seed) if possible else None for key in keys}
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Of those that are known."""
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if known else None
+
+
+def _epoch_seconds(result: Mapping[str, Any]) -> float | None:
+    """Training and exchange of the slower party; what was extrapolated has no curve, but says it."""
+    curves = [points for points in result["curves"].values() if len(points) > 1]
+    slopes = [(points[-1]["seconds"] - points[0]["seconds"]) / (len(points) - 1) for points in curves]
+    return max(slopes, default=result.get("epoch_seconds"))
 
 
 def _note(results: Mapping[str, list[dict[str, Any]]]) -> str:
     notes = [by_seed[0]["note"] for by_seed in results.values() if by_seed[0]["note"]]
     general = (
         "Bytes are payload in both directions of the link between the parties; the dealer's go to both together. "
-        "An epoch is the costliest one, with its exchange. Time here is the slower party's, with all processes on this "
-        "machine: training and exchanges, for SMuLe also the training alone before it."
+        "An epoch's bytes are those of the costliest one, with its exchange. Time here is the slower party's, with all "
+        "processes on this machine: training and exchanges, for the whole of SMuLe also the training alone before it; "
+        "that of an epoch is the mean of all after the first."
     )
     return " ".join([general, *notes])
 

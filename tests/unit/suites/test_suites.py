@@ -102,6 +102,10 @@ def test_methods_and_headline(tmp_path: Path) -> None:
     assert full["epoch_dealer_bytes"] == step.dealer_bytes * steps_per_epoch
     assert full["epoch_rounds"] == step.rounds * steps_per_epoch
     assert full["mean_accuracy"] is None
+    assert full["local_seconds"] == pytest.approx(2 * full["epoch_seconds"])
+    first, last = next(curve["points"] for curve in results["curves"] if curve["label"] == "FedAvg, sees weights")
+    assert averaged["epoch_seconds"] == pytest.approx(last["seconds"] - first["seconds"])
+    assert "Seconds of an epoch" in (tmp_path / PAGE_FILE).read_text()
     weights = 4 * num_parameters(build_model(RUN.party_a.model, SHAPE, 10, seed=0))
     assert averaged["total_bytes"] == 2 * 2 * weights
     assert kept(tmp_path) == "3 case(s) run, 0 kept from earlier calls"
