@@ -16,7 +16,6 @@ from smule_crypten.data.loaders import (
     load_digits,
     load_idx,
     load_image_folder,
-    load_npz,
     load_target,
     load_torchvision_set,
 )
@@ -168,112 +167,6 @@ class TestImageFolder:
         """image_size is two positive numbers."""
         with pytest.raises(ConfigError, match=r"data\.options\.image_size"):
             load_image_folder(DataConfig(name="image_folder", path=str(tmp_path), options={"image_size": size}))
-
-
-class TestNpz:
-    @pytest.fixture
-    def arrays(self) -> dict[str, Any]:
-        images = np.arange(4 * 3 * 2 * 2, dtype=np.uint8).reshape(4, 3, 2, 2)
-        return {
-            "x_train": images,
-            "y_train": np.array([0, 1, 0, 1]),
-            "x_test": images,
-            "y_test": np.array([1, 1, 0, 0]),
-        }
-
-    def load(self, folder: Path, arrays: dict[str, Any], **options: Any) -> Any:
-        path = folder / "data.npz"
-        np.savez_compressed(path, **arrays)
-        return load_npz(DataConfig(name="npz", path=str(path), options=options))
-
-    def test_reads_bytes(self, tmp_path: Path, arrays: dict[str, Any]) -> None:
-        """Bytes stay bytes and keep their order."""
-        bundle = self.load(tmp_path, arrays)
-        assert torch.equal(bundle.train.images_NCHW, torch.from_numpy(arrays["x_train"]))
-        assert bundle.test.labels_N.tolist() == [1, 1, 0, 0]
-        assert bundle.num_classes == 2
-
-    def test_channels_last_layout(self, tmp_path: Path, arrays: dict[str, Any]) -> None:
-        """layout=NHWC gives the same images as their channels-first form."""
-        expected = arrays["x_train"]
-        for split in ("train", "test"):
-            arrays[f"x_{split}"] = np.moveaxis(arrays[f"x_{split}"], 1, 3)
-        bundle = self.load(tmp_path, arrays, layout="NHWC")
-        assert torch.equal(bundle.train.images_NCHW, torch.from_numpy(expected))
-
-    @pytest.mark.parametrize("dtype", [np.float16, np.float64, ">f8"])
-    def test_floats_become_float32(self, tmp_path: Path, arrays: dict[str, Any], dtype: Any) -> None:
-        """Any floating point type is taken as it is, in single precision."""
-        arrays["x_train"] = arrays["x_train"].astype(dtype)
-        images_NCHW = self.load(tmp_path, arrays).train.images_NCHW
-        assert images_NCHW.dtype == torch.float32
-        assert images_NCHW.flatten().tolist() == list(range(48))
-
-    @pytest.mark.parametrize(
-        ("changes", "message"),
-        [
-            ({"x_train": np.zeros((4, 3, 2, 2), np.int64)}, "x_train has type int64"),
-            ({"y_test": np.zeros(4)}, "y_test has type float64"),
-            ({"y_train": np.array([{}, {}, {}, {}])}, "without pickles"),
-            ({"y_train": np.zeros(0, int)}, "split 'train': empty"),
-            ({"y_train": np.array([0, 1, 2, 2**40])}, r"label 1099511627776 among 4 samples"),
-        ],
-    )
-    def test_wrong_arrays_are_refused(
-        self, tmp_path: Path, arrays: dict[str, Any], changes: dict[str, Any], message: str
-    ) -> None:
-        """Each wrong array is named; pickles are never executed."""
-        with pytest.raises(DataError, match=message):
-            self.load(tmp_path, arrays | changes)
-
-    @pytest.mark.parametrize(
-        "options",
-        [
-            {"class_names": ["ant"]},
-            {"class_names": ["ant", "ant"]},
-            {"class_names": ["ant", ""]},
-            {"class_names": ["ant", "bee"], "num_classes": 3},
-        ],
-    )
-    def test_unusable_class_names_are_refused(
-        self, tmp_path: Path, arrays: dict[str, Any], options: dict[str, Any]
-    ) -> None:
-        """Names that leave open which class is meant, or how many there are, would be no agreement."""
-        np.savez(tmp_path / "data.npz", **arrays)
-        with pytest.raises(ConfigError, match=r"data\.options: .*class_names"):
-            load_npz(DataConfig(name="npz", path=str(tmp_path / "data.npz"), options=options))
-
-    def test_missing_array_is_named(self, tmp_path: Path, arrays: dict[str, Any]) -> None:
-        """The four names are fixed."""
-        del arrays["x_test"]
-        with pytest.raises(DataError, match="misses an array: x_test"):
-            self.load(tmp_path, arrays)
-
-    def test_damaged_or_foreign_file_is_refused(self, tmp_path: Path, arrays: dict[str, Any]) -> None:
-        """No file, text, a single array, a cut archive and a flipped byte all give a DataError."""
-        path = tmp_path / "data.npz"
-        config = DataConfig(name="npz", path=str(path))
-        self.load(tmp_path, arrays)
-        content = path.read_bytes()
-        np.save(tmp_path / "single.npy", arrays["x_train"])
-        damaged = bytearray(content)
-        damaged[80] ^= 0xFF
-        for wrong in (b"", b"text", (tmp_path / "single.npy").read_bytes(), content[:-30], bytes(damaged)):
-            path.write_bytes(wrong)
-            with pytest.raises(DataError, match=r"cannot read .*data\.npz"):
-                load_npz(config)
-        path.unlink()
-        with pytest.raises(DataError, match=r"cannot read .*data\.npz"):
-            load_npz(config)
-
-    @pytest.mark.parametrize(
-        "options",
-        [{"layout": "HWCN"}, {"num_classes": 1}, {"class_names": 3}],
-    )
-    def test_wrong_options_are_refused(self, tmp_path: Path, arrays: dict[str, Any], options: dict[str, Any]) -> None:
-        """Options outside their range are named with the value given."""
-        with pytest.raises(ConfigError, match=rf"data\.options\.{next(iter(options))}: "):
-            self.load(tmp_path, arrays, **options)
 
 
 USER_MODULE = """

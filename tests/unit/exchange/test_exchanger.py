@@ -1,115 +1,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from fake_peer import BOUND, IDS, MODEL, PEER_STEP, FakeScheme, make_exchanger
 
 from smule_crypten.config import BudgetConfig
-from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import BudgetError, DataError, ProtocolError, UnshareableModelError
-from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.exchange.exchanger import Exchanger
-from smule_crypten.exchange.planner import configured_queries
-from smule_crypten.exchange_config import ExchangeConfig, QueriesConfig
-from smule_crypten.models.calibration import calibrate, largest_value
-from smule_crypten.models.translate import translate
-from smule_crypten.mpc.meter import CostMeter
-from smule_crypten.types import Cost, Disclosure, InferenceQuery, PeerPrediction
-
-IDS = torch.tensor([40, 7, 1000, 3])
-PEER_STEP = 12
-BOUND = 2.0**15
-MODEL = nn.Flatten()
-PRECISION_BITS = 8
-
-
-class FakeScheme:
-    """A peer in memory: answers each image with (pixel, -pixel), and announces what the test wants.
-
-    Where announces is None, the peer asks about two samples in step with this party, and about none of them again.
-    It prepares for as many as it asks about, or for what prepares says.
-    """
-
-    def __init__(self, rank: int = 0, announces: Any = None, prepares: Any = None) -> None:
-        self.session = SimpleNamespace(rank=rank, meter=CostMeter())
-        self.prepares = prepares
-        self.prepared: list[Any] = []
-        self.wants: Any = False
-        self.wished: list[Any] = []
-        architecture = translate(MODEL, (1, 1, 1)).architecture
-        self.architectures = (architecture, architecture)
-        self.announces = announces
-        self.announced: list[Any] = []
-        self.begun: list[tuple[int, tuple[int, int]]] = []
-        self.exchanges: list[tuple[nn.Module, InferenceQuery, InferenceQuery]] = []
-        self.damage: list[dict[int, float]] = []
-        """For each exchange, the logit to answer by sample id in place of the right one."""
-
-    @property
-    def largest_input(self) -> float:
-        return largest_value(PRECISION_BITS)
-
-    def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> float:
-        return calibrate(translate(model, (1, 1, 1)), inputs_NCHW, PRECISION_BITS)
-
-    def announce(self, message: Any) -> Any:
-        self.session.meter.record(rounds=1, bytes_sent=10, bytes_received=10)
-        if "wants" in message:
-            self.wished.append(message)
-            return {**message, "wants": self.wants} if isinstance(self.wants, bool) else self.wants
-        if "prepared_query" in message:
-            self.prepared.append(message)
-            asked = self.announces.get("num_samples") if isinstance(self.announces, dict) else 2
-            default = {**message, "num_samples": asked if type(asked) is int and 0 <= asked <= 3 else 2}
-            return default if self.prepares is None else self.prepares
-        self.announced.append(message)
-        if self.announces is not None:
-            return self.announces
-        is_first = len(self.announced) % 2 == 1
-        num_samples = 2 if is_first else 0
-        return {**message, "num_samples": num_samples, "model_step": PEER_STEP, "logit_bound": BOUND}
-
-    def begin(self, index: int, counts: tuple[int, int]) -> None:
-        self.begun.append((index, counts))
-
-    def exchange(self, model: nn.Module, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
-        self.exchanges.append((model, asked, answered))
-        assert asked.inputs_NCHW is not None
-        assert asked.sample_ids is not None
-        pixels_N = asked.inputs_NCHW.flatten(1)[:, 0]
-        logits_NC = torch.stack([pixels_N, -pixels_N], dim=1)
-        damage = self.damage.pop(0) if self.damage else {}
-        for position, sample_id in enumerate(asked.sample_ids.tolist()):
-            logits_NC[position, 1] = damage.get(sample_id, float(logits_NC[position, 1]))
-        return PeerPrediction(
-            query_id=asked.query_id,
-            sample_ids=asked.sample_ids,
-            logits_NC=logits_NC,
-            model_step=asked.model_step,
-            scheme="fake",
-            cost=Cost(rounds=1),
-        )
-
-
-def make_exchanger(scheme: Any, folder: Path, budget: BudgetConfig | None = None, **config: Any) -> Exchanger:
-    """Four samples whose only pixel is their own id."""
-    images = LabelledImages(IDS.float().reshape(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64), IDS)
-    settings = ExchangeConfig(**config)
-    return Exchanger(
-        scheme=scheme,
-        config=settings,
-        train=images,
-        pool=images.select(torch.empty(0, dtype=torch.int64)),
-        held_out=images.select(torch.empty(0, dtype=torch.int64)),
-        num_queries=configured_queries(settings),
-        num_classes=2,
-        budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl", run="first", peer=None),
-        seed=0,
-    )
+from smule_crypten.exchange_config import QueriesConfig
+from smule_crypten.types import Disclosure
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -153,23 +54,6 @@ def test_what_was_prepared_is_what_is_asked(tmp_path: Path) -> None:
     with pytest.raises(ProtocolError, match="party b asks about another number of samples than it prepared"):
         make_exchanger(other, tmp_path / "other", num_queries=3).run(MODEL, model_step=5)
     assert other.exchanges == []
-
-
-@pytest.mark.parametrize(
-    ("prepares", "message"),
-    [
-        ({"prepared_query": 2, "num_samples": 1}, "does not prepare query 1"),
-        ([], "does not prepare query 1"),
-        ({"prepared_query": 1, "num_samples": -1}, "announced -1 samples"),
-        ({"prepared_query": 1, "num_samples": 4}, "asks about 4 samples"),
-    ],
-)
-def test_impossible_preparations_are_refused(tmp_path: Path, prepares: Any, message: str) -> None:
-    """What the peer prepares sizes what is dealt: it is checked before that."""
-    scheme = FakeScheme(prepares=prepares)
-    with pytest.raises(ProtocolError, match=message):
-        make_exchanger(scheme, tmp_path, num_queries=3).prepare()
-    assert scheme.begun == []
 
 
 def test_images_and_answers_belong_to_the_asked_ids(tmp_path: Path) -> None:
@@ -282,54 +166,6 @@ def test_age_follows_the_configuration(tmp_path: Path) -> None:
     assert exchanger.cache.lookup(first) is None
 
 
-def test_peer_may_ask_nothing(tmp_path: Path) -> None:
-    """A peer that has nothing to ask still answers."""
-    scheme = FakeScheme(announces={"query_id": 1, "num_samples": 0, "model_step": 0, "logit_bound": BOUND})
-    assert make_exchanger(scheme, tmp_path).run(MODEL, model_step=5).disclosure.num_samples == 0
-
-
-ANNOUNCEMENTS: dict[str, tuple[object, str]] = {
-    "nothing": ("", "in place of a query"),
-    "a list": ([1, 2, 3], "in place of a query"),
-    "an empty object": ({}, "is at query None"),
-    "earlier query": ({"query_id": 0, "num_samples": 2, "model_step": 1}, "is at query 0, this party at 1"),
-    "later query": ({"query_id": 2, "num_samples": 2, "model_step": 1}, "is at query 2, this party at 1"),
-    "no samples": ({"query_id": 1, "model_step": 1}, "announced None samples"),
-    "negative samples": ({"query_id": 1, "num_samples": -1, "model_step": 1}, "announced -1 samples"),
-    "fraction of a sample": ({"query_id": 1, "num_samples": 1.5, "model_step": 1}, "announced 1.5 samples"),
-    "samples are a flag": ({"query_id": 1, "num_samples": True, "model_step": 1}, "announced True samples"),
-    "samples are a text": ({"query_id": 1, "num_samples": "2", "model_step": 1}, "announced '2' samples"),
-    "more samples than agreed": (
-        {"query_id": 1, "num_samples": 4, "model_step": 1, "logit_bound": BOUND},
-        "asks about 4 samples",
-    ),
-    "endless samples": (
-        {"query_id": 1, "num_samples": 10**30, "model_step": 1, "logit_bound": BOUND},
-        "samples, the agreed plan allows 3",
-    ),
-    "no step": ({"query_id": 1, "num_samples": 2}, "model step None"),
-    "negative step": ({"query_id": 1, "num_samples": 2, "model_step": -1}, "model step -1"),
-    "step is a text": ({"query_id": 1, "num_samples": 2, "model_step": "x"}, "model step 'x'"),
-    "no bound": ({"query_id": 1, "num_samples": 2, "model_step": 1}, "announced None as bound"),
-    "endless bound": (
-        {"query_id": 1, "num_samples": 2, "model_step": 1, "logit_bound": float("inf")},
-        "announced inf as bound",
-    ),
-}
-
-
-@pytest.mark.parametrize(("announcement", "message"), ANNOUNCEMENTS.values(), ids=ANNOUNCEMENTS)
-def test_impossible_announcements_are_refused(tmp_path: Path, announcement: object, message: str) -> None:
-    """What the peer announces sizes this party's work: it is checked before anything is evaluated."""
-    scheme = FakeScheme(announces=announcement)
-    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
-    with pytest.raises(ProtocolError, match=message) as caught:
-        exchanger.run(MODEL, model_step=5)
-    assert "party b" in str(caught.value)
-    assert scheme.exchanges == []
-    assert exchanger.cache.lookup(IDS) is None
-
-
 def test_a_spot_check_compares_answers(tmp_path: Path) -> None:
     """A wrong but plausible answer is found when asked again, and named; without a check it is kept."""
     scheme = FakeScheme()
@@ -352,24 +188,6 @@ def test_a_passed_spot_check_costs_queries_and_changes_nothing(tmp_path: Path) -
     assert result.num_recomputed == 0
     assert result.disclosure.num_samples == 3
     assert result.prediction.cost.rounds == 2
-
-
-@pytest.mark.parametrize(("rank", "share_a"), [(0, 0.0), (1, 1.0)])
-def test_a_party_without_a_share_only_answers(tmp_path: Path, rank: int, share_a: float) -> None:
-    """It asks nothing, keeps nothing, and its network answers all that the plan gives the other one."""
-    scheme = FakeScheme(rank)
-    exchanger = make_exchanger(scheme, tmp_path, num_queries=1, share_a=share_a)
-    result = exchanger.run(MODEL, model_step=5)
-    assert (len(result.prediction.sample_ids), result.disclosure.num_samples) == (0, 2)
-    assert scheme.begun == [(2, (0, 2) if rank == 0 else (2, 0))]
-    assert exchanger.cache.lookup(IDS) is None
-
-
-def test_the_peer_is_held_to_its_own_share(tmp_path: Path) -> None:
-    """What this party may ask is no measure for the other one."""
-    exchanger = make_exchanger(FakeScheme(), tmp_path, num_queries=2, share_a=0.75)
-    with pytest.raises(ProtocolError, match="party b asks about 2 samples, the agreed plan allows 1"):
-        exchanger.run(MODEL, model_step=5)
 
 
 def test_views_are_asked_about_and_kept_with_their_answers(tmp_path: Path) -> None:
@@ -419,39 +237,3 @@ def test_views_have_to_fit_the_range(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(DataError, match="sample 1000 holds a value that is not finite or beyond 500"):
         make_exchanger(scheme, tmp_path, num_queries=4, queries=queries).run(MODEL, model_step=5)
     assert scheme.exchanges == []
-
-
-def test_a_skipped_exchange_costs_one_message(tmp_path: Path) -> None:
-    """Nothing is prepared, dealt or numbered; the next one that takes place is the first."""
-    scheme = FakeScheme()
-    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
-    cost = exchanger.skip(False)
-    assert cost == Cost(rounds=1, bytes_sent=10, bytes_received=10)
-    assert scheme.wished == [{"next_query": 1, "wants": False}]
-    assert (scheme.prepared, scheme.begun, scheme.announced) == ([], [], [])
-    result = exchanger.run(MODEL, model_step=5)
-    assert result.prediction.query_id == 1
-    assert result.cost.rounds == 3
-
-
-@pytest.mark.parametrize(("own", "peer"), [(True, False), (False, True), (True, True)])
-def test_an_exchange_that_one_party_wants_takes_place(tmp_path: Path, own: bool, peer: bool) -> None:
-    """And pays for the message that said so."""
-    scheme = FakeScheme()
-    scheme.wants = peer
-    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
-    for number in (1, 2):
-        assert exchanger.skip(own) is None
-        assert exchanger.run(MODEL, model_step=5).cost.rounds == 4
-        assert scheme.wished[-1] == {"next_query": number, "wants": own}
-
-
-@pytest.mark.parametrize(
-    "message", [[], {"wants": True}, {"next_query": 2, "wants": True}, {"next_query": 1, "wants": 1}]
-)
-def test_impossible_wishes_are_refused(tmp_path: Path, message: Any) -> None:
-    """A party at another exchange, or one that says neither yes nor no, ends the run."""
-    scheme = FakeScheme()
-    scheme.wants = message
-    with pytest.raises(ProtocolError, match=r"party b says .* of query 1; restart both"):
-        make_exchanger(scheme, tmp_path).skip(True)

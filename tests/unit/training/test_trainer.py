@@ -2,91 +2,17 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from dictionary_peer import CONFIG, PLAIN_CONFIG, DictionarySource, MakeNetwork, make_trainer, same, trained, weights
 from torch import nn
 from torch.nn import functional as F
 
-from smule_crypten.config import AugmentationConfig, OptimizerConfig, TrainingConfig
-from smule_crypten.data.images import UNKNOWN, LabelledImages
+from smule_crypten.config import OptimizerConfig, TrainingConfig
+from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import DataError, TrainingError
-from smule_crypten.training.teacher import Teacher
-from smule_crypten.training.trainer import Trainer
-from smule_crypten.types import AnsweredImages, AnsweredImagesSource, PredictionSource, SoftLabels
-
-CONFIG = TrainingConfig(epochs=4, batch_size=16, trust="none", augmentation=AugmentationConfig(crop=1, flip=True))
-PLAIN_CONFIG = TrainingConfig(
-    trust="none",
-    epochs=2,
-    batch_size=16,
-    optimizer=OptimizerConfig(schedule="cosine", gradient_clip=None, momentum=0.0),
-)
-MakeNetwork = Callable[[], nn.Module]
-
-
-class DictionarySource:
-    """A peer made of a dictionary: sample id -> logits. Keeps the ids of the batches that it was asked."""
-
-    def __init__(self, logits_by_id: dict[int, list[float]]) -> None:
-        self._logits_by_id = logits_by_id
-        self.asked: list[list[int]] = []
-
-    def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
-        asked = sample_ids.tolist()
-        if len(asked) < 50:  # a look at everything at once is no batch
-            self.asked.append(asked)
-        positions = [index for index, key in enumerate(asked) if key in self._logits_by_id]
-        if not positions:
-            return None
-        return SoftLabels(
-            positions=torch.tensor(positions),
-            logits_NC=torch.tensor([self._logits_by_id[asked[index]] for index in positions]),
-            model_step=torch.zeros(len(positions), dtype=torch.int64),
-        )
-
-
-def make_trainer(
-    model: nn.Module,
-    train: LabelledImages,
-    config: TrainingConfig = CONFIG,
-    seed: int = 7,
-    source: PredictionSource | None = None,
-    pool: LabelledImages | None = None,
-    views: AnsweredImagesSource | None = None,
-) -> Trainer:
-    device = torch.device("cpu")
-    teacher = None
-    if source is not None:
-        teacher = Teacher(
-            source,
-            train=train,
-            pool=pool,
-            validation=None,
-            views=views,
-            own=None,
-            config=config,
-            seed=seed,
-            device=device,
-        )
-    return Trainer(model=model, train=train, config=config, seed=seed, device=device, teacher=teacher)
-
-
-def weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
-def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
-    return all(torch.equal(first[name], second[name]) for name in first)
-
-
-def trained(model: nn.Module, train: LabelledImages, **options: Any) -> dict[str, torch.Tensor]:
-    trainer = make_trainer(model, train, **options)
-    trainer.run_epoch()
-    trainer.run_epoch()
-    return weights(model)
 
 
 def test_repeats_bit_for_bit(blobs: LabelledImages, make_network: MakeNetwork) -> None:
@@ -305,65 +231,6 @@ def test_more_epochs_than_configured_are_one_clear_line(blobs: LabelledImages, m
     trainer.run_epoch()
     with pytest.raises(TrainingError, match=r"^all 1 epochs are done; raise training.epochs .+$"):
         trainer.run_epoch()
-
-
-class AllViews:
-    """Answers about images that are no samples."""
-
-    def __init__(self, images_MCHW: torch.Tensor, classes_M: torch.Tensor) -> None:
-        steps = torch.zeros(len(images_MCHW), dtype=torch.int64)
-        logits = 8.0 * torch.eye(3)[classes_M]
-        self._answered = AnsweredImages(images_MCHW=images_MCHW, logits_MC=logits, model_step_M=steps)
-
-    def answered(self) -> AnsweredImages:
-        return self._answered
-
-
-def test_views_stay_what_the_peer_was_asked_about(blobs: LabelledImages, make_network: MakeNetwork) -> None:
-    """Samples of the pool are cropped and flipped, views are not: else the answer would be to another image."""
-    pool = LabelledImages(blobs.images_NCHW + 100, torch.full((50,), UNKNOWN), blobs.sample_ids_N + 1000)
-    source = DictionarySource({1100 + i: [0.0, 0.0, 1.0] for i in range(50)})
-    config = CONFIG.model_copy(update={"augmentation": AugmentationConfig(crop=1, flip=True), "pool_batch": 16})
-    views = AllViews(blobs.images_NCHW, blobs.labels_N)
-    trainer = make_trainer(make_network(), blobs, config=config, source=source, pool=pool, views=views)
-    trainer.run_epoch()
-    batch = trainer._beside_the_labelled()
-    assert batch is not None
-    images, logits, weights = batch
-    assert (len(images), len(logits), len(weights)) == (32, 32, 32)
-    given = {
-        tuple(image.flatten().tolist()): int(label)
-        for image, label in zip(blobs.images_NCHW, blobs.labels_N, strict=True)
-    }
-    found = [given.get(tuple(image.flatten().tolist())) for image in images]
-    assert found[:16] == [None] * 16
-    assert found[16:] == logits[16:].argmax(1).tolist()
-
-
-@pytest.mark.parametrize("through", ["pool", "views"])
-def test_answers_beside_the_labelled_samples_teach(
-    blobs: LabelledImages, make_network: MakeNetwork, through: str
-) -> None:
-    """A party with labels of two classes only learns the third from a peer's answers on unlabelled samples or views."""
-    labelled = blobs.select((blobs.labels_N < 2).nonzero().squeeze(1))
-    pool = LabelledImages(blobs.images_NCHW, torch.full((50,), UNKNOWN), blobs.sample_ids_N + 1000)
-    source = DictionarySource({1100 + i: [8.0 * (i % 3 == c) for c in range(3)] for i in range(50)})
-    config = TrainingConfig(epochs=20, batch_size=16, trust="none", distillation_weight=1.0)
-    beside: dict[str, Any] = {"pool": pool}
-    if through == "views":
-        beside, source = {"views": AllViews(blobs.images_NCHW, blobs.labels_N)}, DictionarySource({})
-    accuracies = []
-    for peer in (None, source):
-        network = make_network()
-        trainer = make_trainer(network, labelled, config=config, source=peer, **beside)
-        for _ in range(20):
-            trainer.run_epoch()
-        third = blobs.select((blobs.labels_N == 2).nonzero().squeeze(1))
-        network.eval()
-        accuracies.append(float((network(third.images_NCHW).argmax(1) == 2).float().mean()))
-    alone, taught = accuracies
-    assert alone == 0.0
-    assert taught > 0.8
 
 
 def test_a_fixed_number_of_steps(blobs: LabelledImages, make_network: MakeNetwork) -> None:

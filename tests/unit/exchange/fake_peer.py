@@ -1,0 +1,112 @@
+"""An exchanger whose scheme, and peer, is an object in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import nn
+
+from smule_crypten.config import BudgetConfig
+from smule_crypten.data.images import LabelledImages
+from smule_crypten.exchange.budget import QueryBudget
+from smule_crypten.exchange.exchanger import Exchanger
+from smule_crypten.exchange.planner import configured_queries
+from smule_crypten.exchange_config import ExchangeConfig
+from smule_crypten.models.calibration import calibrate, largest_value
+from smule_crypten.models.translate import translate
+from smule_crypten.mpc.meter import CostMeter
+from smule_crypten.types import Cost, InferenceQuery, PeerPrediction
+
+IDS = torch.tensor([40, 7, 1000, 3])
+PEER_STEP = 12
+BOUND = 2.0**15
+MODEL = nn.Flatten()
+PRECISION_BITS = 8
+
+
+class FakeScheme:
+    """A peer in memory: answers each image with (pixel, -pixel), and announces what the test wants.
+
+    Where announces is None, the peer asks about two samples in step with this party, and about none of them again.
+    It prepares for as many as it asks about, or for what prepares says.
+    """
+
+    def __init__(self, rank: int = 0, announces: Any = None, prepares: Any = None) -> None:
+        self.session = SimpleNamespace(rank=rank, meter=CostMeter())
+        self.prepares = prepares
+        self.prepared: list[Any] = []
+        self.wants: Any = False
+        self.wished: list[Any] = []
+        architecture = translate(MODEL, (1, 1, 1)).architecture
+        self.architectures = (architecture, architecture)
+        self.announces = announces
+        self.announced: list[Any] = []
+        self.begun: list[tuple[int, tuple[int, int]]] = []
+        self.exchanges: list[tuple[nn.Module, InferenceQuery, InferenceQuery]] = []
+        self.damage: list[dict[int, float]] = []
+        """For each exchange, the logit to answer by sample id in place of the right one."""
+
+    @property
+    def largest_input(self) -> float:
+        return largest_value(PRECISION_BITS)
+
+    def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> float:
+        return calibrate(translate(model, (1, 1, 1)), inputs_NCHW, PRECISION_BITS)
+
+    def announce(self, message: Any) -> Any:
+        self.session.meter.record(rounds=1, bytes_sent=10, bytes_received=10)
+        if "wants" in message:
+            self.wished.append(message)
+            return {**message, "wants": self.wants} if isinstance(self.wants, bool) else self.wants
+        if "prepared_query" in message:
+            self.prepared.append(message)
+            asked = self.announces.get("num_samples") if isinstance(self.announces, dict) else 2
+            default = {**message, "num_samples": asked if type(asked) is int and 0 <= asked <= 3 else 2}
+            return default if self.prepares is None else self.prepares
+        self.announced.append(message)
+        if self.announces is not None:
+            return self.announces
+        is_first = len(self.announced) % 2 == 1
+        num_samples = 2 if is_first else 0
+        return {**message, "num_samples": num_samples, "model_step": PEER_STEP, "logit_bound": BOUND}
+
+    def begin(self, index: int, counts: tuple[int, int]) -> None:
+        self.begun.append((index, counts))
+
+    def exchange(self, model: nn.Module, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
+        self.exchanges.append((model, asked, answered))
+        assert asked.inputs_NCHW is not None
+        assert asked.sample_ids is not None
+        pixels_N = asked.inputs_NCHW.flatten(1)[:, 0]
+        logits_NC = torch.stack([pixels_N, -pixels_N], dim=1)
+        damage = self.damage.pop(0) if self.damage else {}
+        for position, sample_id in enumerate(asked.sample_ids.tolist()):
+            logits_NC[position, 1] = damage.get(sample_id, float(logits_NC[position, 1]))
+        return PeerPrediction(
+            query_id=asked.query_id,
+            sample_ids=asked.sample_ids,
+            logits_NC=logits_NC,
+            model_step=asked.model_step,
+            scheme="fake",
+            cost=Cost(rounds=1),
+        )
+
+
+def make_exchanger(scheme: Any, folder: Path, budget: BudgetConfig | None = None, **config: Any) -> Exchanger:
+    """Four samples whose only pixel is their own id."""
+    images = LabelledImages(IDS.float().reshape(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64), IDS)
+    settings = ExchangeConfig(**config)
+    return Exchanger(
+        scheme=scheme,
+        config=settings,
+        train=images,
+        pool=images.select(torch.empty(0, dtype=torch.int64)),
+        held_out=images.select(torch.empty(0, dtype=torch.int64)),
+        num_queries=configured_queries(settings),
+        num_classes=2,
+        budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl", run="first", peer=None),
+        seed=0,
+    )

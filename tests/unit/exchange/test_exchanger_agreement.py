@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_peer import BOUND, IDS, MODEL, FakeScheme, make_exchanger
+
+from smule_crypten.errors import ProtocolError
+from smule_crypten.types import Cost
+
+
+@pytest.mark.parametrize(
+    ("prepares", "message"),
+    [
+        ({"prepared_query": 2, "num_samples": 1}, "does not prepare query 1"),
+        ([], "does not prepare query 1"),
+        ({"prepared_query": 1, "num_samples": -1}, "announced -1 samples"),
+        ({"prepared_query": 1, "num_samples": 4}, "asks about 4 samples"),
+    ],
+)
+def test_impossible_preparations_are_refused(tmp_path: Path, prepares: Any, message: str) -> None:
+    """What the peer prepares sizes what is dealt: it is checked before that."""
+    scheme = FakeScheme(prepares=prepares)
+    with pytest.raises(ProtocolError, match=message):
+        make_exchanger(scheme, tmp_path, num_queries=3).prepare()
+    assert scheme.begun == []
+
+
+def test_peer_may_ask_nothing(tmp_path: Path) -> None:
+    """A peer that has nothing to ask still answers."""
+    scheme = FakeScheme(announces={"query_id": 1, "num_samples": 0, "model_step": 0, "logit_bound": BOUND})
+    assert make_exchanger(scheme, tmp_path).run(MODEL, model_step=5).disclosure.num_samples == 0
+
+
+ANNOUNCEMENTS: dict[str, tuple[object, str]] = {
+    "nothing": ("", "in place of a query"),
+    "a list": ([1, 2, 3], "in place of a query"),
+    "an empty object": ({}, "is at query None"),
+    "earlier query": ({"query_id": 0, "num_samples": 2, "model_step": 1}, "is at query 0, this party at 1"),
+    "later query": ({"query_id": 2, "num_samples": 2, "model_step": 1}, "is at query 2, this party at 1"),
+    "no samples": ({"query_id": 1, "model_step": 1}, "announced None samples"),
+    "negative samples": ({"query_id": 1, "num_samples": -1, "model_step": 1}, "announced -1 samples"),
+    "fraction of a sample": ({"query_id": 1, "num_samples": 1.5, "model_step": 1}, "announced 1.5 samples"),
+    "samples are a flag": ({"query_id": 1, "num_samples": True, "model_step": 1}, "announced True samples"),
+    "samples are a text": ({"query_id": 1, "num_samples": "2", "model_step": 1}, "announced '2' samples"),
+    "more samples than agreed": (
+        {"query_id": 1, "num_samples": 4, "model_step": 1, "logit_bound": BOUND},
+        "asks about 4 samples",
+    ),
+    "endless samples": (
+        {"query_id": 1, "num_samples": 10**30, "model_step": 1, "logit_bound": BOUND},
+        "samples, the agreed plan allows 3",
+    ),
+    "no step": ({"query_id": 1, "num_samples": 2}, "model step None"),
+    "negative step": ({"query_id": 1, "num_samples": 2, "model_step": -1}, "model step -1"),
+    "step is a text": ({"query_id": 1, "num_samples": 2, "model_step": "x"}, "model step 'x'"),
+    "no bound": ({"query_id": 1, "num_samples": 2, "model_step": 1}, "announced None as bound"),
+    "endless bound": (
+        {"query_id": 1, "num_samples": 2, "model_step": 1, "logit_bound": float("inf")},
+        "announced inf as bound",
+    ),
+}
+
+
+@pytest.mark.parametrize(("announcement", "message"), ANNOUNCEMENTS.values(), ids=ANNOUNCEMENTS)
+def test_impossible_announcements_are_refused(tmp_path: Path, announcement: object, message: str) -> None:
+    """What the peer announces sizes this party's work: it is checked before anything is evaluated."""
+    scheme = FakeScheme(announces=announcement)
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
+    with pytest.raises(ProtocolError, match=message) as caught:
+        exchanger.run(MODEL, model_step=5)
+    assert "party b" in str(caught.value)
+    assert scheme.exchanges == []
+    assert exchanger.cache.lookup(IDS) is None
+
+
+@pytest.mark.parametrize(("rank", "share_a"), [(0, 0.0), (1, 1.0)])
+def test_a_party_without_a_share_only_answers(tmp_path: Path, rank: int, share_a: float) -> None:
+    """It asks nothing, keeps nothing, and its network answers all that the plan gives the other one."""
+    scheme = FakeScheme(rank)
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=1, share_a=share_a)
+    result = exchanger.run(MODEL, model_step=5)
+    assert (len(result.prediction.sample_ids), result.disclosure.num_samples) == (0, 2)
+    assert scheme.begun == [(2, (0, 2) if rank == 0 else (2, 0))]
+    assert exchanger.cache.lookup(IDS) is None
+
+
+def test_the_peer_is_held_to_its_own_share(tmp_path: Path) -> None:
+    """What this party may ask is no measure for the other one."""
+    exchanger = make_exchanger(FakeScheme(), tmp_path, num_queries=2, share_a=0.75)
+    with pytest.raises(ProtocolError, match="party b asks about 2 samples, the agreed plan allows 1"):
+        exchanger.run(MODEL, model_step=5)
+
+
+def test_a_skipped_exchange_costs_one_message(tmp_path: Path) -> None:
+    """Nothing is prepared, dealt or numbered; the next one that takes place is the first."""
+    scheme = FakeScheme()
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
+    cost = exchanger.skip(False)
+    assert cost == Cost(rounds=1, bytes_sent=10, bytes_received=10)
+    assert scheme.wished == [{"next_query": 1, "wants": False}]
+    assert (scheme.prepared, scheme.begun, scheme.announced) == ([], [], [])
+    result = exchanger.run(MODEL, model_step=5)
+    assert result.prediction.query_id == 1
+    assert result.cost.rounds == 3
+
+
+@pytest.mark.parametrize(("own", "peer"), [(True, False), (False, True), (True, True)])
+def test_an_exchange_that_one_party_wants_takes_place(tmp_path: Path, own: bool, peer: bool) -> None:
+    """And pays for the message that said so."""
+    scheme = FakeScheme()
+    scheme.wants = peer
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
+    for number in (1, 2):
+        assert exchanger.skip(own) is None
+        assert exchanger.run(MODEL, model_step=5).cost.rounds == 4
+        assert scheme.wished[-1] == {"next_query": number, "wants": own}
+
+
+@pytest.mark.parametrize(
+    "message", [[], {"wants": True}, {"next_query": 2, "wants": True}, {"next_query": 1, "wants": 1}]
+)
+def test_impossible_wishes_are_refused(tmp_path: Path, message: Any) -> None:
+    """A party at another exchange, or one that says neither yes nor no, ends the run."""
+    scheme = FakeScheme()
+    scheme.wants = message
+    with pytest.raises(ProtocolError, match=r"party b says .* of query 1; restart both"):
+        make_exchanger(scheme, tmp_path).skip(True)
