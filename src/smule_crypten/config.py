@@ -143,6 +143,18 @@ class AugmentationConfig(Section):
     flip: bool = False
 
 
+class DpConfig(Section):
+    """Differentially private training (training/private_trainer.py).
+
+    target_epsilon, delta: of all training of the party in a run; the noise follows from them. max_gradient_norm: to
+    which the gradient of each sample is shortened.
+    """
+
+    target_epsilon: float = Field(gt=0.0)
+    delta: float = Field(default=1e-5, gt=0.0, lt=1.0)
+    max_gradient_norm: float = Field(default=1.0, gt=0.0)
+
+
 TeacherName = Literal["peer", "ensemble"]
 TrustName = Literal["none", "argmax_gate", "accuracy", "class_wise", "adaptive"]
 KeepName = Literal["best", "last"]
@@ -161,6 +173,7 @@ class TrainingConfig(Section):
     self_mutual: a copy of the network trains beside it, and they teach each other. trust: how the peer's answers are
     weighted (training/trust.py). keep: the network of the best epoch on the validation part, or of the last epoch.
     alarm: what follows when the peer's answers on known labels are not those of an honest network (training/alarm.py).
+    dp: train with differential privacy; null for without.
     """
 
     epochs: int = Field(default=10, ge=1)
@@ -183,13 +196,16 @@ class TrainingConfig(Section):
     keep: KeepName = "last"
     alarm: AlarmName = "report"
     standalone: bool = True
+    dp: DpConfig | None = None
 
     @property
     def needs_validation(self) -> str | None:
         """The setting that only works with a validation part, as the user would write it."""
         if self.trust == "adaptive":
             return "training.trust=adaptive"
-        return "training.keep=best" if self.keep == "best" else None
+        if self.keep == "best":
+            return "training.keep=best"
+        return None if self.dp is None else "training.dp"
 
 
 class LaunchConfig(Section):
@@ -212,26 +228,6 @@ class PredictConfig(Section):
 
     validation_queries: int = Field(default=200, ge=0)
     checkpoint: str | None = None
-
-
-class RemoteConfig(Section):
-    """Another process between hosts. address is host:port, null where it connects to this one."""
-
-    address: str | None = None
-    certificate: str
-
-
-class NetworkConfig(Section):
-    """How a party stands in the network between hosts. Certificates and keys are files in PEM form.
-
-    listen: host:port on which party a waits for party b; party b needs none.
-    """
-
-    certificate: str
-    key: str
-    listen: str | None = None
-    peer: RemoteConfig
-    dealer: RemoteConfig
 
 
 class AttackConfig(Section):

@@ -19,7 +19,6 @@ from smule_crypten.config import (
     DataConfig,
     LaunchConfig,
     ModelConfig,
-    NetworkConfig,
     PartitionConfig,
     PartySection,
     PredictConfig,
@@ -32,6 +31,7 @@ from smule_crypten.config import (
     TrainingConfig,
 )
 from smule_crypten.exchange_config import ExchangeConfig, ExchangeTerms
+from smule_crypten.network_config import NetworkConfig
 from smule_crypten.types import PARTY_NAMES
 
 
@@ -87,6 +87,26 @@ class _Common(Section):
         if setting is not None and samples.validation == 0:
             raise ValueError(f"{setting} judges by a validation part; set {key}, for example to 0.1")
 
+    def _check_privacy(self, samples: SamplesConfig, key: str) -> None:
+        """What would make a training depend on its samples other than through clipped and noisy gradients."""
+        if self.training.dp is None:
+            return
+        training, queries = self.training, self.exchange.queries
+        needed = {
+            "training.trust=none": training.trust == "none",
+            "training.balanced_softmax=false": not training.balanced_softmax,
+            "training.self_mutual=false": not training.self_mutual,
+            "training.alarm=report or off": training.alarm != "quarantine",
+            "exchange.queries.selection=uniform": queries.selection == "uniform",
+            "exchange.queries.view=none": queries.view == "none",
+            f"{key}.unlabeled=0": samples.unlabeled == 0,
+        }
+        missing = [setting for setting, is_kept in needed.items() if not is_kept]
+        if missing:
+            raise ValueError(
+                f"training.dp: other settings would tell of training samples past the noise; set {', '.join(missing)}"
+            )
+
     @model_validator(mode="after")
     def _insecurity_is_asked_for(self) -> Self:
         if self.insecure_choices and not self.allow_insecure:
@@ -134,6 +154,7 @@ class PartyConfig(_Common):
     @model_validator(mode="after")
     def _validation_is_there(self) -> Self:
         self._check_validation(self.samples, "samples.validation")
+        self._check_privacy(self.samples, "samples")
         return self
 
     @model_validator(mode="after")
@@ -172,6 +193,16 @@ class RunConfig(_Common):
     def _validation_is_there(self) -> Self:
         for name, section in zip(PARTY_NAMES, (self.party_a, self.party_b), strict=True):
             self._check_validation(section.data, f"party_{name}.data.validation")
+            self._check_privacy(section.data, f"party_{name}.data")
+        return self
+
+    @model_validator(mode="after")
+    def _references_are_not_private(self) -> Self:
+        if self.training.dp is not None and (self.simulation.controls or self.simulation.pooled):
+            raise ValueError(
+                "training.dp: local controls and training on pooled data are not private; "
+                "set simulation.controls=[] and simulation.pooled=false, and run them without training.dp"
+            )
         return self
 
     @model_validator(mode="after")

@@ -4,11 +4,8 @@ import pytest
 from party_configs import party
 from pydantic import ValidationError
 
-from smule_crypten.config import (
-    AttackConfig,
-    DataConfig,
-    NetworkConfig,
-)
+from smule_crypten.config import AttackConfig, DataConfig
+from smule_crypten.network_config import NetworkConfig
 from smule_crypten.run_config import ProtocolConfig
 
 

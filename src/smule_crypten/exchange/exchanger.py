@@ -60,6 +60,7 @@ class Exchanger:
         num_queries: the most samples that party a and party b ask about in one exchange; None for no limit.
         budget: limits what this party's network answers.
         seed: decides which samples are asked when, unless queries does, and how views are made.
+        calibration: samples that say how large the own network's values become; None for all that may be asked about.
     """
 
     def __init__(
@@ -75,12 +76,14 @@ class Exchanger:
         budget: QueryBudget,
         seed: int,
         queries: Queries | None = None,
+        calibration: LabelledImages | None = None,
     ) -> None:
         self._scheme = scheme
         rank = scheme.session.rank
         self._own_limit = None if num_queries is None else num_queries[rank]
         self._peer_limit = None if num_queries is None else num_queries[1 - rank]
         self._candidates = candidates = train.with_others(pool).with_others(held_out)
+        self._calibration = candidates if calibration is None else calibration
         self._budget = budget
         self._config = config
         self._queries = queries or QueryPlan(train, pool, held_out, config.queries, seed)
@@ -154,7 +157,7 @@ class Exchanger:
         own = Announcement(
             num_samples=len(inputs_NCHW),
             model_step=model_step,
-            logit_bound=self._scheme.calibrate(model, calibration_images(self._candidates.images_NCHW)),
+            logit_bound=self._scheme.calibrate(model, calibration_images(self._calibration.images_NCHW)),
         )
         peer = self._announce(own)
         if (own.num_samples, peer.num_samples) != self._prepared:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from functools import partial
 
-from smule_crypten.config import NetworkConfig
 from smule_crypten.mpc.meeting import DEALER, ROLES
+from smule_crypten.network_config import NetworkConfig
 from smule_crypten.processes import checkup_local as local
 from smule_crypten.processes import checkup_network as network
 from smule_crypten.processes.checkup import Check, Checkup, Finding, run_checks

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from smule_crypten.data.images import LabelledImages
+from smule_crypten.errors import ConfigError
 from smule_crypten.inference.plaintext import evaluate_plaintext
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.trainable import translate_trainable
@@ -49,6 +50,8 @@ def train_in_full(
         ConfigError, DataError, ModelError: found before a process starts.
         PartyFailedError: a process failed.
     """
+    if run.training.dp is not None:
+        raise ConfigError("training.dp: full training on shares adds no noise; set training.dp=null for it")
     data = load_simulated_data(run)
     model = build_party_model(run.party(0, "."), data.bundle)
     network = translate_trainable(model, data.bundle.input_shape)

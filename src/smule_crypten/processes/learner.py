@@ -17,6 +17,7 @@ from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.fusion import fused
 from smule_crypten.processes.answering import standalone_network
 from smule_crypten.processes.inputs import PartyInputs, build_party_model, party_seed, resolve_device
+from smule_crypten.processes.private_training import private_trainer
 from smule_crypten.processes.watching import Watchman
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.best import BestNetwork
@@ -92,6 +93,8 @@ def build_exchanger(
         num_classes=inputs.bundle.num_classes,
         budget=budget,
         seed=party_seed(config),
+        # The peer is told a bound that follows from these: under training.dp no training sample may have a part in it.
+        calibration=None if config.training.dp is None else inputs.validation,
     )
 
 
@@ -99,6 +102,9 @@ def build_trainer(
     config: PartyConfig, inputs: PartyInputs, model: nn.Module, teacher: Teacher | None, on_step: Callable[[], None]
 ) -> Trainer:
     """Of model, with a teacher or alone; training.self_mutual applies with a teacher only."""
+    if config.training.dp is not None:
+        device = resolve_device(config.device)
+        return private_trainer(config, inputs, config.training.dp, model, device, teacher, on_step)
     kind: Callable[..., Trainer] = Trainer
     if config.training.self_mutual and teacher is not None:
         kind = partial(SelfMutualTrainer, copy=build_party_model(config, inputs.bundle, copy=1))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from smule_crypten.config import NetworkConfig
 from smule_crypten.mpc.credentials import check_distinct, load_certificate, load_identity
 from smule_crypten.mpc.endpoint import Address, listen
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meeting import DEALER, ROLES, Meeting, simulated_meeting
+from smule_crypten.network_config import NetworkConfig
 from smule_crypten.run_config import DealerConfig, PartyConfig
 
 

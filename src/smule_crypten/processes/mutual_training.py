@@ -20,6 +20,7 @@ from smule_crypten.processes.evidence import Evidence
 from smule_crypten.processes.inputs import PartyInputs, build_party_model, resolve_device
 from smule_crypten.processes.learner import Learner, build_exchanger, build_learner, build_trainer
 from smule_crypten.processes.ledger import MeasuredExchange, PartyLedger, measured_exchange
+from smule_crypten.processes.private_training import privacy_spent
 from smule_crypten.processes.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
 from smule_crypten.processes.states import StateFolder
 from smule_crypten.run_config import PartyConfig
@@ -79,6 +80,7 @@ class MutualTraining:
             "standalone_test_accuracy": progress.standalone,
             "alarms": learner.watchman.alarms,
             "kept_network": best.name or f"smule, epoch {self.config.training.epochs}",
+            "privacy": privacy_spent(config, inputs),
         }
 
     def _train_alone(self, best: BestNetwork) -> float:

@@ -53,12 +53,14 @@ def result(summary: Summary) -> str:
     headings = ["", "alone", "best control", "SMuLe", "gain over it", "network", "parameters", "training samples"]
     pooled = summary["pooled_test_accuracy"]
     text = f"One network trained on the pooled data of both parties reaches {percent(pooled)}."
+    private = phrases.privacy(summary["parties"])
     return section(
         "result",
         "Result",
         _tiles(summary),
         table(headings, rows, "lrrrrlrr", css_class="headline"),
         paragraph(text) if pooled is not None else "",
+        paragraph(f"Differentially private training: {private}.") if private else "",
     )
 
 

@@ -119,6 +119,16 @@ def kept_networks(parties: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
+def privacy(parties: Mapping[str, Mapping[str, Any]]) -> str:
+    """What each party's training samples are protected by, whatever the other party asks."""
+    return ", ".join(
+        f"party {name}: epsilon {spent['epsilon']:.2f} at delta {spent['delta']:g} "
+        f"(noise {spent['noise_multiplier']:.2f}, {count(spent['steps'])} steps)"
+        for name, spent in ((name, party["privacy"]) for name, party in parties.items())
+        if spent
+    )
+
+
 def planned_exchange(parties: Mapping[str, Mapping[str, Any]]) -> str:
     """What an exchange was said to cost at most, before the first one."""
     planned = next(iter(parties.values()))["planned_exchange_bytes"]

@@ -47,6 +47,15 @@ CONTROL: Schema = {
     "name": is_text,
     "test_accuracy": is_number,
 }
+PRIVACY: Schema = {
+    "epsilon": is_number,
+    "target_epsilon": is_number,
+    "delta": is_number,
+    "noise_multiplier": is_number,
+    "max_gradient_norm": is_number,
+    "sample_rate": is_number,
+    "steps": is_int,
+}
 PARTY: Schema = {
     "architecture": optional(is_text),
     "num_parameters": optional(is_int),
@@ -59,6 +68,7 @@ PARTY: Schema = {
     "best_local_control": optional(lambda value: not _problems(value, CONTROL, "")),
     "planned_exchange_bytes": optional(is_int),
     "kept_network": optional(is_text),
+    "privacy": optional(lambda value: not _problems(value, PRIVACY, "")),
     "trust": optional(list_of(is_map)),
     "alarms": optional(list_of(is_map)),
     "queries_made": optional(is_int),

@@ -54,6 +54,7 @@ def _facts(summary: dict[str, Any]) -> Table:
         "attack success": phrases.attack_success(summary["attack"]),
         "best control": phrases.best_controls(summary["parties"]),
         "kept network": phrases.kept_networks(summary["parties"]),
+        "private training": phrases.privacy(summary["parties"]),
         "trust": phrases.trust(summary["parties"]),
         "alarms": phrases.alarms(summary["parties"]),
         "planned": phrases.planned_exchange(summary["parties"]),

@@ -15,15 +15,15 @@ from torch import nn
 
 from smule_crypten.config import TrainingConfig
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.errors import DataError, TrainingError
+from smule_crypten.errors import ConfigError, DataError, TrainingError
 from smule_crypten.models.fusion import fused
 from smule_crypten.training.augmentation import augment
+from smule_crypten.training.batch import Batch
 from smule_crypten.training.losses import distillation_loss, mutual_loss
 from smule_crypten.training.optimizer import build_optimizer
 from smule_crypten.training.pool import PoolBatch
 from smule_crypten.training.schedules import distillation_weight, temperature
 from smule_crypten.training.teacher import Teacher
-from smule_crypten.types import SoftLabels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,24 +45,8 @@ class EpochResult:
     seconds: float
 
 
-@dataclass(frozen=True, eq=False)
-class _Batch:
-    """images: the labelled ones first, then those of pooled, which count for their soft labels alone."""
-
-    images: torch.Tensor
-    labels_B: torch.Tensor
-    soft: SoftLabels | None
-    pooled: PoolBatch | None
-
-    @property
-    def num_soft(self) -> int:
-        return 0 if self.soft is None else len(self.soft.positions)
-
-    def sums(self, loss: torch.Tensor, distillation: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        """Loss, distillation loss and hits of the labelled samples: (3,), on the device."""
-        count = len(self.labels_B)
-        hits = (logits[:count].argmax(dim=1) == self.labels_B).sum()
-        return torch.stack((loss.detach() * count, distillation * count, hits))
+def steps_per_epoch(config: TrainingConfig, num_samples: int) -> int:
+    return config.steps_per_epoch or math.ceil(num_samples / config.batch_size)
 
 
 class Trainer:
@@ -76,7 +60,10 @@ class Trainer:
 
     Raises:
         DataError: train holds fewer samples than a batch, or images that are not normalized.
+        ConfigError: config.dp is set, which PrivateTrainer keeps and this one does not.
     """
+
+    _is_private = False
 
     def __init__(
         self,
@@ -89,6 +76,8 @@ class Trainer:
         teacher: Teacher | None = None,
         on_step: Callable[[], None] | None = None,
     ) -> None:
+        if config.dp is not None and not self._is_private:
+            raise ConfigError("training.dp: this training is not private; set training.dp=null for it")
         if len(train) < config.batch_size:
             raise DataError(
                 f"training.batch_size={config.batch_size} is more than the {len(train)} training samples of this "
@@ -106,7 +95,7 @@ class Trainer:
         self._labels_N = train.labels_N.to(device)
         self._sample_ids_N = train.sample_ids_N.cpu()
         self._log_prior_C: torch.Tensor | None = None
-        self._steps_per_epoch = config.steps_per_epoch or math.ceil(len(train) / config.batch_size)
+        self._steps_per_epoch = steps_per_epoch(config, len(train))
         total_steps = config.epochs * self._steps_per_epoch
         self._optimizer, self._scheduler = build_optimizer(model, config.optimizer, total_steps)
         self._generator = torch.Generator().manual_seed(seed)
@@ -138,7 +127,7 @@ class Trainer:
         sums_S3 = torch.stack([sums_3 for sums_3, _ in steps]).double().cpu()
         self._require_finite(sums_S3[:, 0])
         self._epochs_done += 1
-        num_samples = sum(len(positions_B) for positions_B in batches)
+        num_samples = max(1, sum(len(positions_B) for positions_B in batches))
         loss, distillation, hits = (sums_S3.sum(dim=0) / num_samples).tolist()
         return EpochResult(
             epoch=self._epochs_done,
@@ -226,7 +215,7 @@ class Trainer:
         self._descend(loss)
         return batch.sums(loss, distillation, logits), batch.num_soft
 
-    def _batch(self, positions_B: torch.Tensor) -> _Batch:
+    def _batch(self, positions_B: torch.Tensor) -> Batch:
         """Labelled samples, augmented, with their soft labels, and what joins them."""
         soft = None if self._teacher is None else self._teacher.lookup(self._sample_ids_N[positions_B])
         positions_B = positions_B.to(self._device)
@@ -234,7 +223,7 @@ class Trainer:
         pooled = self._beside_the_labelled()
         if pooled is not None:
             images = torch.cat([images, pooled[0]])
-        return _Batch(images, self._labels_N[positions_B], soft, pooled)
+        return Batch(images, self._labels_N[positions_B], soft, pooled)
 
     def _beside_the_labelled(self) -> PoolBatch | None:
         """Pool samples, augmented, and views, which stay what the peer was asked about."""
@@ -248,7 +237,7 @@ class Trainer:
         images, logits, weights = (torch.cat(parts) for parts in zip(pooled, views, strict=True))
         return images, logits, weights
 
-    def _loss(self, logits: torch.Tensor, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def _loss(self, logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """As losses.mutual_loss, of all of the batch."""
         count = len(batch.labels_B)
         loss, distillation = mutual_loss(
@@ -278,6 +267,10 @@ class Trainer:
         loss.backward()  # type: ignore[no-untyped-call]
         if self._config.optimizer.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self._model.parameters(), self._config.optimizer.gradient_clip)
+        self._advance()
+
+    def _advance(self) -> None:
+        """Along the gradients that are there."""
         self._optimizer.step()
         self._scheduler.step()
         self._model_step += 1

@@ -148,6 +148,7 @@ def _party(name: str) -> dict[str, Any]:
         "standalone_test_accuracy": {"a": 0.9, "b": 0.955}[name],
         "planned_exchange_bytes": 7_000_000,
         "kept_network": "smule, epoch 3",
+        "privacy": None,
         "trust": [{"epoch": 2, "peer_accuracy": 0.8, "peer_weight": 0.5}],
         "alarms": [],
         "queries_made": asked,

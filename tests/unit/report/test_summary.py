@@ -61,6 +61,7 @@ def test_parties_and_run_facts(record: RunRecord) -> None:
         "best_local_control": {"name": "standalone", "test_accuracy": 0.955},
         "planned_exchange_bytes": 7_000_000,
         "kept_network": "smule, epoch 3",
+        "privacy": None,
         "trust": [{"epoch": 2, "peer_accuracy": 0.8, "peer_weight": 0.5}],
         "alarms": [],
         "queries_made": 100,

@@ -1,0 +1,76 @@
+"""A party's differentially private trainings: their noise, their keys, and what they cost together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from smule_crypten.config import DpConfig
+from smule_crypten.mpc.keys import fresh_entropy, insecure_key
+from smule_crypten.mpc.streams import Stream
+from smule_crypten.processes.inputs import PartyInputs, party_seed
+from smule_crypten.run_config import PartyConfig
+from smule_crypten.training.privacy import epsilon_spent, noise_multiplier
+from smule_crypten.training.private_trainer import PrivateTrainer, sample_rate
+from smule_crypten.training.teacher import Teacher
+from smule_crypten.training.trainer import steps_per_epoch
+
+
+def private_trainer(
+    config: PartyConfig,
+    inputs: PartyInputs,
+    dp: DpConfig,
+    model: nn.Module,
+    device: torch.device,
+    teacher: Teacher | None,
+    on_step: Callable[[], None],
+) -> PrivateTrainer:
+    """With as much noise as all trainings of the run need together; alone or, with a teacher, in mutual learning."""
+    return PrivateTrainer(
+        model=model,
+        train=inputs.train,
+        config=config.training,
+        device=device,
+        noise_multiplier=_noise(config, inputs, dp),
+        key=_key(config, "alone" if teacher is None else "mutual learning"),
+        stream=Stream,
+        teacher=teacher,
+        on_step=on_step,
+    )
+
+
+def privacy_spent(config: PartyConfig, inputs: PartyInputs) -> dict[str, Any] | None:
+    """What a finished run has cost, for its record; None without training.dp."""
+    dp = config.training.dp
+    if dp is None:
+        return None
+    steps, sigma = _steps(config, inputs), _noise(config, inputs, dp)
+    rate = sample_rate(config.training, len(inputs.train))
+    return {
+        "epsilon": epsilon_spent(sigma, rate, steps, dp.delta),
+        "target_epsilon": dp.target_epsilon,
+        "delta": dp.delta,
+        "noise_multiplier": sigma,
+        "max_gradient_norm": dp.max_gradient_norm,
+        "sample_rate": rate,
+        "steps": steps,
+    }
+
+
+def _steps(config: PartyConfig, inputs: PartyInputs) -> int:
+    """Of both trainings, alone and with the peer, which see the same samples."""
+    once = config.training.epochs * steps_per_epoch(config.training, len(inputs.train))
+    return 2 * once if config.training.standalone else once
+
+
+def _noise(config: PartyConfig, inputs: PartyInputs, dp: DpConfig) -> float:
+    return noise_multiplier(dp, sample_rate(config.training, len(inputs.train)), _steps(config, inputs))
+
+
+def _key(config: PartyConfig, training: str) -> bytes:
+    if config.randomness == "seeded_insecure":
+        return insecure_key(party_seed(config), f"noise of training, {training}")
+    return fresh_entropy()

@@ -1,0 +1,42 @@
+"""What a training step learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from smule_crypten.training.pool import PoolBatch
+from smule_crypten.types import SoftLabels
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """images: the labelled ones first, then those of pooled, which count for their soft labels alone."""
+
+    images: torch.Tensor
+    labels_B: torch.Tensor
+    soft: SoftLabels | None
+    pooled: PoolBatch | None
+
+    @property
+    def num_soft(self) -> int:
+        return 0 if self.soft is None else len(self.soft.positions)
+
+    def sums(self, loss: torch.Tensor, distillation: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Loss, distillation loss and hits of the labelled samples: (3,), on the device."""
+        count = len(self.labels_B)
+        hits = (logits[:count].argmax(dim=1) == self.labels_B).sum()
+        return torch.stack((loss.detach() * count, distillation * count, hits))
+
+    def soft_of_each(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (B, C) and weights (B,) of the labelled samples' soft labels, zeros where one has none; the logits are
+        (B, 1) where none has one."""
+        count, like = len(self.labels_B), self.images
+        if self.soft is None:
+            return like.new_zeros(count, 1), like.new_zeros(count)
+        positions = self.soft.positions.to(like.device)
+        soft_BC, weight_B = like.new_zeros(count, self.soft.logits_NC.shape[1]), like.new_zeros(count)
+        soft_BC[positions] = self.soft.logits_NC.to(like)
+        weight_B[positions] = self.soft.weights().to(like)
+        return soft_BC, weight_B
