@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from smule_crypten.config import OptimizerConfig, TrainingConfig, parse
+from smule_crypten.config import DpConfig, OptimizerConfig, TrainingConfig, parse
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ConfigError
 from smule_crypten.processes.full_training import train_in_full
@@ -92,3 +92,11 @@ def test_a_batch_of_one_sample_is_refused() -> None:
     """Protects: a setting that cannot hold a sample of each party ends in one line."""
     with pytest.raises(ConfigError, match="batch_size"):
         BatchPlan.of(TrainingConfig(batch_size=1), (5, 5))
+
+
+def test_private_training_is_refused() -> None:
+    """Protects: a baseline without noise is not taken for a private one."""
+    run = run_config()
+    private = run.training.model_copy(update={"dp": DpConfig(target_epsilon=1.0)})
+    with pytest.raises(ConfigError, match=r"training\.dp: full training on shares adds no noise"):
+        train_in_full(run.model_copy(update={"training": private}))
