@@ -43,6 +43,27 @@ def test_50_mb_cross_without_deadlock(people: People) -> None:
         swap(a, b, payload)
 
 
+@pytest.mark.parametrize("count", [1, 5])
+def test_who_reads_later_does_not_block_the_other(people: People, count: int) -> None:
+    """Two sides that each send more than the buffers hold, but ask for the first byte of the other's only, both go on,
+    however different their sizes; the order stays."""
+    payloads = {"a": [b"a", *(bytes([n]) * 9_000_000 for n in range(count))], "b": [b"b", bytes(range(250)) * 60_000]}
+
+    def send_and_read_later(link: Link, own: list[bytes], theirs: list[bytes]) -> list[bytearray]:
+        received = [bytearray(len(payload)) for payload in theirs]
+        link.transfer([memoryview(payload) for payload in own], [memoryview(received[0])])
+        for buffer in received[1:]:
+            link.transfer([], [memoryview(buffer)])
+        return received
+
+    with link_pair(people) as (a, b):
+        received = together(
+            lambda: send_and_read_later(a, payloads["a"], payloads["b"]),
+            lambda: send_and_read_later(b, payloads["b"], payloads["a"]),
+        )
+        assert received == [payloads["b"], payloads["a"]]
+
+
 def test_tcp_tries_again_each_second_and_does_not_give_up(people: People) -> None:
     """Where the kernel can, a cut network is used again a second after it was mended, and only the link judges."""
     rto_max_ms = 44

@@ -99,17 +99,8 @@ class Link:
             while True:
                 while self._frames.try_receive():
                     pass
-                self._keep_arrived()
-                frames = self._frames.incoming.frames
-                is_full = sum(map(len, self._ahead)) >= limit
-                if self._arriving is not None or not frames or frames[0].kind is not Kind.TENSOR or is_full:
+                if not self._take_ahead(limit):
                     return
-                frame = self._frames.take_frame()
-                if frame.payload is not None:
-                    self._ahead.append(frame.payload)
-                else:
-                    self._arriving = bytearray(frame.length)
-                    self._frames.incoming.place(memoryview(self._arriving))
 
     def send_json(self, value: object) -> int:
         """Send one JSON value; returns its bytes."""
@@ -120,6 +111,8 @@ class Link:
 
     def receive_json(self) -> tuple[Any, int]:
         """Receive one JSON value; returns it and its bytes."""
+        if self._ahead or self._arriving is not None:
+            raise self._frames.violation("it sent a TENSOR frame where a JSON message was due")
         frame = self._next_frame()
         if frame.kind is not Kind.JSON or frame.payload is None:
             raise self._frames.violation(f"it sent a {frame.kind.name} frame where a JSON message was due")
@@ -160,8 +153,34 @@ class Link:
             self._frames.socket.close()
 
     def flush(self) -> None:
-        """Send everything that waits to be sent."""
-        self._wait_until(lambda: not self._frames.outgoing)
+        """Send everything that waits to be sent.
+
+        Tensors that come meanwhile are taken in ahead of time, at most as many bytes as wait to be sent: else two sides
+        that both send more than the network holds would wait for each other. The one with less to send gets rid of it.
+        """
+        limit = sum(map(len, self._frames.outgoing))
+
+        def is_sent() -> bool:
+            self._take_ahead(limit)
+            return not self._frames.outgoing
+
+        self._wait_until(is_sent)
+
+    def _take_ahead(self, limit: int) -> bool:
+        """Take the oldest tensor that has come, or make room for it to arrive in; returns whether there was one and
+        fewer than limit bytes lay ahead. The lock is held."""
+        self._keep_arrived()
+        frames = self._frames.incoming.frames
+        is_full = sum(map(len, self._ahead)) >= limit
+        if self._arriving is not None or not frames or frames[0].kind is not Kind.TENSOR or is_full:
+            return False
+        frame = self._frames.take_frame()
+        if frame.payload is not None:
+            self._ahead.append(frame.payload)
+        else:
+            self._arriving = bytearray(frame.length)
+            self._frames.incoming.place(memoryview(self._arriving))
+        return True
 
     def _keep_arrived(self) -> None:
         if self._arriving is not None and not self._frames.incoming.is_placed:
