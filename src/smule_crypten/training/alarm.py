@@ -16,7 +16,8 @@ Honest networks differ in data, classes and quality. These tests reject only wha
   against the lower confidence bound of the earlier share (Clopper and Pearson) less the drop.
 
 The probability of a false alarm in a whole run is at most `false_alarm` if the peer keeps to these statements; it
-is divided by the number of exchanges, tests and pairs (Bonferroni). What keeps the most likely class right, as
+is divided between exchanges, tests and pairs (Bonferroni). Half of it goes to the first two exchanges, so that a peer
+that is malicious from the start is found before it has taught much. What keeps the most likely class right, as
 attack=answers of kind stealthy does, is not noticed.
 """
 
@@ -33,6 +34,8 @@ RECALL_SHARE = 0.25
 BETTER_THAN_CHANCE = 0.01
 LARGEST_DROP = 0.15
 _TESTS = 5
+_EARLY_EXCHANGES = 2
+_EARLY_SHARE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,8 @@ class PeerWatch:
 
     def __init__(self, num_classes: int, num_exchanges: int, false_alarm: float = 0.01) -> None:
         self._num_classes = num_classes
-        self._limit = false_alarm / (max(1, num_exchanges) * _TESTS)
+        self._num_exchanges = max(1, num_exchanges)
+        self._false_alarm = false_alarm
         self._seen: dict[int, _Answers] = {}
         self._suspects: set[int] = set()
 
@@ -122,21 +126,32 @@ class PeerWatch:
             )
         ]
 
+    def _limit(self, exchange: int) -> float:
+        """Of each test in this exchange."""
+        late = self._num_exchanges - _EARLY_EXCHANGES
+        if late <= 0:
+            share = 1 / self._num_exchanges
+        elif exchange <= _EARLY_EXCHANGES:
+            share = _EARLY_SHARE / _EARLY_EXCHANGES
+        else:
+            share = (1 - _EARLY_SHARE) / late
+        return self._false_alarm * share / _TESTS
+
     def _contradictions(self, exchange: int, suspects: tuple[int, ...]) -> list[Alarm]:
         answers, classes = self._together(suspects), self._num_classes
         cells = torch.bincount(answers.labels_N * classes + answers.predicted_N, minlength=classes**2)
         counts_LP = cells.view(classes, classes)
-        found = _worst_pair(counts_LP, self._limit)
+        found = _worst_pair(counts_LP, self._limit(exchange))
         return self._alarms("contradiction", exchange, suspects, found)
 
     def _uninformed(self, exchange: int, suspects: tuple[int, ...]) -> list[Alarm]:
-        recall, chance = _uninformed(self._together(suspects), self._limit)
+        recall, chance = _uninformed(self._together(suspects), self._limit(exchange))
         return self._alarms("recall", exchange, suspects, recall) + self._alarms("chance", exchange, suspects, chance)
 
     def _drop(self, exchange: int, earlier: list[int]) -> list[Alarm]:
         if not earlier:
             return []
-        found = _fallen(self._together(earlier), self._seen[exchange], self._limit)
+        found = _fallen(self._together(earlier), self._seen[exchange], self._limit(exchange))
         return self._alarms("drop", exchange, (exchange,), found)
 
 

@@ -148,3 +148,17 @@ def test_state_goes_on() -> None:
     second.load_state_dict(first.state_dict())
     bad = answers(labels_N, 0.2, generator)
     assert [alarm.test for alarm in second.check(2, bad, labels_N)] == ["drop"]
+
+
+@pytest.mark.parametrize("num_exchanges", [1, 2, 3, 8])
+def test_the_promise_is_spent_once_half_of_it_early(num_exchanges: int) -> None:
+    """Protects the bound of false alarms in a run: the limits of all exchanges add up to it, whatever their number."""
+    generator = torch.Generator().manual_seed(0)
+    watch, limits = PeerWatch(CLASSES, num_exchanges, false_alarm=0.01), []
+    for exchange in range(1, num_exchanges + 1):
+        labels_N = labels(200, generator)
+        found = watch.check(exchange, -answers(labels_N, 0.9, generator), labels_N)
+        limits += [alarm.limit for alarm in found if alarm.test == "recall"]
+    tests = 5
+    assert sum(limits) == pytest.approx(0.01 / tests)
+    assert sum(limits[:2]) == pytest.approx(sum(limits) if num_exchanges <= 2 else 0.005 / tests)
