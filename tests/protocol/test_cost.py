@@ -38,6 +38,13 @@ def test_every_network_of_the_zoo(pool: PartyPool, config: SchemeConfig, name: s
     assert_exact(pool, (ModelConfig(name=name), MLP), (1, 8, 8), (1, 2), config)
 
 
+def test_weights_beyond_what_sockets_hold(pool: PartyPool) -> None:
+    """Protects: two large networks cross without either side waiting for the other one to read."""
+    large = ModelConfig(name="mlp", options={"hidden": [1500]})
+    [outcome, _] = assert_exact(pool, (large, large), (3, 32, 32), (1, 1), LEAN)
+    assert outcome.prediction.cost.bytes_sent > 15_000_000
+
+
 @each_scheme
 @pytest.mark.parametrize("counts", [(5, 3), (3, 5), (4, 0), (0, 4), (0, 0)], ids=str)
 def test_unequal_parties(pool: PartyPool, config: SchemeConfig, counts: tuple[int, int]) -> None:
