@@ -196,7 +196,9 @@ def _exchange(
 ) -> Answers:
     config, num_classes = party.config, party.inputs.bundle.num_classes
     limit = config.exchange.num_queries
-    calibration = party.inputs.train.select(calibration_positions(len(party.inputs.train)))
+    # The peer is told a bound that follows from these: under training.dp no training sample may have a part in it.
+    known = party.inputs.train if config.training.dp is None else party.inputs.validation
+    calibration = known.select(calibration_positions(len(known)))
     exchanger = Exchanger(
         scheme=scheme,
         config=config.exchange,
