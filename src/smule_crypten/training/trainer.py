@@ -127,6 +127,7 @@ class Trainer:
         sums_S3 = torch.stack([sums_3 for sums_3, _ in steps]).double().cpu()
         self._require_finite(sums_S3[:, 0])
         self._epochs_done += 1
+        # Those of a private training may all be empty.
         num_samples = max(1, sum(len(positions_B) for positions_B in batches))
         loss, distillation, hits = (sums_S3.sum(dim=0) / num_samples).tolist()
         return EpochResult(
