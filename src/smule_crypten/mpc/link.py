@@ -155,8 +155,9 @@ class Link:
     def flush(self) -> None:
         """Send everything that waits to be sent.
 
-        Tensors that come meanwhile are taken in ahead of time, until they hold as many bytes as wait to be sent: else two
-        sides that send more than the network holds would wait for each other. The one with less to send gets rid of it.
+        Tensors that come meanwhile are taken in ahead of time, until they hold as many bytes as wait to be sent: else
+        two sides that send more than the network holds would wait for each other. The one with less to send gets rid
+        of it.
         """
         limit = sum(map(len, self._frames.outgoing))
 
