@@ -14,14 +14,14 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from alarms import KINDS
+from alarms import KINDS, liar
 from figures_file import write_figures
 from poisoning_settings import add_setting_arguments, setting_of
 from poisoning_simulation import CPU, Problem
 
-from smule_crypten.attacks.table import make_attack
 from smule_crypten.config import AttackConfig
 from smule_crypten.data.datasets import load_data
+from smule_crypten.data.images import LabelledImages
 from smule_crypten.training.alarm import PeerWatch
 from smule_crypten.training.evaluate import predict_logits
 
@@ -40,9 +40,13 @@ def main() -> None:
     for seed in arguments.seeds:
         problem = Problem.load(setting, bundle, seed, AttackConfig())
         for rank in (0, 1):
+            samples = problem.train[rank].with_others(problem.validation[rank])
             for kind, counter in found.items():
-                answers = logits_of(problem, rank, kind, arguments.exchanges)
-                counter.update(first_alarm(problem, rank, answers, draw, arguments) for draw in range(arguments.draws))
+                answers = logits_of(problem, rank, samples, kind, arguments.exchanges)
+                counter.update(
+                    first_alarm(problem, samples.labels_N, answers, draw, arguments.of)
+                    for draw in range(arguments.draws)
+                )
     print("| answers | runs | alarm in the first exchange | in the second | later | never |\n|---|---|---|---|---|---|")
     rows = [row(kind, counter) for kind, counter in found.items()]
     for cells in rows:
@@ -52,26 +56,26 @@ def main() -> None:
         write_figures(Path(arguments.output), "alarm_replay", 1, {"setting": told, "rows": rows})
 
 
-def logits_of(problem: Problem, rank: int, kind: str, exchanges: int) -> list[torch.Tensor]:
-    """What party `rank` would be answered about all its samples of known label, exchange by exchange."""
-    samples, peer = problem.train[rank].with_others(problem.validation[rank]), problem.alone[1 - rank]
+def logits_of(problem: Problem, rank: int, samples: LabelledImages, kind: str, exchanges: int) -> list[torch.Tensor]:
+    """What party `rank` would be answered about samples, exchange by exchange."""
+    peer = problem.alone[1 - rank]
     if kind == "honest":
-        return [predict_logits(peer, samples.images_NCHW, 1000, CPU)] * exchanges
-    config = AttackConfig(name="answers", options={"kind": kind, "source": 1, "target": 9})
-    attack = make_attack(config, problem.train[1 - rank], problem.num_classes, 2 * problem.seed + 1 - rank)
-    changing = exchanges if kind == "random" else 1  # only these answer otherwise each time
-    lying = [attack.answering(peer, number) for number in range(1, changing + 1)]
-    return [predict_logits(model, samples.images_NCHW, 1000, CPU) for model in lying] * (exchanges // changing)
+        networks = [peer]
+    else:
+        changing = exchanges if kind == "random" else 1  # only these answer otherwise each time
+        attack = liar(problem, 1 - rank, kind)
+        networks = [attack.answering(peer, number) for number in range(1, changing + 1)]
+    answers = [predict_logits(network, samples.images_NCHW, 1000, CPU) for network in networks]
+    return answers * (exchanges // len(networks))
 
 
 def first_alarm(
-    problem: Problem, rank: int, answers: list[torch.Tensor], draw: int, arguments: argparse.Namespace
+    problem: Problem, labels_N: torch.Tensor, answers: list[torch.Tensor], draw: int, num_exchanges: int
 ) -> int | None:
     """The first exchange with an alarm in a run that asks about other samples at random each time."""
-    labels_N = problem.train[rank].with_others(problem.validation[rank]).labels_N
     count = problem.setting.exchange.num_queries or len(labels_N)
     order = torch.randperm(len(labels_N), generator=torch.Generator().manual_seed(1000 * problem.seed + draw))
-    watch = PeerWatch(problem.num_classes, arguments.of)
+    watch = PeerWatch(problem.num_classes, num_exchanges)
     for number, logits_NC in enumerate(answers, start=1):
         asked = order[(number - 1) * count : number * count]
         if watch.check(number, logits_NC[asked], labels_N[asked]):

@@ -22,6 +22,7 @@ from poisoning_settings import add_setting_arguments, setting_of
 from poisoning_simulation import CPU, Problem, Setting, found, smule
 
 from smule_crypten.attacks.answers import AnswersOptions
+from smule_crypten.attacks.attack import Attack
 from smule_crypten.attacks.table import make_attack
 from smule_crypten.config import AttackConfig, PartitionConfig
 from smule_crypten.data.datasets import load_data
@@ -94,13 +95,9 @@ def answers_of(setting: Setting, bundle: DataBundle, partition: str, seed: int) 
 
 def _answers(problem: Problem, rank: int, asked: list[tuple[torch.Tensor, torch.nn.Module]]) -> Answers:
     """Of party `rank` as the honest one; asked: in each exchange the samples, and the peer's own network."""
-    own, peer_data = problem.train[rank].with_others(problem.validation[rank]), problem.train[1 - rank]
+    own = problem.train[rank].with_others(problem.validation[rank])
     answers: Answers = {name: [] for name in ("labels", "honest", *KINDS)}
-    attacks = {}
-    for kind in KINDS:
-        options = {"kind": kind, "source": 1, "target": 9}
-        config = AttackConfig(name="answers", options=options)
-        attacks[kind] = make_attack(config, peer_data, problem.num_classes, 2 * problem.seed + 1 - rank)
+    attacks = {kind: liar(problem, 1 - rank, kind) for kind in KINDS}
     for number, (sample_ids, peer) in enumerate(asked, start=1):
         images = found(own, sample_ids)
         answers["labels"].append(images.labels_N)
@@ -108,6 +105,12 @@ def _answers(problem: Problem, rank: int, asked: list[tuple[torch.Tensor, torch.
         for name, network in networks.items():
             answers[name].append(centred(predict_logits(network, images.images_NCHW, 512, CPU)))
     return answers
+
+
+def liar(problem: Problem, rank: int, kind: str) -> Attack:
+    """Party `rank`, whose data are honest and whose answers are poisoned, as an adversary."""
+    config = AttackConfig(name="answers", options={"kind": kind, "source": 1, "target": 9})
+    return make_attack(config, problem.train[rank], problem.num_classes, 2 * problem.seed + rank)
 
 
 def _cut(answers: Answers, known: int | None) -> Answers:

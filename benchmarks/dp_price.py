@@ -29,10 +29,9 @@ from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.keys import insecure_key
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.training.evaluate import predict_logits
-from smule_crypten.training.privacy import noise_multiplier
-from smule_crypten.training.private_trainer import PrivateTrainer, sample_rate
+from smule_crypten.training.private_trainer import PrivateTrainer, planned_noise
 from smule_crypten.training.teacher import Teacher
-from smule_crypten.training.trainer import Trainer, steps_per_epoch
+from smule_crypten.training.trainer import Trainer
 
 COLUMNS = ("epsilon", "noise", "alone, %", "SMuLe, %", "membership, AUC", "found at 0.1 % false positives, %")
 
@@ -60,10 +59,9 @@ class PrivateProblem(Problem):
         )
 
     def noise(self, rank: int) -> float:
-        config, count = self.setting.training, len(self.train[rank])
+        config = self.setting.training
         assert config.dp is not None
-        steps = 2 * config.epochs * steps_per_epoch(config, count)
-        return noise_multiplier(config.dp, sample_rate(config, count), steps)
+        return planned_noise(config, config.dp, len(self.train[rank]))
 
 
 def main() -> None:

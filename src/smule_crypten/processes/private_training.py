@@ -13,10 +13,9 @@ from smule_crypten.mpc.keys import fresh_entropy, insecure_key
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.processes.inputs import PartyInputs, party_seed
 from smule_crypten.run_config import PartyConfig
-from smule_crypten.training.privacy import epsilon_spent, noise_multiplier
-from smule_crypten.training.private_trainer import PrivateTrainer, sample_rate
+from smule_crypten.training.privacy import epsilon_spent
+from smule_crypten.training.private_trainer import PrivateTrainer, planned_noise, planned_steps, sample_rate
 from smule_crypten.training.teacher import Teacher
-from smule_crypten.training.trainer import steps_per_epoch
 
 
 def private_trainer(
@@ -34,7 +33,7 @@ def private_trainer(
         train=inputs.train,
         config=config.training,
         device=device,
-        noise_multiplier=_noise(config, inputs, dp),
+        noise_multiplier=planned_noise(config.training, dp, len(inputs.train)),
         key=_key(config, "alone" if teacher is None else "mutual learning"),
         stream=Stream,
         teacher=teacher,
@@ -47,8 +46,9 @@ def privacy_spent(config: PartyConfig, inputs: PartyInputs) -> dict[str, Any] | 
     dp = config.training.dp
     if dp is None:
         return None
-    steps, sigma = _steps(config, inputs), _noise(config, inputs, dp)
-    rate = sample_rate(config.training, len(inputs.train))
+    training, count = config.training, len(inputs.train)
+    steps, sigma = planned_steps(training, count), planned_noise(training, dp, count)
+    rate = sample_rate(training, count)
     return {
         "epsilon": epsilon_spent(sigma, rate, steps, dp.delta),
         "target_epsilon": dp.target_epsilon,
@@ -58,16 +58,6 @@ def privacy_spent(config: PartyConfig, inputs: PartyInputs) -> dict[str, Any] | 
         "sample_rate": rate,
         "steps": steps,
     }
-
-
-def _steps(config: PartyConfig, inputs: PartyInputs) -> int:
-    """Of both trainings, alone and with the peer, which see the same samples."""
-    once = config.training.epochs * steps_per_epoch(config.training, len(inputs.train))
-    return 2 * once if config.training.standalone else once
-
-
-def _noise(config: PartyConfig, inputs: PartyInputs, dp: DpConfig) -> float:
-    return noise_multiplier(dp, sample_rate(config.training, len(inputs.train)), _steps(config, inputs))
 
 
 def _key(config: PartyConfig, training: str) -> bytes:

@@ -34,6 +34,7 @@ from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ModelError
 from smule_crypten.training.batch import Batch
 from smule_crypten.training.losses import distillation_loss
+from smule_crypten.training.privacy import noise_multiplier
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer, steps_per_epoch
 
@@ -55,6 +56,21 @@ def sample_rate(config: TrainingConfig, num_samples: int) -> float:
     return (
         1 / steps_per_epoch(config, num_samples) if config.steps_per_epoch is None else config.batch_size / num_samples
     )
+
+
+def planned_steps(config: TrainingConfig, num_samples: int) -> int:
+    """Of all trainings of a run on the same samples: alone, if config.standalone, and with the peer."""
+    once = config.epochs * steps_per_epoch(config, num_samples)
+    return 2 * once if config.standalone else once
+
+
+def planned_noise(config: TrainingConfig, dp: DpConfig, num_samples: int) -> float:
+    """The noise multiplier with which planned_steps keep dp.
+
+    Raises:
+        ConfigError: as privacy.noise_multiplier.
+    """
+    return noise_multiplier(dp, sample_rate(config, num_samples), planned_steps(config, num_samples))
 
 
 class PrivateTrainer(Trainer):

@@ -21,6 +21,7 @@ PLAIN_CONFIG = TrainingConfig(
     batch_size=16,
     optimizer=OptimizerConfig(schedule="cosine", gradient_clip=None, momentum=0.0),
 )
+CPU = torch.device("cpu")
 MakeNetwork = Callable[[], nn.Module]
 
 
@@ -54,21 +55,21 @@ def make_trainer(
     pool: LabelledImages | None = None,
     views: AnsweredImagesSource | None = None,
 ) -> Trainer:
-    device = torch.device("cpu")
-    teacher = None
-    if source is not None:
-        teacher = Teacher(
-            source,
-            train=train,
-            pool=pool,
-            validation=None,
-            views=views,
-            own=None,
-            config=config,
-            seed=seed,
-            device=device,
-        )
-    return Trainer(model=model, train=train, config=config, seed=seed, device=device, teacher=teacher)
+    teacher = None if source is None else make_teacher(source, train, config, seed, pool, views)
+    return Trainer(model=model, train=train, config=config, seed=seed, device=CPU, teacher=teacher)
+
+
+def make_teacher(
+    source: PredictionSource,
+    train: LabelledImages,
+    config: TrainingConfig,
+    seed: int = 7,
+    pool: LabelledImages | None = None,
+    views: AnsweredImagesSource | None = None,
+) -> Teacher:
+    return Teacher(
+        source, train=train, pool=pool, validation=None, views=views, own=None, config=config, seed=seed, device=CPU
+    )
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:

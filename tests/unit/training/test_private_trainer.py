@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from dictionary_peer import DictionarySource, MakeNetwork, same, weights
+from dictionary_peer import CPU, DictionarySource, MakeNetwork, make_teacher, same, weights
 from torch import nn
 from torch.nn import functional as F
 
@@ -27,7 +27,6 @@ CONFIG = TrainingConfig(
     optimizer=OptimizerConfig(schedule="constant", learning_rate=RATE, momentum=0.0, weight_decay=0.0),
     dp=DpConfig(target_epsilon=1.0, max_gradient_norm=BOUND),
 )
-CPU = torch.device("cpu")
 
 
 class PlainStream:
@@ -59,18 +58,17 @@ def trainer(model: nn.Module, train: LabelledImages, **options: Any) -> PrivateT
     return PrivateTrainer(model=model, train=train, device=CPU, **values)
 
 
-def peer(train: LabelledImages, **logits_by_position: list[float]) -> tuple[DictionarySource, Teacher]:
+def peer(train: LabelledImages, logits_by_position: dict[int, list[float]]) -> Teacher:
     ids = train.sample_ids_N.tolist()
-    source = DictionarySource({ids[int(key[1:])]: logits for key, logits in logits_by_position.items()})
-    teacher = Teacher(source, train=train, pool=None, validation=None, own=None, config=CONFIG, seed=0, device=CPU)
-    return source, teacher
+    source = DictionarySource({ids[position]: logits for position, logits in logits_by_position.items()})
+    return make_teacher(source, train, CONFIG)
 
 
 def test_is_the_plain_loop_that_it_claims_to_be(blobs: LabelledImages) -> None:
     """Protects: each sample's gradient, soft label included, is shortened on its own before they are summed."""
     model, oracle = network(), network()
-    soft = {f"p{position}": [4.0, -position / 10, 1.0] for position in range(0, 50, 3)}
-    _, teacher = peer(blobs, **soft)
+    soft = {position: [4.0, -position / 10, 1.0] for position in range(0, 50, 3)}
+    teacher = peer(blobs, soft)
     private = trainer(model, blobs, config=CONFIG.model_copy(update={"epochs": 1}), teacher=teacher)
     drawn = copy.deepcopy(private)._draw_batches()
     assert len({len(batch) for batch in drawn}) > 1
@@ -80,8 +78,8 @@ def test_is_the_plain_loop_that_it_claims_to_be(blobs: LabelledImages) -> None:
         for position in batch.tolist():
             logits = oracle(blobs.images_NCHW[position : position + 1])
             loss = F.cross_entropy(logits, blobs.labels_N[position : position + 1], label_smoothing=0.1)
-            if f"p{position}" in soft:
-                target = (torch.tensor(soft[f"p{position}"]) / 2).softmax(0)
+            if position in soft:
+                target = (torch.tensor(soft[position]) / 2).softmax(0)
                 loss = loss + 4 * F.kl_div((logits[0] / 2).log_softmax(0), target, reduction="sum")
             gradients = torch.autograd.grad(loss, list(oracle.parameters()))
             norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
