@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import nn
 
 from smule_crypten.config import ModelConfig, SchemeConfig
+from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.translate import translate
@@ -125,6 +126,7 @@ def prepared_scheme(session: Session, task: Task, config: SchemeConfig) -> Secur
     scheme = scheme_class(config.name)(session, config)
     architecture = translate(task.network, tuple(task.inputs_NCHW.shape[1:])).architecture
     scheme.prepare((architecture, architecture))
+    scheme.noise = NoiseRule.without_protection()  # the scheme's own errors are measured
     scheme.calibrate(task.network, task.calibration_NCHW)
     return scheme
 

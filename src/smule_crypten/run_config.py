@@ -262,7 +262,7 @@ class PublicData(Section):
 class ProtocolConfig(Section):
     """The public part: identical at both parties, compared by digest before anything else is sent."""
 
-    protocol_version: int = 1
+    protocol_version: int = 2
     scheme: SchemeConfig
     provider: ProviderConfig
     randomness: Randomness

@@ -13,6 +13,7 @@ from torch import nn
 
 from smule_crypten.config import SchemeConfig
 from smule_crypten.errors import ProtocolError
+from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.plaintext import evaluate_plaintext
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.translate import translate
@@ -125,6 +126,7 @@ def _check_exchange(
 ) -> tuple[PeerPrediction, torch.Tensor, Cost]:
     scheme, networks = _prepared(session, make_scheme, config)
     asked, answered = _queries(session, counts)
+    scheme.noise = NoiseRule.without_protection()
     scheme.calibrate(networks[session.rank], _calibration_inputs())
     scheme.begin(1, counts)
     prediction = scheme.exchange(networks[session.rank], asked, answered)
@@ -144,6 +146,7 @@ def _check_model_owner_learns_nothing(
     """Party a asks, party b only answers: which of a's inputs and logits appear in what b received?"""
     scheme, networks = _prepared(session, make_scheme, config)
     asked, answered = _queries(session, (4, 0))
+    scheme.noise = NoiseRule.without_protection()
     scheme.calibrate(networks[session.rank], _calibration_inputs())
     scheme.begin(1, (4, 0))
     scheme.exchange(networks[session.rank], asked, answered)

@@ -15,6 +15,7 @@ from smule_crypten.errors import PeerError, ProtocolError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.exchange_config import ExchangeConfig
+from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.session import Session
@@ -41,7 +42,7 @@ def exchange_with(
         torch.randn(SAMPLES, 1, 2, 2, generator=generator), torch.zeros(SAMPLES).long(), torch.arange(SAMPLES)
     )
     scheme = scheme_class(config.name)(session, config)
-    scheme.logit_noise = noise
+    scheme.noise = NoiseRule(num_answers=None, extra=noise)
     architecture = translate(network, (1, 2, 2)).architecture
     scheme.prepare((architecture, architecture))
     waiting = list(shifts) if session.rank == 1 else []

@@ -13,6 +13,7 @@ from smule_crypten.config import ModelConfig, SchemeConfig
 from smule_crypten.errors import SmuleError
 from smule_crypten.inference.lean import data_owner
 from smule_crypten.inference.lean.scheme import LeanScheme
+from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
@@ -45,6 +46,7 @@ def exchanged(
     scheme = scheme_class(config.name)(session, config)
     first, second = (translate(network, shape).architecture for network in networks)
     scheme.prepare((first, second))
+    scheme.noise = NoiseRule.without_protection()
     scheme.calibrate(networks[rank], torch.randn(CALIBRATION_SAMPLES, *shape, generator=_generator(2)))
     scheme.begin(1, counts)
     inputs_NCHW = torch.randn(counts[rank], *shape, generator=_generator(rank))
@@ -123,6 +125,7 @@ def elements_that_lean_opens(session: Session, inputs_NCHW: torch.Tensor) -> tup
         return original(elements, ring, scale)
 
     scheme = _ready(session)
+    scheme.noise = NoiseRule.without_protection()
     scheme.calibrate(_linear(), inputs_NCHW)
     counts = (len(inputs_NCHW), 0)
     scheme.begin(1, counts)
@@ -150,6 +153,7 @@ def refusal_of_a_second_exchange(session: Session, config: SchemeConfig) -> tupl
     scheme = scheme_class(config.name)(session, config)
     architecture = translate(_linear(), (1, 2, 2)).architecture
     scheme.prepare((architecture, architecture))
+    scheme.noise = NoiseRule.without_protection()
     scheme.calibrate(_linear(), torch.ones(1, 1, 2, 2))
     scheme.begin(1, (1, 1))
     asked, answered = queries(session.rank, (1, 1), torch.ones(1, 1, 2, 2))

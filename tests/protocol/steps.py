@@ -15,6 +15,7 @@ from torch import nn
 
 from smule_crypten.config import ModelConfig, SchemeConfig
 from smule_crypten.errors import PeerError
+from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
@@ -41,6 +42,7 @@ def one_way(
     architecture = translate(model, (channels, height, width)).architecture
     scheme = scheme_class(config.name)(session, config)
     scheme.prepare((architecture, architecture))
+    scheme.noise = NoiseRule.without_protection()
     scheme.calibrate(model, inputs_NCHW)
     counts = len(inputs_NCHW), 0
     scheme.begin(1, counts)

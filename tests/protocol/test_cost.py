@@ -63,10 +63,10 @@ def test_linear_bottlenecks(pool: PartyPool, config: SchemeConfig) -> None:
 
 
 OPTIONS = [
-    {"ring_bits": 26, "dropped_bits": 2},
+    {"ring_bits": 26},
     {"ring_bits": 64},
-    {"ring_bits": 31, "block_bits": 1, "dropped_bits": 0},
-    {"ring_bits": 33, "block_bits": 5, "dropped_bits": 7},
+    {"ring_bits": 31, "block_bits": 1},
+    {"ring_bits": 33, "block_bits": 5},
 ]
 
 

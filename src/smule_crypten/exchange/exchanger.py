@@ -157,7 +157,7 @@ class Exchanger:
         own = Announcement(
             num_samples=len(inputs_NCHW),
             model_step=model_step,
-            logit_bound=self._scheme.calibrate(model, calibration_images(self._calibration.images_NCHW)),
+            logit_bound=self._scheme.calibrate(model, calibration_images(self._calibration.images_NCHW)).logit_bound,
         )
         peer = self._announce(own)
         if (own.num_samples, peer.num_samples) != self._prepared:

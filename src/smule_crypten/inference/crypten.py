@@ -12,9 +12,11 @@ from typing import ClassVar
 import torch
 
 from smule_crypten.config import SchemeConfig
-from smule_crypten.inference.scheme import SequentialScheme, micro_batches
+from smule_crypten.inference.crypten_scatter import rounding_scatter
+from smule_crypten.inference.scheme import CPU, Examined, SequentialScheme, micro_batches
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import num_elements
+from smule_crypten.models.calibration import calibrate
 from smule_crypten.models.pooling import comparisons
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.dealing import Request, correction_bytes, corrections, plan
@@ -51,6 +53,13 @@ class CryptenScheme(SequentialScheme):
                 model_owner=Cost(rounds=1, bytes_sent=opened, dealer_bytes=dealer_bytes),
             )
         return cost
+
+    @classmethod
+    def examine(
+        cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig, device: torch.device = CPU
+    ) -> Examined:
+        bound = calibrate(network, inputs_NCHW, config.precision_bits)
+        return Examined(logit_bound=bound, scatter=rounding_scatter(network, inputs_NCHW, config.precision_bits))
 
     @classmethod
     def deal(

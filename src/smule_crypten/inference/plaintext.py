@@ -10,8 +10,10 @@ from typing import ClassVar
 import torch
 
 from smule_crypten.config import SchemeConfig
-from smule_crypten.inference.scheme import SequentialScheme, micro_batches
+from smule_crypten.inference.noise import NoiseRule, Scatter
+from smule_crypten.inference.scheme import CPU, AnswerTerms, Examined, SequentialScheme, micro_batches
 from smule_crypten.models.architecture import NETWORK_INPUT, Architecture, apply_op, num_elements
+from smule_crypten.models.calibration import calibrate
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
 
@@ -34,6 +36,20 @@ class PlaintextScheme(SequentialScheme):
             data_owner=Cost(rounds=rounds, bytes_sent=inputs, bytes_received=logits),
             model_owner=Cost(rounds=rounds, bytes_sent=logits, bytes_received=inputs),
         )
+
+    @classmethod
+    def examine(
+        cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig, device: torch.device = CPU
+    ) -> Examined:
+        """Nothing is rounded, so nothing needs hiding; the range is that of fixed point, as with the other schemes."""
+        return Examined(logit_bound=calibrate(network, inputs_NCHW, config.precision_bits), scatter=Scatter())
+
+    @classmethod
+    def terms(
+        cls, examined: Examined, inputs_NCHW: torch.Tensor, config: SchemeConfig, noise: NoiseRule
+    ) -> AnswerTerms:
+        """It hides nothing, and adds only what the owner asks for."""
+        return super().terms(examined, inputs_NCHW, config, NoiseRule(num_answers=None, extra=noise.extra))
 
     def _run_direction(
         self, network: TranslatedNetwork, query: InferenceQuery, architecture: Architecture

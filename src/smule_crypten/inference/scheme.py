@@ -8,10 +8,12 @@ and the reverse. `testing.check_scheme` holds an implementation to this contract
 from __future__ import annotations
 
 import dataclasses
+import math
 import resource
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -19,8 +21,9 @@ from torch import nn
 
 from smule_crypten.config import SchemeConfig, Section
 from smule_crypten.errors import ProtocolError
+from smule_crypten.inference.noise import NoiseRule, Scatter
 from smule_crypten.models.architecture import Architecture
-from smule_crypten.models.calibration import calibrate, largest_value
+from smule_crypten.models.calibration import MARGIN, largest_value
 from smule_crypten.models.translate import TranslatedNetwork, translate
 from smule_crypten.mpc.session import Session
 from smule_crypten.mpc.streams import Stream
@@ -30,6 +33,30 @@ from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery, 
 CPU = torch.device("cpu")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """What the owner of a network learns of it before it answers: that it fits, and how its logits scatter.
+
+    logit_bound: a public bound for the magnitude of a logit. A scheme may add what it needs to answer.
+    """
+
+    logit_bound: float
+    scatter: Scatter
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerTerms:
+    """What a model owner says of its answers; the data owner may know it.
+
+    logit_bound: beyond it an answer cannot be right. input_bound: beyond it an input is larger than what the network
+    was examined for, so that hidden values may wrap unseen. logit_noise: standard deviation of each logit's noise.
+    """
+
+    logit_bound: float
+    input_bound: float
+    logit_noise: float
+
+
 class SecureInferenceScheme(ABC):
     """A way to answer queries, bound to an open session.
 
@@ -37,8 +64,8 @@ class SecureInferenceScheme(ABC):
         device: where local steps may be computed; CrypTen's own protocols stay on the CPU.
 
     name: as in the configuration. adversary: whom it protects against ("none" protects nothing).
-    needs_dealer: whether a third process must deal correlated randomness. logit_noise: standard deviation of what the
-    model owner adds to each logit that it answers.
+    needs_dealer: whether a third process must deal correlated randomness. noise: what the own network's answers get;
+    None until somebody has said how many answers there will be.
     """
 
     name: ClassVar[str]
@@ -50,7 +77,9 @@ class SecureInferenceScheme(ABC):
         self.session = session
         self.config = config
         self.device = device
-        self.logit_noise = 0.0
+        self.noise: NoiseRule | None = None
+        self._logit_noise = 0.0
+        self._examined: Examined | None = None
         self._architectures: tuple[Architecture, Architecture] | None = None
 
     def prepare(self, architectures: tuple[Architecture, Architecture]) -> None:
@@ -85,25 +114,61 @@ class SecureInferenceScheme(ABC):
         return largest_value(config.precision_bits)
 
     @classmethod
-    def logit_bound(cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig) -> float:
-        """Check by the owner's inputs that the network fits the scheme; returns a public bound for its logits.
+    @abstractmethod
+    def examine(
+        cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig, device: torch.device = CPU
+    ) -> Examined:
+        """Check by the owner's inputs that the network fits the scheme, and measure what rounding does to its logits.
 
         Raises:
             UnshareableModelError: names the layer that does not fit, and the remedy.
         """
-        return calibrate(network, inputs_NCHW, config.precision_bits)
+
+    @classmethod
+    def input_margin(cls, config: SchemeConfig) -> float:
+        """How many times larger values may be on the peer's inputs than on those of `examine`."""
+        return MARGIN
+
+    @classmethod
+    def terms(
+        cls, examined: Examined, inputs_NCHW: torch.Tensor, config: SchemeConfig, noise: NoiseRule
+    ) -> AnswerTerms:
+        """What the owner says of its answers.
+
+        Raises:
+            UnshareableModelError: the noise would drown them.
+        """
+        largest = max(float(inputs_NCHW.abs().max()), 1e-6) if inputs_NCHW.numel() else 1.0
+        return AnswerTerms(
+            logit_bound=examined.logit_bound,
+            input_bound=cls.input_margin(config) * 2.0 ** math.ceil(math.log2(largest)),
+            logit_noise=noise.sigma(examined.scatter),
+        )
 
     @property
     def largest_input(self) -> float:
         return self.input_limit(self.config)
 
     def output_noise(self, size: tuple[int, ...]) -> torch.Tensor | None:
-        """Noise for logits of this size, float64, from a stream that nobody else knows; None where there is none."""
-        return self.logit_noise * self.session.streams.local.normal(size) if self.logit_noise else None
+        """Fresh noise for logits of this size, float64, from a stream that nobody else knows; None where there is
+        none."""
+        return self._logit_noise * self.session.streams.local.normal(size) if self._logit_noise else None
 
-    def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> float:
-        """logit_bound of the own model, to be called before the model answers, whenever it has changed."""
-        return self.logit_bound(self._own_network(model), inputs_NCHW, self.config)
+    def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> AnswerTerms:
+        """Get ready to answer with model; to be called whenever it has changed. inputs_NCHW are this party's.
+
+        Raises:
+            ProtocolError: nobody has said how many answers the network will give (`noise`).
+            UnshareableModelError: as `examine` and `terms`.
+        """
+        if self.noise is None:
+            raise ProtocolError(f"scheme {self.name} was not told how many answers it may give; set its noise first")
+        network = self._own_network(model)
+        examined = self.examine(network, inputs_NCHW, self.config, self.device)
+        terms = self.terms(examined, inputs_NCHW, self.config, self.noise)
+        self._logit_noise = terms.logit_noise
+        self._examined = examined
+        return terms
 
     def exchange(self, model: nn.Module, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
         """Answer the peer's query with model, and have the own query answered.

@@ -120,7 +120,7 @@ def check_range(checkup: Checkup) -> str:
     samples = calibration_images(needed(checkup.inputs, "the data").train.images_NCHW)
     config = checkup.config.scheme
     scheme = scheme_class(config.name)
-    bound = scheme.logit_bound(network, samples, config)
+    bound = scheme.examine(network, samples, config).logit_bound
     return (
         f"{config.precision_bits} fractional bits allow inputs below {scheme.input_limit(config):g}; with initial "
         f"weights, {len(samples)} own samples fit, logits below {bound:g}"

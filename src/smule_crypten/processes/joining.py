@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from smule_crypten.data.images import DataBundle
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.handshake import Architectures, handshake, run_handshake
+from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.architecture import Architecture
@@ -67,6 +68,6 @@ def shake_hands(config: PartyConfig, bundle: DataBundle, own: Architecture, sess
 def prepared_scheme(config: PartyConfig, session: Session, architectures: Architectures) -> SecureInferenceScheme:
     """The configured scheme, with the dealer's consent."""
     scheme = scheme_class(config.scheme.name)(session, config.scheme, resolve_device(config.device))
-    scheme.logit_noise = config.budget.logit_noise
+    scheme.noise = NoiseRule(num_answers=config.budget.max_queries_total or 10000, extra=config.budget.logit_noise)
     scheme.prepare(architectures)
     return scheme

@@ -31,25 +31,24 @@ class Figures(NamedTuple):
 
 
 DEFAULT = Figures(
-    # An image: 9,216 masked inputs of 32 bits and the classifier's 1,024 of 38, and 26 bits an activation: 18 opened,
-    # 5 + 2 of ANDs, 1 of the sign.
-    data_owner_sends=64 * (36_864 + 4_864 + 23_296),
-    # 26 bits an activation; 640 logits of 38 bits are 3,040 bytes. Once a scale and the weights, 23,472 of 32 bits
-    # and the classifier's 10,240 of 38.
-    model_owner_sends=64 * 23_296 + 3_040 + 1 + 93_888 + 48_640,
-    # An image: 7,168 results of 32 bits. 6,144 activations of 146 bits: 14 + 14 of wrap and high, thermometers of
-    # 15 + 7 + 7 + 7 for the 13 compared bits, 4 products of ANDs, 32 + 32 + 14 of the selection. 1,024 with a ring
-    # of 38 bits, of 20 + 20 + 36 + 4 + 38 + 38 + 20 = 176 bits. The logits again.
-    dealer_sends=64 * (28_672 + 112_128 + 22_528) + 3_040,
+    # An image: 9,216 masked inputs of 32 bits and the classifier's 1,024 of 41, and 42 bits an activation: 32 opened,
+    # 7 + 2 of ANDs (five blocks: two pairs, then three), 1 of the sign.
+    data_owner_sends=64 * (36_864 + 5_248 + 37_632),
+    # 28 bits an activation, of which 18 opened; 640 logits of 41 bits are 3,280 bytes. Once a scale and the weights,
+    # 23,472 of 32 bits and the classifier's 10,240 of 41.
+    model_owner_sends=64 * 25_088 + 3_280 + 1 + 93_888 + 52_480,
+    # An image: 7,168 results of 32 bits. 6,144 activations of 183 bits: 32 + 14 of lift and high, thermometers of
+    # 15 + 15 + 7 + 7 + 7 for the 17 compared bits, 8 products of masks, 32 + 32 + 14 of the selection. 1,024 with a
+    # ring of 41 bits, of 41 + 23 + 51 + 8 + 41 + 41 + 23 = 228 bits. The logits again.
+    dealer_sends=64 * (28_672 + 140_544 + 29_184) + 3_280,
 )
 
 NARROW = Figures(
-    # The same with rings of 27 and 33 bits, and activations of 15: 20 bits an activation, since three blocks of 4 bits
-    # need 2 + 2 operands of ANDs.
-    data_owner_sends=64 * (31_104 + 4_224 + 17_920),
-    model_owner_sends=64 * 17_920 + 2_640 + 1 + 79_218 + 42_240,
-    # 12 + 12 + 45 + 2 + 27 + 27 + 12 = 137 bits an activation, 18 + 18 + 45 + 2 + 33 + 33 + 18 = 167 at the end.
-    dealer_sends=64 * (24_192 + 105_216 + 21_376) + 2_640,
+    # The same with rings of 27 and 36 bits, and activations of 15: 27 opened, 7 of ANDs in four blocks, 1 of the sign.
+    data_owner_sends=64 * (31_104 + 4_608 + 31_360),
+    model_owner_sends=64 * 20_608 + 2_880 + 1 + 79_218 + 46_080,
+    # 27 + 12 + 44 + 4 + 27 + 27 + 12 = 153 bits an activation, 36 + 21 + 44 + 4 + 36 + 36 + 21 = 198 at the end.
+    dealer_sends=64 * (24_192 + 117_504 + 25_344) + 2_880,
 )
 
 
@@ -58,7 +57,7 @@ NARROW = Figures(
     [
         (SchemeConfig(name="lean", precision_bits=14), DEFAULT),
         (
-            SchemeConfig(name="lean", precision_bits=12, options={"ring_bits": 27, "input_bits": 9, "dropped_bits": 2}),
+            SchemeConfig(name="lean", precision_bits=12, options={"ring_bits": 27, "input_bits": 9}),
             NARROW,
         ),
     ],

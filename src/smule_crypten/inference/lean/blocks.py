@@ -28,10 +28,10 @@ class BlockPlace:
         return (1 << self.bits) - 1
 
 
-def places(blocks: tuple[int, ...], dropped: int) -> list[BlockPlace]:
+def places(blocks: tuple[int, ...]) -> list[BlockPlace]:
     """Blocks from the highest to the lowest; thermometers share words as far as they fit."""
     found: list[BlockPlace] = []
-    shift, word, offset = dropped + sum(blocks), 0, 0
+    shift, word, offset = sum(blocks), 0, 0
     for bits in blocks:
         shift -= bits
         length = (1 << bits) - 1
@@ -45,22 +45,22 @@ def places(blocks: tuple[int, ...], dropped: int) -> list[BlockPlace]:
 def word_widths(blocks: tuple[int, ...]) -> list[int]:
     """Bits of each word of thermometers."""
     widths: dict[int, int] = {}
-    for place in places(blocks, 0):
+    for place in places(blocks):
         widths[place.word] = place.offset + place.length
     return list(widths.values())
 
 
-def thermometers(blocks: tuple[int, ...], dropped: int, numbers: torch.Tensor) -> list[torch.Tensor]:
+def thermometers(blocks: tuple[int, ...], numbers: torch.Tensor) -> list[torch.Tensor]:
     """The words of thermometers of int64 numbers (n,)."""
     words = [torch.zeros_like(numbers) for _ in word_widths(blocks)]
-    for place in places(blocks, dropped):
+    for place in places(blocks):
         value = (numbers >> place.shift) & ((1 << place.bits) - 1)
         words[place.word] |= ((torch.ones_like(value) << value) - 1) << place.offset
     return words
 
 
 def look_up(
-    blocks: tuple[int, ...], dropped: int, public: torch.Tensor, words: list[torch.Tensor], is_first: bool
+    blocks: tuple[int, ...], public: torch.Tensor, words: list[torch.Tensor], is_first: bool
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Shares of ("r = c", "r > c") for each block, as packed bits.
 
@@ -70,7 +70,7 @@ def look_up(
         is_first: whether this party adds public constants to its shares; exactly one does.
     """
     found = []
-    for place in places(blocks, dropped):
+    for place in places(blocks):
         value = (public >> place.shift) & ((1 << place.bits) - 1)
         field = (words[place.word] >> place.offset) & ((1 << place.length) - 1)
         # [r >= 0] is 1, which the first party holds; the bit beyond the field is [r >= 2^b], which is 0.

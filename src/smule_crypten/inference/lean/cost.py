@@ -48,12 +48,14 @@ def _messages(program: Program, batches: list[int]) -> Iterator[Message]:
 
 def _opening_messages(opening: Opening, batch: int) -> Iterator[Message]:
     count = batch * opening.elements
-    sizes = [packed_bytes(count, opening.width)]
-    if opening.blocks:
-        levels = tree_shape(len(opening.blocks)).levels
-        sizes += [packed_bytes(count, 1) * level_operands(level) for level in levels]
-        sizes.append(packed_bytes(count, 1))
-    for number, size in enumerate(sizes):
+    yield False, packed_bytes(count, opening.source_bits)
+    yield True, packed_bytes(count, opening.width)
+    if not opening.blocks:
+        return
+    levels = tree_shape(len(opening.blocks))
+    sizes = [packed_bytes(count, 1) * level_operands(level) for level in levels]
+    sizes.append(packed_bytes(count, 1))
+    for number, size in enumerate(sizes, start=1):
         model_owner_first = number % 2 == 1
         yield model_owner_first, size
         yield not model_owner_first, size

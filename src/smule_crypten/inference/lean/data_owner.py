@@ -15,15 +15,17 @@ from smule_crypten.inference.lean.dealing import (
     mask_fields,
     product_fields,
 )
+from smule_crypten.inference.lean.evaluator import Share, Talk
 from smule_crypten.inference.lean.products import multiply
 from smule_crypten.inference.lean.program import Opening, Program, Step
-from smule_crypten.inference.lean.roles import Evaluator, Share
+from smule_crypten.inference.lean.roles import ShareEvaluator
 from smule_crypten.inference.lean.wire import Script, Want
 from smule_crypten.models.architecture import num_elements
+from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 from smule_crypten.mpc.streams import Stream
 
 
-class DataOwner(Evaluator):
+class DataOwner(ShareEvaluator):
     """Has one query answered in micro-batches.
 
     Args:
@@ -95,6 +97,16 @@ class DataOwner(Evaluator):
 
     def _product(self, position: int, step: Step, share: Share) -> Share:
         return self._results.pop(position)
+
+    def _public_value(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share) -> Talk:
+        if opening.fraction:
+            share = share + material.drawn.values("rounding")
+        own = share + (material.drawn.values("mask") << opening.fraction)
+        self._post(step, pack(own, opening.source_bits))
+        theirs = unpack(
+            (yield from self._take(step, packed_bytes(own.numel(), opening.width))), own.numel(), opening.width
+        )
+        return ((own >> opening.fraction) + theirs) & ((1 << opening.width) - 1)
 
     def _material(self, opening: Opening, batch: int) -> OpeningMaterial:
         return self._materials.pop(0)

@@ -5,8 +5,10 @@ receives corrections. To deal v: D's share comes from its stream, T sends v less
 
 - Weights (once a direction): the mask A of each weight from M's stream.
 - Mask: the mask r of a value from D's stream. Product: C = L_A(r) is dealt.
-- Opening of width w into a ring of k bits: r = r_M + r_D mod 2^w from both streams. Dealt: wrap, whether r_M + r_D
-  wraps, and high, the highest bit of r, both in the k - w bits by which the ring grows.
+- Opening of width w below which f bits are rounded away, into a ring of k bits: r_M, rho_M from M's stream, r_D, rho_D
+  from D's, r_p in Z_{2^w}, rho_p in Z_{2^f}. The carry kappa = [rho_M + rho_D >= 2^f] belongs to
+  r = r_M + r_D + kappa - q 2^w, the mask of the opened value. Dealt: the lift kappa - q 2^w, in k bits (where f = 0,
+  -q in the k - w bits by which the ring grows), and high, the highest bit of r, in k - w bits.
 - Comparison: the thermometer of each block of r (blocks.py); products of the masks of the AND gates' operands.
 - Selection: a bit s, XOR-shared from both streams; s, s * r and s * high are dealt as sums.
 
@@ -20,7 +22,7 @@ from dataclasses import dataclass
 
 import torch
 
-from smule_crypten.inference.lean.and_tree import factor_products, tree_shape
+from smule_crypten.inference.lean.and_tree import mask_products, num_operands, num_products
 from smule_crypten.inference.lean.blocks import thermometers, word_widths
 from smule_crypten.inference.lean.products import multiply
 from smule_crypten.inference.lean.program import Opening, Program, Step
@@ -88,8 +90,10 @@ def drawn_fields(opening: Opening, batch: int) -> Fields:
     """What each party has from its own stream for an opening."""
     count = batch * opening.elements
     fields = {"mask": (count, opening.width)}
+    if opening.fraction:
+        fields["rounding"] = (count, opening.fraction)
     if opening.blocks:
-        fields |= {f"operand{i}": (count, 1) for i in range(tree_shape(len(opening.blocks)).num_operands)}
+        fields |= {f"operand{i}": (count, 1) for i in range(num_operands(len(opening.blocks)))}
         fields["bit"] = (count, 1)
     return fields
 
@@ -98,10 +102,10 @@ def dealt_fields(opening: Opening, batch: int) -> Fields:
     """What is dealt for an opening."""
     count = batch * opening.elements
     high_bits = max(1, opening.extension)
-    fields = {"wrap": (count, high_bits), "high": (count, high_bits)}
+    fields = {"lift": (count, opening.ring if opening.fraction else high_bits), "high": (count, high_bits)}
     if opening.blocks:
         fields |= {f"word{i}": (count, width) for i, width in enumerate(word_widths(opening.blocks))}
-        fields |= {f"product{i}": (count, 1) for i in range(tree_shape(len(opening.blocks)).num_products)}
+        fields |= {f"product{i}": (count, 1) for i in range(num_products(len(opening.blocks)))}
         fields["selector"] = fields["selected_mask"] = (count, opening.ring)
         fields["selected_high"] = (count, high_bits)
     return fields
@@ -147,15 +151,16 @@ def _opening_correction(opening: Opening, batch: int, model_owner: Stream, data_
     theirs = draw(drawn_fields(opening, batch), model_owner)
     ours = draw(drawn_fields(opening, batch), data_owner)
     dealt = draw(dealt_fields(opening, batch), data_owner)
-    total = theirs.values("mask") + ours.values("mask")
+    carry = _carry(opening, theirs, ours)
+    total = theirs.values("mask") + ours.values("mask") + carry
     mask = total & ((1 << opening.width) - 1)
-    wrap, high = total >> opening.width, mask >> (opening.width - 1)
-    sums = {"wrap": wrap, "high": high}
+    wraps, high = total >> opening.width, mask >> (opening.width - 1)
+    sums = {"lift": carry - (wraps << opening.width) if opening.fraction else -wraps, "high": high}
     bits: dict[str, torch.Tensor] = {}
     if opening.blocks:
-        words = thermometers(opening.blocks, opening.dropped, mask)
+        words = thermometers(opening.blocks, mask)
         operands = [a ^ b for a, b in zip(theirs.packed_all("operand"), ours.packed_all("operand"), strict=True)]
-        products = factor_products(operands, tree_shape(len(opening.blocks)))
+        products = mask_products(operands, len(opening.blocks))
         selector = theirs.values("bit") ^ ours.values("bit")
         sums |= {"selector": selector, "selected_mask": selector * mask, "selected_high": selector * high}
         bits = {f"word{i}": pack(word, dealt.fields[f"word{i}"][1]) for i, word in enumerate(words)}
@@ -165,3 +170,10 @@ def _opening_correction(opening: Opening, batch: int, model_owner: Stream, data_
         for name, (_, width) in dealt.fields.items()
     ]
     return torch.cat(parts)
+
+
+def _carry(opening: Opening, theirs: PackedFields, ours: PackedFields) -> torch.Tensor:
+    """kappa; none where nothing is rounded."""
+    if not opening.fraction:
+        return torch.zeros_like(ours.values("mask"))
+    return (theirs.values("rounding") + ours.values("rounding")) >> opening.fraction

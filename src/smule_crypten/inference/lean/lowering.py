@@ -18,8 +18,11 @@ from smule_crypten.models.architecture import NETWORK_INPUT
 from smule_crypten.models.pooling import WEIGHT_BITS, AveragePool, SumPool, comparisons
 
 MAX_RING_BITS = 64
-OUTPUT_GUARD_BITS = 6
-"""By how much the ring of the output is wider, since nothing is truncated there: room for the last weights."""
+_LEAST_WIDTH = 3
+"""A sign, an offset and one bit more."""
+OUTPUT_GUARD_BITS = 9
+"""By how much the ring of the output is wider, since nothing is truncated there: room for the last weights, and for
+logits beyond their bound to be seen as such (OUTPUT_ROOM_BITS of scales.py)."""
 
 
 def lower(architecture: arch.Architecture, config: SchemeConfig) -> Program:
@@ -31,10 +34,10 @@ def lower(architecture: arch.Architecture, config: SchemeConfig) -> Program:
     """
     options = lean_options(config)
     width = options.ring_bits - config.precision_bits
-    if width - 2 <= options.dropped_bits:
+    if width < _LEAST_WIDTH:
         raise ConfigError(
             f"scheme.options.ring_bits={options.ring_bits} less scheme.precision_bits={config.precision_bits} leaves "
-            f"{width} bits for a value, of which {options.dropped_bits} are dropped; raise ring_bits"
+            f"{width} bits for a value; raise ring_bits until {_LEAST_WIDTH} are left"
         )
     builder = _Builder(architecture, width, config.precision_bits)
     steps = _with_rings(builder.build())
@@ -274,25 +277,25 @@ def _with_openings(step: Step, steps: list[Step], options: LeanOptions) -> Step:
 def _opened(step: Step, steps: list[Step], options: LeanOptions) -> Step:
     if step.kind in ("truncate", "relu"):
         before = steps[step.inputs[0]]
-        compared = step.kind == "relu"
-        return dataclasses.replace(
-            step, openings=(_opening(step.elements, before.width, step.ring, options, compared),)
+        blocks = _blocks(before.width - 1, options.block_bits) if step.kind == "relu" else ()
+        opening = Opening(
+            elements=step.elements, width=before.width, ring=step.ring, fraction=before.fraction, blocks=blocks
         )
+        return dataclasses.replace(step, openings=(opening,))
     if step.kind == "max":
         assert isinstance(step.op, arch.MaxPool2d)
         # The difference of two values of either sign needs one bit more.
         width = steps[step.inputs[0]].width + (0 if step.is_non_negative else 1)
+        blocks = _blocks(width - 1, options.block_bits)
         openings = tuple(
-            _opening(pairs * step.elements, width, step.ring, options, True) for pairs in comparisons(step.op)
+            Opening(elements=pairs * step.elements, width=width, ring=step.ring, blocks=blocks)
+            for pairs in comparisons(step.op)
         )
         return dataclasses.replace(step, openings=openings)
     return step
 
 
-def _opening(elements: int, width: int, ring: int, options: LeanOptions, compared: bool) -> Opening:
-    if not compared:
-        return Opening(elements=elements, width=width, ring=ring)
-    compared_bits = width - 1 - options.dropped_bits
-    count = math.ceil(compared_bits / options.block_bits)
-    blocks = tuple(compared_bits // count + (number < compared_bits % count) for number in range(count))
-    return Opening(elements=elements, width=width, ring=ring, dropped=options.dropped_bits, blocks=blocks)
+def _blocks(bits: int, most: int) -> tuple[int, ...]:
+    """Blocks of at most `most` bits, as equal as possible, the wider ones first."""
+    count = math.ceil(bits / most)
+    return tuple(bits // count + (number < bits % count) for number in range(count))

@@ -16,20 +16,21 @@ from smule_crypten.inference.lean.dealing import (
     fields_bytes,
     product_fields,
 )
+from smule_crypten.inference.lean.evaluator import Share, Talk
 from smule_crypten.inference.lean.products import multiply
 from smule_crypten.inference.lean.program import Opening, Program, Step
-from smule_crypten.inference.lean.roles import Evaluator, Share
+from smule_crypten.inference.lean.roles import ShareEvaluator
 from smule_crypten.inference.lean.scales import Scales, integer_bias, integer_weight
 from smule_crypten.inference.lean.wire import Script
 from smule_crypten.models.module_handlers import Parameters
-from smule_crypten.mpc.packing import pack
+from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 from smule_crypten.mpc.streams import Stream
 
 OutputNoise = Callable[[tuple[int, ...]], torch.Tensor | None]
 ReceiveCorrection = Callable[[int], torch.Tensor]
 
 
-class ModelOwner(Evaluator):
+class ModelOwner(ShareEvaluator):
     """Answers one query in micro-batches.
 
     Args:
@@ -61,7 +62,7 @@ class ModelOwner(Evaluator):
         self._output_noise = output_noise
         self._receive_correction = receive_correction
         self._scales = scales
-        self._weights, self._biases = _integers(program, parameters, scales)
+        self._weights, self._biases = integer_parameters(program, parameters, scales)
 
     def run(self) -> Script:
         if self._batches:
@@ -96,6 +97,16 @@ class ModelOwner(Evaluator):
         bias = self._biases.get(step.name)
         return result if bias is None else result + bias.to(self._device)
 
+    def _public_value(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share) -> Talk:
+        fraction, below = opening.fraction, (1 << opening.fraction) - 1
+        data = yield from self._take(step, packed_bytes(share.numel(), opening.source_bits))
+        theirs = unpack(data, share.numel(), opening.source_bits)
+        if fraction:
+            share = share + material.drawn.values("rounding") + (theirs & below)
+        own = (share >> fraction) + material.drawn.values("mask")
+        self._post(step, pack(own, opening.width))
+        return (own + (theirs >> fraction)) & ((1 << opening.width) - 1)
+
     def _material(self, opening: Opening, batch: int) -> OpeningMaterial:
         drawn = draw(drawn_fields(opening, batch), self._dealt).to(self._device)
         return OpeningMaterial(drawn, self._correction(dealt_fields(opening, batch)))
@@ -104,9 +115,14 @@ class ModelOwner(Evaluator):
         return PackedFields(self._receive_correction(fields_bytes(fields)).to(self._device), fields)
 
 
-def _integers(
+def integer_parameters(
     program: Program, parameters: Parameters, scales: Scales
 ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """The weight and, where there is one, the bias of each product, as the integers that stand for them.
+
+    Raises:
+        UnshareableModelError: nothing of a weight would be left.
+    """
     weights, biases = {}, {}
     for position, step in enumerate(program.steps):
         if step.kind != "product":

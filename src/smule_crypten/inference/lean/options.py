@@ -10,14 +10,12 @@ from smule_crypten.options import parse_options
 
 class LeanOptions(Section):
     """ring_bits: width of a product before truncation. input_bits: fractional bits of an input; the first layer's
-    weights get what it leaves. dropped_bits: low bits that a comparison does not look at; a negative value above
-    -2^dropped_bits units of an activation may pass a ReLU. block_bits: of one table look-up.
+    weights get what it leaves. block_bits: of one table look-up.
     margin_bits: how much larger values may become on the peer's data than on the owner's, as a power of two.
     """
 
     ring_bits: int = Field(default=32, ge=16, le=64)
     input_bits: int = Field(default=10, ge=4, le=24)
-    dropped_bits: int = Field(default=4, ge=0, le=16)
     block_bits: int = Field(default=4, ge=1, le=5)
     margin_bits: int = Field(default=2, ge=2, le=8)
 

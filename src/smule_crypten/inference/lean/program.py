@@ -18,22 +18,27 @@ from smule_crypten.models.pooling import SumPool
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
-    """The opening of a truncated value, per sample: `elements` values of `width` bits, brought to ring `ring`.
+    """The truncation and opening of a value, per sample: `elements` values of `width` bits, brought to ring `ring`.
 
-    blocks: widths of the blocks of a comparison with zero, highest first; empty where the value is not compared.
-    dropped: low bits below the lowest block.
+    fraction: bits below them that are rounded away. blocks: widths of the blocks of a comparison with zero, highest
+    first, width - 1 bits in all; empty where the value is not compared.
     """
 
     elements: int
     width: int
     ring: int
-    dropped: int = 0
+    fraction: int = 0
     blocks: tuple[int, ...] = ()
 
     @property
     def extension(self) -> int:
         """Bits by which the ring grows."""
         return max(0, self.ring - self.width)
+
+    @property
+    def source_bits(self) -> int:
+        """Of a value before its truncation."""
+        return self.width + self.fraction
 
 
 Kind = Literal["input", "mask", "product", "truncate", "relu", "max", "sum", "weight", "add", "flatten"]

@@ -1,71 +1,33 @@
-"""The two roles of a direction: M owns the weights, D the inputs. docs/protocol.md numbers the steps.
+"""What the two roles of a direction do in the same way: M owns the weights, D the inputs.
 
-A value is a pair of shares (v_M, v_D), int64, whose sum is right modulo 2^ring. M adds public constants.
+A value is a pair of shares (v_M, v_D), int64, whose sum is right modulo 2^ring. docs/protocol.md numbers the steps.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Generator
+from abc import abstractmethod
 
 import torch
-import torch.nn.functional as F
 
 from smule_crypten.inference.lean.and_tree import GreaterTree
 from smule_crypten.inference.lean.blocks import look_up
 from smule_crypten.inference.lean.dealing import OpeningMaterial
+from smule_crypten.inference.lean.evaluator import Evaluator, Share, Talk
 from smule_crypten.inference.lean.program import Opening, Program, Step
 from smule_crypten.inference.lean.wire import Post, Want
-from smule_crypten.models import architecture as arch
-from smule_crypten.models.pooling import max_pool_padding, max_pool_windows
 from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 
-Share = torch.Tensor
-Talk = Generator[Want, torch.Tensor, Share]
-"""A part of a script that results in a share."""
 
-
-class Evaluator(ABC):
-    """What both roles do in the same way. is_model_owner tells them apart."""
-
-    is_model_owner: bool
+class ShareEvaluator(Evaluator):
+    """One of the two. outbox: what it has said and nobody has taken yet."""
 
     def __init__(self, program: Program, device: torch.device) -> None:
-        self._program = program
-        self._device = device
+        super().__init__(program, device)
         self.outbox: list[Post] = []
-
-    def _evaluate(self, batch: int, first: Share | None) -> Talk:
-        """All steps for one micro-batch; first is the input at D."""
-        values: list[Share] = []
-        for position, step in enumerate(self._program.steps):
-            operands = [values[i] for i in step.inputs]
-            match step.kind:
-                case "input":
-                    values.append(self._zeros(batch, step) if first is None else first)
-                case "mask":
-                    values.append((yield from self._hand_over(position, step, operands[0])))
-                case "product":
-                    values.append(self._product(position, step, operands[0]))
-                case "truncate" | "relu":
-                    fraction = self._program.steps[step.inputs[0]].fraction
-                    (opening,) = step.openings
-                    material = self._material(opening, batch)
-                    share = yield from self._opening(step, opening, material, operands[0], fraction)
-                    values.append(share.view(batch, *step.shape))
-                case "max":
-                    values.append((yield from self._max(step, batch, operands[0])))
-                case _:
-                    values.append(_local(step, operands))
-        return values[-1]
 
     @abstractmethod
     def _input_mask(self, position: int) -> torch.Tensor | None:
         """r for the value that is handed over at this position; None at M, which does not know it."""
-
-    @abstractmethod
-    def _product(self, position: int, step: Step, share: Share) -> Share:
-        """The share of L_W(x)."""
 
     @abstractmethod
     def _material(self, opening: Opening, batch: int) -> OpeningMaterial:
@@ -79,22 +41,40 @@ class Evaluator(ABC):
         self._post(step, pack(share + mask, step.ring))
         return share
 
-    def _opening(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share, fraction: int) -> Talk:
-        """Truncate, open under a mask, compare with zero where the step wants that, and go to the wider ring."""
-        own = self._truncated(share.reshape(-1), fraction)
+    def _opening(self, step: Step, opening: Opening, batch: int, share: Share) -> Talk:
+        """Round the fraction away, open under a mask, compare with zero where the step wants that, and go to the ring.
+
+        Input: shares of z modulo 2^(w + f), |z| <= 2^(w + f - 1) - 2^f; half of that where nothing is compared, since
+        2^(w - 2 + f) is added to make z positive. Output: shares modulo 2^k of v = floor((z + rho) / 2^f), or of v
+        where v >= 0 and of 0 elsewhere; rho is uniform, and unknown to both parties. See `_public_value` for steps 1
+        to 3, `_sign` for 4 and 5. No failure within the range.
+        """
+        material = self._material(opening, batch)
         offset = 0 if opening.blocks else 1 << (opening.width - 2)
-        own = own + self._public(offset) + material.drawn.values("mask")
-        theirs = yield from self._swap(step, 0, pack(own, opening.width))
-        public = (own + unpack(theirs, own.numel(), opening.width)) & ((1 << opening.width) - 1)
+        share = share.reshape(-1) + self._public(offset << opening.fraction)
+        public = yield from self._public_value(step, opening, material, share)
         if not opening.blocks:
             return self._difference(opening, material, public) - self._public(offset)
         is_open = yield from self._sign(step, opening, material, public)
         return self._select(opening, material, public, is_open)
 
+    @abstractmethod
+    def _public_value(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share) -> Talk:
+        """c = floor((z + rho) / 2^f) + r mod 2^w, known to both: stochastic rounding that neither can predict.
+
+        1. D sends y_D + r_D 2^f with y_D = z_D + rho_D: w + f bits. To M the low f bits are uniform by rho_D, the
+           others by r_D.
+        2. M forms y_M = z_M + rho_M + (the low f bits of y_D), and drops its low f bits. D's share of z + rho is now a
+           multiple of 2^f, so that floor is exact: rho = rho_M + rho_D mod 2^f, and kappa is the carry of that sum.
+        3. M sends the rest of y_M plus r_M: w bits, uniform to D by r_M. Both have c, where r = r_M + r_D + kappa.
+
+        One round and a half: M's message waits for D's. (docs/protocol.md, step 5 of scheme lean)
+        """
+
     def _sign(self, step: Step, opening: Opening, material: OpeningMaterial, public: torch.Tensor) -> Talk:
         """b xor s in the clear, int64 (n,), where b says that the value is not negative."""
         words = material.dealt.values_all("word")
-        nodes = look_up(opening.blocks, opening.dropped, public, words, self.is_model_owner)
+        nodes = look_up(opening.blocks, public, words, self.is_model_owner)
         operands, products = material.drawn.packed_all("operand"), material.dealt.packed_all("product")
         tree = GreaterTree(nodes, operands, products, self.is_model_owner)
         number = 1
@@ -124,43 +104,12 @@ class Evaluator(ABC):
         return torch.where(is_open.bool(), kept, times_selector)
 
     def _difference(self, opening: Opening, material: OpeningMaterial, public: torch.Tensor) -> Share:
-        """z = c - r + high * (1 - highest bit of c) * 2^width, for z >= 0; r = r_M + r_D - wrap * 2^width."""
+        """v = c - r + high * (1 - highest bit of c) * 2^width, for v >= 0; r = r_M + r_D + lift."""
         dealt = material.dealt
         unwrapped = 1 - (public >> (opening.width - 1))
-        turns = dealt.values("wrap") + dealt.values("high") * unwrapped
-        share = (turns << opening.width) - material.drawn.values("mask")
+        lift = dealt.values("lift") << (0 if opening.fraction else opening.width)
+        share = ((dealt.values("high") * unwrapped) << opening.width) - lift - material.drawn.values("mask")
         return share + public if self.is_model_owner else share
-
-    def _max(self, step: Step, batch: int, share: Share) -> Talk:
-        """max(a, b) = b + relu(a - b), in a tree over the window."""
-        assert isinstance(step.op, arch.MaxPool2d)
-        # Below every value, and close enough for a difference to stay in its width.
-        edge = 0 if step.is_non_negative or not step.openings else 1 - (1 << (step.openings[0].width - 2))
-        output = (step.shape[1], step.shape[2])
-        pads = max_pool_padding(step.op, (share.size(2), share.size(3)), output)
-        windows = max_pool_windows(F.pad(share, pads, value=self._public(edge)), step.op, output)
-        for opening in step.openings:
-            half = len(windows) // 2
-            material = self._material(opening, batch)
-            larger = yield from self._opening(
-                step, opening, material, windows[:half] - windows[half : 2 * half], fraction=0
-            )
-            largest = windows[half : 2 * half] + larger.view(windows[:half].shape)
-            windows = torch.cat([largest, windows[2 * half :]])
-        return windows[0]
-
-    def _truncated(self, share: Share, fraction: int) -> Share:
-        """Drop the fraction of a share: stochastic rounding of the value, without bias.
-
-        The sum of both parties' floors is the floor of v or one less; with 2^fraction - 1 added, the mean is v.
-        """
-        return (share + self._public((1 << fraction) - 1)) >> fraction
-
-    def _public(self, constant: int) -> int:
-        return constant if self.is_model_owner else 0
-
-    def _zeros(self, batch: int, step: Step) -> Share:
-        return torch.zeros(batch, *step.shape, dtype=torch.int64, device=self._device)
 
     def _swap(self, step: Step, number: int, own: torch.Tensor) -> Talk:
         """Both send; who sends first alternates, so that each message carries the answer and the next question."""
@@ -182,17 +131,3 @@ class Evaluator(ABC):
         """`count` ring elements of the step."""
         data = yield from self._take(step, packed_bytes(count, step.ring))
         return unpack(data, count, step.ring)
-
-
-def _local(step: Step, operands: list[Share]) -> Share:
-    match step.kind:
-        case "sum":
-            assert step.pool is not None
-            return step.pool.sums(operands[0])
-        case "weight":
-            assert step.pool is not None
-            return step.pool.sums(operands[0]) * step.pool.weights(operands[0].device)
-        case "add":
-            return (operands[0] << step.shifts[0]) + (operands[1] << step.shifts[1])
-        case _:
-            return operands[0].reshape(len(operands[0]), *step.shape)

@@ -23,6 +23,9 @@ from smule_crypten.models.pooling import WEIGHT_BITS
 
 OUTPUT_MARGIN_BITS = 4
 """How much larger logits may become on the peer's data than on the owner's, as a power of two."""
+OUTPUT_ROOM_BITS = 5
+"""By how much the ring of the output is wider than the bound of a logit, as a power of two. What lies beyond the bound
+then shows, instead of wrapping back inside; D looks at differences of logits, which takes one of these bits."""
 _LEAST_WEIGHT = 8
 """The largest integer weight of a layer; with less the layer would be lost in rounding."""
 _SMALLEST_VALUE = 2.0**-7
@@ -153,7 +156,8 @@ class _Solver:
             self._places.append(self._place(step))
             self._limit(position, step)
         output = self._program.output
-        self._add_limit(len(self._places) - 1, output.ring - 1, output, spread, OUTPUT_MARGIN_BITS)
+        room = OUTPUT_MARGIN_BITS + OUTPUT_ROOM_BITS
+        self._add_limit(len(self._places) - 1, output.ring - 1, output, spread, room)
         chosen = {number: self._choose(number) for number in range(len(self._groups)) if number not in self._merged}
         for least_bits in (self._program.input_bits / 2, math.log2(_LEAST_WEIGHT) + 1):
             roomy = dict(chosen)

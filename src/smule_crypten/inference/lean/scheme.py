@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import nn
 
 from smule_crypten.config import SchemeConfig
 from smule_crypten.errors import ConfigError, ProtocolError
@@ -23,27 +23,31 @@ from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.lean.options import lean_options
 from smule_crypten.inference.lean.rounding import compensated, remedies
 from smule_crypten.inference.lean.scales import Scales, fit
+from smule_crypten.inference.lean.scatter import rounding_scatter
 from smule_crypten.inference.lean.wire import play
-from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, micro_batches
+from smule_crypten.inference.scheme import CPU, Examined, SecureInferenceScheme, micro_batches
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.provider import Dealt
-from smule_crypten.mpc.session import Session
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExaminedLean(Examined):
+    """scales: of every value. plain: the network's own parameters. parameters: those that stand for them, rounded to
+    the integers of their scales."""
+
+    scales: Scales
+    plain: Parameters
+    parameters: Parameters
 
 
 class LeanScheme(SecureInferenceScheme):
     name: ClassVar[str] = "lean"
     adversary: ClassVar[Adversary] = "semi-honest"
     needs_dealer: ClassVar[bool] = True
-
-    def __init__(self, session: Session, config: SchemeConfig, device: torch.device = CPU) -> None:
-        super().__init__(session, config, device)
-        self._scales: Scales | None = None
-        self._calibrated: Parameters = {}
-        self._parameters: Parameters = {}
 
     @classmethod
     def cost_of(
@@ -77,8 +81,24 @@ class LeanScheme(SecureInferenceScheme):
         return 2.0 ** (lean_options(config).ring_bits - config.precision_bits - lean_options(config).input_bits - 1)
 
     @classmethod
-    def logit_bound(cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig) -> float:
-        return _fitted(network, inputs_NCHW, config).bound
+    def input_margin(cls, config: SchemeConfig) -> float:
+        return 2.0 ** lean_options(config).margin_bits
+
+    @classmethod
+    def examine(
+        cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig, device: torch.device = CPU
+    ) -> ExaminedLean:
+        program = lower(network.architecture, config)
+        scales = fit(program, network.parameters, inputs_NCHW, lean_options(config).margin_bits)
+        found = remedies(program, network.parameters, inputs_NCHW)
+        parameters = compensated(program, network.parameters, scales, found)
+        return ExaminedLean(
+            logit_bound=scales.bound,
+            scatter=rounding_scatter(program, parameters, scales, inputs_NCHW, device),
+            scales=scales,
+            plain=network.parameters,
+            parameters=parameters,
+        )
 
     def prepare(self, architectures: tuple[Architecture, Architecture]) -> None:
         if not isinstance(self.session.provider, Dealt):
@@ -87,32 +107,24 @@ class LeanScheme(SecureInferenceScheme):
             lower(architecture, self.config)
         super().prepare(architectures)
 
-    def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> float:
-        network = self._own_network(model)
-        program = lower(network.architecture, self.config)
-        self._scales = _fitted(network, inputs_NCHW, self.config)
-        self._calibrated = network.parameters
-        found = remedies(program, network.parameters, inputs_NCHW)
-        self._parameters = compensated(program, network.parameters, self._scales, found)
-        return self._scales.bound
-
     def _run(
         self, network: TranslatedNetwork, asked: InferenceQuery, answered: InferenceQuery
     ) -> tuple[torch.Tensor, float]:
         session, device = self.session, self.device
         rank, provider = session.rank, session.provider
         programs = [lower(architecture, self.config) for architecture in self.architectures]
-        if self._scales is None:
+        examined = self._examined
+        if not isinstance(examined, ExaminedLean):
             raise ProtocolError("the model was not calibrated; call calibrate(model, inputs) before exchange")
-        if not _are_equal(self._calibrated, network.parameters):
+        if not _are_equal(examined.plain, network.parameters):
             raise ProtocolError("the model has changed since it was calibrated; call calibrate(model, inputs) again")
         assert asked.inputs_NCHW is not None
         model_owner = ModelOwner(
             programs[rank],
             device,
             _batches(answered.num_samples, self.config),
-            parameters=self._parameters,
-            scales=self._scales,
+            parameters=examined.parameters,
+            scales=examined.scales,
             dealt=provider.stream(rank),
             local=session.streams.local,
             output_noise=self.output_noise,
@@ -135,11 +147,6 @@ def _are_equal(first: Parameters, second: Parameters) -> bool:
         for name in first
         for one, other in zip(first[name], second[name], strict=True)
     )
-
-
-def _fitted(network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig) -> Scales:
-    program = lower(network.architecture, config)
-    return fit(program, network.parameters, inputs_NCHW, lean_options(config).margin_bits)
 
 
 def _batches(num_samples: int, config: SchemeConfig) -> list[int]:

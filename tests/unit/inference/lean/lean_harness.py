@@ -16,7 +16,7 @@ from smule_crypten.inference.lean.dealing import corrections
 from smule_crypten.inference.lean.lowering import lower
 from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.lean.program import Program
-from smule_crypten.inference.lean.roles import Evaluator
+from smule_crypten.inference.lean.roles import ShareEvaluator
 from smule_crypten.inference.lean.scales import Scales, fit
 from smule_crypten.inference.lean.wire import Post, Script, Want
 from smule_crypten.models.translate import TranslatedNetwork, translate
@@ -64,7 +64,7 @@ class Dealings:
 
 
 class _Speaker:
-    def __init__(self, role: Evaluator, script: Script) -> None:
+    def __init__(self, role: ShareEvaluator, script: Script) -> None:
         self._role, self._script = role, script
         self.result = torch.empty(0)
         self.wanted: Want | None = None
@@ -92,7 +92,9 @@ class _Speaker:
         return True
 
 
-def converse(model_owner: Evaluator, data_owner: Evaluator) -> tuple[torch.Tensor, torch.Tensor, list[Message]]:
+def converse(
+    model_owner: ShareEvaluator, data_owner: ShareEvaluator
+) -> tuple[torch.Tensor, torch.Tensor, list[Message]]:
     """Play both scripts against each other; their results, and everything that was said."""
     speakers = [_Speaker(role, role.run()) for role in (model_owner, data_owner)]  # type: ignore[attr-defined]
     said: list[Message] = []

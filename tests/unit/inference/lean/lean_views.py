@@ -2,7 +2,8 @@
 
 A view holds what a role receives, with what the role itself can take off: an opening is recorded with the own share
 added and the own mask left out, so that nothing but the peer's mask protects it. (With the own mask left in, a missing
-mask of the peer would hide behind it.)
+mask of the peer would hide behind it.) What D knows of its own share before each rounding is kept beside it: the joint
+distribution with its output is looked at in test_lean_joint_views.py.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from sklearn.linear_model import LogisticRegression
 
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import OpeningMaterial, PackedFields
+from smule_crypten.inference.lean.evaluator import Share, Talk
 from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.lean.program import Opening, Step
-from smule_crypten.inference.lean.roles import Evaluator, Share, Talk
+from smule_crypten.inference.lean.roles import ShareEvaluator
 from smule_crypten.mpc.packing import unpack
 
 FALSE_ALARM = 1e-10
@@ -30,14 +32,14 @@ View = dict[tuple[int, str], tuple[int, torch.Tensor]]
 """(micro-batch, kind of message and its number) -> bits of a value, values (n,)."""
 
 
-class _Recording(Evaluator):
+class _Recording(ShareEvaluator):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.view: View = {}
         self._batch = -1
         self._numbers: Counter[str] = Counter()
         self._own: list[torch.Tensor] = []
-        self._width = 0
+        self._heard = torch.empty(0)
 
     def saw(self, kind: str, width: int, values: torch.Tensor) -> None:
         self.view[self._batch, f"{kind} {self._numbers[kind]}"] = width, values.reshape(-1)
@@ -47,25 +49,28 @@ class _Recording(Evaluator):
         self._batch, self._numbers = self._batch + 1, Counter()
         return (yield from super()._evaluate(batch, first))
 
-    def _opening(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share, fraction: int) -> Talk:
-        drawn = material.drawn
-        masks = [*drawn.packed_all("operand"), drawn.packed("bit")] if opening.blocks else []
-        self._own, self._width = [self._truncated(share.reshape(-1), fraction), *masks], opening.width
-        return (yield from super()._opening(step, opening, material, share, fraction))
+    def _take(self, step: Step, num_bytes: int) -> Talk:
+        self._heard = yield from super()._take(step, num_bytes)
+        return self._heard
+
+    def _sign(self, step: Step, opening: Opening, material: OpeningMaterial, public: torch.Tensor) -> Talk:
+        self._own = [*material.drawn.packed_all("operand"), material.drawn.packed("bit")]
+        return (yield from super()._sign(step, opening, material, public))
 
     def _swap(self, step: Step, number: int, own: torch.Tensor) -> Talk:
         theirs = yield from super()._swap(step, number, own)
-        if number == 0:
-            share = self._own.pop(0)
-            self.saw("opened", self._width, share + unpack(theirs, share.numel(), self._width))
-        else:
-            masks = torch.cat([self._own.pop(0) for _ in range(len(own) // len(self._own[0]))])
-            self.saw("bits", 8, (theirs ^ own ^ masks).long())
+        masks = torch.cat([self._own.pop(0) for _ in range(len(own) // len(self._own[0]))])
+        self.saw("bits", 8, (theirs ^ own ^ masks).long())
         return theirs
 
 
 class SeeingModelOwner(_Recording, ModelOwner):
     """Sees values under D's masks, openings, and the dealer's corrections."""
+
+    def _public_value(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share) -> Talk:
+        public = yield from super()._public_value(step, opening, material, share)
+        self.saw("opened", opening.source_bits, share + unpack(self._heard, share.numel(), opening.source_bits))
+        return public
 
     def _hand_over(self, position: int, step: Step, share: Share) -> Talk:
         masked = yield from super()._hand_over(position, step, share)
@@ -83,7 +88,27 @@ class SeeingModelOwner(_Recording, ModelOwner):
 
 
 class SeeingDataOwner(_Recording, DataOwner):
-    """Sees the masked weights and openings. The last opening is its output, which it may learn: left out here."""
+    """Sees the masked weights and openings. Its output is left out here.
+
+    knowledge: for each rounding, in order, everything that D has in its hands of it, by name: fractions of the range.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.knowledge: list[dict[str, torch.Tensor]] = []
+
+    def _public_value(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share) -> Talk:
+        public = yield from super()._public_value(step, opening, material, share)
+        fraction, below = opening.fraction, (1 << opening.fraction) - 1
+        rho = material.drawn.values("rounding") if fraction else 0
+        theirs = unpack(self._heard, share.numel(), opening.width)
+        self.saw("opened", opening.width, ((share + rho) >> fraction) + theirs)
+        if fraction:
+            known = {"own share": share & below, "own part of rho": rho & below, "said": (share + rho) & below}
+            found = {name: values.double() / (below + 1) for name, values in known.items()}
+            found |= {"opened": public.double() / (1 << opening.width), "lowest bit": (public & 1).double()}
+            self.knowledge.append(found)
+        return public
 
     def _take_weights(self) -> Any:
         yield from super()._take_weights()

@@ -5,7 +5,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smule_crypten.inference.lean.and_tree import GreaterTree, factor_products, level_operands, tree_shape
+from smule_crypten.inference.lean.and_tree import (
+    GreaterTree,
+    level_operands,
+    mask_products,
+    num_operands,
+    num_products,
+    tree_shape,
+)
 from smule_crypten.inference.lean.blocks import look_up, places, thermometers, word_widths
 from smule_crypten.mpc.keys import insecure_key
 from smule_crypten.mpc.packing import MAX_WIDTH, pack, packed_bytes, unpack
@@ -26,23 +33,23 @@ def split_packed(values: Words, stream: Stream) -> tuple[Words, Words]:
     return ours, [value ^ share for value, share in zip(values, ours, strict=True)]
 
 
-def leaves(blocks: tuple[int, ...], dropped: int, public: torch.Tensor, dealt: torch.Tensor) -> tuple[Nodes, Nodes]:
+def leaves(blocks: tuple[int, ...], public: torch.Tensor, dealt: torch.Tensor) -> tuple[Nodes, Nodes]:
     """Both parties' shares of ("dealt = public", "dealt > public") for every block."""
     stream = Stream(insecure_key(3, "thermometers"))
-    words = split(thermometers(blocks, dropped, dealt), stream, MAX_WIDTH)
-    return look_up(blocks, dropped, public, words[0], True), look_up(blocks, dropped, public, words[1], False)
+    words = split(thermometers(blocks, dealt), stream, MAX_WIDTH)
+    return look_up(blocks, public, words[0], True), look_up(blocks, public, words[1], False)
 
 
-def compare(blocks: tuple[int, ...], dropped: int, public: torch.Tensor, dealt: torch.Tensor) -> torch.Tensor:
+def compare(blocks: tuple[int, ...], public: torch.Tensor, dealt: torch.Tensor) -> torch.Tensor:
     """dealt > public by the whole protocol of both parties, from tables to tree; checks what is opened on the way."""
-    stream, shape = Stream(insecure_key(4, "gates")), tree_shape(len(blocks))
+    stream = Stream(insecure_key(4, "gates"))
     size = packed_bytes(len(public), 1)
-    masks = [stream.random_bytes(size) for _ in range(shape.num_operands)]
+    masks = [stream.random_bytes(size) for _ in range(num_operands(len(blocks)))]
     operands = split_packed(masks, stream)
-    products = split_packed(factor_products(masks, shape), stream)
-    nodes = leaves(blocks, dropped, public, dealt)
+    products = split_packed(mask_products(masks, len(blocks)), stream)
+    nodes = leaves(blocks, public, dealt)
     first, second = (GreaterTree(nodes[p], operands[p], products[p], is_first=p == 0) for p in (0, 1))
-    for level in shape.levels:
+    for level in tree_shape(len(blocks)):
         assert not first.is_done
         pairs = list(zip(first.masked_operands(), second.masked_operands(), strict=True))
         assert len(pairs) == level_operands(level)
@@ -58,52 +65,48 @@ def compare(blocks: tuple[int, ...], dropped: int, public: torch.Tensor, dealt: 
 def test_one_block(bits: int) -> None:
     """Every pair of values of one block, for every width of a block: the shares are of "equal" and of "greater"."""
     public, dealt = (axis.flatten() for axis in torch.meshgrid(*[torch.arange(1 << bits)] * 2, indexing="ij"))
-    ((equal, greater),), ((also_equal, also_greater),) = leaves((bits,), 0, public, dealt)
+    ((equal, greater),), ((also_equal, also_greater),) = leaves((bits,), public, dealt)
     assert unpack(equal ^ also_equal, len(public), 1).tolist() == (dealt == public).long().tolist()
     assert unpack(greater ^ also_greater, len(public), 1).tolist() == (dealt > public).long().tolist()
 
 
-@pytest.mark.parametrize("dropped", [0, 1, 2])
 @pytest.mark.parametrize(
-    "blocks", [(1,), (2,), (5,), (1, 1), (2, 1), (3, 2), (1, 1, 1), (2, 2, 1), (1, 1, 1, 1), (2, 1, 1, 1), (1,) * 5]
+    "blocks",
+    [(1,), (2,), (5,), (1, 1), (2, 1), (3, 2), (1, 1, 1), (2, 2, 1), (1,) * 4, (2, 1, 1, 1), (1,) * 5, (1,) * 7],
 )
-def test_exhaustively(blocks: tuple[int, ...], dropped: int) -> None:
-    """Every pair of small numbers, with a bit above the blocks that must not matter: the plain comparison without the
-    dropped bits.
-    """
-    numbers = torch.arange(1 << (sum(blocks) + min(dropped, 1) + 1)) << max(0, dropped - 1)
+def test_exhaustively(blocks: tuple[int, ...]) -> None:
+    """Every pair of small numbers, with a bit above the blocks that must not matter."""
+    numbers = torch.arange(1 << (sum(blocks) + 1))
     public, dealt = (axis.flatten() for axis in torch.meshgrid(numbers, numbers, indexing="ij"))
-    compared = ((1 << sum(blocks)) - 1) << dropped
+    compared = (1 << sum(blocks)) - 1
     expected = ((dealt & compared) > (public & compared)).long()
-    assert torch.equal(compare(blocks, dropped, public, dealt), expected)
+    assert torch.equal(compare(blocks, public, dealt), expected)
 
 
-@given(st.integers(1, 5), st.integers(1, 14), st.integers(0, 16), st.data())
+@given(st.integers(1, 5), st.integers(1, 30), st.data())
 @settings(derandomize=True, deadline=None, max_examples=80)
-def test_large_numbers(bits: int, count: int, dropped: int, data: st.DataObject) -> None:
+def test_large_numbers(bits: int, count: int, data: st.DataObject) -> None:
     """Numbers of up to 62 bits, in equal and unequal blocks, also where they differ in one bit only."""
     blocks = tuple(max(1, bits - (number >= count // 2)) for number in range(count))
-    dropped = min(dropped, 62 - min(62, sum(blocks)))
-    while sum(blocks) + dropped > 62:
+    while sum(blocks) > 62:
         blocks = blocks[:-1]
-    top = (1 << (sum(blocks) + dropped)) - 1
+    top = (1 << sum(blocks)) - 1
     pairs = data.draw(st.lists(st.tuples(st.integers(0, top), st.integers(0, top)), min_size=1, max_size=12))
     pairs += [(value, value ^ (1 << bit)) for value, _ in pairs[:2] for bit in range(top.bit_length())]
     pairs += [(value, value) for value, _ in pairs[:2]]
     public, dealt = torch.tensor(pairs).t().contiguous()
-    expected = ((dealt >> dropped) > (public >> dropped)).long()
-    assert torch.equal(compare(blocks, dropped, public, dealt), expected)
+    assert torch.equal(compare(blocks, public, dealt), (dealt > public).long())
 
 
-@given(st.lists(st.integers(1, 5), min_size=1, max_size=30).map(tuple), st.integers(0, 16))
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=30).map(tuple))
 @settings(derandomize=True, deadline=None, max_examples=100)
-def test_places(blocks: tuple[int, ...], dropped: int) -> None:
+def test_places(blocks: tuple[int, ...]) -> None:
     """Blocks cover the number without a gap, thermometers cover words of at most 64 bits without an overlap, and the
     stated widths are what they take.
     """
-    found = places(blocks, dropped)
+    found = places(blocks)
     assert [place.bits for place in found] == list(blocks)
-    assert [place.shift - dropped for place in found] == [sum(blocks[i + 1 :]) for i in range(len(blocks))]
+    assert [place.shift for place in found] == [sum(blocks[i + 1 :]) for i in range(len(blocks))]
     for word, width in enumerate(word_widths(blocks)):
         inside = [place for place in found if place.word == word]
         taken = [bit for place in inside for bit in range(place.offset, place.offset + place.length)]
@@ -114,29 +117,41 @@ def test_places(blocks: tuple[int, ...], dropped: int) -> None:
 
 @pytest.mark.parametrize(
     ("blocks", "levels", "operands", "products"),
-    [(1, 0, 0, 0), (2, 1, 2, 1), (3, 2, 4, 2), (4, 2, 7, 4), (5, 3, 9, 5), (6, 3, 12, 7), (8, 3, 18, 11)],
+    [
+        (1, 0, 0, 0),
+        (2, 1, 2, 1),
+        (3, 1, 4, 5),
+        (4, 2, 7, 4),
+        (5, 2, 9, 8),
+        (6, 2, 12, 10),
+        (7, 2, 14, 14),
+        (9, 2, 18, 26),
+        (10, 3, 23, 17),
+    ],
 )
 def test_shape(blocks: int, levels: int, operands: int, products: int) -> None:
-    """What trees cost, counted by hand: a pair opens equal_high, greater_low and, unless it is lowest, equal_low."""
-    shape = tree_shape(blocks)
-    assert (len(shape.levels), shape.num_operands, shape.num_products) == (levels, operands, products)
+    """What trees cost, counted by hand. A pair opens e1, g2 and, unless it is lowest, e2, with 1 (2) products of masks;
+    three open e1, g2, e2, g3 (and e3), with 5 (8) products.
+    """
+    found = len(tree_shape(blocks)), num_operands(blocks), num_products(blocks)
+    assert found == (levels, operands, products)
 
 
 @pytest.mark.parametrize("blocks", range(1, 64))
 def test_shape_grows_slowly(blocks: int) -> None:
-    """Levels are the logarithm; every combination but those on the lowest path needs two gates."""
-    shape = tree_shape(blocks)
-    assert len(shape.levels) == (blocks - 1).bit_length()
-    assert sum(map(len, shape.levels)) == blocks - 1
-    assert shape.num_products <= 2 * (blocks - 1)
-    assert shape.num_operands == shape.num_products + blocks - 1
+    """Levels are the logarithm to base three; one block is left in the end; only the lowest group lacks "equal"."""
+    levels = tree_shape(blocks)
+    assert 3 ** len(levels) >= blocks
+    assert len(levels) == 0 or 3 ** (len(levels) - 1) < blocks
+    assert blocks - sum(group.size - 1 for level in levels for group in level) == 1
+    assert all([group.needs_equal for group in level] == [True] * (len(level) - 1) + [False] for level in levels)
 
 
 def test_shares_alone_say_nothing_of_the_public_number() -> None:
     """Exactly one party adds the constants: with shares that are zero at both, one of them holds "dealt >= 0"."""
     public = torch.zeros(8, dtype=torch.int64)
     words = [torch.zeros(8, dtype=torch.int64)]
-    ours, theirs = (look_up((3,), 0, public, words, is_first) for is_first in (True, False))
+    ours, theirs = (look_up((3,), public, words, is_first) for is_first in (True, False))
     ones = pack(torch.ones(8, dtype=torch.int64), 1)
     assert torch.equal(ours[0][0] ^ theirs[0][0], ones)
     assert not (ours[0][1] ^ theirs[0][1]).any()

@@ -65,30 +65,44 @@ class Reconstruction:
         pairs = zip(self.dealt_first.values(name).tolist(), self.dealt_second.values(name).tolist(), strict=True)
         return [(a + b) % (1 << width) for a, b in pairs]
 
+    def carries(self) -> list[int]:
+        """kappa: whether the parts of rho add up to 2^fraction or more."""
+        fraction = self.opening.fraction
+        if not fraction:
+            return [0] * len(self.first.values("mask"))
+        parts = zip(self.first.values("rounding").tolist(), self.second.values("rounding").tolist(), strict=True)
+        return [int(a + b >= 1 << fraction) for a, b in parts]
+
     def bits(self, name: str) -> list[int]:
         """A value that is dealt by XOR."""
         return [v % (1 << 64) for v in (self.dealt_first.values(name) ^ self.dealt_second.values(name)).tolist()]
 
 
 @pytest.mark.parametrize("extension", [0, 1, 12, 40])
-@pytest.mark.parametrize(
-    ("width", "dropped", "blocks"), [(8, 0, (4, 3)), (20, 4, (4, 4, 4, 3)), (24, 2, (5,) * 4 + (1,))]
-)
+@pytest.mark.parametrize("fraction", [0, 7])
+@pytest.mark.parametrize(("width", "blocks"), [(8, (4, 3)), (16, (4, 4, 4, 3)), (22, (5,) * 4 + (1,))])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_opening(width: int, dropped: int, blocks: tuple[int, ...], extension: int, batch: int) -> None:
+def test_opening(width: int, blocks: tuple[int, ...], fraction: int, extension: int, batch: int) -> None:
     """Corrections and D's shares add up to what the protocol says, for every value that is dealt, in rings that grow
     by nothing, by one bit, and by many.
     """
     ring = width + extension
     material = Reconstruction(
-        Opening(elements=11, width=width, ring=ring, dropped=dropped, blocks=blocks), batch, seed=extension
+        Opening(elements=11, width=width, ring=ring, fraction=fraction, blocks=blocks), batch, seed=extension
     )
     pairs = list(zip(material.first.values("mask").tolist(), material.second.values("mask").tolist(), strict=True))
     assert all(0 <= value < 1 << width for pair in pairs for value in pair)
-    r = [(a + b) % (1 << width) for a, b in pairs]
-    wrap, high = [(a + b) >> width for a, b in pairs], [value >> (width - 1) for value in r]
-    assert {0, 1} == set(wrap) == set(high)
-    assert material.sums("wrap") == wrap
+    carry = material.carries()
+    total = [a + b + k for (a, b), k in zip(pairs, carry, strict=True)]
+    r = [value % (1 << width) for value in total]
+    wraps, high = [value >> width for value in total], [value >> (width - 1) for value in r]
+    assert {0, 1} == set(wraps) == set(high)
+    if fraction:
+        assert set(carry) == {0, 1}
+        lift = [(k - q * 2**width) % 2**ring for k, q in zip(carry, wraps, strict=True)]
+    else:
+        lift = [-q % 2 ** max(1, extension) for q in wraps]
+    assert material.sums("lift") == lift
     assert material.sums("high") == high
     s = (material.first.values("bit") ^ material.second.values("bit")).tolist()
     assert set(s) == {0, 1}
@@ -97,7 +111,7 @@ def test_opening(width: int, dropped: int, blocks: tuple[int, ...], extension: i
     assert material.sums("selected_high") == [bit * value for bit, value in zip(s, high, strict=True)]
     thermometers = [
         [
-            int((value >> (dropped + sum(blocks[i + 1 :]))) % (1 << bits) >= v)
+            int((value >> sum(blocks[i + 1 :])) % (1 << bits) >= v)
             for i, bits in enumerate(blocks)
             for v in range(1, 1 << bits)
         ]
@@ -115,10 +129,11 @@ def test_opening(width: int, dropped: int, blocks: tuple[int, ...], extension: i
     [
         ((3,), []),
         ((3, 3), [(0, 1)]),
+        ((2, 2, 2), [(0, 1), (0, 2), (0, 2, 3), (0, 3), (2, 3)]),
         ((3, 3, 3, 3), [(0, 1), (0, 2), (3, 4), (5, 6)]),
     ],
 )
-def test_gates(blocks: tuple[int, ...], factors: list[tuple[int, int]]) -> None:
+def test_gates(blocks: tuple[int, ...], factors: list[tuple[int, ...]]) -> None:
     """The products of the masks of the tree's operands, written down by hand: operand 0 is the "equal" of the highest
     block, which two gates share.
     """
@@ -132,16 +147,18 @@ def test_gates(blocks: tuple[int, ...], factors: list[tuple[int, int]]) -> None:
     products = [name for name in material.dealt_first.fields if name.startswith("product")]
     assert len(products) == len(factors)
     assert len(operands) == len({number for pair in factors for number in pair})
-    for name, (left, right) in zip(products, factors, strict=True):
-        assert material.bits(name) == [a & b for a, b in zip(operands[left], operands[right], strict=True)]
+    for name, factor in zip(products, factors, strict=True):
+        assert material.bits(name) == [min(bits) for bits in zip(*(operands[number] for number in factor), strict=True)]
 
 
 def test_truncation_needs_no_comparison() -> None:
-    """An opening that compares nothing has two bits dealt, in the width by which the ring grows."""
-    opening = Opening(elements=9, width=20, ring=32)
+    """An opening that compares nothing has two values dealt: the lift as wide as the ring, and a bit in the width by
+    which the ring grows.
+    """
+    opening = Opening(elements=9, width=20, ring=32, fraction=5)
     material = Reconstruction(opening, 1, seed=2)
-    assert material.dealt_first.fields == {"wrap": (9, 12), "high": (9, 12)}
-    assert drawn_fields(opening, 1) == {"mask": (9, 20)}
+    assert material.dealt_first.fields == {"lift": (9, 32), "high": (9, 12)}
+    assert drawn_fields(opening, 1) == {"mask": (9, 20), "rounding": (9, 5)}
 
 
 @pytest.mark.parametrize("name", ["conv_pool_relu", "conv_pool_kept_apart", "mobile"])

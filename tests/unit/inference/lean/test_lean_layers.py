@@ -41,7 +41,7 @@ def whole_weights(program: Program, largest: int, seed: int) -> Weights:
 @pytest.mark.parametrize("block_bits", [3, 4])
 def test_network(name: str, block_bits: int) -> None:
     """Every way in which layers meet: the opened integers are those of plain integer arithmetic, bit for bit."""
-    program = lowered(NETWORKS[name](), ring_bits=56, precision_bits=8, dropped_bits=0, block_bits=block_bits)
+    program = lowered(NETWORKS[name](), ring_bits=56, precision_bits=8, block_bits=block_bits)
     x = torch.randint(-9, 10, (2, *SHAPE), generator=torch.Generator().manual_seed(block_bits))
     weights = whole_weights(program, 2, seed=block_bits)
     expected = program_values(program, x, weights)[-1]
@@ -55,7 +55,7 @@ def test_unequal_windows(name: str) -> None:
     """Sums over windows of different size times their public integers, up to the truncation that follows, are exact;
     with it, what reaches the next layer is a neighbour of the quotient.
     """
-    whole = lowered(UNEQUAL_WINDOWS[name](), ring_bits=48, precision_bits=8, dropped_bits=0)
+    whole = lowered(UNEQUAL_WINDOWS[name](), ring_bits=48, precision_bits=8)
     x = torch.randint(-99, 100, (2, *SHAPE), generator=torch.Generator().manual_seed(3))
     weights = whole_weights(whole, 2, seed=5)
     last = next(position for position, step in enumerate(whole.steps) if step.kind == "weight")
@@ -97,7 +97,7 @@ def single_layers(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, int, int]]:
 def test_single_layer_in_the_ring(layer: tuple[nn.Module, tuple[int, int, int]], ring_bits: int, seed: int) -> None:
     """Any layer, any weights, any inputs, however large: without an opening the result is exact in its ring."""
     model, shape = layer
-    program = lowered(model, shape, ring_bits=ring_bits, precision_bits=6, dropped_bits=0)
+    program = lowered(model, shape, ring_bits=ring_bits, precision_bits=6)
     ring = program.output.ring
     assert ring >= ring_bits
     generator = random.Random(seed)
@@ -132,23 +132,3 @@ def test_oracle_of_convolutions() -> None:
     x, weight = (torch.randint(-50, 50, size, generator=generator) for size in ((2, *SHAPE), op.weight_shape))
     expected = nn.functional.conv2d(x.double(), weight.double(), None, op.stride, op.padding, op.dilation, op.groups)
     assert (convolved(op, x, weight) == residues(expected.long())).all()
-
-
-@pytest.mark.parametrize("dropped", [1, 4, 8])
-@pytest.mark.parametrize("name", ["max_pool_relu", "max_pool_padded", "max_pool_ceil", "max_pool_dilated"])
-def test_maximum_with_dropped_bits(name: str, dropped: int) -> None:
-    """Bits that are dropped make a maximum choose a value of its window that is less by under 2^dropped at each level
-    of its tree, and never more than the largest.
-    """
-    options = {"ring_bits": 48, "precision_bits": 8}
-    whole = lowered(NETWORKS[name](), dropped_bits=dropped, **options)
-    last = next(position for position, step in enumerate(whole.steps) if step.kind == "max")
-    program = Program(whole.steps[: last + 1], whole.input_bits)
-    x = torch.randint(-999, 1000, (2, *SHAPE), generator=torch.Generator().manual_seed(dropped))
-    weights = whole_weights(whole, 2, seed=1)
-    exact = program_values(program, x, weights)[-1]
-    found = integers(evaluate(program, x, weights))
-    assert (found <= exact).all()
-    levels = len(program.output.openings)
-    # A ReLU before it may let a value above -2^dropped pass.
-    assert (found > exact - (levels + 1) * (1 << dropped)).all()

@@ -14,7 +14,7 @@ from smule_crypten.inference.lean.scales import Scales, fit, plain_values, weigh
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import translate
 
-CONFIG = SchemeConfig(name="lean", precision_bits=10, options={"ring_bits": 24, "input_bits": 8, "dropped_bits": 1})
+CONFIG = SchemeConfig(name="lean", precision_bits=10, options={"ring_bits": 24, "input_bits": 8})
 
 
 def fitted(network: nn.Module, inputs_NCHW: torch.Tensor) -> tuple[Program, Parameters, Scales, Parameters]:

@@ -52,7 +52,7 @@ def task() -> Task:
     for _ in range(2):
         model = nn.Sequential(nn.Conv2d(1, 4, 3, 1, 1), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 3))
         networks.append(translate(model, SHAPE))
-    program = lower(networks[0].architecture, lean_config(dropped_bits=6, block_bits=5))
+    program = lower(networks[0].architecture, lean_config(block_bits=5))
     inputs = torch.randn(2, sum(BATCHES), *SHAPE)
     scales = fit(program, networks[0].parameters, inputs.flatten(0, 1), margin_bits=4)
     return Task(program, (networks[0].parameters, networks[1].parameters), (inputs[0], inputs[1]), scales)
@@ -105,7 +105,7 @@ def together(runs: list[tuple[View, View]], role: int) -> list[View]:
 
 
 KINDS = [
-    {"handed over", "opened", "bits", "dealt result", "dealt wrap", "dealt high", "dealt word0", "dealt product0",
+    {"handed over", "opened", "bits", "dealt result", "dealt lift", "dealt high", "dealt word0", "dealt product0",
      "dealt selector", "dealt selected_mask", "dealt selected_high"},
     {"weight", "opened", "bits"},
 ]  # fmt: skip
@@ -126,8 +126,8 @@ def test_views_are_uniform(role: int) -> None:
 
 @pytest.mark.parametrize(("role", "other"), [(0, (0, 1)), (1, (1, 0))], ids=["model_owner", "data_owner"])
 def test_two_secrets_look_the_same(role: int, other: tuple[int, int]) -> None:
-    """M cannot tell two inputs apart, and D cannot tell two networks apart by what comes before its output (the last
-    opening is what D may learn, so it is not in its view).
+    """M cannot tell two inputs apart, and D cannot tell two networks apart by what comes before its output. (That the
+    output adds nothing but itself is what test_lean_joint_views.py looks at.)
     """
     found = ordinary()
     assert not can_tell_apart(together(found[0, 0], role), together(found[other], role))
@@ -153,6 +153,18 @@ class UnmaskedModelOwner(SeeingModelOwner):
     def _material(self, opening: Opening, batch: int) -> OpeningMaterial:
         material = super()._material(opening, batch)
         return material if opening.blocks else without_mask(material, opening, batch)
+
+
+class PlainlySpeakingDataOwner(SeeingDataOwner):
+    """Leaves its part of rho away: M learns the low bits of a value."""
+
+    def _material(self, opening: Opening, batch: int) -> OpeningMaterial:
+        material = super()._material(opening, batch)
+        count = batch * opening.elements
+        data, start = material.drawn.data.clone(), packed_bytes(count, opening.width)
+        if opening.fraction:
+            data[start : start + packed_bytes(count, opening.fraction)] = 0
+        return OpeningMaterial(PackedFields(data, material.drawn.fields), material.dealt)
 
 
 class RepeatingDataOwner(SeeingDataOwner):
@@ -186,6 +198,12 @@ def test_a_missing_mask_is_found_at_the_data_owner() -> None:
     first, second = leaky(1, "weights", model_owner_class=UnmaskedModelOwner)
     assert (0, "opened 0") in not_uniform(first)
     assert can_tell_apart(first, second)
+
+
+def test_low_bits_without_their_mask_are_found() -> None:
+    """Control: D says its share with the low bits as they are."""
+    first, _ = leaky(0, "inputs", data_owner_class=PlainlySpeakingDataOwner)
+    assert (0, "opened 0") in not_uniform(first)
 
 
 def test_a_mask_used_twice_is_found() -> None:

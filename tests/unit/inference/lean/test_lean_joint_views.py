@@ -1,0 +1,138 @@
+"""What D sees and what D gets, together: nothing that D knows of a rounding may say anything about the logits.
+
+One sample is asked about again and again under fresh keys, so the logits vary by rounding alone. If D knew a part of a
+rounding error, that part would go with the logits, in proportion to the secret weights that lie between. The owner's
+noise on the logits is left out: the protocol itself is on trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from lean_harness import direction, lean_config
+from lean_views import FALSE_ALARM, SeeingDataOwner
+from scipy.stats import norm
+from torch import nn
+
+from smule_crypten.inference.lean import dealing
+from smule_crypten.inference.lean.clear import ClearEvaluator
+from smule_crypten.inference.lean.dealing import PackedFields
+from smule_crypten.mpc.packing import packed_bytes
+from smule_crypten.mpc.streams import Stream
+
+REPEATS = 4096
+SHAPE = (1, 4, 4)
+
+
+class OneAnswerManyTimes:
+    """Knowledge of D, (columns, REPEATS), and its logits of one sample, (REPEATS, 3)."""
+
+    def __init__(self, model: nn.Module, seed: int) -> None:
+        x = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(1)).expand(REPEATS, *SHAPE)
+        run = direction(model, x, lean_config(micro_batch=REPEATS), seed=seed, data_owner_class=SeeingDataOwner)
+        self.logits_NC, _ = run.run()
+        assert isinstance(run.data_owner, SeeingDataOwner)
+        self.names, columns = [], []
+        for number, known in enumerate(run.data_owner.knowledge):
+            for name, values in known.items():
+                self.names.append(f"{name} {number}")
+                columns.append(values.view(REPEATS, -1).T)
+        self.columns = columns
+
+    def alarms(self) -> set[str]:
+        """What goes with a logit more than chance allows."""
+        tests = self.logits_NC.size(1) * sum(len(column) for column in self.columns)
+        limit = norm.isf(FALSE_ALARM / tests) / REPEATS**0.5
+        return {
+            name
+            for name, column in zip(self.names, self.columns, strict=True)
+            if np.abs(_correlations(column, self.logits_NC.T)).max() > limit
+        }
+
+
+def _correlations(first: torch.Tensor, second: torch.Tensor) -> np.ndarray:
+    """Between rows."""
+    parts = [rows.double() - rows.double().mean(1, keepdim=True) for rows in (first, second)]
+    one, other = (part / part.norm(dim=1, keepdim=True).clamp(min=1e-12) for part in parts)
+    return (one @ other.T).numpy()
+
+
+def mlp() -> nn.Module:
+    torch.manual_seed(5)
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 6), nn.ReLU(), nn.Linear(6, 3))
+
+
+def all_kinds_of_openings() -> nn.Module:
+    """A truncation alone, maxima and a ReLU."""
+    torch.manual_seed(6)
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3, 1, 1), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 6), nn.ReLU(), nn.Linear(6, 3)
+    )
+
+
+NETWORKS = [mlp, all_kinds_of_openings]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_nothing_that_the_data_owner_knows_goes_with_its_output(network: Callable[[], nn.Module]) -> None:
+    """Protects the proof's one claim about view and output together."""
+    asked = OneAnswerManyTimes(network(), seed=1)
+    assert float(asked.logits_NC.std(0).min()) > 0
+    assert asked.alarms() == set()
+
+
+def without_part_of_the_model_owner(draw: Callable[..., PackedFields]) -> Callable[..., PackedFields]:
+    """rho_M is zero at M and at T, so that D knows rho."""
+    streams: dict[int, bool] = {}
+
+    def drawn(fields: dict[str, tuple[int, int]], stream: Stream) -> PackedFields:
+        found = draw(fields, stream)
+        # The dealer draws from both streams in turn, M's first; M draws from its own alone.
+        first = streams.setdefault(id(stream), not streams)
+        if "rounding" not in fields or not first:
+            return found
+        data, start = found.data.clone(), packed_bytes(*fields["mask"])
+        data[start : start + packed_bytes(*fields["rounding"])] = 0
+        return PackedFields(data, found.fields)
+
+    return drawn
+
+
+@pytest.fixture
+def known_rounding() -> Iterator[None]:
+    """A broken protocol: rho = rho_D."""
+    at_dealer, at_model_owner = (without_part_of_the_model_owner(dealing.draw) for _ in range(2))
+    with (
+        mock.patch.object(dealing, "draw", at_dealer),
+        mock.patch("smule_crypten.inference.lean.model_owner.draw", at_model_owner),
+    ):
+        yield
+
+
+@pytest.mark.usefixtures("known_rounding")
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_rounding_that_the_data_owner_knows_is_found(network: Callable[[], nn.Module]) -> None:
+    """Control: with D's part of rho alone, the same test sees it at once."""
+    asked = OneAnswerManyTimes(network(), seed=2)
+    assert {name.rsplit(" ", 1)[0] for name in asked.alarms()} >= {"own part of rho"}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_answers_are_those_of_the_ideal_function(network: Callable[[], nn.Module]) -> None:
+    """The protocol's logits have the mean and the covariance of the ideal function's, within chance."""
+    asked = OneAnswerManyTimes(network(), seed=3)
+    model = network()
+    x = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(1)).expand(REPEATS, *SHAPE)
+    run = direction(model, x, lean_config(micro_batch=REPEATS))
+    ideal = ClearEvaluator(
+        run.program, run.network.parameters, run.scales, torch.Generator().manual_seed(4), torch.device("cpu")
+    ).logits(x)
+    real: Any = asked.logits_NC.double()
+    deviation = ideal.std(0)
+    assert ((real.mean(0) - ideal.mean(0)).abs() < 6 * deviation * (2 / REPEATS) ** 0.5).all()
+    assert torch.allclose(real.std(0), deviation, rtol=0.1)

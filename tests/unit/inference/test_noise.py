@@ -1,0 +1,102 @@
+"""How much noise the rounding of a network's answers needs."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from smule_crypten.config import SchemeConfig
+from smule_crypten.errors import UnshareableModelError
+from smule_crypten.inference.crypten_scatter import SharesInTheClear
+from smule_crypten.inference.noise import LEAST_NOISE, MU, NoiseRule, Scatter, hiding_noise, measured_scatter
+from smule_crypten.inference.registry import scheme_class
+from smule_crypten.models.translate import TranslatedNetwork, translate
+
+SHAPE = (1, 8, 8)
+
+
+def module() -> nn.Module:
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 4, 3, 1, 1), nn.AvgPool2d(2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 5)
+    return nn.Sequential(*layers).eval()
+
+
+def network() -> TranslatedNetwork:
+    return translate(module(), SHAPE)
+
+
+def inputs() -> torch.Tensor:
+    return torch.randn(40, *SHAPE, generator=torch.Generator().manual_seed(1))
+
+
+@given(st.floats(0, 1e3), st.floats(0, 1e3), st.integers(1, 10**7))
+def test_the_noise_solves_the_bound(known: float, unknown: float, num_answers: int) -> None:
+    """mu^2 = Q (known / sigma^2 + unknown^2 / (2 sigma^4)) comes out as MU^2, whatever of it D knows."""
+    if known + unknown < 1e-9:
+        return
+    sigma = hiding_noise(Scatter(known=known, unknown=unknown), num_answers)
+    reached = num_answers * (known / sigma**2 + unknown**2 / (2 * sigma**4))
+    assert reached == pytest.approx(MU**2, rel=1e-6)
+
+
+def test_both_ends_of_the_formula() -> None:
+    """By hand: (Q / 2)^(1/4) sqrt(|S|_F / mu) where nothing is known, sqrt(Q) rms / mu where everything is."""
+    assert hiding_noise(Scatter(unknown=1e-6), 20_000) == pytest.approx(10 * math.sqrt(1e-6 / MU))
+    assert hiding_noise(Scatter(known=1e-8), 10_000) == pytest.approx(100 * 1e-4 / MU)
+
+
+def test_noise_is_never_less_than_announced() -> None:
+    """Rounded up to a coarse grid, with a floor; what the owner adds on top adds in variance."""
+    scatter = Scatter(unknown=1e-6)
+    for num_answers in (1, 1_000, 50_000):
+        needed = max(LEAST_NOISE, hiding_noise(scatter, num_answers))
+        sigma = NoiseRule(num_answers=num_answers).sigma(scatter)
+        assert needed <= sigma <= 1.19 * needed + 1e-12
+        assert NoiseRule(num_answers=num_answers, extra=0.3).sigma(scatter) == pytest.approx(math.hypot(sigma, 0.3))
+    assert NoiseRule.without_protection().sigma(scatter) == 0.0
+
+
+def test_noise_that_drowns_the_answers_is_refused() -> None:
+    """With a line that says what to change, and not before noise and signal are alike."""
+    with pytest.raises(UnshareableModelError, match=r"raise scheme.options.ring_bits .* budget.max_queries_total"):
+        NoiseRule(num_answers=10_000).sigma(Scatter(known=1e-4, signal=3.0))
+    assert NoiseRule(num_answers=10_000).sigma(Scatter(known=1e-6, signal=0.01)) == pytest.approx(1.0, rel=0.2)
+
+
+def test_scatter_of_known_covariance() -> None:
+    """|S|_F of normal deviations, correlated or not, doubled, from the sample that scatters most."""
+    generator = torch.Generator().manual_seed(2)
+    alike = torch.randn(400, 6, 1, generator=generator, dtype=torch.float64).expand(400, 6, 10)
+    apart = torch.randn(400, 6, 10, generator=generator, dtype=torch.float64)
+    for deviations, norm in ((alike, 10.0), (apart, math.sqrt(10))):
+        found = measured_scatter(deviations, is_known=False)
+        assert found.unknown == pytest.approx(2 * norm, rel=0.25)
+        assert found.known == 0.0
+    assert measured_scatter(apart, is_known=True).known == pytest.approx(2 * 10, rel=0.25)
+
+
+@pytest.mark.parametrize(("scheme", "key"), [("lean", "unknown"), ("crypten", "known")], ids=["lean", "crypten"])
+def test_more_bits_scatter_less(scheme: str, key: str) -> None:
+    """Each bit of an activation halves the deviations of the logits: two make a sixteenth of |S|_F or a mean square."""
+
+    def scatter(bits: int) -> float:
+        precision_bits, options = (12, {"ring_bits": 16 + bits}) if scheme == "lean" else (bits, {})
+        config = SchemeConfig(name=scheme, precision_bits=precision_bits, options=options)
+        found: float = getattr(scheme_class(scheme).examine(network(), inputs(), config).scatter, key)
+        return found
+
+    assert scatter(12) / scatter(14) == pytest.approx(16.0, rel=0.6)
+
+
+def test_scatter_of_crypten_is_unbiased_enough() -> None:
+    """The arithmetic in the clear is CrypTen's: the network's logits, but for roundings of 2^-12."""
+    found = SharesInTheClear(network(), 12, torch.Generator().manual_seed(3)).logits(inputs())
+    with torch.no_grad():
+        expected = module()(inputs()).double()
+    expected -= expected.mean(1, keepdim=True)
+    assert float((found - expected).abs().max()) < 20 * 2.0**-12
