@@ -84,9 +84,9 @@ def scheme_configs(case: Case) -> dict[str, SchemeConfig]:
     }
 
 
-LEAN = {"ring_bits": 32, "input_bits": 10, "dropped_bits": 4, "block_bits": 4}
-NARROW = {"ring_bits": 28, "input_bits": 9, "dropped_bits": 3, "block_bits": 4}
-WIDE = {"input_bits": 20, "dropped_bits": 16, "block_bits": 4}
+LEAN = {"ring_bits": 32, "input_bits": 10, "block_bits": 4}
+NARROW = {"ring_bits": 30, "input_bits": 10, "block_bits": 4}
+WIDE = {"input_bits": 20, "block_bits": 4}
 
 
 def take_turns(

@@ -17,6 +17,8 @@ from smule_crypten.inference.scheme import CPU, Examined, SequentialScheme, micr
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import num_elements
 from smule_crypten.models.calibration import calibrate
+from smule_crypten.models.equalise import equalised
+from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.pooling import comparisons
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.dealing import Request, correction_bytes, corrections, plan
@@ -25,6 +27,8 @@ from smule_crypten.mpc.streams import Stream
 from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
 
 _RING_BYTES = 8
+_LEAST_VALUE = 32.0
+"""Hidden channels are raised towards this magnitude: larger values lose less to fixed point, and need less noise."""
 _RELU_ROUNDS = 9
 _RELU_ELEMENTS = 29
 """Ring elements that one ReLU opens in each direction: 2 for the first AND of the carry tree, 6 times 4 for its
@@ -58,8 +62,13 @@ class CryptenScheme(SequentialScheme):
     def examine(
         cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig, device: torch.device = CPU
     ) -> Examined:
-        bound = calibrate(network, inputs_NCHW, config.precision_bits)
-        return Examined(logit_bound=bound, scatter=rounding_scatter(network, inputs_NCHW, config.precision_bits))
+        alike = equalised(network, inputs_NCHW, least=_LEAST_VALUE)
+        return Examined(
+            logit_bound=calibrate(alike, inputs_NCHW, config.precision_bits),
+            scatter=rounding_scatter(alike, inputs_NCHW, config.precision_bits),
+            plain=network.parameters,
+            parameters=alike.parameters,
+        )
 
     @classmethod
     def deal(
@@ -73,12 +82,12 @@ class CryptenScheme(SequentialScheme):
         return corrections(_requests(architecture, num_samples, config), model_owner, data_owner)
 
     def _run_direction(
-        self, network: TranslatedNetwork, query: InferenceQuery, architecture: arch.Architecture
+        self, own: Parameters, query: InferenceQuery, architecture: arch.Architecture
     ) -> torch.Tensor | None:
         """1. M shares its parameters, D its inputs. 2. Both evaluate. 3. M sends its share of the logits to D."""
         session = self.session
         is_model_owner = session.rank == query.model_owner
-        parameters = share_parameters(architecture, network.parameters if is_model_owner else None, query.model_owner)
+        parameters = share_parameters(architecture, own if is_model_owner else None, query.model_owner)
         session.provider.begin_direction(query.model_owner, _requests(architecture, query.num_samples, self.config))
         answers = []
         for start, stop in micro_batches(query.num_samples, self.config.micro_batch):

@@ -14,6 +14,7 @@ from smule_crypten.inference.noise import NoiseRule, Scatter
 from smule_crypten.inference.scheme import CPU, AnswerTerms, Examined, SequentialScheme, micro_batches
 from smule_crypten.models.architecture import NETWORK_INPUT, Architecture, apply_op, num_elements
 from smule_crypten.models.calibration import calibrate
+from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
 
@@ -42,7 +43,12 @@ class PlaintextScheme(SequentialScheme):
         cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig, device: torch.device = CPU
     ) -> Examined:
         """Nothing is rounded, so nothing needs hiding; the range is that of fixed point, as with the other schemes."""
-        return Examined(logit_bound=calibrate(network, inputs_NCHW, config.precision_bits), scatter=Scatter())
+        return Examined(
+            logit_bound=calibrate(network, inputs_NCHW, config.precision_bits),
+            scatter=Scatter(),
+            plain=network.parameters,
+            parameters=network.parameters,
+        )
 
     @classmethod
     def terms(
@@ -52,7 +58,7 @@ class PlaintextScheme(SequentialScheme):
         return super().terms(examined, inputs_NCHW, config, NoiseRule(num_answers=None, extra=noise.extra))
 
     def _run_direction(
-        self, network: TranslatedNetwork, query: InferenceQuery, architecture: Architecture
+        self, parameters: Parameters, query: InferenceQuery, architecture: Architecture
     ) -> torch.Tensor | None:
         """1. D sends x. 2. M computes the logits. 3. M sends them to D. Two rounds a micro-batch."""
         channel, layer = self.session.channel, self.session.meter.layer
@@ -67,6 +73,7 @@ class PlaintextScheme(SequentialScheme):
                 with layer("input"):
                     inputs = channel.receive((stop - start, *architecture.input_shape), torch.float32)
                 with layer("logits"):
+                    network = TranslatedNetwork(architecture=architecture, parameters=parameters)
                     logits_NC = evaluate_plaintext(network, inputs)
                     noise = self.output_noise(tuple(logits_NC.shape))
                     channel.send(logits_NC if noise is None else logits_NC + noise.float())

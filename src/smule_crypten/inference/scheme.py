@@ -24,6 +24,7 @@ from smule_crypten.errors import ProtocolError
 from smule_crypten.inference.noise import NoiseRule, Scatter
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.calibration import MARGIN, largest_value
+from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import TranslatedNetwork, translate
 from smule_crypten.mpc.session import Session
 from smule_crypten.mpc.streams import Stream
@@ -37,11 +38,14 @@ CPU = torch.device("cpu")
 class Examined:
     """What the owner of a network learns of it before it answers: that it fits, and how its logits scatter.
 
-    logit_bound: a public bound for the magnitude of a logit. A scheme may add what it needs to answer.
+    logit_bound: a public bound for the magnitude of a logit. plain: the network's parameters. parameters: those that
+    are evaluated in their place. A scheme may add what else it needs to answer.
     """
 
     logit_bound: float
     scatter: Scatter
+    plain: Parameters
+    parameters: Parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,10 +187,11 @@ class SecureInferenceScheme(ABC):
             PeerError: the peer is gone or late.
         """
         network = self._check(model, asked, answered)
+        examined = self._examination_of(network)
         meter = self.session.meter
         before, started = meter.total(), time.perf_counter()
         with meter.phase("online"):
-            logits_NC, offline_seconds = self._run(network, asked, answered)
+            logits_NC, offline_seconds = self._run(examined, asked, answered)
         assert asked.sample_ids is not None
         return PeerPrediction(
             query_id=asked.query_id,
@@ -237,9 +242,7 @@ class SecureInferenceScheme(ABC):
         return iter(())
 
     @abstractmethod
-    def _run(
-        self, network: TranslatedNetwork, asked: InferenceQuery, answered: InferenceQuery
-    ) -> tuple[torch.Tensor, float]:
+    def _run(self, examined: Examined, asked: InferenceQuery, answered: InferenceQuery) -> tuple[torch.Tensor, float]:
         """Both directions, in micro-batches: the logits (N, C) of the own query, and seconds of it that an earlier
         preparation could have taken."""
 
@@ -261,6 +264,14 @@ class SecureInferenceScheme(ABC):
             raise ProtocolError(f"query {asked.query_id}: inputs have shape {found}, expected {expected}")
         return self._own_network(model)
 
+    def _examination_of(self, network: TranslatedNetwork) -> Examined:
+        examined = self._examined
+        if examined is None:
+            raise ProtocolError("the model was not calibrated; call calibrate(model, inputs) before exchange")
+        if not _are_equal(examined.plain, network.parameters):
+            raise ProtocolError("the model has changed since it was calibrated; call calibrate(model, inputs) again")
+        return examined
+
     def _own_network(self, model: nn.Module) -> TranslatedNetwork:
         own = self.architectures[self.session.rank]
         network = translate(model, own.input_shape)
@@ -272,25 +283,31 @@ class SecureInferenceScheme(ABC):
 class SequentialScheme(SecureInferenceScheme):
     """A scheme that runs one direction after the other: first party a's network answers, then party b's."""
 
-    def _run(
-        self, network: TranslatedNetwork, asked: InferenceQuery, answered: InferenceQuery
-    ) -> tuple[torch.Tensor, float]:
+    def _run(self, examined: Examined, asked: InferenceQuery, answered: InferenceQuery) -> tuple[torch.Tensor, float]:
         logits_NC = torch.empty(0)
         for model_owner in (0, 1):
             query = answered if model_owner == self.session.rank else asked
-            opened = self._run_direction(network, query, self.architectures[model_owner])
+            opened = self._run_direction(examined.parameters, query, self.architectures[model_owner])
             if opened is not None:
                 logits_NC = opened
         return logits_NC, 0.0
 
     @abstractmethod
     def _run_direction(
-        self, network: TranslatedNetwork, query: InferenceQuery, architecture: Architecture
+        self, parameters: Parameters, query: InferenceQuery, architecture: Architecture
     ) -> torch.Tensor | None:
         """Answer one query in micro-batches; the logits (N, C) at the data owner, None at the model owner.
 
-        network is this party's own; architecture is the model owner's.
+        parameters are of this party's own network; architecture is the model owner's.
         """
+
+
+def _are_equal(first: Parameters, second: Parameters) -> bool:
+    return first.keys() == second.keys() and all(
+        one is other or (one is not None and other is not None and torch.equal(one, other))
+        for name in first
+        for one, other in zip(first[name], second[name], strict=True)
+    )
 
 
 def micro_batches(num_samples: int, size: int) -> list[tuple[int, int]]:

@@ -28,8 +28,8 @@ OUTPUT_ROOM_BITS = 5
 then shows, instead of wrapping back inside; D looks at differences of logits, which takes one of these bits."""
 _LEAST_WEIGHT = 8
 """The largest integer weight of a layer; with less the layer would be lost in rounding."""
-_SMALLEST_VALUE = 2.0**-7
-"""Values of a layer that never goes beyond are treated as if they did: nothing is gained from larger factors."""
+_SMALLEST_VALUE = 2.0**-50
+"""Values of a layer that never goes beyond are treated as if they did: zeros need some scale, too."""
 _LARGEST_VALUE = 2.0**64
 """Far beyond what a network computes that has not diverged; its scale still fits a byte."""
 _TOLERANCE = 1e-9

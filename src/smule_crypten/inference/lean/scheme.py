@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 
 from smule_crypten.config import SchemeConfig
-from smule_crypten.errors import ConfigError, ProtocolError
+from smule_crypten.errors import ConfigError
 from smule_crypten.inference.lean.cost import direction_cost
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import corrections
@@ -27,7 +27,7 @@ from smule_crypten.inference.lean.scatter import rounding_scatter
 from smule_crypten.inference.lean.wire import play
 from smule_crypten.inference.scheme import CPU, Examined, SecureInferenceScheme, micro_batches
 from smule_crypten.models.architecture import Architecture
-from smule_crypten.models.module_handlers import Parameters
+from smule_crypten.models.equalise import equalised
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.streams import Stream
@@ -36,12 +36,9 @@ from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
 
 @dataclass(frozen=True, kw_only=True)
 class ExaminedLean(Examined):
-    """scales: of every value. plain: the network's own parameters. parameters: those that stand for them, rounded to
-    the integers of their scales."""
+    """scales: of every value. parameters: with weights that are whole multiples of their units."""
 
     scales: Scales
-    plain: Parameters
-    parameters: Parameters
 
 
 class LeanScheme(SecureInferenceScheme):
@@ -88,10 +85,9 @@ class LeanScheme(SecureInferenceScheme):
     def examine(
         cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig, device: torch.device = CPU
     ) -> ExaminedLean:
-        program = lower(network.architecture, config)
-        scales = fit(program, network.parameters, inputs_NCHW, lean_options(config).margin_bits)
-        found = remedies(program, network.parameters, inputs_NCHW)
-        parameters = compensated(program, network.parameters, scales, found)
+        program, alike = lower(network.architecture, config), equalised(network, inputs_NCHW).parameters
+        scales = fit(program, alike, inputs_NCHW, lean_options(config).margin_bits)
+        parameters = compensated(program, alike, scales, remedies(program, alike, inputs_NCHW))
         return ExaminedLean(
             logit_bound=scales.bound,
             scatter=rounding_scatter(program, parameters, scales, inputs_NCHW, device),
@@ -107,17 +103,11 @@ class LeanScheme(SecureInferenceScheme):
             lower(architecture, self.config)
         super().prepare(architectures)
 
-    def _run(
-        self, network: TranslatedNetwork, asked: InferenceQuery, answered: InferenceQuery
-    ) -> tuple[torch.Tensor, float]:
+    def _run(self, examined: Examined, asked: InferenceQuery, answered: InferenceQuery) -> tuple[torch.Tensor, float]:
         session, device = self.session, self.device
         rank, provider = session.rank, session.provider
         programs = [lower(architecture, self.config) for architecture in self.architectures]
-        examined = self._examined
-        if not isinstance(examined, ExaminedLean):
-            raise ProtocolError("the model was not calibrated; call calibrate(model, inputs) before exchange")
-        if not _are_equal(examined.plain, network.parameters):
-            raise ProtocolError("the model has changed since it was calibrated; call calibrate(model, inputs) again")
+        assert isinstance(examined, ExaminedLean)
         assert asked.inputs_NCHW is not None
         model_owner = ModelOwner(
             programs[rank],
@@ -139,14 +129,6 @@ class LeanScheme(SecureInferenceScheme):
         )
         logits_NC = play(session, model_owner, data_owner)
         return logits_NC, data_owner.preparation_seconds
-
-
-def _are_equal(first: Parameters, second: Parameters) -> bool:
-    return first.keys() == second.keys() and all(
-        one is other or (one is not None and other is not None and torch.equal(one, other))
-        for name in first
-        for one, other in zip(first[name], second[name], strict=True)
-    )
 
 
 def _batches(num_samples: int, config: SchemeConfig) -> list[int]:
