@@ -14,6 +14,8 @@ from smule_crypten.errors import ConfigError
 Randomness = Literal["fresh", "seeded_insecure"]
 ProviderName = Literal["dealer", "trusted_first_party"]
 
+MAX_PRECISION_BITS = 24
+
 _FINGERPRINT = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){31}")
 
 
@@ -73,7 +75,7 @@ class SchemeConfig(Section):
     point; micro_batch samples are evaluated together."""
 
     name: str
-    precision_bits: int = Field(default=16, ge=4, le=24)
+    precision_bits: int = Field(default=16, ge=4, le=MAX_PRECISION_BITS)
     micro_batch: int = Field(default=64, ge=1, le=65536)
     options: dict[str, Any] = {}
 

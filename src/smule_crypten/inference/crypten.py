@@ -6,13 +6,15 @@ provider=trusted_first_party, party a deals the triples and could compute everyt
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 import torch
 
-from smule_crypten.config import SchemeConfig
-from smule_crypten.inference.crypten_scatter import rounding_scatter
+from smule_crypten.config import MAX_PRECISION_BITS, SchemeConfig
+from smule_crypten.inference.crypten_scatter import SharesInTheClear, examined_samples, repeated_evaluations
+from smule_crypten.inference.noise import measured_scatter
+from smule_crypten.inference.precision import Precision, check_precision, precision_of
 from smule_crypten.inference.scheme import CPU, Examined, SequentialScheme, micro_batches
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import num_elements
@@ -62,10 +64,13 @@ class CryptenScheme(SequentialScheme):
     def examine(
         cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig, device: torch.device = CPU
     ) -> Examined:
-        alike = equalised(network, inputs_NCHW, least=_LEAST_VALUE)
+        alike, bits = equalised(network, inputs_NCHW, least=_LEAST_VALUE), config.precision_bits
+        bound, chosen = calibrate(alike, inputs_NCHW, bits), examined_samples(alike, inputs_NCHW)
+        evaluations_RNC = repeated_evaluations(alike, chosen, bits)
+        check_precision(precision_of(evaluations_RNC[0], network, chosen), _finer(alike, inputs_NCHW, chosen, bits))
         return Examined(
-            logit_bound=calibrate(alike, inputs_NCHW, config.precision_bits),
-            scatter=rounding_scatter(alike, inputs_NCHW, config.precision_bits),
+            logit_bound=bound,
+            scatter=measured_scatter(evaluations_RNC, is_known=True),
             plain=network.parameters,
             parameters=alike.parameters,
         )
@@ -102,6 +107,20 @@ class CryptenScheme(SequentialScheme):
         if is_model_owner:
             return None
         return torch.cat([torch.empty(0, *architecture.output_shape), *answers])
+
+
+def _finer(
+    network: TranslatedNetwork, inputs_NCHW: torch.Tensor, chosen_NCHW: torch.Tensor, precision_bits: int
+) -> Iterator[tuple[str, Callable[[], Precision]]]:
+    """More fractional bits, as far as the range allows, and what comes out with each."""
+    for bits in range(precision_bits + 1, MAX_PRECISION_BITS + 1):
+
+        def evaluate(bits: int = bits) -> Precision:
+            calibrate(network, inputs_NCHW, bits)
+            evaluator = SharesInTheClear(network, bits, torch.Generator().manual_seed(0))
+            return precision_of(evaluator.logits(chosen_NCHW), network, chosen_NCHW)
+
+        yield f"scheme.precision_bits={bits}", evaluate
 
 
 def _requests(architecture: arch.Architecture, num_samples: int, config: SchemeConfig) -> Iterator[Request]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import torch
 
-from smule_crypten.inference.noise import Scatter, measured_scatter
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import apply_op, num_elements
 from smule_crypten.models.pooling import SumPool, max_pool_padding, max_pool_windows
@@ -22,12 +21,16 @@ _MAX_PRODUCTS = 3 * 10**10
 """Multiplications that the measurement may take: seconds. Large networks are measured on fewer samples."""
 
 
-def rounding_scatter(network: TranslatedNetwork, inputs_NCHW: torch.Tensor, precision_bits: int) -> Scatter:
-    """Of centred logits, over REPEATS evaluations of up to MAX_SAMPLES of the inputs, spread over all of them."""
+def examined_samples(network: TranslatedNetwork, inputs_NCHW: torch.Tensor) -> torch.Tensor:
+    """Some of the inputs, spread over all of them."""
     count = min(len(inputs_NCHW), _affordable_samples(network.architecture))
-    chosen = inputs_NCHW[torch.arange(count) * len(inputs_NCHW) // count]
+    return inputs_NCHW[torch.arange(count) * len(inputs_NCHW) // count]
+
+
+def repeated_evaluations(network: TranslatedNetwork, inputs_NCHW: torch.Tensor, precision_bits: int) -> torch.Tensor:
+    """Centred logits (REPEATS, N, C), each evaluation under fresh shares."""
     evaluator = SharesInTheClear(network, precision_bits, torch.Generator().manual_seed(0))
-    return measured_scatter(torch.stack([evaluator.logits(chosen) for _ in range(REPEATS)]), is_known=True)
+    return torch.stack([evaluator.logits(inputs_NCHW) for _ in range(REPEATS)])
 
 
 class SharesInTheClear:

@@ -7,7 +7,7 @@ against either party and against the dealer, who must not collude with one of th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,23 +15,31 @@ import torch
 
 from smule_crypten.config import SchemeConfig
 from smule_crypten.errors import ConfigError
+from smule_crypten.inference.lean.clear import ClearEvaluator
 from smule_crypten.inference.lean.cost import direction_cost
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import corrections
 from smule_crypten.inference.lean.lowering import lower
 from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.lean.options import lean_options
+from smule_crypten.inference.lean.program import Program
 from smule_crypten.inference.lean.rounding import compensated, remedies
 from smule_crypten.inference.lean.scales import Scales, fit
-from smule_crypten.inference.lean.scatter import rounding_scatter
+from smule_crypten.inference.lean.scatter import examined_samples, repeated_evaluations
 from smule_crypten.inference.lean.wire import play
+from smule_crypten.inference.noise import measured_scatter
+from smule_crypten.inference.precision import Precision, check_precision, precision_of
 from smule_crypten.inference.scheme import CPU, Examined, SecureInferenceScheme, micro_batches
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.equalise import equalised
+from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
+
+_WIDER_RINGS = (36, 40, 48, 56, 64)
+"""What is tried for a network that loses too much in the configured one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,15 +93,17 @@ class LeanScheme(SecureInferenceScheme):
     def examine(
         cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig, device: torch.device = CPU
     ) -> ExaminedLean:
-        program, alike = lower(network.architecture, config), equalised(network, inputs_NCHW).parameters
-        scales = fit(program, alike, inputs_NCHW, lean_options(config).margin_bits)
-        parameters = compensated(program, alike, scales, remedies(program, alike, inputs_NCHW))
+        alike = equalised(network, inputs_NCHW)
+        fitted = _Fitted.of(alike, inputs_NCHW, config, device)
+        chosen = examined_samples(fitted.program, inputs_NCHW)
+        evaluations_RNC = repeated_evaluations(fitted.evaluator, chosen)
+        check_precision(precision_of(evaluations_RNC[0], network, chosen), _wider(alike, inputs_NCHW, chosen, config))
         return ExaminedLean(
-            logit_bound=scales.bound,
-            scatter=rounding_scatter(program, parameters, scales, inputs_NCHW, device),
-            scales=scales,
+            logit_bound=fitted.scales.bound,
+            scatter=measured_scatter(evaluations_RNC, is_known=False),
             plain=network.parameters,
-            parameters=parameters,
+            parameters=fitted.parameters,
+            scales=fitted.scales,
         )
 
     def prepare(self, architectures: tuple[Architecture, Architecture]) -> None:
@@ -129,6 +139,44 @@ class LeanScheme(SecureInferenceScheme):
         )
         logits_NC = play(session, model_owner, data_owner)
         return logits_NC, data_owner.preparation_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fitted:
+    """A network in the integers of the scheme."""
+
+    program: Program
+    scales: Scales
+    parameters: Parameters
+    evaluator: ClearEvaluator
+
+    @classmethod
+    def of(
+        cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig, device: torch.device
+    ) -> _Fitted:
+        program, plain = lower(network.architecture, config), network.parameters
+        scales = fit(program, plain, inputs_NCHW, lean_options(config).margin_bits)
+        parameters = compensated(program, plain, scales, remedies(program, plain, inputs_NCHW))
+        # The owner's own measurement: nothing rests on this generator.
+        generator = torch.Generator().manual_seed(0)
+        evaluator = ClearEvaluator(program, parameters, scales, generator, device)
+        return cls(program=program, scales=scales, parameters=parameters, evaluator=evaluator)
+
+
+def _wider(
+    network: TranslatedNetwork, inputs_NCHW: torch.Tensor, chosen_NCHW: torch.Tensor, config: SchemeConfig
+) -> Iterator[tuple[str, Callable[[], Precision]]]:
+    """Rings of more bits, and what comes out in each."""
+    for ring_bits in _WIDER_RINGS:
+        if ring_bits <= lean_options(config).ring_bits:
+            continue
+        wider = config.model_copy(update={"options": {**config.options, "ring_bits": ring_bits}})
+
+        def evaluate(wider: SchemeConfig = wider) -> Precision:
+            fitted = _Fitted.of(network, inputs_NCHW, wider, CPU)
+            return precision_of(fitted.evaluator.logits(chosen_NCHW), network, chosen_NCHW)
+
+        yield f"scheme.options.ring_bits={ring_bits}", evaluate
 
 
 def _batches(num_samples: int, config: SchemeConfig) -> list[int]:

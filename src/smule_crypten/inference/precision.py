@@ -1,0 +1,79 @@
+"""What fixed point makes of a network's logits, beside the network itself: the owner looks before it answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+
+from smule_crypten.errors import UnshareableModelError
+from smule_crypten.models.architecture import NETWORK_INPUT, apply_op
+from smule_crypten.models.translate import TranslatedNetwork
+
+log = logging.getLogger(__name__)
+
+_WORTH_A_WARNING = 0.1
+_TOO_MUCH = 0.5
+"""Shares of the standard deviation of the logits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Precision:
+    """error: the largest difference of a centred logit from the plain network's. signal: standard deviation of those
+    between samples and classes."""
+
+    error: float
+    signal: float
+
+    @property
+    def share(self) -> float:
+        return self.error / self.signal if self.signal > 0 else 0.0
+
+
+def precision_of(evaluated_NC: torch.Tensor, network: TranslatedNetwork, inputs_NCHW: torch.Tensor) -> Precision:
+    """Of centred logits by a scheme's arithmetic on these inputs."""
+    plain_NC = plain_logits(network, inputs_NCHW)
+    signal = float(plain_NC.std()) if plain_NC.numel() > 1 else 0.0
+    return Precision(error=float((evaluated_NC - plain_NC).abs().max()), signal=signal)
+
+
+def check_precision(found: Precision, cures: Iterable[tuple[str, Callable[[], Precision]]]) -> None:
+    """Warn where fixed point changes the logits visibly, and refuse where it ruins them.
+
+    Args:
+        cures: settings, and what comes out with each; tried one after the other until one is good enough.
+
+    Raises:
+        UnshareableModelError: says what the error is, and which of the settings mends it.
+    """
+    if found.share <= _WORTH_A_WARNING:
+        return
+    what = f"fixed point changes its logits by up to {found.error:.2g}, where they spread by {found.signal:.2g}"
+    remedy = _remedy(cures)
+    if found.share > _TOO_MUCH:
+        raise UnshareableModelError("the network", what, remedy)
+    log.warning("answers are imprecise: %s; %s", what, remedy)
+
+
+def _remedy(cures: Iterable[tuple[str, Callable[[], Precision]]]) -> str:
+    for setting, evaluate in cures:
+        try:
+            better = evaluate()
+        except UnshareableModelError:
+            continue
+        if better.share <= _WORTH_A_WARNING:
+            return f"set {setting} (error {better.error:.2g} there)"
+    return (
+        "no width of fixed point mends that: train with weight decay or add BatchNorm, so that values are of like size"
+    )
+
+
+def plain_logits(network: TranslatedNetwork, inputs_NCHW: torch.Tensor) -> torch.Tensor:
+    """Centred logits (N, C) of the network itself, float64."""
+    values: list[torch.Tensor] = []
+    for op in network.architecture.ops:
+        operands = [inputs_NCHW.double() if i == NETWORK_INPUT else values[i] for i in op.inputs]
+        values.append(apply_op(op, operands, *network.parameters.get(op.name, (None, None))))
+    return values[-1] - values[-1].mean(1, keepdim=True)
