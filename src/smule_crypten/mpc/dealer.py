@@ -21,8 +21,10 @@ from pydantic import Field, ValidationError
 from smule_crypten.config import Randomness, SchemeConfig, Section, describe_validation
 from smule_crypten.errors import HandshakeError, ModelError, ProtocolError
 from smule_crypten.models.architecture import Architecture
+from smule_crypten.models.extent import check_extent
 from smule_crypten.mpc.channel import as_bytes
 from smule_crypten.mpc.dealing import Entropy, stream_purpose
+from smule_crypten.mpc.frames import AGREED_JSON_BYTES
 from smule_crypten.mpc.keys import agreed_key, fresh_entropy, insecure_key
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.streams import Stream
@@ -77,9 +79,12 @@ class Dealer:
         terms = self._agree()
         try:
             architectures = tuple(Architecture.from_json(value) for value in terms.architectures)
+            for architecture in architectures:
+                check_extent(architecture, terms.scheme.micro_batch, terms.scheme.max_elements)
         except ModelError as error:
             raise HandshakeError(f"the terms hold an unusable architecture: {error}") from error
         for link in self._links:
+            link.limit_messages(AGREED_JSON_BYTES)
             link.send_json({"agreed": True})
         exchanges = 0
         while True:
