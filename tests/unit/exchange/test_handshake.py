@@ -262,7 +262,7 @@ def test_malformed_messages(step: int, message: object, expected: str) -> None:
 def test_the_own_network_is_held_to_the_same_limit() -> None:
     """Said here and at once, not by the other side."""
     large = Architecture.from_json(make_architecture(hidden=2**24))
-    with pytest.raises(ModelError, match="scheme.max_elements allows 67,108,864"):
+    with pytest.raises(ModelError, match=r"scheme\.max_elements allows 67,108,864"):
         talk(handshake(CONFIG, 0, large), messages_of(1))
 
 
