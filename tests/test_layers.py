@@ -7,7 +7,7 @@ from import_graph import PACKAGE, imports_of, inner_imports, module_files
 
 MODULES = module_files()
 
-CONFIGURATION = {"config", "exchange_config", "network_config", "run_config"}
+CONFIGURATION = {"config", "exchange_config", "network_config", "scheme_table", "run_config"}
 BOTTOM = CONFIGURATION | {"errors", "types", "files", "options", "torchvision_compat", "_version"}
 COMPOSED = {"data", "models", "report", "mpc", "attacks", "training", "inference", "exchange"}
 
@@ -21,7 +21,8 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors"},
     "exchange_config": {"config"},
     "network_config": {"config"},
-    "run_config": {"types", "config", "exchange_config", "network_config"},
+    "scheme_table": {"errors", "types", "config"},
+    "run_config": {"types", "config", "exchange_config", "network_config", "scheme_table"},
     "options": {"errors", "config"},
     "data": BOTTOM,
     "models": BOTTOM,

@@ -9,13 +9,14 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from smule_crypten.errors import ConfigError
+from smule_crypten.errors import ConfigError, printable, quoted
 
 Randomness = Literal["fresh", "seeded_insecure"]
 ProviderName = Literal["dealer", "trusted_first_party"]
 
 MAX_PRECISION_BITS = 24
 
+_LONGEST_KEY = 100
 _FINGERPRINT = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){31}")
 
 
@@ -72,11 +73,13 @@ class ModelConfig(Section):
 
 class SchemeConfig(Section):
     """A secure-inference scheme of the registry, with its own options. precision_bits are the fractional bits of fixed
-    point; micro_batch samples are evaluated together."""
+    point; micro_batch samples are evaluated together. max_elements: of a network's weights and all its values for one
+    micro-batch, together; it bounds what a peer's network can cost in memory (models/extent.py)."""
 
     name: str
     precision_bits: int = Field(default=16, ge=4, le=MAX_PRECISION_BITS)
     micro_batch: int = Field(default=64, ge=1, le=65536)
+    max_elements: int = Field(default=1 << 26, ge=1, le=1 << 36)
     options: dict[str, Any] = {}
 
 
@@ -282,17 +285,22 @@ def suggest(wrong: str, known: list[str]) -> str:
     return f"({hint}known: {', '.join(sorted(known))})"
 
 
-def describe_validation(error: ValidationError, prefix: str = "") -> str:
-    """One line that names each bad key (below prefix), what is wrong with it and its value."""
+def describe_validation(error: ValidationError, prefix: str = "", most: int | None = None) -> str:
+    """One line that names each bad key (below prefix; the first `most` of them), what is wrong and the value."""
     problems = []
-    for item in error.errors(include_url=False):
-        key = ".".join([prefix, *map(str, item["loc"])]).lstrip(".")
-        message = item["msg"].removeprefix("Value error, ")
+    for item in error.errors(include_url=False)[:most]:
+        key = ".".join([prefix, *map(_key, item["loc"])]).lstrip(".")
+        message = printable(item["msg"].removeprefix("Value error, "))
         if item["type"] == "extra_forbidden":
             message = "unknown key"
         elif item["type"] == "missing":
             message = "must be given"
         elif item["type"] != "value_error":
-            message = f"{message}, got {item['input']!r}"
+            message = f"{message}, got {quoted(item['input'])}"
         problems.append(f"{key}: {message}" if key else message)
     return "; ".join(problems)
+
+
+def _key(part: str | int) -> str:
+    """A part of the way to a value; another process may have chosen it."""
+    return str(part) if len(str(part)) <= _LONGEST_KEY and str(part).isprintable() else quoted(part)

@@ -24,6 +24,20 @@ from __future__ import annotations
 
 INTERRUPTED_EXIT_CODE = 130
 
+_LONGEST_SHOWN = 200
+"""Characters of what another process said, in a message."""
+
+
+def quoted(value: object) -> str:
+    """What another process said, as it may be shown on a terminal: no control characters, and not too long."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+
+def printable(text: str) -> str:
+    """text as one line without control characters, for words of a library that may repeat what another process said."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
 
 class SmuleError(Exception):
     """Base of all errors that are shown to the user as one line, without a traceback.

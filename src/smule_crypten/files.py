@@ -10,9 +10,14 @@ from typing import IO
 
 from smule_crypten.errors import OutputError
 
+PRIVATE_FOLDER_MODE = 0o700
 
-def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+
+def write_atomic(path: Path, write: Callable[[IO[bytes]], object], *, public: bool = False) -> None:
     """Let `write` fill a temporary file beside path, then rename it to path.
+
+    Args:
+        public: give it the mode of any new file; otherwise its owner alone may read it.
 
     Raises:
         OutputError: the folder cannot be written or is full; what stood at path is untouched.
@@ -25,7 +30,8 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(_default_mode())
+        if public:
+            temporary.chmod(_default_mode())
         temporary.replace(path)
     except OSError as error:
         raise output_error(path, error) from error

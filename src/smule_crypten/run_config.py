@@ -32,15 +32,16 @@ from smule_crypten.config import (
 )
 from smule_crypten.exchange_config import ExchangeConfig, ExchangeTerms
 from smule_crypten.network_config import NetworkConfig
+from smule_crypten.scheme_table import scheme_traits
 from smule_crypten.types import PARTY_NAMES
 
 
 def insecure_choices(scheme: SchemeConfig, provider: ProviderConfig, randomness: Randomness) -> tuple[str, ...]:
     """The chosen settings that protect nothing, as the user would write them."""
-    choices = []
-    if scheme.name == "plaintext":
-        choices.append("scheme=plaintext")
-    elif provider.name == "trusted_first_party":
+    choices, traits = [], scheme_traits(scheme.name)
+    if traits.is_insecure:
+        choices.append(f"scheme={scheme.name}")
+    elif traits.needs_dealer and provider.name == "trusted_first_party":
         choices.append("provider=trusted_first_party")
     if randomness == "seeded_insecure":
         choices.append("randomness=seeded_insecure")
@@ -141,7 +142,7 @@ class PartyConfig(_Common):
 
     @property
     def needs_dealer(self) -> bool:
-        return self.scheme.name != "plaintext" and self.provider.name == "dealer"
+        return scheme_traits(self.scheme.name).needs_dealer and self.provider.name == "dealer"
 
     @model_validator(mode="after")
     def _nothing_insecure_between_hosts(self) -> Self:

@@ -55,6 +55,16 @@ def test_the_run_completes(main_run: MainRun) -> None:
     assert all(seconds > 0 for seconds in summary["seconds"].values())
 
 
+def test_a_partys_files_are_for_its_owner_alone(main_run: MainRun) -> None:
+    """Networks, states, answers and ledgers: after a whole run nobody else of the machine can open one of them."""
+    for name in ("a", "b"):
+        party = main_run.folder / f"party_{name}"
+        assert party.stat().st_mode & 0o777 == 0o700
+        secret = [*party.glob("*.pt"), *party.glob("states/*.pt"), party / "disclosures.jsonl", party / "party.json"]
+        assert len(secret) >= 5
+        assert {path.stat().st_mode & 0o777 for path in secret} == {0o600}
+
+
 def test_the_run_leaves_its_files(main_run: MainRun) -> None:
     """The folder holds the documented files; a party's folder has its own network and view, nothing of the other's."""
     folder = main_run.folder

@@ -210,3 +210,13 @@ def test_tested_versions_are_those_of_the_constraints() -> None:
     pinned = dict(line.split("==") for line in lines if "==" in line)
     packages = {name: version for name, version in checkup_local.TESTED.items() if name != "python"}
     assert packages == {name: pinned[name] for name in packages}
+
+
+def test_a_folder_that_is_open_to_others_is_named(folder: Path) -> None:
+    """Party folders of earlier versions keep their mode, so somebody has to say so."""
+    party = Path(side(folder, "a").output_dir) / "party_a"
+    party.mkdir(parents=True)
+    for mode, is_open in ((0o700, False), (0o750, True), (0o755, True)):
+        party.chmod(mode)
+        text = by_check(findings(side(folder, "a")))["output folder"].text
+        assert (f"(mode {mode:04o}): run chmod 700 {party}" in text) == is_open

@@ -193,8 +193,9 @@ class Waiting:
     address: Address
     links: Future[dict[str, Link]]
 
-    def raw(self) -> socket.socket:
-        return socket.create_connection((self.address.host, self.address.port), PATIENCE_SECONDS)
+    def raw(self, source: str = LOOPBACK) -> socket.socket:
+        """A TCP connection of a visitor whose address is source."""
+        return socket.create_connection((self.address.host, self.address.port), PATIENCE_SECONDS, (source, 0))
 
     def connect(self, people: People) -> Link:
         times = {"join_seconds": PATIENCE_SECONDS, "deadline_seconds": DEADLINE_SECONDS}

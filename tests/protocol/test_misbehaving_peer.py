@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import ssl
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from loopback import (
+    PATIENCE_SECONDS,
     People,
+    link_pair,
     link_to_raw,
+    until,
 )
 
 from smule_crypten.errors import PeerDisconnectedError, ProtocolError, SmuleError
-from smule_crypten.mpc.frames import MAX_JSON_BYTES, MAX_PAYLOAD_BYTES, FrameWriter, Kind
+from smule_crypten.mpc.frames import AGREED_JSON_BYTES, MAX_JSON_BYTES, MAX_PAYLOAD_BYTES, FrameWriter, Kind
 from smule_crypten.mpc.link import Link
 
 
@@ -32,6 +37,16 @@ def _want_json(link: Link) -> None:
 def _want_tensors(link: Link) -> None:
     """Two tensors of 16 bytes."""
     link.transfer([], [memoryview(bytearray(16)), memoryview(bytearray(16))])
+
+
+@contextmanager
+def traced_memory() -> Iterator[Callable[[], int]]:
+    """The most that Python has allocated meanwhile, in bytes."""
+    tracemalloc.start()
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 _TENSOR = _frame(Kind.TENSOR, bytes(16))
@@ -80,13 +95,47 @@ def test_an_announced_length_allocates_nothing(people: People) -> None:
     """A peer that announces 8 GiB where 16 bytes are due costs no memory."""
     with link_to_raw(people) as (link, raw):
         raw.sendall(_frame(Kind.TENSOR, announced=MAX_PAYLOAD_BYTES))
-        tracemalloc.start()
-        try:
+        with traced_memory() as peak_bytes:
             with pytest.raises(ProtocolError, match="where a tensor of 16 bytes was due"):
                 _want_tensors(link)
-            assert tracemalloc.get_traced_memory()[1] < 1 << 20
-        finally:
-            tracemalloc.stop()
+            assert peak_bytes() < 1 << 20
+
+
+def test_a_length_that_is_announced_early_allocates_nothing(people: People) -> None:
+    """Protects memory while nothing is asked for: the dealer, or a peer while this side sends, announces 8 GiB and
+    sends 3 MB of it. It costs 3 MB, and the tensor is refused as soon as another one is due."""
+    sent = 3 << 20
+    with link_to_raw(people) as (link, raw), traced_memory() as peak_bytes:
+        raw.sendall(_frame(Kind.TENSOR, bytes(sent), announced=MAX_PAYLOAD_BYTES))
+        until(lambda: link.read_ahead(256 << 20) or link.early_bytes >= sent)
+        with pytest.raises(
+            ProtocolError, match=f"a TENSOR frame of {MAX_PAYLOAD_BYTES} bytes where a tensor of 16 bytes"
+        ):
+            _want_tensors(link)
+        assert peak_bytes() < 4 * sent
+
+
+def test_no_more_is_held_early_than_was_set_aside(people: People) -> None:
+    """What comes beyond the limit waits in the socket, and the tensor is whole in the end."""
+    payload, limit = bytes(range(256)) * (5 << 12), (1 << 20) + 1000
+    with link_pair(people) as (a, b), ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(b.transfer, [memoryview(payload), memoryview(b"next")], [])
+        until(lambda: a.read_ahead(limit) or a.early_bytes >= limit)
+        a.read_ahead(limit)
+        assert a.early_bytes == limit
+        received = [bytearray(len(payload)), bytearray(4)]
+        a.transfer([], [memoryview(buffer) for buffer in received])
+        sending.result(PATIENCE_SECONDS)
+    assert received == [payload, b"next"]
+
+
+def test_messages_are_short_once_both_have_agreed(people: People) -> None:
+    """Configuration and architectures are the longest messages there are; nothing after them needs as much."""
+    with link_to_raw(people) as (link, raw):
+        link.limit_messages(AGREED_JSON_BYTES)
+        raw.sendall(_frame(Kind.JSON, announced=AGREED_JSON_BYTES + 1))
+        with pytest.raises(ProtocolError, match=f"{AGREED_JSON_BYTES + 1} bytes received is over the limit"):
+            link.receive_json()
 
 
 def _flood(raw: ssl.SSLSocket) -> None:

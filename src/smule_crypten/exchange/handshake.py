@@ -10,19 +10,20 @@ Parties that disagree on any of this would compute garbage without an error.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from smule_crypten.errors import HandshakeError, ModelError
+from smule_crypten.errors import HandshakeError, ModelError, quoted
 from smule_crypten.models.architecture import Architecture
+from smule_crypten.models.extent import check_extent
 from smule_crypten.run_config import ProtocolConfig
 from smule_crypten.types import PARTY_NAMES
 
 Architectures = tuple[Architecture, Architecture]
 
 _CLASS_NAMES = "data.class_names"
-_LONGEST_SHOWN = 200
-"""Characters of a value in a message: lists of class names may be long."""
+_KEY = re.compile(r"[a-z0-9_.]{1,100}")
 
 
 def handshake(
@@ -32,8 +33,10 @@ def handshake(
 
     Raises:
         HandshakeError: the parties disagree, or the peer's message is malformed.
+        ModelError: the own network is larger than both allow.
     """
     peer = PARTY_NAMES[1 - rank]
+    check_extent(architecture, config.scheme.micro_batch, config.scheme.max_elements)
     own_config = config.model_dump(mode="json")
     theirs = yield {"rank": rank, "config": own_config}
     _expect_rank(theirs, 1 - rank)
@@ -90,7 +93,7 @@ def _compare(theirs: object, own: Mapping[str, Any], peer: str) -> None:
         for key in sorted(own_flat.keys() | their_flat.keys())
     }
     differences = [
-        f"{key}: {_shown(own_value, their_value)} here, {_shown(their_value, own_value)} at party {peer}"
+        f"{_shown_key(key)}: {_shown(own_value, their_value)} here, {_shown(their_value, own_value)} at party {peer}"
         for key, (own_value, their_value) in pairs.items()
         if own_value != their_value
     ]
@@ -99,14 +102,19 @@ def _compare(theirs: object, own: Mapping[str, Any], peer: str) -> None:
         raise HandshakeError(f"the parties are configured differently: {'; '.join(differences)}{advice}")
 
 
+def _shown_key(key: str) -> str:
+    """A key that this side knows is words of its own; others are shown as what they are."""
+    return key if _KEY.fullmatch(key) else quoted(key)
+
+
 def _shown(value: object, other: object) -> str:
     """value as text of a bounded length; of a long list the part where it begins to differ from the other one."""
-    text = repr(value)
-    if len(text) > _LONGEST_SHOWN and isinstance(value, list) and isinstance(other, list):
+    text = quoted(value)
+    if text != repr(value) and isinstance(value, list) and isinstance(other, list):
         differing = (number for number, pair in enumerate(zip(value, other, strict=False)) if pair[0] != pair[1])
         first = next(differing, min(len(value), len(other)))
-        text = f"{len(value)} values, from number {first} on {value[first : first + 3]!r}"
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+        text = f"{len(value)} values, from number {first} on {quoted(value[first : first + 3])}"
+    return text
 
 
 def _advice_on_classes(own: object, theirs: object) -> str:
@@ -135,6 +143,7 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any
 def _checked_architecture(value: object, config: ProtocolConfig, peer: str) -> Architecture:
     try:
         architecture = Architecture.from_json(value)
+        check_extent(architecture, config.scheme.micro_batch, config.scheme.max_elements)
     except ModelError as error:
         raise HandshakeError(f"party {peer} sent an unusable architecture: {error}") from error
     found = (architecture.input_shape, architecture.output_shape)

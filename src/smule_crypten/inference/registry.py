@@ -1,6 +1,8 @@
-"""The one table of schemes. A new scheme is a class and a row here."""
+"""The one table of schemes. A new scheme is a class, a row here, and its traits in scheme_table.py."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from smule_crypten.config import suggest
 from smule_crypten.errors import ConfigError
@@ -8,6 +10,7 @@ from smule_crypten.inference.crypten import CryptenScheme
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.plaintext import PlaintextScheme
 from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.scheme_table import SCHEME_TRAITS, SchemeTraits
 
 
 def make_table(*schemes: type[SecureInferenceScheme]) -> dict[str, type[SecureInferenceScheme]]:
@@ -25,10 +28,19 @@ def make_table(*schemes: type[SecureInferenceScheme]) -> dict[str, type[SecureIn
     return table
 
 
-SCHEMES = make_table(CryptenScheme, LeanScheme, PlaintextScheme)
+def check_traits(schemes: Mapping[str, type[SecureInferenceScheme]]) -> None:
+    """Raises ConfigError where a scheme claims another protection than scheme_table.py says, or has no row there."""
+    for name, scheme in schemes.items():
+        claimed = SchemeTraits(adversary=scheme.adversary, needs_dealer=scheme.needs_dealer)
+        if SCHEME_TRAITS.get(name) != claimed:
+            raise ConfigError(f"scheme {name}: {scheme.__name__} claims {claimed}; say the same in scheme_table.py")
 
-DEALT = {name: scheme.deal for name, scheme in SCHEMES.items()}
-"""How the dealer deals for each scheme."""
+
+SCHEMES = make_table(CryptenScheme, LeanScheme, PlaintextScheme)
+check_traits(SCHEMES)
+
+DEALT = {name: scheme.deal for name, scheme in SCHEMES.items() if SCHEME_TRAITS[name].needs_dealer}
+"""How the dealer deals for each scheme that needs one."""
 
 
 def scheme_class(name: str) -> type[SecureInferenceScheme]:

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field, ValidationError
 
-from smule_crypten.config import Section
-from smule_crypten.errors import ModelError
+from smule_crypten.config import Section, describe_validation
+from smule_crypten.errors import ModelError, quoted
 
 NETWORK_INPUT = -1
 """In `inputs`, stands for the input of the network; other values are positions in `Architecture.ops`."""
@@ -32,8 +32,12 @@ Pair = tuple[Annotated[int, Field(ge=0, le=4096)], Annotated[int, Field(ge=0, le
 PositivePair = tuple[Annotated[int, Field(ge=1, le=4096)], Annotated[int, Field(ge=1, le=4096)]]
 
 
+_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.() -]{0,199}$"
+"""Names reach terminals, logs and tables of the other party. torch.fx makes them of letters, digits and underscores."""
+
+
 class _Op(Section):
-    name: str = Field(max_length=200)
+    name: str = Field(pattern=_NAME)
     inputs: tuple[int, ...]
 
 
@@ -112,7 +116,9 @@ class Architecture(Section):
         for position, op in enumerate(self.ops):
             expected = _NUM_INPUTS.get(op.kind, 1)
             if len(op.inputs) != expected or not all(NETWORK_INPUT <= i < position for i in op.inputs):
-                raise ModelError(f"operation {op.name}: inputs {op.inputs} are not {expected} earlier operation(s)")
+                raise ModelError(
+                    f"operation {op.name}: inputs {quoted(op.inputs)} are not {expected} earlier operation(s)"
+                )
             if isinstance(op, Conv2d | Linear):
                 _check_size(f"the weight of operation {op.name}", op.weight_shape)
             inputs = [network_input if i == NETWORK_INPUT else values[i] for i in op.inputs]
@@ -148,8 +154,7 @@ class Architecture(Section):
         try:
             architecture = cls.model_validate_json(json.dumps(value))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise ModelError(f"not an architecture: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            raise ModelError(f"not an architecture: {describe_validation(error, most=1)}") from None
         if not architecture.ops:
             raise ModelError("an architecture needs at least one operation")
         if len({op.name for op in architecture.ops}) != len(architecture.ops):

@@ -21,11 +21,14 @@ from pydantic import Field, ValidationError
 from smule_crypten.config import Randomness, SchemeConfig, Section, describe_validation
 from smule_crypten.errors import HandshakeError, ModelError, ProtocolError
 from smule_crypten.models.architecture import Architecture
+from smule_crypten.models.extent import check_extent
 from smule_crypten.mpc.channel import as_bytes
 from smule_crypten.mpc.dealing import Entropy, stream_purpose
+from smule_crypten.mpc.frames import AGREED_JSON_BYTES
 from smule_crypten.mpc.keys import agreed_key, fresh_entropy, insecure_key
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.streams import Stream
+from smule_crypten.scheme_table import SCHEME_TRAITS
 from smule_crypten.types import PARTY_NAMES
 
 Deal = Callable[[Architecture, int, SchemeConfig, Stream, Stream], Iterator[torch.Tensor]]
@@ -57,7 +60,7 @@ class Dealer:
 
     Args:
         schemes: how each scheme is dealt, by name.
-        allow_insecure: whether keys that follow from a seed are accepted.
+        allow_insecure: whether keys that follow from a seed are accepted, and schemes that protect nothing.
     """
 
     def __init__(self, links: tuple[Link, Link], schemes: Mapping[str, Deal], *, allow_insecure: bool) -> None:
@@ -77,9 +80,12 @@ class Dealer:
         terms = self._agree()
         try:
             architectures = tuple(Architecture.from_json(value) for value in terms.architectures)
+            for architecture in architectures:
+                check_extent(architecture, terms.scheme.micro_batch, terms.scheme.max_elements)
         except ModelError as error:
             raise HandshakeError(f"the terms hold an unusable architecture: {error}") from error
         for link in self._links:
+            link.limit_messages(AGREED_JSON_BYTES)
             link.send_json({"agreed": True})
         exchanges = 0
         while True:
@@ -106,6 +112,9 @@ class Dealer:
             raise HandshakeError(f"the parties stated unusable terms: {describe_validation(error)}") from None
         if terms.scheme.name not in self._schemes:
             raise HandshakeError(f"this dealer does not know the scheme {terms.scheme.name!r}; use the same version")
+        traits = SCHEME_TRAITS.get(terms.scheme.name)
+        if traits is not None and traits.is_insecure and not self._allow_insecure:
+            raise HandshakeError(f"the parties want scheme={terms.scheme.name}, which protects nothing; choose another")
         if terms.randomness == "seeded_insecure" and not self._allow_insecure:
             raise HandshakeError("the parties want randomness=seeded_insecure, which this dealer does not allow")
         return terms

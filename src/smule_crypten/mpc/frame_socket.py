@@ -9,7 +9,7 @@ import ssl
 import time
 from collections import deque
 
-from smule_crypten.errors import PeerDisconnectedError, PeerRefusedError, ProtocolError, SmuleError
+from smule_crypten.errors import PeerDisconnectedError, PeerRefusedError, ProtocolError, SmuleError, printable
 from smule_crypten.mpc.frames import Frame, FrameAssembler, FrameWriter, Kind
 
 _CHUNK_BYTES = 1 << 18
@@ -189,4 +189,4 @@ def _reason_in(refusal: bytearray) -> str:
         message = None
     reason = message.get("reason") if isinstance(message, dict) else None
     text = reason if isinstance(reason, str) else "without a usable reason"
-    return "".join(char if char.isprintable() else " " for char in text[:_MAX_REASON_CHARACTERS])
+    return printable(text[:_MAX_REASON_CHARACTERS])

@@ -19,11 +19,16 @@ from enum import IntEnum
 from smule_crypten.errors import ProtocolError
 
 MAX_PAYLOAD_BYTES = 8 << 30
-MAX_JSON_BYTES = 4 << 20
+"""Of a tensor. A receiver holds no more of one than it asked for, or set aside for what comes early (link.py)."""
+MAX_JSON_BYTES = 1 << 20
+"""Until both sides have agreed: configuration and architectures."""
+AGREED_JSON_BYTES = 16 << 10
+"""Of what is said after that: announcements, counts and entropy."""
 READ_AHEAD_BYTES = 64 << 10
 """A tensor up to this size is read whole when it arrives; a larger one stays in the socket until it has its memory."""
 READ_AHEAD_FRAMES = 8
-"""How many frames are kept until they are asked for; with MAX_JSON_BYTES this bounds what a peer can make us hold."""
+"""How many frames are kept until they are asked for; with the limit of a message this bounds what a peer can make us
+hold."""
 
 _MAGIC = b"SMLE"
 _HEADER = struct.Struct("<4sB3xQQ")
@@ -61,16 +66,17 @@ class FrameWriter:
         Raises:
             ProtocolError: the payload is larger than a frame may be.
         """
-        _check_length(kind, length, "to be sent")
+        _check_length(kind, length, MAX_JSON_BYTES, "to be sent")
         header = _HEADER.pack(_MAGIC, kind, self._sequence, length)
         self._sequence += 1
         return header
 
 
 class FrameReader:
-    """Checks the headers that come in."""
+    """Checks the headers that come in. json_limit: bytes of a message."""
 
     def __init__(self) -> None:
+        self.json_limit = MAX_JSON_BYTES
         self._sequence = 0
 
     def parse(self, data: bytes) -> Header:
@@ -87,12 +93,12 @@ class FrameReader:
         if sequence != self._sequence:
             raise ProtocolError(f"it sent frame {sequence} where {self._sequence} was due: replayed or lost")
         self._sequence += 1
-        _check_length(Kind(kind), length, "received")
+        _check_length(Kind(kind), length, self.json_limit, "received")
         return Header(Kind(kind), length)
 
 
-def _check_length(kind: Kind, length: int, what: str) -> None:
-    limits = {Kind.TENSOR: MAX_PAYLOAD_BYTES, Kind.JSON: MAX_JSON_BYTES, Kind.REFUSAL: MAX_JSON_BYTES}
+def _check_length(kind: Kind, length: int, json_limit: int, what: str) -> None:
+    limits = {Kind.TENSOR: MAX_PAYLOAD_BYTES, Kind.JSON: json_limit, Kind.REFUSAL: json_limit}
     limit = limits.get(kind, 0)
     if length > limit:
         raise ProtocolError(f"a {kind.name} frame of {length} bytes {what} is over the limit of {limit}")
@@ -121,7 +127,7 @@ class FrameAssembler:
         self.refusal: bytearray | None = None
         self.is_placed = False
         """Whether the bytes of a large tensor are being read into the memory that `place` was given."""
-        self._reader = FrameReader()
+        self.reader = FrameReader()
         self._header = memoryview(bytearray(HEADER_BYTES))
         self._rest = self._header
         self._awaited = 0
@@ -140,7 +146,7 @@ class FrameAssembler:
     @property
     def is_suspended(self) -> bool:
         """Whether what comes next in the socket has to wait until frames are taken or memory is placed."""
-        return self._awaited > 0 or len(self.frames) >= READ_AHEAD_FRAMES
+        return (self._awaited > 0 and not self.is_placed) or len(self.frames) >= READ_AHEAD_FRAMES
 
     def advance(self, count: int) -> None:
         """count bytes were written into target.
@@ -156,8 +162,8 @@ class FrameAssembler:
             self._complete()
 
     def place(self, memory: memoryview) -> None:
-        """Give the tensor that waits in the socket its memory, of exactly its length."""
-        self._awaited, self.is_placed, self._rest = 0, True, memory
+        """Give the tensor that waits in the socket memory for what is left of it, or for the next part of that."""
+        self._awaited, self.is_placed, self._rest = self._awaited - len(memory), True, memory
 
     def discard(self) -> None:
         """Keep nothing from now on: only how the other side ends is still of interest."""
@@ -170,7 +176,7 @@ class FrameAssembler:
         was_header = finished is None and not self.is_placed
         self._rest, self.is_placed = self._header, False
         if was_header:
-            self._begin(self._reader.parse(bytes(self._header)))
+            self._begin(self.reader.parse(bytes(self._header)))
         elif finished is not None and finished.kind is Kind.REFUSAL:
             self.refusal, self.ended = finished.payload, True
         elif finished is not None and not self._discards:

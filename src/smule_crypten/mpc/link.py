@@ -5,6 +5,10 @@ computes, and notes when the other side falls silent, ends or gives up. Sending 
 sides that send at once cannot block each other. Large tensors move between their own memory and the TLS layer without
 another copy.
 
+A length that the other side announces costs no memory. A tensor goes where the receiver has room of exactly its size,
+or is refused. One that comes before it is asked for is taken in piece by piece, as far as the receiver has decided to
+hold what comes early (mpc/early.py).
+
 Whoever leaves says so (BYE or REFUSAL) and closes only when the other side has answered with BYE: closing a socket
 with unread bytes in it would destroy what is still on its way to the other side.
 """
@@ -17,11 +21,11 @@ import select
 import ssl
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from smule_crypten.errors import PeerTimeoutError, SmuleError
+from smule_crypten.mpc.early import EarlyTensors
 from smule_crypten.mpc.frame_socket import FrameSocket
 from smule_crypten.mpc.frames import Frame, Kind
 
@@ -49,8 +53,7 @@ class Link:
         self.deadline_seconds = deadline_seconds
         self._frames = FrameSocket(connection, peer)
         self._lock = threading.Lock()
-        self._ahead: deque[bytearray] = deque()
-        self._arriving: bytearray | None = None
+        self._early = EarlyTensors(self._frames.incoming)
         self._poll = select.poll()
         self._is_waiting = False
         self._leaves_at = math.inf
@@ -76,12 +79,9 @@ class Link:
         for buffer in outgoing:
             self._enqueue(Kind.TENSOR, buffer)
         for buffer in incoming:
-            if self._arriving is not None:
-                self._wait_until(lambda: not self._frames.incoming.is_placed)
-                self._keep_arrived()
-            if self._ahead:
-                self._check_length("TENSOR", len(self._ahead[0]), buffer)
-                buffer[:] = self._ahead.popleft()
+            if self._early:
+                self._check_length("TENSOR", self._early.next_length, buffer)
+                self._fill_from_early(buffer)
                 continue
             frame = self._next_frame()
             self._check_length(frame.kind.name, frame.length, buffer)
@@ -99,8 +99,13 @@ class Link:
             while True:
                 while self._frames.try_receive():
                     pass
-                if not self._take_ahead(limit):
+                if not self._early.take(limit):
                     return
+
+    @property
+    def early_bytes(self) -> int:
+        """Memory of the tensors that came before they were asked for."""
+        return self._early.held
 
     def send_json(self, value: object) -> int:
         """Send one JSON value; returns its bytes."""
@@ -111,7 +116,7 @@ class Link:
 
     def receive_json(self) -> tuple[Any, int]:
         """Receive one JSON value; returns it and its bytes."""
-        if self._ahead or self._arriving is not None:
+        if self._early:
             raise self._frames.violation("it sent a TENSOR frame where a JSON message was due")
         frame = self._next_frame()
         if frame.kind is not Kind.JSON or frame.payload is None:
@@ -120,6 +125,11 @@ class Link:
             return json.loads(frame.payload.decode()), frame.length
         except (ValueError, RecursionError):
             raise self._frames.violation("it sent a message that is not JSON") from None
+
+    def limit_messages(self, num_bytes: int) -> None:
+        """From now on the other side has no longer message to send than this."""
+        with self._lock:
+            self._frames.incoming.reader.json_limit = num_bytes
 
     def refuse(self, reason: str) -> None:
         """Tell the other side why this side gives up, as well as that still works within a moment."""
@@ -162,31 +172,10 @@ class Link:
         limit = sum(map(len, self._frames.outgoing))
 
         def is_sent() -> bool:
-            self._take_ahead(limit)
+            self._early.take(limit)
             return not self._frames.outgoing
 
         self._wait_until(is_sent)
-
-    def _take_ahead(self, limit: int) -> bool:
-        """Take the oldest tensor that has come, or make room for it to arrive in; returns whether there was one and
-        fewer than limit bytes lay ahead. The lock is held."""
-        self._keep_arrived()
-        frames = self._frames.incoming.frames
-        is_full = sum(map(len, self._ahead)) >= limit
-        if self._arriving is not None or not frames or frames[0].kind is not Kind.TENSOR or is_full:
-            return False
-        frame = self._frames.take_frame()
-        if frame.payload is not None:
-            self._ahead.append(frame.payload)
-        else:
-            self._arriving = bytearray(frame.length)
-            self._frames.incoming.place(memoryview(self._arriving))
-        return True
-
-    def _keep_arrived(self) -> None:
-        if self._arriving is not None and not self._frames.incoming.is_placed:
-            self._ahead.append(self._arriving)
-            self._arriving = None
 
     def _check_length(self, kind: str, length: int, buffer: memoryview) -> None:
         if kind != "TENSOR" or length != len(buffer):
@@ -205,6 +194,14 @@ class Link:
         self._wait_until(lambda: len(self._frames.incoming.frames) > 0)
         with self._lock:
             return self._frames.take_frame()
+
+    def _fill_from_early(self, buffer: memoryview) -> None:
+        tensor = self._early.pop()
+        if not self._early:
+            self._wait_until(lambda: not self._frames.incoming.is_placed)
+        start = tensor.copy_into(buffer)
+        if start < len(buffer):
+            self._fill(buffer[start:], Frame(Kind.TENSOR, tensor.length, None))
 
     def _fill(self, buffer: memoryview, frame: Frame) -> None:
         if frame.payload is not None:

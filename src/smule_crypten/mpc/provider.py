@@ -24,6 +24,7 @@ from smule_crypten.mpc.dealing import (
     party_shares,
     stream_purpose,
 )
+from smule_crypten.mpc.frames import AGREED_JSON_BYTES
 from smule_crypten.mpc.keys import agreed_key, fresh_entropy, insecure_key
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meter import CostMeter
@@ -123,6 +124,7 @@ class Dealt:
         self._link.send_json({"rank": self._rank, "terms": terms})
         if self._answer() != {"agreed": True}:
             raise ProtocolError("the dealer did not agree to the terms of the run; use the same version")
+        self._link.limit_messages(AGREED_JSON_BYTES)
 
     def begin_exchange(self, index: int, counts: tuple[int, int]) -> None:
         own = fresh_entropy()

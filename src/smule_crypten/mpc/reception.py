@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import logging
 import queue
+import random
 import socket
 import ssl
 import struct
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
 
@@ -33,8 +36,21 @@ CLOCK = struct.Struct("<d")
 _TLS_SECONDS = 10.0
 """How long a stranger may take over its TLS handshake before it is dropped."""
 _MAX_HANDSHAKES = 64
-"""At the same time. When one more comes, the oldest is dropped: a stranger that stalls cannot keep others out."""
+"""At the same time. When one more comes, one of the network with the most of them is dropped, so that strangers keep
+out nobody but those that share their address. Which one is drawn: if it were the oldest, a stranger behind the same
+address could be sure to push out whoever needs longer than it takes to connect 64 times; now an honest process has a
+chance in each attempt, and it tries again until it is in."""
+_IPV6_NETWORK_BITS = 64
+"""What one customer of a provider has at least, so that addresses within it say nothing."""
 _LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class _Handshake:
+    """network: where the visitor comes from."""
+
+    thread: threading.Thread
+    network: str
 
 
 class Reception:
@@ -59,7 +75,8 @@ class Reception:
         self._purpose = purpose
         self._lock = threading.Lock()
         self._visitors = VisitorLog(log)
-        self._handshakes: dict[ssl.SSLSocket, threading.Thread] = {}
+        self._handshakes: dict[ssl.SSLSocket, _Handshake] = {}
+        self._random = random.SystemRandom()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._receive, name="reception", daemon=True)
 
@@ -75,9 +92,9 @@ class Reception:
         self._thread.join()
         with self._lock:
             unfinished = dict(self._handshakes)
-        for connection, thread in unfinished.items():
+        for connection, handshake in unfinished.items():
             _hang_up(connection)
-            thread.join()
+            handshake.thread.join()
         while not self.arrivals.empty():
             name, connection = self.arrivals.get()
             log.warning("turned away a further connection of %s", name)
@@ -108,11 +125,17 @@ class Reception:
         thread = threading.Thread(target=self._admit, args=(connection, host), name=f"handshake {host}", daemon=True)
         with self._lock:
             if len(self._handshakes) >= _MAX_HANDSHAKES:
-                oldest = next(iter(self._handshakes))
-                del self._handshakes[oldest]
-                _hang_up(oldest)
-            self._handshakes[connection] = thread
+                dropped = self._one_of_the_largest_network()
+                del self._handshakes[dropped]
+                _hang_up(dropped)
+            self._handshakes[connection] = _Handshake(thread, network_of(host))
         thread.start()
+
+    def _one_of_the_largest_network(self) -> ssl.SSLSocket:
+        counts = Counter(handshake.network for handshake in self._handshakes.values())
+        (largest, _), *_ = counts.most_common(1)
+        members = [connection for connection, handshake in self._handshakes.items() if handshake.network == largest]
+        return self._random.choice(members)
 
     def _admit(self, connection: ssl.SSLSocket, host: str) -> None:
         try:
@@ -142,6 +165,17 @@ class Reception:
             reason = "it did not complete the TLS handshake"
         self.turned_away.append(f"{host}: {reason}")
         self._visitors.note(logging.WARNING, host, f"turned away a connection from {host}: {reason}")
+
+
+def network_of(host: str) -> str:
+    """What counts as one origin of connections: an IPv4 address, or the network that an IPv6 address lies in."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    if address.version == 4:
+        return str(address)
+    mapped = address.ipv4_mapped
+    if mapped is not None:
+        return str(mapped)
+    return str(ipaddress.ip_network((address, _IPV6_NETWORK_BITS), strict=False))
 
 
 def _hang_up(connection: ssl.SSLSocket) -> None:

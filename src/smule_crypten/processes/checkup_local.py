@@ -21,6 +21,7 @@ from smule_crypten.errors import BudgetError, ConfigError, OutputError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.planner import configured_queries
 from smule_crypten.exchange.schedule import exchange_epochs
+from smule_crypten.files import PRIVATE_FOLDER_MODE
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.calibration import calibration_images, check_inputs
 from smule_crypten.models.translate import translate
@@ -160,6 +161,7 @@ def check_output(checkup: Checkup) -> str:
     config = checkup.config
     folder = party_folder(config)
     created = [path for path in (folder, folder.parent) if not path.exists()]
+    mode = stat.S_IMODE(folder.stat().st_mode) if folder.exists() else PRIVATE_FOLDER_MODE
     claim_run_dir(folder.parent, [config])
     completed = StateFolder(folder / STATES_FOLDER, config).completed()
     free_bytes = shutil.disk_usage(folder).free
@@ -171,6 +173,8 @@ def check_output(checkup: Checkup) -> str:
         if free_bytes < needed_bytes:
             raise OutputError(f"{text}, a run needs about {human_bytes(needed_bytes)}; free space, or set output_dir")
         text += f", about {human_bytes(needed_bytes)} needed"
+    if mode & ~PRIVATE_FOLDER_MODE:
+        text += f"; {folder} is open to other users of this machine (mode {mode:04o}): run chmod 700 {folder}"
     return f"{text}; holds a run that goes on after exchange {completed[-1]}" if completed else text
 
 

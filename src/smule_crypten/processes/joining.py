@@ -16,6 +16,7 @@ from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.architecture import Architecture
+from smule_crypten.mpc.frames import AGREED_JSON_BYTES
 from smule_crypten.mpc.session import Session, open_session
 from smule_crypten.processes.disclosing import ledger_path
 from smule_crypten.processes.inputs import public_configuration, resolve_device
@@ -61,6 +62,8 @@ def shake_hands(config: PartyConfig, bundle: DataBundle, own: Architecture, sess
     """
     protocol = public_configuration(config, bundle)
     architectures = run_handshake(handshake(protocol, config.rank, own), session.channel.swap_json)
+    for link in session.links:
+        link.limit_messages(AGREED_JSON_BYTES)
     log.info("handshake agreed digest=%s", protocol.digest())
     return architectures
 

@@ -12,8 +12,11 @@ from smule_crypten.network_config import NetworkConfig
 from smule_crypten.run_config import DealerConfig, PartyConfig
 
 
-def meet_others(config: PartyConfig) -> dict[str, Link]:
+def meet_others(config: PartyConfig, *, with_dealer: bool | None = None) -> dict[str, Link]:
     """A party's links by role.
+
+    Args:
+        with_dealer: whether one takes part in a simulation; None where the scheme decides.
 
     Raises:
         ConfigError, CredentialError, PeerTimeoutError: see mpc/meeting.py.
@@ -25,7 +28,7 @@ def meet_others(config: PartyConfig) -> dict[str, Link]:
     else:
         meeting = simulated_meeting(
             role,
-            with_dealer=config.needs_dealer,
+            with_dealer=config.needs_dealer if with_dealer is None else with_dealer,
             join_seconds=launch.join_seconds,
             deadline_seconds=launch.deadline_seconds,
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smule_crypten.errors import OutputError
-from smule_crypten.files import output_error, write_atomic
+from smule_crypten.files import PRIVATE_FOLDER_MODE, output_error, write_atomic
 from smule_crypten.processes.states import StateFolder
 from smule_crypten.report.summary import SUMMARY_FILE
 from smule_crypten.run_config import PartyConfig
@@ -42,6 +42,8 @@ def write_result(config: PartyConfig, status: RunStatus, result: Mapping[str, An
 def claim_run_dir(run_dir: Path, configs: Sequence[PartyConfig]) -> None:
     """Create the run's folder with those of the parties that run here, or take one whose run was cut off.
 
+    A party's folder is for its owner alone. One that exists keeps its mode; smule-doctor says what that is.
+
     In a simulation a run is finished when its summary says so, elsewhere when the party's result does.
 
     Raises:
@@ -59,7 +61,7 @@ def claim_run_dir(run_dir: Path, configs: Sequence[PartyConfig]) -> None:
     for config in configs:
         folder = party_folder(config)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
         except OSError as error:
             raise output_error(run_dir, error) from error
         probe = folder / ".writable"

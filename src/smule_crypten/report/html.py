@@ -68,7 +68,7 @@ def write_report(run_dir: Path, record: RunRecord) -> Path:
     """
     path = run_dir / "report.html"
     html = render_report(record)
-    write_atomic(path, lambda file: file.write(html.encode()))
+    write_atomic(path, lambda file: file.write(html.encode()), public=True)
     return path
 
 

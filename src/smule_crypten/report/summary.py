@@ -81,7 +81,7 @@ def write_summary(run_dir: Path, record: RunRecord) -> Path:
     """
     path = run_dir / SUMMARY_FILE
     text = to_json(build_summary(record), indent=2) + "\n"
-    write_atomic(path, lambda file: file.write(text.encode()))
+    write_atomic(path, lambda file: file.write(text.encode()), public=True)
     return path
 
 

@@ -66,9 +66,9 @@ def write_sweep_summary(sweep_dir: Path) -> Table:
     """
     rows = collect_sweep(sweep_dir)
     csv_text = _csv(rows)
-    write_atomic(sweep_dir / "sweep_summary.csv", lambda file: file.write(csv_text.encode()))
+    write_atomic(sweep_dir / "sweep_summary.csv", lambda file: file.write(csv_text.encode()), public=True)
     svg = to_svg_file(sweep_figure([{**row, "label": "\n".join(_settings(row, rows))} for row in rows]))
-    write_atomic(sweep_dir / "sweep_summary.svg", lambda file: file.write(svg))
+    write_atomic(sweep_dir / "sweep_summary.svg", lambda file: file.write(svg), public=True)
     return _table(rows)
 
 

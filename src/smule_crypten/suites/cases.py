@@ -53,7 +53,7 @@ class CaseStore:
         result = json.loads(to_json(compute(self._folder / "runs" / name)))
         seconds = time.perf_counter() - started
         text = to_json({"settings": settings, "seconds": seconds, "result": result}, indent=2)
-        write_atomic(path, lambda file: file.write(text.encode()))
+        write_atomic(path, lambda file: file.write(text.encode()), public=True)
         self.computed += 1
         self.say(f"{title}: {seconds:.1f} s")
         return dict(result)

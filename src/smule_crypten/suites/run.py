@@ -90,7 +90,7 @@ def run_suite(
 
 
 def _write(path: Path, text: str) -> None:
-    write_atomic(path, lambda file: file.write(text.encode()))
+    write_atomic(path, lambda file: file.write(text.encode()), public=True)
 
 
 def _commit() -> str | None:

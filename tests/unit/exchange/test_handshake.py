@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from smule_crypten.config import ProviderConfig, SchemeConfig
-from smule_crypten.errors import HandshakeError
+from smule_crypten.errors import HandshakeError, ModelError
 from smule_crypten.exchange.handshake import Architectures, agreement_digest, handshake, run_handshake
 from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.models.architecture import Architecture
@@ -223,6 +223,12 @@ MALFORMED: dict[str, tuple[int, object, str]] = {
     "architecture is code": (1, {"architecture": "__import__('os')"}, "unusable architecture"),
     "no operation": (1, {"architecture": {"input_shape": [1, 2, 2], "ops": []}}, "unusable architecture"),
     "huge weight": (1, {"architecture": make_architecture(hidden=2**40)}, "unusable architecture"),
+    "a network that costs gigabytes": (
+        1,
+        {"architecture": make_architecture(hidden=2**24)},
+        "are 1,191,183,040 elements, scheme.max_elements allows 67,108,864",
+    ),
+    "a key that clears the screen": (0, {"rank": 1, "config": {"\x1b[2J": 1}}, r"'\\x1b\[2J': 'absent' here, 1 at"),
     "other input shape": (
         1,
         {"architecture": make_architecture(input_shape=(1, 4, 1))},
@@ -250,7 +256,14 @@ def test_malformed_messages(step: int, message: object, expected: str) -> None:
     with pytest.raises(HandshakeError, match=expected) as caught:
         talk(handshake(CONFIG, 0, A), [*messages_of(1)[:step], message])
     assert "party b" in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_the_own_network_is_held_to_the_same_limit() -> None:
+    """Said here and at once, not by the other side."""
+    large = Architecture.from_json(make_architecture(hidden=2**24))
+    with pytest.raises(ModelError, match=r"scheme\.max_elements allows 67,108,864"):
+        talk(handshake(CONFIG, 0, large), messages_of(1))
 
 
 def test_digest_covers_configuration_and_both_architectures() -> None:

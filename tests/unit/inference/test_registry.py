@@ -9,8 +9,10 @@ from smule_crypten.errors import ConfigError
 from smule_crypten.inference.crypten import CryptenScheme
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.plaintext import PlaintextScheme
-from smule_crypten.inference.registry import DEALT, SCHEMES, make_table, scheme_class
+from smule_crypten.inference.registry import DEALT, SCHEMES, check_traits, make_table, scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.scheme_table import SCHEME_TRAITS
+from smule_crypten.types import Adversary
 
 
 class AnotherCryptenScheme(CryptenScheme):
@@ -51,9 +53,25 @@ def test_unknown_names_are_refused(name: str, message: str) -> None:
         scheme_class(name)
 
 
-def test_the_dealer_knows_every_scheme() -> None:
-    """What the parties can choose, the dealer deals in the same version's way, or has nothing to deal for."""
-    assert {name: scheme.deal for name, scheme in SCHEMES.items()} == DEALT
+def test_the_dealer_knows_every_scheme_that_needs_one() -> None:
+    """What the parties can choose, the dealer deals in the same version's way, and nothing else."""
+    assert {name: scheme.deal for name, scheme in SCHEMES.items() if scheme.needs_dealer} == DEALT
+    assert set(SCHEME_TRAITS) == set(SCHEMES)
+
+
+class Boastful(PlaintextScheme):
+    adversary: ClassVar[Adversary] = "semi-honest"
+
+
+class Unlisted(PlaintextScheme):
+    name: ClassVar[str] = "unlisted"
+
+
+@pytest.mark.parametrize("scheme", [Boastful, Unlisted])
+def test_a_scheme_claims_what_the_table_says(scheme: type[SecureInferenceScheme]) -> None:
+    """The table alone decides where a scheme may run, so a class cannot be registered beside it."""
+    with pytest.raises(ConfigError, match=rf"{scheme.__name__} claims .*; say the same in scheme_table\.py"):
+        check_traits(make_table(scheme))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)

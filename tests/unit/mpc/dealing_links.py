@@ -20,6 +20,7 @@ class ScriptedLink:
         self._tensors = list(tensors)
         self.told: list[Any] = []
         self.transferred: list[bytes] = []
+        self.message_limit: int | None = None
 
     def send_json(self, value: object) -> int:
         self.told.append(value)
@@ -27,6 +28,9 @@ class ScriptedLink:
 
     def receive_json(self) -> tuple[Any, int]:
         return self._messages.pop(0), 10
+
+    def limit_messages(self, num_bytes: int) -> None:
+        self.message_limit = num_bytes
 
     def transfer(self, outgoing: Sequence[memoryview], incoming: Sequence[memoryview]) -> None:
         self.transferred += [bytes(buffer) for buffer in outgoing]

@@ -9,6 +9,8 @@ from dealing_links import ENTROPY, ScriptedLink, announcement, scheme, small_arc
 from smule_crypten.errors import HandshakeError, ProtocolError, SmuleError
 from smule_crypten.inference.registry import DEALT
 from smule_crypten.mpc.dealer import MAX_QUERIES, Dealer
+from smule_crypten.mpc.frames import AGREED_JSON_BYTES
+from smule_crypten.scheme_table import SCHEME_TRAITS, SchemeTraits
 
 DONE = {"done": True}
 
@@ -49,6 +51,25 @@ def test_an_ordinary_run() -> None:
 def test_a_run_without_exchanges() -> None:
     """Protects: parties that never ask end the dealer in order."""
     assert serve(*stated(terms(), DONE))[0] == 0
+
+
+def test_a_scheme_that_protects_nothing_needs_permission(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dealer between hosts deals for none, whatever the parties agree on."""
+    monkeypatch.setitem(SCHEME_TRAITS, "crypten", SchemeTraits(adversary="none", needs_dealer=True))
+    script = stated(terms(), DONE)
+    assert "the parties want scheme=crypten, which protects nothing" in refusal(*script, HandshakeError)
+    assert serve(*script, allow_insecure=True)[0] == 0
+
+
+def test_a_network_beyond_the_agreed_limit_is_refused() -> None:
+    """Protects the dealer's memory: a network is measured before anything is dealt for it."""
+    at_both = stated(terms(scheme=scheme(max_elements=10)), DONE)
+    assert "elements, scheme.max_elements allows 10" in refusal(*at_both, HandshakeError)
+
+
+def test_messages_are_short_once_terms_are_agreed() -> None:
+    """Terms hold two architectures; nothing that follows is as long."""
+    assert [link.message_limit for link in serve(*stated(terms(), DONE))[1]] == [AGREED_JSON_BYTES] * 2
 
 
 def test_seeded_runs_need_permission() -> None:
