@@ -12,8 +12,8 @@ from typing import ClassVar
 import torch
 
 from smule_crypten.config import MAX_PRECISION_BITS, SchemeConfig
-from smule_crypten.inference.crypten_scatter import SharesInTheClear, examined_samples, repeated_evaluations
-from smule_crypten.inference.noise import measured_scatter
+from smule_crypten.inference.crypten_scatter import SharesInTheClear, products_of, repeated_evaluations
+from smule_crypten.inference.noise import Trial, measured_scatter
 from smule_crypten.inference.precision import Precision, check_precision, precision_of
 from smule_crypten.inference.scheme import CPU, Examined, SequentialScheme, micro_batches
 from smule_crypten.models import architecture as arch
@@ -65,9 +65,10 @@ class CryptenScheme(SequentialScheme):
         cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig, device: torch.device = CPU
     ) -> Examined:
         alike, bits = equalised(network, inputs_NCHW, least=_LEAST_VALUE), config.precision_bits
-        bound, chosen = calibrate(alike, inputs_NCHW, bits), examined_samples(alike, inputs_NCHW)
-        evaluations_RNC = repeated_evaluations(alike, chosen, bits)
-        check_precision(precision_of(evaluations_RNC[0], network, chosen), _finer(alike, inputs_NCHW, chosen, bits))
+        bound, trial = calibrate(alike, inputs_NCHW, bits), Trial.of(inputs_NCHW, products_of(network.architecture))
+        evaluations_RNC = repeated_evaluations(alike, trial.inputs_NCHW, bits, trial.repeats)
+        own = precision_of(evaluations_RNC[0, : len(trial.own_NCHW)], network, trial.own_NCHW)
+        check_precision(own, _finer(alike, inputs_NCHW, trial.own_NCHW, bits))
         return Examined(
             logit_bound=bound,
             scatter=measured_scatter(evaluations_RNC, is_known=True),

@@ -15,22 +15,13 @@ from smule_crypten.models.architecture import apply_op, num_elements
 from smule_crypten.models.pooling import SumPool, max_pool_padding, max_pool_windows
 from smule_crypten.models.translate import TranslatedNetwork
 
-REPEATS = 32
-MAX_SAMPLES = 8
-_MAX_PRODUCTS = 3 * 10**10
-"""Multiplications that the measurement may take: seconds. Large networks are measured on fewer samples."""
 
-
-def examined_samples(network: TranslatedNetwork, inputs_NCHW: torch.Tensor) -> torch.Tensor:
-    """Some of the inputs, spread over all of them."""
-    count = min(len(inputs_NCHW), _affordable_samples(network.architecture))
-    return inputs_NCHW[torch.arange(count) * len(inputs_NCHW) // count]
-
-
-def repeated_evaluations(network: TranslatedNetwork, inputs_NCHW: torch.Tensor, precision_bits: int) -> torch.Tensor:
-    """Centred logits (REPEATS, N, C), each evaluation under fresh shares."""
+def repeated_evaluations(
+    network: TranslatedNetwork, inputs_NCHW: torch.Tensor, precision_bits: int, repeats: int
+) -> torch.Tensor:
+    """Centred logits (R, N, C), each evaluation under fresh shares."""
     evaluator = SharesInTheClear(network, precision_bits, torch.Generator().manual_seed(0))
-    return torch.stack([evaluator.logits(inputs_NCHW) for _ in range(REPEATS)])
+    return torch.stack([evaluator.logits(inputs_NCHW) for _ in range(repeats)])
 
 
 class SharesInTheClear:
@@ -89,10 +80,10 @@ def _by_channel(bias: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
     return bias.view(-1, 1, 1) if result.dim() == 4 else bias
 
 
-def _affordable_samples(architecture: arch.Architecture) -> int:
-    products = sum(
+def products_of(architecture: arch.Architecture) -> int:
+    """Multiplications of one evaluation of one sample."""
+    return sum(
         num_elements(shape) * num_elements(op.weight_shape[1:])
         for op, shape in zip(architecture.ops, architecture.shapes, strict=True)
         if isinstance(op, arch.Conv2d | arch.Linear)
     )
-    return max(1, min(MAX_SAMPLES, _MAX_PRODUCTS // (REPEATS * max(1, products))))

@@ -7,9 +7,9 @@ answers,
 
     mu^2 = Q (E|m|^2 / sigma^2 + E|S|_F^2 / (2 sigma^4)),
 
-and all that D sees is within a total variation of mu / 2 of the mean logits plus normal noise (Pinsker's inequality and
-the second-order expansion of the divergence for small S / sigma^2). The mean logits themselves are disclosed: averaging
-n answers to one sample gives them to sigma / sqrt(n). This is no differential privacy.
+and all that D sees is within a total variation of mu / 2, to second order in S / sigma^2, of the mean logits plus
+normal noise (Pinsker's inequality), for samples that scatter no more than assumed. The mean logits themselves are
+disclosed: averaging n answers to one sample gives them to sigma / sqrt(n). This is no differential privacy.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ _STEPS_AN_OCTAVE = 4
 _ALWAYS_USABLE = 1.0
 _USABLE_SHARE = 0.5
 """Noise is refused beyond both _ALWAYS_USABLE and this share of the logits' standard deviation."""
+_REPEATS, _FEW_REPEATS, _LEAST_SAMPLES, _MOST_EVALUATIONS, _LEAST_EVALUATIONS = 64, 16, 4, 1024, 64
+_MAX_PRODUCTS = 3 * 10**10
+"""Multiplications that a measurement may take: seconds. Large networks are measured on fewer samples."""
 _SAFETY = 2.0
 """The scatter on the owner's samples stands for that on the other party's, which may be larger."""
 
@@ -44,6 +47,33 @@ class Scatter:
     known: float = 0.0
     unknown: float = 0.0
     signal: float = math.inf
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What the scatter is measured on. own_NCHW: samples of the owner. made_up_NCHW: noise of their size, on which
+    other hidden units may be active. repeats: evaluations of each."""
+
+    own_NCHW: torch.Tensor
+    made_up_NCHW: torch.Tensor
+    repeats: int
+
+    @classmethod
+    def of(cls, inputs_NCHW: torch.Tensor, products: int) -> Trial:
+        """As much as is affordable for a network that takes so many multiplications a sample."""
+        evaluations = max(_LEAST_EVALUATIONS, min(_MOST_EVALUATIONS, _MAX_PRODUCTS // max(1, products)))
+        repeats = _REPEATS if evaluations >= _REPEATS * _LEAST_SAMPLES else _FEW_REPEATS
+        count = evaluations // repeats
+        own = min(len(inputs_NCHW), count - count // 4)
+        chosen = inputs_NCHW[torch.arange(own) * len(inputs_NCHW) // own]
+        size = float(inputs_NCHW.double().square().mean().sqrt())
+        generator = torch.Generator().manual_seed(0)
+        signs = torch.randint(0, 2, (count // 4, *inputs_NCHW.shape[1:]), generator=generator) * 2 - 1
+        return cls(own_NCHW=chosen, made_up_NCHW=size * signs.to(inputs_NCHW.dtype), repeats=repeats)
+
+    @property
+    def inputs_NCHW(self) -> torch.Tensor:
+        return torch.cat([self.own_NCHW, self.made_up_NCHW])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +100,7 @@ class NoiseRule:
         """
         if self.num_answers is None:
             return self.extra
-        hiding = _on_grid(max(LEAST_NOISE, hiding_noise(scatter, self.num_answers)))
+        hiding = on_grid(max(LEAST_NOISE, hiding_noise(scatter, self.num_answers)), up=True)
         if hiding > max(_ALWAYS_USABLE, _USABLE_SHARE * scatter.signal):
             raise UnshareableModelError(
                 "the output",
@@ -115,6 +145,7 @@ def _covariance_norms(deviations_NRC: torch.Tensor, classes: int) -> torch.Tenso
     return torch.maximum(unbiased_N, traces_N.square() / max(1, classes - 1)).sqrt()
 
 
-def _on_grid(sigma: float) -> float:
-    """Rounded up, so that the announced figure tells little of the weights that it was measured with."""
-    return math.pow(2.0, math.ceil(_STEPS_AN_OCTAVE * math.log2(sigma)) / _STEPS_AN_OCTAVE)
+def on_grid(value: float, *, up: bool) -> float:
+    """A positive figure that is announced, on a coarse grid, so that it tells little of what it was measured with."""
+    steps = _STEPS_AN_OCTAVE * math.log2(value)
+    return math.pow(2.0, (math.ceil(steps) if up else math.floor(steps)) / _STEPS_AN_OCTAVE)

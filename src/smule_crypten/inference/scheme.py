@@ -8,7 +8,6 @@ and the reverse. `testing.check_scheme` holds an implementation to this contract
 from __future__ import annotations
 
 import dataclasses
-import math
 import resource
 import time
 from abc import ABC, abstractmethod
@@ -21,7 +20,7 @@ from torch import nn
 
 from smule_crypten.config import SchemeConfig, Section
 from smule_crypten.errors import ProtocolError
-from smule_crypten.inference.noise import NoiseRule, Scatter
+from smule_crypten.inference.noise import NoiseRule, Scatter, on_grid
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.calibration import MARGIN, largest_value
 from smule_crypten.models.module_handlers import Parameters
@@ -145,7 +144,7 @@ class SecureInferenceScheme(ABC):
         largest = max(float(inputs_NCHW.abs().max()), 1e-6) if inputs_NCHW.numel() else 1.0
         return AnswerTerms(
             logit_bound=examined.logit_bound,
-            input_bound=cls.input_margin(config) * 2.0 ** math.ceil(math.log2(largest)),
+            input_bound=on_grid(cls.input_margin(config) * largest, up=False),
             logit_noise=noise.sigma(examined.scatter),
         )
 

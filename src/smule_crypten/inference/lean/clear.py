@@ -60,10 +60,10 @@ class ClearEvaluator(Evaluator):
         return result if bias is None else result + bias
 
     def _opening(self, step: Step, opening: Opening, batch: int, share: Share) -> Talk:
-        """floor((z + rho) / 2^f), wrapped into w bits; 0 in place of what is negative where it is compared."""
+        """max(v, -offset) for v = floor((z + rho) / 2^f), where v + offset is wrapped into w bits."""
         yield from ()
-        value = _signed((share.reshape(-1) + self._rho(opening, share)) >> opening.fraction, opening.width)
-        return value.clamp(min=0) if opening.blocks else value
+        rounded = (share.reshape(-1) + self._rho(opening, share)) >> opening.fraction
+        return _signed(rounded + opening.offset, opening.width).clamp(min=0) - opening.offset
 
     def _rho(self, opening: Opening, share: Share) -> torch.Tensor | int:
         """Uniform below 2^f, one for each value."""

@@ -50,8 +50,6 @@ def _opening_messages(opening: Opening, batch: int) -> Iterator[Message]:
     count = batch * opening.elements
     yield False, packed_bytes(count, opening.source_bits)
     yield True, packed_bytes(count, opening.width)
-    if not opening.blocks:
-        return
     levels = tree_shape(len(opening.blocks))
     sizes = [packed_bytes(count, 1) * level_operands(level) for level in levels]
     sizes.append(packed_bytes(count, 1))

@@ -92,10 +92,8 @@ def drawn_fields(opening: Opening, batch: int) -> Fields:
     fields = {"mask": (count, opening.width)}
     if opening.fraction:
         fields["rounding"] = (count, opening.fraction)
-    if opening.blocks:
-        fields |= {f"operand{i}": (count, 1) for i in range(num_operands(len(opening.blocks)))}
-        fields["bit"] = (count, 1)
-    return fields
+    fields |= {f"operand{i}": (count, 1) for i in range(num_operands(len(opening.blocks)))}
+    return fields | {"bit": (count, 1)}
 
 
 def dealt_fields(opening: Opening, batch: int) -> Fields:
@@ -103,12 +101,10 @@ def dealt_fields(opening: Opening, batch: int) -> Fields:
     count = batch * opening.elements
     high_bits = max(1, opening.extension)
     fields = {"lift": (count, opening.ring if opening.fraction else high_bits), "high": (count, high_bits)}
-    if opening.blocks:
-        fields |= {f"word{i}": (count, width) for i, width in enumerate(word_widths(opening.blocks))}
-        fields |= {f"product{i}": (count, 1) for i in range(num_products(len(opening.blocks)))}
-        fields["selector"] = fields["selected_mask"] = (count, opening.ring)
-        fields["selected_high"] = (count, high_bits)
-    return fields
+    fields |= {f"word{i}": (count, width) for i, width in enumerate(word_widths(opening.blocks))}
+    fields |= {f"product{i}": (count, 1) for i in range(num_products(len(opening.blocks)))}
+    fields["selector"] = fields["selected_mask"] = (count, opening.ring)
+    return fields | {"selected_high": (count, high_bits)}
 
 
 def draw(fields: Fields, stream: Stream) -> PackedFields:
@@ -155,16 +151,19 @@ def _opening_correction(opening: Opening, batch: int, model_owner: Stream, data_
     total = theirs.values("mask") + ours.values("mask") + carry
     mask = total & ((1 << opening.width) - 1)
     wraps, high = total >> opening.width, mask >> (opening.width - 1)
-    sums = {"lift": carry - (wraps << opening.width) if opening.fraction else -wraps, "high": high}
-    bits: dict[str, torch.Tensor] = {}
-    if opening.blocks:
-        words = thermometers(opening.blocks, mask)
-        operands = [a ^ b for a, b in zip(theirs.packed_all("operand"), ours.packed_all("operand"), strict=True)]
-        products = mask_products(operands, len(opening.blocks))
-        selector = theirs.values("bit") ^ ours.values("bit")
-        sums |= {"selector": selector, "selected_mask": selector * mask, "selected_high": selector * high}
-        bits = {f"word{i}": pack(word, dealt.fields[f"word{i}"][1]) for i, word in enumerate(words)}
-        bits |= {f"product{i}": product for i, product in enumerate(products)}
+    words = thermometers(opening.blocks, mask)
+    operands = [a ^ b for a, b in zip(theirs.packed_all("operand"), ours.packed_all("operand"), strict=True)]
+    products = mask_products(operands, len(opening.blocks))
+    selector = theirs.values("bit") ^ ours.values("bit")
+    sums = {
+        "lift": carry - (wraps << opening.width) if opening.fraction else -wraps,
+        "high": high,
+        "selector": selector,
+        "selected_mask": selector * mask,
+        "selected_high": selector * high,
+    }
+    bits = {f"word{i}": pack(word, dealt.fields[f"word{i}"][1]) for i, word in enumerate(words)}
+    bits |= {f"product{i}": product for i, product in enumerate(products)}
     parts = [
         bits[name] ^ dealt.packed(name) if name in bits else pack(sums[name] - dealt.values(name), width)
         for name, (_, width) in dealt.fields.items()

@@ -63,7 +63,7 @@ class Evaluator(ABC):
 
     @abstractmethod
     def _opening(self, step: Step, opening: Opening, batch: int, share: Share) -> Talk:
-        """Values (n,) rounded to their width; 0 in place of negative ones where the opening compares."""
+        """Values (n,) rounded to their width, and those below -offset raised to it."""
 
     def _max(self, step: Step, batch: int, share: Share) -> Talk:
         """max(a, b) = b + relu(a - b), in a tree over the window."""

@@ -277,9 +277,13 @@ def _with_openings(step: Step, steps: list[Step], options: LeanOptions) -> Step:
 def _opened(step: Step, steps: list[Step], options: LeanOptions) -> Step:
     if step.kind in ("truncate", "relu"):
         before = steps[step.inputs[0]]
-        blocks = _blocks(before.width - 1, options.block_bits) if step.kind == "relu" else ()
         opening = Opening(
-            elements=step.elements, width=before.width, ring=step.ring, fraction=before.fraction, blocks=blocks
+            elements=step.elements,
+            width=before.width,
+            ring=step.ring,
+            blocks=_blocks(before.width - 1, options.block_bits),
+            fraction=before.fraction,
+            offset=0 if step.kind == "relu" else 1 << (before.width - 2),
         )
         return dataclasses.replace(step, openings=(opening,))
     if step.kind == "max":

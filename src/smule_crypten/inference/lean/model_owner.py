@@ -26,6 +26,9 @@ from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 from smule_crypten.mpc.streams import Stream
 
+_NOISE_BITS = 38
+"""Binary digits of the noise behind the point that come from its normal distribution."""
+
 OutputNoise = Callable[[tuple[int, ...]], torch.Tensor | None]
 ReceiveCorrection = Callable[[int], torch.Tensor]
 
@@ -74,9 +77,15 @@ class ModelOwner(ShareEvaluator):
             offset = self._local.packed(batch, output.ring).to(self._device).view(batch, *[1] * len(output.shape))
             noise = None if self._output_noise is None else self._output_noise(tuple(share.shape))
             if noise is not None:
-                share = share + (noise * 2.0**self._scales.output).round().long().to(self._device)
+                share = share + self._on_grid(noise).to(self._device)
             self._post(output, pack(share + offset, output.ring))
         return torch.empty(0)
+
+    def _on_grid(self, noise: torch.Tensor) -> torch.Tensor:
+        """Noise in units of the output. Where these are finer than float64 draws it, uniform bits take its low end."""
+        fine = max(0, self._scales.output - _NOISE_BITS)
+        coarse = (noise * 2.0 ** (self._scales.output - fine)).round().long() << fine
+        return coarse + self._local.packed(noise.numel(), fine).view(noise.shape) if fine else coarse
 
     def _send_weights(self) -> None:
         """The scale of the output, and each weight less its mask: once for all micro-batches."""

@@ -20,15 +20,17 @@ from smule_crypten.models.pooling import SumPool
 class Opening:
     """The truncation and opening of a value, per sample: `elements` values of `width` bits, brought to ring `ring`.
 
-    fraction: bits below them that are rounded away. blocks: widths of the blocks of a comparison with zero, highest
-    first, width - 1 bits in all; empty where the value is not compared.
+    fraction: bits below them that are rounded away. offset: what is added before the comparison with zero and taken off
+    again: 0 for a ReLU; a truncation keeps values from -offset on. blocks: widths of the blocks of the comparison,
+    highest first, width - 1 bits in all.
     """
 
     elements: int
     width: int
     ring: int
+    blocks: tuple[int, ...]
     fraction: int = 0
-    blocks: tuple[int, ...] = ()
+    offset: int = 0
 
     @property
     def extension(self) -> int:

@@ -42,21 +42,19 @@ class ShareEvaluator(Evaluator):
         return share
 
     def _opening(self, step: Step, opening: Opening, batch: int, share: Share) -> Talk:
-        """Round the fraction away, open under a mask, compare with zero where the step wants that, and go to the ring.
+        """Round the fraction away, open under a mask, compare, and go to the ring of the result.
 
-        Input: shares of z modulo 2^(w + f), |z| <= 2^(w + f - 1) - 2^f; half of that where nothing is compared, since
-        2^(w - 2 + f) is added to make z positive. Output: shares modulo 2^k of v = floor((z + rho) / 2^f), or of v
-        where v >= 0 and of 0 elsewhere; rho is uniform, and unknown to both parties. See `_public_value` for steps 1
-        to 3, `_sign` for 4 and 5. No failure within the range.
+        Input: shares of z modulo 2^(w + f). Output: shares modulo 2^k of max(v, -offset), v = floor((z + rho) / 2^f);
+        rho is uniform, and unknown to both parties. See `_public_value` for steps 1 to 3, `_sign` for 4 and 5. Beyond
+        the range, |z + offset * 2^f| <= 2^(w + f - 1) - 2^f, v + offset wraps modulo 2^w: a function of z and rho
+        alone, so that a wrap, too, has nothing to do with what either party sees. (A truncation that compared nothing
+        would be cheaper; but which way it wraps would follow from c.)
         """
         material = self._material(opening, batch)
-        offset = 0 if opening.blocks else 1 << (opening.width - 2)
-        share = share.reshape(-1) + self._public(offset << opening.fraction)
+        share = share.reshape(-1) + self._public(opening.offset << opening.fraction)
         public = yield from self._public_value(step, opening, material, share)
-        if not opening.blocks:
-            return self._difference(opening, material, public) - self._public(offset)
         is_open = yield from self._sign(step, opening, material, public)
-        return self._select(opening, material, public, is_open)
+        return self._select(opening, material, public, is_open) - self._public(opening.offset)
 
     @abstractmethod
     def _public_value(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share) -> Talk:

@@ -25,9 +25,9 @@ from smule_crypten.inference.lean.options import lean_options
 from smule_crypten.inference.lean.program import Program
 from smule_crypten.inference.lean.rounding import compensated, remedies
 from smule_crypten.inference.lean.scales import Scales, fit
-from smule_crypten.inference.lean.scatter import examined_samples, repeated_evaluations
+from smule_crypten.inference.lean.scatter import products_of, repeated_evaluations
 from smule_crypten.inference.lean.wire import play
-from smule_crypten.inference.noise import measured_scatter
+from smule_crypten.inference.noise import Trial, measured_scatter
 from smule_crypten.inference.precision import Precision, check_precision, precision_of
 from smule_crypten.inference.scheme import CPU, Examined, SecureInferenceScheme, micro_batches
 from smule_crypten.models.architecture import Architecture
@@ -95,9 +95,10 @@ class LeanScheme(SecureInferenceScheme):
     ) -> ExaminedLean:
         alike = equalised(network, inputs_NCHW)
         fitted = _Fitted.of(alike, inputs_NCHW, config, device)
-        chosen = examined_samples(fitted.program, inputs_NCHW)
-        evaluations_RNC = repeated_evaluations(fitted.evaluator, chosen)
-        check_precision(precision_of(evaluations_RNC[0], network, chosen), _wider(alike, inputs_NCHW, chosen, config))
+        trial = Trial.of(inputs_NCHW, products_of(fitted.program))
+        evaluations_RNC = repeated_evaluations(fitted.evaluator, trial.inputs_NCHW, trial.repeats)
+        own = precision_of(evaluations_RNC[0, : len(trial.own_NCHW)], network, trial.own_NCHW)
+        check_precision(own, _wider(alike, inputs_NCHW, trial.own_NCHW, config))
         return ExaminedLean(
             logit_bound=fitted.scales.bound,
             scatter=measured_scatter(evaluations_RNC, is_known=False),

@@ -151,14 +151,12 @@ def test_gates(blocks: tuple[int, ...], factors: list[tuple[int, ...]]) -> None:
         assert material.bits(name) == [min(bits) for bits in zip(*(operands[number] for number in factor), strict=True)]
 
 
-def test_truncation_needs_no_comparison() -> None:
-    """An opening that compares nothing has two values dealt: the lift as wide as the ring, and a bit in the width by
-    which the ring grows.
-    """
-    opening = Opening(elements=9, width=20, ring=32, fraction=5)
+def test_nothing_to_round() -> None:
+    """A maximum rounds nothing: no parts of rho are drawn, and the lift takes the bits by which the ring grows."""
+    opening = Opening(elements=9, width=20, ring=32, blocks=(4, 4, 4, 4, 3))
     material = Reconstruction(opening, 1, seed=2)
-    assert material.dealt_first.fields == {"lift": (9, 32), "high": (9, 12)}
-    assert drawn_fields(opening, 1) == {"mask": (9, 20), "rounding": (9, 5)}
+    assert "rounding" not in drawn_fields(opening, 1)
+    assert material.dealt_first.fields["lift"] == material.dealt_first.fields["high"] == (9, 12)
 
 
 @pytest.mark.parametrize("name", ["conv_pool_relu", "conv_pool_kept_apart", "mobile"])

@@ -30,11 +30,19 @@ SHAPE = (1, 4, 4)
 
 
 class OneAnswerManyTimes:
-    """Knowledge of D, (columns, REPEATS), and its logits of one sample, (REPEATS, 3)."""
+    """Knowledge of D, (columns, REPEATS), and its logits of one sample, (REPEATS, 3). The sample is `factor` times as
+    large as the one that the network was fitted to."""
 
-    def __init__(self, model: nn.Module, seed: int) -> None:
+    def __init__(self, model: nn.Module, seed: int, factor: float = 1.0) -> None:
         x = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(1)).expand(REPEATS, *SHAPE)
-        run = direction(model, x, lean_config(micro_batch=REPEATS), seed=seed, data_owner_class=SeeingDataOwner)
+        run = direction(
+            model,
+            factor * x,
+            lean_config(micro_batch=REPEATS),
+            seed=seed,
+            calibration_NCHW=x[:1],
+            data_owner_class=SeeingDataOwner,
+        )
         self.logits_NC, _ = run.run()
         assert isinstance(run.data_owner, SeeingDataOwner)
         self.names, columns = [], []
@@ -78,10 +86,21 @@ def all_kinds_of_openings() -> nn.Module:
 NETWORKS = [mlp, all_kinds_of_openings]
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_nothing_that_the_data_owner_knows_goes_with_its_output(network: Callable[[], nn.Module]) -> None:
-    """Protects the proof's one claim about view and output together."""
-    asked = OneAnswerManyTimes(network(), seed=1)
+def two_linear_layers() -> nn.Module:
+    """A truncation that no ReLU follows."""
+    torch.manual_seed(7)
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 6), nn.Linear(6, 3))
+
+
+@pytest.mark.parametrize("factor", [1.0, 7.0, 30.0], ids=["in range", "some values wrap", "most values wrap"])
+@pytest.mark.parametrize("network", [*NETWORKS, two_linear_layers])
+def test_nothing_that_the_data_owner_knows_goes_with_its_output(
+    network: Callable[[], nn.Module], factor: float
+) -> None:
+    """Protects the proof's one claim about view and output together, also where hidden values wrap: that must follow
+    from the values alone.
+    """
+    asked = OneAnswerManyTimes(network(), seed=1, factor=factor)
     assert float(asked.logits_NC.std(0).min()) > 0
     assert asked.alarms() == set()
 

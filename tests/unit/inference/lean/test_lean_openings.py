@@ -35,8 +35,14 @@ def opened(
     """What becomes of int64 values (n,) in one step; the input's ring is as small as it may be."""
     ring = width if ring is None else ring
     shape = (len(values),)
-    blocks = blocks_of(width - 1, block_bits) if kind == "relu" else ()
-    opening = Opening(elements=len(values), width=width, ring=ring, fraction=fraction, blocks=blocks)
+    opening = Opening(
+        elements=len(values),
+        width=width,
+        ring=ring,
+        fraction=fraction,
+        offset=0 if kind == "relu" else 1 << (width - 2),
+        blocks=blocks_of(width - 1, block_bits),
+    )
     steps = (
         Step(name="input", kind="input", inputs=(), shape=shape, width=width, fraction=fraction, ring=width + fraction),
         Step(name="x", kind=kind, inputs=(0,), shape=shape, width=width, fraction=0, ring=ring, openings=(opening,)),
@@ -116,11 +122,17 @@ def test_truncation_without_relu(width: int, ring: int) -> None:
 
 @pytest.mark.parametrize("width", range(4, 9))
 def test_truncation_exhaustively(width: int) -> None:
-    """All values that a truncation is for, in a wide ring and in none wider."""
-    half = 1 << (width - 2)
-    z = torch.arange(-half, half).repeat_interleave(REPEATS)
-    for ring in (width, 2 * width):
-        assert torch.equal(opened(z, "truncate", width=width, ring=ring), z)
+    """All values of the width, in a wide ring and in none wider. Beyond half of it a value wraps or stops at the end of
+    the range, always the same way, whatever the masks: which way must tell nothing of what was opened.
+    """
+    half, top = 1 << (width - 2), 1 << (width - 1)
+    z = torch.arange(-top, top).repeat_interleave(REPEATS)
+    expected = torch.where((z >= -half) & (z < half), z, -half)
+    for fraction in (0, 3):
+        for ring in (width, 2 * width):
+            found = opened(z << fraction, "truncate", width=width, fraction=fraction, ring=ring)
+            shift = 64 - ring
+            assert torch.equal(found, (expected << shift) >> shift)
 
 
 @given(st.lists(st.integers(-(1 << 29), (1 << 29) - 1), min_size=1, max_size=20), st.integers(1, 12), st.booleans())

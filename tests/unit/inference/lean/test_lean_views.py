@@ -152,7 +152,7 @@ class UnmaskedModelOwner(SeeingModelOwner):
 
     def _material(self, opening: Opening, batch: int) -> OpeningMaterial:
         material = super()._material(opening, batch)
-        return material if opening.blocks else without_mask(material, opening, batch)
+        return without_mask(material, opening, batch) if opening.offset else material
 
 
 class PlainlySpeakingDataOwner(SeeingDataOwner):
