@@ -38,8 +38,11 @@ def estimate(config: PartyConfig) -> dict[str, Any]:
         )
 
     def conclude(scheme: SecureInferenceScheme, answers: Answers) -> dict[str, Any]:
-        own_NC = party.own_logits(held_out.images_NCHW)
-        found = worth(own_NC, answers.logits_NC, held_out.labels_N, party.combination_rule)
+        answered_N = answers.answered_N
+        if not bool(answered_N.any()):
+            raise DataError("no answer of the other party can be right; it may lower scheme.precision_bits")
+        own_NC = party.own_logits(held_out.images_NCHW)[answered_N]
+        found = worth(own_NC, answers.logits_NC[answered_N], held_out.labels_N[answered_N], party.combination_rule)
         run = _plan(scheme, config)
         asked = _num_asked(run, party)
         result = {

@@ -29,8 +29,10 @@ def opened_budget(budget: QueryBudget, config: PartyConfig) -> Iterator[None]:
     """Keep the ledger for this process, before anybody is met."""
     with budget:
         log.info(
-            "ledger opened path=%s answered=%d answered_to_others=%d",
+            "ledger opened path=%s lines=%d last_digest=%s answered=%d answered_to_others=%d",
             ledger_path(config),
+            budget.lines,
+            budget.digest,
             budget.answered,
             budget.answered_to_others,
         )

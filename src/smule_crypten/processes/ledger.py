@@ -15,7 +15,7 @@ from smule_crypten.report.journal import EpochJournal
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.types import Cost
 
-_COUNTS = ("queries_made", "queries_answered", "answers_recomputed")
+_COUNTS = ("queries_made", "queries_answered", "answers_dropped")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +49,9 @@ class PartyLedger:
         """Account for an exchange; it is reported with the epoch that it begins."""
         result = exchange.result
         counts = {
-            "queries_made": len(result.prediction.sample_ids),
+            "queries_made": result.num_asked,
             "queries_answered": result.disclosure.num_samples,
-            "answers_recomputed": result.num_recomputed,
+            "answers_dropped": result.num_dropped,
         }
         for key, count in counts.items():
             self._counts[key] += count

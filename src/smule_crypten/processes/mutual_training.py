@@ -67,6 +67,7 @@ class MutualTraining:
         exchanger = build_exchanger(config, inputs, self.scheme, self.num_queries, self.budget)
         best, standalone = BestNetwork(), None
         if state is None:
+            self._agree(exchanger)
             self._prepare(exchanger, next_epoch=1)
             standalone = self._train_alone(best) if config.training.standalone else None
         learner = build_learner(config, inputs, self.model, exchanger, best, self.scheme.session.check)
@@ -81,7 +82,19 @@ class MutualTraining:
             "alarms": learner.watchman.alarms,
             "kept_network": best.name or f"smule, epoch {self.config.training.epochs}",
             "privacy": privacy_spent(config, inputs),
+            "budget": self.budget.facts(),
         }
+
+    def _agree(self, exchanger: Exchanger) -> None:
+        """Plan the budget, and say what that comes to."""
+        exchanger.agree(len(self._exchange_epochs))
+        facts = self.budget.facts()
+        log.info("budget planned %s", " ".join(f"{key}={value}" for key, value in facts.items()))
+        self.ledger.message(
+            f"party {self.config.name} answers at most {facts['limit']} samples: {facts['charged']} charged in this run, "
+            f"{facts['charged_before']} before, {facts['left']} left; {facts['repeats_used']} of "
+            f"{facts['repeats_allowed']} repeats used"
+        )
 
     def _train_alone(self, best: BestNetwork) -> float:
         """The same network, initial weights and batches without a peer; returns its test accuracy."""
@@ -102,8 +115,10 @@ class MutualTraining:
         trainer, best, accuracy = learner.trainer, learner.best, 0.0
         for epoch in range(progress.first_epoch, self.config.training.epochs + 1):
             made = progress.exchanged and epoch == progress.first_epoch
-            if epoch in self._exchange_epochs and not made and self._takes_place(learner, epoch):
-                self._exchange(learner, progress.standalone, epoch)
+            if epoch in self._exchange_epochs and not made:
+                self._save_before_the_first(learner, progress.standalone, epoch)
+                if self._takes_place(learner, epoch):
+                    self._exchange(learner, progress.standalone, epoch)
             result = trainer.run_epoch()
             accuracy = self._test_accuracy(self.model)
             self._offer(trainer, self.model, f"smule, epoch {epoch}", best)
@@ -166,17 +181,25 @@ class MutualTraining:
             self.evidence.keep(epoch, network, result.prediction, result.views_NCHW)
         learner.wish.exchanged(exchange.result.cost.bytes_total + exchange.result.cost.dealer_bytes)
         self._watch(learner, exchange, epoch)
+        self._save_state(learner, standalone, epoch, exchange.result.disclosure.query_id)
+        self._prepare(exchanger, next_epoch=epoch + 1)
+
+    def _save_before_the_first(self, learner: Learner, standalone: float | None, epoch: int) -> None:
+        if learner.exchanger.next_query_id == 1 and 0 not in self.states.completed():
+            self._save_state(learner, standalone, epoch, 0)
+
+    def _save_state(self, learner: Learner, standalone: float | None, epoch: int, number: int) -> None:
+        """After exchange `number`, which begins the epoch; 0 before the first exchange."""
         state = {
             "epoch": epoch,
+            "exchanged": number > 0,
             "standalone": standalone,
             "learner": learner.state_dict(),
             "ledger": self.ledger.state_dict(),
             "meter": self.scheme.session.meter.state_dict(),
         }
-        number = exchange.result.disclosure.query_id
         self.states.save(number, state)
         log.info("state saved exchange=%d epoch=%d", number, epoch)
-        self._prepare(exchanger, next_epoch=epoch + 1)
 
     def _watch(self, learner: Learner, exchange: MeasuredExchange, epoch: int) -> None:
         """Test the answers that came, and say so where there is an alarm."""
@@ -185,6 +208,13 @@ class MutualTraining:
         alarms = watchman.check(
             number, result.prediction.sample_ids[:num_plain], result.prediction.logits_NC[:num_plain]
         )
+        if result.num_dropped:
+            # For this side alone: the other one would learn of this party's samples.
+            self.ledger.message(
+                f"party {self.config.name}, exchange {number}: {result.num_dropped} of {result.num_asked} answers lie "
+                "beyond the other party's stated bound and are dropped; its layers leave the fixed-point range on this "
+                "data (lower scheme.precision_bits)"
+            )
         dropped = watchman.quarantine(number, epoch, alarms, learner.exchanger.forget, learner.trainer, learner.best)
         for alarm in alarms:
             outcome = "its answers are dropped" if dropped else "nothing was dropped (training.alarm=report)"
@@ -202,8 +232,9 @@ class MutualTraining:
         self.ledger.load_state_dict(state["ledger"])
         self.scheme.session.meter.load_state_dict(state["meter"])
         log.info("resumed epoch=%d", state["epoch"])
-        self._prepare(learner.exchanger, next_epoch=state["epoch"] + 1)
-        return _Progress(state["standalone"], first_epoch=state["epoch"], exchanged=True)
+        self._agree(learner.exchanger)
+        self._prepare(learner.exchanger, next_epoch=state["epoch"] + state["exchanged"])
+        return _Progress(state["standalone"], first_epoch=state["epoch"], exchanged=state["exchanged"])
 
     def _test_accuracy(self, model: nn.Module) -> float:
         device = resolve_device(self.config.device)
@@ -227,12 +258,12 @@ class MutualTraining:
 def _log_exchange(exchange: MeasuredExchange) -> None:
     result, cost = exchange.result, exchange.result.cost
     log.info(
-        "exchange finished exchange=%d queries_made=%d queries_answered=%d answers_recomputed=%d rounds=%d "
+        "exchange finished exchange=%d queries_made=%d queries_answered=%d answers_dropped=%d rounds=%d "
         "bytes_sent=%d bytes_received=%d dealer_bytes=%d seconds=%.3f",
         result.disclosure.query_id,
-        len(result.prediction.sample_ids),
+        result.num_asked,
         result.disclosure.num_samples,
-        result.num_recomputed,
+        result.num_dropped,
         cost.rounds,
         cost.bytes_sent,
         cost.bytes_received,

@@ -73,7 +73,7 @@ PARTY: Schema = {
     "alarms": optional(list_of(is_map)),
     "queries_made": optional(is_int),
     "queries_answered": optional(is_int),
-    "answers_recomputed": optional(is_int),
+    "answers_dropped": optional(is_int),
 }
 COMMUNICATION: Schema = {
     "bytes_per_epoch": list_of(is_int),
