@@ -85,8 +85,9 @@ class ProviderConfig(Section):
 
 
 class BudgetConfig(Section):
-    """How many answers a party's network gives; null for as many as the plan of the run asks for. A count of queries, not
-    a privacy guarantee. Second answers and repeated attempts count.
+    """How many answers a party's network gives; null for as many as the plan of the run asks for.
+
+    A count of queries, not a privacy guarantee. Second answers and repeated attempts count.
 
     repeats: how many exchanges of a run may be attempted again after they were cut off.
     ledger: the file that the total is counted by, kept over many runs; null for one in the output folder.

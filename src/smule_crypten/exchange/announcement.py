@@ -37,6 +37,32 @@ def checked_announcement(message: object, *, query_id: int, peer: str, limit: in
     return Announcement(num_samples=count, model_step=model_step, logit_bound=bound)
 
 
+def checked_preparation(message: object, *, query_id: int, peer: str, limit: int | None) -> int:
+    """The size of query `query_id`; raises ProtocolError where party `peer` prepares another or an impossible one."""
+    if not isinstance(message, dict) or message.get("prepared_query") != query_id:
+        raise ProtocolError(f"party {peer} does not prepare query {query_id}; restart both")
+    return checked_count(message.get("num_samples"), peer=peer, limit=limit)
+
+
+def checked_most(message: object, *, peer: str, limit: int | None) -> int:
+    """The most samples that party `peer` will ask about in one exchange; limit is what it said in an earlier attempt.
+
+    Raises:
+        ProtocolError: it does not say so, or wants more than before.
+    """
+    if not isinstance(message, dict) or "asks_at_most" not in message:
+        raise ProtocolError(f"party {peer} did not say how many samples it asks about; use the same version")
+    return checked_count(message["asks_at_most"], peer=peer, limit=limit)
+
+
+def checked_wish(message: object, *, query_id: int, peer: str) -> bool:
+    """Whether party `peer` wants query `query_id`; raises ProtocolError where it does not say so."""
+    match message:
+        case {"next_query": int(theirs), "wants": bool(wants)} if theirs == query_id:
+            return wants
+    raise ProtocolError(f"party {peer} says {message!r} of query {query_id}; restart both")
+
+
 def checked_count(num_samples: object, *, peer: str, limit: int | None) -> int:
     """Raises ProtocolError where party `peer` announced no possible number of samples."""
     if type(num_samples) is not int or num_samples < 0:

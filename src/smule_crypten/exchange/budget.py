@@ -1,9 +1,9 @@
 """What a model owner is willing to disclose.
 
-Soft labels tell about the model that gave them, so its owner limits how many it answers. Every attempt at an exchange and
-every second set of answers is entered into a ledger before it is computed (exchange/disclosures.py), and all entries
-count: an exchange that is attempted again after a crash, too. The limit is known before the first answer, since noise in
-the answers is chosen by it.
+Soft labels tell about the model that gave them, so its owner limits how many it answers. Every attempt at an exchange
+and every second set of answers is entered into a ledger before it is computed (exchange/disclosures.py). All entries
+count, also those of an exchange that is attempted again after a crash. The limit is known before the first answer,
+since noise in the answers is chosen by it.
 """
 
 from __future__ import annotations
@@ -151,7 +151,9 @@ class QueryBudget:
         to_come = sum(counts[first - 1 :])
         if self._config.max_queries_total is None:
             self._limit = self.answered_before + sum(counts) + repeats * max(counts, default=0)
-        where = f"party {to_party} may ask for {to_come} answers in {max(0, len(counts) - first + 1)} exchange(s) to come"
+        where = (
+            f"party {to_party} may ask for {to_come} answers in {max(0, len(counts) - first + 1)} exchange(s) to come"
+        )
         self._check_total(where, to_come)
 
     def charge(self, disclosure: Disclosure, *, num_second: int = 0) -> None:
@@ -209,14 +211,18 @@ class QueryBudget:
         if self.answered + asked <= self.limit:
             return
         total = self._config.max_queries_total
-        name = f"the plan of this run, of {self.limit} answers," if total is None else f"budget.max_queries_total={total}"
+        name = (
+            f"the plan of this run, of {self.limit} answers," if total is None else f"budget.max_queries_total={total}"
+        )
         remedy = "" if total is None else f"; {self.answered + asked} would do, or agree on fewer queries"
         raise BudgetError(f"{where}, {name} leaves {max(0, self.limit - self.answered)}{remedy}")
 
     def _enter(self, disclosure: Disclosure, kind: Literal["first", "second"], attempt: int) -> None:
         assert self._run is not None, "only a run can disclose anything"
         if self._read() != self._entries:
-            raise OutputError(f"ledger {self._path} was changed by somebody else in the course of this run; see by whom")
+            raise OutputError(
+                f"ledger {self._path} was changed by somebody else in the course of this run; see by whom"
+            )
         entry = Entry(
             run=self._run,
             peer=self._peer,

@@ -1,8 +1,8 @@
 """The ledger of what was disclosed: a file of JSON lines, one an attempt at an exchange and one for its second answers.
 
 A line is on disk, its folder included, before anything of it is computed; it is never changed or taken back. Each holds
-the digest of the line before and one of itself, so a line that was changed, removed or moved is noticed. Lines cut off at
-the end are not; for that an output folder remembers how far it saw its ledger (Head). One process at a time may write.
+the digest of the line before and one of itself, so a line that was changed, removed or moved is noticed. Lines cut off
+at the end are not; for that an output folder remembers how far it saw its ledger (Head). One process at a time writes.
 """
 
 from __future__ import annotations

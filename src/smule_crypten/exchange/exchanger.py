@@ -7,8 +7,8 @@ The exchanger sees a scheme only through its contract, so every scheme is used i
 1. Each party announces how many samples it asks about, its model step, and a public bound for its network's logits.
 2. Each charges the other's query to its budget, before anything is computed.
 3. The scheme runs both directions.
-4. With exchange.spot_checks, each asks so many of its samples again, or all where it has fewer, with fresh randomness and
-   charged again. If two answers differ, the run ends (spot_check.py). Both know the number beforehand; nothing is said.
+4. With exchange.spot_checks, each asks so many of its samples again, or all where it has fewer, with fresh randomness
+   and charged again. If two answers differ, the run ends (spot_check.py). Both know the number; nothing is announced.
 5. Each drops answers that cannot be right. The other one does not hear of it.
 """
 
@@ -24,7 +24,13 @@ from torch import nn
 
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ProtocolError
-from smule_crypten.exchange.announcement import Announcement, checked_announcement, checked_count
+from smule_crypten.exchange.announcement import (
+    Announcement,
+    checked_announcement,
+    checked_most,
+    checked_preparation,
+    checked_wish,
+)
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.cache import SoftLabelCache
 from smule_crypten.exchange.knowledge import OwnKnowledge
@@ -42,9 +48,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ExchangeResult:
-    """prediction holds the answers that are kept, the last ones those to views_NCHW. num_asked were asked about, of which
-    num_dropped got an answer that cannot be right. disclosure is what this party answered, second answers with it. cost
-    is everything from the preparation on, announcements included."""
+    """prediction holds the answers that are kept, the last ones those to views_NCHW. num_asked were asked about, of
+    which num_dropped got an answer that cannot be right. disclosure is what this party answered, with second answers.
+    cost is everything from the preparation on, announcements included."""
 
     prediction: PeerPrediction
     views_NCHW: torch.Tensor
@@ -118,8 +124,7 @@ class Exchanger:
         """
         if not self._is_limited:
             message = self._scheme.announce({"asks_at_most": self._queries.count(None)})
-            count = message.get("asks_at_most") if isinstance(message, dict) else None
-            self._peer_limit = checked_count(count, peer=self._peer_name, limit=self._peer_limit)
+            self._peer_limit = checked_most(message, peer=self._peer_name, limit=self._peer_limit)
         assert self._peer_limit is not None
         each = self._peer_limit + self._num_checks(self._peer_limit)
         self._budget.plan(self._peer_name, [each] * num_exchanges, first=self.next_query_id)
@@ -134,9 +139,7 @@ class Exchanger:
         number = self.next_query_id
         own = self._queries.count(self._own_limit)
         message = self._scheme.announce({"prepared_query": number, "num_samples": own})
-        if not isinstance(message, dict) or message.get("prepared_query") != number:
-            raise ProtocolError(f"party {self._peer_name} does not prepare query {number}; restart both")
-        peer = checked_count(message.get("num_samples"), peer=self._peer_name, limit=self._peer_limit)
+        peer = checked_preparation(message, query_id=number, peer=self._peer_name, limit=self._peer_limit)
         self._prepared = own, peer
         self._begin(number, own, peer, attempt=0)
 
@@ -152,11 +155,8 @@ class Exchanger:
         """
         meter = self._scheme.session.meter
         before, number = meter.total(), self._query_id + 1
-        match self._scheme.announce({"next_query": number, "wants": wants}):
-            case {"next_query": int(theirs), "wants": bool(peer_wants)} if theirs == number:
-                pass
-            case message:
-                raise ProtocolError(f"party {self._peer_name} says {message!r} of query {number}; restart both")
+        message = self._scheme.announce({"next_query": number, "wants": wants})
+        peer_wants = checked_wish(message, query_id=number, peer=self._peer_name)
         if not wants and not peer_wants:
             return meter.total() - before
         self._before = before
@@ -300,7 +300,9 @@ class Exchanger:
         """Remember the answers of kept_N: those to samples by id, those to views with the view."""
         of_samples, of_views = kept_N[:num_plain], kept_N[num_plain:]
         step = prediction.model_step
-        self.cache.store(prediction.sample_ids[:num_plain][of_samples], prediction.logits_NC[:num_plain][of_samples], step)
+        self.cache.store(
+            prediction.sample_ids[:num_plain][of_samples], prediction.logits_NC[:num_plain][of_samples], step
+        )
         self.replay.store(views_NCHW[of_views], prediction.logits_NC[num_plain:][of_views], step)
 
     def _asked_images(self, question: Question) -> tuple[torch.Tensor, torch.Tensor]:

@@ -172,6 +172,6 @@ def agree_on_start(completed: Sequence[int], oldest: int, swap: Callable[[object
     here, there = max(completed, default=0), max(peers, default=0)
     ahead = "this side" if start < oldest else "the other party"
     raise RestartError(
-        f"this side has completed {here} exchange(s), the other party {there}, and {ahead} does not go back to {start}: "
+        f"this side has completed {here} exchange(s), the other one {there}, and {ahead} does not go back to {start}: "
         "states were lost, or are those of another run; restore them, or see docs/two-hosts.md (launch.accept_restart)"
     )

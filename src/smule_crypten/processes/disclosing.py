@@ -32,7 +32,7 @@ def budget_of_run(config: PartyConfig, states: StateFolder) -> QueryBudget:
         budget = _budget(config, identify_run(config, states))
         if config.training.dp is not None and budget.charged and not states.completed():
             raise OutputError(
-                f"the run in {party_folder(config)} has answered, and its states are gone: with training.dp its samples "
+                f"the run in {party_folder(config)} has answered, but its states are gone; with training.dp samples "
                 "would be trained on a second time, which epsilon does not count; restore the states"
             )
         return budget

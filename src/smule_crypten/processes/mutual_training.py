@@ -91,8 +91,8 @@ class MutualTraining:
         facts = self.budget.facts()
         log.info("budget planned %s", " ".join(f"{key}={value}" for key, value in facts.items()))
         self.ledger.message(
-            f"party {self.config.name} answers at most {facts['limit']} samples: {facts['charged']} charged in this run, "
-            f"{facts['charged_before']} before, {facts['left']} left; {facts['repeats_used']} of "
+            f"party {self.config.name} answers at most {facts['limit']} samples: {facts['charged']} charged in "
+            f"this run, {facts['charged_before']} before, {facts['left']} left; {facts['repeats_used']} of "
             f"{facts['repeats_allowed']} repeats used"
         )
 
