@@ -172,7 +172,10 @@ def check_output(checkup: Checkup) -> str:
         if free_bytes < needed_bytes:
             raise OutputError(f"{text}, a run needs about {human_bytes(needed_bytes)}; free space, or set output_dir")
         text += f", about {human_bytes(needed_bytes)} needed"
-    return f"{text}; holds a run that goes on after exchange {completed[-1]}" if completed else text
+    if not completed:
+        return text
+    place = f"after exchange {completed[-1]}" if completed[-1] else "before its first exchange"
+    return f"{text}; holds a run that goes on {place}"
 
 
 def disk_bytes(checkup: Checkup) -> int:
