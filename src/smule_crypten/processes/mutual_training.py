@@ -34,11 +34,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Progress:
-    """Where mutual training goes on: from first_epoch, whose exchange has been made already if `exchanged`."""
+    """Where mutual training goes on: from first_epoch, whose exchange has been made already if `exchanged`. meter is
+    what had crossed the wire before the first exchange was prepared; who goes on from before it prepares it again."""
 
     standalone: float | None
     first_epoch: int
     exchanged: bool
+    meter: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +70,12 @@ class MutualTraining:
         best, standalone = BestNetwork(), None
         if state is None:
             self._agree(exchanger)
+            meter = self._traffic
             self._prepare(exchanger, next_epoch=1)
             standalone = self._train_alone(best) if config.training.standalone else None
         learner = build_learner(config, inputs, self.model, exchanger, best, self.scheme.session.check)
         if state is None:
-            progress = _Progress(standalone, first_epoch=1, exchanged=False)
+            progress = _Progress(standalone, first_epoch=1, exchanged=False, meter=meter)
         else:
             progress = self._resume(learner, state)
         accuracy = self._train_mutually(learner, progress)
@@ -116,7 +119,7 @@ class MutualTraining:
         for epoch in range(progress.first_epoch, self.config.training.epochs + 1):
             made = progress.exchanged and epoch == progress.first_epoch
             if epoch in self._exchange_epochs and not made:
-                self._save_before_the_first(learner, progress.standalone, epoch)
+                self._save_before_the_first(learner, progress, epoch)
                 if self._takes_place(learner, epoch):
                     self._exchange(learner, progress.standalone, epoch)
             result = trainer.run_epoch()
@@ -181,14 +184,20 @@ class MutualTraining:
             self.evidence.keep(epoch, network, result.prediction, result.views_NCHW)
         learner.wish.exchanged(exchange.result.cost.bytes_total + exchange.result.cost.dealer_bytes)
         self._watch(learner, exchange, epoch)
-        self._save_state(learner, standalone, epoch, exchange.result.disclosure.query_id)
+        self._save_state(learner, standalone, epoch, exchange.result.disclosure.query_id, self._traffic)
         self._prepare(exchanger, next_epoch=epoch + 1)
 
-    def _save_before_the_first(self, learner: Learner, standalone: float | None, epoch: int) -> None:
-        if learner.exchanger.next_query_id == 1 and 0 not in self.states.completed():
-            self._save_state(learner, standalone, epoch, 0)
+    @property
+    def _traffic(self) -> dict[str, Any]:
+        return self.scheme.session.meter.state_dict()
 
-    def _save_state(self, learner: Learner, standalone: float | None, epoch: int, number: int) -> None:
+    def _save_before_the_first(self, learner: Learner, progress: _Progress, epoch: int) -> None:
+        if learner.exchanger.next_query_id == 1 and 0 not in self.states.completed():
+            self._save_state(learner, progress.standalone, epoch, 0, progress.meter)
+
+    def _save_state(
+        self, learner: Learner, standalone: float | None, epoch: int, number: int, meter: dict[str, Any]
+    ) -> None:
         """After exchange `number`, which begins the epoch; 0 before the first exchange."""
         state = {
             "epoch": epoch,
@@ -196,7 +205,7 @@ class MutualTraining:
             "standalone": standalone,
             "learner": learner.state_dict(),
             "ledger": self.ledger.state_dict(),
-            "meter": self.scheme.session.meter.state_dict(),
+            "meter": meter,
         }
         self.states.save(number, state)
         log.info("state saved exchange=%d epoch=%d", number, epoch)
@@ -234,7 +243,7 @@ class MutualTraining:
         log.info("resumed epoch=%d", state["epoch"])
         self._agree(learner.exchanger)
         self._prepare(learner.exchanger, next_epoch=state["epoch"] + state["exchanged"])
-        return _Progress(state["standalone"], first_epoch=state["epoch"], exchanged=state["exchanged"])
+        return _Progress(state["standalone"], state["epoch"], exchanged=state["exchanged"], meter=state["meter"])
 
     def _test_accuracy(self, model: nn.Module) -> float:
         device = resolve_device(self.config.device)
