@@ -90,8 +90,11 @@ class ProviderConfig(Section):
 
 
 class BudgetConfig(Section):
-    """How many samples a party's network answers; null for no limit. A count of queries, not a privacy guarantee.
+    """How many answers a party's network gives; null for as many as the plan of the run asks for.
 
+    A count of queries, not a privacy guarantee. Second answers and repeated attempts count.
+
+    repeats: how many exchanges of a run may be attempted again after they were cut off.
     ledger: the file that the total is counted by, kept over many runs; null for one in the output folder.
     former_fingerprints: of certificates that the peer had before; what was answered to their owner counts.
     logit_noise: standard deviation of normal noise that the owner of the network adds to its share of each logit.
@@ -99,6 +102,7 @@ class BudgetConfig(Section):
 
     max_queries_total: int | None = Field(default=None, ge=0)
     max_queries_per_exchange: int | None = Field(default=None, ge=0)
+    repeats: int = Field(default=2, ge=0)
     ledger: str | None = None
     former_fingerprints: tuple[str, ...] = Field(default=(), strict=False)
     logit_noise: float = Field(default=0.0, ge=0.0)
@@ -216,12 +220,14 @@ class TrainingConfig(Section):
 class LaunchConfig(Section):
     """threads: PyTorch threads a process. deadline_seconds: longest silence of another process, which is not the
     same as longest computation. join_seconds: longest wait for all processes to come. log_level: of a process
-    between hosts."""
+    between hosts. accept_restart: of a party that goes on: begin again from where the other one is, also where that is
+    more than one exchange behind."""
 
     threads: int = Field(default=1, ge=1)
     deadline_seconds: float = Field(default=30.0, gt=0.0)
     join_seconds: float = Field(default=60.0, gt=0.0)
     log_level: Literal["debug", "info", "warning"] = "info"
+    accept_restart: bool = False
 
 
 class PredictConfig(Section):

@@ -10,8 +10,10 @@ SmuleError                      1   anything below; never raised itself
 │   ├── PeerDisconnectedError   6
 │   ├── PeerTimeoutError        6
 │   ├── PeerRefusedError        6
-│   └── HandshakeError          6
+│   ├── HandshakeError          6
+│   └── RestartError           12   the other party is more than one exchange behind
 ├── ProtocolError               7   a protocol step was called or answered wrongly
+│   └── SpotCheckError          7   answers differ when asked for again
 ├── PartyFailedError            8   a party process ended with an error
 ├── TrainingError               9   training diverged
 ├── CredentialError            10   a key or certificate is missing, expired or not the expected one
@@ -105,9 +107,17 @@ class HandshakeError(PeerError):
     pass
 
 
+class RestartError(PeerError):
+    exit_code = 12
+
+
 class ProtocolError(SmuleError):
     exit_code = 7
     tell_peer = True
+
+
+class SpotCheckError(ProtocolError):
+    tell_peer = False  # the message tells of answers, which are this party's alone
 
 
 class PartyFailedError(SmuleError):

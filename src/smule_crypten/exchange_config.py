@@ -19,8 +19,8 @@ class ExchangeTerms(Section):
     budget_mb: megabytes (10^6 bytes), of both parties together, that an exchange or the whole run may cost
     (budget_scope), with or without what the dealer sends (budget_counts); it limits num_queries. answer_with: the
     network that answers, the best one that its owner has, or the current one, in training (processes/answering.py).
-    spot_checks: answers an exchange that are asked for twice and compared (exchange/spot_check.py); they may differ by
-    spot_check_tolerance.
+    spot_checks: answers an exchange that are asked for twice and compared (exchange/spot_check.py), always as many;
+    they may differ by spot_check_tolerance.
     """
 
     num_queries: int | None = Field(default=None, ge=1)

@@ -100,6 +100,8 @@ class _Common(Section):
             "training.alarm=report or off": training.alarm != "quarantine",
             "exchange.queries.selection=uniform": queries.selection == "uniform",
             "exchange.queries.view=none": queries.view == "none",
+            # That a check failed ends the run, and so would tell of the samples that were checked.
+            "exchange.spot_checks=0": self.exchange.spot_checks == 0,
             f"{key}.unlabeled=0": samples.unlabeled == 0,
         }
         missing = [setting for setting, is_kept in needed.items() if not is_kept]

@@ -21,8 +21,8 @@ MICRO_BATCH = 8
 NUM_QUERIES = 12
 EXCHANGE_EPOCHS = (2, 3)
 KEY_BYTES_OF_AN_EXCHANGE = 2 * 32
-ROUNDS_AROUND_AN_EXCHANGE = 4
-"""One to prepare, one to agree on keys, two announcements: what is asked, and what is asked again."""
+ROUNDS_AROUND_AN_EXCHANGE = 3
+"""One to prepare, one to agree on keys, one to announce what is asked."""
 
 
 def summary_of(folder: Path) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def test_the_run_leaves_its_files(main_run: MainRun) -> None:
         party = folder / f"party_{name}"
         assert {path.name for path in party.iterdir()} == {
             "model.pt", "standalone.pt", "record.jsonl", "party.json", "run.json", "disclosures.jsonl",
-            ".disclosures.jsonl.lock", "states",
+            ".disclosures.jsonl.lock", "ledger_head.json", "states",
         }  # fmt: skip
         assert load_checkpoint(party / "model.pt").model.name == network
         assert load_checkpoint(party / "standalone.pt").model.name == network
@@ -106,10 +106,10 @@ def test_bytes_are_those_that_were_predicted(main_run: MainRun) -> None:
     explained = [online_bytes + KEY_BYTES_OF_AN_EXCHANGE] * 2
     announced = [found - known for found, known in zip(communication["bytes_per_epoch"][1:], explained, strict=True)]
     assert sum(announced) == by_phase["control"]
-    # Two announcements by two parties, of which only the bound of the logits and the model step differ in length, and
-    # one that prepares them.
+    # An announcement by two parties, of which only the bound of the logits and the model step differ in length, and one
+    # that prepares it.
     preparation = 2 * len(json.dumps({"prepared_query": 1, "num_samples": NUM_QUERIES}))
-    assert all(4 * 70 < num_bytes - preparation < 4 * 90 for num_bytes in announced)
+    assert all(2 * 70 < num_bytes - preparation < 2 * 90 for num_bytes in announced)
     # Beside the corrections the dealer says to both parties once that it agrees, and sends its entropy each time.
     answers = len(json.dumps({"agreed": True})) + 2 * len(json.dumps({"entropy": 64 * "0"}))
     assert communication["dealer_bytes_total"] == 2 * dealer_bytes + 2 * answers

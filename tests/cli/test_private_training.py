@@ -35,6 +35,7 @@ def test_the_record_says_what_was_spent(problem: list[str], tmp_path: Path) -> N
         ("training.self_mutual=true", "training.self_mutual=false"),
         ("training.alarm=quarantine", "training.alarm=report or off"),
         ("exchange.queries.selection=entropy", "exchange.queries.selection=uniform"),
+        ("exchange.spot_checks=5", "exchange.spot_checks=0"),
         ("exchange.queries.view=mixup", "exchange.queries.view=none"),
         ("party_b.data.unlabeled=5", "party_b.data.unlabeled=0"),
         ("party_a.data.validation=0", "party_a.data.validation"),

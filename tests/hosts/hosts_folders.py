@@ -165,9 +165,22 @@ def check_results(folders: Folders) -> None:
     for role, peer in PEER.items():
         output = folders.output(role)
         assert load_checkpoint(output / "model.pt").model_step == 16
-        ledger = read_lines(output / "disclosures.jsonl")
-        assert [(entry["query_id"], entry["to_party"], entry["num_samples"]) for entry in ledger] == [
-            (number, peer, NUM_QUERIES) for number in EXCHANGES
-        ]
+        check_ledger(read_lines(output / "disclosures.jsonl"), peer)
         epochs = [(event["phase"], event["epoch"]) for event in read_lines(output / "record.jsonl")]
         assert epochs == [(phase, epoch) for phase in ("standalone", "smule") for epoch in (1, 2, 3, 4)]
+
+
+def check_ledger(ledger: list[dict[str, Any]], peer: str) -> None:
+    """All exchanges in order, each attempt at one with a line of its own."""
+    assert {(entry["to_party"], entry["num_samples"], entry["kind"]) for entry in ledger} == {
+        (peer, NUM_QUERIES, "first")
+    }
+    attempts = [(entry["query_id"], entry["attempt"]) for entry in ledger]
+    assert attempts == sorted(set(attempts))
+    assert {number for number, _ in attempts} == set(EXCHANGES)
+    assert {number for number, attempt in attempts if attempt == 1} == set(EXCHANGES)
+
+
+def last_attempts(ledger: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What an undisturbed run would have entered."""
+    return list({entry["query_id"]: entry for entry in ledger}.values())

@@ -132,7 +132,8 @@ def simulation_overrides(root: Path) -> list[str]:
     small = [f"{key}={value}" for key, value in _flattened(SMALL) if not key.startswith("model.")]
     for party in ("party_a", "party_b"):
         small.append(f"{party}.model.options.hidden={SMALL['model']['options']['hidden']}")
-        small.append(f"+{party}.budget.max_queries_total={len(EXCHANGES) * NUM_QUERIES}")
+        # A run that is cut off three times.
+        small.append(f"+{party}.budget={{max_queries_total:{(len(EXCHANGES) + 3) * NUM_QUERIES},repeats:3}}")
     return [*data, *models, *small, "simulation.pooled=false", f"hydra.run.dir={root / 'run'}"]
 
 

@@ -146,13 +146,32 @@ def test_budget_counts_what_was_answered(folder: Path) -> None:
     config = side(folder, "a")
     (folder / "out_a" / "party_a").mkdir(parents=True)
     digest = digest_of(load_party_inputs(config).train)
-    budget = budget_of_run(config, StateFolder(folder / "out_a" / "party_a" / "states", config, digest))
+    states = StateFolder(folder / "out_a" / "party_a" / "states", config, digest)
+    budget = budget_of_run(config, states)
+    budget.plan("b", [10, 10, 10])
     budget.charge(Disclosure(query_id=1, to_party="b", num_samples=10, model_step=0))
+    states.save(1, {})
     found = by_check(findings(config))["query budget"]
     assert found.status == "ok"
+    assert "at most 30 answers in all, 10 charged in this run and 0 before, 20 left; 0 of 2 repeats used" in found.text
+    assert "1 lines follow from each other" in found.text
     assert "agreed with the network in 72 % (digits, 50 answers)" in found.text
     budget.charge(Disclosure(query_id=9, to_party="b", num_samples=1, model_step=0))
     assert by_check(findings(config))["query budget"].status == "FAILED"
+
+
+def test_a_ledger_that_was_changed(folder: Path) -> None:
+    """The doctor checks every line, and names the one that is not as it was written."""
+    ledger = folder / "ledger.jsonl"
+    budget = QueryBudget(BudgetConfig(max_queries_total=100), ledger, run="earlier", peer=None)
+    budget.plan("b", [])
+    for number in (1, 2, 3):
+        budget.charge(Disclosure(query_id=number, to_party="b", num_samples=5, model_step=0))
+    lines = ledger.read_text().splitlines(keepends=True)
+    ledger.write_text(lines[0] + lines[1].replace('"num_samples":5', '"num_samples":4') + lines[2])
+    found = by_check(findings(side(folder, "a", f"budget.ledger={ledger}")))["query budget"]
+    assert (found.status, found.exit_code) == ("FAILED", 5)
+    assert "ledger.jsonl, line 2 was changed; restore the ledger" in found.text
 
 
 def test_budget_of_many_runs(folder: Path) -> None:
@@ -163,10 +182,11 @@ def test_budget_of_many_runs(folder: Path) -> None:
     fingerprint = load_certificate(folder / "hospital-b.crt.pem").fingerprint
     for run, peer in (("earlier", fingerprint), ("other", "another")):
         budget = QueryBudget(BudgetConfig(), ledger, run=run, peer=peer)
+        budget.plan("b", [5])
         budget.charge(Disclosure(query_id=1, to_party="b", num_samples=5, model_step=0))
     found = by_check(findings(side(folder, "a", setting)))["query budget"]
     assert (found.status, found.exit_code) == ("FAILED", 11)
-    assert "5 answered in" in found.text
+    assert "5 answered to this peer in" in found.text
     assert "5 more under certificates that are not named here" in found.text
     assert by_check(findings(side(folder, "a", setting, "budget.max_queries_total=35")))["query budget"].status == "ok"
 

@@ -142,7 +142,7 @@ def _victim_ends(run: HostRun, kind: str, victim: str) -> None:
         assert any(NAMES[role] in process.error for role in ROLES if role != victim), process.error
 
 
-def _check_what_was_saved(folders: Folders) -> int | None:
+def _check_what_was_saved(folders: Folders) -> int:
     """Everything on disk can be read; returns the last exchange that both parties have saved."""
     saved = []
     for role in PEER:
@@ -158,10 +158,10 @@ def _check_what_was_saved(folders: Folders) -> int | None:
             read_journal(output / "record.jsonl")
         if (output / "disclosures.jsonl").exists():
             read_lines(output / "disclosures.jsonl")
-    return max(saved[0] & saved[1], default=None)
+    return max(saved[0] & saved[1], default=0)
 
 
-def _resume(run: HostRun, common: int | None) -> None:
+def _resume(run: HostRun, common: int) -> None:
     """The same commands again, for all that do not run any more."""
     run.complete(*[role for role, process in run.processes.items() if process.wait(0.0) is not None])
     for role in PEER:

@@ -24,6 +24,7 @@ _LOG_LINE = re.compile(
 )
 _PROGRESS_LINE = re.compile(
     r"[ab] (alone|SMuLe), epoch \d/\d: .*|party [ab]: test accuracy .*|\d+ exchanges of at most .*"
+    r"|party [ab] answers at most .*"
 )
 
 
@@ -137,8 +138,9 @@ def test_every_line_is_an_event(watched: Watched) -> None:
 
 def test_the_course_of_a_run_can_be_read(watched: Watched) -> None:
     """Who was met, what was agreed, each exchange with its number and counts, each state, and the end."""
-    exchange = ["exchange begun", "queries announced", "queries announced", "exchange finished", "state saved"]
-    expected = ["ledger opened", "connected", "handshake agreed", "start agreed", *exchange * 3, "run completed"]
+    exchange = ["exchange begun", "queries announced", "exchange finished", "state saved"]
+    expected = ["ledger opened", "connected", "handshake agreed", "start agreed", "budget planned"]
+    expected += ["state saved", *exchange * 3, "run completed"]
     for role in PEER:
         events = [json.loads(match[3]) for match in _LOG_LINE.finditer(watched.logs[role])]
         assert [re.split(r" \w+=", event)[0] for event in events] == expected

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import torch
-from hosts_folders import NUM_QUERIES, PEER, read_lines, read_weights, write_data
+from hosts_folders import NUM_QUERIES, PEER, last_attempts, read_lines, read_weights, write_data
 from hosts_network import ROLES
 from hosts_processes import HostProcess
 from hosts_run import RUN_SECONDS, SimulatedRun, simulation_main, simulation_overrides
@@ -28,6 +28,8 @@ from smule_crypten.report.schema import validate_summary
 
 _PER_RUN = {"training_seconds", "exchange_seconds", "peak_memory_bytes", "seconds", "run"}
 """What is measured, and the identity of the run."""
+_PER_ATTEMPT = {"attempt", "time", "previous", "digest", "budget"}
+"""What a ledger and its sum say of the attempts that it took."""
 _ENDED_WELL = dict.fromkeys(ROLES, 0)
 
 
@@ -51,21 +53,23 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
 
 
 def check_equal(run_dir: Path, undisturbed: Undisturbed) -> None:
-    """Networks bit by bit; record, totals and ledger but for what no two runs have in common."""
+    """Networks bit by bit; record, totals and last attempts but for what no two runs have in common."""
     for role in PEER:
         folder, expected = run_dir / f"party_{role}", undisturbed.run_dir / f"party_{role}"
         for name in ("model.pt", "standalone.pt"):
             weights = read_weights(folder / name)
             for key, value in read_weights(expected / name).items():
                 assert torch.equal(weights[key], value), f"{role}/{name}: {key}"
-        for name in ("record.jsonl", "disclosures.jsonl"):
-            assert _comparable(read_lines(folder / name)) == _comparable(read_lines(expected / name))
+        record, ledger = "record.jsonl", "disclosures.jsonl"
+        assert _comparable(read_lines(folder / record)) == _comparable(read_lines(expected / record))
+        attempts, expected_attempts = (last_attempts(read_lines(path / ledger)) for path in (folder, expected))
+        assert _comparable(attempts) == _comparable(expected_attempts)
         result, expected_result = (json.loads((path / "party.json").read_text()) for path in (folder, expected))
         assert _comparable([result]) == _comparable([expected_result])
 
 
 def _comparable(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in entry.items() if key not in _PER_RUN} for entry in entries]
+    return [{key: value for key, value in entry.items() if key not in _PER_RUN | _PER_ATTEMPT} for entry in entries]
 
 
 @contextmanager
@@ -81,11 +85,29 @@ def goes_on(run_dir: Path) -> Iterator[None]:
     ("victim", "phase", "part"), [("a", "exchange", 0.5), ("b", "training", 0.8), ("dealer", "exchange", 0.9)]
 )
 def test_cut_off(victim: str, phase: str, part: float, undisturbed: Undisturbed, tmp_path: Path) -> None:
-    """A process is killed after the first exchange: all go on from there, and nothing is charged twice."""
+    """A process is killed after the first exchange: all go on from there, and each attempt is charged."""
     count = int(part * undisturbed.steps[victim][phase])
     with SimulatedRun(tmp_path) as run:
         run.start(instruments={victim: Tripwire("kill", phase, count)})
         assert run.wait()[victim] == -signal.SIGKILL, run.logs()
+        with goes_on(tmp_path / "run"):
+            run.complete()
+        for role in PEER:
+            ledger = read_lines(run.output(role) / "disclosures.jsonl")
+            budget = json.loads((run.output(role) / "party.json").read_text())["budget"]
+            assert budget["charged"] == len(ledger) * NUM_QUERIES
+            assert budget["repeats_used"] == len(ledger) - 3
+            assert budget["answered"] == 3 * NUM_QUERIES
+    check_equal(tmp_path / "run", undisturbed)
+
+
+def test_cut_off_in_the_first_exchange(undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """The training before it is not done again: who hangs up there does not get answers of a second one."""
+    count = undisturbed.steps["b"]["exchange"] // 6
+    with SimulatedRun(tmp_path) as run:
+        run.start(instruments={"b": Tripwire("kill", "exchange", count)})
+        assert run.wait()["b"] == -signal.SIGKILL, run.logs()
+        assert sorted(path.name for path in (run.output("b") / "states").iterdir()) == ["exchange_0.pt"]
         with goes_on(tmp_path / "run"):
             run.complete()
     check_equal(tmp_path / "run", undisturbed)
@@ -95,11 +117,11 @@ def test_cut_off_while_a_state_is_written(undisturbed: Undisturbed, tmp_path: Pa
     """A state that was not put in its place does not count, the one before it does; the remains are cleared away."""
     with SimulatedRun(tmp_path) as run:
         states = run.output("a") / "states"
-        run.start(instruments={"a": Tripwire("kill", "state", 2)})
+        run.start(instruments={"a": Tripwire("kill", "state", 3)})
         assert run.wait()["a"] == -signal.SIGKILL, run.logs()
         (remains,) = states.glob(".exchange_2.pt.*")
         os.truncate(remains, remains.stat().st_size // 2)
-        assert sorted(path.name for path in states.glob("exchange_*")) == ["exchange_1.pt"]
+        assert sorted(path.name for path in states.glob("exchange_*")) == ["exchange_0.pt", "exchange_1.pt"]
         with goes_on(tmp_path / "run"):
             run.complete()
         assert sorted(path.name for path in states.iterdir()) == ["exchange_2.pt", "exchange_3.pt"]
@@ -153,7 +175,7 @@ def test_cut_off_again_and_again(seed: int, undisturbed: Undisturbed, tmp_path: 
 def test_states_of_another_run(undisturbed: Undisturbed, tmp_path: Path) -> None:
     """A state of another configuration or of other data, or one that is damaged, is refused and left alone."""
     with SimulatedRun(tmp_path) as run:
-        run.start(instruments={"b": Tripwire("kill", "state", 3)})
+        run.start(instruments={"b": Tripwire("kill", "state", 4)})
         assert run.wait()["b"] == -signal.SIGKILL, run.logs()
         before = _contents(tmp_path / "run")
         overrides = run.overrides

@@ -98,7 +98,18 @@ def test_the_ledger_says_what_was_disclosed(finished: Folders) -> None:
         fingerprint = load_certificate(finished.folder(role) / f"{NAMES[peer]}.crt.pem").fingerprint
         run = json.loads((finished.output(role) / "run.json").read_text())["run"]
         entries = read_lines(finished.output(role) / "disclosures.jsonl")
-        assert entries == [{"run": run, "peer": fingerprint, **disclosure} for disclosure in disclosures]
+        expected = [{"run": run, "peer": fingerprint, **disclosure} for disclosure in disclosures]
+        assert [{key: entry[key] for key in expected[0]} for entry in entries] == expected
+        assert [(entry["attempt"], entry["kind"]) for entry in entries] == [(1, "first")] * len(EXCHANGES)
+        assert _party_result(finished, role)["budget"] == {
+            "answered": 3 * NUM_QUERIES,
+            "limit": (3 + 2) * NUM_QUERIES,
+            "charged": 3 * NUM_QUERIES,
+            "charged_before": 0,
+            "left": 2 * NUM_QUERIES,
+            "repeats_used": 0,
+            "repeats_allowed": 2,
+        }
 
 
 def test_what_one_sends_the_other_receives(finished: Folders) -> None:
@@ -150,16 +161,19 @@ def test_different_configurations(network: Network, tmp_path: Path) -> None:
 
 
 def test_over_budget(network: Network, tmp_path: Path) -> None:
-    """What exceeds the budget is refused at both with the reason; once the owner allows more, the run goes on."""
+    """What exceeds the budget is refused at both with the reason, before anything is trained or answered."""
     folders = Folders(tmp_path, network)
     folders.change("a", budget__max_queries_total=2 * NUM_QUERIES)
     with HostRun(network, folders) as run:
         run.start()
         assert run.wait() == {"a": 11, "b": 6, "dealer": 6}, run.logs()
-        reason = f"party b asks about {NUM_QUERIES} samples, budget.max_queries_total={2 * NUM_QUERIES} leaves 0"
+        reason = f"party b may ask for {3 * NUM_QUERIES} answers in 3 exchange(s) to come, "
+        reason += f"budget.max_queries_total={2 * NUM_QUERIES} leaves {2 * NUM_QUERIES}; {3 * NUM_QUERIES} would do"
         assert reason in run.processes["a"].error
         assert reason in run.processes["b"].error
-        assert [entry["query_id"] for entry in read_lines(folders.output("a") / "disclosures.jsonl")] == [1, 2]
+        for role in PEER:
+            assert not (folders.output(role) / "disclosures.jsonl").exists()
+            assert not (folders.output(role) / "standalone.pt").exists()
         folders.change("a", budget__max_queries_total=3 * NUM_QUERIES)
         run.complete()
         assert [entry["query_id"] for entry in read_lines(folders.output("a") / "disclosures.jsonl")] == [1, 2, 3]

@@ -66,6 +66,7 @@ def exchange_with(
         # Both schemes add their noise here, where a party that deviates would add its shift.
         with budget, mock.patch.object(scheme, "output_noise", shift if shifts else scheme.output_noise):
             try:
+                exchanger.agree(1)
                 prediction = exchanger.run(network, 0).prediction
             except (ProtocolError, PeerError) as error:
                 return f"{type(error).__name__}: {error}", torch.empty(0), budget.answered

@@ -34,8 +34,8 @@ def test_an_additive_shift_of_shares_goes_unnoticed(pool: PartyPool, config: Sch
 def test_a_spot_check_finds_it(pool: PartyPool, config: SchemeConfig, shift: torch.Tensor) -> None:
     """Asked again, party b is honest: 13 checks cannot miss 12 of 24. It counts them as queries."""
     (ended, _, charged), (ended_b, _, _) = pool.run(exchange_with, config, [shift], 0.0, 13, dealt=True)
-    assert ended.startswith("ProtocolError: spot check of exchange 1: ")
-    assert "of 13 answers of party b differ when asked again" in ended
+    assert ended.startswith("SpotCheckError: spot check of exchange 1: ")
+    assert "of 13 answers of the other party differ when asked again" in ended
     assert charged == SAMPLES + 13
     assert ended_b == "completed"
 

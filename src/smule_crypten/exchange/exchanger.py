@@ -7,8 +7,9 @@ The exchanger sees a scheme only through its contract, so every scheme is used i
 1. Each party announces how many samples it asks about, its model step, and a public bound for its network's logits.
 2. Each charges the other's query to its budget, before anything is computed.
 3. The scheme runs both directions.
-4. Each party announces how many answers it asks for again (second_answers.py). If there are any, exactly those samples
-   are asked again with fresh randomness; if the new answers are implausible, or differ from checked ones, the run ends.
+4. With exchange.spot_checks, each asks so many of its samples again, or all where it has fewer, with fresh randomness
+   and charged again. If two answers differ, the run ends (spot_check.py). Both know the number; nothing is announced.
+5. Each drops answers that cannot be right. The other one does not hear of it.
 """
 
 from __future__ import annotations
@@ -23,13 +24,25 @@ from torch import nn
 
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ProtocolError
-from smule_crypten.exchange.announcement import Announcement, checked_announcement, checked_count
+from smule_crypten.exchange.announcement import (
+    Announcement,
+    checked_announcement,
+    checked_most,
+    checked_preparation,
+    checked_wish,
+)
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.cache import SoftLabelCache
 from smule_crypten.exchange.knowledge import OwnKnowledge
 from smule_crypten.exchange.queries import Queries, QueryPlan, Question
 from smule_crypten.exchange.replay import ViewReplay
-from smule_crypten.exchange.second_answers import SecondAnswers
+from smule_crypten.exchange.spot_check import (
+    NOISE_TOLERANCE,
+    compare_answers,
+    draw_subset,
+    fitting_inputs,
+    plausible_answers,
+)
 from smule_crypten.exchange.views import Views
 from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.inference.scheme import SecureInferenceScheme
@@ -41,13 +54,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ExchangeResult:
-    """prediction is what the peer answered, its last answers those to views_NCHW. num_recomputed were asked again.
-    cost is everything from the preparation on, announcements included."""
+    """prediction holds the answers that are kept, the last ones those to views_NCHW. num_asked were asked about, of
+    which num_dropped got an answer that cannot be right. disclosure is what this party answered, with second answers,
+    and logit_noise the standard deviation of the noise on these. cost is everything from the preparation on,
+    announcements included."""
 
     prediction: PeerPrediction
     views_NCHW: torch.Tensor
     disclosure: Disclosure
-    num_recomputed: int
+    num_asked: int
+    num_dropped: int
+    logit_noise: float
     cost: Cost
 
 
@@ -57,7 +74,8 @@ class Exchanger:
     Args:
         train, pool, held_out: this party's labelled, unlabelled and validation samples, normalised, float32; the last
             two may be empty.
-        num_queries: the most samples that party a and party b ask about in one exchange; None for no limit.
+        num_queries: the most samples that party a and party b ask about in one exchange; None for what each says when
+            they agree.
         budget: limits what this party's network answers.
         seed: decides which samples are asked when, unless queries does, and how views are made.
         calibration: samples that say how large the own network's values become; None for all that may be asked about.
@@ -80,6 +98,7 @@ class Exchanger:
     ) -> None:
         self._scheme = scheme
         rank = scheme.session.rank
+        self._is_limited = num_queries is not None
         self._own_limit = None if num_queries is None else num_queries[rank]
         self._peer_limit = None if num_queries is None else num_queries[1 - rank]
         self._candidates = candidates = train.with_others(pool).with_others(held_out)
@@ -100,6 +119,24 @@ class Exchanger:
         """The number of the exchange to come, counted from 1."""
         return self._query_id + 1
 
+    def agree(self, num_exchanges: int) -> None:
+        """Before everything else: fix what the peer may ask in one exchange, and plan the budget of the whole run.
+
+        Args:
+            num_exchanges: the most that may take place in the whole run, those before this process began with them.
+
+        Raises:
+            BudgetError: this party's limits do not suffice for the plan.
+            ProtocolError: the peer wants to ask about an impossible number of samples, or more than it said before.
+            PeerError: the peer is gone or late.
+        """
+        if not self._is_limited:
+            message = self._scheme.announce({"asks_at_most": self._queries.count(None)})
+            self._peer_limit = checked_most(message, peer=self._peer_name, limit=self._peer_limit)
+        assert self._peer_limit is not None
+        each = self._peer_limit + self._num_checks(self._peer_limit)
+        self._budget.plan(self._peer_name, [each] * num_exchanges, first=self.next_query_id)
+
     def prepare(self) -> None:
         """Fix the size of the next exchange, so that what depends on nothing else is dealt while the parties train.
 
@@ -110,9 +147,7 @@ class Exchanger:
         number = self.next_query_id
         own = self._queries.count(self._own_limit)
         message = self._scheme.announce({"prepared_query": number, "num_samples": own})
-        if not isinstance(message, dict) or message.get("prepared_query") != number:
-            raise ProtocolError(f"party {self._peer_name} does not prepare query {number}; restart both")
-        peer = checked_count(message.get("num_samples"), peer=self._peer_name, limit=self._peer_limit)
+        peer = checked_preparation(message, query_id=number, peer=self._peer_name, limit=self._peer_limit)
         self._prepared = own, peer
         self._begin(number, own, peer, attempt=0)
 
@@ -128,11 +163,8 @@ class Exchanger:
         """
         meter = self._scheme.session.meter
         before, number = meter.total(), self._query_id + 1
-        match self._scheme.announce({"next_query": number, "wants": wants}):
-            case {"next_query": int(theirs), "wants": bool(peer_wants)} if theirs == number:
-                pass
-            case message:
-                raise ProtocolError(f"party {self._peer_name} says {message!r} of query {number}; restart both")
+        message = self._scheme.announce({"next_query": number, "wants": wants})
+        peer_wants = checked_wish(message, query_id=number, peer=self._peer_name)
         if not wants and not peer_wants:
             return meter.total() - before
         self._before = before
@@ -144,7 +176,8 @@ class Exchanger:
         Raises:
             BudgetError: the peer asks for more than this party discloses.
             DataError, UnshareableModelError: values do not fit the fixed-point range.
-            ProtocolError: the peer announced something that is not a query, or its answers stay implausible.
+            ProtocolError: the peer announced something that is not a query.
+            SpotCheckError: its answers are others when asked for again.
             PeerError: the peer is gone or late.
         """
         if self._prepared is None:
@@ -154,35 +187,36 @@ class Exchanger:
         plain_NCHW, views_NCHW = self._asked_images(question)
         inputs_NCHW = torch.cat([plain_NCHW, views_NCHW])
         check_inputs(inputs_NCHW, question.sample_ids, self._scheme.largest_input)
-        own = Announcement(
-            num_samples=len(inputs_NCHW),
-            model_step=model_step,
-            logit_bound=self._scheme.calibrate(model, calibration_images(self._calibration.images_NCHW)).logit_bound,
-        )
+        terms = self._scheme.calibrate(model, calibration_images(self._calibration.images_NCHW))
+        own = Announcement(num_samples=len(inputs_NCHW), model_step=model_step, **dataclasses.asdict(terms))
         peer = self._announce(own)
         if (own.num_samples, peer.num_samples) != self._prepared:
             raise ProtocolError(f"party {self._peer_name} asks about another number of samples than it prepared")
         self._prepared = None
         disclosure = Disclosure(
-            query_id=self._query_id,
-            to_party=self._peer_name,
-            # Nothing proves that a spot check asks about the same samples again.
-            num_samples=peer.num_samples + min(self._config.spot_checks, peer.num_samples),
-            model_step=model_step,
+            query_id=self._query_id, to_party=self._peer_name, num_samples=peer.num_samples, model_step=model_step
         )
-        self._budget.charge(disclosure)
-        prediction = self._ask(model, question.sample_ids, inputs_NCHW, own, peer)
-        prediction, num_recomputed = self._mend(model, prediction, inputs_NCHW, own, peer)
-        plain = slice(len(plain_NCHW))
-        self.cache.store(prediction.sample_ids[plain], prediction.logits_NC[plain], prediction.model_step)
-        self.replay.store(views_NCHW, prediction.logits_NC[len(plain_NCHW) :], prediction.model_step)
+        num_second = self._num_checks(peer.num_samples)
+        self._budget.charge(disclosure, num_second=num_second)
+        fits_N = fitting_inputs(inputs_NCHW, peer.input_bound)
+        # The number of questions is public, so zeros take the place of what the peer's network was not fitted for.
+        sent_NCHW = torch.where(fits_N.view(-1, 1, 1, 1), inputs_NCHW, torch.zeros(()))
+        prediction = self._ask(model, question.sample_ids, sent_NCHW, own, peer)
+        prediction = self._checked(model, prediction, sent_NCHW, own, peer)
+        kept_N = plausible_answers(prediction, peer.logit_bound) & fits_N
+        num_plain = len(plain_NCHW)
+        self._keep(prediction, kept_N, views_NCHW, num_plain)
         assert self._before is not None, "prepare has set it"
         cost, self._before = self._scheme.session.meter.total() - self._before, None
         return ExchangeResult(
-            prediction=prediction,
-            views_NCHW=views_NCHW,
-            disclosure=disclosure,
-            num_recomputed=num_recomputed,
+            prediction=dataclasses.replace(
+                prediction, sample_ids=prediction.sample_ids[kept_N], logits_NC=prediction.logits_NC[kept_N]
+            ),
+            views_NCHW=views_NCHW[kept_N[num_plain:]],
+            disclosure=dataclasses.replace(disclosure, num_samples=peer.num_samples + num_second),
+            num_asked=own.num_samples,
+            num_dropped=int((~kept_N).sum()),
+            logit_noise=own.logit_noise,
             cost=dataclasses.replace(cost, peak_memory_bytes=prediction.cost.peak_memory_bytes),
         )
 
@@ -194,6 +228,7 @@ class Exchanger:
     def state_dict(self) -> dict[str, Any]:
         return {
             "query_id": self._query_id,
+            "peer_limit": self._peer_limit,
             "queries": self._queries.state_dict(),
             "views": self._views.state_dict(),
             "cache": self.cache.state_dict(),
@@ -201,7 +236,7 @@ class Exchanger:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._query_id = state["query_id"]
+        self._query_id, self._peer_limit = state["query_id"], state["peer_limit"]
         self._queries.load_state_dict(state["queries"])
         self._views.load_state_dict(state["views"])
         self.cache.load_state_dict(state["cache"])
@@ -239,27 +274,46 @@ class Exchanger:
         )
         return self._scheme.exchange(model, asked, answered)
 
-    def _mend(
-        self,
-        model: nn.Module,
-        prediction: PeerPrediction,
-        inputs_NCHW: torch.Tensor,
-        own: Announcement,
-        peer: Announcement,
-    ) -> tuple[PeerPrediction, int]:
-        """Ask once more about implausible answers of either party, and about those of a spot check."""
-        second = SecondAnswers.needed(prediction, peer.logit_bound, self._config.spot_checks)
-        own_again = dataclasses.replace(own, num_samples=second.num_asked)
-        peer_again = self._announce(own_again)
-        if peer_again.num_samples > peer.num_samples:
-            raise ProtocolError(f"party {self._peer_name} wants more answers again than it asked for")
-        if own_again.num_samples == 0 and peer_again.num_samples == 0:
-            return prediction, 0
+    def _num_checks(self, num_samples: int) -> int:
+        """Second answers of an exchange about so many samples."""
+        return min(self._config.spot_checks, num_samples)
+
+    def _checked(
+        self, model: nn.Module, first: PeerPrediction, inputs_NCHW: torch.Tensor, own: Announcement, peer: Announcement
+    ) -> PeerPrediction:
+        """Have some answers computed anew, and the peer's; returns the first ones, with the cost of both."""
+        own_again, peer_again = (
+            dataclasses.replace(announced, num_samples=self._num_checks(announced.num_samples))
+            for announced in (own, peer)
+        )
+        if own_again.num_samples == peer_again.num_samples == 0:
+            return first
+        if peer_again.num_samples:
+            self._budget.charge_second(
+                Disclosure(
+                    query_id=self._query_id,
+                    to_party=self._peer_name,
+                    num_samples=peer_again.num_samples,
+                    model_step=own.model_step,
+                )
+            )
         self._begin(self._query_id, own_again.num_samples, peer_again.num_samples, attempt=1)
-        asked_N = second.asked_N
-        again = self._ask(model, prediction.sample_ids[asked_N], inputs_NCHW[asked_N], own_again, peer_again)
-        settled = second.settled(again, peer=self._peer_name, tolerance=self._config.spot_check_tolerance)
-        return settled, second.num_implausible
+        chosen_N = draw_subset(own.num_samples, own_again.num_samples)
+        sample_ids, logits_NC = first.sample_ids[chosen_N], first.logits_NC[chosen_N]
+        again = self._ask(model, sample_ids, inputs_NCHW[chosen_N], own_again, peer_again)
+        compared = dataclasses.replace(first, sample_ids=sample_ids, logits_NC=logits_NC)
+        tolerance = max(self._config.spot_check_tolerance, NOISE_TOLERANCE * peer.logit_noise)
+        compare_answers(compared, again, peer.logit_bound, tolerance)
+        return dataclasses.replace(first, cost=first.cost + again.cost)
+
+    def _keep(self, prediction: PeerPrediction, kept_N: torch.Tensor, views_NCHW: torch.Tensor, num_plain: int) -> None:
+        """Remember the answers of kept_N: those to samples by id, those to views with the view."""
+        of_samples, of_views = kept_N[:num_plain], kept_N[num_plain:]
+        step = prediction.model_step
+        self.cache.store(
+            prediction.sample_ids[:num_plain][of_samples], prediction.logits_NC[:num_plain][of_samples], step
+        )
+        self.replay.store(views_NCHW[of_views], prediction.logits_NC[num_plain:][of_views], step)
 
     def _asked_images(self, question: Question) -> tuple[torch.Tensor, torch.Tensor]:
         """The images that are asked about as they are, and the views of the others."""

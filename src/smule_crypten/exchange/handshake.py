@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from smule_crypten.errors import HandshakeError, ModelError, quoted
+from smule_crypten.errors import HandshakeError, ModelError, RestartError, quoted
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.extent import check_extent
 from smule_crypten.run_config import ProtocolConfig
@@ -155,20 +155,32 @@ def _checked_architecture(value: object, config: ProtocolConfig, peer: str) -> A
     return architecture
 
 
-def agree_on_start(completed: Sequence[int], swap: Callable[[object], object]) -> int | None:
-    """The last exchange that both parties have saved a state of, or None to start from the beginning.
+def agree_on_start(completed: Sequence[int], oldest: int, swap: Callable[[object], object]) -> int:
+    """The last exchange that both parties have saved a state of, 0 to begin with the first one.
 
     Args:
         completed: the exchanges that this party has saved states of.
+        oldest: the first of them, or 0, that this party is willing to go on from.
         swap: own message -> peer's message.
 
     Raises:
         HandshakeError: the peer's message is malformed.
+        RestartError: one of both is not willing to go back so far; both raise it.
     """
-    theirs = swap({"completed": list(completed)})
-    peers = theirs.get("completed") if isinstance(theirs, dict) else None
-    if not isinstance(peers, list) or not all(type(number) is int for number in peers):
-        raise HandshakeError(
-            "the other party did not say which exchanges it completed; start the same command, of the same version"
-        )
-    return max(set(completed) & set(peers), default=None)
+    theirs = swap({"completed": list(completed), "oldest": oldest})
+    match theirs:
+        case {"completed": list(peers), "oldest": int(peers_oldest)} if all(type(number) is int for number in peers):
+            pass
+        case _:
+            raise HandshakeError(
+                "the other party did not say which exchanges it completed; start the same command, of the same version"
+            )
+    start = max({0, *completed} & {0, *peers})
+    if start >= max(oldest, peers_oldest):
+        return start
+    here, there = max(completed, default=0), max(peers, default=0)
+    ahead = "this side" if start < oldest else "the other party"
+    raise RestartError(
+        f"this side has completed {here} exchange(s), the other one {there}, and {ahead} does not go back to {start}: "
+        "states were lost, or are those of another run; restore them, or see docs/two-hosts.md (launch.accept_restart)"
+    )

@@ -3,7 +3,7 @@
 It is the same scheme, dealer, budget and ledger as in training:
 
 1. Load the own data and network, open the ledger, meet the others, shake hands.
-2. Each party says how many samples it will ask about; each checks that against what it is willing to answer in all.
+2. Each party says how many samples it will ask about; each plans its budget for that, spot checks with it.
 3. Exchanges of at most exchange.num_queries samples a party, until both have all answers (exchange/exchanger.py).
 4. Each keeps what it learned, then says that it is done.
 """
@@ -23,6 +23,7 @@ from smule_crypten.errors import ConfigError, DataError, HandshakeError, ModelEr
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger, ExchangeResult
 from smule_crypten.exchange.queries import OnceEach
+from smule_crypten.inference.noise import MU, NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.architecture import Architecture
@@ -76,12 +77,14 @@ class TrainedParty:
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What the peer answered, in the order of the samples, and the cost. disclosed: samples answered to the peer."""
+    """What the peer answered, in the order of the samples, and the cost. answered_N: where the answer can be right; the
+    logits of the others are 0. disclosed: answers to the peer. budget: what is left of the own limit."""
 
     logits_NC: torch.Tensor
+    answered_N: torch.Tensor
     peer_model_step: int | None
     disclosed: int
-    num_recomputed: int
+    budget: dict[str, Any]
     cost: Cost
 
     def facts(self) -> dict[str, Any]:
@@ -89,7 +92,8 @@ class Answers:
         return {
             "queries_made": len(self.logits_NC),
             "queries_answered": self.disclosed,
-            "answers_recomputed": self.num_recomputed,
+            "answers_dropped": int((~self.answered_N).sum()),
+            "budget": {"answered": self.disclosed, **self.budget},
             "peer_model_step": self.peer_model_step,
             **{key: getattr(self.cost, key) for key in ("bytes_sent", "bytes_received", "dealer_bytes", "rounds")},
         }
@@ -159,9 +163,10 @@ def ask_once(
     try:
         with opened_budget(budget, config), joined_session(config) as session:
             architectures = shake_hands(config, party.inputs.bundle, party.architecture, session)
-            num_exchanges = _agree_on_exchanges(session, len(asked), config, budget)
+            most, num_exchanges = _agree_on_exchanges(session, len(asked), config, budget)
             scheme = prepared_scheme(config, session, architectures)
-            answers = _exchange(party, scheme, asked, budget, num_exchanges)
+            scheme.noise = NoiseRule(num_answers=budget.limit, extra=config.budget.logit_noise)
+            answers = _exchange(party, scheme, asked, budget, most, num_exchanges)
             results.append(conclude(scheme, answers))
             session.channel.swap_json({"finished": True})
     except PeerError as error:
@@ -176,8 +181,13 @@ def _numbered(images_NCHW: torch.Tensor) -> LabelledImages:
     return LabelledImages(images_NCHW, torch.full((count,), UNKNOWN), torch.arange(count))
 
 
-def _agree_on_exchanges(session: Session, own: int, config: PartyConfig, budget: QueryBudget) -> int:
-    """The number of exchanges that both need. A question beyond the budget is refused before any of it is paid for."""
+def _agree_on_exchanges(
+    session: Session, own: int, config: PartyConfig, budget: QueryBudget
+) -> tuple[tuple[int, int], int]:
+    """The most samples that this party and the peer ask about in one exchange, and the number of exchanges.
+
+    A question beyond the budget is refused before any of it is paid for.
+    """
     peer_name = PARTY_NAMES[1 - config.rank]
     message = session.channel.swap_json({"asks": own})
     peer = message.get("asks") if isinstance(message, dict) else None
@@ -186,16 +196,23 @@ def _agree_on_exchanges(session: Session, own: int, config: PartyConfig, budget:
     if own == peer == 0:
         raise ConfigError("neither party asks about anything; give one side input= and output=")
     log.info("questions announced own_samples=%d peer_samples=%d", own, peer)
-    budget.check_total(peer_name, peer)
-    limit = config.exchange.num_queries
-    return 1 if limit is None else -(-max(own, peer) // limit)
+    limit, checks = config.exchange.num_queries, config.exchange.spot_checks
+    num_exchanges = 1 if limit is None else -(-max(own, peer) // limit)
+    counts = [min(limit or peer, max(0, peer - number * (limit or 0))) for number in range(num_exchanges)]
+    # A session that was cut off is asked again as another one, which counts anew.
+    budget.plan(peer_name, [count + min(checks, count) for count in counts], can_repeat=False)
+    return (own, peer) if limit is None else (limit, limit), num_exchanges
 
 
 def _exchange(
-    party: TrainedParty, scheme: SecureInferenceScheme, asked: LabelledImages, budget: QueryBudget, num_exchanges: int
+    party: TrainedParty,
+    scheme: SecureInferenceScheme,
+    asked: LabelledImages,
+    budget: QueryBudget,
+    most: tuple[int, int],
+    num_exchanges: int,
 ) -> Answers:
     config, num_classes = party.config, party.inputs.bundle.num_classes
-    limit = config.exchange.num_queries
     # The peer is told a bound that follows from these: under training.dp no training sample may have a part in it.
     known = party.inputs.train if config.training.dp is None else party.inputs.validation
     calibration = known.select(calibration_positions(len(known)))
@@ -205,7 +222,7 @@ def _exchange(
         train=_renumbered(calibration, first=len(asked)),
         pool=asked,
         held_out=asked.select(torch.arange(0)),
-        num_queries=None if limit is None else (limit, limit),
+        num_queries=most if config.rank == 0 else (most[1], most[0]),
         num_classes=num_classes,
         budget=budget,
         seed=party_seed(config),
@@ -215,12 +232,16 @@ def _exchange(
     for number in range(1, num_exchanges + 1):
         results.append(exchanger.run(party.network, party.model_step))
         log.info("exchange finished exchange=%d of=%d", number, num_exchanges)
-    made = [result.prediction for result in results if len(result.prediction.sample_ids)]
+    made = [result.prediction for result in results if result.num_asked]
+    logits_NC, answered_N = torch.zeros(len(asked), num_classes), torch.zeros(len(asked), dtype=torch.bool)
+    for prediction in made:
+        logits_NC[prediction.sample_ids], answered_N[prediction.sample_ids] = prediction.logits_NC, True
     return Answers(
-        logits_NC=torch.cat([torch.zeros(0, num_classes), *(prediction.logits_NC for prediction in made)]),
+        logits_NC=logits_NC,
+        answered_N=answered_N,
         peer_model_step=made[-1].model_step if made else None,
         disclosed=sum(result.disclosure.num_samples for result in results),
-        num_recomputed=sum(result.num_recomputed for result in results),
+        budget=budget.facts() | {"mu": MU, "logit_noise": max(result.logit_noise for result in results)},
         cost=scheme.session.meter.total(),
     )
 

@@ -22,6 +22,7 @@ from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.planner import configured_queries
 from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.files import PRIVATE_FOLDER_MODE
+from smule_crypten.inference.noise import MU, NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.calibration import calibration_images, check_inputs
 from smule_crypten.models.translate import translate
@@ -35,6 +36,7 @@ from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.report.formatting import human_bytes
 from smule_crypten.report.leakage import given_away
 from smule_crypten.run_config import PartyConfig
+from smule_crypten.types import PARTY_NAMES
 
 TESTED = {
     "python": "3.11",
@@ -121,10 +123,10 @@ def check_range(checkup: Checkup) -> str:
     samples = calibration_images(needed(checkup.inputs, "the data").train.images_NCHW)
     config = checkup.config.scheme
     scheme = scheme_class(config.name)
-    bound = scheme.examine(network, samples, config).logit_bound
+    checkup.examined = examined = scheme.examine(network, samples, config)
     return (
         f"{config.precision_bits} fractional bits allow inputs below {scheme.input_limit(config):g}; with initial "
-        f"weights, {len(samples)} own samples fit, logits below {bound:g}"
+        f"weights, {len(samples)} own samples fit, logits below {examined.logit_bound:g}"
     )
 
 
@@ -175,7 +177,10 @@ def check_output(checkup: Checkup) -> str:
         text += f", about {human_bytes(needed_bytes)} needed"
     if mode & ~PRIVATE_FOLDER_MODE:
         text += f"; {folder} is open to other users of this machine (mode {mode:04o}): run chmod 700 {folder}"
-    return f"{text}; holds a run that goes on after exchange {completed[-1]}" if completed else text
+    if not completed:
+        return text
+    place = f"after exchange {completed[-1]}" if completed[-1] else "before its first exchange"
+    return f"{text}; holds a run that goes on {place}"
 
 
 def disk_bytes(checkup: Checkup) -> int:
@@ -197,35 +202,58 @@ def num_exchanges(config: PartyConfig) -> int:
 
 
 def check_budget(checkup: Checkup) -> str:
-    config, limits = checkup.config, checkup.config.budget
+    config = checkup.config
     data_digest = None if checkup.inputs is None else digest_of(checkup.inputs.train)
-    budget = budget_so_far(config, StateFolder(party_folder(config) / STATES_FOLDER, config, data_digest))
-    total, queries = limits.max_queries_total, configured_queries(config.exchange)
-    limited = "no limit is set" if total is None else f"budget.max_queries_total={total}, {budget.answered} answered"
-    limited += _about_ledger(checkup.config, budget)
+    states = StateFolder(party_folder(config) / STATES_FOLDER, config, data_digest)
+    budget, queries = budget_so_far(config, states), configured_queries(config.exchange)
+    found = f"{budget.answered} answered to this peer{_about_ledger(config, budget)}"
     if queries is None:
-        raise Skipped(f"{limited}; exchange.num_queries=null, so the peer's number of queries cannot be known")
-    exchanges, asked = num_exchanges(config), queries[1 - config.rank]
-    charged = budget.charged
-    to_come = sum(max(0, asked - charged.get(query_id, 0)) for query_id in range(1, exchanges + 1))
-    schedule = f"the schedule asks for up to {asked} answers in each of {exchanges} exchanges"
-    at_once = limits.max_queries_per_exchange
-    if at_once is not None and asked > at_once:
-        raise BudgetError(f"{schedule}, budget.max_queries_per_exchange={at_once}; agree on exchange.num_queries")
-    if total is not None and budget.answered + to_come > total:
-        left = max(0, total - budget.answered)
-        raise BudgetError(
-            f"{schedule}, {to_come} of them to come, but {limited}: {left} are left; raise it or agree on fewer queries"
+        total = config.budget.max_queries_total
+        limit = "no limit is set" if total is None else f"budget.max_queries_total={total}"
+        raise Skipped(f"{limit}, {found}; exchange.num_queries=null, so the peer's number of queries cannot be known")
+    asked = queries[1 - config.rank]
+    exchanges, checks = num_exchanges(config), min(asked, config.exchange.spot_checks)
+    schedule = f"the schedule asks for up to {asked} answers"
+    schedule += (
+        f" and {checks} second ones in each of {exchanges} exchanges"
+        if checks
+        else f" in each of {exchanges} exchanges"
+    )
+    try:
+        budget.plan(
+            PARTY_NAMES[1 - config.rank],
+            [asked + checks] * exchanges,
+            first=max(states.completed(), default=0) + 1,
         )
-    return f"{schedule}; {limited}; {given_away(budget.answered + to_come)}"
+    except BudgetError as error:
+        raise BudgetError(f"{schedule}, but {error}; {found}") from None
+    facts = budget.facts()
+    return (
+        f"{schedule}; at most {facts['limit']} answers in all, {facts['charged']} charged in this run and "
+        f"{facts['charged_before']} before, {facts['left']} left; {facts['repeats_used']} of "
+        f"{facts['repeats_allowed']} repeats used{_about_noise(checkup, facts['limit'])}; {found}; "
+        f"{given_away(facts['limit'])}"
+    )
+
+
+def _about_noise(checkup: Checkup, limit: int) -> str:
+    """What so many answers need, as far as a network without training can tell."""
+    if checkup.examined is None:
+        return ""
+    rule = NoiseRule(num_answers=limit, extra=checkup.config.budget.logit_noise)
+    return (
+        f"; with initial weights, noise of standard deviation {rule.sigma(checkup.examined.scatter):.2g} on each logit "
+        f"hides the rounding of so many (mu = {MU:g})"
+    )
 
 
 def _about_ledger(config: PartyConfig, budget: QueryBudget) -> str:
-    """Where it counts, unless that is the output folder, and what it counts for nobody."""
-    path, text = ledger_path(config), ""
-    if config.budget.ledger is not None:
+    """Where it counts, that it is as it was written, and what it counts for nobody."""
+    path, text, others = ledger_path(config), "", budget.answered_to_others
+    if budget.lines:
+        text = f" in {path}, whose {budget.lines} lines follow from each other, the last one is {budget.digest[:16]}"
+    elif config.budget.ledger is not None:
         if not path.parent.is_dir():
             raise OutputError(f"budget.ledger: there is no folder {path.parent}; create or mount it")
-        text = f" in {path}" if path.exists() else f"; {path} will be a new ledger"
-    others = budget.answered_to_others
+        text = f"; {path} will be a new ledger"
     return f"{text}, {others} more under certificates that are not named here" if others else text

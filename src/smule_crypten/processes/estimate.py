@@ -37,9 +37,12 @@ def estimate(config: PartyConfig) -> dict[str, Any]:
             "samples.validation or predict.validation_queries, or answer only with smule-predict"
         )
 
-    def conclude(scheme: SecureInferenceScheme, answers: Answers) -> dict[str, Any]:
-        own_NC = party.own_logits(held_out.images_NCHW)
-        found = worth(own_NC, answers.logits_NC, held_out.labels_N, party.combination_rule)
+    def conclude(scheme: SecureInferenceScheme, answers: Answers) -> dict[str, Any] | None:
+        answered_N = answers.answered_N
+        if not bool(answered_N.any()):
+            return None
+        own_NC = party.own_logits(held_out.images_NCHW)[answered_N]
+        found = worth(own_NC, answers.logits_NC[answered_N], held_out.labels_N[answered_N], party.combination_rule)
         run = _plan(scheme, config)
         asked = _num_asked(run, party)
         result = {
@@ -57,7 +60,11 @@ def estimate(config: PartyConfig) -> dict[str, Any]:
         write_atomic(party_folder(config) / ESTIMATE_FILE, lambda file: file.write(text.encode()))
         return result
 
-    return ask_once(party, held_out.images_NCHW, conclude)
+    result = ask_once(party, held_out.images_NCHW, conclude)
+    if result is None:
+        # Only now, after this side said that it is done: the other one does not learn what its answers were like.
+        raise DataError("no answer of the other party can be right; both may lower scheme.precision_bits")
+    return result
 
 
 def _plan(scheme: SecureInferenceScheme, config: PartyConfig) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from smule_crypten.data.images import DataBundle
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.handshake import Architectures, handshake, run_handshake
-from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.architecture import Architecture
@@ -31,8 +30,10 @@ def opened_budget(budget: QueryBudget, config: PartyConfig) -> Iterator[None]:
     """Keep the ledger for this process, before anybody is met."""
     with budget:
         log.info(
-            "ledger opened path=%s answered=%d answered_to_others=%d",
+            "ledger opened path=%s lines=%d last_digest=%s answered=%d answered_to_others=%d",
             ledger_path(config),
+            budget.lines,
+            budget.digest,
             budget.answered,
             budget.answered_to_others,
         )
@@ -71,6 +72,5 @@ def shake_hands(config: PartyConfig, bundle: DataBundle, own: Architecture, sess
 def prepared_scheme(config: PartyConfig, session: Session, architectures: Architectures) -> SecureInferenceScheme:
     """The configured scheme, with the dealer's consent."""
     scheme = scheme_class(config.scheme.name)(session, config.scheme, resolve_device(config.device))
-    scheme.noise = NoiseRule(num_answers=config.budget.max_queries_total or 10000, extra=config.budget.logit_noise)
     scheme.prepare(architectures)
     return scheme

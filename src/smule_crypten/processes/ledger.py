@@ -15,7 +15,7 @@ from smule_crypten.report.journal import EpochJournal
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.types import Cost
 
-_COUNTS = ("queries_made", "queries_answered", "answers_recomputed")
+_COUNTS = ("queries_made", "queries_answered", "answers_dropped")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,15 +49,20 @@ class PartyLedger:
         """Account for an exchange; it is reported with the epoch that it begins."""
         result = exchange.result
         counts = {
-            "queries_made": len(result.prediction.sample_ids),
+            "queries_made": result.num_asked,
             "queries_answered": result.disclosure.num_samples,
-            "answers_recomputed": result.num_recomputed,
+            "answers_dropped": result.num_dropped,
         }
         for key, count in counts.items():
             self._counts[key] += count
         self._seconds["exchange"] += exchange.seconds
         self._disclosures.append(dataclasses.asdict(result.disclosure))
-        self._pending = {**counts, **_cost_keys(result.cost), "exchange_seconds": exchange.seconds}
+        self._pending = {
+            **counts,
+            **_cost_keys(result.cost),
+            "logit_noise": result.logit_noise,
+            "exchange_seconds": exchange.seconds,
+        }
 
     def skipped(self, cost: Cost) -> None:
         """Account for agreeing that an exchange is left out; it is reported with the epoch."""
@@ -73,6 +78,11 @@ class PartyLedger:
     def message(self, text: str) -> None:
         """Tell whoever follows the run."""
         self._emit({"kind": "message", "text": text})
+
+    @property
+    def logit_noise(self) -> float:
+        """The largest standard deviation of the noise on logits that were answered."""
+        return max((event["logit_noise"] for event in self._events), default=0.0)
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -130,6 +140,7 @@ def epoch_event(party: str, phase: str, result: EpochResult, test_accuracy: floa
         "test_accuracy": test_accuracy,
         "training_seconds": result.seconds,
         "exchange_seconds": 0.0,
+        "logit_noise": 0.0,
         **dict.fromkeys(_COUNTS, 0),
         **_cost_keys(Cost()),
     }

@@ -13,6 +13,7 @@ from smule_crypten.attacks.attack import Attack
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.exchange.schedule import exchange_epochs
+from smule_crypten.inference.noise import MU, NoiseRule
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.fusion import fused
 from smule_crypten.processes.answering import AnsweringNetwork, answering_network
@@ -34,11 +35,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Progress:
-    """Where mutual training goes on: from first_epoch, whose exchange has been made already if `exchanged`."""
+    """Where mutual training goes on: from first_epoch, whose exchange has been made already if `exchanged`. meter is
+    what had crossed the wire before the first exchange was prepared; who goes on from before it prepares it again."""
 
     standalone: float | None
     first_epoch: int
     exchanged: bool
+    meter: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +70,13 @@ class MutualTraining:
         exchanger = build_exchanger(config, inputs, self.scheme, self.num_queries, self.budget)
         best, standalone = BestNetwork(), None
         if state is None:
+            self._agree(exchanger)
+            meter = self._traffic
             self._prepare(exchanger, next_epoch=1)
             standalone = self._train_alone(best) if config.training.standalone else None
         learner = build_learner(config, inputs, self.model, exchanger, best, self.scheme.session.check)
         if state is None:
-            progress = _Progress(standalone, first_epoch=1, exchanged=False)
+            progress = _Progress(standalone, first_epoch=1, exchanged=False, meter=meter)
         else:
             progress = self._resume(learner, state)
         accuracy = self._train_mutually(learner, progress)
@@ -81,7 +86,20 @@ class MutualTraining:
             "alarms": learner.watchman.alarms,
             "kept_network": best.name or f"smule, epoch {self.config.training.epochs}",
             "privacy": privacy_spent(config, inputs),
+            "budget": self.budget.facts() | {"mu": MU, "logit_noise": self.ledger.logit_noise},
         }
+
+    def _agree(self, exchanger: Exchanger) -> None:
+        """Plan the budget, and say what that comes to."""
+        exchanger.agree(len(self._exchange_epochs))
+        self.scheme.noise = NoiseRule(num_answers=self.budget.limit, extra=self.config.budget.logit_noise)
+        facts = self.budget.facts()
+        log.info("budget planned %s", " ".join(f"{key}={value}" for key, value in facts.items()))
+        self.ledger.message(
+            f"party {self.config.name} answers at most {facts['limit']} samples: {facts['charged']} charged in "
+            f"this run, {facts['charged_before']} before, {facts['left']} left; {facts['repeats_used']} of "
+            f"{facts['repeats_allowed']} repeats used; noise on the logits hides their rounding up to mu = {MU:g}"
+        )
 
     def _train_alone(self, best: BestNetwork) -> float:
         """The same network, initial weights and batches without a peer; returns its test accuracy."""
@@ -102,8 +120,10 @@ class MutualTraining:
         trainer, best, accuracy = learner.trainer, learner.best, 0.0
         for epoch in range(progress.first_epoch, self.config.training.epochs + 1):
             made = progress.exchanged and epoch == progress.first_epoch
-            if epoch in self._exchange_epochs and not made and self._takes_place(learner, epoch):
-                self._exchange(learner, progress.standalone, epoch)
+            if epoch in self._exchange_epochs and not made:
+                self._save_before_the_first(learner, progress, epoch)
+                if self._takes_place(learner, epoch):
+                    self._exchange(learner, progress.standalone, epoch)
             result = trainer.run_epoch()
             accuracy = self._test_accuracy(self.model)
             self._offer(trainer, self.model, f"smule, epoch {epoch}", best)
@@ -166,17 +186,31 @@ class MutualTraining:
             self.evidence.keep(epoch, network, result.prediction, result.views_NCHW)
         learner.wish.exchanged(exchange.result.cost.bytes_total + exchange.result.cost.dealer_bytes)
         self._watch(learner, exchange, epoch)
+        self._save_state(learner, standalone, epoch, exchange.result.disclosure.query_id, self._traffic)
+        self._prepare(exchanger, next_epoch=epoch + 1)
+
+    @property
+    def _traffic(self) -> dict[str, Any]:
+        return self.scheme.session.meter.state_dict()
+
+    def _save_before_the_first(self, learner: Learner, progress: _Progress, epoch: int) -> None:
+        if learner.exchanger.next_query_id == 1 and 0 not in self.states.completed():
+            self._save_state(learner, progress.standalone, epoch, 0, progress.meter)
+
+    def _save_state(
+        self, learner: Learner, standalone: float | None, epoch: int, number: int, meter: dict[str, Any]
+    ) -> None:
+        """After exchange `number`, which begins the epoch; 0 before the first exchange."""
         state = {
             "epoch": epoch,
+            "exchanged": number > 0,
             "standalone": standalone,
             "learner": learner.state_dict(),
             "ledger": self.ledger.state_dict(),
-            "meter": self.scheme.session.meter.state_dict(),
+            "meter": meter,
         }
-        number = exchange.result.disclosure.query_id
         self.states.save(number, state)
         log.info("state saved exchange=%d epoch=%d", number, epoch)
-        self._prepare(exchanger, next_epoch=epoch + 1)
 
     def _watch(self, learner: Learner, exchange: MeasuredExchange, epoch: int) -> None:
         """Test the answers that came, and say so where there is an alarm."""
@@ -185,6 +219,12 @@ class MutualTraining:
         alarms = watchman.check(
             number, result.prediction.sample_ids[:num_plain], result.prediction.logits_NC[:num_plain]
         )
+        if result.num_dropped:
+            # For this side alone: the other one would learn of this party's samples.
+            self.ledger.message(
+                f"party {self.config.name}, exchange {number}: {result.num_dropped} of {result.num_asked} answers are "
+                "dropped: inputs or logits are larger here than what the other party's network was fitted for"
+            )
         dropped = watchman.quarantine(number, epoch, alarms, learner.exchanger.forget, learner.trainer, learner.best)
         for alarm in alarms:
             outcome = "its answers are dropped" if dropped else "nothing was dropped (training.alarm=report)"
@@ -202,8 +242,9 @@ class MutualTraining:
         self.ledger.load_state_dict(state["ledger"])
         self.scheme.session.meter.load_state_dict(state["meter"])
         log.info("resumed epoch=%d", state["epoch"])
-        self._prepare(learner.exchanger, next_epoch=state["epoch"] + 1)
-        return _Progress(state["standalone"], first_epoch=state["epoch"], exchanged=True)
+        self._agree(learner.exchanger)
+        self._prepare(learner.exchanger, next_epoch=state["epoch"] + state["exchanged"])
+        return _Progress(state["standalone"], state["epoch"], exchanged=state["exchanged"], meter=state["meter"])
 
     def _test_accuracy(self, model: nn.Module) -> float:
         device = resolve_device(self.config.device)
@@ -227,12 +268,12 @@ class MutualTraining:
 def _log_exchange(exchange: MeasuredExchange) -> None:
     result, cost = exchange.result, exchange.result.cost
     log.info(
-        "exchange finished exchange=%d queries_made=%d queries_answered=%d answers_recomputed=%d rounds=%d "
+        "exchange finished exchange=%d queries_made=%d queries_answered=%d answers_dropped=%d rounds=%d "
         "bytes_sent=%d bytes_received=%d dealer_bytes=%d seconds=%.3f",
         result.disclosure.query_id,
-        len(result.prediction.sample_ids),
+        result.num_asked,
         result.disclosure.num_samples,
-        result.num_recomputed,
+        result.num_dropped,
         cost.rounds,
         cost.bytes_sent,
         cost.bytes_received,

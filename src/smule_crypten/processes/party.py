@@ -27,7 +27,7 @@ from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.session import Session
 from smule_crypten.processes.adversary import attack_of, poisoned
 from smule_crypten.processes.answering import fallback
-from smule_crypten.processes.disclosing import budget_of_run
+from smule_crypten.processes.disclosing import budget_of_run, oldest_start
 from smule_crypten.processes.evidence import Evidence
 from smule_crypten.processes.inputs import (
     PartyInputs,
@@ -115,7 +115,7 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence
     """Agree with the others, train, and leave the result in the party's folder."""
     config = prepared.config
     scheme, start = _agree(prepared, session)
-    state = None if start is None else prepared.states.load(start)
+    state = prepared.states.load(start) if start in prepared.states.completed() else None
     # Opened only now: a run that cannot start leaves the journal of the one that was cut off.
     with EpochJournal(party_folder(config) / JOURNAL_FILE) as journal:
         ledger = PartyLedger(config.name, journal, emit)
@@ -134,6 +134,7 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence
             evidence=evidence,
         )
         result = {**_description(prepared), "planned_exchange_bytes": queries.exchange_bytes, **training.run(state)}
+    result["budget"] = {"answered": ledger.totals(session.meter)["queries_answered"], **result["budget"]}
     # On disk before the other party hears so: once it knows that both are through, it will not come again.
     write_result(config, "running", result | ledger.totals(session.meter))
     session.channel.swap_json({"finished": True})
@@ -142,13 +143,14 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence
     return result
 
 
-def _agree(prepared: _Prepared, session: Session) -> tuple[SecureInferenceScheme, int | None]:
+def _agree(prepared: _Prepared, session: Session) -> tuple[SecureInferenceScheme, int]:
     """The scheme, ready for use, and the number of the exchange to go on from."""
     config = prepared.config
     architectures = shake_hands(config, prepared.inputs.bundle, prepared.architecture, session)
-    start = agree_on_start(prepared.states.completed(), session.channel.swap_json)
+    oldest = oldest_start(config, prepared.states)
+    start = agree_on_start(prepared.states.completed(), oldest, session.channel.swap_json)
     scheme = prepared_scheme(config, session, architectures)
-    log.info("start agreed resumes_after_exchange=%s", start)
+    log.info("start agreed resumes_after_exchange=%d", start)
     return scheme, start
 
 

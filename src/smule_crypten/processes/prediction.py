@@ -100,11 +100,13 @@ def _facts(party: TrainedParty, scheme: SecureInferenceScheme, answers: Answers)
 def _keep(
     party: TrainedParty, inputs: Inputs, own_NC: torch.Tensor, answers: Answers, facts: dict[str, Any], output: Path
 ) -> dict[str, Any]:
-    """Combine, and write both files."""
-    count, labels = len(inputs.images_NCHW), party.held_out.labels_N
-    rule = party.combination_rule
-    combination = rule(own_NC[count:], answers.logits_NC[count:], labels)
-    judged = accuracies(own_NC[count:], answers.logits_NC[count:], labels, rule)
+    """Combine, and write both files. Where the peer's answer was dropped, the own one stands alone."""
+    count, rule = len(inputs.images_NCHW), party.combination_rule
+    judged_N = answers.answered_N[count:]
+    own_known_NC, peer_known_NC = own_NC[count:][judged_N], answers.logits_NC[count:][judged_N]
+    labels = party.held_out.labels_N[judged_N]
+    combination = rule(own_known_NC, peer_known_NC, labels)
+    judged = accuracies(own_known_NC, peer_known_NC, labels, rule)
     metadata = {
         **facts,
         "num_images": count,
@@ -113,7 +115,7 @@ def _keep(
         "validation": None if judged is None else dataclasses.asdict(judged),
         "versions": describe_versions(),
     }
-    arrays = _arrays(own_NC[:count], answers.logits_NC[:count], combination)
+    arrays = _arrays(own_NC[:count], answers.logits_NC[:count], answers.answered_N[:count], combination)
     arrays["class_names"] = np.array(party.inputs.bundle.class_names)
     if inputs.names:
         arrays["names"] = np.array(inputs.names)
@@ -121,16 +123,20 @@ def _keep(
     return metadata
 
 
-def _arrays(own_NC: torch.Tensor, peer_NC: torch.Tensor, combination: Combined) -> dict[str, Any]:
-    probabilities = {
-        "own": own_NC.softmax(1),
-        "peer": peer_NC.softmax(1),
-        "combined": combination.probabilities(own_NC, peer_NC),
-    }
+def _arrays(
+    own_NC: torch.Tensor, peer_NC: torch.Tensor, answered_N: torch.Tensor, combination: Combined
+) -> dict[str, Any]:
+    own, combined = own_NC.softmax(1), combination.probabilities(own_NC, peer_NC)
     arrays: dict[str, Any] = {}
-    for name, values_NC in probabilities.items():
+    for name, values_NC in (
+        ("own", own),
+        ("peer", peer_NC.softmax(1)),
+        ("combined", torch.where(answered_N[:, None], combined, own)),
+    ):
         arrays[f"{name}_probabilities"] = values_NC.numpy()
         arrays[f"{name}_class"] = values_NC.argmax(1).numpy()
+    arrays["peer_probabilities"][~answered_N.numpy()] = np.nan
+    arrays["peer_class"][~answered_N.numpy()] = -1
     return arrays
 
 

@@ -17,6 +17,7 @@ from smule_crypten.types import RunStatus
 
 JOURNAL_FILE = "record.jsonl"
 LEDGER_FILE = "disclosures.jsonl"
+HEAD_FILE = "ledger_head.json"
 RUN_FILE = "run.json"
 STATES_FOLDER = "states"
 MODEL_FILE = "model.pt"

@@ -1,6 +1,10 @@
 """What a party saves at each exchange, so that a run that was cut off goes on where both sides still agree.
 
-The parties never are more than one exchange apart, so the last two states of each are enough to find a common one.
+The parties never are more than one exchange apart, so the last two states of each are enough to find a common one. The
+state of number 0 is saved before the first exchange: once it has answered, nobody has to train alone anew.
+
+A run that goes further back, since its owner accepts that, sets later states aside and forgets them when it has come as
+far again.
 """
 
 from __future__ import annotations
@@ -19,11 +23,10 @@ from smule_crypten.errors import OutputError
 from smule_crypten.files import write_atomic
 from smule_crypten.run_config import PartyConfig
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _KEPT = 2
 _NAME = re.compile(r"exchange_(\d+)\.pt")
-
-
+_SET_ASIDE = re.compile(r"exchange_(\d+)\.set_aside\.pt")
 _LEFT_OVER = re.compile(r"\.exchange_\d+\.pt\..*")
 """A temporary file of write_atomic whose writer was killed."""
 _MAY_CHANGE = {"output_dir", "launch", "network", "budget", "predict"}
@@ -66,7 +69,7 @@ class StateFolder:
             self.load(number)
 
     def save(self, num_exchanges: int, state: dict[str, Any]) -> None:
-        """Keep state, and forget all but the last two.
+        """Keep state, and forget all but the last two. Later ones, of a course that was given up, are set aside.
 
         Raises:
             OutputError: the folder cannot be written; earlier states stay as they were.
@@ -81,10 +84,13 @@ class StateFolder:
         torch.save(content, buffer)
         write_atomic(self._path(num_exchanges), lambda file: file.write(buffer.getbuffer()))
         for old in self.completed():
-            if old > num_exchanges or old <= num_exchanges - _KEPT:
+            if old > num_exchanges:
+                self._path(old).replace(self._folder / f"exchange_{old}.set_aside.pt")
+            elif old <= num_exchanges - _KEPT:
                 self._path(old).unlink()
-        for path in self._folder.iterdir():
-            if _LEFT_OVER.fullmatch(path.name):
+        for path in list(self._folder.iterdir()):
+            match = _SET_ASIDE.fullmatch(path.name)
+            if _LEFT_OVER.fullmatch(path.name) or (match and int(match[1]) <= num_exchanges):
                 path.unlink()
 
     def load(self, num_exchanges: int) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from smule_crypten.report.formatting import count, gain_in_points, human_bytes, 
 def prediction_table(metadata: Mapping[str, Any]) -> RenderableType:
     """From what processes/prediction.py returns."""
     queries = f"{count(metadata['queries_made'])} made, {count(metadata['queries_answered'])} answered"
-    cost = {"queries": queries, "bytes": _traffic(metadata)}
+    cost = {"queries": queries, "answers left": _left(metadata), "bytes": _traffic(metadata)}
+    if metadata["answers_dropped"]:
+        cost["dropped"] = f"{count(metadata['answers_dropped'])} answers beyond the other party's stated bound"
     if "combination" not in metadata:
         return _facts(cost)
     combined = _combination(metadata["combination"])
@@ -41,6 +43,7 @@ def estimate_table(estimate: Mapping[str, Any]) -> RenderableType:
         f"(95 %: {100 * low:+.1f} to {100 * high:+.1f})",
         "training with it": _forecast(estimate["forecast"]),
         "this estimate": _traffic(estimate),
+        "answers left": _left(estimate),
         "a whole run": total,
     }
     unknown = [name for name, found in zip(estimate["class_names"], worth["by_class"], strict=True) if found is None]
@@ -94,6 +97,11 @@ def _combination(combination: Mapping[str, Any]) -> str:
 def _traffic(facts: Mapping[str, Any]) -> str:
     sent, received, dealt = (human_bytes(facts[key]) for key in ("bytes_sent", "bytes_received", "dealer_bytes"))
     return f"{sent} sent, {received} received, {dealt} from the dealer, {count(facts['rounds'])} rounds"
+
+
+def _left(facts: Mapping[str, Any]) -> str:
+    budget = facts["budget"]
+    return f"{count(budget['left'])} of {count(budget['limit'])} of the own network"
 
 
 def _facts(facts: Mapping[str, str]) -> Table:

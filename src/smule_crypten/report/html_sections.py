@@ -159,7 +159,7 @@ def data_split(record: RunRecord) -> str:
 
 
 def disclosures(record: RunRecord) -> str:
-    ledgers = [_ledger(name, record.parties.get(name, {}).get("disclosures", [])) for name in PARTY_NAMES]
+    ledgers = [_ledger(name, record.parties.get(name, {})) for name in PARTY_NAMES]
     text = "What each network answered to the other party. Every answer tells its receiver something about the network."
     return section("disclosures", "Disclosures", paragraph(text), side_by_side(*ledgers))
 
@@ -243,8 +243,8 @@ def _shares(heading: str, bytes_by_name: Mapping[str, int]) -> str:
     return table([heading, "bytes", "share"], rows, "lrr", css_class="tall")
 
 
-def _ledger(party: str, entries: list[dict[str, Any]]) -> str:
-    title = f"Answered by party {party}"
+def _ledger(party: str, result: Mapping[str, Any]) -> str:
+    title, entries, budget = f"Answered by party {party}", result.get("disclosures", []), result.get("budget")
     if not entries:
         return subsection(title, paragraph("Nothing."))
     rows = [
@@ -252,11 +252,22 @@ def _ledger(party: str, entries: list[dict[str, Any]]) -> str:
         for entry in entries
     ]
     total = sum(entry["num_samples"] for entry in entries)
+    limits = [] if budget is None else [paragraph(_limits(budget))]
     return subsection(
         title,
-        paragraph(f"{count(total)} samples in {count(len(entries))} answers."),
+        paragraph(f"{count(total)} answers in {count(len(entries))} exchanges."),
+        *limits,
         paragraph(f"What that tells about a network depends on it: {given_away(total)}."),
         table(["query", "to", "samples", "model step"], rows, "llrr", css_class="tall"),
+    )
+
+
+def _limits(budget: Mapping[str, Any]) -> str:
+    return (
+        f"{count(budget['charged'])} charged, repeated attempts with them, {count(budget['charged_before'])} before "
+        f"this run; {count(budget['left'])} of {count(budget['limit'])} left. {count(budget['repeats_used'])} of "
+        f"{count(budget['repeats_allowed'])} repeats used. Noise of standard deviation {budget['logit_noise']:.2g} "
+        f"on each logit hides its rounding in so many answers (mu = {budget['mu']:g})."
     )
 
 

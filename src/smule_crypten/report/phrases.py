@@ -129,6 +129,26 @@ def privacy(parties: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
+def budgets(parties: Mapping[str, Mapping[str, Any]]) -> str:
+    """What each network answered, and what its owner's limit leaves; empty where that is not known."""
+    return ", ".join(
+        f"party {name}: {count(budget['charged'])} charged of {count(budget['limit'])}, {count(budget['left'])} left"
+        + (f", {count(budget['repeats_used'])} exchange(s) repeated" if budget["repeats_used"] else "")
+        + f", noise {budget['logit_noise']:.2g}"
+        for name, budget in ((name, party["budget"]) for name, party in parties.items())
+        if budget
+    )
+
+
+def dropped_answers(parties: Mapping[str, Mapping[str, Any]]) -> str:
+    """How many answers could not be right; empty where all could."""
+    return ", ".join(
+        f"party {name} dropped {count(party['answers_dropped'])} answers beyond the other's bound"
+        for name, party in parties.items()
+        if party["answers_dropped"]
+    )
+
+
 def planned_exchange(parties: Mapping[str, Mapping[str, Any]]) -> str:
     """What an exchange was said to cost at most, before the first one."""
     planned = next(iter(parties.values()))["planned_exchange_bytes"]

@@ -56,6 +56,17 @@ PRIVACY: Schema = {
     "sample_rate": is_number,
     "steps": is_int,
 }
+BUDGET: Schema = {
+    "answered": is_int,
+    "limit": is_int,
+    "charged": is_int,
+    "charged_before": is_int,
+    "left": is_int,
+    "repeats_used": is_int,
+    "repeats_allowed": is_int,
+    "mu": is_number,
+    "logit_noise": is_number,
+}
 PARTY: Schema = {
     "architecture": optional(is_text),
     "num_parameters": optional(is_int),
@@ -73,7 +84,8 @@ PARTY: Schema = {
     "alarms": optional(list_of(is_map)),
     "queries_made": optional(is_int),
     "queries_answered": optional(is_int),
-    "answers_recomputed": optional(is_int),
+    "answers_dropped": optional(is_int),
+    "budget": optional(lambda value: not _problems(value, BUDGET, "")),
 }
 COMMUNICATION: Schema = {
     "bytes_per_epoch": list_of(is_int),

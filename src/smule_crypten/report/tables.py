@@ -58,6 +58,8 @@ def _facts(summary: dict[str, Any]) -> Table:
         "trust": phrases.trust(summary["parties"]),
         "alarms": phrases.alarms(summary["parties"]),
         "planned": phrases.planned_exchange(summary["parties"]),
+        "answered": phrases.budgets(summary["parties"]),
+        "answers dropped": phrases.dropped_answers(summary["parties"]),
         "queries an epoch": phrases.queries_per_epoch(communication),
         "bytes an epoch": phrases.bytes_per_epoch(communication),
         "bytes in total": phrases.total_traffic(communication),

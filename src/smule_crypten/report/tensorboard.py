@@ -20,7 +20,7 @@ _SMULE_KEYS = (
     "exchange_seconds",
     "queries_made",
     "queries_answered",
-    "answers_recomputed",
+    "answers_dropped",
     "bytes_sent",
     "bytes_received",
     "dealer_bytes",

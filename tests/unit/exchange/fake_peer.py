@@ -15,6 +15,7 @@ from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.exchange.planner import configured_queries
 from smule_crypten.exchange_config import ExchangeConfig
+from smule_crypten.inference.scheme import AnswerTerms
 from smule_crypten.models.calibration import calibrate, largest_value
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.meter import CostMeter
@@ -23,6 +24,8 @@ from smule_crypten.types import Cost, InferenceQuery, PeerPrediction
 IDS = torch.tensor([40, 7, 1000, 3])
 PEER_STEP = 12
 BOUND = 2.0**15
+INPUT_BOUND = 2.0**12
+TERMS = {"logit_bound": BOUND, "input_bound": INPUT_BOUND, "logit_noise": 0.0}
 MODEL = nn.Flatten()
 PRECISION_BITS = 8
 
@@ -30,8 +33,8 @@ PRECISION_BITS = 8
 class FakeScheme:
     """A peer in memory: answers each image with (pixel, -pixel), and announces what the test wants.
 
-    Where announces is None, the peer asks about two samples in step with this party, and about none of them again.
-    It prepares for as many as it asks about, or for what prepares says.
+    Where announces is None, the peer asks about two samples in step with this party. It prepares for as many as it asks
+    about, or for what prepares says, and says that it asks about at most `most`.
     """
 
     def __init__(self, rank: int = 0, announces: Any = None, prepares: Any = None) -> None:
@@ -39,6 +42,7 @@ class FakeScheme:
         self.prepares = prepares
         self.prepared: list[Any] = []
         self.wants: Any = False
+        self.most: Any = 3
         self.wished: list[Any] = []
         architecture = translate(MODEL, (1, 1, 1)).architecture
         self.architectures = (architecture, architecture)
@@ -53,14 +57,17 @@ class FakeScheme:
     def largest_input(self) -> float:
         return largest_value(PRECISION_BITS)
 
-    def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> float:
-        return calibrate(translate(model, (1, 1, 1)), inputs_NCHW, PRECISION_BITS)
+    def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> AnswerTerms:
+        bound = calibrate(translate(model, (1, 1, 1)), inputs_NCHW, PRECISION_BITS)
+        return AnswerTerms(logit_bound=bound, input_bound=INPUT_BOUND, logit_noise=0.25)
 
     def announce(self, message: Any) -> Any:
         self.session.meter.record(rounds=1, bytes_sent=10, bytes_received=10)
         if "wants" in message:
             self.wished.append(message)
             return {**message, "wants": self.wants} if isinstance(self.wants, bool) else self.wants
+        if "asks_at_most" in message:
+            return {"asks_at_most": self.most}
         if "prepared_query" in message:
             self.prepared.append(message)
             asked = self.announces.get("num_samples") if isinstance(self.announces, dict) else 2
@@ -69,9 +76,7 @@ class FakeScheme:
         self.announced.append(message)
         if self.announces is not None:
             return self.announces
-        is_first = len(self.announced) % 2 == 1
-        num_samples = 2 if is_first else 0
-        return {**message, "num_samples": num_samples, "model_step": PEER_STEP, "logit_bound": BOUND}
+        return {**message, "num_samples": 2, "model_step": PEER_STEP, **TERMS}
 
     def begin(self, index: int, counts: tuple[int, int]) -> None:
         self.begun.append((index, counts))
@@ -95,11 +100,13 @@ class FakeScheme:
         )
 
 
-def make_exchanger(scheme: Any, folder: Path, budget: BudgetConfig | None = None, **config: Any) -> Exchanger:
-    """Four samples whose only pixel is their own id."""
+def make_exchanger(
+    scheme: Any, folder: Path, budget: BudgetConfig | None = None, agrees: bool = True, **config: Any
+) -> Exchanger:
+    """Four samples whose only pixel is their own id. Up to ten exchanges are agreed on, unless agrees is False."""
     images = LabelledImages(IDS.float().reshape(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64), IDS)
     settings = ExchangeConfig(**config)
-    return Exchanger(
+    exchanger = Exchanger(
         scheme=scheme,
         config=settings,
         train=images,
@@ -110,3 +117,6 @@ def make_exchanger(scheme: Any, folder: Path, budget: BudgetConfig | None = None
         budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl", run="first", peer=None),
         seed=0,
     )
+    if agrees:
+        exchanger.agree(10)
+    return exchanger

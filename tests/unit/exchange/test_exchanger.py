@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from fake_peer import BOUND, IDS, MODEL, PEER_STEP, FakeScheme, make_exchanger
+from fake_peer import BOUND, IDS, INPUT_BOUND, MODEL, PEER_STEP, TERMS, FakeScheme, make_exchanger
 
 from smule_crypten.config import BudgetConfig
-from smule_crypten.errors import BudgetError, DataError, ProtocolError, UnshareableModelError
+from smule_crypten.errors import BudgetError, DataError, ProtocolError, SpotCheckError, UnshareableModelError
+from smule_crypten.exchange.disclosures import read_ledger
 from smule_crypten.exchange_config import QueriesConfig
 from smule_crypten.types import Disclosure
 
@@ -19,10 +20,9 @@ def test_queries_of_one_exchange(tmp_path: Path, rank: int) -> None:
     scheme = FakeScheme(rank)
     exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
     result = exchanger.run(MODEL, model_step=5)
-    first, second = scheme.announced
     # Pixels reach 1000, the margin is 16, and the bound is rounded up to a power of two.
-    assert first == {"query_id": 1, "num_samples": 3, "model_step": 5, "logit_bound": 2.0**14}
-    assert second == {**first, "num_samples": 0}
+    own = {"logit_bound": 2.0**14, "input_bound": INPUT_BOUND, "logit_noise": 0.25}
+    assert scheme.announced == [{"query_id": 1, "num_samples": 3, "model_step": 5, **own}]
     assert scheme.prepared == [{"prepared_query": 1, "num_samples": 3}]
     assert scheme.begun == [(2, (3, 2) if rank == 0 else (2, 3))]
     [(model, asked, answered)] = scheme.exchanges
@@ -37,9 +37,9 @@ def test_queries_of_one_exchange(tmp_path: Path, rank: int) -> None:
     assert answered.inputs_NCHW is None
     assert answered.sample_ids is None
     assert result.disclosure == Disclosure(query_id=1, to_party="ba"[rank], num_samples=2, model_step=5)
-    assert result.num_recomputed == 0
-    # The preparation and two announcements of 20 bytes.
-    assert (result.cost.rounds, result.cost.bytes_total) == (3, 60)
+    assert (result.num_asked, result.num_dropped) == (3, 0)
+    # The preparation and an announcement of 20 bytes.
+    assert (result.cost.rounds, result.cost.bytes_total) == (2, 40)
 
 
 def test_what_was_prepared_is_what_is_asked(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_what_was_prepared_is_what_is_asked(tmp_path: Path) -> None:
     exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
     exchanger.prepare()
     assert (scheme.begun, scheme.announced) == ([(2, (3, 2))], [])
-    assert exchanger.run(MODEL, model_step=5).cost.rounds == 3
+    assert exchanger.run(MODEL, model_step=5).cost.rounds == 2
     assert scheme.begun == [(2, (3, 2))]
     other = FakeScheme(prepares={"prepared_query": 1, "num_samples": 1})
     with pytest.raises(ProtocolError, match="party b asks about another number of samples than it prepared"):
@@ -81,54 +81,69 @@ def test_queries_are_numbered_and_do_not_repeat(tmp_path: Path) -> None:
     asked = torch.cat([result.prediction.sample_ids for result in results])
     assert sorted(asked.tolist()) == sorted(IDS.tolist())
     assert [result.prediction.query_id for result in results] == [1, 2]
-    assert [message["model_step"] for message in scheme.announced] == [5, 5, 6, 6]
+    assert [message["model_step"] for message in scheme.announced] == [5, 6]
 
 
 @pytest.mark.parametrize("logit", [BOUND * 1.01, -(2.0**47), float("nan"), float("inf"), float("-inf")])
-def test_implausible_answers_are_asked_again(tmp_path: Path, logit: float) -> None:
-    """One truncation that wrapped around would dominate the loss: exactly that sample is computed anew, once."""
-    scheme = FakeScheme()
-    scheme.damage = [{1000: logit}]
-    exchanger = make_exchanger(scheme, tmp_path)
-    result = exchanger.run(MODEL, model_step=5)
-    assert result.num_recomputed == 1
-    assert [message["num_samples"] for message in scheme.announced] == [4, 1]
-    assert scheme.begun == [(2, (4, 2)), (3, (1, 0))]
-    again = scheme.exchanges[1][1]
-    assert again.sample_ids is not None
-    assert again.sample_ids.tolist() == [1000]
-    assert result.prediction.cost.rounds == 2
+@pytest.mark.parametrize("spot_checks", [0, 2])
+def test_implausible_answers_are_dropped_in_silence(tmp_path: Path, logit: float, spot_checks: int) -> None:
+    """One truncation that wrapped around would dominate the loss. The peer learns nothing: it sees the same messages
+    and the same numbers as without."""
+    heard = []
+    for damage in ({}, {1000: logit}):
+        scheme = FakeScheme()
+        scheme.damage = [damage]
+        exchanger = make_exchanger(scheme, tmp_path / str(len(damage)), spot_checks=spot_checks)
+        result = exchanger.run(MODEL, model_step=5)
+        asked = [(asked.num_samples, answered.num_samples) for _, asked, answered in scheme.exchanges]
+        heard.append((scheme.prepared, scheme.announced, scheme.begun, asked, result.cost))
+    assert heard[0] == heard[1]
+    assert (result.num_asked, result.num_dropped) == (4, 1)
+    assert sorted(result.prediction.sample_ids.tolist()) == [3, 7, 40]
+    assert torch.equal(result.prediction.logits_NC[:, 0], result.prediction.sample_ids.float())
     found = exchanger.cache.lookup(IDS)
     assert found is not None
-    assert torch.equal(found.logits_NC[:, 1], -IDS.float())
+    assert IDS[found.positions].tolist() == [40, 7, 3]
 
 
-def test_answers_that_stay_implausible_end_the_run(tmp_path: Path) -> None:
-    """A network that leaves the range on the other party's data gives no soft labels at all, rather than wrong ones."""
+def test_a_run_goes_on_without_any_plausible_answer(tmp_path: Path) -> None:
+    """To end it would tell the peer what this party's samples are like."""
     scheme = FakeScheme()
-    scheme.damage = [{1000: 2.0**40}, {1000: 2.0**40}]
+    scheme.damage = [dict.fromkeys(IDS.tolist(), 2.0**40)]
     exchanger = make_exchanger(scheme, tmp_path)
-    with pytest.raises(ProtocolError, match="party b answers with logits beyond its stated bound of 32768"):
-        exchanger.run(MODEL, model_step=5)
+    assert exchanger.run(MODEL, model_step=5).num_dropped == 4
     assert exchanger.cache.lookup(IDS) is None
+    assert exchanger.run(MODEL, model_step=6).num_dropped == 0
 
 
 def test_large_but_plausible_answers_are_kept(tmp_path: Path) -> None:
     """A confident network is not an error."""
     scheme = FakeScheme()
     scheme.damage = [{1000: BOUND}]
-    assert make_exchanger(scheme, tmp_path).run(MODEL, model_step=5).num_recomputed == 0
+    assert make_exchanger(scheme, tmp_path).run(MODEL, model_step=5).num_dropped == 0
 
 
 def test_query_is_charged_before_it_is_answered(tmp_path: Path) -> None:
     """A query beyond the budget is refused before any computation; one within it stands in the ledger."""
     scheme = FakeScheme()
-    exchanger = make_exchanger(scheme, tmp_path, BudgetConfig(max_queries_total=3), num_queries=2)
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=2)
+    exchanger._budget.plan("b", [], can_repeat=False)
+    with pytest.raises(BudgetError, match=r"party b asks for 2 answers, the plan of this run, of 0 answers, leaves 0"):
+        exchanger.run(MODEL, model_step=5)
+    assert scheme.exchanges == []
+    assert not (tmp_path / "disclosures.jsonl").exists()
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=2)
     exchanger.run(MODEL, model_step=5)
-    with pytest.raises(BudgetError, match=r"party b asks about 2 samples, budget\.max_queries_total=3 leaves 1"):
-        exchanger.run(MODEL, model_step=6)
     assert len(scheme.exchanges) == 1
-    assert len((tmp_path / "disclosures.jsonl").read_text().splitlines()) == 1
+    assert [entry.num_samples for entry in read_ledger(tmp_path / "disclosures.jsonl")] == [2]
+
+
+def test_a_budget_that_cannot_suffice_is_refused_at_the_beginning(tmp_path: Path) -> None:
+    """Not in the middle of a run that both have paid for; the plan counts second answers."""
+    scheme = FakeScheme()
+    with pytest.raises(BudgetError, match=r"may ask for 30 answers in 10 exchange.*total=29 leaves 29; 30 would do"):
+        make_exchanger(scheme, tmp_path, BudgetConfig(max_queries_total=29), num_queries=2, spot_checks=1)
+    assert scheme.begun == []
 
 
 def test_values_beyond_the_range_are_refused(tmp_path: Path) -> None:
@@ -172,22 +187,37 @@ def test_a_spot_check_compares_answers(tmp_path: Path) -> None:
     scheme.damage = [{1000: 5.0}]
     exchanger = make_exchanger(scheme, tmp_path, spot_checks=4)
     with pytest.raises(
-        ProtocolError, match="spot check of exchange 1: 1 of 4 answers of party b differ when asked again"
+        SpotCheckError, match="spot check of exchange 1: 1 of 4 answers of the other party differ when asked again"
     ):
         exchanger.run(MODEL, model_step=5)
-    assert [message["num_samples"] for message in scheme.announced] == [4, 4]
+    assert [message["num_samples"] for message in scheme.announced] == [4]
     assert exchanger.cache.lookup(IDS) is None
     unchecked = FakeScheme()
     unchecked.damage = [{1000: 5.0}]
-    assert make_exchanger(unchecked, tmp_path / "b").run(MODEL, model_step=5).num_recomputed == 0
+    assert make_exchanger(unchecked, tmp_path / "b").run(MODEL, model_step=5).num_dropped == 0
 
 
 def test_a_passed_spot_check_costs_queries_and_changes_nothing(tmp_path: Path) -> None:
-    """What the peer may ask again is charged to it beforehand: nothing proves that it asks about the same samples."""
-    result = make_exchanger(FakeScheme(), tmp_path, spot_checks=1).run(MODEL, model_step=5)
-    assert result.num_recomputed == 0
+    """What the peer asks again is charged to it before that: nothing proves that it asks about the same samples."""
+    scheme = FakeScheme()
+    result = make_exchanger(scheme, tmp_path, spot_checks=1).run(MODEL, model_step=5)
+    assert result.num_dropped == 0
     assert result.disclosure.num_samples == 3
     assert result.prediction.cost.rounds == 2
+    assert scheme.begun == [(2, (4, 2)), (3, (1, 1))]
+    entries = read_ledger(tmp_path / "disclosures.jsonl")
+    assert [(entry.kind, entry.num_samples) for entry in entries] == [("first", 2), ("second", 1)]
+
+
+@pytest.mark.parametrize(("spot_checks", "own", "peer"), [(3, 3, 2), (100, 4, 2)])
+def test_the_number_of_second_questions_is_fixed(tmp_path: Path, spot_checks: int, own: int, peer: int) -> None:
+    """It follows from what both agreed on: neither the answers nor the peer can change it."""
+    scheme = FakeScheme()
+    scheme.damage = [dict.fromkeys(IDS.tolist(), float("nan"))]
+    make_exchanger(scheme, tmp_path, spot_checks=spot_checks).run(MODEL, model_step=5)
+    assert scheme.begun == [(2, (4, 2)), (3, (own, peer))]
+    [_, (_, asked, answered)] = scheme.exchanges
+    assert (asked.num_samples, answered.num_samples) == (own, peer)
 
 
 def test_views_are_asked_about_and_kept_with_their_answers(tmp_path: Path) -> None:
@@ -237,3 +267,33 @@ def test_views_have_to_fit_the_range(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(DataError, match="sample 1000 holds a value that is not finite or beyond 500"):
         make_exchanger(scheme, tmp_path, num_queries=4, queries=queries).run(MODEL, model_step=5)
     assert scheme.exchanges == []
+
+
+def test_inputs_that_the_peers_network_was_not_fitted_for_are_not_sent(tmp_path: Path) -> None:
+    """Sample 1000 is larger than the peer's bound: zeros go in its place, its answer is dropped and counted, and the
+    number of questions stays what was agreed on.
+    """
+    announced = {"query_id": 1, "num_samples": 2, "model_step": PEER_STEP, **TERMS, "input_bound": 64.0}
+    scheme = FakeScheme(announces=announced)
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=4)
+    result = exchanger.run(MODEL, model_step=5)
+    [(_, asked, _)] = scheme.exchanges
+    assert asked.inputs_NCHW is not None
+    assert sorted(asked.inputs_NCHW.flatten().tolist()) == [0.0, 3.0, 7.0, 40.0]
+    assert (result.num_asked, result.num_dropped) == (4, 1)
+    assert exchanger.cache.lookup(torch.tensor([1000])) is None
+
+
+@pytest.mark.parametrize(("logit_noise", "passes"), [(0.0, False), (0.4, False), (0.6, True)])
+def test_a_spot_check_tolerates_the_announced_noise(tmp_path: Path, logit_noise: float, passes: bool) -> None:
+    """Ten times its standard deviation: an honest peer that adds noise is not accused."""
+    scheme = FakeScheme(
+        announces={"query_id": 1, "num_samples": 2, "model_step": PEER_STEP, **TERMS, "logit_noise": logit_noise}
+    )
+    scheme.damage = [{}, {sample: -sample + 5.0 for sample in IDS.tolist()}]
+    exchanger = make_exchanger(scheme, tmp_path, num_queries=4, spot_checks=4)
+    if passes:
+        exchanger.run(MODEL, model_step=5)
+    else:
+        with pytest.raises(SpotCheckError):
+            exchanger.run(MODEL, model_step=5)

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_peer import BOUND, IDS, MODEL, FakeScheme, make_exchanger
+from fake_peer import IDS, MODEL, TERMS, FakeScheme, make_exchanger
 
 from smule_crypten.errors import ProtocolError
 from smule_crypten.types import Cost
@@ -29,7 +30,7 @@ def test_impossible_preparations_are_refused(tmp_path: Path, prepares: Any, mess
 
 def test_peer_may_ask_nothing(tmp_path: Path) -> None:
     """A peer that has nothing to ask still answers."""
-    scheme = FakeScheme(announces={"query_id": 1, "num_samples": 0, "model_step": 0, "logit_bound": BOUND})
+    scheme = FakeScheme(announces={"query_id": 1, "num_samples": 0, "model_step": 0, **TERMS})
     assert make_exchanger(scheme, tmp_path).run(MODEL, model_step=5).disclosure.num_samples == 0
 
 
@@ -45,21 +46,22 @@ ANNOUNCEMENTS: dict[str, tuple[object, str]] = {
     "samples are a flag": ({"query_id": 1, "num_samples": True, "model_step": 1}, "announced True samples"),
     "samples are a text": ({"query_id": 1, "num_samples": "2", "model_step": 1}, "announced '2' samples"),
     "more samples than agreed": (
-        {"query_id": 1, "num_samples": 4, "model_step": 1, "logit_bound": BOUND},
+        {"query_id": 1, "num_samples": 4, "model_step": 1, **TERMS},
         "asks about 4 samples",
     ),
     "endless samples": (
-        {"query_id": 1, "num_samples": 10**30, "model_step": 1, "logit_bound": BOUND},
+        {"query_id": 1, "num_samples": 10**30, "model_step": 1, **TERMS},
         "samples, the agreed plan allows 3",
     ),
     "no step": ({"query_id": 1, "num_samples": 2}, "model step None"),
     "negative step": ({"query_id": 1, "num_samples": 2, "model_step": -1}, "model step -1"),
     "step is a text": ({"query_id": 1, "num_samples": 2, "model_step": "x"}, "model step 'x'"),
-    "no bound": ({"query_id": 1, "num_samples": 2, "model_step": 1}, "announced None as bound"),
-    "endless bound": (
-        {"query_id": 1, "num_samples": 2, "model_step": 1, "logit_bound": float("inf")},
-        "announced inf as bound",
-    ),
+    **{
+        f"{name} {key}": ({"query_id": 1, "num_samples": 2, "model_step": 1, **TERMS, key: value}, f"as {key} of its")
+        for key in TERMS
+        for name, value in {"no": None, "endless": math.inf, "negative": -1.0, "whole": 1, "worded": "1.0"}.items()
+    },
+    "zero bound": ({"query_id": 1, "num_samples": 2, "model_step": 1, **TERMS, "logit_bound": 0.0}, "announced 0.0 as"),
 }
 
 
@@ -103,7 +105,7 @@ def test_a_skipped_exchange_costs_one_message(tmp_path: Path) -> None:
     assert (scheme.prepared, scheme.begun, scheme.announced) == ([], [], [])
     result = exchanger.run(MODEL, model_step=5)
     assert result.prediction.query_id == 1
-    assert result.cost.rounds == 3
+    assert result.cost.rounds == 2
 
 
 @pytest.mark.parametrize(("own", "peer"), [(True, False), (False, True), (True, True)])
@@ -114,7 +116,7 @@ def test_an_exchange_that_one_party_wants_takes_place(tmp_path: Path, own: bool,
     exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
     for number in (1, 2):
         assert exchanger.skip(own) is None
-        assert exchanger.run(MODEL, model_step=5).cost.rounds == 4
+        assert exchanger.run(MODEL, model_step=5).cost.rounds == 3
         assert scheme.wished[-1] == {"next_query": number, "wants": own}
 
 
@@ -127,3 +129,31 @@ def test_impossible_wishes_are_refused(tmp_path: Path, message: Any) -> None:
     scheme.wants = message
     with pytest.raises(ProtocolError, match=r"party b says .* of query 1; restart both"):
         make_exchanger(scheme, tmp_path).skip(True)
+
+
+def test_without_a_limit_the_first_number_counts(tmp_path: Path) -> None:
+    """With exchange.num_queries=null the peer says at the beginning how many samples it asks about, and is held to it,
+    also when the run goes on after an interruption; the budget follows from it."""
+    scheme = FakeScheme()
+    scheme.most = 2
+    exchanger = make_exchanger(scheme, tmp_path)
+    assert exchanger._budget.limit == (10 + 2) * 2
+    exchanger.run(MODEL, model_step=5)
+    state = exchanger.state_dict()
+    scheme.announces = {"query_id": 2, "num_samples": 3, "model_step": 1, **TERMS}
+    with pytest.raises(ProtocolError, match="party b asks about 3 samples, the agreed plan allows 2"):
+        exchanger.run(MODEL, model_step=6)
+    resumed = make_exchanger(scheme, tmp_path, agrees=False)
+    resumed.load_state_dict(state)
+    scheme.most = 3
+    with pytest.raises(ProtocolError, match="party b asks about 3 samples, the agreed plan allows 2"):
+        resumed.agree(10)
+
+
+@pytest.mark.parametrize("most", [None, -1, True, "2"])
+def test_impossible_numbers_are_refused_at_the_beginning(tmp_path: Path, most: Any) -> None:
+    """They size what is dealt, and the budget."""
+    scheme = FakeScheme()
+    scheme.most = most
+    with pytest.raises(ProtocolError, match=r"party b announced .* samples"):
+        make_exchanger(scheme, tmp_path)

@@ -143,7 +143,7 @@ DIFFERENCES: dict[str, tuple[ProtocolConfig, list[str]]] = {
     ),
     "mean": (make_config(data=make_data(mean=(0.4,))), ["data.mean: [0.5] here, [0.4] at"]),
     "deviation": (make_config(data=make_data(std=(0.3,))), ["data.std: [0.25] here, [0.3] at"]),
-    "version": (make_config(protocol_version=2), ["protocol_version: 1 here, 2 at"]),
+    "version": (make_config(protocol_version=1), ["protocol_version: 2 here, 1 at"]),
 }
 
 

@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 from party_configs import party
 
-from smule_crypten.config import BudgetConfig, TrainingConfig
+from smule_crypten.config import BudgetConfig, DpConfig, LaunchConfig, TrainingConfig
 from smule_crypten.errors import OutputError
-from smule_crypten.processes.disclosing import budget_of_run, budget_so_far, ledger_path
+from smule_crypten.exchange.budget import QueryBudget
+from smule_crypten.processes.disclosing import budget_of_run, budget_so_far, ledger_path, oldest_start
 from smule_crypten.processes.run_folder import RUN_FILE, identify_run, known_run, party_folder
 from smule_crypten.processes.states import StateFolder
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.types import Disclosure
 
 QUERY = Disclosure(query_id=1, to_party="b", num_samples=5, model_step=0)
+PRIVATE = TrainingConfig(dp=DpConfig(target_epsilon=8.0))
 
 
 def begun(root: Path, data: str = "data", **settings: Any) -> tuple[PartyConfig, StateFolder]:
@@ -22,6 +24,11 @@ def begun(root: Path, data: str = "data", **settings: Any) -> tuple[PartyConfig,
     config = party(output_dir=str(root / "out"), **settings)
     party_folder(config).mkdir(parents=True, exist_ok=True)
     return config, StateFolder(party_folder(config) / "states", config, data)
+
+
+def charge(budget: QueryBudget) -> None:
+    budget.plan("b", [5])
+    budget.charge(QUERY)
 
 
 def test_all_attempts_at_a_run_are_one_run(tmp_path: Path) -> None:
@@ -62,11 +69,11 @@ def test_a_damaged_identity(content: str, tmp_path: Path) -> None:
 def test_a_run_goes_on_with_its_ledger_only(lost: str, tmp_path: Path) -> None:
     """A ledger that was lost, or a path that was changed, is no new budget."""
     config, states = begun(tmp_path)
-    budget_of_run(config, states).charge(QUERY)
+    charge(budget_of_run(config, states))
     states.save(1, {})
     assert budget_of_run(config, states).charged == {1: 5}
     (party_folder(config) / lost).unlink()
-    with pytest.raises(OutputError, match="knows nothing of the run that goes on in"):
+    with pytest.raises(OutputError, match=r"knows nothing of the run that goes on in|lacks some that it had"):
         budget_of_run(config, states)
     assert not (party_folder(config) / lost).exists()
 
@@ -76,7 +83,58 @@ def test_a_link_to_a_ledger(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "link.jsonl").symlink_to(tmp_path / "kept" / "ledger.jsonl")
     config, states = begun(tmp_path, budget=BudgetConfig(ledger=str(tmp_path / "link.jsonl")))
-    budget_of_run(config, states).charge(QUERY)
+    charge(budget_of_run(config, states))
     assert ledger_path(config) == tmp_path / "kept" / "ledger.jsonl"
     assert ledger_path(config).is_file()
     assert (tmp_path / "link.jsonl").is_symlink()
+
+
+def test_a_run_that_answered_nothing_yet(tmp_path: Path) -> None:
+    """The state before the first exchange is no sign of a lost ledger."""
+    config, states = begun(tmp_path)
+    identify_run(config, states)
+    states.save(0, {})
+    assert budget_of_run(config, states).charged == {}
+
+
+def test_lines_that_were_cut_off_end_a_run_that_goes_on(tmp_path: Path) -> None:
+    """The output folder knows how far the ledger went, which the ledger alone does not tell."""
+    config, states = begun(tmp_path, budget=BudgetConfig(ledger=str(tmp_path / "ledger.jsonl")))
+    charge(budget_of_run(config, states))
+    charge(budget_of_run(config, states))
+    states.save(1, {})
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    with pytest.raises(OutputError, match=r"has 1 lines and lacks some that it had: .*ledger_head\.json knows of 2"):
+        budget_of_run(config, states)
+
+
+def test_how_far_back_a_run_goes(tmp_path: Path) -> None:
+    """By one exchange, in which the other party may have been cut off; all the way where the operator says so; not at
+    all with differential privacy, whose noise would be used twice."""
+    for number, (settings, expected) in enumerate(
+        [
+            ({}, 2),
+            ({"launch": LaunchConfig(accept_restart=True)}, 0),
+            ({"training": PRIVATE}, 3),
+            ({"training": PRIVATE, "launch": LaunchConfig(accept_restart=True)}, 3),
+        ]
+    ):
+        config, states = begun(tmp_path / str(number), **settings)
+        assert oldest_start(config, states) == 0
+        for completed in range(4):
+            states.save(completed, {})
+        assert oldest_start(config, states) == expected
+
+
+def test_a_private_training_is_not_done_a_second_time(tmp_path: Path) -> None:
+    """Its network has answered, its states are gone: a new training of the same samples would not be counted."""
+    config, states = begun(tmp_path, training=PRIVATE)
+    charge(budget_of_run(config, states))
+    with pytest.raises(OutputError, match=r"has answered, but its states are gone; with training\.dp"):
+        budget_of_run(config, states)
+    states.save(0, {})
+    assert budget_of_run(config, states).charged == {1: 5}
+    config, states = begun(tmp_path / "without")
+    charge(budget_of_run(config, states))
+    assert budget_of_run(config, states).charged == {1: 5}

@@ -24,13 +24,31 @@ def test_the_last_two_states_are_kept(tmp_path: Path) -> None:
     assert states.load(2) == {"value": torch.tensor(2)}
 
 
-def test_a_run_that_went_back_forgets_what_came_later(tmp_path: Path) -> None:
-    """After a return to exchange 1, the state of exchange 3 belongs to another course of events."""
+def test_a_run_that_went_back_keeps_what_came_later_until_it_is_there_again(tmp_path: Path) -> None:
+    """Later states belong to another course of events: none is gone on from, none is lost before it is made up for."""
     states = StateFolder(tmp_path, party())
     for number in (1, 2, 3):
         states.save(number, {})
+    states.save(1, {})
+    assert states.completed() == [1]
+    assert {path.name for path in tmp_path.glob("*.set_aside.pt")} == {
+        "exchange_2.set_aside.pt",
+        "exchange_3.set_aside.pt",
+    }
     states.save(2, {})
-    assert states.completed() == [2]
+    assert [path.name for path in tmp_path.glob("*.set_aside.pt")] == ["exchange_3.set_aside.pt"]
+    states.save(3, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["exchange_2.pt", "exchange_3.pt"]
+
+
+def test_the_state_before_the_first_exchange(tmp_path: Path) -> None:
+    """It is one to go on from, until two exchanges are completed."""
+    states = StateFolder(tmp_path, party())
+    for number in (0, 1):
+        states.save(number, {})
+    assert states.completed() == [0, 1]
+    states.save(2, {})
+    assert states.completed() == [1, 2]
 
 
 def test_remains_of_a_crash(tmp_path: Path) -> None:
@@ -47,7 +65,7 @@ def test_remains_of_a_crash(tmp_path: Path) -> None:
     "changed",
     [
         {"output_dir": "elsewhere"},
-        {"launch": LaunchConfig(deadline_seconds=5.0)},
+        {"launch": LaunchConfig(deadline_seconds=5.0, accept_restart=True)},
         {"budget": BudgetConfig(max_queries_total=100)},
     ],
     ids=lambda changed: next(iter(changed)),

@@ -9,6 +9,8 @@ from smule_crypten.report.answers import estimate_table, prediction_table
 COST = {
     "queries_made": 71,
     "queries_answered": 5,
+    "answers_dropped": 0,
+    "budget": {"limit": 1_600, "left": 1_234},
     "bytes_sent": 9_030,
     "bytes_received": 24_160,
     "dealer_bytes": 1_600,
@@ -57,8 +59,12 @@ def test_a_prediction() -> None:
         "own weight 0.60",
         "71 made, 5 answered",
         "9.03 kB",
+        "answers left 1,234 of 1,600 of the own network",
     ):
         assert part in text
+    assert "dropped" not in text
+    dropped = printed(prediction_table({**PREDICTION, "answers_dropped": 3}))
+    assert "dropped 3 answers beyond the other party's stated bound" in dropped
     unfitted = {**PREDICTION["combination"], "own_weight": 0.5, "num_known": 0}
     text = printed(prediction_table({**PREDICTION, "validation": None, "combination": unfitted}))
     assert "equal weights: too few held-out samples" in text

@@ -66,7 +66,16 @@ def test_parties_and_run_facts(record: RunRecord) -> None:
         "alarms": [],
         "queries_made": 100,
         "queries_answered": 200,
-        "answers_recomputed": 0,
+        "answers_dropped": 0,
+        "budget": {
+            "answered": 200,
+            "limit": 300,
+            "charged": 250,
+            "charged_before": 0,
+            "left": 50,
+            "repeats_used": 1,
+            "repeats_allowed": 2,
+        },
     }
     assert (summary["scheme"], summary["provider"], summary["randomness"]) == (
         "crypten",
