@@ -75,6 +75,8 @@ def test_parties_and_run_facts(record: RunRecord) -> None:
             "left": 50,
             "repeats_used": 1,
             "repeats_allowed": 2,
+            "mu": 0.1,
+            "logit_noise": 0.02,
         },
     }
     assert (summary["scheme"], summary["provider"], summary["randomness"]) == (
