@@ -145,7 +145,7 @@ def test_budget_counts_what_was_answered(folder: Path) -> None:
     """A run that goes on is not charged twice, and other answers leave less for it."""
     config = side(folder, "a")
     (folder / "out_a" / "party_a").mkdir(parents=True)
-    digest = digest_of(load_party_inputs(config).train)
+    digest = digest_of(*load_party_inputs(config).parts)
     budget = budget_of_run(config, StateFolder(folder / "out_a" / "party_a" / "states", config, digest))
     budget.charge(Disclosure(query_id=1, to_party="b", num_samples=10, model_step=0))
     found = by_check(findings(config))["query budget"]

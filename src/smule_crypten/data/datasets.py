@@ -46,7 +46,7 @@ def load_data(config: DataConfig) -> DataBundle:
     _check_bundle(bundle, config.name)
     train = bundle.train.select(random_positions(len(bundle.train), config.max_train))
     test = bundle.test.select(random_positions(len(bundle.test), config.max_test))
-    return DataBundle(train, test, bundle.class_names)
+    return DataBundle(train, test, bundle.class_names, bundle.notes)
 
 
 def _check_settings(config: DataConfig) -> None:

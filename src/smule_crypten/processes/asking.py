@@ -108,7 +108,7 @@ def load_trained_party(config: PartyConfig) -> TrainedParty:
     checkpoint = load_checkpoint(path)
     _check_fit(checkpoint, path, config, inputs)
     network = load_model(path, allow_target=checkpoint.model == config.model).network
-    states = StateFolder(party_folder(config) / STATES_FOLDER, config, digest_of(inputs.train))
+    states = StateFolder(party_folder(config) / STATES_FOLDER, config, digest_of(*inputs.parts))
     held_out = inputs.validation
     if config.predict.checkpoint is None and known_run(config, states) is None:
         log.warning("the settings or the data are not those of the training, so no sample counts as held out")

@@ -91,7 +91,8 @@ def check_data(checkup: Checkup) -> str:
     text += f"of {min(counts)} to {max(counts)} training samples"
     missing = missing_classes(inputs.train.labels_N, bundle.num_classes)
     names = ", ".join(bundle.class_names[label] for label in missing)
-    return f"{text}; no sample of class {names}, which only the other party can teach" if missing else text
+    text = f"{text}; no sample of class {names}, which only the other party can teach" if missing else text
+    return "; ".join((text, *bundle.notes))
 
 
 def check_batch(checkup: Checkup) -> str:
@@ -194,7 +195,7 @@ def num_exchanges(config: PartyConfig) -> int:
 
 def check_budget(checkup: Checkup) -> str:
     config, limits = checkup.config, checkup.config.budget
-    data_digest = None if checkup.inputs is None else digest_of(checkup.inputs.train)
+    data_digest = None if checkup.inputs is None else digest_of(*checkup.inputs.parts)
     budget = budget_so_far(config, StateFolder(party_folder(config) / STATES_FOLDER, config, data_digest))
     total, queries = limits.max_queries_total, configured_queries(config.exchange)
     limited = "no limit is set" if total is None else f"budget.max_queries_total={total}, {budget.answered} answered"
