@@ -88,8 +88,8 @@ def run_party(
     result: dict[str, Any] | None = None
     try:
         with opened_budget(prepared.budget, config), joined_session(config) as session:
-            if config.network is None and data_digest is None:
-                agree_on_data(prepared.inputs.bundle, config.data, session.channel.swap_json)
+            if data_digest is None:
+                agree_on_data(config, prepared.inputs.bundle, session.channel.swap_json)
             result = _train(prepared, session, emit, evidence)
     except PeerError as error:
         if result is None:

@@ -13,6 +13,7 @@ from smule_crypten.config import DataConfig
 from smule_crypten.data.images import DataBundle
 from smule_crypten.errors import DataError, HandshakeError
 from smule_crypten.processes.states import digest_of
+from smule_crypten.run_config import PartyConfig
 
 
 def bundle_digest(bundle: DataBundle) -> str:
@@ -31,8 +32,8 @@ def require_same(bundle: DataBundle, expected: str, data: DataConfig) -> None:
         raise _different(data)
 
 
-def agree_on_data(bundle: DataBundle, data: DataConfig, swap: Callable[[object], object]) -> None:
-    """Compare with the other party of a simulation. Never called between hosts.
+def agree_on_data(config: PartyConfig, bundle: DataBundle, swap: Callable[[object], object]) -> None:
+    """Compare with the other party of a simulation; between hosts, nothing is sent.
 
     Args:
         swap: own message -> peer's message.
@@ -41,10 +42,12 @@ def agree_on_data(bundle: DataBundle, data: DataConfig, swap: Callable[[object],
         DataError: the other party has loaded another data set.
         HandshakeError: the peer's message is malformed.
     """
+    if config.network is not None:
+        return
     theirs = swap({"simulated_data": bundle_digest(bundle)})
     if not isinstance(theirs, dict) or not isinstance(theirs.get("simulated_data"), str):
         raise HandshakeError("the other party did not say which data it has loaded; start the same version")
-    require_same(bundle, theirs["simulated_data"], data)
+    require_same(bundle, theirs["simulated_data"], config.data)
 
 
 def _different(data: DataConfig) -> DataError:
