@@ -11,7 +11,7 @@ import torch
 from smule_crypten.data.arrays import Layout, as_tensor
 from smule_crypten.data.files_folder import read_flat_folder
 from smule_crypten.data.files_npz import Array, read_npz
-from smule_crypten.data.image_file import ImageSize
+from smule_crypten.data.image_file import SUFFIXES, ImageSize
 from smule_crypten.data.names import listed
 from smule_crypten.errors import DataError
 
@@ -81,6 +81,8 @@ def read_inputs(
                 f"{path}: files are read as RGB or grey, the network takes {channels} channels; give an .npz file"
             )
         inputs = Inputs(*read_flat_folder(path, ImageSize(height, width), channels))
+    elif path.suffix.lower() in SUFFIXES:
+        raise DataError(f"{path} is one image; put it into a folder, and give that")
     else:
         inputs = Inputs(_from_array(_read_npz(path), path, input_shape, layout))
     _check(inputs.images_NCHW, path, input_shape, trained_on)

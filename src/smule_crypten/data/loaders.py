@@ -176,7 +176,7 @@ def load_image_folder(config: DataConfig) -> DataBundle:
         for split, limit in (("train", config.max_train), ("test", config.max_test))
     )
     _compare_splits(train, test, root)
-    return DataBundle(train.images, test.images, train.class_names, _notes(train, test))
+    return DataBundle(train.images, test.images, train.class_names, _notes(train, test, root))
 
 
 def _composed(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -197,10 +197,12 @@ def _compare_splits(train: Split, test: Split, root: Path) -> None:
         )
 
 
-def _notes(train: Split, test: Split) -> tuple[str, ...]:
+def _notes(train: Split, test: Split, root: Path) -> tuple[str, ...]:
     in_both = len(train.files & test.files)
     overlap = (f"{in_both} test images are the same files as training images, so the test flatters",) if in_both else ()
-    return (*train.notes, *test.notes, *overlap)
+    others = sorted(path.name for path in root.iterdir() if path.is_dir() and path.name not in ("train", "test"))
+    unused = (f"beside train and test, not used: {listed(others)}",) if others else ()
+    return (*train.notes, *test.notes, *overlap, *unused)
 
 
 def load_npz(config: DataConfig) -> DataBundle:
@@ -231,7 +233,9 @@ def load_npz(config: DataConfig) -> DataBundle:
 def _from_arrays(images: Any, labels: Any, layout: Layout | None, split: str) -> LabelledImages:
     """The types are checked here because a conversion would hide them; check_images sees to the rest."""
     if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
-        raise DataError(f"data set 'npz': x_{split} has type {images.dtype}; save it as uint8 or float32")
+        raise DataError(
+            f"data set 'npz': x_{split} has type {images.dtype}; save it as uint8 or float32 (16 bits: / 65535)"
+        )
     if not np.issubdtype(labels.dtype, np.integer):
         raise DataError(f"data set 'npz': y_{split} has type {labels.dtype}; save whole numbers such as int64")
     if labels.ndim != 1:

@@ -104,6 +104,8 @@ def load_trained_party(config: PartyConfig) -> TrainedParty:
     """
     torch.set_num_threads(config.launch.threads)
     inputs = load_party_inputs(config)
+    for note in inputs.bundle.notes:
+        log.info("data %s", note)
     path = config.predict.checkpoint or str(party_folder(config) / MODEL_FILE)
     checkpoint = load_checkpoint(path)
     _check_fit(checkpoint, path, config, inputs)

@@ -81,6 +81,11 @@ class TestWhatCounts:
             write(root / "train" / "dog" / name, GREY_8)
         assert len(load(root).train) == 13
 
+    def test_splits_of_other_names_are_said(self, root: Path) -> None:
+        """A part that nobody reads may be a typing mistake."""
+        (root / "val").mkdir()
+        assert load(root).notes[-1] == "beside train and test, not used: val"
+
     def test_a_class_of_other_files_only_is_refused(self, root: Path) -> None:
         """The message says what lies there."""
         for path in (root / "train" / "dog").iterdir():
