@@ -45,7 +45,7 @@ from smule_crypten.processes.run_folder import (
     party_folder,
     write_result,
 )
-from smule_crypten.processes.same_data import agree_on_data
+from smule_crypten.processes.same_data import comparing_data
 from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.run_config import PartyConfig
@@ -76,7 +76,7 @@ def run_party(
     Args:
         emit: receives an event for every epoch and message (docs/results.md).
         evidence_dir: simulation only: where to leave model and answers of each exchange, for the fidelity check.
-        data_digest: simulation only: of the data set that the parent has loaded; without one, the parties compare.
+        data_digest: simulation only: of the data set that the parent has loaded, if there is one.
 
     Raises:
         SmuleError: anything a user can cause.
@@ -88,8 +88,6 @@ def run_party(
     result: dict[str, Any] | None = None
     try:
         with opened_budget(prepared.budget, config), joined_session(config) as session:
-            if data_digest is None:
-                agree_on_data(config, prepared.inputs.bundle, session.channel.swap_json)
             result = _train(prepared, session, emit, evidence)
     except PeerError as error:
         if result is None:
@@ -152,7 +150,8 @@ def _agree(prepared: _Prepared, session: Session) -> tuple[SecureInferenceScheme
     """The scheme, ready for use, and the number of the exchange to go on from."""
     config = prepared.config
     architectures = shake_hands(config, prepared.inputs.bundle, prepared.architecture, session)
-    start = agree_on_start(prepared.states.completed(), session.channel.swap_json)
+    swap = comparing_data(config, prepared.inputs.bundle, session.channel.swap_json)
+    start = agree_on_start(prepared.states.completed(), swap)
     scheme = prepared_scheme(config, session, architectures)
     log.info("start agreed resumes_after_exchange=%s", start)
     return scheme, start

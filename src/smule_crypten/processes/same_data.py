@@ -7,13 +7,16 @@ between hosts each party has data of its own, and a digest of private data is no
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from smule_crypten.config import DataConfig
 from smule_crypten.data.images import DataBundle
 from smule_crypten.errors import DataError, HandshakeError
 from smule_crypten.processes.states import digest_of
 from smule_crypten.run_config import PartyConfig
+
+Swap = Callable[[object], object]
+_KEY = "simulated_data"
 
 
 def bundle_digest(bundle: DataBundle) -> str:
@@ -32,22 +35,31 @@ def require_same(bundle: DataBundle, expected: str, data: DataConfig) -> None:
         raise _different(data)
 
 
-def agree_on_data(config: PartyConfig, bundle: DataBundle, swap: Callable[[object], object]) -> None:
-    """Compare with the other party of a simulation; between hosts, nothing is sent.
+def comparing_data(config: PartyConfig, bundle: DataBundle, swap: Swap) -> Swap:
+    """swap for one message more: in a simulation the digest goes with it, and is compared with the other party's.
+
+    A round of its own would make a simulation count otherwise than a run between hosts, where swap stays as it is.
 
     Args:
         swap: own message -> peer's message.
 
-    Raises:
-        DataError: the other party has loaded another data set.
-        HandshakeError: the peer's message is malformed.
+    Returns:
+        As swap; raises DataError where the other party has loaded another data set, HandshakeError where its message is
+        malformed.
     """
     if config.network is not None:
-        return
-    theirs = swap({"simulated_data": bundle_digest(bundle)})
-    if not isinstance(theirs, dict) or not isinstance(theirs.get("simulated_data"), str):
-        raise HandshakeError("the other party did not say which data it has loaded; start the same version")
-    require_same(bundle, theirs["simulated_data"], config.data)
+        return swap
+
+    def swap_and_compare(message: object) -> object:
+        own = {**message, _KEY: bundle_digest(bundle)} if isinstance(message, Mapping) else message
+        theirs = swap(own)
+        digest = theirs.get(_KEY) if isinstance(theirs, Mapping) else None
+        if not isinstance(digest, str):
+            raise HandshakeError("the other party did not say which data it has loaded; start the same version")
+        require_same(bundle, digest, config.data)
+        return theirs
+
+    return swap_and_compare
 
 
 def _different(data: DataConfig) -> DataError:

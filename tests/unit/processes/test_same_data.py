@@ -12,9 +12,10 @@ from smule_crypten.config import DataConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import DataBundle
 from smule_crypten.errors import DataError, HandshakeError
+from smule_crypten.exchange.handshake import agree_on_start
 from smule_crypten.network_config import NetworkConfig, RemoteConfig
 from smule_crypten.processes.inputs import load_party_inputs
-from smule_crypten.processes.same_data import agree_on_data, bundle_digest, require_same
+from smule_crypten.processes.same_data import bundle_digest, comparing_data, require_same
 
 DATA = DataConfig(name="digits")
 
@@ -56,27 +57,25 @@ def test_both_parties_are_told(bundle: DataBundle) -> None:
 
     def swap(message: object) -> object:
         sent.append(message)
-        return {"simulated_data": bundle_digest(bundle)}
+        return {"completed": [2], "simulated_data": bundle_digest(bundle)}
 
-    agree_on_data(party(), bundle, swap)
-    assert sent == [{"simulated_data": bundle_digest(bundle)}]
+    assert agree_on_start([1, 2], comparing_data(party(), bundle, swap)) == 2
+    assert sent == [{"completed": [1, 2], "simulated_data": bundle_digest(bundle)}]
     own = DataConfig(name="target", options={"_target_": "mine.load"})
     with pytest.raises(DataError, match=r"mine\.load gives each process other samples.*seed your loader"):
-        agree_on_data(party(data=own), changed(bundle, "test", "labels_N"), swap)
+        comparing_data(party(data=own), changed(bundle, "test", "labels_N"), swap)({})
     for wrong in (None, {}, {"simulated_data": 3}):
         with pytest.raises(HandshakeError, match="did not say which data"):
-            agree_on_data(party(), bundle, lambda message, wrong=wrong: wrong)
+            comparing_data(party(), bundle, lambda message, wrong=wrong: wrong)({})
 
 
 def test_nothing_is_sent_between_hosts(bundle: DataBundle) -> None:
     """There each party has data of its own, and a digest of it is nothing that the other one may have."""
     remote = RemoteConfig(address="host:1", certificate="c.pem")
     network = NetworkConfig(certificate="o.pem", key="k.pem", listen="host:2", peer=remote, dealer=remote)
-
-    def never(message: object) -> object:
-        raise AssertionError("sent")
-
-    agree_on_data(party(network=network), bundle, never)
+    sent: list[object] = []
+    comparing_data(party(network=network), bundle, sent.append)({"completed": []})
+    assert sent == [{"completed": []}]
 
 
 def test_what_a_resumed_run_compares() -> None:
