@@ -7,8 +7,10 @@ import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from doctor_sides import by_check, findings, side, write_data, write_sides
+from PIL import Image
 
 from smule_crypten.config import BudgetConfig
 from smule_crypten.exchange.budget import QueryBudget
@@ -87,6 +89,24 @@ def test_each_check_fails_where_it_should(
     assert "\n" not in failed.text
 
 
+def test_what_a_folder_was_read_as_is_said(folder: Path) -> None:
+    """The line of the data says what was counted and what was left out, by which rule."""
+    for split, count in (("train", 16), ("test", 2)):
+        for name in ("cat", "dog"):
+            place = folder / "images" / split / name
+            place.mkdir(parents=True)
+            for number in range(count):
+                Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) + number).save(place / f"{number}.png")
+    (folder / "images" / "train" / ".ipynb_checkpoints").mkdir()
+    (folder / "images" / "train" / "cat" / "1.dcm").write_bytes(b"none")
+    settings = ("data.options={channels: 1}", "data.mean=[0.1]", "data.std=[0.1]")
+    config = side(folder, "a", "data.name=image_folder", f"data.path={folder}/images", *settings)
+    line = by_check(findings(config))["data"]
+    assert line.status == "ok", line.text
+    assert "train: 32 images in 2 class folders; train: 1 folders hidden" in line.text
+    assert "1 files called *.dcm, left out (1.dcm)" in line.text
+
+
 @pytest.mark.parametrize(
     ("scheme", "value", "status"),
     [
@@ -145,7 +165,7 @@ def test_budget_counts_what_was_answered(folder: Path) -> None:
     """A run that goes on is not charged twice, and other answers leave less for it."""
     config = side(folder, "a")
     (folder / "out_a" / "party_a").mkdir(parents=True)
-    digest = digest_of(load_party_inputs(config).train)
+    digest = digest_of(*load_party_inputs(config).parts)
     states = StateFolder(folder / "out_a" / "party_a" / "states", config, digest)
     budget = budget_of_run(config, states)
     budget.plan("b", [10, 10, 10])

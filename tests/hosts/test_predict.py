@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from hosts_folders import PEER, Folders, read_lines, write_data
 from hosts_network import ROLES, Network
 from hosts_run import HostRun
+from PIL import Image
 
 from smule_crypten.launch.estimate import main as estimate_main
 from smule_crypten.launch.predict import main as predict_main
@@ -65,6 +67,31 @@ def test_one_asks_and_the_other_answers(network: Network, trained: Folders) -> N
     assert len({run for run, _ in new}) == 1
     assert new[0][0] not in {run for run, _ in before["b"]}
     assert [count for _, count in answered(trained, "a")[len(before["a"]) :]] == [0, 0]
+
+
+def test_a_folder_of_grey_images_and_a_table(network: Network, trained: Folders) -> None:
+    """Radiographs lie about as files: read as grey for a network of one channel, and answered as a table."""
+    folder = trained.folder("a")
+    with np.load(folder / "data.npz") as data:
+        images = data["x_test"][:3, 0].astype(np.uint16) * 257
+    (folder / "new").mkdir()
+    for name, pixels in zip(("c.png", "a.png", "b.tif"), images, strict=True):
+        Image.fromarray(pixels).save(folder / "new" / name)
+    (folder / "new" / "notes.txt").write_text("none")
+    with HostRun(network, trained, BOTH, {"a": ["input=new", "output=table.csv"]}) as run:
+        run.complete()
+    metadata = json.loads((folder / "table.json").read_text())
+    assert metadata["notes"] == ["1 files called *.txt, left out (notes.txt)"]
+    with (folder / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == ["a.png", "b.tif", "c.png"]
+    in_order = torch.from_numpy(images[[1, 2, 0]] / 65535).float()[:, None]
+    own = load_model(trained.output("a") / "model.pt").predict(in_order)
+    assert [row["class by own"] for row in rows] == [str(int(label)) for label in own]
+    for row in rows:
+        probabilities = [float(row[f"probability of {name}"]) for name in range(4)]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-4)
+        assert row["predicted class"] == str(int(np.argmax(probabilities)))
 
 
 def check_predictions(folders: Folders, found: Any, images: Any) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
+
 from smule_crypten.config import DataConfig, suggest
-from smule_crypten.data.images import DataBundle, check_images, random_positions
+from smule_crypten.data.images import DataBundle, LabelledImages, check_images, random_positions
 from smule_crypten.data.loaders import (
     load_digits,
     load_idx,
@@ -29,6 +31,8 @@ LOADERS: dict[str, Callable[[DataConfig], DataBundle]] = {
 }
 
 _NEEDS_NO_PATH = ("digits", "target")
+_OTHER_SCALE = 10
+"""Splits whose largest values differ by more hardly have the same unit."""
 
 
 def load_data(config: DataConfig) -> DataBundle:
@@ -46,7 +50,27 @@ def load_data(config: DataConfig) -> DataBundle:
     _check_bundle(bundle, config.name)
     train = bundle.train.select(random_positions(len(bundle.train), config.max_train))
     test = bundle.test.select(random_positions(len(bundle.test), config.max_test))
-    return DataBundle(train, test, bundle.class_names)
+    return DataBundle(train, test, bundle.class_names, (*bundle.notes, *_doubts(train, test)))
+
+
+def _doubts(train: LabelledImages, test: LabelledImages) -> list[str]:
+    """What can be learned from, but hardly is meant: images that a conversion has ruined, and scales that differ."""
+    doubts = []
+    largest = [float(part.images_NCHW.abs().max()) for part in (train, test)]
+    for name, part in (("train", train), ("test", test)):
+        pixels = part.images_NCHW.flatten(1)
+        flat = int((pixels.amax(1) == pixels.amin(1)).sum())
+        if flat:
+            doubts.append(
+                f"{name}: {flat} of {len(part)} images hold one value only; see whether they were read rightly"
+            )
+    if train.images_NCHW.dtype == torch.uint8 and largest[0] <= 1:
+        doubts.append("train: bytes of 0 and 1 only, where 255 is white; were values of 0..1 cut to whole numbers?")
+    if train.images_NCHW.is_floating_point() and max(largest) > _OTHER_SCALE * min(largest):
+        doubts.append(
+            f"values go up to {largest[0]:g} in train and {largest[1]:g} in test; are they on the same scale?"
+        )
+    return doubts
 
 
 def _check_settings(config: DataConfig) -> None:

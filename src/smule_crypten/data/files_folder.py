@@ -1,90 +1,109 @@
-"""Reading image files: of a data set, path/train/<class>/<file> and path/test/<class>/<file>, or of one folder."""
+"""Reading folders of image files: of a data set, path/train/<class>/<file> and path/test/<class>/<file>, or of one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 
+from smule_crypten.data.folder_listing import Identity, Remarks, list_classes, list_images
+from smule_crypten.data.image_file import SUFFIXES, ImageFile, ImageSize, read_image
 from smule_crypten.data.images import LabelledImages, random_positions
+from smule_crypten.data.names import printable
 from smule_crypten.errors import DataError
-from smule_crypten.torchvision_compat import load_torchvision
+
+_DARK = 1 / 8
+"""Grey of 16 bits that stays below this share of white mostly has 12 bits or fewer."""
 
 
-class ImageSize(NamedTuple):
-    height: int
-    width: int
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One split of a data set. depth: the bits a channel of its images; notes: what was counted, left out and changed;
+    files: identifies all files of the split, whatever links lead to them.
+    """
+
+    images: LabelledImages
+    class_names: tuple[str, ...]
+    depth: str
+    notes: tuple[str, ...]
+    files: frozenset[Identity]
 
 
 def read_image_folder(
-    root: Path, split: str, size: ImageSize | None, limit: int | None
-) -> tuple[LabelledImages, tuple[str, ...]]:
-    """RGB images (N, 3, H, W) uint8 and class names. Sample ids number the files in order of class and name.
+    root: Path,
+    split: str,
+    size: ImageSize | None,
+    limit: int | None,
+    channels: int = 3,
+    class_names: tuple[str, ...] | None = None,
+) -> Split:
+    """Images (N, channels, H, W), uint8 or float32 in 0..1 (image_file.py). Sample ids number the files in order of
+    class and name.
 
     Only the `limit` chosen files are decoded. size: what to resize to; None keeps the size of the first image, which
-    all others must then have.
+    all others must then have. class_names: as in folder_listing.py.
 
     Raises:
-        DataError: a folder is missing or empty, a file is damaged or of another size.
+        DataError: a folder is missing or empty, a file is damaged, of another size or of another depth.
     """
-    folder = root / split
-    try:
-        listing = load_torchvision().datasets.ImageFolder(str(folder))
-    except OSError as error:
-        raise DataError(
-            f"data set 'image_folder': cannot list {folder} ({error}); "
-            "set data.path to a folder with train/<class>/ and test/<class>/"
-        ) from error
-    chosen = random_positions(len(listing.samples), limit)
-    paths = [Path(listing.samples[position][0]) for position in chosen]
-    labels_N = torch.tensor(listing.targets)[chosen]
-    return LabelledImages(_decode(paths, size), labels_N, chosen), tuple(listing.classes)
+    listing = list_classes(root / split, class_names)
+    chosen = random_positions(len(listing.paths), limit)
+    images_NCHW, depth = _decode([listing.paths[position] for position in chosen], size, channels, listing.remarks)
+    counted = f"{len(listing.paths)} images in {len(set(listing.labels))} class folders"
+    return Split(
+        images=LabelledImages(images_NCHW, torch.tensor(listing.labels)[chosen], chosen),
+        class_names=listing.class_names,
+        depth=depth,
+        notes=tuple(f"{split}: {line}" for line in (counted, *listing.remarks.lines())),
+        files=listing.files,
+    )
 
 
-def read_flat_folder(folder: Path, size: ImageSize) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """The image files in folder, in order of their names, resized: RGB (N, 3, H, W) uint8, and the names.
+def read_flat_folder(
+    folder: Path, size: ImageSize, channels: int
+) -> tuple[torch.Tensor, tuple[str, ...], tuple[str, ...]]:
+    """The image files in folder, in order of their names, resized: (N, channels, H, W) as in read_image_folder; their
+    names; and what was left out and changed.
 
     Raises:
-        DataError: there are none, or one is damaged.
+        DataError: there are none, or one is damaged or of another depth.
     """
-    known = load_torchvision().datasets.folder.IMG_EXTENSIONS
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in known)
+    paths, remarks = list_images(folder)
     if not paths:
         raise DataError(
-            f"{folder} holds no image files ({', '.join(known)}); give a folder of images, without subfolders"
+            f"{folder} holds no image files ({', '.join(SUFFIXES)}); give a folder of images, without subfolders"
         )
-    return _decode(paths, size), tuple(path.name for path in paths)
+    images_NCHW, _ = _decode(paths, size, channels, remarks)
+    return images_NCHW, tuple(printable(path.name) for path in paths), remarks.lines()
 
 
-def _decode(paths: list[Path], size: ImageSize | None) -> torch.Tensor:
+def _decode(paths: Sequence[Path], size: ImageSize | None, channels: int, remarks: Remarks) -> tuple[torch.Tensor, str]:
     """One thread on purpose: with images this small, threads wait for Python's lock and take longer."""
-    height, width = size or _size_of(paths[0])
-    images_NCHW = torch.empty((len(paths), 3, height, width), dtype=torch.uint8)
-    pixels_NCHW = images_NCHW.numpy()
+    first = read_image(paths[0], channels, size)
+    pixels_NCHW = np.empty((len(paths), *first.pixels_CHW.shape), dtype=first.pixels_CHW.dtype)
     for position, path in enumerate(paths):
-        image = _open_rgb(path)
-        if size is not None:
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-        if image.size != (width, height):
-            raise DataError(
-                f"data set 'image_folder': {path} is {image.height}x{image.width}, {paths[0]} is {height}x{width}; "
-                f"set data.options.image_size=[{height},{width}] to resize"
-            )
-        pixels_NCHW[position] = np.asarray(image).transpose(2, 0, 1)
-    return images_NCHW
+        image = first if position == 0 else read_image(path, channels, size)
+        _compare(path, image, paths[0], first)
+        for remark in image.remarks:
+            remarks.add(f"images {remark}", path)
+        pixels_NCHW[position] = image.pixels_CHW
+    if first.depth == "16 bits" and (brightest := float(pixels_NCHW.max())) < _DARK:
+        remarks.say(f"images of 16 bits with numbers up to {brightest * 65535:.0f} only, so fit data.mean and data.std")
+    return torch.from_numpy(pixels_NCHW), first.depth
 
 
-def _size_of(path: Path) -> ImageSize:
-    image = _open_rgb(path)
-    return ImageSize(image.height, image.width)
-
-
-def _open_rgb(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"cannot decode {path} ({error}); replace or remove it") from error
+def _compare(path: Path, image: ImageFile, first_path: Path, first: ImageFile) -> None:
+    if image.depth != first.depth:
+        raise DataError(
+            f"{printable(str(path))} has {image.depth}, {printable(str(first_path))} has "
+            f"{first.depth}; convert them to one depth"
+        )
+    (_, height, width), (_, first_height, first_width) = image.pixels_CHW.shape, first.pixels_CHW.shape
+    if (height, width) != (first_height, first_width):
+        raise DataError(
+            f"{printable(str(path))} is {height}x{width}, {printable(str(first_path))} is "
+            f"{first_height}x{first_width}; set data.options.image_size=[{first_height},{first_width}] to resize"
+        )

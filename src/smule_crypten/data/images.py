@@ -84,11 +84,15 @@ class LabelledImages:
 
 @dataclass(frozen=True, eq=False)
 class DataBundle:
-    """A whole data set. Sample ids are unique within train and within test."""
+    """A whole data set. Sample ids are unique within train and within test.
+
+    notes: what its reader counted, left out and changed, one line each.
+    """
 
     train: LabelledImages
     test: LabelledImages
     class_names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -157,7 +161,10 @@ def check_images(images: LabelledImages, *, dataset: str, split: str, num_classe
 def _check_structure(images: LabelledImages, where: str) -> None:
     shape = tuple(images.images_NCHW.shape)
     if images.images_NCHW.dim() != 4:
-        raise DataError(f"{where}: images have shape {shape}; 4 axes (samples, channels, height, width) are needed")
+        remedy = "; give grey images an axis of one channel, images[:, None]" if len(shape) == 3 else ""
+        raise DataError(
+            f"{where}: images have shape {shape}; 4 axes (samples, channels, height, width) are needed{remedy}"
+        )
     if images.labels_N.dim() != 1 or images.sample_ids_N.dim() != 1:
         raise DataError(f"{where}: labels have shape {tuple(images.labels_N.shape)}; one label a sample is needed")
     if not shape[0] == len(images.labels_N) == len(images.sample_ids_N):

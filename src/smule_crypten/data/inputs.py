@@ -2,80 +2,125 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from smule_crypten.data.files_folder import ImageSize, read_flat_folder
+from smule_crypten.data.arrays import Layout, as_tensor
+from smule_crypten.data.files_folder import read_flat_folder
+from smule_crypten.data.files_npz import Array, read_npz
+from smule_crypten.data.image_file import SUFFIXES, ImageSize
+from smule_crypten.data.names import listed
 from smule_crypten.errors import DataError
-from smule_crypten.options import one_line
 
 _ARRAY = "images"
 
 
+_CHANNELS_OF_FILES = (1, 3)
+_FAR_BEYOND = 10
+"""So many times the largest training value is another scale."""
+
+
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """images_NCHW is uint8 (0 to 255) or float32. names (N) are file names, where there are any."""
+    """images_NCHW is uint8 (0 to 255) or float32. names (N) are file names, where there are any. notes: what of a
+    folder was left out and changed."""
 
     images_NCHW: torch.Tensor
     names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def read_inputs(path: Path, input_shape: tuple[int, int, int], *, trained_on: torch.dtype) -> Inputs:
+@dataclass(frozen=True)
+class Scale:
+    """Least and greatest value of floating-point training images."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, images_NCHW: torch.Tensor) -> Scale | None:
+        """That of training images; None for uint8, whose scale is known."""
+        if not images_NCHW.is_floating_point():
+            return None
+        return cls(float(images_NCHW.min()), float(images_NCHW.max()))
+
+    @property
+    def is_unit(self) -> bool:
+        """Whether images of 8 and 16 bits, which are scaled to 0..1, are on the same scale."""
+        return self.low >= 0 and self.high <= 1
+
+
+def read_inputs(
+    path: Path,
+    input_shape: tuple[int, int, int],
+    *,
+    trained_on: torch.dtype,
+    scale: Scale | None = None,
+    layout: Layout | None = None,
+) -> Inputs:
     """Read images of this shape (C, H, W). Those of a folder are resized to it.
 
     Args:
         path: an .npz file with one array (or one called "images"), NCHW, uint8 or floating point; or a folder of image
-            files, read in order of their names, as RGB.
+            files, read in order of their names, as RGB or grey (data/image_file.py).
         trained_on: type of the images that the network was trained on. If they were uint8, floating-point ones must
             lie in 0..1.
+        scale: of floating-point training images; images on another one are refused. None where it is not known.
+        layout: of an array; NHWC takes channels last where the shape fits.
 
     Raises:
         DataError: the file or folder is missing, damaged or empty, or holds images that the network cannot take.
     """
     channels, height, width = input_shape
     if path.is_dir():
-        if channels != 3:
+        if channels not in _CHANNELS_OF_FILES:
             raise DataError(
-                f"{path}: files are read as RGB, the network takes {channels} channel(s); give an .npz file"
+                f"{path}: files are read as RGB or grey, the network takes {channels} channels; give an .npz file"
             )
-        images_NCHW, names = read_flat_folder(path, ImageSize(height, width))
-        inputs = Inputs(images_NCHW, names)
+        inputs = Inputs(*read_flat_folder(path, ImageSize(height, width), channels))
+    elif path.suffix.lower() in SUFFIXES:
+        raise DataError(f"{path} is one image; put it into a folder, and give that")
     else:
-        inputs = Inputs(_from_array(_read_npz(path), path))
+        inputs = Inputs(_from_array(_read_npz(path), path, input_shape, layout))
     _check(inputs.images_NCHW, path, input_shape, trained_on)
+    if scale is not None:
+        _check_scale(inputs.images_NCHW, path, scale, is_folder=path.is_dir())
     return inputs
 
 
-def _read_npz(path: Path) -> npt.NDArray[np.generic]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return _only_array(archive, path)
-    except FileNotFoundError:
-        raise DataError(f"cannot read {path}: no such file; give an .npz file or a folder of images") from None
-    except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"cannot read {path} ({one_line(error)}); give an .npz file without pickles") from error
+def _read_npz(path: Path) -> Array:
+    def choose(names: list[str]) -> Sequence[str]:
+        if _ARRAY not in names and len(names) != 1:
+            raise DataError(f"{path} holds the arrays {listed(names)}; call that of the images {_ARRAY!r}")
+        return [_ARRAY] if _ARRAY in names else names
+
+    (array,) = read_npz(path, choose).values()
+    return array
 
 
-def _only_array(archive: Mapping[str, npt.NDArray[np.generic]], path: Path) -> npt.NDArray[np.generic]:
-    names = list(archive)
-    if _ARRAY not in names and len(names) != 1:
-        raise DataError(f"{path} holds the arrays {', '.join(names) or '(none)'}; call that of the images {_ARRAY!r}")
-    return archive[_ARRAY if _ARRAY in names else names[0]]
-
-
-def _from_array(images: npt.NDArray[np.generic], path: Path) -> torch.Tensor:
-    if images.dtype == np.uint8:
-        return torch.from_numpy(images)
-    if not np.issubdtype(images.dtype, np.floating):
+def _from_array(images: Array, path: Path, input_shape: tuple[int, int, int], layout: Layout | None) -> torch.Tensor:
+    if images.dtype != "uint8" and images.dtype.kind != "f":
         raise DataError(f"{path}: images have type {images.dtype}; save them as uint8 or float32")
-    return torch.from_numpy(images.astype(np.float32))
+    read = as_tensor(images, f"{path}: images")
+    read = read.float() if read.is_floating_point() else read
+    if tuple(read.shape[1:]) != _channels_last(input_shape) or read.dim() != 4:
+        return read
+    if layout == "NHWC":
+        return read.permute(0, 3, 1, 2).contiguous()
+    if tuple(read.shape[1:]) == input_shape:
+        return read
+    raise DataError(
+        f"{path}: images have shape {tuple(read.shape)}, the network takes (N, {', '.join(map(str, input_shape))}); "
+        "resize or transpose them, or set data.options.layout=NHWC if their channels come last"
+    )
+
+
+def _channels_last(input_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    channels, height, width = input_shape
+    return height, width, channels
 
 
 def _check(images_NCHW: torch.Tensor, path: Path, input_shape: tuple[int, int, int], trained_on: torch.dtype) -> None:
@@ -97,3 +142,14 @@ def _check(images_NCHW: torch.Tensor, path: Path, input_shape: tuple[int, int, i
         raise DataError(
             f"{path}: values lie outside 0..1, to which the training images were scaled; save 0..255 as uint8"
         )
+
+
+def _check_scale(images_NCHW: torch.Tensor, path: Path, scale: Scale, *, is_folder: bool) -> None:
+    """Values on another scale than the training images would give confident nonsense."""
+    span = f"the training images have floating-point values from {scale.low:g} to {scale.high:g}"
+    if not scale.is_unit and (is_folder or not images_NCHW.is_floating_point()):
+        raise DataError(f"{path}: images of 8 and 16 bits are scaled to 0..1, {span}; give an .npz file of such values")
+    largest = max(-scale.low, scale.high)
+    found = float(images_NCHW.abs().max())
+    if images_NCHW.is_floating_point() and found > _FAR_BEYOND * largest > 0:
+        raise DataError(f"{path}: values go up to {found:g}, {span}; scale them alike")

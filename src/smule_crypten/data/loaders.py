@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from torch.utils.data import DataLoader, Dataset
 
 from smule_crypten.config import DataConfig, Section
-from smule_crypten.data.files_folder import ImageSize, read_image_folder
+from smule_crypten.data.arrays import Layout, as_images, as_labels
+from smule_crypten.data.files_folder import Split, read_image_folder
 from smule_crypten.data.files_idx import read_idx_folder
+from smule_crypten.data.files_npz import read_npz
+from smule_crypten.data.image_file import ImageSize
 from smule_crypten.data.images import DataBundle, LabelledImages, numbered_classes
+from smule_crypten.data.names import composed, listed
+from smule_crypten.data.own_data import count_classes, own_bundle
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.options import call_target, one_line, parse_options
 from smule_crypten.torchvision_compat import load_torchvision
 
 _DIGITS_SPLIT_SEED = 0
-_READ_BATCH = 1000
+_NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 class _NoOptions(Section):
@@ -32,34 +34,49 @@ class _DigitsOptions(Section):
     test_fraction: float = Field(default=0.25, gt=0.0, lt=1.0)
 
 
-class _ClassOptions(Section):
-    """For files that hold class numbers only: how many classes there are, or what they are called, by number."""
+class _NameOptions(Section):
+    """What the classes are called, in order of their numbers."""
 
-    num_classes: int | None = Field(default=None, ge=2)
     class_names: tuple[str, ...] | None = Field(default=None, strict=False)
 
     @model_validator(mode="after")
-    def _names_are_usable(self) -> _ClassOptions:
+    def _names_differ(self) -> Self:
         names = self.class_names
-        if names is None:
-            return self
-        if self.num_classes not in (None, len(names)):
-            raise ValueError(f"num_classes={self.num_classes}, but class_names has {len(names)}; leave num_classes out")
-        if len(names) < 2 or len(set(names)) != len(names) or not all(names):
+        if names is not None and (len(names) < 2 or len(set(names)) != len(names) or not all(names)):
             raise ValueError(f"class_names: give two or more different names, in order of the numbers, got {names}")
+        return self
+
+
+class _ClassOptions(_NameOptions):
+    """For files that hold class numbers only: how many classes there are, or what they are called, by number."""
+
+    num_classes: int | None = Field(default=None, ge=2)
+
+    @model_validator(mode="after")
+    def _counts_agree(self) -> Self:
+        names = self.class_names
+        if names is not None and self.num_classes not in (None, len(names)):
+            raise ValueError(f"num_classes={self.num_classes}, but class_names has {len(names)}; leave num_classes out")
         return self
 
     def names(self, labels_N: torch.Tensor, dataset: str) -> tuple[str, ...]:
         """The given names, or numbers up to the highest one."""
-        return self.class_names or numbered_classes(self.num_classes or _count_classes(labels_N, dataset))
+        return self.class_names or numbered_classes(self.num_classes or count_classes(labels_N, dataset))
 
 
-class _NpzOptions(_ClassOptions):
-    layout: Literal["NCHW", "NHWC"] = "NCHW"
+class _LayoutOptions(Section):
+    layout: Layout | None = None
 
 
-class _FolderOptions(Section):
+class _NpzOptions(_ClassOptions, _LayoutOptions):
+    pass
+
+
+class _FolderOptions(_NameOptions):
+    """channels: 3 reads RGB, 1 grey."""
+
     image_size: tuple[int, int] | None = Field(default=None, strict=False)
+    channels: Literal[1, 3] = 3
 
 
 class _TorchvisionSet(NamedTuple):
@@ -154,15 +171,38 @@ def load_image_folder(config: DataConfig) -> DataBundle:
         if min(options.image_size) < 1:
             raise ConfigError(f"data.options.image_size: must be positive [height, width], got {options.image_size}")
         size = ImageSize(*options.image_size)
-    train, class_names = read_image_folder(root, "train", size, config.max_train)
-    test, test_class_names = read_image_folder(root, "test", size, config.max_test)
-    if class_names != test_class_names:
-        differing = ", ".join(sorted(set(class_names) ^ set(test_class_names)))
+    train, test = (
+        read_image_folder(root, split, size, limit, options.channels, _composed(options.class_names))
+        for split, limit in (("train", config.max_train), ("test", config.max_test))
+    )
+    _compare_splits(train, test, root)
+    return DataBundle(train.images, test.images, train.class_names, _notes(train, test, root))
+
+
+def _composed(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(map(composed, names))
+
+
+def _compare_splits(train: Split, test: Split, root: Path) -> None:
+    if train.class_names != test.class_names:
+        differing = ", ".join(sorted(set(train.class_names) ^ set(test.class_names)))
         raise DataError(
             f"data set 'image_folder': {root}/train and {root}/test have different classes ({differing}); "
-            "use the same class folders in both"
+            "use the same class folders in both, or list all classes by data.options.class_names"
         )
-    return DataBundle(train, test, class_names)
+    if train.depth != test.depth:
+        raise DataError(
+            f"data set 'image_folder': images in {root}/train have {train.depth}, those in {root}/test {test.depth}; "
+            "convert them to one depth"
+        )
+
+
+def _notes(train: Split, test: Split, root: Path) -> tuple[str, ...]:
+    in_both = len(train.files & test.files)
+    overlap = (f"{in_both} test images are the same files as training images, so the test flatters",) if in_both else ()
+    others = sorted(path.name for path in root.iterdir() if path.is_dir() and path.name not in ("train", "test"))
+    unused = (f"beside train and test, not used: {listed(others)}",) if others else ()
+    return (*train.notes, *test.notes, *overlap, *unused)
 
 
 def load_npz(config: DataConfig) -> DataBundle:
@@ -173,81 +213,53 @@ def load_npz(config: DataConfig) -> DataBundle:
     """
     options = parse_options(_NpzOptions, config.options, "data.options")
     path = _path(config, "an .npz file with x_train, y_train, x_test and y_test")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in ("x_train", "y_train", "x_test", "y_test")}
-    except KeyError as error:
-        raise DataError(f"data set 'npz': {path} misses an array: {error.args[0]}") from error
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(
-            f"data set 'npz': cannot read {path} ({one_line(error)}); set data.path to an .npz file without pickles"
-        ) from error
+
+    def choose(names: list[str]) -> tuple[str, ...]:
+        missing = [name for name in _NPZ_ARRAYS if name not in names]
+        if missing:
+            raise DataError(
+                f"data set 'npz': {path} misses an array: {', '.join(missing)}; it holds {listed(names)}, and needs "
+                f"{', '.join(_NPZ_ARRAYS)}"
+            )
+        return _NPZ_ARRAYS
+
+    arrays = read_npz(path, choose)
     train, test = (
         _from_arrays(arrays[f"x_{split}"], arrays[f"y_{split}"], options.layout, split) for split in ("train", "test")
     )
     return DataBundle(train, test, options.names(train.labels_N, "npz"))
 
 
-def _from_arrays(images: Any, labels: Any, layout: str, split: str) -> LabelledImages:
+def _from_arrays(images: Any, labels: Any, layout: Layout | None, split: str) -> LabelledImages:
     """The types are checked here because a conversion would hide them; check_images sees to the rest."""
     if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
-        raise DataError(f"data set 'npz': x_{split} has type {images.dtype}; save it as uint8 or float32")
+        raise DataError(
+            f"data set 'npz': x_{split} has type {images.dtype}; save it as uint8 or float32 (16 bits: / 65535)"
+        )
     if not np.issubdtype(labels.dtype, np.integer):
         raise DataError(f"data set 'npz': y_{split} has type {labels.dtype}; save whole numbers such as int64")
-    images_NCHW = torch.from_numpy(images if images.dtype == np.uint8 else images.astype(np.float32))
-    if layout == "NHWC" and images_NCHW.dim() == 4:
-        images_NCHW = images_NCHW.permute(0, 3, 1, 2).contiguous()
-    return LabelledImages(images_NCHW, torch.from_numpy(labels.astype(np.int64)), torch.arange(len(labels)))
+    if labels.ndim != 1:
+        raise DataError(f"data set 'npz': y_{split} has shape {labels.shape}; save one label a sample, shape (N,)")
+    images_NCHW = as_images(images, f"data set 'npz': x_{split}", layout)
+    return LabelledImages(images_NCHW, as_labels(labels, f"data set 'npz': y_{split}"), torch.arange(len(labels)))
 
 
 def load_target(config: DataConfig) -> DataBundle:
     """What the callable options._target_ returns: a DataBundle, or torch Datasets (train, test) of (CHW, label).
 
+    options.layout is no argument of the callable: it is the order of the axes of its images.
+
     Raises:
         ConfigError: the callable cannot be imported.
         DataError: it fails, or returns something else.
     """
-    result = call_target(config.options, "data.options", DataError)
-    if isinstance(result, DataBundle):
-        return result
-    if not isinstance(result, (tuple, list)) or len(result) != 2:
-        raise DataError(
-            f"data.options._target_: {config.options['_target_']} returned a {type(result).__name__}; "
-            "return a DataBundle or a pair (train, test) of torch Datasets"
-        )
-    train, test = (_from_dataset(dataset, split) for dataset, split in zip(result, ("train", "test"), strict=True))
-    names = tuple(map(str, getattr(result[0], "classes", ())))
-    return DataBundle(train, test, names or numbered_classes(_count_classes(train.labels_N, "target")))
-
-
-def _from_dataset(dataset: Dataset[Any], split: str) -> LabelledImages:
-    """Read once, in batches. A generator of its own keeps the loader away from the global random state."""
-    try:
-        batches = list(DataLoader(dataset, batch_size=_READ_BATCH, generator=torch.Generator()))
-        images_NCHW = torch.cat([images for images, _ in batches])
-        labels_N = torch.cat([labels for _, labels in batches])
-    except Exception as error:  # the data set is the user's code
-        raise DataError(
-            f"data set 'target', split {split!r}: cannot be read ({one_line(error)}); "
-            "yield (image tensor CHW of one size, integer label)"
-        ) from error
-    return LabelledImages(images_NCHW, labels_N, torch.arange(len(labels_N)))
+    arguments = {name: value for name, value in config.options.items() if name != "layout"}
+    ours = {name: value for name, value in config.options.items() if name == "layout"}
+    layout = parse_options(_LayoutOptions, ours, "data.options").layout
+    return own_bundle(call_target(arguments, "data.options", DataError), layout, arguments["_target_"])
 
 
 def _path(config: DataConfig, what: str) -> Path:
     if config.path is None:
         raise ConfigError(f"data.path: data set {config.name!r} needs it; set data.path to {what}")
     return Path(config.path).expanduser()
-
-
-def _count_classes(labels_N: torch.Tensor, dataset: str) -> int:
-    """The highest training label + 1. One label a sample or more points to labels that are no class numbers."""
-    if labels_N.numel() == 0:
-        raise DataError(f"data set {dataset!r}, split 'train': empty; check data.path and the files in it")
-    highest = int(labels_N.max())
-    if highest >= labels_N.numel():
-        raise DataError(
-            f"data set {dataset!r}, split 'train': label {highest} among {labels_N.numel()} samples; "
-            "number the classes from 0 without gaps"
-        )
-    return highest + 1

@@ -38,15 +38,18 @@ def poisoned(inputs: PartyInputs, attack: Attack) -> PartyInputs:
 class SimulatedAttack:
     """The attack as the parent of a simulation sees it. train is what the adversary trains on.
 
+    Args:
+        data_digest: of the data set that the parent has loaded.
+
     Raises:
         ConfigError, DataError: as load_party_inputs and attack_of.
     """
 
-    def __init__(self, run: RunConfig) -> None:
+    def __init__(self, run: RunConfig, data_digest: str | None = None) -> None:
         self._adversary = PARTY_NAMES.index(run.attack.party)
         self._run = run
         config = run.party(self._adversary, ".")
-        inputs = load_party_inputs(config)
+        inputs = load_party_inputs(config, data_digest)
         self.attack = attack_of(config, inputs)
         self.train = self.attack.poisoned(inputs.train)
 

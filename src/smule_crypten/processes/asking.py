@@ -108,11 +108,13 @@ def load_trained_party(config: PartyConfig) -> TrainedParty:
     """
     torch.set_num_threads(config.launch.threads)
     inputs = load_party_inputs(config)
+    for note in inputs.bundle.notes:
+        log.info("data %s", note)
     path = config.predict.checkpoint or str(party_folder(config) / MODEL_FILE)
     checkpoint = load_checkpoint(path)
     _check_fit(checkpoint, path, config, inputs)
     network = load_model(path, allow_target=checkpoint.model == config.model).network
-    states = StateFolder(party_folder(config) / STATES_FOLDER, config, digest_of(inputs.train))
+    states = StateFolder(party_folder(config) / STATES_FOLDER, config, digest_of(*inputs.parts))
     held_out = inputs.validation
     if config.predict.checkpoint is None and known_run(config, states) is None:
         log.warning("the settings or the data are not those of the training, so no sample counts as held out")

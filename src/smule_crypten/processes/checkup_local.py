@@ -94,7 +94,8 @@ def check_data(checkup: Checkup) -> str:
     text += f"of {min(counts)} to {max(counts)} training samples"
     missing = missing_classes(inputs.train.labels_N, bundle.num_classes)
     names = ", ".join(bundle.class_names[label] for label in missing)
-    return f"{text}; no sample of class {names}, which only the other party can teach" if missing else text
+    text = f"{text}; no sample of class {names}, which only the other party can teach" if missing else text
+    return "; ".join((text, *bundle.notes))
 
 
 def check_batch(checkup: Checkup) -> str:
@@ -203,7 +204,7 @@ def num_exchanges(config: PartyConfig) -> int:
 
 def check_budget(checkup: Checkup) -> str:
     config = checkup.config
-    data_digest = None if checkup.inputs is None else digest_of(checkup.inputs.train)
+    data_digest = None if checkup.inputs is None else digest_of(*checkup.inputs.parts)
     states = StateFolder(party_folder(config) / STATES_FOLDER, config, data_digest)
     budget, queries = budget_so_far(config, states), configured_queries(config.exchange)
     found = f"{budget.answered} answered to this peer{_about_ledger(config, budget)}"

@@ -26,18 +26,19 @@ from smule_crypten.training.evaluate import Evaluation, evaluate
 from smule_crypten.training.trainer import Trainer
 
 
-def run_controls(emit: Emit, config: PartyConfig, names: Sequence[ControlName]) -> None:
+def run_controls(emit: Emit, config: PartyConfig, names: Sequence[ControlName], data_digest: str | None = None) -> None:
     """Train each control after the other, when the party itself is through.
 
     Args:
         emit: receives an event for every epoch, as of the party's own trainings, and one of kind "control" with party,
             name and test_accuracy for every control that is finished.
+        data_digest: of the data set that the parent has loaded.
 
     Raises:
         SmuleError: training diverged, or the network that the party trained alone cannot be read.
     """
     torch.set_num_threads(config.launch.threads)
-    inputs = load_party_inputs(config)
+    inputs = load_party_inputs(config, data_digest)
     for name in names:
         accuracy = _Control(emit, config, inputs, name).run()
         emit({"kind": "control", "party": config.name, "name": name, "test_accuracy": accuracy})

@@ -71,7 +71,7 @@ def train_in_full(
             on_epoch(curve[-1])
 
     with tempfile.TemporaryDirectory(prefix="smule-full-training-") as folder:
-        results = run_jobs(_jobs(run, max_steps, folder), on_event)[:2]
+        results = run_jobs(_jobs(run, max_steps, folder, data.digest), on_event)[:2]
     plan: BatchPlan = results[0]["plan"]
     rates = learning_rates(run.training.optimizer, plan.steps)
     trained = TranslatedNetwork(architecture=network.architecture, parameters=_as_tensors(results[0]["parameters"]))
@@ -83,14 +83,14 @@ def train_in_full(
     }
 
 
-def _jobs(run: RunConfig, max_steps: int | None, folder: str) -> list[Job]:
+def _jobs(run: RunConfig, max_steps: int | None, folder: str, data_digest: str) -> list[Job]:
     environment = {"WORLD_SIZE": "2", "RENDEZVOUS": f"file://{folder}/rendezvous"}
     configs = [run.party(rank, ".") for rank in (0, 1)]
     jobs = [
         Job(
             name=role,
             function=run_full_training_party,
-            arguments=(config, configs[0], max_steps),
+            arguments=(config, configs[0], max_steps, data_digest),
             environment=environment | {"RANK": str(rank)},
         )
         for rank, (role, config) in enumerate(zip(ROLES[:2], configs, strict=True))

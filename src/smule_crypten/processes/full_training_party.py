@@ -29,7 +29,7 @@ _DEFAULT_BITS = 16
 
 
 def run_full_training_party(
-    emit: Emit, config: PartyConfig, of_party_a: PartyConfig, max_steps: int | None
+    emit: Emit, config: PartyConfig, of_party_a: PartyConfig, max_steps: int | None, data_digest: str
 ) -> dict[str, Any]:
     """Train party a's network together with the peer.
 
@@ -37,13 +37,14 @@ def run_full_training_party(
         emit: receives this party's shares after each epoch, and its part of the first batch (simulation only).
         of_party_a: whose network is trained.
         max_steps: stop after so many steps; None for training.epochs epochs.
+        data_digest: of the data set that the parent has loaded.
 
     Returns:
         parameters (opened, the same at both parties), plan, seconds of each step; of_steps, the meter's state before
         the opening; total, with it.
     """
     torch.set_num_threads(config.launch.threads)
-    inputs = load_party_inputs(config)
+    inputs = load_party_inputs(config, data_digest)
     network = translate_trainable(build_party_model(of_party_a, inputs.bundle), inputs.bundle.input_shape)
     # Other schemes than CrypTen's mean something else by their bits.
     bits = config.scheme.precision_bits if config.scheme.name == "crypten" else _DEFAULT_BITS

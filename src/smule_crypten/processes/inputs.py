@@ -13,6 +13,7 @@ from smule_crypten.data.images import DataBundle, LabelledImages
 from smule_crypten.data.partition import split
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.models.zoo import build_model
+from smule_crypten.processes.same_data import bundle_digest, require_same
 from smule_crypten.run_config import PartyConfig, ProtocolConfig, RunConfig
 from smule_crypten.types import PARTY_NAMES
 
@@ -33,23 +34,37 @@ class PartyInputs:
     pool: LabelledImages
     test: LabelledImages
 
+    @property
+    def parts(self) -> tuple[LabelledImages, ...]:
+        """All that a run depends on, for a digest."""
+        return self.train, self.validation, self.pool, self.test
+
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedData:
-    """One data set, and what both parties train on together. Only the parent of a simulation sees both."""
+    """One data set, and what both parties train on together. Only the parent of a simulation sees both.
+
+    digest: by which every process finds out whether it has loaded the same.
+    """
 
     bundle: DataBundle
     pooled: LabelledImages
     test: LabelledImages
+    digest: str
 
 
-def load_party_inputs(config: PartyConfig) -> PartyInputs:
+def load_party_inputs(config: PartyConfig, expected: str | None = None) -> PartyInputs:
     """The party's own data: all of it between hosts, its part of the split in a simulation.
+
+    Args:
+        expected: simulation only: digest of the data set that another process has loaded; another one is refused.
 
     Raises:
         ConfigError, DataError: the data cannot be used, or holds fewer samples than a batch.
     """
     bundle = load_data(config.data)
+    if expected is not None:
+        require_same(bundle, expected, config.data)
     held = torch.arange(len(bundle.train))
     if config.partition is not None:
         held = _split(bundle, config.partition, config.seed)[config.rank]
@@ -111,7 +126,7 @@ def load_simulated_data(run: RunConfig) -> SimulatedData:
         _require_a_batch(name, len(used.train), run.training.batch_size)
     both = torch.cat([used.train for used in uses])
     pooled, test = (_normalized(images, run.data) for images in (bundle.train.select(both), bundle.test))
-    return SimulatedData(bundle=bundle, pooled=pooled, test=test)
+    return SimulatedData(bundle=bundle, pooled=pooled, test=test, digest=bundle_digest(bundle))
 
 
 def build_party_model(config: PartyConfig, bundle: DataBundle, copy: int = 0) -> nn.Module:

@@ -45,6 +45,7 @@ from smule_crypten.processes.run_folder import (
     party_folder,
     write_result,
 )
+from smule_crypten.processes.same_data import comparing_data
 from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.run_config import PartyConfig
@@ -65,7 +66,9 @@ class _Prepared:
     states: StateFolder
 
 
-def run_party(emit: Emit, config: PartyConfig, evidence_dir: str | None = None) -> dict[str, Any]:
+def run_party(
+    emit: Emit, config: PartyConfig, evidence_dir: str | None = None, data_digest: str | None = None
+) -> dict[str, Any]:
     """Train alone, then with mutual learning; returns the party's entry of RunRecord.parties.
 
     Where an earlier run in the same folder was cut off, it goes on from the last exchange that both parties saved.
@@ -73,13 +76,14 @@ def run_party(emit: Emit, config: PartyConfig, evidence_dir: str | None = None) 
     Args:
         emit: receives an event for every epoch and message (docs/results.md).
         evidence_dir: simulation only: where to leave model and answers of each exchange, for the fidelity check.
+        data_digest: simulation only: of the data set that the parent has loaded, if there is one.
 
     Raises:
         SmuleError: anything a user can cause.
     """
     torch.set_num_threads(config.launch.threads)
-    prepared = _prepare(config)
-    _say_what_is_missing(emit, config, prepared.inputs)
+    prepared = _prepare(config, data_digest)
+    _say_of_data(emit, config, prepared.inputs)
     evidence = None if evidence_dir is None else Evidence(Path(evidence_dir), config.name, emit)
     result: dict[str, Any] | None = None
     try:
@@ -94,12 +98,12 @@ def run_party(emit: Emit, config: PartyConfig, evidence_dir: str | None = None) 
     return result
 
 
-def _prepare(config: PartyConfig) -> _Prepared:
-    inputs = load_party_inputs(config)
+def _prepare(config: PartyConfig, data_digest: str | None) -> _Prepared:
+    inputs = load_party_inputs(config, data_digest)
     attack = attack_of(config, inputs)
     inputs = poisoned(inputs, attack)
     model = build_party_model(config, inputs.bundle)
-    states = StateFolder(party_folder(config) / STATES_FOLDER, config, digest_of(inputs.train))
+    states = StateFolder(party_folder(config) / STATES_FOLDER, config, digest_of(*inputs.parts))
     return _Prepared(
         config=config,
         inputs=inputs,
@@ -148,7 +152,8 @@ def _agree(prepared: _Prepared, session: Session) -> tuple[SecureInferenceScheme
     config = prepared.config
     architectures = shake_hands(config, prepared.inputs.bundle, prepared.architecture, session)
     oldest = oldest_start(config, prepared.states)
-    start = agree_on_start(prepared.states.completed(), oldest, session.channel.swap_json)
+    swap = comparing_data(config, prepared.inputs.bundle, session.channel.swap_json)
+    start = agree_on_start(prepared.states.completed(), oldest, swap)
     scheme = prepared_scheme(config, session, architectures)
     log.info("start agreed resumes_after_exchange=%d", start)
     return scheme, start
@@ -170,7 +175,11 @@ def _say_plan(emit: Emit, config: PartyConfig, queries: Plan) -> None:
         emit({"kind": "message", "text": text_of_fallback})
 
 
-def _say_what_is_missing(emit: Emit, config: PartyConfig, inputs: PartyInputs) -> None:
+def _say_of_data(emit: Emit, config: PartyConfig, inputs: PartyInputs) -> None:
+    """What the reader of the data counted and left out, once where both parties have read the same; missing classes."""
+    if config.partition is None or config.rank == 0:
+        for note in inputs.bundle.notes:
+            emit({"kind": "message", "text": f"data: {note}"})
     missing = missing_classes(inputs.train.labels_N, inputs.bundle.num_classes)
     if missing:
         names = ", ".join(inputs.bundle.class_names[label] for label in missing)

@@ -6,9 +6,11 @@ exchange. A party without images only answers.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import io
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 import torch
 
 from smule_crypten.data.images import UNKNOWN, LabelledImages
-from smule_crypten.data.inputs import Inputs, read_inputs
+from smule_crypten.data.inputs import Inputs, Scale, read_inputs
 from smule_crypten.errors import ConfigError, OutputError
 from smule_crypten.files import write_atomic
 from smule_crypten.inference.scheme import SecureInferenceScheme
@@ -26,11 +28,12 @@ from smule_crypten.report.jsontext import to_json
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.combination import Combined, accuracies
 
+log = logging.getLogger(__name__)
 SCHEMA_VERSION = 1
 
 
 def predict(config: PartyConfig, images: Path | None = None, output: Path | None = None) -> dict[str, Any]:
-    """Ask and answer. The predictions go to output (an .npz file), and what is returned also to output with .json.
+    """Ask and answer. The predictions go to output (an .npz or .csv file), and what is returned also to one with .json.
 
     Args:
         images: an .npz file or a folder, see data/inputs.py; None to answer only, output is then None, too.
@@ -39,7 +42,7 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
         How the answers were combined, accuracies on the validation part, queries and bytes (docs/results.md).
 
     Raises:
-        ConfigError: images without output, or the reverse; output is not called .npz.
+        ConfigError: images without output, or the reverse; output is called neither .npz nor .csv.
         OutputError: output exists, or cannot be written.
         DataError: the images cannot be used, or there is no trained network.
         SmuleError: anything else a user can cause.
@@ -52,7 +55,16 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
     if images is None or output is None:
         return ask_once(party, _none(party), lambda scheme, answers: _facts(party, scheme, answers))
     bundle = party.inputs.bundle
-    inputs = read_inputs(images, bundle.input_shape, trained_on=bundle.train.images_NCHW.dtype)
+    trained_on = bundle.train.images_NCHW
+    inputs = read_inputs(
+        images,
+        bundle.input_shape,
+        trained_on=trained_on.dtype,
+        scale=Scale.of(trained_on),
+        layout=config.data.options.get("layout"),
+    )
+    for note in inputs.notes:
+        log.info("input %s", note)
     normalized = _normalized(inputs, config)
     both_NCHW = torch.cat([normalized, party.held_out.images_NCHW])
 
@@ -67,8 +79,8 @@ def metadata_path(output: Path) -> Path:
 
 
 def _check_output(output: Path) -> None:
-    if output.suffix != ".npz":
-        raise ConfigError(f"output={output}: predictions are an .npz file; call it so")
+    if output.suffix not in WRITERS:
+        raise ConfigError(f"output={output}: predictions are an .npz file or a .csv file; call it so")
     for path in (output, metadata_path(output)):
         if path.exists():
             raise OutputError(f"{path} exists; predictions are never written over, so name another output=")
@@ -113,6 +125,7 @@ def _keep(
         "class_names": list(party.inputs.bundle.class_names),
         "combination": combination.as_plain(),
         "validation": None if judged is None else dataclasses.asdict(judged),
+        "notes": list(inputs.notes),
         "versions": describe_versions(),
     }
     arrays = _arrays(own_NC[:count], answers.logits_NC[:count], answers.answered_N[:count], combination)
@@ -141,8 +154,34 @@ def _arrays(
 
 
 def _write(output: Path, arrays: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+    content, text = WRITERS[output.suffix](arrays), to_json(dict(metadata), indent=2)
+    write_atomic(metadata_path(output), lambda file: file.write(text.encode()))
+    write_atomic(output, lambda file: file.write(content))
+
+
+def _as_npz(arrays: Mapping[str, Any]) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
-    text = to_json(dict(metadata), indent=2)
-    write_atomic(metadata_path(output), lambda file: file.write(text.encode()))
-    write_atomic(output, lambda file: file.write(buffer.getbuffer()))
+    return buffer.getvalue()
+
+
+def _as_csv(arrays: Mapping[str, Any]) -> bytes:
+    """A line an image: its file's name (its number where there is none), the names of the classes that both networks
+    together and each alone predict, and the joint probability of each class."""
+    classes = [str(name) for name in arrays["class_names"]]
+    probabilities_NC = arrays["combined_probabilities"]
+    names = arrays.get("names", np.arange(len(probabilities_NC)))
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["image", *CSV_CLASSES, *(f"probability of {name}" for name in classes)])
+    for index, name in enumerate(names):
+        predicted = [classes[arrays[key][index]] for key in CSV_CLASSES.values()]
+        writer.writerow([name, *predicted, *(f"{value:.6g}" for value in probabilities_NC[index])])
+    return buffer.getvalue().encode()
+
+
+CSV_CLASSES = {"predicted class": "combined_class", "class by own": "own_class", "class by peer": "peer_class"}
+"""Column of the table -> the array that its classes come from."""
+
+WRITERS: dict[str, Callable[[Mapping[str, Any]], bytes]] = {".npz": _as_npz, ".csv": _as_csv}
+"""Suffix of the output -> how it is written."""

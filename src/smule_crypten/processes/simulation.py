@@ -73,7 +73,7 @@ def check_inputs(run: RunConfig) -> SimulatedData:
     for config in (run.party(rank, ".") for rank in (0, 1)):
         translate(build_party_model(config, data.bundle), data.bundle.input_shape)
     if run.attack.name != "none":
-        SimulatedAttack(run)
+        SimulatedAttack(run, data.digest)
     return data
 
 
@@ -84,7 +84,7 @@ class _Simulation:
         self._data = data
         self._record = record
         models = [build_party_model(run.party(rank, "."), data.bundle) for rank in (0, 1)]
-        self._attack = None if run.attack.name == "none" else SimulatedAttack(run)
+        self._attack = None if run.attack.name == "none" else SimulatedAttack(run, data.digest)
         if self._attack is not None:
             self._data, models = self._attack.poisoned(data), self._attack.answering(models)
         changed = None if self._attack is None else self._attack.train
@@ -121,7 +121,7 @@ class _Simulation:
             Job(
                 name=ROLES[config.rank],
                 function=run_party,
-                arguments=(config, evidence_dir),
+                arguments=(config, evidence_dir, self._data.digest),
                 environment={**environment, "RANK": str(config.rank)},
             )
             for config in configs
@@ -143,7 +143,7 @@ class _Simulation:
             Job(
                 name=f"controls of {ROLES[rank]}",
                 function=run_controls,
-                arguments=(self._run.party(rank, str(self._run_dir)), self._run.simulation.controls),
+                arguments=(self._run.party(rank, str(self._run_dir)), self._run.simulation.controls, self._data.digest),
                 environment={},
             )
             for rank in (0, 1)

@@ -39,7 +39,7 @@ class StateFolder:
 
     Args:
         config: what the party is configured to do; states of another configuration are refused.
-        data_digest: of the training data; states of other data are refused. None where it is not loaded.
+        data_digest: of all the party's data; states of other data are refused. None where it is not loaded.
     """
 
     def __init__(self, folder: Path, config: PartyConfig, data_digest: str | None = None) -> None:
@@ -111,15 +111,22 @@ class StateFolder:
                 f"{path} belongs to a run with another configuration; use the same one, or a new output folder"
             )
         if self._data_digest not in (None, data):
-            raise OutputError(f"{path} belongs to a run on other data; use the same data, or a new output folder")
+            raise OutputError(
+                f"{path} belongs to a run on other data, test and validation samples included; use the same data "
+                "(seed a loader of your own), or a new output folder"
+            )
         return state
 
     def _path(self, num_exchanges: int) -> Path:
         return self._folder / f"exchange_{num_exchanges}.pt"
 
 
-def digest_of(images: LabelledImages) -> str:
-    """SHA-256 over samples and labels: on others, the same configuration leads elsewhere."""
-    digest = hashlib.sha256(images.labels_N.numpy().tobytes())
-    digest.update(images.images_NCHW.contiguous().numpy().reshape(-1).view(np.uint8).data)
+def digest_of(*parts: LabelledImages) -> str:
+    """SHA-256 over ids, labels and images of all parts: on others, the same configuration leads elsewhere."""
+    digest = hashlib.sha256()
+    for images in parts:
+        shape = f"{tuple(images.images_NCHW.shape)} {images.images_NCHW.dtype}\n"
+        digest.update(shape.encode())
+        for tensor in (images.sample_ids_N, images.labels_N, images.images_NCHW):
+            digest.update(tensor.contiguous().numpy().reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

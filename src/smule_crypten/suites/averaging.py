@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from smule_crypten.processes.inputs import build_party_model, load_party_inputs, party_seed, resolve_device
+from smule_crypten.processes.same_data import bundle_digest
 from smule_crypten.run_config import RunConfig
 from smule_crypten.training.evaluate import evaluate
 from smule_crypten.training.trainer import Trainer
@@ -30,8 +31,9 @@ def federated_averaging(run: RunConfig) -> dict[str, Any]:
     torch.set_num_threads(run.launch.threads)
     device = resolve_device(run.device)
     configs = [run.party(rank, ".") for rank in (0, 1)]
-    inputs = [load_party_inputs(config) for config in configs]
-    bundle = inputs[0].bundle
+    of_party_a = load_party_inputs(configs[0])
+    bundle = of_party_a.bundle
+    inputs = [of_party_a, load_party_inputs(configs[1], bundle_digest(bundle))]
     models = [build_party_model(configs[0], bundle) for _ in configs]
     trainers = [
         Trainer(model=model, train=own.train, config=run.training, seed=party_seed(config), device=device)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from pydantic import ValidationError
 from torch import nn
 
 from smule_crypten.config import ModelConfig
+from smule_crypten.data.arrays import as_tensor, speaks_for_channels_last
 from smule_crypten.errors import DataError, ModelError
 from smule_crypten.files import write_atomic
 from smule_crypten.models.zoo import build_model
@@ -56,7 +58,7 @@ class Predictor(nn.Module):
         self.register_buffer("mean_1C11", torch.tensor(checkpoint.mean).view(1, -1, 1, 1))
         self.register_buffer("std_1C11", torch.tensor(checkpoint.std).view(1, -1, 1, 1))
 
-    def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+    def forward(self, images_NCHW: torch.Tensor | npt.NDArray[Any]) -> torch.Tensor:
         """Logits (N, C).
 
         Raises:
@@ -64,15 +66,20 @@ class Predictor(nn.Module):
         """
         return self.network((self._scaled(images_NCHW) - self.mean_1C11) / self.std_1C11)  # type: ignore[no-any-return]
 
-    def predict(self, images_NCHW: torch.Tensor, batch_size: int = 512) -> torch.Tensor:
-        """Class indices (N,) on the CPU; raises as forward does."""
-        return predict_logits(self, images_NCHW, batch_size, self.mean_1C11.device).argmax(dim=1)
+    def predict(self, images_NCHW: torch.Tensor | npt.NDArray[Any], batch_size: int = 512) -> torch.Tensor:
+        """Class indices (N,) on the CPU, of a tensor or NumPy array; raises as forward does."""
+        images = as_tensor(images_NCHW, "images")
+        return predict_logits(self, images, batch_size, self.mean_1C11.device).argmax(dim=1)
 
-    def _scaled(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+    def _scaled(self, images_NCHW: torch.Tensor | npt.NDArray[Any]) -> torch.Tensor:
+        if not isinstance(images_NCHW, torch.Tensor):
+            images_NCHW = as_tensor(images_NCHW, "images")
         if images_NCHW.ndim != 4 or images_NCHW.shape[1:] != self.input_shape:
+            is_last = images_NCHW.ndim == 4 and speaks_for_channels_last(tuple(images_NCHW.shape))
             raise DataError(
                 f"the network takes images of shape (N, {', '.join(map(str, self.input_shape))}), got "
-                f"{tuple(images_NCHW.shape)}; resize them, and give a single image as a batch of one"
+                f"{tuple(images_NCHW.shape)}; {'put channels before height and width, ' if is_last else ''}"
+                "resize them, and give a single image as a batch of one"
             )
         if images_NCHW.dtype == torch.uint8:
             return images_NCHW.float() / 255

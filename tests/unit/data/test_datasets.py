@@ -95,6 +95,26 @@ def test_every_data_set_is_checked(tmp_path: Path, changes: dict[str, Any], mess
         load_data(npz_config(tmp_path, **changes))
 
 
+@pytest.mark.parametrize(
+    ("changes", "note"),
+    [
+        ({}, "train: 60 of 60 images hold one value only"),
+        ({"x_train": (np.arange(960) % 2).reshape(60, 1, 4, 4).astype(np.uint8)}, "train: bytes of 0 and 1 only"),
+        (
+            {
+                "x_train": np.linspace(0, 1, 960).reshape(60, 1, 4, 4),
+                "x_test": np.linspace(0, 255, 320).reshape(20, 1, 4, 4),
+            },
+            "values go up to 1 in train and 255 in test",
+        ),
+    ],
+)
+def test_what_hardly_is_meant_is_said(tmp_path: Path, changes: dict[str, Any], note: str) -> None:
+    """Images that a conversion has ruined can be learned from, to no purpose."""
+    assert any(text.startswith(note) for text in load_data(npz_config(tmp_path, **changes)).notes)
+    assert load_data(DataConfig(name="digits")).notes == ()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not FASHION_MNIST.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
 def test_debians_fashion_mnist_loads() -> None:

@@ -90,8 +90,15 @@ def test_unusable_folders(tmp_path: Path) -> None:
     """Empty, damaged, or of more channels than the network takes."""
     with pytest.raises(DataError, match="holds no image files"):
         read_inputs(tmp_path, (3, 4, 4), trained_on=torch.uint8)
-    with pytest.raises(DataError, match="read as RGB"):
-        read_inputs(tmp_path, SHAPE, trained_on=torch.uint8)
+    with pytest.raises(DataError, match="read as RGB or grey, the network takes 2 channels"):
+        read_inputs(tmp_path, (2, 4, 4), trained_on=torch.uint8)
     (tmp_path / "a.png").write_bytes(b"none")
     with pytest.raises(DataError, match=r"cannot decode .*a\.png"):
         read_inputs(tmp_path, (3, 4, 4), trained_on=torch.uint8)
+
+
+def test_a_single_image(tmp_path: Path) -> None:
+    """No archive, but something to say more of than that."""
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png is one image; put it into a folder"):
+        read_inputs(tmp_path / "a.png", SHAPE, trained_on=torch.uint8)

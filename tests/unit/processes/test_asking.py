@@ -44,7 +44,7 @@ def trained(folder: Path, *, known: bool = True, **changes: Any) -> PartyConfig:
     )
     save_checkpoint(party_folder(made) / MODEL_FILE, dataclasses.replace(checkpoint, **changes))
     if known:
-        identify_run(made, StateFolder(party_folder(made) / STATES_FOLDER, made, digest_of(inputs.train)))
+        identify_run(made, StateFolder(party_folder(made) / STATES_FOLDER, made, digest_of(*inputs.parts)))
     return made
 
 

@@ -107,6 +107,7 @@ def test_states_of_other_data(tmp_path: Path) -> None:
         LabelledImages(pixel, images.labels_N, torch.arange(3)),
         LabelledImages(images.images_NCHW, torch.tensor([0, 1, 1]), torch.arange(3)),
         LabelledImages(torch.zeros(4, 1, 2, 2), torch.tensor([0, 1, 2, 0]), torch.arange(4)),
+        LabelledImages(images.images_NCHW, images.labels_N, torch.arange(1, 4)),
     ):
         with pytest.raises(OutputError, match="on other data"):
             StateFolder(tmp_path, party(), digest_of(other)).load(1)

@@ -5,6 +5,7 @@ import os
 import resource
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -98,6 +99,23 @@ def test_unfit_images_are_one_clear_line(
     save_checkpoint(tmp_path / "model.pt", checkpoint)
     with pytest.raises(DataError, match=message):
         load_model(tmp_path / "model.pt").predict(images_NCHW)
+
+
+def test_numpy_arrays_are_images_too(tmp_path: Path, checkpoint: Checkpoint, images_NCHW: torch.Tensor) -> None:
+    """Of any byte order and stride; the answers are those to the tensor. Channels last are named as such."""
+    save_checkpoint(tmp_path / "model.pt", checkpoint)
+    model = load_model(tmp_path / "model.pt")
+    expected = model.predict(images_NCHW)
+    images = images_NCHW.numpy()
+    for array in (images, np.asfortranarray(images), (images / 255).astype(">f8"), images[::-1][::-1]):
+        assert torch.equal(model.predict(array), expected)
+        assert torch.allclose(model(array), model(images_NCHW), atol=1e-5)
+    with pytest.raises(DataError, match="put channels before height and width"):
+        model.predict(images.transpose(0, 2, 3, 1))
+    with pytest.raises(DataError, match="uint8 or floating point"):
+        model.predict(images.astype(np.uint16))
+    with pytest.raises(DataError, match="images: "):
+        model.predict(["a.png"])  # type: ignore[arg-type]
 
 
 def test_a_write_that_fails_midway_keeps_the_old_file(tmp_path: Path, checkpoint: Checkpoint) -> None:

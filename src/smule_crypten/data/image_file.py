@@ -1,0 +1,133 @@
+"""Reading one image file, in the same way for training and for prediction.
+
+- Depth is kept: 8 bits a channel as uint8; grey of more bits as float32, divided by the largest number of so many bits,
+  so that values lie in 0..1 as those of 8 bits do once they are normalized; grey floating point if it lies in 0..1.
+  Refused is what Pillow would cut to 8 bits (colour of 16) and what has no white (signed and 32-bit integers).
+- An image is turned as its orientation tag says.
+- What is transparent is put on white, as viewers show it.
+- Palettes, black-and-white and CMYK become RGB. A file of several images is refused; the second picture inside of a
+  photo (MPO) is left out.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from smule_crypten.data.image_depth import Unusable, deep_grey, depth_of
+from smule_crypten.data.names import printable, shown
+from smule_crypten.errors import DataError
+from smule_crypten.options import one_line
+
+SUFFIXES = (
+    ".bmp", ".gif", ".j2k", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+"""A file counts as an image if its name ends so, in capitals or not; what it holds then decides how it is read."""
+
+_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+_HEAD_BYTES = 65536
+_ORIENTATION = 274
+
+TURNED = "turned by their orientation tag"
+ON_WHITE = "partly transparent, put on white"
+FIRST_PICTURE = "with a second picture inside, which was left out"
+DECODER_WARNED = "with a remark of the decoder"
+
+
+class ImageSize(NamedTuple):
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFile:
+    """pixels_CHW is uint8, or float32 in 0..1. depth: the bits a channel, in words. remarks: what was done with it."""
+
+    pixels_CHW: npt.NDArray[Any]
+    depth: str
+    remarks: tuple[str, ...]
+
+
+def read_image(path: Path, channels: int, size: ImageSize | None) -> ImageFile:
+    """Read path as RGB (3 channels) or grey (1), and resize it if a size is given.
+
+    Raises:
+        DataError: the file is damaged or of an unknown kind, holds several images, would lose depth, or has colours
+            where grey is needed.
+    """
+    try:
+        if not path.is_file():
+            raise DataError(f"cannot decode {printable(str(path))} (no regular file); replace or remove it")
+        with warnings.catch_warnings(record=True) as caught, path.open("rb") as file:
+            warnings.simplefilter("always")
+            head = file.read(_HEAD_BYTES)
+            file.seek(0)
+            with Image.open(file, formats=_FORMATS) as image:
+                read = _read(image, head, channels, size)
+    except DataError:
+        raise
+    except Unusable as error:
+        raise DataError(f"{printable(str(path))} {error}") from None
+    except Exception as error:  # a damaged file may break Pillow in any way
+        raise DataError(
+            f"cannot decode {printable(str(path))} ({shown(one_line(error))}); replace or remove it"
+        ) from error
+    if caught:
+        return ImageFile(read.pixels_CHW, read.depth, (*read.remarks, DECODER_WARNED))
+    return read
+
+
+def _read(image: Image.Image, head: bytes, channels: int, size: ImageSize | None) -> ImageFile:
+    remarks = []
+    if getattr(image, "n_frames", 1) > 1:
+        if image.format != "MPO":
+            raise Unusable("holds several images or frames; save the one that counts as a file of its own")
+        remarks.append(FIRST_PICTURE)
+    depth = depth_of(image, head)
+    if image.getexif().get(_ORIENTATION) in range(2, 9):
+        remarks.append(TURNED)
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    grey_HW = deep_grey(upright, depth)
+    if grey_HW is not None:
+        if "transparency" in upright.info:
+            remarks.append(ON_WHITE)
+        text = "floating point" if upright.mode == "F" else depth.text
+        pixels_HW = np.asarray(_resized(Image.fromarray(grey_HW), size))
+        return ImageFile(np.repeat(pixels_HW[None], channels, axis=0), text, tuple(remarks))
+    opaque = _on_white(upright)
+    if opaque is not upright:
+        remarks.append(ON_WHITE)
+    return ImageFile(_bytes(opaque.convert("RGB"), channels, size), "8 bits", tuple(remarks))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """image without what is transparent; image itself where nothing is."""
+    if image.mode not in ("LA", "La", "PA", "RGBA", "RGBa") and "transparency" not in image.info:
+        return image
+    colours = image.convert("RGBA")
+    if np.asarray(colours.getchannel("A")).min() == 255:
+        return image
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(colours)
+    return white
+
+
+def _bytes(image: Image.Image, channels: int, size: ImageSize | None) -> npt.NDArray[np.uint8]:
+    """Of an RGB image, (C, H, W)."""
+    if channels == 1:
+        red, green, blue = (np.asarray(channel) for channel in image.split())
+        if not (np.array_equal(red, green) and np.array_equal(red, blue)):
+            raise Unusable("is in colour, where grey images are needed; convert it to grey")
+        return np.asarray(_resized(image.getchannel(0), size))[None]
+    return np.asarray(_resized(image, size)).transpose(2, 0, 1)
+
+
+def _resized(image: Image.Image, size: ImageSize | None) -> Image.Image:
+    return image if size is None else image.resize((size.width, size.height), Image.Resampling.BILINEAR)

@@ -1,0 +1,109 @@
+"""What the callable of a user returns, as a data set: a DataBundle, or torch Datasets (train, test) of (CHW, label)."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from smule_crypten.data.arrays import Layout, as_images, as_labels
+from smule_crypten.data.images import DataBundle, LabelledImages, numbered_classes
+from smule_crypten.data.names import class_names_of
+from smule_crypten.errors import DataError
+from smule_crypten.options import one_line
+
+_READ_BATCH = 1000
+
+
+def own_bundle(result: object, layout: Layout | None, source: object) -> DataBundle:
+    """result as a data set of plain tensors. Class names are those of the Datasets; without any, numbers.
+
+    Args:
+        layout: order of the axes of images; None asks for it where their shape speaks for (N, H, W, C).
+        source: what the user calls the callable.
+
+    Raises:
+        DataError: result is something else, or its images, labels or class names cannot be used.
+    """
+    if isinstance(result, DataBundle):
+        names = class_names_of(result.class_names, f"class_names of the DataBundle of {source}")
+        train, test = (_of_labelled(getattr(result, split), split, layout) for split in ("train", "test"))
+        return DataBundle(train, test, _names(names, train), result.notes)
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise DataError(
+            f"data.options._target_: {source} returned a {type(result).__name__}; "
+            "return a DataBundle or a pair (train, test) of torch Datasets"
+        )
+    names, test_names = (_classes_of(dataset, split) for dataset, split in zip(result, ("train", "test"), strict=True))
+    if names is not None and test_names is not None and names != test_names:
+        raise DataError(
+            f"data.options._target_: the Datasets of {source} have different classes ({len(names)} and "
+            f"{len(test_names)}, or in another order); give both the same list as classes, and number labels by it"
+        )
+    train, test = (
+        _of_dataset(dataset, split, layout) for dataset, split in zip(result, ("train", "test"), strict=True)
+    )
+    return DataBundle(train, test, _names(names or test_names, train))
+
+
+def count_classes(labels_N: torch.Tensor, dataset: str) -> int:
+    """The highest training label + 1. One label a sample or more points to labels that are no class numbers.
+
+    Raises:
+        DataError: there are no labels, or such.
+    """
+    if labels_N.numel() == 0:
+        raise DataError(f"data set {dataset!r}, split 'train': empty; check data.path and the files in it")
+    highest = int(labels_N.max())
+    if highest >= labels_N.numel():
+        raise DataError(
+            f"data set {dataset!r}, split 'train': label {highest} among {labels_N.numel()} samples; "
+            "number the classes from 0 without gaps"
+        )
+    return highest + 1
+
+
+def _names(names: tuple[str, ...] | None, train: LabelledImages) -> tuple[str, ...]:
+    return names or numbered_classes(count_classes(train.labels_N, "target"))
+
+
+def _of_labelled(part: object, split: str, layout: Layout | None) -> LabelledImages:
+    where = f"data set 'target', split {split!r}"
+    if not isinstance(part, LabelledImages):
+        raise DataError(f"{where}: is a {type(part).__name__}; give LabelledImages in the DataBundle")
+    return LabelledImages(
+        as_images(part.images_NCHW, f"{where}: images", layout),
+        as_labels(part.labels_N, f"{where}: labels"),
+        as_labels(part.sample_ids_N, f"{where}: sample ids"),
+    )
+
+
+def _of_dataset(dataset: Dataset[Any], split: str, layout: Layout | None) -> LabelledImages:
+    """Read once, in batches. A generator of its own keeps the loader away from the global random state."""
+    where = f"data set 'target', split {split!r}"
+    try:
+        with torch.no_grad():  # images may come out of a network
+            batches = list(DataLoader(dataset, batch_size=_READ_BATCH, generator=torch.Generator()))
+            images = torch.cat([images for images, _ in batches])
+            labels = torch.cat([labels for _, labels in batches])
+    except Exception as error:  # the data set is the user's code
+        raise DataError(
+            f"{where}: cannot be read ({one_line(error)}); yield (image tensor CHW of one size, integer label)"
+        ) from error
+    images_NCHW = as_images(images, f"{where}: images", layout)
+    return LabelledImages(images_NCHW, as_labels(labels, f"{where}: labels"), torch.arange(len(images_NCHW)))
+
+
+def _classes_of(dataset: object, split: str) -> tuple[str, ...] | None:
+    """`classes` of the data set, or of the one that it is a part of."""
+    where = f"data set 'target': classes of the {split} Dataset"
+    for _ in range(8):
+        if dataset is None or inspect.isclass(dataset):
+            return None
+        names = class_names_of(getattr(dataset, "classes", None), where)
+        if names is not None:
+            return names
+        dataset = getattr(dataset, "dataset", None)
+    return None

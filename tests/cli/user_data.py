@@ -1,0 +1,24 @@
+"""Loaders as a user might write them for data=target; each process of a run calls them anew."""
+
+from __future__ import annotations
+
+import torch
+from npz_files import draw
+from torch.utils.data import TensorDataset, random_split
+
+
+def seeded() -> list[object]:
+    return _split(torch.Generator().manual_seed(3))
+
+
+def unseeded() -> list[object]:
+    """Another split in each process: a generator that is seeded by the system."""
+    generator = torch.Generator()
+    generator.seed()
+    return _split(generator)
+
+
+def _split(generator: torch.Generator) -> list[object]:
+    images, labels = draw(240, seed=0)
+    whole = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
+    return list(random_split(whole, [160, 80], generator=generator))
