@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -155,6 +156,10 @@ class Architecture(Section):
         if len({op.name for op in architecture.ops}) != len(architecture.ops):
             raise ModelError("two operations of an architecture have the same name")
         _ = architecture.shapes
+        used = used_by(architecture.ops, len(architecture.ops) - 1)
+        for position, op in enumerate(architecture.ops):
+            if position not in used:
+                raise ModelError(f"operation {op.name}: no later operation uses its result; leave it out")
         return architecture
 
 
@@ -163,6 +168,15 @@ def parameter_shapes(op: Op) -> tuple[tuple[int, ...], tuple[int, ...] | None] |
     if not isinstance(op, Conv2d | Linear):
         return None
     return op.weight_shape, (op.weight_shape[0],) if op.bias else None
+
+
+def used_by(ops: Sequence[Op], output: int) -> set[int]:
+    """Positions of the operations that the one at position output depends on, and of itself."""
+    used = {output}
+    for position in range(output, -1, -1):
+        if position in used:
+            used.update(ops[position].inputs)
+    return used - {NETWORK_INPUT}
 
 
 def num_elements(shape: tuple[int, ...]) -> int:

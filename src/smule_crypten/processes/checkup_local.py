@@ -22,8 +22,9 @@ from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.planner import configured_queries
 from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.inference.registry import scheme_class
+from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.calibration import calibration_images, check_inputs
-from smule_crypten.models.translate import translate
+from smule_crypten.models.modules import has_trainable
 from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.credentials import Certificate, check_distinct, load_certificate, load_identity
 from smule_crypten.processes.checkup import Checkup, Skipped, needed
@@ -108,11 +109,13 @@ def check_device(checkup: Checkup) -> str:
 
 
 def check_model(checkup: Checkup) -> str:
-    bundle = needed(checkup.inputs, "the data").bundle
-    model = build_party_model(checkup.config, bundle)
-    checkup.translated = translate(model, bundle.input_shape)
+    inputs = needed(checkup.inputs, "the data")
+    model = build_party_model(checkup.config, inputs.bundle)
+    samples = calibration_images(inputs.train.images_NCHW)
+    checkup.translated = translate_checked(model, inputs.bundle.input_shape, samples)
     checkup.model = model
-    return f"{checkup.config.model.name}, {num_parameters(model):,} parameters, can be evaluated on secret shares"
+    text = f"{checkup.config.model.name}, {num_parameters(model):,} parameters, can be evaluated on secret shares"
+    return text if has_trainable(model) else f"{text}; none of them is trainable, so the network only answers"
 
 
 def check_range(checkup: Checkup) -> str:
@@ -177,7 +180,7 @@ def check_output(checkup: Checkup) -> str:
 def disk_bytes(checkup: Checkup) -> int:
     """About the most that a run of this side keeps on disk at once: networks, states, journals."""
     model, inputs = needed(checkup.model, "the model"), needed(checkup.inputs, "the data")
-    network_bytes: int = sum(tensor.nbytes for tensor in model.state_dict().values())
+    network_bytes = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
     momenta = 2 if checkup.config.training.optimizer.name == "adamw" else 1
     answers_bytes = len(inputs.train) * (4 * inputs.bundle.num_classes + 8 + 8 + 8)
     if checkup.config.exchange.queries.view != "none":

@@ -14,6 +14,7 @@ from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.fusion import fused
 from smule_crypten.processes.answering import AnsweringNetwork, answering_network
 from smule_crypten.processes.evidence import Evidence
@@ -158,6 +159,7 @@ class MutualTraining:
         answering = answering_network(self.config, self.inputs.bundle, in_training, learner.best)
         log.info("exchange begun epoch=%d network=%s model_step=%d", epoch, answering.name, answering.model_step)
         network = self.attack.answering(answering.model, exchanger.next_query_id)
+        translate_checked(network, self.inputs.bundle.input_shape, self.inputs.calibration(self.config).images_NCHW)
         exchange = measured_exchange(lambda: exchanger.run(network, answering.model_step))
         _log_exchange(exchange)
         self.ledger.exchanged(exchange)

@@ -21,8 +21,8 @@ from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.handshake import agree_on_start
 from smule_crypten.exchange.planner import Plan, plan
 from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.architecture import Architecture
-from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.session import Session
 from smule_crypten.processes.adversary import attack_of, poisoned
@@ -100,12 +100,13 @@ def _prepare(config: PartyConfig) -> _Prepared:
     inputs = poisoned(inputs, attack)
     model = build_party_model(config, inputs.bundle)
     states = StateFolder(party_folder(config) / STATES_FOLDER, config, digest_of(inputs.train))
+    answering, images_NCHW = attack.answering(model, 1), inputs.calibration(config).images_NCHW
     return _Prepared(
         config=config,
         inputs=inputs,
         attack=attack,
         model=model,
-        architecture=translate(attack.answering(model, 1), inputs.bundle.input_shape).architecture,
+        architecture=translate_checked(answering, inputs.bundle.input_shape, images_NCHW).architecture,
         budget=budget_of_run(config, states),
         states=states,
     )
