@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "exchange_config": {"config"},
     "network_config": {"config"},
     "run_config": {"types", "config", "exchange_config", "network_config"},
-    "options": {"errors", "config"},
+    "options": {"errors", "config", "torchvision_compat"},
     "data": BOTTOM,
     "models": BOTTOM,
     "report": {"errors", "types", "files"},

@@ -12,7 +12,7 @@ from smule_crypten.errors import ModelError, UnshareableModelError
 from smule_crypten.models.modules import copied, evaluation_mode
 from smule_crypten.models.remedies import refuse_function
 from smule_crypten.models.torch_calls import CALLS, changes_operand
-from smule_crypten.models.usable import check_finite, check_usable
+from smule_crypten.models.usable import buffer_hint, check_finite, check_usable
 
 _BATCH = 2
 
@@ -42,8 +42,9 @@ def trace(model: nn.Module, input_shape: tuple[int, int, int]) -> fx.GraphModule
         try:
             model(inputs_NCHW.clone())
         except Exception as error:  # any module may stand here
+            remedy = buffer_hint(model) or "give a network for images of this shape"
             raise ModelError(
-                f"{label(model)} does not accept inputs of shape {input_shape}: {first_line(error)}"
+                f"{label(model)} does not accept inputs of shape {input_shape}: {first_line(error)}; {remedy}"
             ) from error
         try:
             _ShapeNotes(traced).run(inputs_NCHW)

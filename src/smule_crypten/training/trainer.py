@@ -18,6 +18,7 @@ from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ConfigError, TrainingError
 from smule_crypten.models.fusion import fused
 from smule_crypten.models.modules import has_trainable
+from smule_crypten.models.state import plain_state
 from smule_crypten.training.augmentation import augment
 from smule_crypten.training.batch import Batch
 from smule_crypten.training.losses import distillation_loss, mutual_loss
@@ -138,7 +139,7 @@ class Trainer:
         """A snapshot between two epochs, network included, of tensors and plain values only."""
         return copy.deepcopy(
             {
-                "model": self._model.state_dict(),
+                "model": plain_state(self._model.state_dict()),
                 "optimizer": self._optimizer.state_dict(),
                 "scheduler": self._scheduler.state_dict(),
                 "generator": self._generator.get_state(),

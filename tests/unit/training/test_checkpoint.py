@@ -172,7 +172,11 @@ def test_weights_of_another_network_are_one_clear_line(tmp_path: Path, checkpoin
     """Weights that do not fit are refused in one line, not in PyTorch's list of keys."""
     other = ModelConfig(name="small_convnet", options={"channels": [4, 7]})
     save_checkpoint(tmp_path / "model.pt", dataclasses.replace(checkpoint, model=other))
-    with pytest.raises(ModelError, match=r"^the weights in .+model.pt do not fit the network 'small_convnet'; [^\n]+$"):
+    with pytest.raises(
+        ModelError,
+        match=r"^the weights in .+model.pt do not fit the network 'small_convnet': "
+        r"conv2.weight has shape \(6, 4, 3, 3\) in place of \(7, 4, 3, 3\); [^\n]+$",
+    ):
         load_model(tmp_path / "model.pt")
 
 
