@@ -23,6 +23,7 @@ from smule_crypten.exchange.planner import Plan, plan
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.architecture import Architecture
+from smule_crypten.models.modules import has_trainable
 from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.session import Session
 from smule_crypten.processes.adversary import attack_of, poisoned
@@ -79,7 +80,7 @@ def run_party(emit: Emit, config: PartyConfig, evidence_dir: str | None = None) 
     """
     torch.set_num_threads(config.launch.threads)
     prepared = _prepare(config)
-    _say_what_is_missing(emit, config, prepared.inputs)
+    _say_what_is_missing(emit, config, prepared.inputs, prepared.model)
     evidence = None if evidence_dir is None else Evidence(Path(evidence_dir), config.name, emit)
     result: dict[str, Any] | None = None
     try:
@@ -169,7 +170,10 @@ def _say_plan(emit: Emit, config: PartyConfig, queries: Plan) -> None:
         emit({"kind": "message", "text": text_of_fallback})
 
 
-def _say_what_is_missing(emit: Emit, config: PartyConfig, inputs: PartyInputs) -> None:
+def _say_what_is_missing(emit: Emit, config: PartyConfig, inputs: PartyInputs, model: nn.Module) -> None:
+    if not has_trainable(model):
+        text = f"party {config.name} has a finished network: no parameter of it can be trained, so it only answers"
+        emit({"kind": "message", "text": text})
     missing = missing_classes(inputs.train.labels_N, inputs.bundle.num_classes)
     if missing:
         names = ", ".join(inputs.bundle.class_names[label] for label in missing)

@@ -261,8 +261,8 @@ class Trainer:
         self._optimizer.zero_grad()
         if not self._is_finished:
             loss.backward()  # type: ignore[no-untyped-call]
-        if self._config.optimizer.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self._model.parameters(), self._config.optimizer.gradient_clip)
+            if self._config.optimizer.gradient_clip is not None:
+                nn.utils.clip_grad_norm_(self._model.parameters(), self._config.optimizer.gradient_clip)
         self._advance()
 
     def _advance(self) -> None:
