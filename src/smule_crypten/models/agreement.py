@@ -8,13 +8,14 @@ on the size of a batch, or chance. So both are evaluated side by side before any
 2. The translation on the same inputs, in float64; where that differs, in float32, too, to know what rounding does.
 3. Each operation of the translation beside its node of the graph that torch.fx made. That names the first operation
    that differs, and finds differences that do not reach the output yet, as where the last layer is still zero. The
-   same for a copy with other weights, since hooks may have parameters of their own.
+   same with other weights, since hooks may have parameters of their own.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -58,7 +59,8 @@ def check_agreement(model: nn.Module, network: TranslatedNetwork, samples_NCHW: 
     """
     check_answers(model, network, samples_NCHW)
     _check_operations(model, network.architecture.input_shape)
-    _check_operations(_varied(model), network.architecture.input_shape)
+    with _other_weights(model):
+        _check_operations(model, network.architecture.input_shape)
 
 
 def check_answers(model: nn.Module, network: TranslatedNetwork, samples_NCHW: torch.Tensor | None = None) -> None:
@@ -100,14 +102,23 @@ def _answer(model: nn.Module, inputs_NCHW: torch.Tensor) -> torch.Tensor:
     return logits.detach().cpu()
 
 
-def _varied(model: nn.Module) -> nn.Module:
-    """A copy with other weights: what a hook does may have no effect before its own parameter is trained."""
-    varied, generator = copied(model).cpu(), torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in varied.parameters():
-            size = parameter.abs().mean() if parameter.any() else 1.0
-            parameter.add_(0.1 * size * torch.randn(parameter.shape, generator=generator))
-    return varied
+@contextmanager
+def _other_weights(model: nn.Module) -> Iterator[None]:
+    """Change all weights of model, and put them back: what a hook does may have no effect before its own parameter is
+    trained. Not those of a copy, since hooks go on reading those of model."""
+    generator = torch.Generator().manual_seed(0)
+    parameters = list(model.parameters())
+    weights = [parameter.detach().clone() for parameter in parameters]
+    try:
+        with torch.no_grad():
+            for parameter, weight in zip(parameters, weights, strict=True):
+                size = float(weight.abs().mean()) if weight.any() else 1.0
+                parameter.add_(0.1 * size * torch.randn(weight.shape, generator=generator).to(weight))
+        yield
+    finally:
+        with torch.no_grad():
+            for parameter, weight in zip(parameters, weights, strict=True):
+                parameter.copy_(weight)
 
 
 def _check_repeated(model: nn.Module, first: torch.Tensor, second: torch.Tensor) -> None:
