@@ -28,6 +28,9 @@ NETWORK_INPUT = -1
 MAX_ELEMENTS = 1 << 32
 """Of one weight, or of one value for one sample: far above what can be evaluated, far below an overflow."""
 
+_MOST_QUOTED = 300
+"""Characters of a message that may hold what the other party wrote."""
+
 Size = Annotated[int, Field(ge=1, le=MAX_ELEMENTS)]
 Pair = tuple[Annotated[int, Field(ge=0, le=4096)], Annotated[int, Field(ge=0, le=4096)]]
 PositivePair = tuple[Annotated[int, Field(ge=1, le=4096)], Annotated[int, Field(ge=1, le=4096)]]
@@ -144,13 +147,23 @@ class Architecture(Section):
         """Rebuild and check an architecture that came from the other party.
 
         Raises:
-            ModelError: unknown or inconsistent operations.
+            ModelError: unknown or inconsistent operations, or one whose result no other one uses. The message may quote
+                the other party, in printable characters and briefly.
         """
+        try:
+            return cls._checked(value)
+        except ModelError as error:
+            raise ModelError(_quotable(str(error))) from None
+
+    @classmethod
+    def _checked(cls, value: object) -> Architecture:
         try:
             architecture = cls.model_validate_json(json.dumps(value))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise ModelError(f"not an architecture: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        except (TypeError, ValueError, RecursionError):
+            raise ModelError("not an architecture: it is no JSON, or nested too deeply") from None
         if not architecture.ops:
             raise ModelError("an architecture needs at least one operation")
         if len({op.name for op in architecture.ops}) != len(architecture.ops):
@@ -181,6 +194,11 @@ def used_by(ops: Sequence[Op], output: int) -> set[int]:
 
 def num_elements(shape: tuple[int, ...]) -> int:
     return math.prod(shape)
+
+
+def _quotable(text: str) -> str:
+    shown = text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}..."
+    return "".join(character if character.isprintable() else "?" for character in shown)
 
 
 def _check_size(what: str, shape: tuple[int, ...]) -> None:

@@ -35,6 +35,7 @@ from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.report.formatting import human_bytes
 from smule_crypten.report.leakage import given_away
 from smule_crypten.run_config import PartyConfig
+from smule_crypten.training.steps import feasible_steps
 
 TESTED = {
     "python": "3.11",
@@ -111,6 +112,7 @@ def check_device(checkup: Checkup) -> str:
 def check_model(checkup: Checkup) -> str:
     inputs = needed(checkup.inputs, "the data")
     model = build_party_model(checkup.config, inputs.bundle)
+    feasible_steps(model, inputs.train, checkup.config.training)
     samples = calibration_images(inputs.train.images_NCHW)
     checkup.translated = translate_checked(model, inputs.bundle.input_shape, samples)
     checkup.model = model

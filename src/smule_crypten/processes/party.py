@@ -49,6 +49,7 @@ from smule_crypten.processes.run_folder import (
 from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.run_config import PartyConfig
+from smule_crypten.training.steps import feasible_steps
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ def _prepare(config: PartyConfig) -> _Prepared:
     attack = attack_of(config, inputs)
     inputs = poisoned(inputs, attack)
     model = build_party_model(config, inputs.bundle)
+    feasible_steps(model, inputs.train, config.training)
     states = StateFolder(party_folder(config) / STATES_FOLDER, config, digest_of(inputs.train))
     answering, images_NCHW = attack.answering(model, 1), inputs.calibration(config).images_NCHW
     return _Prepared(
