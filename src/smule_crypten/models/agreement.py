@@ -160,22 +160,22 @@ def _check_operations(
     found, precision = _node_values(translated, inputs_NCHW)
     wanted = translated.network.values(inputs_NCHW.to(precision))
     tolerance, rounding = (_EXACT, 1e-11) if precision is torch.float64 else (1e-3, 1e-5)
-    seen = _largest(inputs_NCHW)
-    for op, node, value in zip(translated.network.architecture.ops, translated.results, wanted, strict=True):
-        seen = max(seen, _largest(value))
+    largest = max(_largest(value) for value in (inputs_NCHW, *wanted))
+    for node, position in translated.results:
+        value = inputs_NCHW if position == arch.NETWORK_INPUT else wanted[position]
         off = _off(found[node], value)
-        if not off <= tolerance * _largest(value) + rounding * seen:
+        if not off <= tolerance * _largest(value) + rounding * largest:
             cause, remedy = _cause_at(translated.graph, node)
-            raise _refusal(_name(translated.graph, node, op), off, value, cause, remedy)
+            raise _refusal(_name(translated.graph, node), off, value, cause, remedy)
 
 
 def _node_values(translated: Translated, inputs_NCHW: torch.Tensor) -> tuple[dict[fx.Node, torch.Tensor], torch.dtype]:
-    graph = translated.graph
+    graph, nodes = translated.graph, frozenset(node for node, _ in translated.results)
     try:
-        recorder = _Recorder(graph.double(), translated.results)
+        recorder = _Recorder(graph.double(), nodes)
         recorder.run(inputs_NCHW.double())
     except Exception:  # a hook may hold float32 values, and then it says so in float32, too
-        recorder = _Recorder(graph.float(), translated.results)
+        recorder = _Recorder(graph.float(), nodes)
         recorder.run(inputs_NCHW.clone())
         return recorder.values, torch.float32
     return recorder.values, torch.float64
@@ -184,10 +184,10 @@ def _node_values(translated: Translated, inputs_NCHW: torch.Tensor) -> tuple[dic
 class _Recorder(fx.Interpreter):
     """Keeps the values of some nodes as they are when they are computed."""
 
-    def __init__(self, graph: fx.GraphModule, nodes: tuple[fx.Node, ...]) -> None:
+    def __init__(self, graph: fx.GraphModule, nodes: frozenset[fx.Node]) -> None:
         super().__init__(graph)
         self.values: dict[fx.Node, torch.Tensor] = {}
-        self._nodes = frozenset(nodes)
+        self._nodes = nodes
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
@@ -252,10 +252,11 @@ def _refusal(name: str, off: float, wanted: torch.Tensor, cause: str, remedy: st
     )
 
 
-def _name(graph: fx.GraphModule, node: fx.Node, op: arch.Op) -> str:
+def _name(graph: fx.GraphModule, node: fx.Node) -> str:
+    """As the user wrote it: a layer, or a function or method."""
     if node.op == "call_module":
         return f"{node.target} ({type(graph.get_submodule(str(node.target))).__name__})"
-    return f"{node.name} ({op.kind})"
+    return f"{node.name} ({getattr(node.target, '__name__', node.target)})"
 
 
 def _off(found: torch.Tensor, wanted: torch.Tensor) -> float:

@@ -22,25 +22,27 @@ Parameters = dict[str, tuple[torch.Tensor, torch.Tensor | None]]
 class Translation:
     """The operations found so far. Weighted operations may still change while BatchNorm is folded in.
 
-    results: for each operation, the node whose value it gives.
+    results: nodes in the order of the graph, each with the position of the operation that gives its value. Where that
+    is folded into one operation with what comes after, only the last of them has it.
     """
 
     module: fx.GraphModule
     ops: list[arch.Op] = field(default_factory=list)
-    results: list[fx.Node] = field(default_factory=list)
+    results: list[tuple[fx.Node, int]] = field(default_factory=list)
     parameters: Parameters = field(default_factory=dict)
     position: dict[fx.Node, int] = field(default_factory=dict)
 
     def append(self, node: fx.Node, op: arch.Op, *, in_place: bool = False) -> None:
         """in_place: whoever reads the first operand afterwards reads the result of op."""
         self.ops.append(op)
-        self.results.append(node)
+        self.results.append((node, len(self.ops) - 1))
         for overwritten in self.readable_as(op.inputs[0]) if in_place else ():
             self.position[overwritten] = len(self.ops) - 1
         self.position[node] = len(self.ops) - 1
 
     def alias(self, node: fx.Node, source: fx.Node) -> None:
         self.position[node] = self.position[source]
+        self.results.append((node, self.position[node]))
 
     def readable_as(self, position: int) -> list[fx.Node]:
         """All nodes whose value is the result of the operation at this position."""
@@ -112,7 +114,7 @@ def _batch_norm(translation: Translation, node: fx.Node, module: nn.BatchNorm1d 
     if isinstance(before, arch.Conv2d | arch.Linear) and translation.is_only_reader(node, position):
         _fold(translation, position, before, factor, offset)
         translation.position[node] = position
-        translation.results[position] = node
+        translation.results = [result for result in translation.results if result[1] != position] + [(node, position)]
     elif isinstance(module, nn.BatchNorm2d):
         _scale_channels(translation, node, factor, offset)
     else:

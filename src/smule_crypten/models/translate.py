@@ -40,11 +40,14 @@ class TranslatedNetwork:
 
 @dataclass(frozen=True, kw_only=True)
 class Translated:
-    """A translation beside what it came from. results: for each operation, the node of graph whose value it gives."""
+    """A translation beside what it came from.
+
+    results: nodes of graph, each with the position of the operation whose result, or the input, is its value.
+    """
 
     network: TranslatedNetwork
     graph: fx.GraphModule
-    results: tuple[fx.Node, ...]
+    results: tuple[tuple[fx.Node, int], ...]
 
 
 def translate(model: nn.Module, input_shape: tuple[int, int, int]) -> TranslatedNetwork:
@@ -85,13 +88,19 @@ def translate_with_graph(model: nn.Module, input_shape: tuple[int, int, int]) ->
     parameters = {op.name: translation.parameters[op.name] for op in architecture.ops if arch.parameter_shapes(op)}
     _check_finite(parameters)
     network = TranslatedNetwork(architecture=architecture, parameters=parameters)
-    return Translated(network=network, graph=traced, results=tuple(translation.results[position] for position in used))
+    new = _new_positions(used)
+    results = tuple((node, new[position]) for node, position in translation.results if position in new)
+    return Translated(network=network, graph=traced, results=results)
 
 
 def _renumbered(ops: list[arch.Op], used: list[int]) -> tuple[arch.Op, ...]:
     """The operations at these positions, reading from each other."""
-    position = {arch.NETWORK_INPUT: arch.NETWORK_INPUT} | {old: new for new, old in enumerate(used)}
+    position = _new_positions(used)
     return tuple(ops[old].model_copy(update={"inputs": tuple(position[i] for i in ops[old].inputs)}) for old in used)
+
+
+def _new_positions(used: list[int]) -> dict[int, int]:
+    return {arch.NETWORK_INPUT: arch.NETWORK_INPUT} | {old: new for new, old in enumerate(used)}
 
 
 def _check_finite(parameters: Parameters) -> None:

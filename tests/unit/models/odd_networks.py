@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
+from torch.nn.utils import prune
 
 SHAPE = (2, 6, 6)
 Forward = Callable[[Any, torch.Tensor], torch.Tensor]
@@ -146,10 +147,38 @@ def after_layer(position: int, change: Callable[[torch.Tensor], torch.Tensor]) -
     return changed(lambda model: model[position].register_forward_hook(lambda module, inputs, result: change(result)))
 
 
+def with_dropout(change: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Dropout(), nn.Flatten(), nn.Linear(48, 3))
+    model[1].register_forward_hook(lambda module, inputs, result: change(result))
+    return model
+
+
+def with_norm(change: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(48, 3))
+    model[1].register_forward_hook(lambda module, inputs, result: change(result))
+    return model
+
+
+def pruned(change: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
+    model = plain()
+    prune.l1_unstructured(model[3], "weight", amount=0.5)
+    model[3].register_forward_hook(lambda module, inputs, result: change(result))
+    return model
+
+
+class TripledCall(nn.Sequential):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return 3 * super().__call__(*args, **kwargs)
+
+
 DIFFERENT: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     "hook on a linear layer": (lambda: after_layer(3, lambda y: 3 * y), "3 (Linear)", "a hook"),
     "hook on a convolution": (lambda: after_layer(0, lambda y: 3 * y), "0 (Conv2d)", "a hook"),
     "hook that bounds": (lambda: after_layer(0, lambda y: y.clamp(max=6.0)), "0 (Conv2d)", "a hook"),
+    "hook on a layer that vanishes": (lambda: with_dropout(lambda y: 3 * y), "1 (Dropout)", "a hook"),
+    "hook on a folded normalization": (lambda: with_norm(lambda y: 3 * y), "1 (BatchNorm2d)", "a hook"),
+    "hook on a pruned layer": (lambda: pruned(lambda y: 3 * y), "3 (Linear)", "a hook"),
+    "a call of its own": (lambda: TripledCall(*plain()), "the network TripledCall", "does not see"),
     "hook in float32": (lambda: after_layer(0, lambda y: y.float() * 3), "0 (Conv2d)", "a hook"),
     "hook before a layer": (
         lambda: changed(lambda m: m[3].register_forward_pre_hook(lambda module, inputs: (2 * inputs[0],))),
@@ -249,6 +278,7 @@ SAME: dict[str, Callable[[], nn.Module]] = {
     "old spectral_norm": lambda: with_old_norm(nn.utils.spectral_norm, trained=True),
     "new weight_norm": lambda: changed(lambda m: nn.utils.parametrizations.weight_norm(m[0])),
     "new spectral_norm": lambda: changed(lambda m: nn.utils.parametrizations.spectral_norm(m[3])),
+    "pruned": lambda: pruned(lambda y: y),
     "tied weights": tied,
     "one layer twice": lambda: Parts(lambda m, x: m.fc(m.conv(m.conv(x)).flatten(1))),
     "sum into a value with two names": lambda: Parts(aliased_sum),
