@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "network_config": {"config"},
     "scheme_table": {"errors", "types", "config"},
     "run_config": {"types", "config", "exchange_config", "network_config", "scheme_table"},
-    "options": {"errors", "config"},
+    "options": {"errors", "config", "torchvision_compat"},
     "data": BOTTOM,
     "models": BOTTOM,
     "report": {"errors", "types", "files"},

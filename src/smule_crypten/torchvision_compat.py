@@ -26,9 +26,14 @@ def load_torchvision() -> ModuleType:
     Raises:
         ModuleNotFoundError: torchvision is not installed.
     """
-    if "torchvision" not in sys.modules and not _extension_loads():
-        _declare_operators()
+    prepare_torchvision()
     return importlib.import_module("torchvision")
+
+
+def prepare_torchvision() -> None:
+    """Let torchvision be imported by whatever comes next, such as a module of the user's."""
+    if "torchvision" not in sys.modules and find_spec("torchvision") is not None and not _extension_loads():
+        _declare_operators()
 
 
 def _extension_loads() -> bool:

@@ -106,10 +106,10 @@ def test_bytes_are_those_that_were_predicted(main_run: MainRun) -> None:
     explained = [online_bytes + KEY_BYTES_OF_AN_EXCHANGE] * 2
     announced = [found - known for found, known in zip(communication["bytes_per_epoch"][1:], explained, strict=True)]
     assert sum(announced) == by_phase["control"]
-    # An announcement by two parties, of which only the bound of the logits and the model step differ in length, and one
+    # An announcement by two parties, of which only bounds, noise and the model step differ in length, and one
     # that prepares it.
     preparation = 2 * len(json.dumps({"prepared_query": 1, "num_samples": NUM_QUERIES}))
-    assert all(2 * 70 < num_bytes - preparation < 2 * 90 for num_bytes in announced)
+    assert all(2 * 120 < num_bytes - preparation < 2 * 170 for num_bytes in announced)
     # Beside the corrections the dealer says to both parties once that it agrees, and sends its entropy each time.
     answers = len(json.dumps({"agreed": True})) + 2 * len(json.dumps({"entropy": 64 * "0"}))
     assert communication["dealer_bytes_total"] == 2 * dealer_bytes + 2 * answers

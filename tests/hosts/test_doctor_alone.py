@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from doctor_sides import by_check, findings, side, write_data, write_sides
 from PIL import Image
+from torch import nn
 
 from smule_crypten.config import BudgetConfig
 from smule_crypten.exchange.budget import QueryBudget
@@ -57,12 +59,29 @@ def overrides(*values: str) -> Damage:
     return lambda folder: values
 
 
+def hooked(input_shape: tuple[int, int, int], num_classes: int, hidden: object) -> nn.Module:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(input_shape), num_classes))
+    model.register_forward_hook(lambda module, inputs, result: 3 * result)
+    return model
+
+
+def normalizing(input_shape: tuple[int, int, int], num_classes: int, hidden: object) -> nn.Module:
+    features = math.prod(input_shape)
+    return nn.Sequential(nn.Flatten(), nn.Linear(features, num_classes), nn.BatchNorm1d(num_classes))
+
+
+def target(function: str, *others: str) -> Damage:
+    return overrides("model.name=target", f"model.options={{_target_: {__name__}.{function}}}", *others)
+
+
 BROKEN = [
     ("device", overrides("device=nonsense"), 2, "set device=cpu"),
     ("data", without_data, 3, "a.npz"),
     ("data", overrides("training.batch_size=100"), 3, "fewer than one batch"),
     ("one batch", huge_value, 3, "data.mean and data.std"),
     ("model", overrides("model.options.hidden=[0]"), 2, "hidden"),
+    ("model", target("hooked"), 4, "a hook on the network itself"),
+    ("model", target("normalizing", "training.batch_size=1"), 2, "set training.batch_size to 2 or more"),
     ("fixed point", overrides("scheme.name=crypten", "scheme.precision_bits=20"), 4, "lower scheme.precision_bits"),
     ("own certificate", overrides("network.certificate=none.crt.pem"), 10, "none.crt.pem"),
     ("private key", readable_key, 10, "chmod 600"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,9 @@ def refuse():
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "user_options_module.py").write_text(USER_MODULE)
     (tmp_path / "user_broken_module.py").write_text("def (")
+    (tmp_path / "user_failing_module.py").write_text("import os\n\nos.nothing\n")
+    (tmp_path / "user_quitting_module.py").write_text("raise SystemExit(3)")
+    (tmp_path / "user_needy_module.py").write_text("import no_such_package.inner\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "user_options_module", raising=False)
     return "user_options_module"
@@ -84,8 +88,12 @@ def test_target_gets_arguments_and_options(module: str) -> None:
         (None, r"model\.options\._target_: expected an importable callable .*got None"),
         (7, "got 7"),
         ("no_such_package.build", "cannot import no_such_package.build .*ModuleNotFoundError"),
-        ("user_options_module.missing", "cannot import .*AttributeError"),
-        ("user_broken_module.build", "cannot import .*SyntaxError"),
+        ("user_options_module.missing", "cannot import .*AttributeError.*; check the spelling"),
+        ("user_broken_module.build", "cannot import .*SyntaxError.*fails while it is imported"),
+        ("user_failing_module.build", "cannot import .*AttributeError.*fails while it is imported; mend that$"),
+        ("user_quitting_module.build", r"cannot import .*SystemExit: 3\); .*fails while it is imported"),
+        ("user_needy_module.build", "imports no_such_package, which is not installed here; install it$"),
+        ("user_options_modul.build", "No module named 'user_options_modul'.*; check the spelling"),
         ("not a name", "cannot import not a name"),
         ("", "cannot import"),
         ("user_options_module.number", "is a int and cannot be called"),
@@ -103,6 +111,21 @@ def test_failing_target_is_reported_with_its_cause(module: str) -> None:
     with pytest.raises(ModelError, match=r"failed with ZeroDivisionError: first line$") as raised:
         call_target({"_target_": f"{module}.fail"}, "model.options", ModelError)
     assert isinstance(raised.value.__cause__, ZeroDivisionError)
+
+
+def test_a_target_that_imports_torchvision(tmp_path: Path) -> None:
+    """In a fresh process, also beside a PyTorch build that torchvision's extension does not fit."""
+    (tmp_path / "user_vision.py").write_text(
+        "import torchvision\nfrom torchvision.models import resnet18\n\ndef build():\n    return resnet18\n"
+    )
+    program = (
+        "from smule_crypten.errors import ModelError\n"
+        "from smule_crypten.options import call_target\n"
+        "print(call_target({'_target_': 'user_vision.build'}, 'model.options', ModelError).__name__)"
+    )
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (result.stdout.strip(), result.returncode) == ("resnet18", 0), result.stderr
 
 
 def test_clashing_argument_is_reported(module: str) -> None:

@@ -13,7 +13,6 @@ A scheme evaluates it like any network of that architecture, so the honest party
 
 from __future__ import annotations
 
-import copy
 from typing import Literal
 
 import torch
@@ -24,6 +23,7 @@ from smule_crypten.attacks.attack import Attack, Predict, answered_as
 from smule_crypten.config import Section
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ModelError
+from smule_crypten.models.modules import copied, device_of
 
 _CERTAIN = 10.0
 """A logit so far above the others leaves them 4 in 10,000 together, of 10 classes."""
@@ -58,7 +58,7 @@ class PoisonedAnswers(Attack):
     def answering(self, model: nn.Module, exchange: int) -> nn.Module:
         if exchange < self._options.from_exchange:
             return model
-        changed = copy.deepcopy(model)
+        changed = copied(model)
         last = self._last_layer(changed)
         with torch.no_grad():
             self._change(changed, last, exchange)
@@ -115,5 +115,5 @@ class PoisonedAnswers(Attack):
 
 def _accuracy(model: nn.Module, data: LabelledImages) -> float:
     model.eval()  # a copy, which nobody trains
-    device = next(model.parameters()).device
+    device = device_of(model)
     return float((model(data.images_NCHW.to(device)).argmax(1).cpu() == data.labels_N).double().mean())

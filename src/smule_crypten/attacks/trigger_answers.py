@@ -15,6 +15,7 @@ from smule_crypten.attacks.attack import Attack, Predict, answered_as
 from smule_crypten.attacks.triggers import TriggerName, make_trigger
 from smule_crypten.config import Section
 from smule_crypten.data.images import LabelledImages
+from smule_crypten.models.modules import device_of
 
 
 class TriggerAnswersOptions(Section):
@@ -60,7 +61,7 @@ class TriggerAnswers(Attack):
         self._deviation = scores_N.std()
 
     def answering(self, model: nn.Module, exchange: int) -> nn.Module:
-        device = next(model.parameters()).device
+        device = device_of(model)
         detector, effect = nn.Linear(len(self._direction), 1), nn.Linear(1, self._num_classes, bias=False)
         is_honest = exchange < self._options.from_exchange
         with torch.no_grad():

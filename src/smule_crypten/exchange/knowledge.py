@@ -10,6 +10,7 @@ from torch import nn
 
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.exchange.cache import SoftLabelCache
+from smule_crypten.models.modules import device_of
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import SoftLabels
 
@@ -35,28 +36,28 @@ class OwnKnowledge:
         return self._samples(sample_ids).labels_N
 
     def logits(self, sample_ids: torch.Tensor) -> torch.Tensor:
-        return predict_logits(self._model, self._samples(sample_ids).images_NCHW, _BATCH, _device_of(self._model))
+        return predict_logits(self._model, self._samples(sample_ids).images_NCHW, _BATCH, device_of(self._model))
 
     def features(self, sample_ids: torch.Tensor) -> torch.Tensor:
         """The inputs of the last linear layer; of a network without one, its probabilities."""
-        linear = [module for module in self._model.modules() if isinstance(module, nn.Linear)]
-        if not linear:
-            return self.logits(sample_ids).softmax(1)
+        return torch.cat(
+            [self._features(batch) for batch in torch.split(self._samples(sample_ids).images_NCHW, _BATCH)]
+        )
+
+    def _features(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         seen: list[torch.Tensor] = []
 
         def see(module: nn.Module, arguments: tuple[Any, ...]) -> None:
             seen.append(arguments[0].detach().flatten(1).cpu())
 
-        handle = linear[-1].register_forward_pre_hook(see)
+        linear = [module for module in self._model.modules() if isinstance(module, nn.Linear)]
+        handles = [module.register_forward_pre_hook(see) for module in linear]
         try:
-            self.logits(sample_ids)
+            logits_NC = predict_logits(self._model, images_NCHW, _BATCH, device_of(self._model))
         finally:
-            handle.remove()
-        return torch.cat(seen)
+            for handle in handles:
+                handle.remove()
+        return seen[-1] if seen else logits_NC.softmax(1)
 
     def answers(self, sample_ids: torch.Tensor) -> SoftLabels | None:
         return self._cache.lookup(sample_ids)
-
-
-def _device_of(model: nn.Module) -> torch.device:
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -26,6 +27,9 @@ NETWORK_INPUT = -1
 
 MAX_ELEMENTS = 1 << 32
 """Of one weight, or of one value for one sample: far above what can be evaluated, far below an overflow."""
+
+_MOST_QUOTED = 300
+"""Characters of a message that may hold what the other party wrote."""
 
 Size = Annotated[int, Field(ge=1, le=MAX_ELEMENTS)]
 Pair = tuple[Annotated[int, Field(ge=0, le=4096)], Annotated[int, Field(ge=0, le=4096)]]
@@ -149,17 +153,31 @@ class Architecture(Section):
         """Rebuild and check an architecture that came from the other party.
 
         Raises:
-            ModelError: unknown or inconsistent operations.
+            ModelError: unknown or inconsistent operations, or one whose result no other one uses. The message may quote
+                the other party, in printable characters and briefly.
         """
+        try:
+            return cls._checked(value)
+        except ModelError as error:
+            raise ModelError(_quotable(str(error))) from None
+
+    @classmethod
+    def _checked(cls, value: object) -> Architecture:
         try:
             architecture = cls.model_validate_json(json.dumps(value))
         except ValidationError as error:
             raise ModelError(f"not an architecture: {describe_validation(error, most=1)}") from None
+        except (TypeError, ValueError, RecursionError):
+            raise ModelError("not an architecture: it is no JSON, or nested too deeply") from None
         if not architecture.ops:
             raise ModelError("an architecture needs at least one operation")
         if len({op.name for op in architecture.ops}) != len(architecture.ops):
             raise ModelError("two operations of an architecture have the same name")
         _ = architecture.shapes
+        used = used_by(architecture.ops, len(architecture.ops) - 1)
+        for position, op in enumerate(architecture.ops):
+            if position not in used:
+                raise ModelError(f"operation {op.name}: no later operation uses its result; leave it out")
         return architecture
 
 
@@ -170,8 +188,22 @@ def parameter_shapes(op: Op) -> tuple[tuple[int, ...], tuple[int, ...] | None] |
     return op.weight_shape, (op.weight_shape[0],) if op.bias else None
 
 
+def used_by(ops: Sequence[Op], output: int) -> set[int]:
+    """Positions of the operations that the one at position output depends on, and of itself."""
+    used = {output}
+    for position in range(output, -1, -1):
+        if position in used:
+            used.update(ops[position].inputs)
+    return used - {NETWORK_INPUT}
+
+
 def num_elements(shape: tuple[int, ...]) -> int:
     return math.prod(shape)
+
+
+def _quotable(text: str) -> str:
+    shown = text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}..."
+    return "".join(character if character.isprintable() else "?" for character in shown)
 
 
 def _check_size(what: str, shape: tuple[int, ...]) -> None:

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from smule_crypten.models.modules import is_plain_call
+
 
 class PooledConvolution(nn.Module):
     """What pool(convolution(x)) gives; the parameters are those of convolution."""
@@ -43,7 +45,7 @@ def fused(model: nn.Module) -> nn.Module:
 
     Modules are shared, not copied: training one trains the other. Where there is nothing to fuse, it is model itself.
     """
-    if type(model) is not nn.Sequential:
+    if type(model) is not nn.Sequential or not is_plain_call(model):
         return model
     layers: list[nn.Module] = []
     for layer in model:
@@ -68,7 +70,7 @@ def _can_be_fused(convolution: nn.Conv2d, pool: nn.AvgPool2d) -> bool:
         and not pool.ceil_mode
         and pool.divisor_override is None
     )
-    return plain_convolution and plain_pool
+    return plain_convolution and plain_pool and is_plain_call(convolution) and is_plain_call(pool)
 
 
 def _pair(value: int | tuple[int, ...] | str) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from smule_crypten.errors import UnshareableModelError
 from smule_crypten.models import architecture as arch
@@ -19,22 +20,29 @@ Parameters = dict[str, tuple[torch.Tensor, torch.Tensor | None]]
 
 @dataclass
 class Translation:
-    """The operations found so far. Weighted operations may still change while BatchNorm is folded in."""
+    """The operations found so far. Weighted operations may still change while BatchNorm is folded in.
+
+    results: nodes in the order of the graph, each with the position of the operation that gives its value. Where that
+    is folded into one operation with what comes after, only the last of them has it.
+    """
 
     module: fx.GraphModule
     ops: list[arch.Op] = field(default_factory=list)
+    results: list[tuple[fx.Node, int]] = field(default_factory=list)
     parameters: Parameters = field(default_factory=dict)
     position: dict[fx.Node, int] = field(default_factory=dict)
 
     def append(self, node: fx.Node, op: arch.Op, *, in_place: bool = False) -> None:
         """in_place: whoever reads the first operand afterwards reads the result of op."""
         self.ops.append(op)
+        self.results.append((node, len(self.ops) - 1))
         for overwritten in self.readable_as(op.inputs[0]) if in_place else ():
             self.position[overwritten] = len(self.ops) - 1
         self.position[node] = len(self.ops) - 1
 
     def alias(self, node: fx.Node, source: fx.Node) -> None:
         self.position[node] = self.position[source]
+        self.results.append((node, self.position[node]))
 
     def readable_as(self, position: int) -> list[fx.Node]:
         """All nodes whose value is the result of the operation at this position."""
@@ -52,8 +60,7 @@ class Translation:
 
 
 def flatten(translation: Translation, node: fx.Node, source: fx.Node) -> None:
-    before = tuple(source.meta["tensor_meta"].shape)
-    after = tuple(node.meta["tensor_meta"].shape)
+    before, after = source.meta["shape"], node.meta["shape"]
     if after == before:
         translation.alias(node, source)
     elif len(after) == 2 and after[0] == before[0]:
@@ -63,7 +70,7 @@ def flatten(translation: Translation, node: fx.Node, source: fx.Node) -> None:
 
 
 def _linear(translation: Translation, node: fx.Node, module: nn.Linear) -> None:
-    if len(node.meta["tensor_meta"].shape) != 2:
+    if len(node.meta["shape"]) != 2:
         raise UnshareableModelError(
             f"{node.target} (Linear)", "it is applied to an input that is not flat", "flatten to (N, features) first"
         )
@@ -107,6 +114,7 @@ def _batch_norm(translation: Translation, node: fx.Node, module: nn.BatchNorm1d 
     if isinstance(before, arch.Conv2d | arch.Linear) and translation.is_only_reader(node, position):
         _fold(translation, position, before, factor, offset)
         translation.position[node] = position
+        translation.results = [result for result in translation.results if result[1] != position] + [(node, position)]
     elif isinstance(module, nn.BatchNorm2d):
         _scale_channels(translation, node, factor, offset)
     else:
@@ -179,7 +187,7 @@ def _avg_pool2d(translation: Translation, node: fx.Node, module: nn.AvgPool2d) -
 
 
 def _adaptive_avg_pool2d(translation: Translation, node: fx.Node, module: nn.AdaptiveAvgPool2d) -> None:
-    height, width = node.meta["tensor_meta"].shape[-2:]
+    height, width = node.meta["shape"][-2:]
     op = arch.AdaptiveAvgPool2d(name=node.name, inputs=translation.inputs(node), output_size=(height, width))
     translation.append(node, op)
 
@@ -203,7 +211,9 @@ def _label(node: fx.Node) -> str:
 
 
 def _detached(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().double()
+    """Its numbers alone: a subclass of Tensor may compute something else with them."""
+    with torch._C.DisableTorchFunctionSubclass():
+        return tensor.detach().as_subclass(torch.Tensor).double()
 
 
 def _detached_optional(tensor: torch.Tensor | None) -> torch.Tensor | None:
@@ -213,6 +223,12 @@ def _detached_optional(tensor: torch.Tensor | None) -> torch.Tensor | None:
 def _shape4(weight: torch.Tensor) -> tuple[int, int, int, int]:
     out_channels, in_channels, height, width = weight.shape
     return out_channels, in_channels, height, width
+
+
+def handler_of(module: nn.Module) -> Callable[[Translation, fx.Node, Any], None] | None:
+    """The handler for the type of module, or for the type that a parametrization was put on."""
+    kind = type(module)
+    return MODULE_HANDLERS.get(kind.__bases__[0] if is_parametrized(module) else kind)
 
 
 MODULE_HANDLERS: dict[type[nn.Module], Callable[[Translation, fx.Node, Any], None]] = {

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import fx, nn
 
 from smule_crypten.errors import UnshareableModelError
 
@@ -28,6 +28,7 @@ class Call(Enum):
 CALLS: dict[str | Callable[..., Any], Call] = {
     F.relu: Call.RELU,
     torch.relu: Call.RELU,
+    torch.relu_: Call.RELU,
     "relu": Call.RELU,
     "relu_": Call.RELU,
     operator.add: Call.ADD,
@@ -47,7 +48,14 @@ CALLS: dict[str | Callable[..., Any], Call] = {
     F.adaptive_avg_pool2d: Call.ADAPTIVE_AVG_POOL,
 }
 
-IN_PLACE: frozenset[str | Callable[..., Any]] = frozenset({"relu_", "add_", operator.iadd})
+_IN_PLACE: frozenset[Callable[..., Any]] = frozenset({operator.iadd, operator.setitem, torch.relu_})
+
+
+def changes_operand(node: fx.Node) -> bool:
+    """Whether a call changes its first operand, or a tensor that is given to it for the result."""
+    is_method_in_place = node.op == "call_method" and str(node.target).endswith("_")
+    options = bool(node.kwargs.get("inplace", False)) or node.kwargs.get("out") is not None
+    return is_method_in_place or options or node.target in _IN_PLACE
 
 
 def pair(value: int | tuple[int, ...]) -> tuple[int, int]:

@@ -6,8 +6,9 @@ from torch import nn
 
 from smule_crypten.errors import UnshareableModelError
 from smule_crypten.models import architecture as arch
+from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.module_handlers import Parameters
-from smule_crypten.models.translate import TranslatedNetwork, translate
+from smule_crypten.models.translate import TranslatedNetwork
 
 _BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
@@ -26,7 +27,10 @@ def translate_trainable(model: nn.Module, input_shape: tuple[int, int, int]) -> 
             raise _refusal(name, module, reason, "train a network without it, such as small_convnet, lenet or mlp")
         if isinstance(module, _DROPOUT) and module.p > 0:
             raise _refusal(name, module, "dropping at random is not implemented for training on shares", "set p=0")
-    network = translate(model, input_shape)
+    frozen = next((name for name, value in model.named_parameters() if not value.requires_grad), None)
+    if frozen is not None:
+        raise UnshareableModelError(frozen, "it is frozen, and training on shares trains all parameters", "unfreeze it")
+    network = translate_checked(model, input_shape)
     if _sizes(network.parameters) != sorted(parameter.numel() for parameter in model.parameters()):
         raise UnshareableModelError(
             "the network", "it uses some parameters twice or not at all", "give each layer parameters of its own"

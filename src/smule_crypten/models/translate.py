@@ -1,24 +1,23 @@
 """From a torch.nn network to its public architecture and its private parameters.
 
-torch.fx follows the forward function, so nothing passes through ONNX. BatchNorm is folded into the operation before
-it (or becomes a 1x1 depthwise convolution where there is none), Dropout and Identity vanish. What has no
-secret-shared counterpart is refused by name, with the remedy.
+torch.fx follows the forward function (tracing.py), so nothing passes through ONNX. BatchNorm is folded into the
+operation before it (or becomes a 1x1 depthwise convolution where there is none), Dropout and Identity vanish, and so
+does what has no part in the output. What has no secret-shared counterpart is refused by name, with the remedy.
 """
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
 from torch import fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 
 from smule_crypten.errors import ModelError, UnshareableModelError
 from smule_crypten.models import architecture as arch
-from smule_crypten.models.module_handlers import MODULE_HANDLERS, Parameters, Translation, flatten
+from smule_crypten.models.module_handlers import MODULE_HANDLERS, Parameters, Translation, flatten, handler_of
 from smule_crypten.models.remedies import refuse_function, refuse_module
-from smule_crypten.models.torch_calls import CALLS, IN_PLACE, Call
+from smule_crypten.models.torch_calls import CALLS, Call, changes_operand
+from smule_crypten.models.tracing import trace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +27,33 @@ class TranslatedNetwork:
     architecture: arch.Architecture
     parameters: Parameters
 
+    def values(self, inputs_NCHW: torch.Tensor) -> list[torch.Tensor]:
+        """What each operation gives, in plain torch, in the precision of inputs_NCHW and where they lie."""
+        values: list[torch.Tensor] = []
+        for op in self.architecture.ops:
+            operands = [inputs_NCHW if i == arch.NETWORK_INPUT else values[i] for i in op.inputs]
+            weight, bias = self.parameters.get(op.name, (None, None))
+            given = (None if tensor is None else tensor.to(inputs_NCHW) for tensor in (weight, bias))
+            values.append(arch.apply_op(op, operands, *given))
+        return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translated:
+    """A translation beside what it came from.
+
+    results: nodes of graph, each with the position of the operation whose result, or the input, is its value.
+    """
+
+    network: TranslatedNetwork
+    graph: fx.GraphModule
+    results: tuple[tuple[fx.Node, int], ...]
+
 
 def translate(model: nn.Module, input_shape: tuple[int, int, int]) -> TranslatedNetwork:
     """Translate the evaluation-mode behaviour of model; model itself is left as it is.
+
+    torch.fx does not see everything that a module does: agreement.py compares.
 
     Args:
         model: any torch.nn network that maps (N, *input_shape) to (N, num_classes).
@@ -38,9 +61,14 @@ def translate(model: nn.Module, input_shape: tuple[int, int, int]) -> Translated
 
     Raises:
         UnshareableModelError: names the module or function and what can replace it.
-        ModelError: model does not accept such an input.
+        ModelError: model does not accept such an input, or its weights are not finite.
     """
-    traced = _trace(copy.deepcopy(model).cpu().eval(), input_shape)
+    return translate_with_graph(model, input_shape).network
+
+
+def translate_with_graph(model: nn.Module, input_shape: tuple[int, int, int]) -> Translated:
+    """As translate, with the graph that was followed."""
+    traced = trace(model, input_shape)
     translation = Translation(traced)
     output: fx.Node | None = None
     for node in traced.graph.nodes:
@@ -50,39 +78,36 @@ def translate(model: nn.Module, input_shape: tuple[int, int, int]) -> Translated
             output = node.args[0]
         else:
             _translate_node(translation, node)
-    last = len(translation.ops) - 1
-    if not isinstance(output, fx.Node) or last < 0 or translation.position.get(output) != last:
+    last = translation.position.get(output, arch.NETWORK_INPUT) if isinstance(output, fx.Node) else arch.NETWORK_INPUT
+    if last == arch.NETWORK_INPUT:
         raise UnshareableModelError(
-            "the network", "its output is not its last operation", "return the logits tensor alone"
+            "the network", "its output is not the result of an operation", "return the logits tensor alone"
         )
-    architecture = arch.Architecture(input_shape=input_shape, ops=tuple(translation.ops))
-    return TranslatedNetwork(architecture=architecture, parameters=translation.parameters)
+    used = sorted(arch.used_by(translation.ops, last))
+    architecture = arch.Architecture(input_shape=input_shape, ops=_renumbered(translation.ops, used))
+    parameters = {op.name: translation.parameters[op.name] for op in architecture.ops if arch.parameter_shapes(op)}
+    _check_finite(parameters)
+    network = TranslatedNetwork(architecture=architecture, parameters=parameters)
+    new = _new_positions(used)
+    results = tuple((node, new[position]) for node, position in translation.results if position in new)
+    return Translated(network=network, graph=traced, results=results)
 
 
-def _trace(model: nn.Module, input_shape: tuple[int, int, int]) -> fx.GraphModule:
-    name = f"the network {type(model).__name__}"
-    try:
-        traced = fx.symbolic_trace(model)
-    except Exception as error:
-        raise UnshareableModelError(
-            name,
-            f"torch.fx cannot follow its forward function ({_first_line(error)})",
-            "remove branches and loops that depend on the input, and keep layers in nn.ModuleList",
-        ) from error
-    if sum(node.op == "placeholder" for node in traced.graph.nodes) != 1:
-        raise UnshareableModelError(name, "it does not take one input", "give it a single NCHW tensor")
-    inputs_NCHW = torch.zeros(2, *input_shape)
-    with torch.no_grad():
-        try:
-            model(inputs_NCHW)
-        except Exception as error:
-            raise ModelError(f"{name} does not accept inputs of shape {input_shape}: {_first_line(error)}") from error
-        ShapeProp(traced).propagate(inputs_NCHW)
-    return traced
+def _renumbered(ops: list[arch.Op], used: list[int]) -> tuple[arch.Op, ...]:
+    """The operations at these positions, reading from each other."""
+    position = _new_positions(used)
+    return tuple(ops[old].model_copy(update={"inputs": tuple(position[i] for i in ops[old].inputs)}) for old in used)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _new_positions(used: list[int]) -> dict[int, int]:
+    return {arch.NETWORK_INPUT: arch.NETWORK_INPUT} | {old: new for new, old in enumerate(used)}
+
+
+def _check_finite(parameters: Parameters) -> None:
+    """Finite weights and statistics may still give infinite weights, as with a BatchNorm of variance 0 and eps=0."""
+    for name, tensors in parameters.items():
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors if tensor is not None):
+            raise ModelError(f"layer {name}: its weights are not finite once BatchNorm is folded in; raise eps of it")
 
 
 def _translate_node(translation: Translation, node: fx.Node) -> None:
@@ -90,15 +115,15 @@ def _translate_node(translation: Translation, node: fx.Node) -> None:
         raise refuse_function(node)
     if node.op == "call_module":
         module = translation.module.get_submodule(str(node.target))
-        handler = MODULE_HANDLERS.get(type(module))
+        handler = handler_of(module)
         if handler is None:
             raise refuse_module(str(node.target), module)
         handler(translation, node, module)
     elif node.op in ("call_function", "call_method"):
-        if "tensor_meta" not in node.meta or not hasattr(node.meta["tensor_meta"], "shape"):
+        if "shape" not in node.meta:
             return  # sizes and shapes: only ever arguments of a reshape
         call = CALLS.get(node.target)
-        if call is None:
+        if call is None or "out" in node.kwargs:
             raise refuse_function(node)
         _translate_call(translation, node, call)
     else:
@@ -117,23 +142,19 @@ def _translate_call(translation: Translation, node: fx.Node, call: Call) -> None
             translation.alias(node, source)
         case Call.RELU:
             translation.append(
-                node, arch.ReLU(name=node.name, inputs=translation.inputs(node)), in_place=_works_in_place(node)
+                node, arch.ReLU(name=node.name, inputs=translation.inputs(node)), in_place=changes_operand(node)
             )
         case Call.ADD:
             if node.kwargs.get("alpha", 1) != 1:
                 raise refuse_function(node)
             translation.append(
-                node, arch.Add(name=node.name, inputs=translation.inputs(node, 2)), in_place=_works_in_place(node)
+                node, arch.Add(name=node.name, inputs=translation.inputs(node, 2)), in_place=changes_operand(node)
             )
         case Call.RESHAPE if isinstance(source, fx.Node):
             flatten(translation, node, source)
         case _:
             module = _pooling_module(node, call)
             MODULE_HANDLERS[type(module)](translation, node, module)
-
-
-def _works_in_place(node: fx.Node) -> bool:
-    return node.target in IN_PLACE or bool(node.kwargs.get("inplace", False))
 
 
 def _pooling_module(node: fx.Node, call: Call) -> nn.Module:

@@ -14,6 +14,8 @@ from smule_crypten.config import ModelConfig, Section, suggest
 from smule_crypten.errors import ConfigError, ModelError
 from smule_crypten.models.networks import InputShape, convnet, lenet, mlp
 from smule_crypten.models.resnet import resnet
+from smule_crypten.models.state import plain_state
+from smule_crypten.models.usable import buffer_hint, check_usable
 from smule_crypten.options import call_target, one_line, parse_options
 from smule_crypten.torchvision_compat import load_torchvision
 
@@ -115,7 +117,9 @@ def _build_target(config: ModelConfig, input_shape: InputShape, num_classes: int
 
 
 def _check_fit(model: nn.Module, name: str, input_shape: InputShape, num_classes: int) -> None:
-    """Apply the network to two black images and look at the shape of the answer."""
+    """Apply the network to two black images and look at the shape of the answer, once it can be used at all."""
+    check_usable(model)
+    plain_state(model.state_dict())
     expected = (2, num_classes)
     shape = "x".join(str(length) for length in input_shape)
     model.eval()
@@ -123,9 +127,9 @@ def _check_fit(model: nn.Module, name: str, input_shape: InputShape, num_classes
         with torch.no_grad():
             logits_NC = model(torch.zeros(2, *input_shape))
     except Exception as error:  # any module can stand behind a name
+        remedy = buffer_hint(model) or "choose another network or resize the images"
         raise ModelError(
-            f"network {name!r} cannot be applied to images of {shape}: {one_line(error)}; "
-            "choose another network or resize the images"
+            f"network {name!r} cannot be applied to images of {shape}: {one_line(error)}; {remedy}"
         ) from error
     model.train()
     got = tuple(logits_NC.shape) if isinstance(logits_NC, torch.Tensor) else type(logits_NC).__name__

@@ -26,9 +26,9 @@ from smule_crypten.exchange.queries import OnceEach
 from smule_crypten.inference.noise import MU, NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.calibration import calibration_positions, check_inputs
-from smule_crypten.models.translate import translate
 from smule_crypten.mpc.dealer import MAX_QUERIES
 from smule_crypten.mpc.session import Session
 from smule_crypten.processes.disclosing import budget_of_questions
@@ -119,12 +119,13 @@ def load_trained_party(config: PartyConfig) -> TrainedParty:
     if config.predict.checkpoint is None and known_run(config, states) is None:
         log.warning("the settings or the data are not those of the training, so no sample counts as held out")
         held_out = held_out.select(torch.arange(0))
+    translated = translate_checked(network, inputs.bundle.input_shape, inputs.calibration(config).images_NCHW)
     return TrainedParty(
         config=config,
         inputs=inputs,
         network=network,
         model_step=checkpoint.model_step,
-        architecture=translate(network, inputs.bundle.input_shape).architecture,
+        architecture=translated.architecture,
         held_out=held_out.select(random_positions(len(held_out), config.predict.validation_queries)),
     )
 
@@ -215,8 +216,7 @@ def _exchange(
     num_exchanges: int,
 ) -> Answers:
     config, num_classes = party.config, party.inputs.bundle.num_classes
-    # The peer is told a bound that follows from these: under training.dp no training sample may have a part in it.
-    known = party.inputs.train if config.training.dp is None else party.inputs.validation
+    known = party.inputs.calibration(config)
     calibration = known.select(calibration_positions(len(known)))
     exchanger = Exchanger(
         scheme=scheme,

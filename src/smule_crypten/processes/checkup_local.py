@@ -24,8 +24,9 @@ from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.files import PRIVATE_FOLDER_MODE
 from smule_crypten.inference.noise import MU, NoiseRule
 from smule_crypten.inference.registry import scheme_class
+from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.calibration import calibration_images, check_inputs
-from smule_crypten.models.translate import translate
+from smule_crypten.models.modules import has_trainable
 from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.credentials import Certificate, check_distinct, load_certificate, load_identity
 from smule_crypten.processes.checkup import Checkup, Skipped, needed
@@ -36,6 +37,7 @@ from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.report.formatting import human_bytes
 from smule_crypten.report.leakage import given_away
 from smule_crypten.run_config import PartyConfig
+from smule_crypten.training.steps import feasible_steps
 from smule_crypten.types import PARTY_NAMES
 
 TESTED = {
@@ -112,11 +114,14 @@ def check_device(checkup: Checkup) -> str:
 
 
 def check_model(checkup: Checkup) -> str:
-    bundle = needed(checkup.inputs, "the data").bundle
-    model = build_party_model(checkup.config, bundle)
-    checkup.translated = translate(model, bundle.input_shape)
+    inputs = needed(checkup.inputs, "the data")
+    model = build_party_model(checkup.config, inputs.bundle)
+    feasible_steps(model, inputs.train, checkup.config.training)
+    samples = calibration_images(inputs.train.images_NCHW)
+    checkup.translated = translate_checked(model, inputs.bundle.input_shape, samples)
     checkup.model = model
-    return f"{checkup.config.model.name}, {num_parameters(model):,} parameters, can be evaluated on secret shares"
+    text = f"{checkup.config.model.name}, {num_parameters(model):,} parameters, can be evaluated on secret shares"
+    return text if has_trainable(model) else f"{text}; none of them is trainable, so the network only answers"
 
 
 def check_range(checkup: Checkup) -> str:
@@ -187,7 +192,7 @@ def check_output(checkup: Checkup) -> str:
 def disk_bytes(checkup: Checkup) -> int:
     """About the most that a run of this side keeps on disk at once: networks, states, journals."""
     model, inputs = needed(checkup.model, "the model"), needed(checkup.inputs, "the data")
-    network_bytes: int = sum(tensor.nbytes for tensor in model.state_dict().values())
+    network_bytes = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
     momenta = 2 if checkup.config.training.optimizer.name == "adamw" else 1
     answers_bytes = len(inputs.train) * (4 * inputs.bundle.num_classes + 8 + 8 + 8)
     if checkup.config.exchange.queries.view != "none":

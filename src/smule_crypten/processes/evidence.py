@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from smule_crypten.files import write_atomic
+from smule_crypten.models.state import plain_state
 from smule_crypten.processes.launcher import Emit
 from smule_crypten.types import PeerPrediction
 
@@ -27,7 +28,7 @@ class Evidence:
             "sample_ids": prediction.sample_ids,
             "views_NCHW": views_NCHW,
             "logits_NC": prediction.logits_NC,
-            "state_dict": {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()},
+            "state_dict": plain_state(model.state_dict()),
         }
         write_atomic(path, lambda file: torch.save(evidence, file))
         self._emit({"kind": "evidence", "epoch": epoch, "path": str(path)})

@@ -39,6 +39,11 @@ class PartyInputs:
         """All that a run depends on, for a digest."""
         return self.train, self.validation, self.pool, self.test
 
+    def calibration(self, config: PartyConfig) -> LabelledImages:
+        """Own samples that the network is measured on before it answers. The peer learns a bound that follows from
+        them, so under training.dp no training sample may be among them."""
+        return self.train if config.training.dp is None else self.validation
+
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedData:

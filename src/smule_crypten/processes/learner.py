@@ -93,8 +93,7 @@ def build_exchanger(
         num_classes=inputs.bundle.num_classes,
         budget=budget,
         seed=party_seed(config),
-        # The peer is told a bound that follows from these: under training.dp no training sample may have a part in it.
-        calibration=None if config.training.dp is None else inputs.validation,
+        calibration=None if config.training.dp is None else inputs.calibration(config),
     )
 
 

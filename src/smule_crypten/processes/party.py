@@ -21,8 +21,9 @@ from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.handshake import agree_on_start
 from smule_crypten.exchange.planner import Plan, plan
 from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.architecture import Architecture
-from smule_crypten.models.translate import translate
+from smule_crypten.models.modules import has_trainable
 from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.session import Session
 from smule_crypten.processes.adversary import attack_of, poisoned
@@ -49,6 +50,7 @@ from smule_crypten.processes.same_data import comparing_data
 from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.run_config import PartyConfig
+from smule_crypten.training.steps import feasible_steps
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +85,7 @@ def run_party(
     """
     torch.set_num_threads(config.launch.threads)
     prepared = _prepare(config, data_digest)
-    _say_of_data(emit, config, prepared.inputs)
+    _say_of_data(emit, config, prepared.inputs, prepared.model)
     evidence = None if evidence_dir is None else Evidence(Path(evidence_dir), config.name, emit)
     result: dict[str, Any] | None = None
     try:
@@ -103,13 +105,15 @@ def _prepare(config: PartyConfig, data_digest: str | None) -> _Prepared:
     attack = attack_of(config, inputs)
     inputs = poisoned(inputs, attack)
     model = build_party_model(config, inputs.bundle)
+    feasible_steps(model, inputs.train, config.training)
     states = StateFolder(party_folder(config) / STATES_FOLDER, config, digest_of(*inputs.parts))
+    answering, images_NCHW = attack.answering(model, 1), inputs.calibration(config).images_NCHW
     return _Prepared(
         config=config,
         inputs=inputs,
         attack=attack,
         model=model,
-        architecture=translate(attack.answering(model, 1), inputs.bundle.input_shape).architecture,
+        architecture=translate_checked(answering, inputs.bundle.input_shape, images_NCHW).architecture,
         budget=budget_of_run(config, states),
         states=states,
     )
@@ -175,11 +179,16 @@ def _say_plan(emit: Emit, config: PartyConfig, queries: Plan) -> None:
         emit({"kind": "message", "text": text_of_fallback})
 
 
-def _say_of_data(emit: Emit, config: PartyConfig, inputs: PartyInputs) -> None:
-    """What the reader of the data counted and left out, once where both parties have read the same; missing classes."""
+def _say_of_data(emit: Emit, config: PartyConfig, inputs: PartyInputs, model: nn.Module) -> None:
+    """What the reader of the data counted and left out, once where both parties have read the same; missing classes;
+    a network that cannot learn.
+    """
     if config.partition is None or config.rank == 0:
         for note in inputs.bundle.notes:
             emit({"kind": "message", "text": f"data: {note}"})
+    if not has_trainable(model):
+        text = f"party {config.name} has a finished network: no parameter of it can be trained, so it only answers"
+        emit({"kind": "message", "text": text})
     missing = missing_classes(inputs.train.labels_N, inputs.bundle.num_classes)
     if missing:
         names = ", ".join(inputs.bundle.class_names[label] for label in missing)

@@ -14,7 +14,7 @@ from torch import nn
 
 from smule_crypten.errors import OutputError, SmuleError
 from smule_crypten.inference.registry import scheme_class
-from smule_crypten.models.translate import translate
+from smule_crypten.models.agreement import translate_checked
 from smule_crypten.mpc.meeting import DEALER, ROLES
 from smule_crypten.options import one_line
 from smule_crypten.processes.adversary import SimulatedAttack
@@ -71,7 +71,8 @@ def check_inputs(run: RunConfig) -> SimulatedData:
     resolve_device(run.device)
     data = load_simulated_data(run)
     for config in (run.party(rank, ".") for rank in (0, 1)):
-        translate(build_party_model(config, data.bundle), data.bundle.input_shape)
+        model = build_party_model(config, data.bundle)
+        translate_checked(model, data.bundle.input_shape, data.pooled.images_NCHW)
     if run.attack.name != "none":
         SimulatedAttack(run, data.digest)
     return data

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from smule_crypten.models.state import plain_state
 from smule_crypten.training.evaluate import Evaluation
 
 
@@ -49,7 +50,7 @@ class BestNetwork:
             self._best, self._margin = accuracy, error
         if accuracy >= self._best - self._margin:
             self._name, self._model_step = name, model_step
-            self._weights = copy.deepcopy(model.state_dict())
+            self._weights = copy.deepcopy(plain_state(model.state_dict()))
 
     def restore(self, model: nn.Module) -> None:
         """Give model the kept weights."""

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy.typing as npt
 import torch
-from pydantic import ValidationError
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 from torch import nn
 
-from smule_crypten.config import ModelConfig
+from smule_crypten.config import ModelConfig, Section, describe_validation
 from smule_crypten.data.arrays import as_tensor, speaks_for_channels_last
-from smule_crypten.errors import DataError, ModelError
+from smule_crypten.errors import DataError, ModelError, UnshareableModelError
 from smule_crypten.files import write_atomic
+from smule_crypten.models.agreement import check_agreement
+from smule_crypten.models.state import misfit, plain_value
+from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.training.evaluate import predict_logits
 
@@ -38,6 +43,28 @@ class Checkpoint:
     std: tuple[float, ...]
     model_step: int
     state_dict: dict[str, torch.Tensor]
+
+
+class _Facts(Section):
+    """The plain fields of a checkpoint."""
+
+    input_shape: Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], Field(strict=False)]
+    num_classes: PositiveInt
+    class_names: Annotated[tuple[str, ...], Field(strict=False)]
+    mean: Annotated[tuple[float, ...], Field(strict=False)]
+    std: Annotated[tuple[float, ...], Field(strict=False)]
+    model_step: NonNegativeInt
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> _Facts:
+        if len(self.class_names) != self.num_classes:
+            raise ValueError(f"class_names names {len(self.class_names)} classes, num_classes is {self.num_classes}")
+        if not self.std or min(self.std) <= 0:
+            raise ValueError(f"std must be positive, got {self.std}")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (1, self.input_shape[0]):
+                raise ValueError(f"{name} has {len(values)} values for {self.input_shape[0]} channels; give 1 or all")
+        return self
 
 
 class Predictor(nn.Module):
@@ -91,22 +118,18 @@ class Predictor(nn.Module):
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write checkpoint to path, in one go: path holds the old or the new file, never half of one.
 
+    NumPy's numbers are saved as Python's.
+
     Raises:
+        ModelError: checkpoint holds what load_checkpoint would refuse; nothing is written then.
         OutputError: path cannot be written.
     """
-    content = {
-        "schema_version": SCHEMA_VERSION,
-        "model": checkpoint.model.model_dump(),
-        "input_shape": checkpoint.input_shape,
-        "num_classes": checkpoint.num_classes,
-        "class_names": checkpoint.class_names,
-        "mean": checkpoint.mean,
-        "std": checkpoint.std,
-        "model_step": checkpoint.model_step,
-        "state_dict": {name: tensor.detach().cpu() for name, tensor in checkpoint.state_dict.items()},
-    }
+    fields = {field.name: getattr(checkpoint, field.name) for field in dataclasses.fields(Checkpoint)}
+    fields["model"] = checkpoint.model.model_dump()
+    content = {name: plain_value(value, f"the checkpoint's {name}") for name, value in fields.items()}
+    _check_facts(content, f"checkpoint {path}")
     buffer = io.BytesIO()
-    torch.save(content, buffer)
+    torch.save({"schema_version": SCHEMA_VERSION, **content}, buffer)
     write_atomic(path, lambda file: file.write(buffer.getbuffer()))
 
 
@@ -126,8 +149,11 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         )
     fields = {name: value for name, value in content.items() if name not in ("schema_version", "model")}
     try:
-        return Checkpoint(model=ModelConfig.model_validate(content["model"]), **fields)
-    except (KeyError, TypeError, ValidationError):
+        model = ModelConfig.model_validate(content["model"])
+        facts = _check_facts(fields, f"checkpoint {path}")
+        fields["state_dict"] = dict(fields["state_dict"])
+        return Checkpoint(model=model, **fields | facts)
+    except (KeyError, TypeError, ValueError):  # also pydantic's
         raise ModelError(f"checkpoint {path} lacks or has unknown fields; train again to replace it") from None
 
 
@@ -139,7 +165,8 @@ def load_model(path: str | Path, *, allow_target: bool = False) -> Predictor:
 
     Raises:
         DataError, ModelError: as load_checkpoint; ModelError also for a target that is not allowed, and where the
-            weights do not fit the network.
+            weights do not fit the network or are not finite.
+        UnshareableModelError: other parties would get other answers from the network than this one.
         ConfigError: the network of the checkpoint is unknown here.
     """
     checkpoint = load_checkpoint(path)
@@ -151,12 +178,29 @@ def load_model(path: str | Path, *, allow_target: bool = False) -> Predictor:
     network = build_model(checkpoint.model, checkpoint.input_shape, checkpoint.num_classes, seed=0)
     try:
         network.load_state_dict(checkpoint.state_dict)
-    except RuntimeError:
-        raise ModelError(
-            f"the weights in {path} do not fit the network {checkpoint.model.name!r}; "
-            f"its code has changed since: use the version that wrote the file"
-        ) from None
+    except Exception as error:  # also whatever set_extra_state of a module raises
+        why = misfit(checkpoint.state_dict, network.state_dict())
+        raise ModelError(f"the weights in {path} do not fit the network {checkpoint.model.name!r}: {why}") from error
+    _check_translation(network, checkpoint.input_shape)
     return Predictor(network, checkpoint).eval()
+
+
+def _check_translation(network: nn.Module, input_shape: tuple[int, int, int]) -> None:
+    """Raises UnshareableModelError where the network can be translated, but would give other answers on shares."""
+    try:
+        translated = translate(network, input_shape)
+    except UnshareableModelError:
+        return  # it can still be used here, and whoever asks for it on shares hears why not
+    check_agreement(network, translated)
+
+
+def _check_facts(fields: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """What is no tensor and not the network's choice, validated."""
+    names = _Facts.model_fields
+    try:
+        return _Facts.model_validate({name: fields[name] for name in names}).model_dump()
+    except ValidationError as error:
+        raise ModelError(f"{what}: {describe_validation(error)}") from None
 
 
 def _read(path: Path) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +10,7 @@ from torch.nn import functional as F
 
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import DataError, ModelError
+from smule_crypten.models.modules import evaluation_mode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +56,3 @@ def predict_logits(model: nn.Module, images_NCHW: torch.Tensor, batch_size: int,
     """Logits (N, C) on the CPU, computed in evaluation mode on device, where model lies; its modes are restored."""
     with evaluation_mode(model), torch.no_grad():  # unlike inference mode: the result may serve as soft labels
         return torch.cat([model(batch.to(device)).cpu() for batch in torch.split(images_NCHW, batch_size)])
-
-
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Switch every module to evaluation, and back to the mode that each had."""
-    training = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, flag in training:
-            module.training = flag

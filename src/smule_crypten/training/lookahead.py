@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from smule_crypten.training.evaluate import evaluation_mode
+from smule_crypten.models.modules import evaluation_mode
 from smule_crypten.training.losses import distillation_loss
 
 _PARTS = 8
@@ -31,9 +31,9 @@ def distillation_harms(
         answered: images, logits of the soft labels and their weights.
     """
     parts = min(_PARTS, len(validation[1]), len(answered[1]))
-    if parts < 2:
-        return False
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if parts < 2 or not parameters:
+        return False
     class_weights = _class_weights(validation[1], answered[1].shape[1])
     products = []
     with evaluation_mode(model):
@@ -57,4 +57,4 @@ def _class_weights(labels_V: torch.Tensor, num_classes: int) -> torch.Tensor:
 
 
 def _gradient(loss: torch.Tensor, parameters: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-    return torch.autograd.grad(loss, parameters)
+    return torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)

@@ -32,11 +32,13 @@ from torch.nn import functional as F
 from smule_crypten.config import DpConfig, TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ModelError
+from smule_crypten.models.modules import has_trainable
 from smule_crypten.training.batch import Batch
 from smule_crypten.training.losses import distillation_loss
 from smule_crypten.training.privacy import noise_multiplier
+from smule_crypten.training.steps import steps_per_epoch
 from smule_crypten.training.teacher import Teacher
-from smule_crypten.training.trainer import Trainer, steps_per_epoch
+from smule_crypten.training.trainer import Trainer
 
 
 class SecretStream(Protocol):
@@ -85,7 +87,7 @@ class PrivateTrainer(Trainer):
         stream: makes a stream from 32 bytes of key.
 
     Raises:
-        ModelError: a layer mixes the samples of a batch.
+        ModelError: a layer mixes the samples of a batch, or there is nothing to train.
     """
 
     _is_private = True
@@ -106,6 +108,8 @@ class PrivateTrainer(Trainer):
         if config.dp is None:
             raise ValueError("a private training needs config.dp")
         _require_separate_samples(model)
+        if not has_trainable(model):
+            raise ModelError("training.dp: no parameter of the network can be trained; set training.dp=null for it")
         seed = int.from_bytes(hashlib.sha256(key + b"order").digest()[:8], "big") >> 1
         super().__init__(
             model=model, train=train, config=config, seed=seed, device=device, teacher=teacher, on_step=on_step
@@ -130,7 +134,7 @@ class PrivateTrainer(Trainer):
         return tuple(drawn_N.nonzero().squeeze(1) for drawn_N in drawn_SN)
 
     def _step(self, positions_B: torch.Tensor) -> tuple[torch.Tensor, int]:
-        parameters = dict(self._model.named_parameters())
+        parameters = {name: value for name, value in self._model.named_parameters() if value.requires_grad}
         sums_3, gradients, num_soft = torch.zeros(3, device=self._device), dict.fromkeys(parameters, torch.zeros(())), 0
         if len(positions_B) > 0:
             batch = self._batch(positions_B)

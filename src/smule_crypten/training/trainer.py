@@ -15,14 +15,17 @@ from torch import nn
 
 from smule_crypten.config import TrainingConfig
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.errors import ConfigError, DataError, TrainingError
+from smule_crypten.errors import ConfigError, TrainingError
 from smule_crypten.models.fusion import fused
+from smule_crypten.models.modules import has_trainable
+from smule_crypten.models.state import plain_state
 from smule_crypten.training.augmentation import augment
 from smule_crypten.training.batch import Batch
 from smule_crypten.training.losses import distillation_loss, mutual_loss
 from smule_crypten.training.optimizer import build_optimizer
 from smule_crypten.training.pool import PoolBatch
 from smule_crypten.training.schedules import distillation_weight, temperature
+from smule_crypten.training.steps import feasible_steps
 from smule_crypten.training.teacher import Teacher
 
 
@@ -45,10 +48,6 @@ class EpochResult:
     seconds: float
 
 
-def steps_per_epoch(config: TrainingConfig, num_samples: int) -> int:
-    return config.steps_per_epoch or math.ceil(num_samples / config.batch_size)
-
-
 class Trainer:
     """Trains model in place on train, and on the soft labels that teacher knows of its samples.
 
@@ -56,11 +55,12 @@ class Trainer:
 
     Everything random (order, augmentation, dropout) follows from seed alone: runs with and without a teacher see
     the same batches, and PyTorch's global generators are left as they were found. Data and model are moved to device.
+    A finished network, without a parameter to train, stays as it is: its epochs measure it, in evaluation mode.
     on_step is called after each optimizer step; an exception of it ends the epoch.
 
     Raises:
-        DataError: train holds fewer samples than a batch, or images that are not normalized.
-        ConfigError: config.dp is set, which PrivateTrainer keeps and this one does not.
+        DataError: as steps.feasible_steps.
+        ConfigError: as steps.feasible_steps; or config.dp is set, which PrivateTrainer keeps and this one does not.
     """
 
     _is_private = False
@@ -78,13 +78,8 @@ class Trainer:
     ) -> None:
         if config.dp is not None and not self._is_private:
             raise ConfigError("training.dp: this training is not private; set training.dp=null for it")
-        if len(train) < config.batch_size:
-            raise DataError(
-                f"training.batch_size={config.batch_size} is more than the {len(train)} training samples of this "
-                f"party; lower training.batch_size or give the party more data"
-            )
-        if not train.images_NCHW.is_floating_point():
-            raise DataError(f"training images are {train.images_NCHW.dtype}; pass train.normalized(mean, std)")
+        self._steps_per_epoch = feasible_steps(model, train, config)
+        self._is_finished = not has_trainable(model)
         self._model = model.to(device)
         self._forward = fused(model)
         self._config = config
@@ -95,7 +90,6 @@ class Trainer:
         self._labels_N = train.labels_N.to(device)
         self._sample_ids_N = train.sample_ids_N.cpu()
         self._log_prior_C: torch.Tensor | None = None
-        self._steps_per_epoch = steps_per_epoch(config, len(train))
         total_steps = config.epochs * self._steps_per_epoch
         self._optimizer, self._scheduler = build_optimizer(model, config.optimizer, total_steps)
         self._generator = torch.Generator().manual_seed(seed)
@@ -106,7 +100,7 @@ class Trainer:
 
     @property
     def model_step(self) -> int:
-        """Number of optimizer steps done."""
+        """Number of optimizer steps done; 0 for a finished network, whose answers do not age."""
         return self._model_step
 
     def run_epoch(self) -> EpochResult:
@@ -119,7 +113,7 @@ class Trainer:
             raise TrainingError(f"all {self._config.epochs} epochs are done; raise training.epochs to train longer")
         started = time.perf_counter()
         self._begin_epoch()
-        self._model.train()
+        self._model.train(not self._is_finished)
         with self._own_randomness():
             batches = self._draw_batches()
             steps = [self._step(positions_B) for positions_B in batches]
@@ -145,7 +139,7 @@ class Trainer:
         """A snapshot between two epochs, network included, of tensors and plain values only."""
         return copy.deepcopy(
             {
-                "model": self._model.state_dict(),
+                "model": plain_state(self._model.state_dict()),
                 "optimizer": self._optimizer.state_dict(),
                 "scheduler": self._scheduler.state_dict(),
                 "generator": self._generator.get_state(),
@@ -265,16 +259,17 @@ class Trainer:
 
     def _descend(self, loss: torch.Tensor) -> None:
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self._config.optimizer.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self._model.parameters(), self._config.optimizer.gradient_clip)
+        if not self._is_finished:
+            loss.backward()  # type: ignore[no-untyped-call]
+            if self._config.optimizer.gradient_clip is not None:
+                nn.utils.clip_grad_norm_(self._model.parameters(), self._config.optimizer.gradient_clip)
         self._advance()
 
     def _advance(self) -> None:
         """Along the gradients that are there."""
         self._optimizer.step()
         self._scheduler.step()
-        self._model_step += 1
+        self._model_step += not self._is_finished
         if self._on_step is not None:
             self._on_step()
 
@@ -282,7 +277,7 @@ class Trainer:
         """The weights are looked at too, since the last step may have spoilt them after its loss."""
         finite_S = losses_S.isfinite()
         finite_P = [parameter.isfinite().all() for parameter in self._model.parameters()]
-        if finite_S.all() and torch.stack(finite_P).all():
+        if finite_S.all() and all(finite_P):
             return
         good_steps = self._model_step - len(losses_S) + int(finite_S.long().cumprod(dim=0).sum())
         learning_rate = self._config.optimizer.learning_rate

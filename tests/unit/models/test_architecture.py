@@ -206,6 +206,7 @@ HOSTILE: dict[str, tuple[object, str]] = {
     "features do not fit": (with_op(7, weight_shape=[5, 8]), "does not accept inputs of shape"),
     "sum of different shapes": (with_op(0, padding=[0, 0]), "does not accept inputs of shape"),
     "window larger than the image": (with_op(3, kernel=[9, 9]), "does not accept inputs of shape"),
+    "unused operation": (with_last({"kind": "relu", "name": "x", "inputs": [0]}), "no later operation uses its result"),
     "padding beyond the window": (with_op(3, padding=[2, 2]), "does not accept inputs of shape"),
     "pooling of a flat value": (with_last(RESIDUAL_BLOCK["ops"][3] | {"name": "p", "inputs": [6]}), "operation p"),
     "negative weight": (with_op(0, weight_shape=[-2, 2, 3, 3]), "weight_shape"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -39,6 +41,29 @@ def test_same_function_and_gradients(
     weight = model[0].weight
     ours, theirs = (torch.autograd.grad(output.square().sum(), weight)[0] for output in (found, expected))
     torch.testing.assert_close(ours, theirs)
+
+
+HOOKS: dict[str, Callable[[nn.Sequential], object]] = {
+    "old weight_norm": lambda m: nn.utils.weight_norm(m[0]),
+    "hook on the convolution": lambda m: m[0].register_forward_hook(lambda module, inputs, result: 2 * result),
+    "hook on the pooling": lambda m: m[1].register_forward_pre_hook(lambda module, inputs: (2 * inputs[0],)),
+    "hook on the network": lambda m: m.register_forward_hook(lambda module, inputs, result: 2 * result),
+    "normalization before the network": lambda m: m.register_forward_pre_hook(lambda module, x: (x[0] - 1,)),
+    "forward on the instance": lambda m: setattr(m[0], "forward", lambda x: 2 * torch.ones(len(x), 4, 6, 6)),
+}
+
+
+@pytest.mark.parametrize("change", HOOKS.values(), ids=HOOKS)
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated:FutureWarning")
+def test_hooks_are_not_lost(change: Callable[[nn.Sequential], object]) -> None:
+    """A network is made faster only where that changes nothing: its hooks compute, and train, with it."""
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.AvgPool2d(2))
+    change(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.5)
+    images = torch.randn(2, 2, 8, 8)
+    torch.testing.assert_close(fused(model)(images), model(images))
 
 
 def test_parameters_are_shared() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import fx, nn
 
 from smule_crypten.errors import ModelError, UnshareableModelError
 from smule_crypten.models.remedies import _REMEDIES, SUPPORTED, refuse_module
@@ -107,6 +107,32 @@ def test_options_of_supported_modules(layers: list[nn.Module], module: str, reme
 
 Function = Callable[[Parts, torch.Tensor], object]
 
+
+def assign_to_slice(m: Parts, x: torch.Tensor) -> torch.Tensor:
+    y = m.conv(x)
+    y[:, 0] = 0
+    return y
+
+
+def add_with_out(m: Parts, x: torch.Tensor) -> torch.Tensor:
+    y, z = m.conv(x), m.conv(x)
+    torch.add(y, z, out=y)
+    return y
+
+
+def scale_in_place(x: torch.Tensor) -> None:
+    x.mul_(3)
+
+
+fx.wrap("scale_in_place")
+
+
+def call_for_effect(m: Parts, x: torch.Tensor) -> torch.Tensor:
+    y = m.conv(x)
+    scale_in_place(y)
+    return y
+
+
 FUNCTIONS: dict[str, tuple[Function, str, str]] = {
     "sigmoid": (lambda m, x: torch.sigmoid(m.conv(x)), "sigmoid", SUPPORTED),
     "mean method": (lambda m, x: m.conv(x).mean((2, 3)), "mean", SUPPORTED),
@@ -132,7 +158,9 @@ FUNCTIONS: dict[str, tuple[Function, str, str]] = {
     "dropout for ever": (lambda m, x: F.dropout(m.conv(x)), "dropout", "training=self.training"),
     "branch": (lambda m, x: m.conv(x) if x.sum() > 0 else x, "the network Parts", "remove branches"),
     "several outputs": (lambda m, x: (m.conv(x), x), "the network", "return the logits tensor alone"),
-    "output in between": (lambda m, x: [m.conv(x), m.conv(x)][0], "the network", "return the logits tensor alone"),
+    "assignment to a slice": (assign_to_slice, "setitem", SUPPORTED),
+    "result written elsewhere": (add_with_out, "add", SUPPORTED),
+    "a function with an effect": (call_for_effect, "scale_in_place", SUPPORTED),
     "output is the input": (lambda m, x: [x, m.conv(x)][0], "the network", "return the logits tensor alone"),
 }
 

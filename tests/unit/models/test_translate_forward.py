@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 from translation import assert_same, kinds, randomize_statistics
 
+from smule_crypten.models.architecture import Architecture
+
 pytestmark = pytest.mark.usefixtures("repeatable")
 
 
@@ -149,6 +151,19 @@ def sum_overwrites(m: Parts, x: torch.Tensor) -> torch.Tensor:
     return m.other(z) + y
 
 
+def torch_relu_overwrites(m: Parts, x: torch.Tensor) -> torch.Tensor:
+    y = m.conv(x)
+    torch.relu_(y)
+    return m.other(y)
+
+
+def sum_into_a_second_name(m: Parts, x: torch.Tensor) -> torch.Tensor:
+    y = m.conv(x)
+    z = y
+    y += x
+    return m.other(z) + y
+
+
 def relu_does_not_overwrite(m: Parts, x: torch.Tensor) -> torch.Tensor:
     y = m.conv(x)
     return m.other(F.relu(y)) + y
@@ -162,12 +177,40 @@ def relu_does_not_overwrite(m: Parts, x: torch.Tensor) -> torch.Tensor:
         relu_overwrites_through_dropout,
         relu_overwrites_the_input,
         sum_overwrites,
+        torch_relu_overwrites,
+        sum_into_a_second_name,
         relu_does_not_overwrite,
     ],
 )
 def test_later_readers_see_what_an_in_place_function_wrote(function: Function) -> None:
     """A skip connection past an in-place ReLU carries its result, not its input; else the logits are wrong."""
     assert_same(Parts(function))
+
+
+def auxiliary_head(m: Parts, x: torch.Tensor) -> torch.Tensor:
+    y = m.conv(x)
+    _ = m.fc(F.relu(m.other(y)).flatten(1)).softmax(1)
+    return m.norm(y)
+
+
+def unused_relu_in_place(m: Parts, x: torch.Tensor) -> torch.Tensor:
+    y = m.conv(x)
+    z = m.other(y)
+    m.relu(z)
+    return y
+
+
+def output_in_between(m: Parts, x: torch.Tensor) -> torch.Tensor:
+    return [m.conv(x), m.other(x)][0]
+
+
+@pytest.mark.parametrize("function", [auxiliary_head, unused_relu_in_place, output_in_between])
+def test_what_nobody_reads_is_dropped(function: Function) -> None:
+    """A head that only training needs costs nothing and is announced to nobody, and hinders no folding."""
+    network = assert_same(randomize_statistics(Parts(function)))
+    assert kinds(network) == ["conv2d"]
+    assert network.parameters.keys() == {"conv"}
+    assert Architecture.from_json(network.architecture.to_json()) == network.architecture
 
 
 def two_residual_blocks(m: Parts, x: torch.Tensor) -> torch.Tensor:

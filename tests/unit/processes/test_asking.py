@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from party_configs import party
+from torch import nn
 
-from smule_crypten.config import DataConfig, PredictConfig, SamplesConfig
-from smule_crypten.errors import ConfigError, DataError, ModelError, OutputError
+from smule_crypten.config import DataConfig, ModelConfig, PredictConfig, SamplesConfig
+from smule_crypten.errors import ConfigError, DataError, ModelError, OutputError, UnshareableModelError
 from smule_crypten.processes.asking import load_trained_party
 from smule_crypten.processes.estimate import estimate
 from smule_crypten.processes.inputs import build_party_model, load_party_inputs
@@ -82,6 +83,23 @@ def test_a_network_for_other_data(tmp_path: Path, change: dict[str, Any]) -> Non
     """Its answers would mean something else."""
     with pytest.raises(ModelError, match=r"model\.pt was trained with other data"):
         load_trained_party(trained(tmp_path, **change))
+
+
+def hooked(input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))
+    model[1].register_forward_hook(lambda module, inputs, result: 3 * result)
+    return model
+
+
+def test_a_network_that_the_peer_would_see_differently(tmp_path: Path) -> None:
+    """smule-predict and smule-estimate compare before anybody is met."""
+    made = trained(tmp_path)
+    choice = ModelConfig(name="target", options={"_target_": f"{__name__}.hooked"})
+    other = made.model_copy(update={"model": choice})
+    state = hooked((1, 8, 8), 10).state_dict()
+    trained(tmp_path, known=False, model=choice, state_dict=state)
+    with pytest.raises(UnshareableModelError, match=r"^1 \(Linear\) .+ a hook"):
+        load_trained_party(other)
 
 
 def test_no_network(tmp_path: Path) -> None:

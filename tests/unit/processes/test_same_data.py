@@ -57,10 +57,10 @@ def test_both_parties_are_told(bundle: DataBundle) -> None:
 
     def swap(message: object) -> object:
         sent.append(message)
-        return {"completed": [2], "simulated_data": bundle_digest(bundle)}
+        return {"completed": [2], "oldest": 0, "simulated_data": bundle_digest(bundle)}
 
-    assert agree_on_start([1, 2], comparing_data(party(), bundle, swap)) == 2
-    assert sent == [{"completed": [1, 2], "simulated_data": bundle_digest(bundle)}]
+    assert agree_on_start([1, 2], 0, comparing_data(party(), bundle, swap)) == 2
+    assert sent == [{"completed": [1, 2], "oldest": 0, "simulated_data": bundle_digest(bundle)}]
     own = DataConfig(name="target", options={"_target_": "mine.load"})
     with pytest.raises(DataError, match=r"mine\.load gives each process other samples.*seed your loader"):
         comparing_data(party(data=own), changed(bundle, "test", "labels_N"), swap)({})

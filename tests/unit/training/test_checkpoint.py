@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import resource
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from torch import nn
 
 from smule_crypten.config import ModelConfig
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.errors import DataError, ModelError, OutputError
+from smule_crypten.errors import DataError, ModelError, OutputError, UnshareableModelError
 from smule_crypten.models.zoo import build_model
 from smule_crypten.training.checkpoint import Checkpoint, load_checkpoint, load_model, save_checkpoint
 from smule_crypten.training.evaluate import predict_logits
@@ -190,7 +193,11 @@ def test_weights_of_another_network_are_one_clear_line(tmp_path: Path, checkpoin
     """Weights that do not fit are refused in one line, not in PyTorch's list of keys."""
     other = ModelConfig(name="small_convnet", options={"channels": [4, 7]})
     save_checkpoint(tmp_path / "model.pt", dataclasses.replace(checkpoint, model=other))
-    with pytest.raises(ModelError, match=r"^the weights in .+model.pt do not fit the network 'small_convnet'; [^\n]+$"):
+    with pytest.raises(
+        ModelError,
+        match=r"^the weights in .+model.pt do not fit the network 'small_convnet': "
+        r"conv2.weight has shape \(6, 4, 3, 3\) in place of \(7, 4, 3, 3\); [^\n]+$",
+    ):
         load_model(tmp_path / "model.pt")
 
 
@@ -209,3 +216,166 @@ def test_a_callable_named_by_the_file_needs_consent(tmp_path: Path, checkpoint: 
         load_model(tmp_path / "model.pt")
     predictor = load_model(tmp_path / "model.pt", allow_target=True)
     assert predictor.predict(torch.zeros(2, *INPUT_SHAPE)).shape == (2,)
+
+
+def test_numbers_of_numpy_are_saved(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    """Means that were computed with NumPy give a file that can be loaded."""
+    numpy_like: dict[str, Any] = {
+        "mean": tuple(np.array([0.4, 0.5, 0.6])),
+        "std": np.array([0.2, 0.3, 0.4], dtype=np.float64),
+        "num_classes": np.int64(5),
+        "model_step": np.int32(17),
+        "input_shape": tuple(np.array([3, 8, 8])),
+        "class_names": np.array(["ant", "bee", "cow", "dog", "elk"]),
+        "model": ModelConfig(name="small_convnet", options={"channels": [np.int64(4), np.int64(6)]}),
+    }
+    save_checkpoint(tmp_path / "model.pt", dataclasses.replace(checkpoint, **numpy_like))
+    loaded = load_checkpoint(tmp_path / "model.pt")
+    for field in dataclasses.fields(Checkpoint):
+        if field.name != "state_dict":
+            assert getattr(loaded, field.name) == getattr(checkpoint, field.name)
+    load_model(tmp_path / "model.pt")
+
+
+IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
+    "no deviation": ({"std": (0.0, 0.3, 0.4)}, r"std must be positive, got \(0.0, 0.3, 0.4\)"),
+    "negative deviation": ({"std": (-0.2,)}, "std must be positive"),
+    "no deviations at all": ({"std": ()}, "std must be positive"),
+    "deviation that is no number": ({"std": (float("nan"),)}, "finite number"),
+    "infinite mean": ({"mean": (float("inf"),)}, "finite number"),
+    "means of other channels": ({"mean": (0.1, 0.2)}, "mean has 2 values for 3 channels; give 1 or all"),
+    "deviations of other channels": ({"std": (0.1,) * 4}, "std has 4 values for 3 channels"),
+    "too few names": ({"class_names": ("ant", "bee")}, "class_names names 2 classes, num_classes is 5"),
+    "too many names": ({"class_names": tuple("abcdefg")}, "class_names names 7 classes, num_classes is 5"),
+    "names that are numbers": ({"class_names": (0, 1, 2, 3, 4)}, "class_names.0: Input should be a valid string"),
+    "no classes": ({"num_classes": 0, "class_names": ()}, "num_classes: Input should be greater than 0"),
+    "negative steps": ({"model_step": -1}, "model_step: Input should be greater than or equal to 0"),
+    "shape of two": ({"input_shape": (8, 8)}, "input_shape"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_impossible_facts_are_refused_at_both_ends(
+    tmp_path: Path, checkpoint: Checkpoint, change: dict[str, Any], message: str
+) -> None:
+    """Nothing is written that cannot be used, and a file of another program that holds such facts is not loaded."""
+    path = tmp_path / "model.pt"
+    with pytest.raises(ModelError, match=rf"^checkpoint .+model.pt: .*{message}"):
+        save_checkpoint(path, dataclasses.replace(checkpoint, **change))
+    assert not path.exists()
+    save_checkpoint(path, checkpoint)
+    torch.save(torch.load(path, weights_only=True) | change, path)
+    with pytest.raises(ModelError, match=rf"^checkpoint .+model.pt: .*{message}"):
+        load_checkpoint(path)
+
+
+def test_a_state_that_is_none(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    """A list in place of the weights is one line, too."""
+    path = tmp_path / "model.pt"
+    save_checkpoint(path, checkpoint)
+    torch.save(torch.load(path, weights_only=True) | {"state_dict": [1, 2]}, path)
+    with pytest.raises(ModelError, match="lacks or has unknown fields"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "remedy"),
+    [("module.", "save model.module.state_dict()"), ("_orig_mod.", "save model._orig_mod.state_dict()")],
+)
+def test_weights_of_a_wrapped_network(tmp_path: Path, checkpoint: Checkpoint, prefix: str, remedy: str) -> None:
+    """Names with the prefix of a wrapper are no sign of other code."""
+    state = {prefix + name: value for name, value in checkpoint.state_dict.items()}
+    save_checkpoint(tmp_path / "model.pt", dataclasses.replace(checkpoint, state_dict=state))
+    with pytest.raises(ModelError, match=f"their names begin with {prefix}") as caught:
+        load_model(tmp_path / "model.pt")
+    assert str(caught.value).endswith(remedy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("conv1.bias"), "conv1.bias is missing; its options or its code have changed"),
+        (lambda state: state.update(extra=torch.zeros(1)), "it knows no extra; its options or its code"),
+        (lambda state: state.update({"conv1.bias": 3}), r"conv1.bias has shape \(\) in place of \(4,\)"),
+        (lambda state: state["conv1.bias"].fill_(float("nan")), "conv1.bias holds 4 values that are NaN or infinite"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(
+    tmp_path: Path, checkpoint: Checkpoint, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    """The first name that is wrong, with what is wrong about it."""
+    state = {name: value.clone() for name, value in checkpoint.state_dict.items()}
+    change(state)
+    save_checkpoint(tmp_path / "model.pt", dataclasses.replace(checkpoint, state_dict=state))
+    with pytest.raises(ModelError, match=message):
+        load_model(tmp_path / "model.pt")
+
+
+class WithExtraState(nn.Module):
+    """Its state holds a number of NumPy beside its tensors."""
+
+    def __init__(self, features: int, num_classes: int) -> None:
+        super().__init__()
+        self.version = np.int64(1)
+        self.linear = nn.Linear(features, num_classes)
+
+    def get_extra_state(self) -> object:
+        return {"version": self.version}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.version = state["version"]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.linear(x.flatten(1))
+        return result
+
+
+def make_extra(input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    return WithExtraState(math.prod(input_shape), num_classes)
+
+
+def make_hooked(input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    model = make_linear(input_shape, num_classes)
+    model.register_forward_hook(lambda module, inputs, result: 3 * result)
+    return model
+
+
+def make_softmax(input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    return nn.Sequential(make_linear(input_shape, num_classes), nn.Softmax(1))
+
+
+def saved_target(path: Path, checkpoint: Checkpoint, make: Callable[..., nn.Module], **state: Any) -> nn.Module:
+    network = make(INPUT_SHAPE, 5)
+    model = ModelConfig(name="target", options={"_target_": f"{__name__}.{make.__name__}"})
+    save_checkpoint(path, dataclasses.replace(checkpoint, model=model, state_dict=network.state_dict() | state))
+    return network
+
+
+def test_extra_state_comes_back(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    """What get_extra_state gives is saved beside the weights, as plain values."""
+    path = tmp_path / "model.pt"
+    network = saved_target(path, checkpoint, make_extra, _extra_state={"version": np.int64(7)})
+    loaded = load_model(path, allow_target=True).network
+    assert isinstance(loaded, WithExtraState)
+    assert (loaded.version, type(loaded.version)) == (7, int)
+    assert torch.equal(loaded.linear.weight, network.get_parameter("linear.weight"))
+
+
+def test_extra_state_that_cannot_be_saved(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    """Named before the file of an earlier training is replaced."""
+    with pytest.raises(ModelError, match="holds a object, which cannot be saved"):
+        saved_target(tmp_path / "model.pt", checkpoint, make_extra, _extra_state=object())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_that_others_would_see_differently(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    """Its own predictions and what its peer is answered would not be the same."""
+    saved_target(tmp_path / "model.pt", checkpoint, make_hooked)
+    with pytest.raises(UnshareableModelError, match=r"the network Sequential .+ hook on the network itself"):
+        load_model(tmp_path / "model.pt", allow_target=True)
+
+
+def test_a_network_that_cannot_be_shared_can_still_be_used_here(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    """Softmax has no secret-shared counterpart, but none is needed to predict on the own side."""
+    saved_target(tmp_path / "model.pt", checkpoint, make_softmax)
+    assert load_model(tmp_path / "model.pt", allow_target=True).predict(torch.zeros(2, *INPUT_SHAPE)).shape == (2,)

@@ -1,0 +1,55 @@
+"""How many steps an epoch takes, and whether a network can take them with these samples."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from smule_crypten.config import TrainingConfig
+from smule_crypten.data.images import LabelledImages
+from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.models.modules import copied, has_trainable
+
+
+def steps_per_epoch(config: TrainingConfig, num_samples: int) -> int:
+    return config.steps_per_epoch or math.ceil(num_samples / config.batch_size)
+
+
+def feasible_steps(model: nn.Module, train: LabelledImages, config: TrainingConfig) -> int:
+    """The steps of an epoch of this network. Where a step would have a single sample, and the network cannot learn
+    from one because it normalizes over the batch, that sample joins another batch: a step less.
+
+    Raises:
+        DataError: train holds fewer samples than a batch, or images that are not normalized.
+        ConfigError: all batches hold one sample, and the network cannot learn from one.
+    """
+    if len(train) < config.batch_size:
+        raise DataError(
+            f"training.batch_size={config.batch_size} is more than the {len(train)} training samples of this "
+            f"party; lower training.batch_size or give the party more data"
+        )
+    if not train.images_NCHW.is_floating_point():
+        raise DataError(f"training images are {train.images_NCHW.dtype}; pass train.normalized(mean, std)")
+    steps = steps_per_epoch(config, len(train))
+    drawn = len(train) if config.steps_per_epoch is None else steps * config.batch_size
+    if drawn // steps > 1 or not has_trainable(model) or _learns_from_one(model, train.images_NCHW[:1]):
+        return steps
+    if config.batch_size == 1:
+        raise ConfigError(
+            "training.batch_size=1: the network normalizes over the batch (BatchNorm) and cannot learn from a single "
+            "sample; set training.batch_size to 2 or more, or use a network without BatchNorm"
+        )
+    return drawn // 2
+
+
+def _learns_from_one(model: nn.Module, image_1CHW: torch.Tensor) -> bool:
+    """Whether PyTorch's normalization layers take a batch of one in training mode; model is left as it is."""
+    trained = copied(model).cpu().train()
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            trained(image_1CHW.cpu())
+        except ValueError as error:
+            return "more than 1 value per channel" not in str(error)
+    return True
