@@ -1,0 +1,121 @@
+"""Weights from rounding: what the owner of the inputs can compute who follows the protocol to the letter.
+
+A scheme rounds every hidden value. The error of a rounding reaches the logits, multiplied by secret weights. So where
+the owner of the inputs knows a part of an error beforehand, from the low bits of its own share, say, that part goes with
+its logits in proportion to the weights that lie between, and least squares over many answers gives them: of the last
+layer directly, class by class.
+
+One regression is made for each kind of knowledge. The guess is the one that explains most of the logits: the adversary
+can see that without knowing a weight, so nothing is chosen by the truth, and where no kind says anything, the
+correlation of the guess with the weights is chance: mean 0, standard deviation 1 / sqrt(weights compared), if the
+logits' remaining scatter is alike in all directions. (The largest of several correlations would find something where
+there is nothing; a single regression on all kinds gives an estimate for each of them, too, and leaves the choice.) The
+guesses of the other kinds are returned as well, so that none is passed over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+_LEAST_SHARE = 1e-3
+ROWS_A_COLUMN = 2
+"""So many answers are wanted for each unknown of a regression; earlier layers are left out where there are fewer."""
+
+Knowledge = Mapping[str, Sequence[torch.Tensor]]
+"""Kind -> what is known of the roundings of each hidden layer, (Q, units), from the last one backwards. Of any unit
+and origin: an error that grows with it gives a guess of the weights, one that falls with it their negative."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What one kind of knowledge says. weights_UC: of the last layer less their mean over the classes, up to a factor.
+    explained: share of the logits' variance that goes with it, less what chance explains."""
+
+    kind: str
+    weights_UC: torch.Tensor
+    explained: float
+
+
+class RoundingAttack:
+    """Regressions on the knowledge about Q answers, ready for any logits that came with it.
+
+    Args:
+        changes_QK: how the samples differ from one another, where the network is linear in it.
+    """
+
+    def __init__(self, knowledge: Knowledge, changes_QK: torch.Tensor | None = None) -> None:
+        self._regressions = {kind: _Regression(layers) for kind, layers in knowledge.items()}
+        self._changes_QK = None if changes_QK is None else _standardized(changes_QK).double()
+
+    def guesses(self, logits_QC: torch.Tensor) -> tuple[Guess, ...]:
+        """One for each kind of knowledge, that which explains most of the logits first."""
+        logits_QC = logits_QC.double() - logits_QC.double().mean(1, keepdim=True)
+        logits_QC = logits_QC - logits_QC.mean(0)
+        if self._changes_QK is not None:
+            logits_QC = logits_QC - self._changes_QK @ (torch.linalg.pinv(self._changes_QK) @ logits_QC)
+        found = [Guess(kind, *regression.fit(logits_QC)) for kind, regression in self._regressions.items()]
+        return tuple(sorted(found, key=lambda guess: guess.explained, reverse=True))
+
+
+def layers_within(units: Sequence[int], num_answers: int) -> int:
+    """How many layers, of so many units from the last one backwards, so many answers can tell apart; at least one."""
+    count = 1
+    while count < len(units) and ROWS_A_COLUMN * sum(units[: count + 1]) <= num_answers:
+        count += 1
+    return count
+
+
+def correlation(guess_UC: torch.Tensor, true_UC: torch.Tensor) -> float:
+    """Between guessed and true weights (units, classes), each unit less its mean over the classes; 0 where one is 0."""
+    guessed, true = (weights.double() - weights.double().mean(1, keepdim=True) for weights in (guess_UC, true_UC))
+    size = float(guessed.norm() * true.norm())
+    return float((guessed * true).sum()) / size if size else 0.0
+
+
+def chance(true_UC: torch.Tensor) -> float:
+    """The standard deviation of the correlation of a guess that knows nothing: 1 / sqrt(weights compared)."""
+    return 1 / math.sqrt(weights_compared(true_UC))
+
+
+def weights_compared(true_UC: torch.Tensor) -> int:
+    """Each unit counts one weight less than there are classes: what is common to them is not in the logits."""
+    return true_UC.size(0) * (true_UC.size(1) - 1)
+
+
+class _Regression:
+    """On what is known of the last hidden layer, beside what is known of earlier ones.
+
+    Ridge regression, as heavy as is best for slopes of independent weights: noise a column / variance of a slope, both
+    estimated from what the columns explain one by one.
+    """
+
+    def __init__(self, layers: Sequence[torch.Tensor]) -> None:
+        self._units = layers[0].size(1)
+        used = layers_within([layer.size(1) for layer in layers], len(layers[0]))
+        self._columns = torch.cat([_standardized(layer) for layer in layers[:used]], dim=1)
+        self._moments = (self._columns.T @ self._columns).double()
+
+    def fit(self, logits_QC: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """Slopes of the last hidden layer's units (units, classes), per standard deviation of what is known, and the
+        share of the variance that all columns explain, less chance."""
+        answers, columns = self._columns.shape
+        products = (self._columns.T @ logits_QC.float()).double() / answers
+        variance = float(logits_QC.square().mean(0).sum())
+        if not variance:
+            return torch.zeros_like(products[: self._units]), 0.0
+        explained = float(products.square().sum()) / variance - columns / answers
+        share = min(max(explained, _LEAST_SHARE), 1 - _LEAST_SHARE)
+        ridge = columns * (1 - share) / share
+        moments = self._moments + ridge * torch.eye(columns, dtype=torch.float64)
+        slopes = torch.cholesky_solve(answers * products, torch.linalg.cholesky(moments))
+        return slopes[: self._units], explained
+
+
+def _standardized(columns: torch.Tensor) -> torch.Tensor:
+    """Mean 0 and variance 1, float32; constant columns become 0."""
+    centred = columns.double() - columns.double().mean(0)
+    return (centred / centred.square().mean(0).sqrt().clamp(min=1e-12)).float()
