@@ -4,15 +4,17 @@
     python benchmarks/rounding_leak.py --scheme lean --network mlp --queries 3200 --kind repeated --rounding local
 
 D asks, M answers, D fits the opened logits to all that it knows of the roundings (attacks/rounding.py). A table has a
-row for each seed, which is a network, a sample and queries of its own; the last line, "correlation <number>", is the mean
-over the seeds of the correlation of D's guess with the true weights of the last layer, of units that are active.
+row for each seed, which is a network, a sample and queries of its own. The last line, "correlation <number>", is the
+mean over the seeds of the correlation of D's guess with the true weights of the last layer, of units that are active.
 
---rounding protocol is the scheme as it is, with the noise that its rule adds for so many answers (--noise none leaves it
-out). --rounding local is the control, in which D must find the weights, without noise: for lean its first version, where
-each party dropped the low bits of its own share; crypten does that to this day, so there it is crypten without noise.
+--rounding protocol is the scheme as it is, with the noise that its rule adds for so many answers (--noise none leaves
+it out). --rounding local is the control, in which D must find the weights, without noise: for lean its first version,
+where each party dropped the low bits of its own share; crypten does that to this day, so for it the control is crypten
+without noise.
 
-Kinds of queries: one sample repeated; distinct ones, which change a few values of one sample by tiny steps; images, which
-differ in everything. --source protocol plays the real roles of lean (slow); simulated computes the same in the clear.
+Kinds of queries: one sample repeated; distinct ones, which change a few values of one sample by tiny steps; images,
+which differ in everything. --source protocol plays the real roles of lean (slow); simulated computes the same in the
+clear.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """Weights from rounding: what the owner of the inputs can compute who follows the protocol to the letter.
 
 A scheme rounds every hidden value. The error of a rounding reaches the logits, multiplied by secret weights. So where
-the owner of the inputs knows a part of an error beforehand, from the low bits of its own share, say, that part goes with
+the owner of the inputs knows a part of an error beforehand, say from the low bits of its own share, that part goes with
 its logits in proportion to the weights that lie between, and least squares over many answers gives them: of the last
 layer directly, class by class.
 
-One regression is made for each kind of knowledge. The guess is the one that explains most of the logits: the adversary
+One regression is made for each kind of knowledge. The guess is the one that explains most of the logits. The adversary
 can see that without knowing a weight, so nothing is chosen by the truth, and where no kind says anything, the
-correlation of the guess with the weights is chance: mean 0, standard deviation 1 / sqrt(weights compared), if the
-logits' remaining scatter is alike in all directions. (The largest of several correlations would find something where
-there is nothing; a single regression on all kinds gives an estimate for each of them, too, and leaves the choice.) The
+correlation of the guess with the weights is chance: mean 0, standard deviation 1 / sqrt(weights compared), if the rest
+of the logits' scatter is alike in all directions. (The largest of several correlations would find something where there
+is nothing; a single regression on all kinds gives an estimate for each of them, too, and leaves the choice.) The
 guesses of the other kinds are returned as well, so that none is passed over.
 """
 
