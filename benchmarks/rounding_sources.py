@@ -185,13 +185,17 @@ class LeanInTheClear(_Writing, ClearEvaluator):
             value = rounded_locally(z, own_share, fraction)
         else:
             own_rho = self._below(fraction, z)
-            both = own_rho + self._below(fraction, z)
+            both = own_rho + self._their_rho(fraction, z)
             value, carry = (z + both % (1 << fraction)) >> fraction, both >> fraction
         public = (value + carry + self._below(width, z)) % (1 << width)  # the sum of both masks is uniform
         self.notebook.write(lean_knowledge(own_share, own_rho, public, fraction, width), batch)
         unused = 64 - width
         value = (value << unused) >> unused
         return value.clamp(min=0) if opening.blocks else value
+
+    def _their_rho(self, fraction: int, like: torch.Tensor) -> torch.Tensor:
+        """M's part, which D does not know."""
+        return self._below(fraction, like)
 
     def _below(self, bits: int, like: torch.Tensor) -> torch.Tensor:
         """Uniform integers of so many bits."""
