@@ -21,9 +21,11 @@ from dataclasses import dataclass
 
 import torch
 
-_LEAST_SHARE = 1e-3
 ROWS_A_COLUMN = 2
 """So many answers are wanted for each unknown of a regression; earlier layers are left out where there are fewer."""
+MAX_COLUMNS = 2048
+"""With more the last layer stands alone, too: a regression would take minutes."""
+_LEAST_SHARE = 1e-3
 
 Knowledge = Mapping[str, Sequence[torch.Tensor]]
 """Kind -> what is known of the roundings of each hidden layer, (Q, units), from the last one backwards. Of any unit
@@ -63,8 +65,8 @@ class RoundingAttack:
 
 def layers_within(units: Sequence[int], num_answers: int) -> int:
     """How many layers, of so many units from the last one backwards, so many answers can tell apart; at least one."""
-    count = 1
-    while count < len(units) and ROWS_A_COLUMN * sum(units[: count + 1]) <= num_answers:
+    count, most = 1, min(MAX_COLUMNS, num_answers // ROWS_A_COLUMN)
+    while count < len(units) and sum(units[: count + 1]) <= most:
         count += 1
     return count
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from smule_crypten.attacks.rounding import (
+    MAX_COLUMNS,
     RoundingAttack,
     chance,
     correlation,
@@ -92,6 +93,7 @@ def test_more_layers_than_answers_can_tell_apart_are_left_out() -> None:
     assert layers_within([100, 50, 1000], num_answers=300) == 2
     assert layers_within([100, 50, 1000], num_answers=299) == 1
     assert layers_within([100], num_answers=10) == 1
+    assert layers_within([100, MAX_COLUMNS], num_answers=10**6) == 1
 
 
 def test_fewer_answers_than_units_and_logits_that_never_change_are_no_fault() -> None:
