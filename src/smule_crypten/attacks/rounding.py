@@ -26,6 +26,7 @@ ROWS_A_COLUMN = 2
 MAX_COLUMNS = 2048
 """With more the last layer stands alone, too: a regression would take minutes."""
 _LEAST_SHARE = 1e-3
+_FAR = 20
 
 Knowledge = Mapping[str, Sequence[torch.Tensor]]
 """Kind -> what is known of the roundings of each hidden layer, (Q, units), from the last one backwards. Of any unit
@@ -55,7 +56,7 @@ class RoundingAttack:
 
     def guesses(self, logits_QC: torch.Tensor) -> tuple[Guess, ...]:
         """One for each kind of knowledge, that which explains most of the logits first."""
-        logits_QC = logits_QC.double() - logits_QC.double().mean(1, keepdim=True)
+        logits_QC = _without_wraps(logits_QC.double() - logits_QC.double().mean(1, keepdim=True))
         logits_QC = logits_QC - logits_QC.mean(0)
         if self._changes_QK is not None:
             logits_QC = logits_QC - self._changes_QK @ (torch.linalg.pinv(self._changes_QK) @ logits_QC)
@@ -115,6 +116,15 @@ class _Regression:
         moments = self._moments + ridge * torch.eye(columns, dtype=torch.float64)
         slopes = torch.cholesky_solve(answers * products, torch.linalg.cholesky(moments))
         return slopes[: self._units], explained
+
+
+def _without_wraps(logits_QC: torch.Tensor) -> torch.Tensor:
+    """Answers far beyond all others, in which a value wrapped around its ring, become the median answer: a single one
+    would hide all that the others say."""
+    median_C = logits_QC.median(0).values
+    distances_Q = (logits_QC - median_C).norm(dim=1)
+    is_far_Q1 = (distances_Q > _FAR * distances_Q.median()).unsqueeze(1)
+    return torch.where(is_far_Q1, median_C, logits_QC) if bool(distances_Q.median() > 0) else logits_QC
 
 
 def _standardized(columns: torch.Tensor) -> torch.Tensor:

@@ -76,6 +76,14 @@ def test_what_the_samples_differ_in_is_taken_off() -> None:
     assert correlation(seeing, leak.weights_UC) > 0.95
 
 
+def test_an_answer_in_which_a_value_wrapped_does_not_hide_the_others() -> None:
+    """CrypTen's divisions wrap now and then, and the logits are then off by millions."""
+    leak = Leak(5)
+    leak.logits_QC[17] = 1e7 * leak.normal(CLASSES)
+    (guess,) = RoundingAttack({"known": [leak.known]}).guesses(leak.logits_QC)
+    assert correlation(guess.weights_UC, leak.weights_UC) > 0.9
+
+
 def test_earlier_layers_are_taken_into_account() -> None:
     """What is known of their roundings leaves less scatter for the last layer's."""
     leak = Leak(4)
