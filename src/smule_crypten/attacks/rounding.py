@@ -23,10 +23,11 @@ import torch
 
 ROWS_A_COLUMN = 2
 """So many answers are wanted for each unknown of a regression; earlier layers are left out where there are fewer."""
-MAX_COLUMNS = 2048
-"""With more the last layer stands alone, too: a regression would take minutes."""
+MAX_COLUMNS = 4096
+"""Earlier layers that would make more are left out, too: they take gigabytes."""
 _LEAST_SHARE = 1e-3
 _FAR = 20
+_TOLERANCE, _MAX_STEPS = 1e-4, 100
 
 Knowledge = Mapping[str, Sequence[torch.Tensor]]
 """Kind -> what is known of the roundings of each hidden layer, (Q, units), from the last one backwards. Of any unit
@@ -100,22 +101,34 @@ class _Regression:
         self._units = layers[0].size(1)
         used = layers_within([layer.size(1) for layer in layers], len(layers[0]))
         self._columns = torch.cat([_standardized(layer) for layer in layers[:used]], dim=1)
-        self._moments = (self._columns.T @ self._columns).double()
 
     def fit(self, logits_QC: torch.Tensor) -> tuple[torch.Tensor, float]:
         """Slopes of the last hidden layer's units (units, classes), per standard deviation of what is known, and the
         share of the variance that all columns explain, less chance."""
         answers, columns = self._columns.shape
-        products = (self._columns.T @ logits_QC.float()).double() / answers
         variance = float(logits_QC.square().mean(0).sum())
         if not variance:
-            return torch.zeros_like(products[: self._units]), 0.0
-        explained = float(products.square().sum()) / variance - columns / answers
+            return torch.zeros(self._units, logits_QC.size(1), dtype=torch.float64), 0.0
+        products = self._columns.T @ (logits_QC / variance**0.5).float()
+        explained = float((products / answers).square().sum()) - columns / answers
         share = min(max(explained, _LEAST_SHARE), 1 - _LEAST_SHARE)
-        ridge = columns * (1 - share) / share
-        moments = self._moments + ridge * torch.eye(columns, dtype=torch.float64)
-        slopes = torch.cholesky_solve(answers * products, torch.linalg.cholesky(moments))
-        return slopes[: self._units], explained
+        slopes = self._solve(products, columns * (1 - share) / share)
+        return slopes[: self._units].double() * variance**0.5, explained
+
+    def _solve(self, products: torch.Tensor, ridge: float) -> torch.Tensor:
+        """(X' X + ridge) B = products by conjugate gradients, which take few steps where columns are independent."""
+        solved, rest = torch.zeros_like(products), products
+        direction, size = rest, rest.square().sum(0)
+        enough = _TOLERANCE**2 * size.clamp(min=torch.finfo(size.dtype).tiny)
+        for _ in range(_MAX_STEPS):
+            image = self._columns.T @ (self._columns @ direction) + ridge * direction
+            step = size / (direction * image).sum(0).clamp(min=torch.finfo(size.dtype).tiny)
+            solved, rest = solved + step * direction, rest - step * image
+            before, size = size, rest.square().sum(0)
+            if bool((size <= enough).all()):
+                break
+            direction = rest + size / before.clamp(min=torch.finfo(size.dtype).tiny) * direction
+        return solved
 
 
 def _without_wraps(logits_QC: torch.Tensor) -> torch.Tensor:
