@@ -78,19 +78,20 @@ def measure(case: Case, subject: Subject) -> dict[str, Any]:
     true_UC = subject.last_layer.weight.detach().T[active]
     asked = Asked.of(case.scheme, subject.model, subject.calibration_NCHW)
     seed = ANSWERS_SEED + subject.seed
-    logits_QC, knowledge = answers(asked, queries.batches, case.rounding, case.source, seed)
+    got = answers(asked, queries.batches, case.rounding, case.source, seed)
     sigma = 0.0
     if case.rounding == "protocol" and case.noise == "default":
         sigma = NoiseRule(num_answers=case.queries).sigma(asked.examined.scatter)
     generator = torch.Generator().manual_seed(NOISE_SEED + subject.seed)
-    noise = torch.randn(logits_QC.shape, dtype=torch.float64, generator=generator)
-    attack = RoundingAttack(knowledge, queries.changes_QK)
-    found = attack.guesses(logits_QC + sigma * noise)
+    noise = torch.randn(got.logits_QC.shape, dtype=torch.float64, generator=generator)
+    others = [columns for columns in (queries.changes_QK, got.of_logits_QC) if columns is not None]
+    attack = RoundingAttack(got.knowledge, torch.cat(others, dim=1) if others else None)
+    found = attack.guesses(got.logits_QC + sigma * noise)
     by_kind = {guess.kind: correlation(guess.weights_UC[active], true_UC) for guess in found}
     row = {
         "seed": subject.seed,
         "accuracy": subject.accuracy,
-        "queries": len(logits_QC),
+        "queries": len(got.logits_QC),
         "sigma": sigma,
         "weights compared": weights_compared(true_UC),
         "limit": 3 * chance(true_UC),
@@ -99,7 +100,7 @@ def measure(case: Case, subject: Subject) -> dict[str, Any]:
         "each kind of knowledge": by_kind,
     }
     if sigma:
-        bare = attack.guesses(logits_QC)[0]
+        bare = attack.guesses(got.logits_QC)[0]
         row["without noise"] = correlation(bare.weights_UC[active], true_UC)
     return row
 

@@ -61,10 +61,18 @@ class Asked:
         return cls(network, config, scheme_class(scheme).examine(network, calibration_NCHW, config))
 
 
-def answers(
-    asked: Asked, batches: list[torch.Tensor], rounding: str, source: str, seed: int
-) -> tuple[torch.Tensor, Knowledge]:
-    """Centred logits (Q, C) without the owner's noise, and what D knows of the roundings behind them.
+@dataclass(frozen=True)
+class Answers:
+    """logits_QC: centred, without the owner's noise. knowledge: of the roundings of hidden values behind them.
+    of_logits_QC: of the roundings of the logits themselves, where there are such."""
+
+    logits_QC: torch.Tensor
+    knowledge: Knowledge
+    of_logits_QC: torch.Tensor | None = None
+
+
+def answers(asked: Asked, batches: list[torch.Tensor], rounding: str, source: str, seed: int) -> Answers:
+    """What D gets and knows.
 
     Args:
         rounding: "protocol", or "local" for lean's first version; makes no difference for crypten.
@@ -72,17 +80,19 @@ def answers(
     """
     notebook = Notebook(_layers_kept(asked, sum(map(len, batches))))
     if source == "protocol":
-        return _of_roles(asked, torch.cat(batches), len(batches[0]), rounding, notebook), notebook.knowledge()
+        logits_QC = _of_roles(asked, torch.cat(batches), len(batches[0]), rounding, notebook)
+        return Answers(logits_QC, notebook.knowledge())
     generator = torch.Generator().manual_seed(seed)
-    evaluator: LeanInTheClear | CryptenInTheClear
     if isinstance(asked.examined, ExaminedLean):
         program, examined = lower(asked.network.architecture, asked.config), asked.examined
-        evaluator = LeanInTheClear(program, examined.parameters, examined.scales, generator, CPU)
-        evaluator.is_local = rounding == "local"
-    else:
-        evaluator = CryptenInTheClear(asked.network, asked.config.precision_bits, generator)
-    evaluator.notebook = notebook
-    return torch.cat([evaluator.logits(inputs_NCHW) for inputs_NCHW in batches]), notebook.knowledge()
+        lean = LeanInTheClear(program, examined.parameters, examined.scales, generator, CPU)
+        lean.notebook, lean.is_local = notebook, rounding == "local"
+        return Answers(torch.cat([lean.logits(inputs_NCHW) for inputs_NCHW in batches]), notebook.knowledge())
+    crypten = CryptenInTheClear(asked.network, asked.config.precision_bits, generator)
+    crypten.notebook = notebook
+    found = [(crypten.logits(inputs_NCHW), crypten.known["own share"]) for inputs_NCHW in batches]
+    logits_QC, of_logits_QC = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return Answers(logits_QC, notebook.knowledge(), of_logits_QC)
 
 
 def _layers_kept(asked: Asked, num_answers: int) -> int:
@@ -238,6 +248,8 @@ class SeeingFirstDataOwner(_WritingRole, FirstDataOwner):
 class CryptenInTheClear(SharesInTheClear):
     """CrypTen's arithmetic on both shares, for a chain of layers. notebook is to be set before anything runs.
 
+    known: of the roundings since the last weights; in the end of those of the logits.
+
     A division rounds up where the low bits of D's own share are small (inference/crypten_scatter.py). What D knows of a
     hidden value is the sum over the divisions that lead there without a weight in between, with their factors.
     """
@@ -246,18 +258,18 @@ class CryptenInTheClear(SharesInTheClear):
 
     def logits(self, inputs_NCHW: torch.Tensor) -> torch.Tensor:
         self.notebook.begin()
-        self._known: Known = {}
+        self.known: Known = {}
         return super().logits(inputs_NCHW)
 
     def _apply(self, op: arch.Op, operands: list[torch.Tensor]) -> torch.Tensor:
-        before, x = self._known, operands[0]
+        before, x = self.known, operands[0]
         if isinstance(op, arch.Conv2d | arch.Linear) and before:
             self.notebook.write(before, len(x))
         result = super()._apply(op, operands)
         match op:
             case arch.AvgPool2d():
                 pool = SumPool(op, (x.size(2), x.size(3)))
-                self._known["own share"] += pool.sums(before["own share"]) / pool.window
+                self.known["own share"] += pool.sums(before["own share"]) / pool.window
             case arch.Conv2d() | arch.Linear() | arch.ReLU() | arch.Flatten():
                 pass
             case _:
@@ -266,7 +278,7 @@ class CryptenInTheClear(SharesInTheClear):
 
     def _divided(self, values: torch.Tensor, divisor: int) -> torch.Tensor:
         share = torch.empty_like(values).random_(-(2**63), None, generator=self._generator)
-        self._known = {
+        self.known = {
             "own share": -share.remainder(divisor).float() / divisor,
             "sign of own share": (share < 0).float(),
         }

@@ -101,7 +101,7 @@ def test_what_is_computed_in_the_clear_is_what_the_roles_give(
     given = subject(rounding_leak, hidden=6, classes=3)
     asked = sources.Asked.of("lean", given.model, given.calibration_NCHW)
     batches = given.queries("repeated", count).batches
-    seen = [_joint(*sources.answers(asked, batches, rounding, source, seed=5)) for source in ("simulated", "protocol")]
+    seen = [_joint(sources.answers(asked, batches, rounding, source, seed=5)) for source in ("simulated", "protocol")]
     assert seen[0].shape == seen[1].shape
     means, deviations = [values.mean(0) for values in seen], [values.std(0) for values in seen]
     error = deviations[0].clamp(min=1e-9) * (2 / count) ** 0.5
@@ -111,9 +111,10 @@ def test_what_is_computed_in_the_clear_is_what_the_roles_give(
     assert float((first - second).abs().max()) < 5.5 * (2 / count) ** 0.5
 
 
-def _joint(logits_QC: torch.Tensor, knowledge: dict[str, list[torch.Tensor]]) -> torch.Tensor:
-    """Everything that D has of an answer, in a row; units that are never open do not move any logit."""
-    return torch.cat([logits_QC, *(knowledge[kind][0].double() for kind in sorted(knowledge))], dim=1)
+def _joint(got: Any) -> torch.Tensor:
+    """Everything that D has of an answer, in a row."""
+    known = [got.knowledge[kind][0].double() for kind in sorted(got.knowledge)]
+    return torch.cat([got.logits_QC, *known], dim=1)
 
 
 def test_distinct_queries_are_distinct_and_differ_as_told(rounding_leak: ModuleType) -> None:

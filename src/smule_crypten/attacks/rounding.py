@@ -23,8 +23,8 @@ import torch
 
 ROWS_A_COLUMN = 2
 """So many answers are wanted for each unknown of a regression; earlier layers are left out where there are fewer."""
-MAX_COLUMNS = 4096
-"""Earlier layers that would make more are left out, too: they take gigabytes."""
+MAX_COLUMNS = 2048
+"""Earlier layers that would make more are left out, too: on small_convnet they took minutes and gained nothing."""
 _LEAST_SHARE = 1e-3
 _FAR = 20
 _TOLERANCE, _MAX_STEPS = 1e-4, 100
@@ -48,7 +48,8 @@ class RoundingAttack:
     """Regressions on the knowledge about Q answers, ready for any logits that came with it.
 
     Args:
-        changes_QK: how the samples differ from one another, where the network is linear in it.
+        changes_QK: what else moves the logits linearly and is known: how the samples differ from one another, and of
+            the roundings of the logits themselves.
     """
 
     def __init__(self, knowledge: Knowledge, changes_QK: torch.Tensor | None = None) -> None:
