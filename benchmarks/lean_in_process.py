@@ -3,6 +3,8 @@ between processes, for the errors of many settings in little time."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -12,9 +14,11 @@ from smule_crypten.inference.lean.dealing import corrections
 from smule_crypten.inference.lean.lowering import lower
 from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.lean.options import lean_options
+from smule_crypten.inference.lean.program import Program
 from smule_crypten.inference.lean.rounding import compensated, remedies
-from smule_crypten.inference.lean.scales import fit
+from smule_crypten.inference.lean.scales import Scales, fit
 from smule_crypten.inference.lean.wire import Role
+from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.keys import fresh_entropy
 from smule_crypten.mpc.streams import Stream
@@ -34,7 +38,21 @@ def evaluate_lean(
     program = lower(translated.architecture, config)
     scales = fit(program, translated.parameters, calibration_NCHW, lean_options(config).margin_bits)
     found = remedies(program, translated.parameters, calibration_NCHW)
-    batches = [len(chunk) for chunk in torch.split(inputs_NCHW, config.micro_batch)]
+    parameters = compensated(program, translated.parameters, scales, found)
+    logits_NC, _ = play_roles(program, parameters, scales, inputs_NCHW, config.micro_batch)
+    return logits_NC
+
+
+def play_roles(
+    program: Program,
+    parameters: Parameters,
+    scales: Scales,
+    inputs_NCHW: torch.Tensor,
+    micro_batch: int,
+    roles: tuple[Callable[..., ModelOwner], Callable[..., DataOwner]] = (ModelOwner, DataOwner),
+) -> tuple[torch.Tensor, DataOwner]:
+    """The logits of one direction under fresh keys, and the role that got them."""
+    batches = [len(chunk) for chunk in torch.split(inputs_NCHW, micro_batch)]
     keys = [fresh_entropy(), fresh_entropy()]
     theirs, ours = (Stream(key) for key in keys)
     dealt = corrections(program, batches, theirs, ours)
@@ -44,18 +62,18 @@ def evaluate_lean(
         assert correction.nbytes == num_bytes
         return correction
 
-    model_owner = ModelOwner(
+    model_owner = roles[0](
         program,
         CPU,
         batches,
-        parameters=compensated(program, translated.parameters, scales, found),
+        parameters=parameters,
         scales=scales,
         dealt=Stream(keys[0]),
         local=Stream(fresh_entropy()),
         receive_correction=receive_correction,
     )
-    data_owner = DataOwner(program, CPU, batches, inputs_NCHW=inputs_NCHW, dealt=Stream(keys[1]))
-    return _play((model_owner, data_owner))
+    data_owner = roles[1](program, CPU, batches, inputs_NCHW=inputs_NCHW, dealt=Stream(keys[1]))
+    return _play((model_owner, data_owner)), data_owner
 
 
 def _play(roles: tuple[Role, Role]) -> torch.Tensor:

@@ -21,3 +21,9 @@ def delaying_proxy(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def emulated_link(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     return importlib.import_module("emulated_link")
+
+
+@pytest.fixture
+def rounding_leak(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("rounding_leak")

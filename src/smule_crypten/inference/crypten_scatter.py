@@ -67,8 +67,12 @@ class SharesInTheClear:
                 return x.flatten(1)
 
     def _divided(self, values: torch.Tensor, divisor: int) -> torch.Tensor:
-        """Both shares divided, each rounded toward zero, and added."""
-        share = torch.empty_like(values).random_(-(2**63), None, generator=self._generator)
+        """Both shares divided, each rounded toward zero, and added.
+
+        Shares stay within half of the ring, so that none wraps: that happens with probability |z| / 2^64, is no matter
+        of rounding, and would drown it in the measurement (docs/limitations.md).
+        """
+        share = torch.empty_like(values).random_(-(2**62), 2**62, generator=self._generator)
         ours, theirs = (part.div(divisor, rounding_mode="trunc") for part in (share, values - share))
         return ours + theirs
 

@@ -1,0 +1,286 @@
+"""What the owner of the inputs (D) holds of every rounding, beside its logits.
+
+Collected in the clear, hundreds of answers a second: the shares and masks that the protocol would give both parties are
+drawn uniformly, everything else follows from them. Or from the real roles of lean, to which
+tests/benchmarks/test_rounding_leak.py holds what is computed in the clear.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lean_in_process import play_roles
+from rounding_first_version import FirstDataOwner, FirstModelOwner, first_version, rounded_locally, truncated_bits
+from torch import nn
+
+from smule_crypten.attacks.rounding import layers_within
+from smule_crypten.config import SchemeConfig
+from smule_crypten.inference.crypten_scatter import SharesInTheClear
+from smule_crypten.inference.lean.clear import ClearEvaluator
+from smule_crypten.inference.lean.data_owner import DataOwner
+from smule_crypten.inference.lean.dealing import OpeningMaterial
+from smule_crypten.inference.lean.evaluator import Evaluator, Share, Talk
+from smule_crypten.inference.lean.lowering import lower
+from smule_crypten.inference.lean.model_owner import ModelOwner
+from smule_crypten.inference.lean.program import Opening, Step
+from smule_crypten.inference.lean.scheme import ExaminedLean
+from smule_crypten.inference.registry import scheme_class
+from smule_crypten.inference.scheme import Examined
+from smule_crypten.models import architecture as arch
+from smule_crypten.models.pooling import SumPool
+from smule_crypten.models.translate import TranslatedNetwork, translate
+
+SCHEMES = ("lean", "crypten")
+CONF = Path(__file__).parents[1] / "conf" / "scheme"
+CPU = torch.device("cpu")
+
+Known = dict[str, torch.Tensor]
+"""Kind of knowledge -> one value for each value of a hidden layer, of all samples of a micro-batch."""
+Knowledge = dict[str, list[torch.Tensor]]
+"""Kind of knowledge -> (Q, units) for each hidden layer, from the last one backwards."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A network behind a scheme with its delivered settings, as its owner has examined it."""
+
+    network: TranslatedNetwork
+    config: SchemeConfig
+    examined: Examined
+
+    @classmethod
+    def of(cls, scheme: str, model: nn.Module, calibration_NCHW: torch.Tensor) -> Asked:
+        """Raises UnshareableModelError where the scheme refuses the network."""
+        config = SchemeConfig.model_validate(yaml.safe_load((CONF / f"{scheme}.yaml").read_text()))
+        network = translate(model, tuple(calibration_NCHW.shape[1:]))
+        return cls(network, config, scheme_class(scheme).examine(network, calibration_NCHW, config))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """logits_QC: centred, without the owner's noise. knowledge: of the roundings of hidden values behind them.
+    of_logits_QC: of the roundings of the logits themselves, where there are such."""
+
+    logits_QC: torch.Tensor
+    knowledge: Knowledge
+    of_logits_QC: torch.Tensor | None = None
+
+
+def answers(asked: Asked, batches: list[torch.Tensor], rounding: str, source: str, seed: int) -> Answers:
+    """What D gets and knows.
+
+    Args:
+        rounding: "protocol", or "local" for lean's first version; makes no difference for crypten.
+        source: "simulated", or "protocol" for the real roles of lean, under fresh keys.
+    """
+    notebook = Notebook(_layers_kept(asked, sum(map(len, batches))))
+    if source == "protocol":
+        logits_QC = _of_roles(asked, torch.cat(batches), len(batches[0]), rounding, notebook)
+        return Answers(logits_QC, notebook.knowledge())
+    generator = torch.Generator().manual_seed(seed)
+    if isinstance(asked.examined, ExaminedLean):
+        program, examined = lower(asked.network.architecture, asked.config), asked.examined
+        lean = LeanInTheClear(program, examined.parameters, examined.scales, generator, CPU)
+        lean.notebook, lean.is_local = notebook, rounding == "local"
+        return Answers(torch.cat([lean.logits(inputs_NCHW) for inputs_NCHW in batches]), notebook.knowledge())
+    crypten = CryptenInTheClear(asked.network, asked.config.precision_bits, generator)
+    crypten.notebook = notebook
+    found = [(crypten.logits(inputs_NCHW), crypten.known["own share"]) for inputs_NCHW in batches]
+    logits_QC, of_logits_QC = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return Answers(logits_QC, notebook.knowledge(), of_logits_QC)
+
+
+def _layers_kept(asked: Asked, num_answers: int) -> int:
+    """Of these two kinds of networks, in which every ReLU is a hidden layer."""
+    architecture = asked.network.architecture
+    units = [
+        shape.numel()
+        for op, shape in zip(architecture.ops, map(torch.Size, architecture.shapes), strict=True)
+        if isinstance(op, arch.ReLU)
+    ]
+    return layers_within(units[::-1], num_answers)
+
+
+def _of_roles(
+    asked: Asked, inputs_NCHW: torch.Tensor, micro_batch: int, rounding: str, notebook: Notebook
+) -> torch.Tensor:
+    assert isinstance(asked.examined, ExaminedLean)
+    program = lower(asked.network.architecture, asked.config)
+    roles: tuple[type[ModelOwner], type[_WritingRole]] = (ModelOwner, SeeingDataOwner)
+    if rounding == "local":
+        program, roles = first_version(program), (FirstModelOwner, SeeingFirstDataOwner)
+
+    def data_owner(*arguments: Any, **options: Any) -> DataOwner:
+        role = roles[1](*arguments, **options)
+        role.notebook = notebook
+        return role
+
+    examined = asked.examined
+    logits_QC, _ = play_roles(
+        program, examined.parameters, examined.scales, inputs_NCHW, micro_batch, (roles[0], data_owner)
+    )
+    return logits_QC.double()
+
+
+class Notebook:
+    """Takes down what is known of the last `layers` hidden layers, micro-batch by micro-batch."""
+
+    def __init__(self, layers: int) -> None:
+        self._layers = layers
+        self._batches: list[list[Known]] = []
+
+    def begin(self) -> None:
+        """A new micro-batch."""
+        self._batches.append([])
+
+    def write(self, known: Known, batch: int) -> None:
+        """The next layer of a micro-batch of so many samples."""
+        page = self._batches[-1]
+        page.append({kind: values.reshape(batch, -1).float() for kind, values in known.items()})
+        del page[: -self._layers]
+
+    def knowledge(self) -> Knowledge:
+        found: Knowledge = defaultdict(list)
+        for layer in reversed(list(zip(*self._batches, strict=True))):
+            for kind in layer[0]:
+                found[kind].append(torch.cat([batch[kind] for batch in layer]))
+        return dict(found)
+
+
+def lean_knowledge(
+    own_share: torch.Tensor, own_rho: torch.Tensor | None, public: torch.Tensor, fraction: int, width: int
+) -> Known:
+    """What D holds of the rounding of `fraction` bits, as fractions of the range.
+
+    own share: the low bits of its share (negative, since the first version rounded up where they are small).
+    own part of rho, and the bits that D sends, which are the sum of these two. opened: the public value of width bits.
+    """
+    size = 1 << fraction
+    known = {"own share": -(own_share % size).double() / size}
+    if own_rho is not None:
+        known["own part of rho"] = own_rho.double() / size
+        known["bits sent"] = ((own_share + own_rho) % size).double() / size
+    return known | {"opened": public.double() / (1 << width), "lowest bit opened": (public & 1).double()}
+
+
+class _Writing(Evaluator):
+    """notebook is to be set before anything runs."""
+
+    notebook: Notebook
+
+    def _evaluate(self, batch: int, first: Share | None) -> Talk:
+        self.notebook.begin()
+        return (yield from super()._evaluate(batch, first))
+
+
+class LeanInTheClear(_Writing, ClearEvaluator):
+    """The ideal function of scheme lean, with D's part of the randomness apart.
+
+    is_local: each party drops the low bits of its own share, as in the first version.
+    """
+
+    is_local = False
+
+    def _opening(self, step: Step, opening: Opening, batch: int, share: Share) -> Talk:
+        if not opening.fraction:
+            return (yield from super()._opening(step, opening, batch, share))
+        fraction, width, z = opening.fraction, opening.width, share.reshape(-1)
+        own_share, own_rho, carry = self._below(fraction, z), None, 0
+        if self.is_local:
+            value = rounded_locally(z, own_share, fraction)
+        else:
+            own_rho = self._below(fraction, z)
+            both = own_rho + self._their_rho(fraction, z)
+            value, carry = (z + both % (1 << fraction)) >> fraction, both >> fraction
+        public = (value + carry + self._below(width, z)) % (1 << width)  # the sum of both masks is uniform
+        self.notebook.write(lean_knowledge(own_share, own_rho, public, fraction, width), batch)
+        unused = 64 - width
+        value = (value << unused) >> unused
+        return value.clamp(min=0) if opening.blocks else value
+
+    def _their_rho(self, fraction: int, like: torch.Tensor) -> torch.Tensor:
+        """M's part, which D does not know."""
+        return self._below(fraction, like)
+
+    def _below(self, bits: int, like: torch.Tensor) -> torch.Tensor:
+        """Uniform integers of so many bits."""
+        return torch.randint(0, 1 << bits, like.shape, generator=self._generator)
+
+
+class _WritingRole(_Writing, DataOwner):
+    pass
+
+
+class SeeingDataOwner(_WritingRole):
+    """The real role of D, which writes down what it has in its hands."""
+
+    def _public_value(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share) -> Talk:
+        public = yield from super()._public_value(step, opening, material, share)
+        if opening.fraction:
+            known = lean_knowledge(share, material.drawn.values("rounding"), public, opening.fraction, opening.width)
+            self.notebook.write(known, len(share) // opening.elements)
+        return public
+
+
+class SeeingFirstDataOwner(_WritingRole, FirstDataOwner):
+    """The same of the first version."""
+
+    _share = torch.empty(0)
+
+    def _opening(self, step: Step, opening: Opening, batch: int, share: Share) -> Talk:
+        self._share = share.reshape(-1)
+        return (yield from super()._opening(step, opening, batch, share))
+
+    def _public_value(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share) -> Talk:
+        public = yield from super()._public_value(step, opening, material, share)
+        fraction = truncated_bits(self._program, step)
+        if fraction:
+            known = lean_knowledge(self._share, None, public, fraction, opening.width)
+            self.notebook.write(known, len(share) // opening.elements)
+        return public
+
+
+class CryptenInTheClear(SharesInTheClear):
+    """CrypTen's arithmetic on both shares, for a chain of layers. notebook is to be set before anything runs.
+
+    known: of the roundings since the last weights; in the end of those of the logits.
+
+    A division rounds up where the low bits of D's own share are small (inference/crypten_scatter.py). What D knows of a
+    hidden value is the sum over the divisions that lead there without a weight in between, with their factors.
+    """
+
+    notebook: Notebook
+
+    def logits(self, inputs_NCHW: torch.Tensor) -> torch.Tensor:
+        self.notebook.begin()
+        self.known: Known = {}
+        return super().logits(inputs_NCHW)
+
+    def _apply(self, op: arch.Op, operands: list[torch.Tensor]) -> torch.Tensor:
+        before, x = self.known, operands[0]
+        if isinstance(op, arch.Conv2d | arch.Linear) and before:
+            self.notebook.write(before, len(x))
+        result = super()._apply(op, operands)
+        match op:
+            case arch.AvgPool2d():
+                pool = SumPool(op, (x.size(2), x.size(3)))
+                self.known["own share"] += pool.sums(before["own share"]) / pool.window
+            case arch.Conv2d() | arch.Linear() | arch.ReLU() | arch.Flatten():
+                pass
+            case _:
+                raise TypeError(f"what is known of roundings is not followed through {type(op).__name__}")
+        return result
+
+    def _divided(self, values: torch.Tensor, divisor: int) -> torch.Tensor:
+        share = torch.empty_like(values).random_(-(2**63), None, generator=self._generator)
+        self.known = {
+            "own share": -share.remainder(divisor).float() / divisor,
+            "sign of own share": (share < 0).float(),
+        }
+        theirs = (values - share).div_(divisor, rounding_mode="trunc")
+        return theirs.add_(share.div_(divisor, rounding_mode="trunc"))
