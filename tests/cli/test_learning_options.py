@@ -92,7 +92,9 @@ def test_one_party_asks_and_the_other_answers(asked: MainRun) -> None:
     disclosed = json.loads((asked.folder / "party_b" / "party.json").read_text())["disclosures"]
     assert [entry["model_step"] for entry in disclosed if entry["num_samples"]] == [3 * 4]
     assert summary["fidelity"]["num_samples"] == 20
-    assert 0 < summary["fidelity"]["max_abs_logit_error"] < 1e-3
+    noise = parties["b"]["budget"]["logit_noise"]
+    assert noise < summary["fidelity"]["max_abs_logit_error"] < 6 * noise + 1e-3
+    assert noise >= 0.01
     of_a = [event for event in read_journal(asked.folder / "party_a" / "record.jsonl") if event["phase"] == "smule"]
     assert [event["distillation_loss"] > 0 for event in of_a] == [False, True, True]
 

@@ -122,11 +122,17 @@ def test_bytes_are_those_that_were_predicted(main_run: MainRun) -> None:
 
 
 def test_secure_answers_match_plaintext(main_run: MainRun) -> None:
-    """All answers of both exchanges are compared with plain torch, and agree."""
-    fidelity = summary_of(main_run.folder)["fidelity"]
+    """All answers of both exchanges are compared with plain torch, and agree but for the announced noise: 6 standard
+    deviations, which one of 320 logits exceeds with probability 6e-7.
+    """
+    summary = summary_of(main_run.folder)
+    fidelity, parties = summary["fidelity"], summary["parties"].values()
+    noise = max(party["budget"]["logit_noise"] for party in parties)
     assert fidelity["num_samples"] == 2 * 2 * NUM_QUERIES
-    assert 0 < fidelity["max_abs_logit_error"] < 1e-3
-    assert fidelity["top1_agreement"] == 1.0
+    assert 0.01 <= noise < 0.1
+    assert noise < fidelity["max_abs_logit_error"] < 6 * noise + 1e-3
+    assert fidelity["top1_agreement"] > 0.9
+    assert all(party["budget"]["mu"] == 0.1 for party in parties)
 
 
 def test_the_output_has_the_numbers(main_run: MainRun) -> None:

@@ -40,7 +40,9 @@ def test_a_run_of_odd_networks(
     captured = capfd.readouterr()
     assert captured.err == ""
     assert "party a has a finished network" in captured.out
-    assert json.loads((folder / "summary.json").read_text())["fidelity"]["max_abs_logit_error"] < 1e-2
+    summary = json.loads((folder / "summary.json").read_text())
+    noise = max(party["budget"]["logit_noise"] for party in summary["parties"].values())
+    assert summary["fidelity"]["max_abs_logit_error"] < 6 * noise + 1e-2
     alone, together = (load_checkpoint(folder / "party_a" / name) for name in ("standalone.pt", "model.pt"))
     assert (alone.model_step, together.model_step) == (0, 0)
     assert all(torch.equal(value, alone.state_dict[name]) for name, value in together.state_dict.items())

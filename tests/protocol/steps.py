@@ -17,6 +17,7 @@ from smule_crypten.config import ModelConfig, SchemeConfig
 from smule_crypten.errors import PeerError
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
+from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.compat import crypten
@@ -38,12 +39,28 @@ def one_way(
     session: Session, model: nn.Module, inputs_NCHW: torch.Tensor, config: SchemeConfig = CRYPTEN
 ) -> tuple[PeerPrediction, Cost]:
     """Party b's model on party a's inputs: what this party got and what cost_of predicts for it."""
+    scheme = calibrated(session, model, inputs_NCHW, config)
+    return answered_one_way(scheme, model, inputs_NCHW)
+
+
+def calibrated(
+    session: Session, model: nn.Module, inputs_NCHW: torch.Tensor, config: SchemeConfig
+) -> SecureInferenceScheme:
+    """A scheme in which both parties have this model, ready to answer without noise."""
     channels, height, width = inputs_NCHW.shape[1:]
     architecture = translate(model, (channels, height, width)).architecture
     scheme = scheme_class(config.name)(session, config)
     scheme.prepare((architecture, architecture))
     scheme.noise = NoiseRule.without_protection()
     scheme.calibrate(model, inputs_NCHW)
+    return scheme
+
+
+def answered_one_way(
+    scheme: SecureInferenceScheme, model: nn.Module, inputs_NCHW: torch.Tensor
+) -> tuple[PeerPrediction, Cost]:
+    session, config = scheme.session, scheme.config
+    architecture = scheme.architectures[1]
     counts = len(inputs_NCHW), 0
     scheme.begin(1, counts)
     prediction = scheme.exchange(model, *queries(session.rank, counts, inputs_NCHW[: counts[session.rank]]))
@@ -104,9 +121,11 @@ def _noting(name: str, original: Callable[..., Any], drawn: list[str]) -> Callab
 
 
 def draws_during_exchange(session: Session, model: nn.Module, inputs_NCHW: torch.Tensor) -> list[str]:
+    """From the keys to the answer; how an owner measures its network before is its own affair."""
     state = torch.get_rng_state()
+    scheme = calibrated(session, model, inputs_NCHW, CRYPTEN)
     with trapped_generators() as drawn:
-        one_way(session, model, inputs_NCHW)
+        answered_one_way(scheme, model, inputs_NCHW)
     assert torch.equal(state, torch.get_rng_state())
     return drawn
 

@@ -58,7 +58,8 @@ def agreement(fidelity: Mapping[str, Any] | None) -> str:
     """How closely secure inference matched plaintext; empty where it was not measured."""
     if fidelity is None:
         return ""
-    return f"logit error {logit_error(fidelity)} at most, top-1 agreement {percent(fidelity['top1_agreement'], 2)}"
+    agreement = percent(fidelity["top1_agreement"], 2)
+    return f"logit error {logit_error(fidelity)} at most, noise with it, top-1 agreement {agreement}"
 
 
 def missing_classes(parties: Mapping[str, Mapping[str, Any]]) -> str:

@@ -67,7 +67,7 @@ def test_a_network_that_fixed_point_ruins_is_refused_with_the_width_that_mends_i
 
 
 @pytest.mark.parametrize(
-    ("config", "factor", "setting"), [(lean(18, 10), 1.0, "ring_bits=36"), (CRYPTEN, 1e3, "precision_bits=12")]
+    ("config", "factor", "setting"), [(lean(18, 10), 1.0, "ring_bits=36"), (CRYPTEN, 1e3, "precision_bits=13")]
 )
 def test_what_is_lost_visibly_is_worth_a_warning(
     config: SchemeConfig, factor: float, setting: str, caplog: pytest.LogCaptureFixture
