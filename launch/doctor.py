@@ -14,6 +14,7 @@ from smule_crypten.launch.side_file import read_party
 from smule_crypten.processes.doctor import DEFAULT_WAIT_SECONDS, examine
 from smule_crypten.report.logs import configure_logging
 
+_LONGEST_WAIT_SECONDS = 24 * 3600.0
 _STYLES = {"ok": "green", "FAILED": "bold red", "skipped": "yellow"}
 
 
@@ -40,13 +41,20 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("settings", nargs="+", metavar="+party=my_side.yaml", help="and overrides, as for smule-party")
     parser.add_argument(
         "--wait",
-        type=float,
+        type=_seconds,
         default=DEFAULT_WAIT_SECONDS,
         metavar="SECONDS",
         help="how long to wait for the dealer and for the other side's doctor (default %(default)g)",
     )
     parser.add_argument("--quick", action="store_true", help="leave out the rehearsal of an exchange on this machine")
     return parser.parse_intermixed_args(arguments)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= _LONGEST_WAIT_SECONDS:
+        raise ValueError
+    return seconds
 
 
 def _check(arguments: argparse.Namespace) -> None:

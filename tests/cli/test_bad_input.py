@@ -41,6 +41,7 @@ BAD_SETTINGS = {
     "wrong type": (["training.epochs=two"], 2, "training.epochs: Input should be a valid integer, got 'two'"),
     "fraction for a count": (["training.epochs=2.5"], 2, "training.epochs: Input should be a valid integer, got 2.5"),
     "out of range": (["seed=-1"], 2, "seed: Input should be greater than or equal to 0, got -1"),
+    "too large": (["seed=18446744073709551615"], 2, "seed: Input should be less than or equal to 4294967295, got 184"),
     "not an override": (["training.epochs"], 2, "cannot read the override 'training.epochs'; write key=value"),
     "missing interpolation": (["seed=${nothing}"], 2, "Interpolation key 'nothing' not found"),
     "insecure unasked": (["allow_insecure=false"], 2, "randomness=seeded_insecure"),
