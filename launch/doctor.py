@@ -10,6 +10,7 @@ from rich.console import Console
 
 from smule_crypten.errors import ConfigError
 from smule_crypten.launch.outcome import exit_code_of
+from smule_crypten.launch.side_command import heed_sigterm
 from smule_crypten.launch.side_file import read_party
 from smule_crypten.processes.doctor import DEFAULT_WAIT_SECONDS, examine
 from smule_crypten.report.logs import configure_logging
@@ -21,6 +22,7 @@ _STYLES = {"ok": "green", "FAILED": "bold red", "skipped": "yellow"}
 def main() -> None:
     """Console entry point."""
     arguments = parse(sys.argv[1:])
+    heed_sigterm()
     configure_logging(logging.ERROR)
     sys.exit(exit_code_of(lambda: _check(arguments)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Callable
 
@@ -19,5 +20,11 @@ def run_side_command(usage: str, run: Callable[[list[str]], object]) -> None:
     if {"-h", "--help"} & set(arguments):
         print(usage)
         return
+    heed_sigterm()
     configure_logging(logging.INFO)
     sys.exit(exit_code_of(lambda: run(arguments)))
+
+
+def heed_sigterm() -> None:
+    """End on SIGTERM, as service managers send it, as on Ctrl-C: the other processes are told, files are left whole."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -27,10 +27,10 @@ from smule_crypten.errors import ConfigError, PeerTimeoutError
 from smule_crypten.mpc.credentials import Certificate, Identity, create_identity, load_certificate
 from smule_crypten.mpc.endpoint import Address, accept_all, connect, listen
 from smule_crypten.mpc.link import Link, give_up
+from smule_crypten.types import DEALER
 
 ENVIRONMENT_KEYS = ("WORLD_SIZE", "RANK", "RENDEZVOUS")
-ROLES = ("party a", "party b", "the dealer")
-DEALER = ROLES[2]
+ROLES = ("party a", "party b", DEALER)
 LOOPBACK = "127.0.0.1"
 
 _LISTENS_FOR = {ROLES[0]: (ROLES[1],), ROLES[1]: (), DEALER: (ROLES[0], ROLES[1])}

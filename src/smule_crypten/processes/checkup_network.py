@@ -89,7 +89,7 @@ def check_agreement(checkup: Checkup) -> str:
     try:
         architectures = run_handshake(steps, partial(_swap, link))
     except HandshakeError as error:
-        link.refuse(str(error))
+        link.refuse(str(error), type(error).__name__)
         raise
     checkup.peer_architecture = architectures[1 - config.rank]
     return (
