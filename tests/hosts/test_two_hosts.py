@@ -185,6 +185,43 @@ def test_over_budget(network: Network, tmp_path: Path) -> None:
         assert [entry["query_id"] for entry in read_lines(folders.output("a") / "disclosures.jsonl")] == [1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("common", "limit", "reason"),
+    [
+        (
+            {},
+            {"budget__max_queries_per_exchange": NUM_QUERIES - 1},
+            f"budget.max_queries_per_exchange={NUM_QUERIES - 1}",
+        ),
+        (
+            {"exchange__spot_checks": 2},
+            {"budget__max_queries_total": 3 * NUM_QUERIES},
+            f"{3 * (NUM_QUERIES + 2)} would do",
+        ),
+        (
+            {"exchange__num_queries": None},
+            {"budget__max_queries_total": 100},
+            "budget.max_queries_total=100 leaves 100",
+        ),
+        ({"exchange__schedule": "adaptive", "samples__validation": 0.2}, {"budget__max_queries_total": 1}, "leaves 1;"),
+    ],
+)
+def test_a_limit_that_cannot_suffice(
+    common: dict[str, Any], limit: dict[str, Any], reason: str, network: Network, tmp_path: Path
+) -> None:
+    """Whatever the schedule and the kind of limit, it ends the run before a minute is trained, and charges nothing."""
+    folders = Folders(tmp_path, network, **common)
+    folders.change("a", **limit)
+    with HostRun(network, folders) as run:
+        run.start()
+        assert run.wait() == {"a": 11, "b": 14, "dealer": 14}, run.logs()
+        assert reason in run.processes["a"].error, run.processes["a"].error
+        for role in PEER:
+            assert not (folders.output(role) / "disclosures.jsonl").exists()
+            assert not (folders.output(role) / "standalone.pt").exists()
+            assert "epoch 1/" not in run.processes[role].log
+
+
 def test_a_certificate_that_nobody_knows(network: Network, tmp_path: Path) -> None:
     """A party whose certificate the others do not have is turned away, and told so; no run begins."""
     folders = Folders(tmp_path, network, launch__join_seconds=3.0)
