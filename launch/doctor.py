@@ -9,6 +9,7 @@ import sys
 from rich.console import Console
 
 from smule_crypten.errors import ConfigError
+from smule_crypten.launch.doctor_view import as_json, exit_code_of_all, show, show_verdict
 from smule_crypten.launch.outcome import exit_code_of
 from smule_crypten.launch.side_command import heed_sigterm
 from smule_crypten.launch.side_file import read_party
@@ -16,7 +17,6 @@ from smule_crypten.processes.doctor import DEFAULT_WAIT_SECONDS, examine
 from smule_crypten.report.logs import configure_logging
 
 _LONGEST_WAIT_SECONDS = 24 * 3600.0
-_STYLES = {"ok": "green", "FAILED": "bold red", "skipped": "yellow"}
 
 
 def main() -> None:
@@ -28,14 +28,14 @@ def main() -> None:
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """settings (for read_party), wait and quick.
+    """settings (for read_party), wait, quick and json.
 
     Raises:
         SystemExit: with code 2, where the arguments cannot be read, or 0 after --help.
     """
     parser = argparse.ArgumentParser(
         prog="smule-doctor",
-        usage="%(prog)s +party=my_side.yaml [key=value ...] [--wait SECONDS] [--quick]",
+        usage="%(prog)s +party=my_side.yaml [key=value ...] [--wait SECONDS] [--quick] [--json]",
         description="Checks one side before a run between hosts, as its file says; changes nothing. Run it at both "
         "sides at the same time, while smule-dealer waits, so that they compare clocks and settings. "
         "docs/two-hosts.md explains every line.",
@@ -49,6 +49,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="how long to wait for the dealer and for the other side's doctor (default %(default)g)",
     )
     parser.add_argument("--quick", action="store_true", help="leave out the rehearsal of an exchange on this machine")
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end in place of lines")
     return parser.parse_intermixed_args(arguments)
 
 
@@ -64,14 +65,16 @@ def _check(arguments: argparse.Namespace) -> None:
     config = read_party(arguments.settings)
     if config.network is None:
         raise ConfigError("network: must be given; see docs/two-hosts.md for an example")
-    console = Console(highlight=False, markup=False, emoji=False)
-    exit_code = 0
+    console, findings = Console(highlight=False, markup=False, emoji=False), []
     for finding in examine(config, config.network, wait_seconds=arguments.wait, rehearse=not arguments.quick):
-        exit_code = exit_code or finding.exit_code
-        console.print(
-            f"{finding.status:<8}", finding.check + ":", finding.text, style=_STYLES[finding.status], soft_wrap=True
-        )
-    sys.exit(exit_code)
+        findings.append(finding)
+        if not arguments.json:
+            show(finding, console)
+    if arguments.json:
+        print(as_json(findings))
+    else:
+        show_verdict(findings, console)
+    sys.exit(exit_code_of_all(findings))
 
 
 if __name__ == "__main__":

@@ -72,6 +72,7 @@ class Meeting:
                     join_seconds=self.join_seconds,
                     deadline_seconds=self.deadline_seconds,
                     watched=tuple(links.values()),
+                    known=self.certificates,
                 )
             awaited = {role: self.certificates[role] for role in _LISTENS_FOR[self.role] if role in self.certificates}
             if self.listener is not None and awaited:
