@@ -24,8 +24,9 @@ def test_sigterm_in_the_middle_of_a_run(network: Network, tmp_path: Path) -> Non
         a.wait_for_tripwire(RUN_SECONDS)
         a.send_signal(signal.SIGTERM)
         assert (a.wait(RUN_SECONDS), b.wait(RUN_SECONDS)) == (130, 6), run.logs()
-        assert "smule: interrupted" in a.log
+        assert "smule: interrupted. Next: start the same command again, at all sides: the run goes on" in a.log
         assert "gave up: KeyboardInterrupt" in b.error
+        assert ". Next: start the same command again, at all sides: the run goes on from the last" in b.error
         run.start("a", "b")
         assert [run.processes[role].wait(RUN_SECONDS) for role in "ab"] == [0, 0], run.logs()
         assert dealer.wait(0.0) is None

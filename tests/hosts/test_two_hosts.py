@@ -160,6 +160,7 @@ def test_different_configurations(network: Network, tmp_path: Path) -> None:
         for role, own, other in (("a", NUM_QUERIES, 5), ("b", 5, NUM_QUERIES)):
             expected = f"configured differently: exchange.num_queries: {own} here, {other} at party {PEER[role]}"
             assert expected in run.processes[role].error
+            assert ". Next: agree on it with the other side, run smule-doctor" in run.processes[role].error
         assert "gave up: HandshakeError" in run.processes["dealer"].error
         assert "num_queries" not in run.processes["dealer"].log
 
