@@ -37,7 +37,7 @@ class _Stderr(io.StringIO):
 def test_lines_go_through_the_live_display(
     is_terminal: bool, log: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a terminal a line stands above the bars and does not tear them; a log that goes to a file stays whole there."""
+    """On a terminal a line stands above the bars and does not tear them; a log that goes to a file stays whole."""
     screen, stderr = io.StringIO(), _Stderr(is_terminal)
     monkeypatch.setattr(sys, "stderr", stderr)
     configure_logging("INFO")
