@@ -53,6 +53,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_intermixed_args(arguments)
 
 
+def _tell_who_watches(text: str) -> None:
+    """Beside the findings, and only for a person at a terminal."""
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr)
+
+
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 0 <= seconds <= _LONGEST_WAIT_SECONDS:
@@ -66,7 +72,10 @@ def _check(arguments: argparse.Namespace) -> None:
     if config.network is None:
         raise ConfigError("network: must be given; see docs/two-hosts.md for an example")
     console, findings = Console(highlight=False, markup=False, emoji=False), []
-    for finding in examine(config, config.network, wait_seconds=arguments.wait, rehearse=not arguments.quick):
+    examination = examine(
+        config, config.network, wait_seconds=arguments.wait, rehearse=not arguments.quick, say=_tell_who_watches
+    )
+    for finding in examination:
         findings.append(finding)
         if not arguments.json:
             show(finding, console)

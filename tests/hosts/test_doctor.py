@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -152,7 +153,12 @@ def test_a_run_waits_until_the_doctor_is_gone(folder: Path) -> None:
 
 def test_nobody_comes(folder: Path) -> None:
     """Party a cannot tell why nobody came; party b's address does not answer, which is a fault to mend."""
-    found = [by_check(findings(side(folder, role))) for role in "ab"]
+    said: list[str] = []
+    found = [by_check(findings(side(folder, role), say=said.append)) for role in "ab"]
+    assert [re.sub(r":\d+", "", text) for text in said] == [
+        f"waiting for {who} at 127.0.0.1{place}, for at most 0.1 seconds"
+        for who, place in (("party b", " (here)"), ("the dealer", ""), ("party a", ""), ("the dealer", ""))
+    ]
     assert found[0]["party b"].status == "skipped"
     assert "at the same time" in found[0]["party b"].text
     assert (found[1]["party a"].status, found[1]["party a"].exit_code) == ("FAILED", 6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -101,6 +102,8 @@ def test_the_ledger_says_what_was_disclosed(finished: Folders) -> None:
         expected = [{"run": run, "peer": fingerprint, **disclosure} for disclosure in disclosures]
         assert [{key: entry[key] for key in expected[0]} for entry in entries] == expected
         assert [(entry["attempt"], entry["kind"]) for entry in entries] == [(1, "first")] * len(EXCHANGES)
+        ages = [dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(entry["time"]) for entry in entries]
+        assert dt.timedelta(hours=1) > ages[0] >= ages[1] >= ages[2] >= dt.timedelta(seconds=-1)
         assert _party_result(finished, role)["budget"] == {
             "answered": 3 * NUM_QUERIES,
             "limit": (3 + 2) * NUM_QUERIES,

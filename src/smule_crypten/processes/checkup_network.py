@@ -161,6 +161,7 @@ def _await_peer(checkup: Checkup, peer: str) -> Link:
     listen_at = Address.parse(needed(checkup.network.listen, "network.listen"), "network.listen")
     identity, certificate = _credentials(checkup, peer)
     turned_away: list[Visitor] = []
+    _say_who_is_awaited(checkup, peer, f"{listen_at} (here)")
     with listen(listen_at) as listener:
         try:
             links = accept_all(
@@ -204,6 +205,7 @@ def _visit_peer(checkup: Checkup, peer: str) -> Link:
 
 def _connect(checkup: Checkup, role: str, address: Address) -> Link:
     identity, certificate = _credentials(checkup, role)
+    _say_who_is_awaited(checkup, role, str(address))
     return connect(
         address,
         identity,
@@ -214,6 +216,10 @@ def _connect(checkup: Checkup, role: str, address: Address) -> Link:
         purpose="smule-doctor",
         known=checkup.certificates,
     )
+
+
+def _say_who_is_awaited(checkup: Checkup, role: str, address: str) -> None:
+    checkup.say(f"waiting for {role} at {address}, for at most {checkup.wait_seconds:g} seconds")
 
 
 def _credentials(checkup: Checkup, role: str) -> tuple[Identity, Certificate]:
