@@ -102,7 +102,8 @@ def test_the_ledger_says_what_was_disclosed(finished: Folders) -> None:
         expected = [{"run": run, "peer": fingerprint, **disclosure} for disclosure in disclosures]
         assert [{key: entry[key] for key in expected[0]} for entry in entries] == expected
         assert [(entry["attempt"], entry["kind"]) for entry in entries] == [(1, "first")] * len(EXCHANGES)
-        ages = [dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(entry["time"]) for entry in entries]
+        now = dt.datetime.now(dt.UTC)
+        ages = [now - dt.datetime.fromisoformat(entry["time"]) for entry in entries]
         assert dt.timedelta(hours=1) > ages[0] >= ages[1] >= ages[2] >= dt.timedelta(seconds=-1)
         assert _party_result(finished, role)["budget"] == {
             "answered": 3 * NUM_QUERIES,
@@ -248,7 +249,8 @@ def test_a_certificate_that_is_not_the_pinned_one(network: Network, tmp_path: Pa
         assert run.processes["b"].wait(RUN_SECONDS) == 10, run.logs()
         assert "party a" in run.processes["b"].error
         assert "shows a certificate that is not" in run.processes["b"].error
-        assert run.processes["a"].wait(RUN_SECONDS) == 6, run.logs()
+        # 14 where the dealer tells it that party b gave up, 6 where party b left before the dealer had both.
+        assert run.processes["a"].wait(RUN_SECONDS) in (6, 14), run.logs()
         assert "party b" in run.processes["a"].error
         assert "turned away" in run.processes["a"].log
 
