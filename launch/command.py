@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from smule_crypten.errors import INTERRUPTED_EXIT_CODE, PeerError
 from smule_crypten.files import write_atomic
 from smule_crypten.launch.composition import register_party_models, to_run_config
 from smule_crypten.launch.outcome import MENDABLE, exit_code_of, show
@@ -54,7 +55,9 @@ def _task(composed: DictConfig) -> None:
     run_dir = Path(settings.runtime.output_dir)
     if settings.mode == RunMode.RUN:
         # SystemExit passes through Hydra untouched; any other exception would get a line of its own.
-        exit_code = exit_code_of(lambda: _run(composed, run_dir))
+        go_on = f"the same command with hydra.run.dir={run_dir} goes on from what was saved there"
+        steps = {PeerError.exit_code: go_on, INTERRUPTED_EXIT_CODE: go_on}
+        exit_code = exit_code_of(lambda: _run(composed, run_dir), steps)
         if exit_code:
             remove_if_empty(run_dir)
         sys.exit(exit_code)

@@ -10,9 +10,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from pydantic import BaseModel
 
-from smule_crypten.config import parse, suggest
+from smule_crypten.config import known_keys, parse, suggest
 from smule_crypten.errors import ConfigError
 from smule_crypten.run_config import RunConfig
 
@@ -44,7 +43,7 @@ def explain(error: Exception) -> ConfigError:
         key = unknown.group(1)
         if ".options." in key:
             return ConfigError(f"{key}: not among the options of this choice; to add it, write +{key}=value")
-        close = difflib.get_close_matches(key, known_keys(), n=1)
+        close = difflib.get_close_matches(key, known_keys(RunConfig), n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         return ConfigError(f"{key}: unknown key; {hint}smule --help lists all keys")
     missing = re.search(r"Could not find '([\w@/]+)/([\w.-]+)' Available options in '[^']*': (.*?) Config search", text)
@@ -54,19 +53,3 @@ def explain(error: Exception) -> ConfigError:
     if isinstance(error, OverrideParseException):
         return ConfigError(f"cannot read the override {error.override!r}; write key=value, quoted for the shell")
     return ConfigError(text)
-
-
-def known_keys() -> list[str]:
-    """All keys of the configuration in dotted form."""
-    return _keys(RunConfig, "")
-
-
-def _keys(section: type[BaseModel], prefix: str) -> list[str]:
-    keys = []
-    for name, field in section.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            keys += _keys(kind, f"{prefix}{name}.")
-        else:
-            keys.append(f"{prefix}{name}")
-    return keys

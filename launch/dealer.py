@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smule_crypten.launch.side_command import run_side_command
+from smule_crypten.launch.side_command import NEXT_STEPS, run_side_command
 from smule_crypten.launch.side_file import read_dealer
 from smule_crypten.processes.dealing import serve_runs
 from smule_crypten.report.logs import configure_logging
@@ -16,7 +16,7 @@ key, the address it listens on, and the certificates of both parties. docs/two-h
 
 def main() -> None:
     """Console entry point."""
-    run_side_command(USAGE, _run)
+    run_side_command(USAGE, _run, dict.fromkeys(NEXT_STEPS, "start the same command again; a dealer keeps nothing"))
 
 
 def _run(arguments: list[str]) -> None:

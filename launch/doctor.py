@@ -9,30 +9,33 @@ import sys
 from rich.console import Console
 
 from smule_crypten.errors import ConfigError
+from smule_crypten.launch.doctor_view import as_json, exit_code_of_all, show, show_verdict
 from smule_crypten.launch.outcome import exit_code_of
+from smule_crypten.launch.side_command import heed_sigterm
 from smule_crypten.launch.side_file import read_party
 from smule_crypten.processes.doctor import DEFAULT_WAIT_SECONDS, examine
 from smule_crypten.report.logs import configure_logging
 
-_STYLES = {"ok": "green", "FAILED": "bold red", "skipped": "yellow"}
+_LONGEST_WAIT_SECONDS = 24 * 3600.0
 
 
 def main() -> None:
     """Console entry point."""
     arguments = parse(sys.argv[1:])
+    heed_sigterm()
     configure_logging(logging.ERROR)
     sys.exit(exit_code_of(lambda: _check(arguments)))
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """settings (for read_party), wait and quick.
+    """settings (for read_party), wait, quick and json.
 
     Raises:
         SystemExit: with code 2, where the arguments cannot be read, or 0 after --help.
     """
     parser = argparse.ArgumentParser(
         prog="smule-doctor",
-        usage="%(prog)s +party=my_side.yaml [key=value ...] [--wait SECONDS] [--quick]",
+        usage="%(prog)s +party=my_side.yaml [key=value ...] [--wait SECONDS] [--quick] [--json]",
         description="Checks one side before a run between hosts, as its file says; changes nothing. Run it at both "
         "sides at the same time, while smule-dealer waits, so that they compare clocks and settings. "
         "docs/two-hosts.md explains every line.",
@@ -40,13 +43,27 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("settings", nargs="+", metavar="+party=my_side.yaml", help="and overrides, as for smule-party")
     parser.add_argument(
         "--wait",
-        type=float,
+        type=_seconds,
         default=DEFAULT_WAIT_SECONDS,
         metavar="SECONDS",
         help="how long to wait for the dealer and for the other side's doctor (default %(default)g)",
     )
     parser.add_argument("--quick", action="store_true", help="leave out the rehearsal of an exchange on this machine")
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end in place of lines")
     return parser.parse_intermixed_args(arguments)
+
+
+def _tell_who_watches(text: str) -> None:
+    """Beside the findings, and only for a person at a terminal."""
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= _LONGEST_WAIT_SECONDS:
+        raise ValueError
+    return seconds
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -54,14 +71,19 @@ def _check(arguments: argparse.Namespace) -> None:
     config = read_party(arguments.settings)
     if config.network is None:
         raise ConfigError("network: must be given; see docs/two-hosts.md for an example")
-    console = Console(highlight=False, markup=False, emoji=False)
-    exit_code = 0
-    for finding in examine(config, config.network, wait_seconds=arguments.wait, rehearse=not arguments.quick):
-        exit_code = exit_code or finding.exit_code
-        console.print(
-            f"{finding.status:<8}", finding.check + ":", finding.text, style=_STYLES[finding.status], soft_wrap=True
-        )
-    sys.exit(exit_code)
+    console, findings = Console(highlight=False, markup=False, emoji=False), []
+    examination = examine(
+        config, config.network, wait_seconds=arguments.wait, rehearse=not arguments.quick, say=_tell_who_watches
+    )
+    for finding in examination:
+        findings.append(finding)
+        if not arguments.json:
+            show(finding, console)
+    if arguments.json:
+        print(as_json(findings))
+    else:
+        show_verdict(findings, console)
+    sys.exit(exit_code_of_all(findings))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hydra.errors import HydraException
@@ -16,25 +16,34 @@ from smule_crypten.launch.composition import explain
 MENDABLE = (SmuleError, HydraException, OmegaConfBaseException, OSError)
 
 
-def exit_code_of(task: Callable[[], object]) -> int:
-    """Run task, show how it failed, and return the exit code. Errors that nobody expected pass through."""
+def exit_code_of(task: Callable[[], object], next_steps: Mapping[int, str] | None = None) -> int:
+    """Run task, show how it failed, and return the exit code. Errors that nobody expected pass through.
+
+    Args:
+        next_steps: what to do after each exit code, where the message alone does not say it.
+    """
+    next_steps = next_steps or {}
     try:
         task()
     except MENDABLE as error:
-        return show(error).exit_code
+        return show(error, next_steps).exit_code
     except KeyboardInterrupt:
-        print("smule: interrupted", file=sys.stderr)
+        print(f"smule: interrupted{_next(next_steps, INTERRUPTED_EXIT_CODE)}", file=sys.stderr)
         return INTERRUPTED_EXIT_CODE
     return 0
 
 
-def show(error: Exception) -> SmuleError:
+def show(error: Exception, next_steps: Mapping[int, str] | None = None) -> SmuleError:
     """Print the error in one line, after the tracebacks of the parties if that line explains nothing."""
     explained = _explained(error)
     for traceback in getattr(explained, "__notes__", []):
         print(traceback, file=sys.stderr)
-    print(f"smule: error: {explained}", file=sys.stderr)
+    print(f"smule: error: {explained}{_next(next_steps or {}, explained.exit_code)}", file=sys.stderr)
     return explained
+
+
+def _next(steps: Mapping[int, str], exit_code: int) -> str:
+    return f". Next: {steps[exit_code]}" if exit_code in steps else ""
 
 
 def _explained(error: Exception) -> SmuleError:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from smule_crypten.launch.side_command import run_side_command
+from smule_crypten.errors import INTERRUPTED_EXIT_CODE, PeerError
+from smule_crypten.launch.side_command import NEXT_STEPS, run_side_command
 from smule_crypten.launch.side_file import read_party
 from smule_crypten.processes.single_party import run_single_party
 from smule_crypten.report.logs import configure_logging
 
+_GO_ON = "start the same command again, at all sides: the run goes on from the last exchange that both parties saved"
 USAGE = """smule-party +party=my_side.yaml [key=value ...]
 
 Runs one party between hosts, as my_side.yaml says: its role, data, model, certificates and addresses.
-docs/two-hosts.md has a complete example. Run smule-doctor +party=my_side.yaml before.
+The file may also stand alone, without +party=. docs/two-hosts.md has a complete example.
+Run smule-doctor +party=my_side.yaml before.
 """
 
 
 def main() -> None:
     """Console entry point."""
-    run_side_command(USAGE, _run)
+    run_side_command(USAGE, _run, {**NEXT_STEPS, PeerError.exit_code: _GO_ON, INTERRUPTED_EXIT_CODE: _GO_ON})
 
 
 def _run(arguments: list[str]) -> None:

@@ -12,25 +12,34 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from smule_crypten.errors import OutputError, PartyFailedError
+from smule_crypten.files import LOCK_FILE, exclusive
 from smule_crypten.launch.outcome import show
 from smule_crypten.report.sweep import collect_sweep, write_sweep_summary
 
 _HYDRAS_FILE = "multirun.yaml"
+_ANOTHER_FOLDER = "set hydra.sweep.dir to a new folder"
 
 
 class SweepSummary(Callback):
-    """Remembers the folder of the sweep, and refuses one that holds an earlier sweep.
+    """Remembers the folder of the sweep, keeps it for this process, and refuses one that holds an earlier sweep.
 
     Hydra turns the errors of callbacks into warnings, so the summary itself is left to finish_sweep.
     """
 
     folder: ClassVar[Path | None] = None
+    lock: ClassVar[contextlib.ExitStack] = contextlib.ExitStack()
+    """Held until the process ends."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
-        if (folder / _HYDRAS_FILE).exists():
-            error = show(OutputError(f"{folder} holds an earlier sweep; set hydra.sweep.dir to a new folder"))
-            sys.exit(error.exit_code)
+        try:
+            if not (folder / _HYDRAS_FILE).exists():
+                folder.mkdir(parents=True, exist_ok=True)
+                self.lock.enter_context(exclusive(folder / LOCK_FILE, str(folder), if_taken=_ANOTHER_FOLDER))
+            if (folder / _HYDRAS_FILE).exists():
+                raise OutputError(f"{folder} holds an earlier sweep; {_ANOTHER_FOLDER}")
+        except (OutputError, OSError) as error:
+            sys.exit(show(error).exit_code)
         SweepSummary.folder = folder
 
 
@@ -56,4 +65,5 @@ def finish_sweep(folder: Path) -> None:
 def _remove_trace_of_hydra(folder: Path) -> None:
     with contextlib.suppress(OSError):
         (folder / _HYDRAS_FILE).unlink()
+        (folder / LOCK_FILE).unlink()
         folder.rmdir()

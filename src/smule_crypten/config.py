@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -15,6 +15,10 @@ Randomness = Literal["fresh", "seeded_insecure"]
 ProviderName = Literal["dealer", "trusted_first_party"]
 
 MAX_PRECISION_BITS = 24
+MAX_SEED = (1 << 32) - 1
+"""Seeds of parties and streams follow from it; none of them may exceed what generators take."""
+_MAX_EPOCHS = 1_000_000
+_MAX_THREADS = 1024
 
 _LONGEST_KEY = 100
 _FINGERPRINT = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){31}")
@@ -185,7 +189,7 @@ class TrainingConfig(Section):
     dp: train with differential privacy; null for without.
     """
 
-    epochs: int = Field(default=10, ge=1)
+    epochs: int = Field(default=10, ge=1, le=_MAX_EPOCHS)
     steps_per_epoch: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=128, ge=1)
     temperature: float = Field(default=2.0, gt=0.0)
@@ -223,7 +227,7 @@ class LaunchConfig(Section):
     between hosts. accept_restart: of a party that goes on: begin again from where the other one is, also where that is
     more than one exchange behind."""
 
-    threads: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1, le=_MAX_THREADS)
     deadline_seconds: float = Field(default=30.0, gt=0.0)
     join_seconds: float = Field(default=60.0, gt=0.0)
     log_level: Literal["debug", "info", "warning"] = "info"
@@ -272,8 +276,11 @@ class SimulationConfig(Section):
 SectionT = TypeVar("SectionT", bound=Section)
 
 
-def parse(kind: type[SectionT], values: Mapping[str, Any]) -> SectionT:
+def parse(kind: type[SectionT], values: Mapping[str, Any], where: Callable[[str], str] = lambda key: "") -> SectionT:
     """Validate plain values (no omegaconf types).
+
+    Args:
+        where: the place at which a key in dotted form was written, to stand before what is wrong with it.
 
     Raises:
         ConfigError: one line that names the key, what is wrong with it and what is valid.
@@ -281,7 +288,17 @@ def parse(kind: type[SectionT], values: Mapping[str, Any]) -> SectionT:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(describe_validation(error)) from None
+        raise ConfigError(describe_validation(error, where=where, known=known_keys(kind))) from None
+
+
+def known_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
+    """All keys of a section in dotted form, those of the sections in it with them."""
+    keys = []
+    for name, field in section.model_fields.items():
+        inner = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
+        sections = [kind for kind in inner if issubclass(kind, BaseModel)]
+        keys += [f"{prefix}{name}", *(known_keys(sections[0], f"{prefix}{name}.") if sections else ())]
+    return keys
 
 
 def suggest(wrong: str, known: list[str]) -> str:
@@ -291,19 +308,29 @@ def suggest(wrong: str, known: list[str]) -> str:
     return f"({hint}known: {', '.join(sorted(known))})"
 
 
-def describe_validation(error: ValidationError, prefix: str = "", most: int | None = None) -> str:
-    """One line that names each bad key (below prefix; the first `most` of them), what is wrong and the value."""
+def describe_validation(
+    error: ValidationError,
+    prefix: str = "",
+    most: int | None = None,
+    where: Callable[[str], str] = lambda key: "",
+    known: Sequence[str] = (),
+) -> str:
+    """One line that names each bad key (below prefix; the first `most` of them), what is wrong and the value.
+
+    where: see parse. known: the keys that there are; the nearest one is named for an unknown key.
+    """
     problems = []
     for item in error.errors(include_url=False)[:most]:
         key = ".".join([prefix, *map(_key, item["loc"])]).lstrip(".")
         message = printable(item["msg"].removeprefix("Value error, "))
         if item["type"] == "extra_forbidden":
-            message = "unknown key"
+            close = difflib.get_close_matches(key, known, n=1)
+            message = f"unknown key; did you mean {close[0]}?" if close else "unknown key"
         elif item["type"] == "missing":
             message = "must be given"
         elif item["type"] != "value_error":
             message = f"{message}, got {quoted(item['input'])}"
-        problems.append(f"{key}: {message}" if key else message)
+        problems.append(f"{where(key)}{key}: {message}" if key else message)
     return "; ".join(problems)
 
 

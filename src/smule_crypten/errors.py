@@ -6,12 +6,13 @@ SmuleError                      1   anything below; never raised itself
 ├── ModelError                  4   a network cannot be built or used
 │   └── UnshareableModelError   4   a network cannot be evaluated on secret shares
 ├── OutputError                 5   the output folder cannot be written, or holds a finished run
-├── PeerError                   6   the other party is gone, late, or disagrees
+├── PeerError                   6   the other party is gone or late
 │   ├── PeerDisconnectedError   6
 │   ├── PeerTimeoutError        6
-│   ├── PeerRefusedError        6
-│   ├── HandshakeError          6
-│   └── RestartError           12   the other party is more than one exchange behind
+│   ├── PeerRefusedError        6   it gave up since it was stopped, or lost somebody itself
+│   ├── RestartError           12   the other party is more than one exchange behind
+│   ├── HandshakeError         13   the parties are configured differently, or run different versions or commands
+│   └── PeerDeclinedError      14   the other party ended the run for a reason that stays: its budget, its data, a fault
 ├── ProtocolError               7   a protocol step was called or answered wrongly
 │   └── SpotCheckError          7   answers differ when asked for again
 ├── PartyFailedError            8   a party process ended with an error
@@ -19,7 +20,8 @@ SmuleError                      1   anything below; never raised itself
 ├── CredentialError            10   a key or certificate is missing, expired or not the expected one
 └── BudgetError                11   a query asks for more than the model owner is willing to disclose
 
-Exit code 130 stands for Ctrl-C. Messages are one line: what is wrong, where, and what to do.
+Exit code 6 is worth another try, all others need somebody to look. 130 stands for Ctrl-C and SIGTERM. Messages are one
+line: what is wrong, where, and what to do.
 """
 
 from __future__ import annotations
@@ -87,8 +89,11 @@ class OutputError(SmuleError):
 
 
 class PeerError(SmuleError):
+    """about: the process that is gone or gave up, as far as that is known."""
+
     exit_code = 6
     tell_peer = True  # what a link says of the other side; whoever is left then learns which process was lost
+    about: str | None = None
 
 
 class PeerDisconnectedError(PeerError):
@@ -103,12 +108,34 @@ class PeerRefusedError(PeerError):
     tell_peer = True
 
 
-class HandshakeError(PeerError):
-    pass
-
-
 class RestartError(PeerError):
     exit_code = 12
+
+
+class HandshakeError(PeerError):
+    exit_code = 13
+
+
+class PeerDeclinedError(PeerError):
+    exit_code = 14
+
+
+_WORTH_ANOTHER_TRY = {"PeerError", "PeerDisconnectedError", "PeerTimeoutError", "PeerRefusedError"}
+_WAS_STOPPED = {"KeyboardInterrupt", "Stopped"}
+
+
+def refusal(peer: str, kind: object, reason: str) -> PeerError:
+    """The error here when another process gave up.
+
+    Args:
+        kind: class of its own error, as it says; None where it says none.
+    """
+    text = f"{peer} gave up: {reason}"
+    for agreed in (HandshakeError, RestartError):
+        if kind == agreed.__name__:
+            return agreed(text)
+    is_passing = not isinstance(kind, str) or kind in _WORTH_ANOTHER_TRY | _WAS_STOPPED
+    return PeerRefusedError(text) if is_passing else PeerDeclinedError(text)
 
 
 class ProtocolError(SmuleError):

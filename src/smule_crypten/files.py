@@ -1,16 +1,20 @@
-"""Writing files so that a crash, a full disk or Ctrl-C never damages what was there."""
+"""Writing files so that a crash, a full disk, Ctrl-C or a second process never damages what was there."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from smule_crypten.errors import OutputError
 
 PRIVATE_FOLDER_MODE = 0o700
+LOCK_FILE = ".lock"
+"""In a folder that one process at a time writes into. It stays there; what counts is who holds it."""
 
 
 def write_atomic(path: Path, write: Callable[[IO[bytes]], object], *, public: bool = False) -> None:
@@ -38,6 +42,31 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object], *, public: bo
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusive(lock: Path, what: str, *, if_taken: str) -> Iterator[None]:
+    """Keep `what` for this process. The lock goes with the process that holds it, however that ends.
+
+    Args:
+        lock: a file that is made for nothing else; its folder exists.
+        if_taken: what to do where another process holds it.
+
+    Raises:
+        OutputError: another process holds it, or it cannot be locked.
+    """
+    try:
+        file = lock.open("ab")
+    except OSError as error:
+        raise OutputError(f"cannot lock {what}: {error.strerror}; its folder must exist and allow new files") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(f"{what} is in use by another run; wait until that has ended, or {if_taken}") from None
+        except OSError as error:
+            raise OutputError(f"cannot lock {what}: {error.strerror}; keep it on a local disk") from None
+        yield
 
 
 def _default_mode() -> int:

@@ -14,6 +14,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from smule_crypten.config import (
+    MAX_SEED,
     AttackConfig,
     BudgetConfig,
     DataConfig,
@@ -51,7 +52,7 @@ def insecure_choices(scheme: SchemeConfig, provider: ProviderConfig, randomness:
 class _Common(Section):
     """What a simulation and a party between hosts have in common."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
     device: str = "cpu"
     allow_insecure: bool = False
     randomness: Randomness = "fresh"

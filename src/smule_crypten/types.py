@@ -14,6 +14,7 @@ import torch
 Adversary = Literal["none", "semi-honest"]
 
 PARTY_NAMES = ("a", "b")
+DEALER = "the dealer"
 """Names of rank 0 and rank 1 in files, tables and configuration keys."""
 
 

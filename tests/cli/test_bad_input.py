@@ -7,6 +7,8 @@ import pytest
 from npz_files import draw, save_npz
 from smule_command import MainRun, call, digest_of
 
+from smule_crypten.files import LOCK_FILE, exclusive
+
 BAD_SETTINGS = {
     "unknown key": (["training.epochz=2"], 2, "training.epochz: unknown key; did you mean training.epochs?"),
     "unknown added key": (["+extra=1"], 2, "extra: unknown key"),
@@ -39,6 +41,7 @@ BAD_SETTINGS = {
     "wrong type": (["training.epochs=two"], 2, "training.epochs: Input should be a valid integer, got 'two'"),
     "fraction for a count": (["training.epochs=2.5"], 2, "training.epochs: Input should be a valid integer, got 2.5"),
     "out of range": (["seed=-1"], 2, "seed: Input should be greater than or equal to 0, got -1"),
+    "too large": (["seed=18446744073709551615"], 2, "seed: Input should be less than or equal to 4294967295, got 184"),
     "not an override": (["training.epochs"], 2, "cannot read the override 'training.epochs'; write key=value"),
     "missing interpolation": (["seed=${nothing}"], 2, "Interpolation key 'nothing' not found"),
     "insecure unasked": (["allow_insecure=false"], 2, "randomness=seeded_insecure"),
@@ -151,6 +154,33 @@ def test_bad_run_folders(main_run: MainRun, tmp_path: Path, refusal: Refusal) ->
     before = digest_of(main_run.folder)
     refusal.check_line([f"hydra.run.dir={main_run.folder}"], 5, "holds a finished run; set another folder")
     assert digest_of(main_run.folder) == before
+
+
+def test_a_run_folder_in_use(tmp_path: Path, refusal: Refusal) -> None:
+    """A second run in a folder where one goes on, or whose sweep goes on, ends before it writes anything."""
+    held, sweep = tmp_path / "held", tmp_path / "sweep"
+    for folder in (held / "party_b", sweep):
+        folder.mkdir(parents=True)
+    (held / "summary.json").write_text('{"status": "running"}')
+    with exclusive(held / "party_b" / LOCK_FILE, "x", if_taken=""), exclusive(sweep / LOCK_FILE, "x", if_taken=""):
+        refusal.check_line([f"hydra.run.dir={held}"], 5, f"{held}/party_b is in use by another run; wait until")
+        refusal.check_line(
+            ["hydra.mode=MULTIRUN", "seed=0,1", f"hydra.sweep.dir={sweep}"], 5, f"{sweep} is in use by another run"
+        )
+    assert [path.name for path in sweep.iterdir()] == [LOCK_FILE]
+    assert (held / "summary.json").read_text() == '{"status": "running"}'
+
+
+@pytest.mark.parametrize("key", ["hydra.run.dir", "hydra.sweep.dir"])
+def test_default_names_differ(
+    key: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Two runs that are started in the same second get a folder each."""
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert call(monkeypatch, "--cfg", "hydra", "--resolve", "--package", key) == 0
+    first, second = (line for line in capfd.readouterr().out.splitlines() if line.startswith("runs/"))
+    assert first != second
 
 
 def test_half_a_party(refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ def test_a_run_repeats_with_its_seed(
 def test_three_shells_that_disagree(problem: list[str], tmp_path: Path) -> None:
     """Different settings end both parties with one line that names the key and both values."""
     for ended in three_shells(problem, tmp_path, overrides_of_b=("training.epochs=4",)):
-        assert ended.exit_code == 6
+        assert ended.exit_code == 13
         (line,) = ended.errors.splitlines()
         assert "epochs: " in line
         assert "3" in line

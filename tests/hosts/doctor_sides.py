@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
@@ -81,13 +81,17 @@ def side(folder: Path, role: str, *overrides: str) -> PartyConfig:
     return read_party([f"+party={folder / role}.yaml", *overrides])
 
 
-def examination(config: PartyConfig, wait_seconds: float) -> Generator[Finding]:
+def examination(
+    config: PartyConfig, wait_seconds: float, say: Callable[[str], None] = lambda text: None
+) -> Generator[Finding]:
     assert config.network is not None
-    return examine(config, config.network, wait_seconds=wait_seconds, rehearse=False)
+    return examine(config, config.network, wait_seconds=wait_seconds, rehearse=False, say=say)
 
 
-def findings(config: PartyConfig, wait_seconds: float = 0.1) -> list[Finding]:
-    return list(examination(config, wait_seconds))
+def findings(
+    config: PartyConfig, wait_seconds: float = 0.1, say: Callable[[str], None] = lambda text: None
+) -> list[Finding]:
+    return list(examination(config, wait_seconds, say))
 
 
 def by_check(found: list[Finding]) -> dict[str, Finding]:

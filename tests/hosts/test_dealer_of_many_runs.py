@@ -8,11 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from doctor_sides import free_port
 from hosts_folders import PEER, Folders
 from hosts_network import Network
 from hosts_processes import HostProcess
 from hosts_run import NAMES, RUN_SECONDS, HostRun
 from hosts_tripwire import Tripwire
+
+from smule_crypten.errors import PeerTimeoutError
+from smule_crypten.launch.side_file import read_dealer
+from smule_crypten.mpc.link import Link
+from smule_crypten.mpc.meeting import Meeting
+from smule_crypten.processes.dealing import serve_runs
 
 _LOST = "level=WARNING source=smule_crypten.processes.dealing"
 
@@ -66,3 +73,30 @@ def test_a_party_is_killed_before_the_other_one_came(network: Network, tmp_path:
         assert [run.processes[role].wait(RUN_SECONDS) for role in PEER] == [0, 0], run.logs()
         _wait_for(lambda: bool(_lines(dealer, "run completed exchanges=")), dealer)
         assert _lines(dealer, "run failed: ") == []
+
+
+def test_an_idle_dealer_logs_changes_only(
+    tmp_path: Path, network: Network, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line when it begins to wait; then silence, however often it begins anew, until something else happens."""
+    nobody, stranger = "party a and party b did not come within 6 seconds", "turned away: 192.0.2.1: no TLS"
+    waits = [nobody, nobody, f"{nobody}; {stranger}", f"{nobody}; {stranger}", nobody]
+    ends: list[BaseException] = [*map(PeerTimeoutError, waits), KeyboardInterrupt()]
+
+    def meet(meeting: Meeting) -> dict[str, Link]:
+        assert meeting.listener is not None
+        meeting.listener.close()
+        raise ends.pop(0)
+
+    monkeypatch.setattr(Meeting, "meet", meet)
+    folders = Folders(tmp_path, network)
+    folders.change("dealer", listen=f"127.0.0.1:{free_port()}")
+    config = read_dealer([f"+dealer={folders.side_file('dealer')}"])
+    with caplog.at_level("INFO", logger="smule_crypten"), pytest.raises(KeyboardInterrupt):
+        serve_runs(config)
+    assert [record.getMessage().partition(": ")[0] for record in caplog.records] == [
+        f"waiting for=party a,party b listening={config.listen}",
+        "nobody to deal to",
+        "nobody to deal to",
+    ]
+    assert stranger in caplog.records[1].getMessage()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
+import re
+import socket
 import subprocess
 import sys
 import time
@@ -11,8 +15,12 @@ from types import SimpleNamespace
 
 import pytest
 from doctor_sides import by_check, examination, findings, free_port, side, write_sides
+from rich.console import Console
+from rich.text import Text
 
-from smule_crypten.errors import HandshakeError, PeerTimeoutError
+from smule_crypten.errors import CredentialError, HandshakeError, PeerTimeoutError, ProtocolError
+from smule_crypten.launch import doctor
+from smule_crypten.launch.doctor_view import show, verdict
 from smule_crypten.launch.side_file import read_dealer
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc import reception
@@ -20,7 +28,13 @@ from smule_crypten.mpc.credentials import create_identity, load_certificate, loa
 from smule_crypten.mpc.endpoint import Address, accept_all, connect, listen
 from smule_crypten.mpc.meeting import ROLES
 from smule_crypten.processes.checkup import Checkup, Finding, Skipped, Speed
-from smule_crypten.processes.checkup_network import check_clock_of, check_cost, check_dealer, check_rehearsal
+from smule_crypten.processes.checkup_network import (
+    check_clock_of,
+    check_cost,
+    check_dealer,
+    check_peer,
+    check_rehearsal,
+)
 from smule_crypten.processes.inputs import build_party_model, load_party_inputs
 from smule_crypten.processes.links import meet_others, meeting_of_dealer
 from smule_crypten.run_config import DealerConfig, PartyConfig
@@ -139,7 +153,12 @@ def test_a_run_waits_until_the_doctor_is_gone(folder: Path) -> None:
 
 def test_nobody_comes(folder: Path) -> None:
     """Party a cannot tell why nobody came; party b's address does not answer, which is a fault to mend."""
-    found = [by_check(findings(side(folder, role))) for role in "ab"]
+    said: list[str] = []
+    found = [by_check(findings(side(folder, role), say=said.append)) for role in "ab"]
+    assert [re.sub(r":\d+", "", text) for text in said] == [
+        f"waiting for {who} at 127.0.0.1{place}, for at most 0.1 seconds"
+        for who, place in (("party b", " (here)"), ("the dealer", ""), ("party a", ""), ("the dealer", ""))
+    ]
     assert found[0]["party b"].status == "skipped"
     assert "at the same time" in found[0]["party b"].text
     assert (found[1]["party a"].status, found[1]["party a"].exit_code) == ("FAILED", 6)
@@ -148,14 +167,68 @@ def test_nobody_comes(folder: Path) -> None:
 
 
 def test_wrong_certificate_at_the_other_end(folder: Path) -> None:
-    """An address that somebody else answers is told apart from one that nobody answers, at both ends."""
+    """It fails at both ends: who connects sees both fingerprints, who waits that its certificate was not accepted."""
     create_identity("former-a", folder)
     configs = [side(folder, "a"), side(folder, "b", "network.peer.certificate=former-a.crt.pem")]
     found = both(configs, wait_seconds=2.0, last="agreement")
-    assert found[0]["party b"].status == "skipped"
-    assert "turned away: 127.0.0.1" in found[0]["party b"].text
+    shown = load_certificate(folder / "hospital-a.crt.pem").fingerprint
+    pinned = load_certificate(folder / "former-a.crt.pem").fingerprint
+    assert (found[0]["party b"].status, found[0]["party b"].exit_code) == ("FAILED", 10)
+    assert found[0]["party b"].text.startswith("127.0.0.1 came, but does not accept our certificate")
+    assert shown in found[0]["party b"].text
+    assert f"it shows SHA-256 {shown}, pinned is {pinned}" in found[1]["party a"].text
     assert (found[1]["party a"].status, found[1]["party a"].exit_code) == ("FAILED", 10)
     assert "compare fingerprints" in found[1]["party a"].text
+
+
+def test_wrong_certificate_of_who_comes(folder: Path) -> None:
+    """Party a has an old certificate of party b: it fails at both ends, each with the fingerprint that it knows."""
+    create_identity("former-b", folder)
+    configs = [side(folder, "a", "network.peer.certificate=former-b.crt.pem"), side(folder, "b")]
+    found = both(configs, wait_seconds=2.0, last="agreement")
+    assert (found[0]["party b"].status, found[0]["party b"].exit_code) == ("FAILED", 10)
+    assert load_certificate(folder / "former-b.crt.pem").fingerprint in found[0]["party b"].text
+    assert (found[1]["party a"].status, found[1]["party a"].exit_code) == ("FAILED", 10)
+    assert "does not accept our certificate" in found[1]["party a"].text
+    assert load_certificate(folder / "hospital-b.crt.pem").fingerprint in found[1]["party a"].text
+
+
+def met_by(folder: Path, *overrides: str) -> Checkup:
+    """Party b, ready to meet others."""
+    config = side(folder, "b", *overrides)
+    assert config.network is not None
+    checkup = Checkup(config=config, network=config.network, wait_seconds=2.0)
+    checkup.identity = load_identity(folder / "hospital-b.crt.pem", folder / "hospital-b.key.pem")
+    for role, name in (("party a", "hospital-a"), ("the dealer", "dealer")):
+        checkup.certificates[role] = load_certificate(folder / f"{name}.crt.pem")
+    return checkup
+
+
+def test_swapped_addresses(folder: Path) -> None:
+    """Where the dealer answers at party a's address, it is called so."""
+    dealer = meeting_of_dealer(read_dealer([f"+dealer={folder / 'dealer.yaml'}", "launch.join_seconds=3.0"]))
+    address = read_dealer([f"+dealer={folder / 'dealer.yaml'}"]).listen
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(dealer.meet)
+        with pytest.raises(CredentialError, match="that of the dealer: the address leads there; see whether two are"):
+            check_peer(met_by(folder, f"network.peer.address={address}"))
+        with pytest.raises(PeerTimeoutError):
+            waiting.result()
+
+
+def test_a_port_without_tls(folder: Path) -> None:
+    """A web server or an HTTP proxy at the address is named, not taken for a wrong certificate."""
+
+    def answer(listener: socket.socket) -> None:
+        with listener.accept()[0] as raw:
+            raw.recv(100)
+            raw.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
+        threads.submit(answer, listener)
+        port = listener.getsockname()[1]
+        with pytest.raises(ProtocolError, match=r"answers without TLS .* HTTP proxy"):
+            check_dealer(met_by(folder, f"network.dealer.address=127.0.0.1:{port}"))
 
 
 @pytest.mark.parametrize(("difference", "fails"), [(59.0, ""), (-59.0, ""), (61.0, "ahead of"), (-61.0, "behind")])
@@ -216,9 +289,47 @@ def test_command(folder: Path) -> None:
     assert done.returncode == 3
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert len(lines) == 18
-    assert all(line.split()[0] in ("ok", "FAILED", "skipped") for line in lines)
+    assert len(lines) == 19
+    assert all(line.split()[0] in ("ok", "FAILED", "skipped") for line in lines[:-1])
+    assert lines[-1].startswith("NOT READY: 2 of 18 checks failed: data, the dealer; mend the first; not examined: one")
     assert "\x1b" not in done.stdout
+
+
+def test_json(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same for a program: each check, the verdict and the exit code."""
+    (folder / "a.npz").unlink()
+    arguments = [f"+party={folder / 'a.yaml'}", "--quick", "--json", "--wait", "0.1"]
+    monkeypatch.setattr(sys, "argv", ["smule-doctor", *arguments])
+    for name in ("heed_sigterm", "configure_logging"):  # what stays set in this process
+        monkeypatch.setattr(doctor, name, lambda *arguments: None)
+    with pytest.raises(SystemExit) as ended:
+        doctor.main()
+    found = json.loads(capsys.readouterr().out)
+    assert (ended.value.code, found["exit_code"], found["verdict"][:10]) == (3, 3, "NOT READY:")
+    assert found["checks"][2]["check"] == "data"
+    assert found["checks"][2] | {"text": ""} == {"check": "data", "status": "FAILED", "text": "", "exit_code": 3}
+
+
+def test_lines_on_a_narrow_terminal() -> None:
+    """Text hangs beside its status, in at most the width of the terminal; colours say how a check ended."""
+    text = "shows " + ":".join(["ab"] * 32)
+    finding = Finding(check="party a", status="FAILED", text=text, exit_code=10)
+    console = Console(width=60, force_terminal=True, file=io.StringIO(), highlight=False)
+    show(finding, console)
+    written = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b[1;31mFAILED" in written
+    first, *others = (Text.from_ansi(line).plain.rstrip() for line in written.splitlines())
+    assert first.startswith("FAILED   party a: shows")
+    assert others
+    assert all(line.startswith(" " * 9) and line[9] != " " for line in others)
+    assert max(map(len, (first, *others))) <= 60
+
+
+def test_verdicts() -> None:
+    """Ready is said only where every check was made and is content."""
+    ok, skipped = (Finding(check=name, status=name, text="") for name in ("ok", "skipped"))
+    assert verdict([ok, ok]) == "READY: all 2 checks are ok"
+    assert verdict([ok, skipped]).startswith("NOTHING FAILED, but not all is known: 1 of 2 checks are ok; not examined")
 
 
 def test_command_without_a_usable_file(folder: Path) -> None:

@@ -120,7 +120,7 @@ def _others_end(run: HostRun, victim: str, phase: str, started: float) -> None:
             continue
         exit_code = process.wait(max(0.0, started + limit - time.monotonic()))
         if role == "dealer" and phase == "handshake" and exit_code is None:
-            assert "listening" in process.log.splitlines()[-1], run.logs()
+            assert "waiting for=party a,party b listening=" in process.log.splitlines()[-1], run.logs()
             continue
         assert exit_code == _PEER_ERROR, f"{NAMES[role]} ended with {exit_code}\n{run.logs()}"
         assert NAMES[victim] in process.error, f"{process.error}\n{run.logs()}"
@@ -136,7 +136,7 @@ def _victim_ends(run: HostRun, kind: str, victim: str) -> None:
         assert exit_code == -signal.SIGKILL
     elif exit_code is None:
         assert victim == "dealer"
-        assert "listening" in process.log.splitlines()[-1], run.logs()
+        assert "waiting for=party a,party b listening=" in process.log.splitlines()[-1], run.logs()
     else:
         assert exit_code == _PEER_ERROR, run.logs()
         assert any(NAMES[role] in process.error for role in ROLES if role != victim), process.error

@@ -36,7 +36,7 @@ def test_two_runs_on_one_ledger(network: Network, tmp_path: Path) -> None:
         for role in "ab":
             folders.change(role, output_dir="second")
         run.start()
-        assert run.wait() == {"a": 11, "b": 6, "dealer": 6}, run.logs()
+        assert run.wait() == {"a": 11, "b": 14, "dealer": 14}, run.logs()
         reason = f"budget.max_queries_total={6 * NUM_QUERIES} leaves {2 * NUM_QUERIES}; {7 * NUM_QUERIES} would do"
         assert reason in run.processes["a"].error
         assert len(_entries(folders)) == 4
@@ -60,7 +60,7 @@ def test_a_peer_that_hangs_up_again_and_again(network: Network, tmp_path: Path) 
                 (1, attempt) for attempt in range(1, attempts + 1)
             ]
         run.start()
-        assert run.wait() == {"a": 11, "b": 6, "dealer": 6}, run.logs()
+        assert run.wait() == {"a": 11, "b": 14, "dealer": 14}, run.logs()
         assert "budget.repeats=1; set it to 2" in run.processes["a"].error
         assert len(read_lines(ledger)) == 2
 

@@ -139,11 +139,13 @@ def test_every_line_is_an_event(watched: Watched) -> None:
 def test_the_course_of_a_run_can_be_read(watched: Watched) -> None:
     """Who was met, what was agreed, each exchange with its number and counts, each state, and the end."""
     exchange = ["exchange begun", "queries announced", "exchange finished", "state saved"]
-    expected = ["ledger opened", "connected", "handshake agreed", "start agreed", "budget planned"]
-    expected += ["state saved", *exchange * 3, "run completed"]
+    expected = ["ledger opened", "waiting", "waiting", "connected", "handshake agreed", "start agreed"]
+    expected += ["budget planned", "state saved", *exchange * 3, "run completed"]
     for role in PEER:
         events = [json.loads(match[3]) for match in _LOG_LINE.finditer(watched.logs[role])]
         assert [re.split(r" \w+=", event)[0] for event in events] == expected
+        assert re.fullmatch(r"waiting for=the dealer address=\S+:\d+ at_most_seconds=\d+", events[1])
+        assert events[2].startswith(f"waiting for={'party b' if role == 'a' else 'party a'} address=")
         finished = next(event for event in events if event.startswith("exchange finished exchange=2 "))
         fields = dict(field.split("=") for field in finished.split()[2:])
         assert fields.keys() >= {"queries_made", "queries_answered", "bytes_sent", "dealer_bytes", "rounds", "seconds"}

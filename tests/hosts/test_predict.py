@@ -113,7 +113,7 @@ def test_a_budget_refuses_before_anything_is_asked(network: Network, trained: Fo
     trained.change("b", budget={"max_queries_total": sum(count for _, count in before) + 50})
     with ask(network, trained, "refused.npz") as run:
         run.start()
-        assert run.wait() == {"a": 6, "b": 11, "dealer": 6}, run.logs()
+        assert run.wait() == {"a": 14, "b": 11, "dealer": 14}, run.logs()
         assert "budget.max_queries_total" in run.processes["b"].error
     trained.change("b", budget={})
     assert answered(trained, "b") == before
@@ -126,7 +126,7 @@ def test_the_other_side_trains(network: Network, trained: Folders) -> None:
     with HostRun(network, trained, {"a": predict_main}, {"a": ["input=images.npz", "output=never.npz"]}) as run:
         run.start()
         codes = run.wait()
-        assert (codes["a"], codes["b"]) == (6, 6), run.logs()
+        assert (codes["a"], codes["b"]) == (13, 13), run.logs()
         assert "start smule-predict" in run.processes["a"].error + run.processes["b"].error
     trained.change("b", output_dir="out")
 

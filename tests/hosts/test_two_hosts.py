@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -101,6 +102,9 @@ def test_the_ledger_says_what_was_disclosed(finished: Folders) -> None:
         expected = [{"run": run, "peer": fingerprint, **disclosure} for disclosure in disclosures]
         assert [{key: entry[key] for key in expected[0]} for entry in entries] == expected
         assert [(entry["attempt"], entry["kind"]) for entry in entries] == [(1, "first")] * len(EXCHANGES)
+        now = dt.datetime.now(dt.UTC)
+        ages = [now - dt.datetime.fromisoformat(entry["time"]) for entry in entries]
+        assert dt.timedelta(hours=1) > ages[0] >= ages[1] >= ages[2] >= dt.timedelta(seconds=-1)
         budget = _party_result(finished, role)["budget"]
         assert budget.pop("logit_noise") >= 0.01
         assert budget == {
@@ -151,16 +155,21 @@ def test_a_finished_run_is_left_alone(finished: Folders, network: Network) -> No
 
 
 def test_different_configurations(network: Network, tmp_path: Path) -> None:
-    """Both parties are told which key differs and both of its values; the dealer hears it, too."""
+    """Both parties are told which key differs and both of its values, with a code that ends the restart loop.
+
+    The dealer hears the kind of error and nothing of what the parties disagree on.
+    """
     folders = Folders(tmp_path, network)
     folders.change("b", exchange__num_queries=5)
     with HostRun(network, folders) as run:
         run.start()
-        assert run.wait() == dict.fromkeys(ROLES, 6), run.logs()
+        assert run.wait() == dict.fromkeys(ROLES, 13), run.logs()
         for role, own, other in (("a", NUM_QUERIES, 5), ("b", 5, NUM_QUERIES)):
             expected = f"configured differently: exchange.num_queries: {own} here, {other} at party {PEER[role]}"
             assert expected in run.processes[role].error
-        assert "exchange.num_queries" in run.processes["dealer"].error
+            assert ". Next: agree on it with the other side, run smule-doctor" in run.processes[role].error
+        assert "gave up: HandshakeError" in run.processes["dealer"].error
+        assert "num_queries" not in run.processes["dealer"].log
 
 
 def test_over_budget(network: Network, tmp_path: Path) -> None:
@@ -169,7 +178,9 @@ def test_over_budget(network: Network, tmp_path: Path) -> None:
     folders.change("a", budget__max_queries_total=2 * NUM_QUERIES)
     with HostRun(network, folders) as run:
         run.start()
-        assert run.wait() == {"a": 11, "b": 6, "dealer": 6}, run.logs()
+        assert run.wait() == {"a": 11, "b": 14, "dealer": 14}, run.logs()
+        assert "party a gave up: BudgetError; see its own log" in run.processes["dealer"].error
+        assert "max_queries" not in run.processes["dealer"].log
         reason = f"party b may ask for {3 * NUM_QUERIES} answers in 3 exchange(s) to come, "
         reason += f"budget.max_queries_total={2 * NUM_QUERIES} leaves {2 * NUM_QUERIES}; {3 * NUM_QUERIES} would do"
         assert reason in run.processes["a"].error
@@ -180,6 +191,43 @@ def test_over_budget(network: Network, tmp_path: Path) -> None:
         folders.change("a", budget__max_queries_total=3 * NUM_QUERIES)
         run.complete()
         assert [entry["query_id"] for entry in read_lines(folders.output("a") / "disclosures.jsonl")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("common", "limit", "reason"),
+    [
+        (
+            {},
+            {"budget__max_queries_per_exchange": NUM_QUERIES - 1},
+            f"budget.max_queries_per_exchange={NUM_QUERIES - 1}",
+        ),
+        (
+            {"exchange__spot_checks": 2},
+            {"budget__max_queries_total": 3 * NUM_QUERIES},
+            f"{3 * (NUM_QUERIES + 2)} would do",
+        ),
+        (
+            {"exchange__num_queries": None},
+            {"budget__max_queries_total": 100},
+            "budget.max_queries_total=100 leaves 100",
+        ),
+        ({"exchange__schedule": "adaptive", "samples__validation": 0.2}, {"budget__max_queries_total": 1}, "leaves 1;"),
+    ],
+)
+def test_a_limit_that_cannot_suffice(
+    common: dict[str, Any], limit: dict[str, Any], reason: str, network: Network, tmp_path: Path
+) -> None:
+    """Whatever the schedule and the kind of limit, it ends the run before a minute is trained, and charges nothing."""
+    folders = Folders(tmp_path, network, **common)
+    folders.change("a", **limit)
+    with HostRun(network, folders) as run:
+        run.start()
+        assert run.wait() == {"a": 11, "b": 14, "dealer": 14}, run.logs()
+        assert reason in run.processes["a"].error, run.processes["a"].error
+        for role in PEER:
+            assert not (folders.output(role) / "disclosures.jsonl").exists()
+            assert not (folders.output(role) / "standalone.pt").exists()
+            assert "epoch 1/" not in run.processes[role].log
 
 
 def test_a_certificate_that_nobody_knows(network: Network, tmp_path: Path) -> None:
@@ -204,7 +252,8 @@ def test_a_certificate_that_is_not_the_pinned_one(network: Network, tmp_path: Pa
         assert run.processes["b"].wait(RUN_SECONDS) == 10, run.logs()
         assert "party a" in run.processes["b"].error
         assert "shows a certificate that is not" in run.processes["b"].error
-        assert run.processes["a"].wait(RUN_SECONDS) == 6, run.logs()
+        # 14 where the dealer tells it that party b gave up, 6 where party b left before the dealer had both.
+        assert run.processes["a"].wait(RUN_SECONDS) in (6, 14), run.logs()
         assert "party b" in run.processes["a"].error
         assert "turned away" in run.processes["a"].log
 

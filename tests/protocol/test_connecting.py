@@ -79,12 +79,12 @@ def test_a_pinned_authority_vouches_for_itself_only(people: People, tmp_path_fac
     assert "shows a certificate that is not" in str(error)
 
 
-def test_a_server_without_tls_is_a_credential_error(people: People) -> None:
+def test_a_server_without_tls_is_a_protocol_error(people: People) -> None:
     """A web server at the configured address is named as such, at once."""
     error = _fails_against(people, lambda raw: raw.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
-    assert isinstance(error, CredentialError)
+    assert isinstance(error, ProtocolError)
     assert "party a at 127.0.0.1" in str(error)
-    assert "did not complete the TLS handshake" in str(error)
+    assert "answers without TLS" in str(error)
 
 
 def test_a_server_that_greets_otherwise_is_a_protocol_error(people: People) -> None:
@@ -118,9 +118,9 @@ def test_a_party_that_comes_late_is_waited_for(people: People) -> None:
 def test_a_certificate_that_is_not_pinned_is_told_so(people: People) -> None:
     """The connecting side learns that its own certificate is the problem."""
     with waiting(people, {"party b": people.stranger.certificate}, join_seconds=0.5) as host:
-        with pytest.raises(CredentialError, match=r"UNKNOWN_CA.*it may not have our certificate pinned"):
+        with pytest.raises(CredentialError, match=r"UNKNOWN_CA.*it must have .* pinned, whose SHA-256"):
             host.connect(people)
-        with pytest.raises(PeerTimeoutError, match=r"turned away: 127\.0\.0\.1: self.signed certificate"):
+        with pytest.raises(PeerTimeoutError, match=r"turned away: 127\.0\.0\.1: .* \(self.signed certificate\)"):
             host.links.result(PATIENCE_SECONDS)
 
 

@@ -62,7 +62,8 @@ def refusal(pool: PartyPool, *scripts: list[object], **settings: object) -> str:
 def assert_refused(ended: str, kind: str, message: str) -> None:
     """The dealer fails with this error, and both parties are told its message by the dealer."""
     assert f"smule_crypten.errors.{kind}: {message}" in ended
-    assert ended.count(f"smule_crypten.errors.PeerRefusedError: the dealer gave up: {message}") == 2
+    told = "HandshakeError" if kind == "HandshakeError" else "PeerDeclinedError"
+    assert ended.count(f"smule_crypten.errors.{told}: the dealer gave up: {message}") == 2
 
 
 def test_refused_terms_reach_the_parties(pool: PartyPool) -> None:

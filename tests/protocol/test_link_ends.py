@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import time
 from collections.abc import Callable
@@ -24,9 +25,11 @@ from loopback import (
     until,
 )
 
-from smule_crypten.errors import PeerDisconnectedError, PeerRefusedError
+from smule_crypten.errors import BudgetError, PeerDisconnectedError, PeerError, PeerRefusedError, PeerTimeoutError
 from smule_crypten.mpc.frames import FrameWriter, Kind
 from smule_crypten.mpc.link import Link
+from smule_crypten.mpc.link import give_up as give_up_on
+from smule_crypten.types import DEALER
 
 _DEADLINE = 0.5
 
@@ -195,6 +198,47 @@ def test_a_reason_is_shown_as_one_harmless_line(people: People, body: bytes, sho
         raw.sendall(FrameWriter().header(Kind.REFUSAL, len(body)) + body)
         with pytest.raises(PeerRefusedError, match=f"party b gave up: {shown}"):
             link.receive_json()
+
+
+@pytest.mark.parametrize(
+    ("kind", "exit_code"),
+    [
+        (None, 6),
+        (3, 6),
+        ("KeyboardInterrupt", 6),
+        ("PeerTimeoutError", 6),
+        ("PeerRefusedError", 6),
+        ("RestartError", 12),
+        ("HandshakeError", 13),
+        ("BudgetError", 14),
+        ("PeerDeclinedError", 14),
+        ("RuntimeError", 14),
+        ("\x1b[2J", 14),
+    ],
+)
+def test_the_kind_of_a_refusal_says_whether_another_try_is_worth_it(
+    people: People, kind: object, exit_code: int
+) -> None:
+    """Code 6 is what a restart loop goes on with; a mistake or a refused budget ends it at both sides."""
+    body = json.dumps({"kind": kind, "reason": "why"}).encode()
+    with link_to_raw(people) as (link, raw):
+        raw.sendall(FrameWriter().header(Kind.REFUSAL, len(body)) + body)
+        with pytest.raises(PeerError, match=r"^party b gave up: why$") as refused:
+            link.receive_json()
+    assert (refused.value.exit_code, refused.value.about) == (exit_code, "party b")
+
+
+def test_the_dealer_hears_the_kind_only(people: People) -> None:
+    """What the parties disagree on holds names of classes, means and budgets, which are not the dealer's business."""
+    lost = PeerTimeoutError("party b was silent for 30 seconds at 192.0.2.1")
+    lost.about = "party b"
+    for error, told in ((BudgetError("20 left"), "BudgetError"), (lost, "PeerTimeoutError (party b)")):
+        with link_pair(people) as (a, b):
+            a.peer = DEALER
+            give_up_on([a], error)
+            with pytest.raises(PeerError) as refused:
+                b.receive_json()
+        assert str(refused.value) == f"party a gave up: {told}; see its own log"
 
 
 def test_refusing_a_stuck_peer_takes_a_moment_only(people: People, monkeypatch: pytest.MonkeyPatch) -> None:

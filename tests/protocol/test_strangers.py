@@ -213,7 +213,7 @@ def test_who_did_not_come_and_who_came_instead_are_named(people: People) -> None
         with pytest.raises(PeerRefusedError, match="party a gave up: party c did not come"):
             link.receive_json()
         link.close()
-        message = r"^party c did not come within 0\.5 seconds; turned away: 127\.0\.0\.1: HTTP_REQUEST$"
+        message = r"^party c did not come within 0\.5 seconds; turned away: 127\.0\.0\.1: .* TLS \(HTTP_REQUEST\)$"
         with pytest.raises(PeerTimeoutError, match=message):
             host.links.result(PATIENCE_SECONDS)
 

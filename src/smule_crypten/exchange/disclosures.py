@@ -7,7 +7,6 @@ at the end are not; for that an output folder remembers how far it saw its ledge
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -20,7 +19,7 @@ from pydantic import Field, ValidationError
 
 from smule_crypten.config import Section
 from smule_crypten.errors import OutputError
-from smule_crypten.files import write_atomic
+from smule_crypten.files import exclusive, write_atomic
 
 GENESIS = "0" * 64
 """What the first line names in place of a line before it."""
@@ -212,20 +211,5 @@ def locked_ledger(path: Path) -> Iterator[None]:
     Raises:
         OutputError: another process has it, or it cannot be locked.
     """
-    lock = path.with_name(f".{path.name}.lock")
-    try:
-        file = lock.open("ab")
-    except OSError as error:
-        raise OutputError(
-            f"cannot lock ledger {path}: {error.strerror}; its folder must exist and allow new files"
-        ) from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputError(
-                f"ledger {path} is in use by another run; wait until that has ended, or keep a ledger a peer"
-            ) from None
-        except OSError as error:
-            raise OutputError(f"cannot lock ledger {path}: {error.strerror}; keep it on a local disk") from None
+    with exclusive(path.with_name(f".{path.name}.lock"), f"ledger {path}", if_taken="keep a ledger a peer"):
         yield

@@ -7,6 +7,7 @@ and pinned: a process accepts exactly the certificates it was given, whoever els
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -42,8 +43,7 @@ class Certificate:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the certificate in pairs of hexadecimal digits, for comparison over the telephone."""
-        digest = x509.load_der_x509_certificate(self.der).fingerprint(hashes.SHA256()).hex()
-        return ":".join(digest[i : i + 2] for i in range(0, len(digest), 2))
+        return fingerprint_of(self.der)
 
     def check_dates(self, now: dt.datetime | None = None) -> None:
         """Raises CredentialError where the certificate is not valid now."""
@@ -57,6 +57,22 @@ class Certificate:
             raise CredentialError(
                 f"certificate {self.path} of {self.name} is valid only from {self.not_before:%Y-%m-%d}; check the clock"
             )
+
+
+def fingerprint_of(der: bytes) -> str:
+    """Of a certificate in binary form, whether it can be understood or not."""
+    digest = hashlib.sha256(der).hexdigest()
+    return ":".join(digest[i : i + 2] for i in range(0, len(digest), 2))
+
+
+def issuer_of(der: bytes) -> str | None:
+    """Who signed a certificate, None where it is signed by itself or cannot be understood."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        issuer = certificate.issuer.rfc4514_string()
+    except (ValueError, x509.InvalidVersion):
+        return None
+    return None if certificate.issuer == certificate.subject else issuer
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field, ValidationError
 
-from smule_crypten.config import Randomness, SchemeConfig, Section, describe_validation
+from smule_crypten.config import MAX_SEED, Randomness, SchemeConfig, Section, describe_validation
 from smule_crypten.errors import HandshakeError, ModelError, ProtocolError
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.extent import check_extent
@@ -44,7 +44,7 @@ class Terms(Section):
     architectures: tuple[dict[str, Any], dict[str, Any]] = Field(strict=False)
     scheme: SchemeConfig
     randomness: Randomness
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, le=MAX_SEED)
 
 
 class Announcement(Section):

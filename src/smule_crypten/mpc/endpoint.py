@@ -13,13 +13,14 @@ import queue
 import socket
 import ssl
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import get_args
 
-from smule_crypten.errors import ConfigError, CredentialError, PeerTimeoutError, ProtocolError, SmuleError
+from smule_crypten.errors import ConfigError, PeerTimeoutError, ProtocolError, SmuleError
 from smule_crypten.mpc.credentials import Certificate, Identity
+from smule_crypten.mpc.faults import Visitor, handshake_error, not_pinned, shown_at
 from smule_crypten.mpc.link import Link, give_up
 from smule_crypten.mpc.reception import CLOCK, OTHERWISE_ENGAGED, WELCOME, Purpose, Reception
 
@@ -86,6 +87,7 @@ def accept_all(
     deadline_seconds: float,
     purpose: Purpose = "smule-run",
     watched: Collection[Link] = (),
+    on_turned_away: Callable[[Visitor], None] = lambda visitor: None,
 ) -> dict[str, Link]:
     """Wait until every expected process has connected, each once and for the same purpose.
 
@@ -94,6 +96,7 @@ def accept_all(
         join_seconds: longest wait for all of them.
         deadline_seconds: of the links.
         watched: links to others who are there already; the wait ends when one of them fails.
+        on_turned_away: hears of everybody who was, in another thread.
 
     Raises:
         CredentialError: an expected certificate has expired.
@@ -108,7 +111,7 @@ def accept_all(
     links: dict[str, Link] = {}
     left: dict[str, str] = {}
     patience = time.monotonic() + join_seconds
-    with Reception(listener, context, expected, purpose) as reception:
+    with Reception(listener, context, expected, purpose, on_turned_away) as reception:
         try:
             while missing := [name for name in expected if name not in links or links[name].is_over]:
                 left |= _see_out(links)
@@ -118,7 +121,9 @@ def accept_all(
                 if seconds <= 0:
                     text = f"{' and '.join(missing)} did not come within {join_seconds:g} seconds"
                     text += "".join(f"; {name} came before, but left: {left[name]}" for name in missing if name in left)
-                    others = f"; turned away: {'; '.join(reception.turned_away)}" if reception.turned_away else ""
+                    others = (
+                        f"; turned away: {'; '.join(map(str, reception.turned_away))}" if reception.turned_away else ""
+                    )
                     raise PeerTimeoutError(text + others)
                 with suppress(queue.Empty):
                     name, connection = reception.arrivals.get(timeout=min(seconds, _LOOK_SECONDS))
@@ -165,11 +170,13 @@ def connect(
     deadline_seconds: float,
     purpose: Purpose = "smule-run",
     watched: Collection[Link] = (),
+    known: Mapping[str, Certificate] | None = None,
 ) -> Link:
     """Connect to the process that owns certificate; tries again until it is there.
 
     Args:
         watched: links to others who are there already; the attempts end when one of them fails.
+        known: certificates of others, by role, to tell who is there in place of name.
 
     Raises:
         OtherwiseEngaged: smule-doctor only: it is there and both certificates are right, but it does something else.
@@ -182,6 +189,7 @@ def connect(
         pinned.check_dates()
     context = _context(ssl.PROTOCOL_TLS_CLIENT, identity, [certificate])
     context.set_alpn_protocols([purpose])
+    others = {**(known or {}), "this process itself": identity.certificate}
     patience = time.monotonic() + join_seconds
     reason = "nobody answers"
     while True:
@@ -193,6 +201,14 @@ def connect(
         try:
             connection = _attempt(address, context, f"{name} at {address}", certificate, min(_TLS_SECONDS, left))
             return Link(connection, name, deadline_seconds)
+        except ssl.SSLCertVerificationError as error:
+            shown = shown_at(address.host, address.port, min(_TLS_SECONDS, left))
+            raise not_pinned(f"{name} at {address}", certificate, shown, others, error.verify_message) from None
+        except ssl.SSLEOFError:
+            reason = "it hangs up during the TLS handshake"
+            time.sleep(_RETRY_SECONDS)
+        except ssl.SSLError as error:
+            raise handshake_error(error, f"{name} at {address}", identity) from None
         except (OSError, UnicodeError) as error:
             if isinstance(error, OtherwiseEngaged) and purpose == "smule-doctor":
                 raise
@@ -216,20 +232,11 @@ def _attempt(
 
 
 def _authenticate(connection: ssl.SSLSocket, who: str, certificate: Certificate) -> None:
-    try:
-        connection.do_handshake()
-        # In TLS 1.3 the server judges our certificate after our handshake is over; it then confirms with one byte.
-        confirmed = connection.recv(1)
-    except ssl.SSLCertVerificationError as error:
-        raise CredentialError(_not_pinned(who, certificate, f" ({error.verify_message})")) from None
-    except ssl.SSLEOFError:
-        raise ConnectionResetError("it hangs up during the TLS handshake") from None
-    except ssl.SSLError as error:
-        raise CredentialError(
-            f"{who} did not complete the TLS handshake ({error.reason}); it may not have our certificate pinned"
-        ) from None
-    if connection.getpeercert(binary_form=True) != certificate.der:
-        raise CredentialError(_not_pinned(who, certificate, ""))
+    connection.do_handshake()
+    # In TLS 1.3 the server judges our certificate after our handshake is over; it then confirms with one byte.
+    confirmed = connection.recv(1)
+    if (shown := connection.getpeercert(binary_form=True)) != certificate.der:
+        raise not_pinned(who, certificate, shown, {})
     if not confirmed:
         raise ConnectionResetError("it hangs up after the TLS handshake; it may not have our certificate pinned")
     if confirmed == OTHERWISE_ENGAGED:
@@ -253,11 +260,6 @@ def _read_clock(connection: ssl.SSLSocket, who: str) -> float:
 
 def _foreign(who: str) -> ProtocolError:
     return ProtocolError(f"{who} does not speak this protocol; use the same version")
-
-
-def _not_pinned(who: str, certificate: Certificate, reason: str) -> str:
-    pinned = f"{certificate.path}{reason}"
-    return f"{who} shows a certificate that is not {pinned}; compare fingerprints with its owner"
 
 
 def _reason(error: Exception) -> str:

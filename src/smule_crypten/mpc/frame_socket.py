@@ -9,7 +9,7 @@ import ssl
 import time
 from collections import deque
 
-from smule_crypten.errors import PeerDisconnectedError, PeerRefusedError, ProtocolError, SmuleError, printable
+from smule_crypten.errors import PeerDisconnectedError, PeerError, ProtocolError, SmuleError, printable, refusal
 from smule_crypten.mpc.frames import Frame, FrameAssembler, FrameWriter, Kind
 
 _CHUNK_BYTES = 1 << 18
@@ -141,6 +141,8 @@ class FrameSocket:
         """Keep the first failure and return it."""
         if self.failure is None:
             self.failure = error
+            if isinstance(error, PeerError):
+                error.about = self.peer
         return self.failure
 
     def violation(self, reason: str) -> SmuleError:
@@ -154,7 +156,7 @@ class FrameSocket:
     def _answer_the_end(self) -> None:
         """Confirm, so that the other side need not wait any longer to close."""
         if self.incoming.refusal is not None:
-            self.fail(PeerRefusedError(f"{self.peer} gave up: {_reason_in(self.incoming.refusal)}"))
+            self.fail(refusal(self.peer, *_said_in(self.incoming.refusal)))
         self.say_bye()
         with contextlib.suppress(SmuleError):  # it is gone already
             self.try_send()
@@ -181,12 +183,12 @@ def _retransmit_soon(connection: ssl.SSLSocket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _TCP_PATIENCE_MS)
 
 
-def _reason_in(refusal: bytearray) -> str:
-    """The reason as one printable line, whatever the other side sent."""
+def _said_in(content: bytearray) -> tuple[object, str]:
+    """The kind of error, as it was sent, and the reason as one printable line, whatever the other side sent."""
     try:
-        message = json.loads(refusal.decode())
+        message = json.loads(content.decode())
     except (ValueError, RecursionError):
         message = None
-    reason = message.get("reason") if isinstance(message, dict) else None
+    kind, reason = (message.get(key) if isinstance(message, dict) else None for key in ("kind", "reason"))
     text = reason if isinstance(reason, str) else "without a usable reason"
-    return printable(text[:_MAX_REASON_CHARACTERS])
+    return kind, printable(text[:_MAX_REASON_CHARACTERS])

@@ -24,10 +24,11 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from smule_crypten.errors import PeerTimeoutError, SmuleError
+from smule_crypten.errors import PeerError, PeerTimeoutError, SmuleError
 from smule_crypten.mpc.early import EarlyTensors
 from smule_crypten.mpc.frame_socket import FrameSocket
 from smule_crypten.mpc.frames import Frame, Kind
+from smule_crypten.types import DEALER
 
 HEARTBEATS_PER_DEADLINE = 6
 _LONGEST_INTERVAL_SECONDS = 1.0
@@ -73,7 +74,7 @@ class Link:
 
         Raises:
             PeerTimeoutError, PeerDisconnectedError: the other side is silent or gone.
-            PeerRefusedError: it gave up and said why.
+            PeerRefusedError, PeerDeclinedError, HandshakeError: it gave up and said why.
             ProtocolError: it sent something else than a tensor of the agreed size.
         """
         for buffer in outgoing:
@@ -131,13 +132,17 @@ class Link:
         with self._lock:
             self._frames.incoming.reader.json_limit = num_bytes
 
-    def refuse(self, reason: str) -> None:
-        """Tell the other side why this side gives up, as well as that still works within a moment."""
+    def refuse(self, reason: str, kind: str | None = None) -> None:
+        """Tell the other side why this side gives up, as well as that still works within a moment.
+
+        Args:
+            kind: class of the error, by which the other side knows whether another try is worth it.
+        """
         if self._frames.said_bye:
             return
         self._leave_within(_REFUSAL_SECONDS)
         try:
-            self._enqueue(Kind.REFUSAL, memoryview(json.dumps({"reason": reason}).encode()))
+            self._enqueue(Kind.REFUSAL, memoryview(json.dumps({"kind": kind, "reason": reason}).encode()))
             self.flush()
         except SmuleError:
             pass  # it is gone, so it needs no reason
@@ -298,10 +303,16 @@ class Link:
 
 
 def give_up(links: Collection[Link], error: BaseException) -> None:
-    """End the links because of error. The other sides learn of it, and what it was if that is public."""
+    """End the links because of error. The other sides learn of it, and what it was if that is public.
+
+    The dealer learns the kind of error only, and about which process it is: what the parties disagree on is not its
+    business.
+    """
+    kind = type(error).__name__
+    about = f" ({error.about})" if isinstance(error, PeerError) and error.about is not None else ""
+    kind_only = f"{kind}{about}; see its own log"
     is_public = isinstance(error, SmuleError) and error.tell_peer
-    reason = str(error) if is_public else f"{type(error).__name__}; see its own log"
     for link in links:
-        link.refuse(reason)
+        link.refuse(str(error) if is_public and link.peer != DEALER else kind_only, kind)
     for link in links:
         link.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import socket
 import tempfile
@@ -27,10 +28,12 @@ from smule_crypten.errors import ConfigError, PeerTimeoutError
 from smule_crypten.mpc.credentials import Certificate, Identity, create_identity, load_certificate
 from smule_crypten.mpc.endpoint import Address, accept_all, connect, listen
 from smule_crypten.mpc.link import Link, give_up
+from smule_crypten.types import DEALER
+
+log = logging.getLogger(__name__)
 
 ENVIRONMENT_KEYS = ("WORLD_SIZE", "RANK", "RENDEZVOUS")
-ROLES = ("party a", "party b", "the dealer")
-DEALER = ROLES[2]
+ROLES = ("party a", "party b", DEALER)
 LOOPBACK = "127.0.0.1"
 
 _LISTENS_FOR = {ROLES[0]: (ROLES[1],), ROLES[1]: (), DEALER: (ROLES[0], ROLES[1])}
@@ -64,6 +67,7 @@ class Meeting:
             for certificate in (self.identity.certificate, *self.certificates.values()):
                 certificate.check_dates()
             for role in reversed(self._connects_to()):  # the dealer first: party a accepts only after it has met it
+                self._say_who_is_awaited(role, str(self.addresses[role]))
                 links[role] = connect(
                     self.addresses[role],
                     self.identity,
@@ -72,9 +76,13 @@ class Meeting:
                     join_seconds=self.join_seconds,
                     deadline_seconds=self.deadline_seconds,
                     watched=tuple(links.values()),
+                    known=self.certificates,
                 )
             awaited = {role: self.certificates[role] for role in _LISTENS_FOR[self.role] if role in self.certificates}
             if self.listener is not None and awaited:
+                if self.role != DEALER:  # which waits for as long as it takes, and says so itself
+                    host, port = self.listener.getsockname()[:2]
+                    self._say_who_is_awaited(" and ".join(awaited), f"{host}:{port} (here)")
                 links |= accept_all(
                     self.listener,
                     self.identity,
@@ -93,6 +101,9 @@ class Meeting:
         for link in links.values():
             link.companions = [other for other in links.values() if other is not link]
         return links
+
+    def _say_who_is_awaited(self, who: str, address: str) -> None:
+        log.info("waiting for=%s address=%s at_most_seconds=%g", who, address, self.join_seconds)
 
     def _connects_to(self) -> list[str]:
         return [role for role in ROLES if role in self.certificates and self.role in _LISTENS_FOR[role]]

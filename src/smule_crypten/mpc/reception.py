@@ -13,12 +13,13 @@ import struct
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
 
 from smule_crypten.mpc.credentials import Certificate
+from smule_crypten.mpc.faults import NOT_PINNED, Visitor, visitor
 from smule_crypten.mpc.visitor_log import VisitorLog
 
 log = logging.getLogger(__name__)
@@ -66,9 +67,11 @@ class Reception:
         context: ssl.SSLContext,
         expected: Mapping[str, Certificate],
         purpose: Purpose = "smule-run",
+        on_turned_away: Callable[[Visitor], None] = lambda visitor: None,
     ) -> None:
         self.arrivals: queue.SimpleQueue[tuple[str, ssl.SSLSocket]] = queue.SimpleQueue()
-        self.turned_away: deque[str] = deque(maxlen=3)
+        self.turned_away: deque[Visitor] = deque(maxlen=3)
+        self._on_turned_away = on_turned_away
         self._listener = listener
         self._context = context
         self._expected = expected
@@ -143,7 +146,7 @@ class Reception:
             shown = connection.getpeercert(binary_form=True)
             name = next((name for name, pinned in self._expected.items() if pinned.der == shown), None)
             if name is None:
-                raise ValueError("a certificate that is not pinned")
+                raise ValueError(NOT_PINNED)
             came_for = connection.selected_alpn_protocol() or "smule-run"
             connection.sendall(WELCOME if came_for == self._purpose else OTHERWISE_ENGAGED + CLOCK.pack(time.time()))
         except (OSError, ValueError) as error:
@@ -160,11 +163,10 @@ class Reception:
                 self._handshakes.pop(connection, None)  # it is not there if it was dropped
 
     def _note(self, host: str, error: Exception) -> None:
-        reason = getattr(error, "verify_message", None) or getattr(error, "reason", None) or error
-        if isinstance(error, TimeoutError):
-            reason = "it did not complete the TLS handshake"
-        self.turned_away.append(f"{host}: {reason}")
-        self._visitors.note(logging.WARNING, host, f"turned away a connection from {host}: {reason}")
+        who = visitor(host, error)
+        self.turned_away.append(who)
+        self._on_turned_away(who)
+        self._visitors.note(logging.WARNING, host, f"turned away a connection from {host}: {who.reason}")
 
 
 def network_of(host: str) -> str:

@@ -45,11 +45,15 @@ class Speed:
 
 @dataclass(kw_only=True)
 class Checkup:
-    """One side, and what the checks have found out so far; None where they could not."""
+    """One side, and what the checks have found out so far; None where they could not.
+
+    say hears for whom a check waits.
+    """
 
     config: PartyConfig
     network: NetworkConfig
     wait_seconds: float
+    say: Callable[[str], None] = lambda text: None
     inputs: PartyInputs | None = None
     model: nn.Module | None = None
     translated: TranslatedNetwork | None = None

@@ -32,7 +32,7 @@ from smule_crypten.mpc.credentials import Certificate, check_distinct, load_cert
 from smule_crypten.processes.checkup import Checkup, Skipped, needed
 from smule_crypten.processes.disclosing import budget_so_far, ledger_path
 from smule_crypten.processes.inputs import build_party_model, load_party_inputs, resolve_device
-from smule_crypten.processes.run_folder import STATES_FOLDER, claim_run_dir, party_folder
+from smule_crypten.processes.run_folder import STATES_FOLDER, check_run_dir, check_unused, party_folder
 from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.report.formatting import human_bytes
 from smule_crypten.report.leakage import given_away
@@ -170,7 +170,8 @@ def check_output(checkup: Checkup) -> str:
     folder = party_folder(config)
     created = [path for path in (folder, folder.parent) if not path.exists()]
     mode = stat.S_IMODE(folder.stat().st_mode) if folder.exists() else PRIVATE_FOLDER_MODE
-    claim_run_dir(folder.parent, [config])
+    check_unused(folder)
+    check_run_dir(folder.parent, [config])
     completed = StateFolder(folder / STATES_FOLDER, config).completed()
     free_bytes = shutil.disk_usage(folder).free
     for path in created:

@@ -10,12 +10,13 @@ import math
 import time
 from functools import partial
 
-from smule_crypten.errors import HandshakeError, PeerTimeoutError, ProtocolError
+from smule_crypten.errors import CredentialError, HandshakeError, PeerTimeoutError, ProtocolError
 from smule_crypten.exchange.handshake import handshake, run_handshake
 from smule_crypten.exchange.planner import configured_queries
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.mpc.credentials import Certificate, Identity
 from smule_crypten.mpc.endpoint import Address, OtherwiseEngaged, accept_all, connect, listen
+from smule_crypten.mpc.faults import Visitor
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meeting import DEALER, ROLES
 from smule_crypten.processes.checkup import Checkup, Skipped, Speed, needed
@@ -89,7 +90,7 @@ def check_agreement(checkup: Checkup) -> str:
     try:
         architectures = run_handshake(steps, partial(_swap, link))
     except HandshakeError as error:
-        link.refuse(str(error))
+        link.refuse(str(error), type(error).__name__)
         raise
     checkup.peer_architecture = architectures[1 - config.rank]
     return (
@@ -159,6 +160,8 @@ def _about(checkup: Checkup, cost: Cost, queries: int) -> str:
 def _await_peer(checkup: Checkup, peer: str) -> Link:
     listen_at = Address.parse(needed(checkup.network.listen, "network.listen"), "network.listen")
     identity, certificate = _credentials(checkup, peer)
+    turned_away: list[Visitor] = []
+    _say_who_is_awaited(checkup, peer, f"{listen_at} (here)")
     with listen(listen_at) as listener:
         try:
             links = accept_all(
@@ -168,10 +171,28 @@ def _await_peer(checkup: Checkup, peer: str) -> Link:
                 join_seconds=checkup.wait_seconds,
                 deadline_seconds=checkup.config.launch.deadline_seconds,
                 purpose="smule-doctor",
+                on_turned_away=turned_away.append,
             )
         except PeerTimeoutError as error:
+            _blame_certificates(turned_away, peer, identity, certificate)
             raise Skipped(f"nobody came: {error}; {_AT_BOTH_SIDES}") from None
     return links[peer]
+
+
+def _blame_certificates(visitors: list[Visitor], peer: str, identity: Identity, pinned: Certificate) -> None:
+    """Raises CredentialError where somebody came, but one side has another certificate pinned than it should."""
+    for who in visitors:
+        if who.fault == "our certificate":
+            raise CredentialError(
+                f"{who.host} came, but does not accept our certificate: if it is {peer}, it has another one pinned "
+                f"than {identity.certificate.path}, SHA-256 {identity.certificate.fingerprint}; its doctor shows both"
+            )
+    for who in visitors:
+        if who.fault == "their certificate":
+            raise CredentialError(
+                f"{who.host} came with a certificate that is not {pinned.path}, SHA-256 {pinned.fingerprint}: if it is "
+                f"{peer}, its doctor shows the fingerprint of its own; compare both and exchange certificates again"
+            )
 
 
 def _visit_peer(checkup: Checkup, peer: str) -> Link:
@@ -184,6 +205,7 @@ def _visit_peer(checkup: Checkup, peer: str) -> Link:
 
 def _connect(checkup: Checkup, role: str, address: Address) -> Link:
     identity, certificate = _credentials(checkup, role)
+    _say_who_is_awaited(checkup, role, str(address))
     return connect(
         address,
         identity,
@@ -192,7 +214,12 @@ def _connect(checkup: Checkup, role: str, address: Address) -> Link:
         join_seconds=checkup.wait_seconds,
         deadline_seconds=checkup.config.launch.deadline_seconds,
         purpose="smule-doctor",
+        known=checkup.certificates,
     )
+
+
+def _say_who_is_awaited(checkup: Checkup, role: str, address: str) -> None:
+    checkup.say(f"waiting for {role} at {address}, for at most {checkup.wait_seconds:g} seconds")
 
 
 def _credentials(checkup: Checkup, role: str) -> tuple[Identity, Certificate]:

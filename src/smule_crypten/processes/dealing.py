@@ -75,14 +75,17 @@ def _log_failure(error: SmuleError) -> None:
 
 
 def _meet_both(config: DealerConfig) -> dict[str, Link]:
-    """Wait for both parties, as long as it takes."""
+    """Wait for both parties, as long as it takes. Only what changes is logged: a dealer may wait for weeks."""
+    seconds = config.launch.join_seconds
+    said = f"{ROLES[0]} and {ROLES[1]} did not come within {seconds:g} seconds"
+    log.info("waiting for=%s,%s listening=%s", ROLES[0], ROLES[1], config.listen)
     while True:
-        meeting = meeting_of_dealer(config)
-        log.info("listening address=%s", config.listen)
         try:
-            links = meeting.meet()
+            links = meeting_of_dealer(config).meet()
         except PeerTimeoutError as error:
-            log.info("nobody to deal to: %s", error)
+            if str(error) != said:
+                log.info("nobody to deal to: %s", error)
+            said = str(error)
         else:
             log.info("connected to=%s", ",".join(links))
             return links

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 
 from smule_crypten.mpc.meeting import DEALER, ROLES
@@ -15,15 +15,23 @@ from smule_crypten.run_config import PartyConfig
 DEFAULT_WAIT_SECONDS = 20.0
 
 
-def examine(config: PartyConfig, settings: NetworkConfig, *, wait_seconds: float, rehearse: bool) -> Generator[Finding]:
+def examine(
+    config: PartyConfig,
+    settings: NetworkConfig,
+    *,
+    wait_seconds: float,
+    rehearse: bool,
+    say: Callable[[str], None] = lambda text: None,
+) -> Generator[Finding]:
     """Findings as they are made; nothing is changed, here or at the others.
 
     Args:
         settings: config.network.
         wait_seconds: for the dealer, and for the other side's doctor.
+        say: hears for whom, where and how long a check waits.
         rehearse: whether to measure an exchange on this machine, which takes some seconds.
     """
-    checkup = Checkup(config=config, network=settings, wait_seconds=wait_seconds)
+    checkup = Checkup(config=config, network=settings, wait_seconds=wait_seconds, say=say)
     peer = ROLES[1 - config.rank]
     try:
         yield from run_checks(checkup, [*_alone(settings, peer), *_with_others(peer)])

@@ -1,15 +1,16 @@
-"""The folder of a run: what lies where, and that a finished one is never written over."""
+"""The folder of a run: what lies where, and that neither a finished nor a running one is written over."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from smule_crypten.errors import OutputError
-from smule_crypten.files import PRIVATE_FOLDER_MODE, output_error, write_atomic
+from smule_crypten.files import LOCK_FILE, PRIVATE_FOLDER_MODE, exclusive, output_error, write_atomic
 from smule_crypten.processes.states import StateFolder
 from smule_crypten.report.summary import SUMMARY_FILE
 from smule_crypten.run_config import PartyConfig
@@ -23,6 +24,8 @@ STATES_FOLDER = "states"
 MODEL_FILE = "model.pt"
 STANDALONE_FILE = "standalone.pt"
 RESULT_FILE = "party.json"
+
+_ANOTHER_FOLDER = "set another folder (hydra.run.dir or output_dir)"
 
 
 def party_folder(config: PartyConfig) -> Path:
@@ -40,8 +43,25 @@ def write_result(config: PartyConfig, status: RunStatus, result: Mapping[str, An
     write_atomic(party_folder(config) / RESULT_FILE, lambda file: file.write(text.encode()))
 
 
-def claim_run_dir(run_dir: Path, configs: Sequence[PartyConfig]) -> None:
-    """Create the run's folder with those of the parties that run here, or take one whose run was cut off.
+@contextmanager
+def claimed_run_dir(run_dir: Path, configs: Sequence[PartyConfig]) -> Iterator[None]:
+    """Keep the folders of the parties that run here for this process: created, or those of a run that was cut off.
+
+    Raises:
+        OutputError: as check_run_dir, or another process runs there; whatever is there is left untouched.
+    """
+    _refuse_finished(run_dir, configs)
+    with ExitStack() as stack:
+        for config in configs:
+            folder = party_folder(config)
+            _create(folder, run_dir)
+            stack.enter_context(_for_itself(folder))
+        check_run_dir(run_dir, configs)  # only now: the run that held it may have ended just now
+        yield
+
+
+def check_run_dir(run_dir: Path, configs: Sequence[PartyConfig]) -> None:
+    """See that a run of this configuration can begin here or go on; creates folders that are missing.
 
     A party's folder is for its owner alone. One that exists keeps its mode; smule-doctor says what that is.
 
@@ -51,23 +71,42 @@ def claim_run_dir(run_dir: Path, configs: Sequence[PartyConfig]) -> None:
         OutputError: it cannot be written, or holds a finished run or one of another configuration; either is left
             untouched.
     """
+    _refuse_finished(run_dir, configs)
+    for config in configs:
+        StateFolder(party_folder(config) / STATES_FOLDER, config).check()
+    for config in configs:
+        folder = party_folder(config)
+        _create(folder, run_dir)
+        probe = folder / ".writable"
+        write_atomic(probe, lambda file: file.write(b""))
+        probe.unlink(missing_ok=True)  # a run that begins there just now has the same probe
+
+
+def check_unused(folder: Path) -> None:
+    """Raises OutputError where a process runs in a party's folder at this moment."""
+    if (folder / LOCK_FILE).exists():
+        with _for_itself(folder):
+            pass
+
+
+def _for_itself(folder: Path) -> AbstractContextManager[None]:
+    return exclusive(folder / LOCK_FILE, str(folder), if_taken=_ANOTHER_FOLDER)
+
+
+def _create(folder: Path, run_dir: Path) -> None:
+    try:
+        folder.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(run_dir, error) from error
+
+
+def _refuse_finished(run_dir: Path, configs: Sequence[PartyConfig]) -> None:
     results = [party_folder(config) / RESULT_FILE for config in configs]
     summary = run_dir / SUMMARY_FILE
     if len(configs) > 1 and summary.exists():
         results = [summary]
     if any(_is_completed(path) for path in results):
-        raise OutputError(f"{run_dir} holds a finished run; set another folder (hydra.run.dir or output_dir)")
-    for config in configs:
-        StateFolder(party_folder(config) / STATES_FOLDER, config).check()
-    for config in configs:
-        folder = party_folder(config)
-        try:
-            folder.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
-        except OSError as error:
-            raise output_error(run_dir, error) from error
-        probe = folder / ".writable"
-        write_atomic(probe, lambda file: file.write(b""))
-        probe.unlink()
+        raise OutputError(f"{run_dir} holds a finished run; {_ANOTHER_FOLDER}")
 
 
 def known_run(config: PartyConfig, states: StateFolder) -> str | None:

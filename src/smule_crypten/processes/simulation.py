@@ -32,7 +32,7 @@ from smule_crypten.processes.inputs import (
 from smule_crypten.processes.launcher import Event, Job, run_jobs
 from smule_crypten.processes.ledger import epoch_event
 from smule_crypten.processes.party import run_party
-from smule_crypten.processes.run_folder import JOURNAL_FILE, claim_run_dir
+from smule_crypten.processes.run_folder import JOURNAL_FILE, claimed_run_dir
 from smule_crypten.report.html import write_report
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.report.progress import LiveProgress
@@ -53,11 +53,11 @@ def simulate(run: RunConfig, run_dir: Path, console: Console) -> RunRecord:
         KeyboardInterrupt: after the parties were stopped; the summary says "interrupted".
     """
     data = check_inputs(run)
-    claim_run_dir(run_dir, [run.party(rank, str(run_dir)) for rank in (0, 1)])
-    record = _new_record(run, run_dir)
-    started = time.perf_counter()
-    with _finally_written(record, run_dir, started):
-        _Simulation(run, run_dir, console, data, record).run()
+    with claimed_run_dir(run_dir, [run.party(rank, str(run_dir)) for rank in (0, 1)]):
+        record = _new_record(run, run_dir)
+        started = time.perf_counter()
+        with _finally_written(record, run_dir, started):
+            _Simulation(run, run_dir, console, data, record).run()
     return record
 
 

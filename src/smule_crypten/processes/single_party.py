@@ -12,7 +12,7 @@ from smule_crypten.mpc.meeting import DEALER, ENVIRONMENT_KEYS, ROLES, role_from
 from smule_crypten.processes.dealing import run_simulated_dealer
 from smule_crypten.processes.launcher import Event
 from smule_crypten.processes.party import run_party
-from smule_crypten.processes.run_folder import claim_run_dir, party_folder
+from smule_crypten.processes.run_folder import claimed_run_dir, party_folder
 from smule_crypten.report.formatting import percent
 from smule_crypten.report.progress import LiveProgress
 from smule_crypten.run_config import PartyConfig, RunConfig
@@ -46,7 +46,6 @@ def run_single_party(config: PartyConfig, console: Console) -> dict[str, Any]:
         SmuleError: anything a user can cause.
     """
     phases = ["standalone", "smule"] if config.training.standalone else ["smule"]
-    claim_run_dir(Path(config.output_dir), [config])
     progress = LiveProgress(console, {(config.name, phase): config.training.epochs for phase in phases})
 
     def show(event: Event) -> None:
@@ -55,7 +54,7 @@ def run_single_party(config: PartyConfig, console: Console) -> dict[str, Any]:
         elif event["kind"] == "message":
             progress.message(event["text"])
 
-    with progress:
+    with claimed_run_dir(Path(config.output_dir), [config]), progress:
         result = run_party(show, config)
     accuracy = percent(result["test_accuracy"])
     folder = party_folder(config)

@@ -6,6 +6,15 @@ import json
 import logging
 import sys
 import time
+from typing import TextIO
+
+
+class _ToStderr(logging.StreamHandler[TextIO]):
+    """Writes to what sys.stderr is at the moment, so that lines go through a live display that has put itself there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 class _OneLine(logging.Formatter):
@@ -19,7 +28,7 @@ class _OneLine(logging.Formatter):
 
 def configure_logging(level: int | str) -> None:
     """Send the package's log to stderr, from this level on. Times are UTC."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ToStderr()
     handler.setFormatter(_OneLine())
     logger = logging.getLogger("smule_crypten")
     logger.setLevel(level)

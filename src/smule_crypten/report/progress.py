@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -69,6 +70,7 @@ def _bars(console: Console) -> Progress:
         TextColumn("{task.fields[accuracy]}", justify="right"),
         TimeElapsedColumn(),
         console=console,
+        redirect_stderr=sys.stderr.isatty(),  # the log, which must not tear the bars; a file gets it as it is
     )
 
 

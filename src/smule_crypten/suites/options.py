@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from smule_crypten.config import ModelConfig, Section, parse
+from smule_crypten.config import MAX_SEED, ModelConfig, Section, parse
 from smule_crypten.run_config import RunConfig
 
 SuiteName = Literal["methods", "headline", "schemes", "scaling", "link"]
@@ -41,7 +41,7 @@ class SuiteConfig(Section):
     case that count, after one that warms up. limit_mb: what an epoch may cost all in (headline)."""
 
     name: SuiteName
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), strict=False, min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...] = Field(default=(0,), strict=False, min_length=1)
     schemes: tuple[str, ...] = Field(default=("lean", "crypten", "plaintext"), strict=False)
     fedavg: bool = True
     full_training: FullTrainingOptions = FullTrainingOptions()

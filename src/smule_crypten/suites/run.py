@@ -13,7 +13,7 @@ from rich.text import Text
 
 from smule_crypten.config import SchemeConfig
 from smule_crypten.errors import ConfigError
-from smule_crypten.files import write_atomic
+from smule_crypten.files import LOCK_FILE, exclusive, write_atomic
 from smule_crypten.processes.environment import describe_hardware, describe_versions
 from smule_crypten.report.benchmark import markdown, render_benchmark, terminal_tables
 from smule_crypten.report.benchmark_plots import accuracy_figure
@@ -55,6 +55,19 @@ def run_suite(
     unknown = sorted(set(suite.schemes) - set(schemes))
     if unknown:
         raise ConfigError(f"suite.schemes: no scheme is called {unknown[0]!r}; known: {', '.join(sorted(schemes))}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with exclusive(folder / LOCK_FILE, str(folder), if_taken="set another folder (hydra.run.dir)"):
+        return _run_missing_cases(suite, run, schemes, folder, command, console)
+
+
+def _run_missing_cases(
+    suite: SuiteConfig,
+    run: RunConfig,
+    schemes: Mapping[str, SchemeConfig],
+    folder: Path,
+    command: Sequence[str],
+    console: Console,
+) -> dict[str, Any]:
     store = CaseStore(folder, lambda text: console.print(Text(text), soft_wrap=True))
     match suite.name:
         case "methods" | "headline":

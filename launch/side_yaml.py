@@ -1,0 +1,141 @@
+"""YAML as people write it, a file or key=value: where a key stands, and in one line what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from smule_crypten.errors import ConfigError, quoted
+
+# What YAML's reader and its constructors of tagged values end with, beside their own errors.
+_UNREADABLE = (
+    yaml.YAMLError,
+    OmegaConfBaseException,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+)
+_COMMAND_LINE = "command line"
+
+
+@dataclass(frozen=True)
+class SideSettings:
+    """What one side says: its file, and over it what stands on the command line.
+
+    lines: the line of each key of the file, in dotted form. overridden: the keys that the command line sets.
+    """
+
+    path: Path
+    in_file: DictConfig
+    on_command_line: DictConfig
+    lines: dict[str, int]
+    overridden: list[str]
+
+    def where(self, key: str) -> str:
+        """'side.yaml, line 7: ' for a key in dotted form, or the nearest section around it that was written."""
+        is_overridden = any(_is_within(key, other) for other in self.overridden)
+        if is_overridden or (key not in self.lines and any(_is_within(other, key) for other in self.overridden)):
+            return f"{_COMMAND_LINE}: "
+        parts = key.split(".")
+        for length in range(len(parts), 0, -1):
+            line = self.lines.get(".".join(parts[:length]))
+            if line is not None:
+                return f"{self.path}, line {line}: "
+        return f"{self.path}: "
+
+
+def read_settings(path: Path, overrides: list[str]) -> SideSettings:
+    """Read the file and the overrides.
+
+    Raises:
+        ConfigError: one of them cannot be read; names the line, or the override.
+    """
+    text = _text(path)
+    try:
+        loaded: Any = OmegaConf.create(text) if text.strip() else None
+        lines = dict(_lines(yaml.compose(text, Loader=yaml.SafeLoader), ""))
+    except _UNREADABLE as error:
+        raise ConfigError(f"{path}{_place(error, text)}: this is no YAML: {_problem(error)}") from None
+    if not isinstance(loaded, DictConfig):
+        raise ConfigError(f"{path} holds no keys; see docs/two-hosts.md for an example")
+    overridden = [override.partition("=")[0] for override in overrides]
+    return SideSettings(path, loaded, _command_line(overrides), lines, overridden)
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            f"{path}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        ) from None
+
+
+def _command_line(overrides: list[str]) -> DictConfig:
+    merged = OmegaConf.create({})
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not separator or not key.strip() or key.startswith(("+", "~", "-")):
+            raise ConfigError(f"cannot read the override {override!r}; write key=value")
+        try:
+            merged = _merge(merged, OmegaConf.from_dotlist([override]))
+        except _UNREADABLE as error:
+            advice = f"""'{key}="{value}"'"""
+            raise ConfigError(
+                f"{_COMMAND_LINE}: {key}: YAML does not read the value {quoted(value)} ({_problem(error)}); "
+                f"text with special characters needs quotes within quotes: {advice}"
+            ) from None
+    return merged
+
+
+def _merge(first: DictConfig, second: DictConfig) -> DictConfig:
+    merged = OmegaConf.merge(first, second)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _lines(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, int]]:
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            name = f"{prefix}{key.value}"
+            yield name, key.start_mark.line + 1
+            yield from _lines(value, f"{name}.")
+
+
+def _is_within(key: str, other: str) -> bool:
+    return key == other or key.startswith(f"{other}.")
+
+
+def _place(error: Exception, text: str) -> str:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if mark is not None:
+        return f", line {mark.line + 1}"
+    if isinstance(error, yaml.reader.ReaderError):
+        return f", line {text.count(chr(10), 0, error.position) + 1}"
+    return ""
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, yaml.MarkedYAMLError):
+        said = [part for part in (error.context, error.problem) if part]
+        return " ".join(", ".join(said).split())
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"character {quoted(chr(error.character) if isinstance(error.character, int) else error.character)}"
+    return " ".join(str(error).split())

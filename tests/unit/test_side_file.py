@@ -1,0 +1,118 @@
+"""What a person may write for a side between hosts; what cannot be read is named in one line, with the place."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from smule_crypten.errors import ConfigError
+from smule_crypten.launch.side_file import read_dealer, read_party
+
+SIDE = """\
+role: a
+data: {name: digits}
+model: {name: mlp}
+output_dir: out
+network:
+  certificate: a.crt.pem
+  key: a.key.pem
+  listen: 127.0.0.1:7701
+  peer: {certificate: b.crt.pem}
+  dealer: {certificate: d.crt.pem, address: "127.0.0.1:7702"}
+"""
+
+
+@pytest.fixture
+def side(tmp_path: Path) -> Path:
+    path = tmp_path / "side.yaml"
+    path.write_text(SIDE)
+    return path
+
+
+def refusal(path: Path, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as refused:
+        read_party([f"+party={path}", *overrides])
+    text = str(refused.value)
+    assert "\n" not in text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("network.listen=[::1]:7701", """network.listen: YAML does not read the value '[::1]:7701' (while parsing"""),
+        ("network.listen=[::1]:7701", """needs quotes within quotes: 'network.listen="[::1]:7701"'"""),
+        ("output_dir=%d", "command line: output_dir: YAML does not read the value '%d'"),
+        ("data.mean=[0.5", "expected ',' or ']'"),
+        ("training={epochs: 3", "training: YAML does not read"),
+        ("output_dir=@home", "'@' that cannot start any token"),
+        ("output_dir=!mine x", "could not determine a constructor for the tag"),
+        ("seed=!!int many", "seed: YAML does not read the value"),
+        ("output_dir=" + 2000 * "[", "nested too deeply"),
+        ("output_dir='mine", "found unexpected end of stream"),
+        ("output_dir=\x01", "character '\\x01'"),
+        ("output_dir=${oc.env:SMULE_NOT_SET}", "SMULE_NOT_SET"),
+        ('output_dir="a\\0b"', "output_dir: 'a\\x00b' is no path"),
+        ("output_dir=~nobody-of-this-name/out", "no user of this machine has the home of"),
+        ("=3", "cannot read the override '=3'"),
+        ("training.epochs", "cannot read the override 'training.epochs'; write key=value"),
+        ("+data=npz", "cannot read the override '+data=npz'"),
+        ("+dealer=dealer.yaml", "+dealer= is not for this command"),
+        ("seed=18446744073709551615", "command line: seed: Input should be less than or equal to 4294967295"),
+        ("launch.threads=99999999999", "launch.threads: Input should be less than or equal to"),
+        ("training.epochs=99999999999", "training.epochs: Input should be less than or equal to"),
+        ("data=digits", "command line: data: Input should be a valid dictionary"),
+        ("data.name=digitz", "command line: data.name: no data is called 'digitz' (did you mean digits?"),
+        ("traning.epochs=3", "command line: traning: unknown key; did you mean training"),
+        ("rank=1", "command line: rank: unknown key; did you mean role?"),
+    ],
+)
+def test_what_the_command_line_cannot_mean(override: str, text: str, side: Path) -> None:
+    """Whatever YAML or the libraries under it refuse, one line names the key and what to do."""
+    assert text in refusal(side, override)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (SIDE.encode().replace(b": out", b": M\xfcnchen"), r"line 4: byte 0xfc is not UTF-8; save the file as UTF-8"),
+        (SIDE.encode("utf-16"), "line 1: byte 0xff is not UTF-8"),
+        (SIDE.replace("{name: mlp}", "{name: mlp").encode(), r"line \d: this is no YAML: .*expected ',' or '}'"),
+        (SIDE.replace(": out", ": %d").encode(), r"line 4: this is no YAML: .*'%'"),
+        (SIDE.replace(": out", ": \x01").encode(), r"line 4: this is no YAML: character '\\x01'"),
+        (SIDE.replace("role: a", "role: a\nrole: b").encode(), r"line 2: this is no YAML: .*duplicate key"),
+        (SIDE.replace(": out", ": !!float x").encode(), "this is no YAML: could not convert"),
+        ((SIDE + "seed: " + 3000 * "[").encode(), "this is no YAML: it is nested too deeply"),
+        (b"", "holds no keys"),
+        (b"- role", "holds no keys"),
+        (b"role", "role: must be given"),
+        (SIDE.replace("role: a\n", "").encode(), r"side.yaml: role: must be given"),
+        (SIDE.replace("role: a", "role: c").encode(), r"line 1: role: 'c' is neither a nor b"),
+        (f"{SIDE}training: {{epochz: 3}}\n".encode(), r"line 11: training.epochz: unknown key; .* training.epochs\?"),
+        (f"{SIDE}training:\n  epochs: many\n".encode(), "line 12: training.epochs: .*valid integer, got 'many'"),
+        (SIDE.replace("  listen", "  listn").encode(), r"line 8: network.listn: unknown key; .* network.listen\?"),
+        (SIDE.replace("  key: a.key.pem\n", "").encode(), "line 5: network.key: must be given"),
+        (SIDE.replace("mlp", "mlpp").encode(), r"line 3: model.name: no model is called 'mlpp' \(did you mean mlp\?"),
+        (SIDE.replace("digits", "digitz").encode(), r"line 2: data.name: no data is called 'digitz'"),
+    ],
+)
+def test_what_a_file_cannot_mean(content: bytes, text: str, side: Path) -> None:
+    """The line of the file is named, with the nearest key for a wrong one."""
+    side.write_bytes(content)
+    assert re.search(text, refusal(side)), refusal(side)
+
+
+def test_two_ways_to_name_the_file(side: Path) -> None:
+    """A side's file may stand alone; a byte order mark and an address of IPv6 are no trouble."""
+    side.write_bytes(b"\xef\xbb\xbf" + SIDE.encode())
+    config = read_party([str(side), 'network.listen="[::1]:7701"'])
+    assert config == read_party([f"+party={side}", 'network.listen="[::1]:7701"'])
+    assert config.network is not None
+    assert config.network.listen == "[::1]:7701"
+    assert config.output_dir == str(side.parent / "out")
+    with pytest.raises(ConfigError, match="name the file of this side once"):
+        read_party([str(side), f"+party={side}"])
+    with pytest.raises(ConfigError, match=r"name the file of this side once: \+dealer=my_side.yaml"):
+        read_dealer([])
