@@ -173,7 +173,8 @@ RunStatus = Literal["running", "completed", "failed", "interrupted"]
 class RunRecord:
     """Everything that is known of a run; report/ turns it into files.
 
-    epochs holds one dictionary an epoch and party (see docs/results.md for the keys). controls holds the test accuracy
+    recorded_by: the party whose own record this is, None for a simulation, which sees both. epochs holds one dictionary
+    an epoch and party (see docs/results.md for the keys). controls holds the test accuracy
     of each finished local control, by party and name. attack: success of a simulated attack by network.
     """
 
@@ -184,6 +185,7 @@ class RunRecord:
     seed: int
     versions: dict[str, str]
     hardware: dict[str, Any]
+    recorded_by: str | None = None
     epochs: list[dict[str, Any]] = field(default_factory=list)
     parties: dict[str, dict[str, Any]] = field(default_factory=dict)
     pooled: dict[str, Any] | None = None

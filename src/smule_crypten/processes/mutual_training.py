@@ -85,6 +85,7 @@ class MutualTraining:
             "standalone_test_accuracy": progress.standalone,
             "alarms": learner.watchman.alarms,
             "kept_network": best.name or f"smule, epoch {self.config.training.epochs}",
+            "kept_because": "validation" if best.name else "last",
             "privacy": privacy_spent(config, inputs),
             "budget": self.budget.facts() | {"mu": MU, "logit_noise": self.ledger.logit_noise},
         }

@@ -23,6 +23,9 @@ STATES_FOLDER = "states"
 MODEL_FILE = "model.pt"
 STANDALONE_FILE = "standalone.pt"
 RESULT_FILE = "party.json"
+LOG_FILE = "party.log"
+CONFIG_FILE = "config.yaml"
+TENSORBOARD_FOLDER = "tensorboard"
 
 
 def party_folder(config: PartyConfig) -> Path:

@@ -21,6 +21,7 @@ def result_table(summary: dict[str, Any]) -> RenderableType:
         phrases.attack_notice(summary["attack"]): "bold yellow",
         phrases.failure(summary): "bold red",
     }
+    notices |= {phrases.whose_record(summary["recorded_by"]): "dim"}
     remarks = [Text(f"\n{text}", style=style) for text, style in notices.items() if text]
     return Group(_accuracies(summary), _facts(summary), *remarks)
 
@@ -63,7 +64,7 @@ def _facts(summary: dict[str, Any]) -> Table:
         "queries an epoch": phrases.queries_per_epoch(communication),
         "bytes an epoch": phrases.bytes_per_epoch(communication),
         "bytes in total": phrases.total_traffic(communication),
-        "from the dealer": phrases.dealer_traffic(communication),
+        "from the dealer": phrases.dealer_traffic(summary),
         "secure vs plaintext": phrases.agreement(summary["fidelity"]),
         "time": phrases.durations(summary["seconds"]),
     }
