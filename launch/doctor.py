@@ -9,6 +9,7 @@ import sys
 from rich.console import Console
 
 from smule_crypten.errors import ConfigError
+from smule_crypten.launch.info import answer
 from smule_crypten.launch.outcome import exit_code_of
 from smule_crypten.launch.side_file import read_party
 from smule_crypten.processes.doctor import DEFAULT_WAIT_SECONDS, examine
@@ -19,6 +20,7 @@ _STYLES = {"ok": "green", "FAILED": "bold red", "skipped": "yellow"}
 
 def main() -> None:
     """Console entry point."""
+    answer()
     arguments = parse(sys.argv[1:])
     configure_logging(logging.ERROR)
     sys.exit(exit_code_of(lambda: _check(arguments)))

@@ -6,18 +6,17 @@ import logging
 import sys
 from collections.abc import Callable
 
+from smule_crypten.launch.info import answer
 from smule_crypten.launch.outcome import exit_code_of
 from smule_crypten.report.logs import configure_logging
 
 
-def run_side_command(usage: str, run: Callable[[list[str]], object]) -> None:
-    """Run with the arguments of the command line, or print usage where they ask for help; ends the process.
+def run_side_command(usage: Callable[[], str], run: Callable[[list[str]], object]) -> None:
+    """Run with the arguments of the command line, or print usage or version where they ask for it; ends the process.
 
     Logs are shown from level INFO on, until run has read what the side's file says of them.
     """
     arguments = sys.argv[1:]
-    if {"-h", "--help"} & set(arguments):
-        print(usage)
-        return
+    answer(usage)
     configure_logging(logging.INFO)
     sys.exit(exit_code_of(lambda: run(arguments)))

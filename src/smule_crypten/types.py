@@ -7,9 +7,11 @@ the party's whole data set, whatever the split.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import torch
+if TYPE_CHECKING:
+    # Imported late: configuration and --help need none of it, and it takes seconds.
+    import torch
 
 Adversary = Literal["none", "semi-honest"]
 
@@ -135,6 +137,8 @@ class SoftLabels:
     weight_M: torch.Tensor | None = None
 
     def weights(self) -> torch.Tensor:
+        import torch
+
         return torch.ones(len(self.positions)) if self.weight_M is None else self.weight_M
 
 
