@@ -23,7 +23,7 @@ _WIDTH = 80
 _LINE = re.compile(r"( *)([\w]+):(.*)")
 _SOURCES = {
     "": ("config", "side/party"),
-    "data": ("data/npz",),
+    "data": ("side/data",),
     "model": ("model/target",),
     "partition": ("partition/dirichlet",),
     "scheme": ("scheme/lean",),
@@ -109,7 +109,7 @@ def _members(annotation: Any) -> tuple[Any, ...]:
 def _values(field: FieldInfo) -> str:
     """'best, last', 'whole number >= 1 or null'."""
     bounds = [
-        f"{sign} {getattr(item, kind.__name__.lower()):g}"
+        f"{sign} {getattr(item, kind.__name__.lower())}"
         for item in field.metadata
         for kind, sign in _SHOWN.items()
         if isinstance(item, kind)
