@@ -73,9 +73,11 @@ def controls(summary: Summary) -> str:
     rows = []
     for name in PARTY_NAMES:
         party = parties[name]
-        accuracies = [party["standalone_test_accuracy"], *(party["controls"].get(key) for key in CONTROL_TITLES)]
-        rows.append([f"party {name}", *map(percent, accuracies), percent(party["test_accuracy"])])
-    headings = ["", "alone", *CONTROL_TITLES.values(), "SMuLe"]
+        # SMuLe stands before the controls, so that a phone shows it without scrolling.
+        accuracies = [party["standalone_test_accuracy"], party["test_accuracy"]]
+        accuracies += [party["controls"].get(key) for key in CONTROL_TITLES]
+        rows.append([f"party {name}", *map(percent, accuracies)])
+    headings = ["", "alone", "SMuLe", *CONTROL_TITLES.values()]
     best = phrases.best_controls(parties)
     return section(
         "controls",
