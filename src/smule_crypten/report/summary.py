@@ -39,7 +39,11 @@ def epoch_traffic(record: RunRecord) -> list[EpochTraffic]:
 
     A party's own record knows both directions, and of the dealer what it got itself.
     """
-    as_one = record.recorded_by is not None
+    # In a simulation the other party counted what this one received.
+    asked: tuple[str, ...] = ("queries_made",)
+    sent: tuple[str, ...] = ("bytes_sent",)
+    if record.recorded_by is not None:
+        asked, sent = ("queries_made", "queries_answered"), ("bytes_sent", "bytes_received")
     events_by_epoch: dict[int, list[dict[str, Any]]] = {}
     for event in record.epochs:
         if event["phase"] == "smule":
@@ -47,8 +51,8 @@ def epoch_traffic(record: RunRecord) -> list[EpochTraffic]:
     return [
         EpochTraffic(
             epoch=epoch,
-            queries=sum(event["queries_made"] + as_one * event["queries_answered"] for event in events),
-            bytes_total=sum(event["bytes_sent"] + as_one * event["bytes_received"] for event in events),
+            queries=sum(event[key] for event in events for key in asked),
+            bytes_total=sum(event[key] for event in events for key in sent),
             rounds=max(event["rounds"] for event in events),
             dealer_bytes=sum(event["dealer_bytes"] for event in events),
         )
