@@ -23,23 +23,17 @@ from rich.console import Console
 from smule_crypten.config import SchemeConfig, parse
 from smule_crypten.errors import ConfigError
 from smule_crypten.launch.composition import register_party_models
+from smule_crypten.launch.info import BENCHMARK, answer
 from smule_crypten.launch.outcome import exit_code_of
 from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.options import SuiteConfig
-from smule_crypten.suites.run import run_suite
 
 _NAME = "benchmark"
-_HELP = """\
-smule-benchmark - suites of comparisons; suite=methods, headline, schemes, scaling or link
-
-All keys of smule can be set, and those of the suite:
-$CONFIG
-Results go to hydra.run.dir (default runs/benchmark/<suite>); a case that is finished there is not run again.
-"""
 
 
 def main() -> None:
     """Console entry point."""
+    answer(lambda: BENCHMARK)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ["HYDRA_FULL_ERROR"] = "1"
     _register()
@@ -55,7 +49,6 @@ def _register() -> None:
     config.hydra = {
         "output_subdir": None,
         "run": {"dir": "runs/benchmark/${suite.name}"},
-        "help": {"app_name": "smule-benchmark", "template": _HELP},
     }
     ConfigStore.instance().store(name=_NAME, node=OmegaConf.to_container(config, resolve=False))
 
@@ -68,6 +61,8 @@ def _task(composed: DictConfig) -> None:
 
 
 def _run(values: dict[str, Any], folder: Path) -> None:
+    from smule_crypten.suites.run import run_suite
+
     suite = parse(SuiteConfig, values.pop("suite"))
     run = parse(RunConfig, values)
     command = ["smule-benchmark", *sys.argv[1:]]

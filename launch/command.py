@@ -20,6 +20,7 @@ from smule_crypten.files import write_atomic
 from smule_crypten.launch.composition import register_party_models, to_run_config
 from smule_crypten.launch.outcome import MENDABLE, exit_code_of, show
 from smule_crypten.launch.sweep import SweepSummary, finish_sweep
+from smule_crypten.processes.recording import with_versions
 from smule_crypten.processes.simulation import simulate
 from smule_crypten.processes.single_party import named_by_environment, run_named_role
 from smule_crypten.report.phrases import attack_notice
@@ -72,7 +73,7 @@ def _run(composed: DictConfig, run_dir: Path) -> None:
         run_named_role(run, run_dir, console)
         return
     record = simulate(run, run_dir, console)
-    write_atomic(run_dir / "config.yaml", lambda file: file.write(OmegaConf.to_yaml(composed).encode()))
+    write_atomic(run_dir / "config.yaml", lambda file: file.write(with_versions(OmegaConf.to_yaml(composed))))
     console.print(result_table(build_summary(record)))
     console.print(f"Run folder: {run_dir}", soft_wrap=True)
 

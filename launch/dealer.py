@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from smule_crypten.launch.info import dealer_usage
 from smule_crypten.launch.side_command import NEXT_STEPS, run_side_command
 from smule_crypten.launch.side_file import read_dealer
-from smule_crypten.processes.dealing import serve_runs
 from smule_crypten.report.logs import configure_logging
 
 USAGE = """smule-dealer +dealer=dealer.yaml [key=value ...]
@@ -16,10 +16,14 @@ key, the address it listens on, and the certificates of both parties. docs/two-h
 
 def main() -> None:
     """Console entry point."""
-    run_side_command(USAGE, _run, dict.fromkeys(NEXT_STEPS, "start the same command again; a dealer keeps nothing"))
+    next_steps = dict.fromkeys(NEXT_STEPS, "start the same command again; a dealer keeps nothing")
+    run_side_command(lambda: dealer_usage(USAGE), _run, next_steps)
 
 
 def _run(arguments: list[str]) -> None:
+    # Imported late: it takes seconds, which --help and a mistake in the file need not wait for.
+    from smule_crypten.processes.dealing import serve_runs
+
     config = read_dealer(arguments)
     configure_logging(config.launch.log_level.upper())
     serve_runs(config)

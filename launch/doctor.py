@@ -10,6 +10,7 @@ from rich.console import Console
 
 from smule_crypten.errors import ConfigError
 from smule_crypten.launch.doctor_view import as_json, exit_code_of_all, show, show_verdict
+from smule_crypten.launch.info import answer
 from smule_crypten.launch.outcome import exit_code_of
 from smule_crypten.launch.side_command import heed_sigterm
 from smule_crypten.launch.side_file import read_party
@@ -21,6 +22,7 @@ _LONGEST_WAIT_SECONDS = 24 * 3600.0
 
 def main() -> None:
     """Console entry point."""
+    answer()
     arguments = parse(sys.argv[1:])
     heed_sigterm()
     configure_logging(logging.ERROR)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from smule_crypten.launch.info import party_usage
 from smule_crypten.launch.side_command import run_side_command
 from smule_crypten.launch.side_file import read_party
-from smule_crypten.processes.estimate import estimate
 from smule_crypten.report.answers import estimate_table
 from smule_crypten.report.logs import configure_logging
 
@@ -21,10 +21,13 @@ that of the output folder, or another one named by predict.checkpoint.
 
 def main() -> None:
     """Console entry point."""
-    run_side_command(USAGE, _run)
+    run_side_command(lambda: party_usage(USAGE), _run)
 
 
 def _run(arguments: list[str]) -> None:
+    # Imported late: it takes seconds, which --help and a mistake in the file need not wait for.
+    from smule_crypten.processes.estimate import estimate
+
     config = read_party(arguments)
     configure_logging(config.launch.log_level.upper())
     Console().print(estimate_table(estimate(config)))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from smule_crypten._version import __version__
 from smule_crypten.errors import INTERRUPTED_EXIT_CODE, SmuleError
 from smule_crypten.mpc.credentials import DEFAULT_DAYS, Certificate, create_identity, load_certificate
 
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="smule-keys", description=__doc__.partition(": ")[2].capitalize())
+    parser.add_argument("--version", action="version", version=f"smule-crypten {__version__}")
     commands = parser.add_subparsers(required=True, metavar="{init,show}")
     init = commands.add_parser("init", help="make a private key and a self-signed certificate")
     init.add_argument("--name", required=True, help="of your organisation, for example hospital-a")

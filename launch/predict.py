@@ -7,9 +7,9 @@ from pathlib import Path
 from rich.console import Console
 
 from smule_crypten.errors import ConfigError
+from smule_crypten.launch.info import party_usage
 from smule_crypten.launch.side_command import run_side_command
 from smule_crypten.launch.side_file import read_party
-from smule_crypten.processes.prediction import predict
 from smule_crypten.report.answers import prediction_table
 from smule_crypten.report.logs import configure_logging
 
@@ -25,7 +25,7 @@ one called .csv, a table; what was asked and what it cost goes beside it, as .js
 
 def main() -> None:
     """Console entry point."""
-    run_side_command(USAGE, _run)
+    run_side_command(lambda: party_usage(USAGE), _run)
 
 
 def split_files(arguments: list[str]) -> tuple[dict[str, Path], list[str]]:
@@ -48,6 +48,9 @@ def split_files(arguments: list[str]) -> tuple[dict[str, Path], list[str]]:
 
 
 def _run(arguments: list[str]) -> None:
+    # Imported late: it takes seconds, which --help and a mistake in the file need not wait for.
+    from smule_crypten.processes.prediction import predict
+
     files, settings = split_files(arguments)
     config = read_party(settings)
     configure_logging(config.launch.log_level.upper())

@@ -14,6 +14,7 @@ from smule_crypten.errors import (
     PeerError,
     ProtocolError,
 )
+from smule_crypten.launch.info import answer
 from smule_crypten.launch.outcome import exit_code_of
 from smule_crypten.report.logs import configure_logging
 
@@ -29,16 +30,14 @@ NEXT_STEPS: Mapping[int, str] = {
 
 
 def run_side_command(
-    usage: str, run: Callable[[list[str]], object], next_steps: Mapping[int, str] = NEXT_STEPS
+    usage: Callable[[], str], run: Callable[[list[str]], object], next_steps: Mapping[int, str] = NEXT_STEPS
 ) -> None:
-    """Run with the arguments of the command line, or print usage where they ask for help; ends the process.
+    """Run with the arguments of the command line, or print usage or version where they ask for it; ends the process.
 
     Logs are shown from level INFO on, until run has read what the side's file says of them.
     """
     arguments = sys.argv[1:]
-    if {"-h", "--help"} & set(arguments):
-        print(usage)
-        return
+    answer(usage)
     heed_sigterm()
     configure_logging(logging.INFO)
     sys.exit(exit_code_of(lambda: run(arguments), next_steps))

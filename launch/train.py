@@ -9,10 +9,12 @@ import signal
 import sys
 
 from smule_crypten.errors import INTERRUPTED_EXIT_CODE
+from smule_crypten.launch.info import answer, smule_usage
 
 
 def main() -> None:
     """Console entry point."""
+    answer(smule_usage)
     # A batch system ends a job with SIGTERM; as after Ctrl-C, no party process shall be left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

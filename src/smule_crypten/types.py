@@ -7,9 +7,11 @@ the party's whole data set, whatever the split.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import torch
+if TYPE_CHECKING:
+    # Imported late: configuration and --help need none of it, and it takes seconds.
+    import torch
 
 Adversary = Literal["none", "semi-honest"]
 
@@ -136,6 +138,8 @@ class SoftLabels:
     weight_M: torch.Tensor | None = None
 
     def weights(self) -> torch.Tensor:
+        import torch
+
         return torch.ones(len(self.positions)) if self.weight_M is None else self.weight_M
 
 
@@ -174,7 +178,8 @@ RunStatus = Literal["running", "completed", "failed", "interrupted"]
 class RunRecord:
     """Everything that is known of a run; report/ turns it into files.
 
-    epochs holds one dictionary an epoch and party (see docs/results.md for the keys). controls holds the test accuracy
+    recorded_by: the party whose own record this is, None for a simulation, which sees both. epochs holds one dictionary
+    an epoch and party (see docs/results.md for the keys). controls holds the test accuracy
     of each finished local control, by party and name. attack: success of a simulated attack by network.
     """
 
@@ -185,6 +190,7 @@ class RunRecord:
     seed: int
     versions: dict[str, str]
     hardware: dict[str, Any]
+    recorded_by: str | None = None
     epochs: list[dict[str, Any]] = field(default_factory=list)
     parties: dict[str, dict[str, Any]] = field(default_factory=dict)
     pooled: dict[str, Any] | None = None

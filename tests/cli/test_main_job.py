@@ -178,9 +178,9 @@ def test_help_names_choices_keys_and_exit_codes(
     for text in (
         "party_a/model: lenet, mlp",
         "scheme: crypten, lean, plaintext",
-        "num_queries:",
+        "exchange.num_queries: whole number >= 1 or null",
         "smule -m",
-        "130 interrupt",
+        "130 interrupted",
     ):
         assert text in output
 

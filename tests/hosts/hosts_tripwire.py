@@ -34,8 +34,9 @@ _TERMS = 2
 class Tripwire:
     """What happens at step number `count` of `phase`: the process kills itself, stops itself, or waits for leave.
 
-    A party is in phase "state" while it saves one, whose only step is putting the file in its place, and in phase "end"
-    once it has trained. The dealer is in phase "training" while it waits for the parties to announce an exchange. With
+    A party is in phase "state" while it saves one, whose only step is putting the file in its place, in phase "alone"
+    while it saves how far its training alone has come, which happens as often as time allows, and in phase "end" once
+    it has trained. The dealer is in phase "training" while it waits for the parties to announce an exchange. With
     action "count" a process runs to its end and then tells how many steps each phase had.
     """
 
@@ -62,6 +63,8 @@ class Tripwire:
         _wrap(Exchanger, "run", after=functools.partial(self._enter, "training"))
         _wrap(StateFolder, "save", before=functools.partial(self._enter, "state"))
         _wrap(StateFolder, "save", after=functools.partial(self._enter, "training"))
+        _wrap(StateFolder, "save_alone", before=functools.partial(self._enter, "alone"))
+        _wrap(StateFolder, "save_alone", after=functools.partial(self._enter, "training"))
         _wrap(Dealer, "serve", before=self._serve)
 
     def tell(self) -> None:

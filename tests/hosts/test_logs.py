@@ -127,9 +127,11 @@ def test_no_secret_is_logged(kind: str, watched: Watched) -> None:
 
 
 def test_every_line_is_an_event(watched: Watched) -> None:
-    """Beside the progress that a party shows, each line has time, level, source and one event."""
+    """Beside the progress and the final table that a party shows, each line has time, level, source and one event."""
     for role, log in watched.logs.items():
-        for line in log.splitlines():
+        course, _, table = log.partition("\nTest accuracy ")
+        assert bool(table) == (role in PEER)
+        for line in course.splitlines():
             match = _LOG_LINE.fullmatch(line)
             assert match or (role in PEER and _PROGRESS_LINE.fullmatch(line)), line
             if match:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -101,6 +102,26 @@ def test_cut_off(victim: str, phase: str, part: float, undisturbed: Undisturbed,
     check_equal(tmp_path / "run", undisturbed)
 
 
+@pytest.mark.parametrize(("phase", "count"), [("training", 10), ("alone", 2)])
+def test_cut_off_in_the_training_alone(phase: str, count: int, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    """It goes on from its last saved epoch, at both sides, and says so; epochs that were done are not shown as new."""
+    with SimulatedRun(tmp_path) as run:
+        run.start(instruments={"b": Tripwire("kill", phase, count)})
+        assert run.wait()["b"] == -signal.SIGKILL, run.logs()
+        assert (run.output("b") / "states" / "alone.pt").exists()
+        assert not (run.output("b") / "standalone.pt").exists()
+        run.complete()
+        log = run.processes["b"].log
+        assert re.search(r"party b goes on with its training alone, of which [1-3] of 4 epochs were saved", log)
+        assert "b alone, epoch 1/4" not in log
+        assert "b alone, epoch 4/4" in log
+        assert sorted(path.name for path in (run.output("b") / "states").iterdir()) == [
+            "exchange_2.pt",
+            "exchange_3.pt",
+        ]
+    check_equal(tmp_path / "run", undisturbed)
+
+
 def test_cut_off_in_the_first_exchange(undisturbed: Undisturbed, tmp_path: Path) -> None:
     """The training before it is not done again: who hangs up there does not get answers of a second one."""
     count = undisturbed.steps["b"]["exchange"] // 6
@@ -182,7 +203,7 @@ def test_states_of_another_run(undisturbed: Undisturbed, tmp_path: Path) -> None
         run.overrides = [*overrides, "training.temperature=3"]
         run.start("a", "b")
         assert (run.processes["a"].wait(RUN_SECONDS), run.processes["b"].wait(RUN_SECONDS)) == (5, 5), run.logs()
-        assert "another configuration" in run.processes["a"].error
+        assert "another configuration: training.temperature: 2.0 there, 3.0 here;" in run.processes["a"].error
         assert _contents(tmp_path / "run") == before
 
         run.overrides = overrides
@@ -201,7 +222,8 @@ def test_states_of_another_run(undisturbed: Undisturbed, tmp_path: Path) -> None
 
 
 def _contents(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """All files but the log, which tells of refusals, too."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "party.log"}
 
 
 def test_a_simulation_that_was_killed(undisturbed: Undisturbed, tmp_path: Path) -> None:

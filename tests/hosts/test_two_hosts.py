@@ -15,14 +15,22 @@ from hosts_folders import EXCHANGES, NAMES, NUM_QUERIES, PEER, Folders, read_lin
 from hosts_network import ROLES, Network
 from hosts_run import RUN_SECONDS, HostRun, SimulatedRun
 
+from smule_crypten.launch.side_file import read_party
 from smule_crypten.mpc.credentials import load_certificate
+from smule_crypten.report.schema import validate_summary
 from smule_crypten.training.checkpoint import load_model
 
 _COMMANDS = {"a": "party", "b": "party", "dealer": "dealer"}
 
 
 @pytest.fixture(scope="module")
-def finished(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Folders:
+def printed() -> dict[str, str]:
+    """What the processes of `finished` printed, by role."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def finished(network: Network, tmp_path_factory: pytest.TempPathFactory, printed: dict[str, str]) -> Folders:
     """A run by the commands that users type, each on its host."""
     folders = Folders(tmp_path_factory.mktemp("finished"), network)
     processes = {role: _type_command(role, folders, network) for role in ROLES}
@@ -32,6 +40,7 @@ def finished(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Fold
         for process in processes.values():
             process.kill()
     assert {role: process.returncode for role, process in processes.items()} == dict.fromkeys(ROLES, 0), ended
+    printed |= {role: output for role, (output, _) in ended.items()}
     return folders
 
 
@@ -117,6 +126,34 @@ def test_the_ledger_says_what_was_disclosed(finished: Folders) -> None:
             "repeats_used": 0,
             "repeats_allowed": 2,
         }
+
+
+def test_a_party_has_a_record_of_its_own(finished: Folders) -> None:
+    """Table, summary, page, settings with versions, TensorBoard and log, from what the party knows itself."""
+    for role, peer in PEER.items():
+        folder, result = finished.output(role), _party_result(finished, role)
+        summary = json.loads((folder / "summary.json").read_text())
+        validate_summary(summary)
+        assert (summary["status"], summary["recorded_by"]) == ("completed", role)
+        assert summary["parties"][role]["test_accuracy"] == result["test_accuracy"]
+        assert summary["parties"][peer]["num_train"] is None
+        assert summary["communication"]["bytes_total"] == result["bytes_sent"] + result["bytes_received"]
+        assert summary["communication"]["queries_per_epoch"] == [0, *[2 * NUM_QUERIES] * 3]
+        assert f"written by party {role} from its own record" in (folder / "report.html").read_text()
+        assert any((folder / "tensorboard").iterdir())
+        log = (folder / "party.log").read_text()
+        assert 'event="run completed' in log
+        text = (folder / "config.yaml").read_text()
+        assert text.startswith("# python ")
+        assert read_party([f"+party={folder / 'config.yaml'}"]) == read_party([f"+party={finished.side_file(role)}"])
+
+
+def test_a_party_prints_what_it_found(finished: Folders, printed: dict[str, str]) -> None:
+    """The final table stands on the terminal, with the network that was kept, and why."""
+    for role in PEER:
+        assert "\nTest accuracy " in printed[role]
+        assert f"party {role}: smule, epoch 4 (the last one" in " ".join(printed[role].split())
+        assert "charged of" in printed[role]
 
 
 def test_what_one_sends_the_other_receives(finished: Folders) -> None:

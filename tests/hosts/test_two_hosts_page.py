@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -105,4 +106,7 @@ def test_on_one_machine(folder: Path) -> None:
     assert "FAILED" not in done.stdout
     for role in "ab":
         assert (folder / "first-run" / f"party_{role}" / "model.pt").is_file()
+        summary = json.loads((folder / "first-run" / f"party_{role}" / "summary.json").read_text())
+        # A reader would take less for a fault of the program.
+        assert summary["parties"][role]["test_accuracy"] > 0.8
     assert (folder / "predictions.npz").is_file()

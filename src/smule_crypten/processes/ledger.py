@@ -94,16 +94,16 @@ class PartyLedger:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a saved state: its events are journaled and emitted again."""
+        """Go on from a saved state: its events are journaled and emitted again, as those of earlier epochs."""
         self._seconds, self._counts = dict(state["seconds"]), dict(state["counts"])
         self._disclosures, self._pending = list(state["disclosures"]), dict(state["pending"])
         for event in state["events"]:
-            self._publish(event)
+            self._publish(event, kind="earlier epoch")
 
-    def _publish(self, event: dict[str, Any]) -> None:
+    def _publish(self, event: dict[str, Any], kind: str = "epoch") -> None:
         self._events.append(event)
         self._journal.append(event)
-        self._emit({"kind": "epoch", **event})
+        self._emit({"kind": kind, **event})
 
     def totals(self, meter: CostMeter) -> dict[str, Any]:
         total = meter.total()

@@ -6,7 +6,6 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from smule_crypten.attacks.attack import Attack
@@ -16,21 +15,19 @@ from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.inference.noise import MU, NoiseRule
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.agreement import check_answers
-from smule_crypten.models.fusion import fused
 from smule_crypten.models.translate import translate
 from smule_crypten.processes.answering import AnsweringNetwork, answering_network
 from smule_crypten.processes.evidence import Evidence
-from smule_crypten.processes.inputs import PartyInputs, build_party_model, resolve_device
-from smule_crypten.processes.learner import Learner, build_exchanger, build_learner, build_trainer
+from smule_crypten.processes.inputs import PartyInputs
+from smule_crypten.processes.keeping import Keeping
+from smule_crypten.processes.learner import Learner, build_exchanger, build_learner
 from smule_crypten.processes.ledger import MeasuredExchange, PartyLedger, measured_exchange
 from smule_crypten.processes.private_training import privacy_spent
-from smule_crypten.processes.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
+from smule_crypten.processes.run_folder import MODEL_FILE
+from smule_crypten.processes.standalone_training import StandaloneTraining
 from smule_crypten.processes.states import StateFolder
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.best import BestNetwork, balanced_accuracy
-from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
-from smule_crypten.training.evaluate import Evaluation, evaluate
-from smule_crypten.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +69,14 @@ class MutualTraining:
         exchanger = build_exchanger(config, inputs, self.scheme, self.num_queries, self.budget)
         best, standalone = BestNetwork(), None
         if state is None:
+            alone = self.states.load_alone()
+            if alone is not None:
+                # What its attempts at a start cost is no part of the run, as in _resume.
+                self.scheme.session.meter.load_state_dict(alone["meter"])
             self._agree(exchanger)
             meter = self._traffic
             self._prepare(exchanger, next_epoch=1)
-            standalone = self._train_alone(best) if config.training.standalone else None
+            standalone = self._train_alone(alone, meter, best) if config.training.standalone else None
         learner = build_learner(config, inputs, self.model, exchanger, best, self.scheme.session.check)
         if state is None:
             progress = _Progress(standalone, first_epoch=1, exchanged=False, meter=meter)
@@ -87,6 +88,7 @@ class MutualTraining:
             "standalone_test_accuracy": progress.standalone,
             "alarms": learner.watchman.alarms,
             "kept_network": best.name or f"smule, epoch {self.config.training.epochs}",
+            "kept_because": "validation" if best.name else "last",
             "privacy": privacy_spent(config, inputs),
             "budget": self.budget.facts() | {"mu": MU, "logit_noise": self.ledger.logit_noise},
         }
@@ -103,23 +105,9 @@ class MutualTraining:
             f"{facts['repeats_allowed']} repeats used; noise on the logits hides their rounding up to mu = {MU:g}"
         )
 
-    def _train_alone(self, best: BestNetwork) -> float:
-        """The same network, initial weights and batches without a peer; returns its test accuracy."""
-        model = build_party_model(self.config, self.inputs.bundle)
-        trainer = build_trainer(self.config, self.inputs, model, None, self.scheme.session.check)
-        best_alone, accuracy = BestNetwork(), 0.0
-        for _ in range(self.config.training.epochs):
-            result = trainer.run_epoch()
-            accuracy = self._test_accuracy(model)
-            self._offer(trainer, model, f"alone, epoch {result.epoch}", best_alone, best)
-            self.ledger.epoch("standalone", result, accuracy)
-        accuracy = self._restored(best_alone, model, accuracy)
-        self._save(STANDALONE_FILE, model, best_alone.model_step or trainer.model_step)
-        return accuracy
-
     def _train_mutually(self, learner: Learner, progress: _Progress) -> float:
         """What is left of the epochs; returns the test accuracy."""
-        trainer, best, accuracy = learner.trainer, learner.best, 0.0
+        trainer, best, keeping, accuracy = learner.trainer, learner.best, self._keeping, 0.0
         for epoch in range(progress.first_epoch, self.config.training.epochs + 1):
             made = progress.exchanged and epoch == progress.first_epoch
             if epoch in self._exchange_epochs and not made:
@@ -127,12 +115,22 @@ class MutualTraining:
                 if self._takes_place(learner, epoch):
                     self._exchange(learner, progress.standalone, epoch)
             result = trainer.run_epoch()
-            accuracy = self._test_accuracy(self.model)
-            self._offer(trainer, self.model, f"smule, epoch {epoch}", best)
+            accuracy = keeping.test_accuracy(self.model)
+            keeping.offer(self.model, trainer.model_step, f"smule, epoch {epoch}", best)
             self.ledger.epoch("smule", result, accuracy)
-        accuracy = self._restored(best, self.model, accuracy)
-        self._save(MODEL_FILE, self.model, best.model_step or trainer.model_step)
+        accuracy = keeping.restored(best, self.model, accuracy)
+        keeping.save(MODEL_FILE, self.model, best.model_step or trainer.model_step)
         return accuracy
+
+    @property
+    def _keeping(self) -> Keeping:
+        return Keeping(self.config, self.inputs)
+
+    def _train_alone(self, state: dict[str, Any] | None, meter: dict[str, Any], best: BestNetwork) -> float:
+        training = StandaloneTraining(self._keeping, self.ledger, best, self.scheme.session.check)
+        if state is not None:
+            training.load_state_dict(state["training"])
+        return training.run(lambda reached: self.states.save_alone({"training": reached, "meter": meter}))
 
     @property
     def _exchange_epochs(self) -> range:
@@ -146,33 +144,13 @@ class MutualTraining:
         """Whether one of the parties wants the exchange that may take place now; always so by a fixed schedule."""
         if not self._is_adaptive:
             return True
-        wants = learner.wish.wants_another(*balanced_accuracy(*self._judged(self.model)))
+        wants = learner.wish.wants_another(*balanced_accuracy(*self._keeping.judged(self.model)))
         cost = learner.exchanger.skip(wants)
         log.info("exchange considered epoch=%d wanted_here=%s takes_place=%s", epoch, wants, cost is None)
         if cost is None:
             return True
         self.ledger.skipped(cost)
         return False
-
-    def _judged(self, model: nn.Module) -> tuple[Evaluation, torch.Tensor]:
-        """What model does on the validation part, and the samples of each class there."""
-        device, num_classes = resolve_device(self.config.device), self.inputs.bundle.num_classes
-        result = evaluate(fused(model), self.inputs.validation, num_classes, device=device)
-        return result, self.inputs.validation.class_counts(num_classes)
-
-    def _offer(self, trainer: Trainer, model: nn.Module, name: str, *keepers: BestNetwork) -> None:
-        """Let the keepers judge model by the validation part."""
-        if self.config.training.keep == "best" and len(self.inputs.validation) > 0:
-            judged = self._judged(model)
-            for keeper in keepers:
-                keeper.offer(model, *judged, name, trainer.model_step)
-
-    def _restored(self, keeper: BestNetwork, model: nn.Module, accuracy: float) -> float:
-        """Put the best weights back; returns the test accuracy, which is `accuracy` where nothing was kept."""
-        if not keeper.name:
-            return accuracy
-        keeper.restore(model)
-        return self._test_accuracy(model)
 
     def _exchange(self, learner: Learner, standalone: float | None, epoch: int) -> None:
         trainer, exchanger = learner.trainer, learner.exchanger
@@ -246,27 +224,13 @@ class MutualTraining:
         self.ledger.load_state_dict(state["ledger"])
         self.scheme.session.meter.load_state_dict(state["meter"])
         log.info("resumed epoch=%d", state["epoch"])
+        self.ledger.message(
+            f"party {self.config.name} goes on with epoch {state['epoch']} of {self.config.training.epochs} from its "
+            f"state {'after' if state['exchanged'] else 'before'} an exchange"
+        )
         self._agree(learner.exchanger)
         self._prepare(learner.exchanger, next_epoch=state["epoch"] + state["exchanged"])
         return _Progress(state["standalone"], state["epoch"], exchanged=state["exchanged"], meter=state["meter"])
-
-    def _test_accuracy(self, model: nn.Module) -> float:
-        device = resolve_device(self.config.device)
-        return evaluate(fused(model), self.inputs.test, self.inputs.bundle.num_classes, device=device).accuracy
-
-    def _save(self, name: str, model: nn.Module, model_step: int) -> None:
-        bundle = self.inputs.bundle
-        checkpoint = Checkpoint(
-            model=self.config.model,
-            input_shape=bundle.input_shape,
-            num_classes=bundle.num_classes,
-            class_names=bundle.class_names,
-            mean=self.config.data.mean,
-            std=self.config.data.std,
-            model_step=model_step,
-            state_dict=model.state_dict(),
-        )
-        save_checkpoint(party_folder(self.config) / name, checkpoint)
 
 
 def _log_exchange(exchange: MeasuredExchange) -> None:

@@ -124,7 +124,8 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence
     config = prepared.config
     scheme, start = _agree(prepared, session)
     state = prepared.states.load(start) if start in prepared.states.completed() else None
-    # Opened only now: a run that cannot start leaves the journal of the one that was cut off.
+    # Only now: a run that cannot start leaves the journal and the report of the one that was cut off.
+    emit({"kind": "begun"})
     with EpochJournal(party_folder(config) / JOURNAL_FILE) as journal:
         ledger = PartyLedger(config.name, journal, emit)
         queries = plan(scheme, config.exchange, config.training.epochs, dealt=config.needs_dealer)

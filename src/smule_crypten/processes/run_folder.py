@@ -24,6 +24,9 @@ STATES_FOLDER = "states"
 MODEL_FILE = "model.pt"
 STANDALONE_FILE = "standalone.pt"
 RESULT_FILE = "party.json"
+LOG_FILE = "party.log"
+CONFIG_FILE = "config.yaml"
+TENSORBOARD_FOLDER = "tensorboard"
 
 _ANOTHER_FOLDER = "set another folder (hydra.run.dir or output_dir)"
 

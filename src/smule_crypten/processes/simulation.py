@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from torch import nn
 
-from smule_crypten.errors import OutputError, SmuleError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.mpc.meeting import DEALER, ROLES
-from smule_crypten.options import one_line
 from smule_crypten.processes.adversary import SimulatedAttack
 from smule_crypten.processes.controls import run_controls
 from smule_crypten.processes.dealing import run_simulated_dealer
@@ -32,17 +28,16 @@ from smule_crypten.processes.inputs import (
 from smule_crypten.processes.launcher import Event, Job, run_jobs
 from smule_crypten.processes.ledger import epoch_event
 from smule_crypten.processes.party import run_party
-from smule_crypten.processes.run_folder import JOURNAL_FILE, claimed_run_dir
-from smule_crypten.report.html import write_report
+from smule_crypten.processes.recording import finally_written
+from smule_crypten.processes.run_folder import JOURNAL_FILE, TENSORBOARD_FOLDER, claimed_run_dir
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.report.progress import LiveProgress
 from smule_crypten.report.schema import SCHEMA_VERSION
-from smule_crypten.report.summary import write_summary
 from smule_crypten.report.tensorboard import TensorBoardWriter
 from smule_crypten.run_config import RunConfig
 from smule_crypten.training.evaluate import evaluate
 from smule_crypten.training.trainer import Trainer
-from smule_crypten.types import PARTY_NAMES, RunRecord, RunStatus
+from smule_crypten.types import PARTY_NAMES, RunRecord
 
 
 def simulate(run: RunConfig, run_dir: Path, console: Console) -> RunRecord:
@@ -56,7 +51,7 @@ def simulate(run: RunConfig, run_dir: Path, console: Console) -> RunRecord:
     with claimed_run_dir(run_dir, [run.party(rank, str(run_dir)) for rank in (0, 1)]):
         record = _new_record(run, run_dir)
         started = time.perf_counter()
-        with _finally_written(record, run_dir, started):
+        with finally_written(record, run_dir, started):
             _Simulation(run, run_dir, console, data, record).run()
     return record
 
@@ -95,7 +90,7 @@ class _Simulation:
     def run(self) -> None:
         with (
             EpochJournal(self._run_dir / JOURNAL_FILE) as self._journal,
-            TensorBoardWriter(self._run_dir / "tensorboard") as self._tensorboard,
+            TensorBoardWriter(self._run_dir / TENSORBOARD_FOLDER) as self._tensorboard,
             self._progress,
         ):
             self._run_parties()
@@ -108,9 +103,10 @@ class _Simulation:
     def _run_parties(self) -> None:
         with tempfile.TemporaryDirectory(prefix="smule-simulation-") as folder:
             results = run_jobs(self._jobs(folder), self._on_event)[: len(PARTY_NAMES)]
-        seconds = [result.pop("seconds") for result in results]
-        for key in ("training", "exchange"):
-            self._record.seconds[key] = max(party[key] for party in seconds)
+        seconds: list[dict[str, float]] = [result.pop("seconds") for result in results]
+        # Of one party, so that they add up: the maxima of both could exceed the time of the run.
+        longest = max(seconds, key=lambda party: sum(party.values()))
+        self._record.seconds |= longest
         self._record.parties = dict(zip(PARTY_NAMES, results, strict=True))
 
     def _jobs(self, folder: str) -> list[Job]:
@@ -152,8 +148,8 @@ class _Simulation:
 
     def _on_event(self, sender: str, event: Event) -> None:
         kind = event["kind"]
-        if kind == "epoch":
-            self._add_epoch({key: value for key, value in event.items() if key != "kind"})
+        if kind in ("epoch", "earlier epoch"):
+            self._add_epoch({key: value for key, value in event.items() if key != "kind"}, is_new=kind == "epoch")
         elif kind == "message":
             self._progress.message(event["text"])
         elif kind == "control":
@@ -162,11 +158,11 @@ class _Simulation:
             self._fidelity.add(sender.removeprefix("party "), event["epoch"], Path(event["path"]))
             self._record.fidelity = self._fidelity.results
 
-    def _add_epoch(self, event: Event) -> None:
+    def _add_epoch(self, event: Event, is_new: bool = True) -> None:
         self._record.epochs.append(event)
         self._journal.append(event)
         self._tensorboard.add(event)
-        self._progress.update(event)
+        self._progress.update(event, is_new=is_new)
 
     def _train_pooled(self) -> nn.Module:
         """Party a's network on the data of both parties: an upper bound that no party can reach alone."""
@@ -207,28 +203,3 @@ def _new_record(run: RunConfig, run_dir: Path) -> RunRecord:
         versions=describe_versions(),
         hardware=describe_hardware(run.device),
     )
-
-
-@contextmanager
-def _finally_written(record: RunRecord, run_dir: Path, started: float) -> Iterator[None]:
-    """Whatever happens, leave a summary and a report that say how the run ended."""
-    write_summary(run_dir, record)
-    try:
-        yield
-        record.status = "completed"
-        record.seconds["total"] = time.perf_counter() - started
-        write_report(run_dir, record)
-        write_summary(run_dir, record)
-    except BaseException as error:
-        record.seconds["total"] = time.perf_counter() - started
-        record.status, record.error = _how_it_ended(error)
-        for write in (write_summary, write_report):
-            with suppress(OutputError):  # the first error is the one to show
-                write(run_dir, record)
-        raise
-
-
-def _how_it_ended(error: BaseException) -> tuple[RunStatus, str]:
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted", "interrupted by the user"
-    return "failed", str(error) if isinstance(error, SmuleError) else one_line(error)

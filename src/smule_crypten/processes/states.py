@@ -1,7 +1,8 @@
 """What a party saves at each exchange, so that a run that was cut off goes on where both sides still agree.
 
 The parties never are more than one exchange apart, so the last two states of each are enough to find a common one. The
-state of number 0 is saved before the first exchange: once it has answered, nobody has to train alone anew.
+state of number 0 is saved before the first exchange: once it has answered, nobody has to train alone anew. Before that,
+one more state holds how far the training alone has come. It concerns nobody else; the next state takes its place.
 
 A run that goes further back, since its owner accepts that, sets later states aside and forgets them when it has come as
 far again.
@@ -11,7 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +26,19 @@ from smule_crypten.errors import OutputError
 from smule_crypten.files import write_atomic
 from smule_crypten.run_config import PartyConfig
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _KEPT = 2
 _NAME = re.compile(r"exchange_(\d+)\.pt")
 _SET_ASIDE = re.compile(r"exchange_(\d+)\.set_aside\.pt")
-_LEFT_OVER = re.compile(r"\.exchange_\d+\.pt\..*")
+_ALONE = "alone.pt"
+_LEFT_OVER = re.compile(r"\.(exchange_\d+|alone)\.pt\..*")
 """A temporary file of write_atomic whose writer was killed."""
 _MAY_CHANGE = {"output_dir", "launch", "network", "budget", "predict"}
 """Between two attempts a host may get another address or certificate, and its owner may allow more queries. What comes
 after training makes no difference to it."""
+_UNSET = "not set"
+_NAMED = 3
+"""So many changed keys of a configuration are named, of more their number."""
 
 
 class StateFolder:
@@ -45,7 +52,8 @@ class StateFolder:
     def __init__(self, folder: Path, config: PartyConfig, data_digest: str | None = None) -> None:
         self._folder = folder
         self._data_digest = data_digest
-        self._digest = hashlib.sha256(config.model_dump_json(exclude=_MAY_CHANGE).encode()).hexdigest()
+        self._settings = config.model_dump_json(exclude=_MAY_CHANGE)
+        self._digest = hashlib.sha256(self._settings.encode()).hexdigest()
 
     @property
     def belongs_to(self) -> dict[str, str | None]:
@@ -67,6 +75,7 @@ class StateFolder:
         """
         for number in self.completed()[-1:]:
             self.load(number)
+        self.load_alone()
 
     def save(self, num_exchanges: int, state: dict[str, Any]) -> None:
         """Keep state, and forget all but the last two. Later ones, of a course that was given up, are set aside.
@@ -74,15 +83,8 @@ class StateFolder:
         Raises:
             OutputError: the folder cannot be written; earlier states stay as they were.
         """
-        buffer = io.BytesIO()
-        content = {
-            "schema_version": SCHEMA_VERSION,
-            "configuration": self._digest,
-            "data": self._data_digest,
-            "state": state,
-        }
-        torch.save(content, buffer)
-        write_atomic(self._path(num_exchanges), lambda file: file.write(buffer.getbuffer()))
+        self._write(self._path(num_exchanges), state)
+        (self._folder / _ALONE).unlink(missing_ok=True)
         for old in self.completed():
             if old > num_exchanges:
                 self._path(old).replace(self._folder / f"exchange_{old}.set_aside.pt")
@@ -99,16 +101,54 @@ class StateFolder:
         Raises:
             OutputError: the file is damaged, or belongs to another configuration or other data.
         """
-        path = self._path(num_exchanges)
+        return self._read(self._path(num_exchanges))
+
+    def save_alone(self, state: dict[str, Any]) -> None:
+        """Keep how far the training alone has come, in the place of what was kept of it before.
+
+        Raises:
+            OutputError: as save.
+        """
+        self._write(self._folder / _ALONE, state)
+
+    def load_alone(self) -> dict[str, Any] | None:
+        """What save_alone kept last; None where there is nothing, or a state of an exchange has taken its place.
+
+        Raises:
+            OutputError: as load.
+        """
+        path = self._folder / _ALONE
+        return self._read(path) if path.exists() else None
+
+    def _write(self, path: Path, state: dict[str, Any]) -> None:
+        buffer = io.BytesIO()
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "settings": self._settings,
+            "data": self._data_digest,
+            "state": state,
+        }
+        torch.save(content, buffer)
+        write_atomic(path, lambda file: file.write(buffer.getbuffer()))
+
+    def _read(self, path: Path) -> dict[str, Any]:
         try:
             content = torch.load(path, weights_only=True)
-            version, digest, data = (content[key] for key in ("schema_version", "configuration", "data"))
-            state: dict[str, Any] = content["state"]
+            version = content["schema_version"]
+            if version == SCHEMA_VERSION:
+                changes = _changes(json.loads(content["settings"]), json.loads(self._settings))
+                state: dict[str, Any] = content["state"]
+                data = content["data"]
         except Exception:  # a damaged file may break PyTorch's reader in any way
             raise OutputError(f"{path} is damaged; remove the folder {self._folder} to start again") from None
-        if (version, digest) != (SCHEMA_VERSION, self._digest):
+        if version != SCHEMA_VERSION:
             raise OutputError(
-                f"{path} belongs to a run with another configuration; use the same one, or a new output folder"
+                f"{path} was written by another version of this program; go on with that one, or set another folder"
+            )
+        if changes:
+            raise OutputError(
+                f"{path} belongs to a run with another configuration: {changes}; use the same one, or a new output "
+                "folder"
             )
         if self._data_digest not in (None, data):
             raise OutputError(
@@ -119,6 +159,27 @@ class StateFolder:
 
     def _path(self, num_exchanges: int) -> Path:
         return self._folder / f"exchange_{num_exchanges}.pt"
+
+
+def _changes(before: Any, now: Any) -> str:
+    """The keys that differ, with both values; empty where none does."""
+    old, new = dict(_flat(before)), dict(_flat(now))
+    changed = [key for key in dict.fromkeys((*old, *new)) if old.get(key, _UNSET) != new.get(key, _UNSET)]
+    texts = [f"{key}: {_shown(old, key)} there, {_shown(new, key)} here" for key in changed[:_NAMED]]
+    more = [f"{len(changed) - _NAMED} more"] if len(changed) > _NAMED else []
+    return ", ".join(texts + more)
+
+
+def _flat(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(settings, dict) and settings:
+        for key, value in settings.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else key)
+    else:
+        yield prefix, settings
+
+
+def _shown(settings: dict[str, Any], key: str) -> str:
+    return json.dumps(settings[key]) if key in settings else _UNSET
 
 
 def digest_of(*parts: LabelledImages) -> str:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from smule_crypten.report.formatting import count, gain_in_points, human_bytes, percent
+from smule_crypten.report.terminal import Column, Facts, Grid
 
 
 def prediction_table(metadata: Mapping[str, Any]) -> RenderableType:
@@ -21,9 +18,9 @@ def prediction_table(metadata: Mapping[str, Any]) -> RenderableType:
     if metadata["answers_dropped"]:
         cost["dropped"] = f"{count(metadata['answers_dropped'])} answers beyond the other party's stated bound"
     if "combination" not in metadata:
-        return _facts(cost)
+        return Facts(cost)
     combined = _combination(metadata["combination"])
-    facts = _facts({"predicted": f"{count(metadata['num_images'])} images", "combined": combined, **cost})
+    facts = Facts({"predicted": f"{count(metadata['num_images'])} images", "combined": combined, **cost})
     judged = metadata["validation"]
     return facts if judged is None else Group(_accuracies(judged), facts)
 
@@ -48,8 +45,8 @@ def estimate_table(estimate: Mapping[str, Any]) -> RenderableType:
     }
     unknown = [name for name, found in zip(estimate["class_names"], worth["by_class"], strict=True) if found is None]
     if unknown:
-        facts["not judged"] = "classes without a held-out sample: " + escape(", ".join(unknown))
-    return Group(_by_class(estimate["class_names"], worth), _facts(facts))
+        facts["not judged"] = "classes without a held-out sample: " + ", ".join(unknown)
+    return Group(_by_class(estimate["class_names"], worth), Facts(facts))
 
 
 def _forecast(forecast: Mapping[str, Any] | None) -> str:
@@ -62,29 +59,28 @@ def _forecast(forecast: Mapping[str, Any] | None) -> str:
     )
 
 
-def _accuracies(judged: Mapping[str, Any]) -> Table:
-    title = f"Accuracy on {count(judged['num_known'])} held-out samples"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for heading in ("own", "peer", "combined", "gain"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    cells = [percent(judged[key]) for key in ("own", "peer", "combined")]
-    table.add_row(*cells, gain_in_points(judged["own"], judged["combined"]))
-    return table
+def _accuracies(judged: Mapping[str, Any]) -> Grid:
+    row = [percent(judged[key]) for key in ("own", "peer", "combined")]
+    row.append(gain_in_points(judged["own"], judged["combined"]))
+    columns = [Column(heading=heading) for heading in ("own", "peer", "combined", "gain")]
+    return Grid(title=_title(judged), columns=columns, rows=[row])
 
 
-def _by_class(class_names: list[str], worth: Mapping[str, Any]) -> Table:
-    title = f"Accuracy on {count(worth['num_known'])} held-out samples"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    table.add_column("class", overflow="fold")
-    for heading in ("samples", "own", "peer", "difference"):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _by_class(class_names: list[str], worth: Mapping[str, Any]) -> Grid:
+    rows = []
     for name, found in zip(class_names, worth["by_class"], strict=True):
         if found is not None:
             samples, own, peer = found
-            table.add_row(Text(name), count(samples), percent(own), percent(peer), gain_in_points(own, peer))
+            rows.append([name, count(samples), percent(own), percent(peer), gain_in_points(own, peer)])
     own, peer = worth["own"], worth["peer"]
-    table.add_row("all", count(worth["num_known"]), percent(own), percent(peer), gain_in_points(own, peer))
-    return table
+    rows.append(["all", count(worth["num_known"]), percent(own), percent(peer), gain_in_points(own, peer)])
+    numbers = (Column(heading=heading) for heading in ("samples", "own", "peer", "difference"))
+    columns = [Column(heading="class", is_number=False), *numbers]
+    return Grid(title=_title(worth), columns=columns, rows=rows)
+
+
+def _title(judged: Mapping[str, Any]) -> str:
+    return f"Accuracy on {count(judged['num_known'])} held-out samples"
 
 
 def _combination(combination: Mapping[str, Any]) -> str:
@@ -102,12 +98,3 @@ def _traffic(facts: Mapping[str, Any]) -> str:
 def _left(facts: Mapping[str, Any]) -> str:
     budget = facts["budget"]
     return f"{count(budget['left'])} of {count(budget['limit'])} of the own network"
-
-
-def _facts(facts: Mapping[str, str]) -> Table:
-    table = Table(show_header=False, box=None, padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, text in facts.items():
-        table.add_row(name, text)
-    return table

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from smule_crypten.report import phrases
@@ -17,11 +15,9 @@ from smule_crypten.report.formatting import MISSING, human_bytes, human_seconds,
 from smule_crypten.report.html_markup import banner, figure, paragraph, section, table
 from smule_crypten.report.html_page import page
 from smule_crypten.report.svg import to_inline_svg
+from smule_crypten.report.terminal import Column, Grid
 
 _BASIS = "basis"
-_LONGEST_BASIS = "extrapolated"
-_MIN_WIDTH = 18
-"""Of a table's first column in a terminal: names that are broken between letters cannot be read."""
 
 
 def terminal_tables(results: Mapping[str, Any]) -> RenderableType:
@@ -34,13 +30,12 @@ def terminal_tables(results: Mapping[str, Any]) -> RenderableType:
         columns = [(key, heading) for key, heading in content["columns"] if key in content["on_terminal"]]
         if not columns:
             continue
-        shown = Table(title=content["title"], title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-        for position, (key, heading) in enumerate([*columns, (_BASIS, "Basis")]):
-            side: Literal["left", "right"] = "right" if _is_number(content, key) else "left"
-            min_width = len(_LONGEST_BASIS) if key == _BASIS else None if position else _MIN_WIDTH
-            shown.add_column(heading, justify=side, overflow="fold", no_wrap=key == _BASIS, min_width=min_width)
-        for row in content["rows"]:
-            shown.add_row(*_cells([*columns, (_BASIS, "")], row))
+        keys = [*columns, (_BASIS, "Basis")]
+        shown = Grid(
+            title=content["title"],
+            columns=[Column(heading=heading, is_number=_is_number(content, key)) for key, heading in keys],
+            rows=[_cells(keys, row) for row in content["rows"]],
+        )
         parts += [shown, Text(content["note"], style="dim")]
     return Group(*parts)
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from smule_crypten.files import write_atomic
 from smule_crypten.report import html_sections as sections
 from smule_crypten.report import phrases
-from smule_crypten.report.html_markup import banner
+from smule_crypten.report.html_markup import banner, paragraph
 from smule_crypten.report.html_page import page
 from smule_crypten.report.summary import build_summary
 from smule_crypten.types import RunRecord
+
+REPORT_FILE = "report.html"
 
 _CONTENTS = {
     "result": "Result",
@@ -34,7 +37,10 @@ _READING_HTML = """\
 <dt>Alone, SMuLe, pooled</dt>
 <dd>“Alone” is the same network trained by the party on its own data only. “SMuLe” adds the other party’s soft labels,
 obtained by secure inference. “Pooled” is party a’s network trained on the data of both parties in one place, which is
-what the parties avoid; it shows what there is to gain. All are measured after the last epoch, on test samples.</dd>
+what the parties avoid; it shows what there is to gain. All are measured on test samples. “Alone” and “SMuLe” are those
+of the network that was kept: with <code>training.keep=best</code> and a validation part the latest one that is not
+clearly worse there than the best one, which may be the network trained alone; otherwise the one after the last epoch.
+“Pooled” and the controls are measured after the last epoch.</dd>
 <dt>Controls</dt>
 <dd>What a party can do without the other one, with the same network, data, schedule and number of steps. “Label
 smoothing” mixes a tenth of the uniform distribution into the labels. “Self mutual” trains two copies of the network,
@@ -54,21 +60,28 @@ A round is a message that the next step has to wait for.</dd>
 <dd>Secure inference calculates in fixed point. The largest logit error is the largest distance of any secure logit from
 the one that plain PyTorch computes; top-1 agreement is how often both predict the same class.</dd>
 <dt>Who may see this page</dt>
-<dd>It was written by a simulation that sees both sides, and shows the class counts and settings of both parties.</dd>
+<dd>$readers</dd>
 </dl>
 </section>
 """
 
+_READERS_OF_SIMULATION = """\
+It was written by a simulation that sees both sides, and shows the class counts and settings of both parties."""
+
+_READERS_OF_PARTY = """\
+It was written by party $party from its own record, and shows its class counts, its settings and its addresses. The
+other party has a page of its own; what only that one can know is a dash here."""
+
 
 def write_report(run_dir: Path, record: RunRecord) -> Path:
-    """Write report.html for a record, complete or partial, and return its path.
+    """Write report.html for a record, complete or partial, and return its path. A party's own is for its owner alone.
 
     Raises:
         OutputError: the folder cannot be written; an earlier report stays as it was.
     """
-    path = run_dir / "report.html"
+    path = run_dir / REPORT_FILE
     html = render_report(record)
-    write_atomic(path, lambda file: file.write(html.encode()), public=True)
+    write_atomic(path, lambda file: file.write(html.encode()), public=record.recorded_by is None)
     return path
 
 
@@ -87,10 +100,18 @@ def render_report(record: RunRecord) -> str:
             sections.disclosures(record),
             sections.configuration(record),
             sections.environment(record),
-            _READING_HTML,
+            _reading(record),
         ]
     )
     return page(f"SMuLe {record.run_id}", "Secure mutual learning", _subtitle(record, summary), body)
+
+
+def _reading(record: RunRecord) -> str:
+    if record.recorded_by is None:
+        readers = _READERS_OF_SIMULATION
+    else:
+        readers = Template(_READERS_OF_PARTY).substitute(party=escape(record.recorded_by))
+    return Template(_READING_HTML).substitute(readers=readers)
 
 
 def _subtitle(record: RunRecord, summary: dict[str, Any]) -> str:
@@ -109,8 +130,10 @@ def _subtitle(record: RunRecord, summary: dict[str, Any]) -> str:
 def _banners(summary: dict[str, Any]) -> str:
     notice = phrases.insecurity_notice(summary["insecure_choices"])
     attack, success = phrases.attack_notice(summary["attack"]), phrases.attack_success(summary["attack"])
+    whose = phrases.whose_record(summary["recorded_by"])
     alarms, failure = phrases.alarms(summary["parties"]), phrases.failure(summary)
     banners = [
+        paragraph(f"{whose.capitalize()}.") if whose else "",
         banner("warn", f"{notice}.", "Accuracy and cost are real, security is not.") if notice else "",
         banner("warn", f"{attack}.", f"Attack success: {success or 'not aimed at a class'}.") if attack else "",
         banner("bad", "Alarm: answers that an honest peer does not give.", alarms) if alarms else "",

@@ -62,6 +62,8 @@ dl.notes dd { margin: 0; max-width: 46rem; }
   body { padding: 1rem .9rem 3rem; }
   .tiles { grid-template-columns: 1fr 1fr; }
   .tiles dd { font-size: 1.25rem; }
+  th { white-space: normal; }
+  th, td { padding-right: .6rem; }
 }
 @media print {
   :root { color-scheme: light; --paper: #fff; --panel: #f5f7f9; --ink: #000; --muted: #444; --line: #bbb; }

@@ -35,7 +35,7 @@ from smule_crypten.report.plots import (
     bytes_per_epoch_svg,
     class_counts_svg,
 )
-from smule_crypten.report.summary import EpochTraffic, epoch_traffic
+from smule_crypten.report.summary import EpochTraffic, epoch_traffic, recorded_parties
 from smule_crypten.types import PARTY_NAMES, RunRecord
 
 Summary = Mapping[str, Any]
@@ -53,13 +53,14 @@ def result(summary: Summary) -> str:
     headings = ["", "alone", "best control", "SMuLe", "gain over it", "network", "parameters", "training samples"]
     pooled = summary["pooled_test_accuracy"]
     text = f"One network trained on the pooled data of both parties reaches {percent(pooled)}."
-    private = phrases.privacy(summary["parties"])
+    private, kept = phrases.privacy(summary["parties"]), phrases.kept_networks(summary["parties"])
     return section(
         "result",
         "Result",
         _tiles(summary),
         table(headings, rows, "lrrrrlrr", css_class="headline"),
         paragraph(text) if pooled is not None else "",
+        paragraph(f"Kept network: {kept}.") if kept else "",
         paragraph(f"Differentially private training: {private}.") if private else "",
     )
 
@@ -72,9 +73,11 @@ def controls(summary: Summary) -> str:
     rows = []
     for name in PARTY_NAMES:
         party = parties[name]
-        accuracies = [party["standalone_test_accuracy"], *(party["controls"].get(key) for key in CONTROL_TITLES)]
-        rows.append([f"party {name}", *map(percent, accuracies), percent(party["test_accuracy"])])
-    headings = ["", "alone", *CONTROL_TITLES.values(), "SMuLe"]
+        # SMuLe stands before the controls, so that a phone shows it without scrolling.
+        accuracies = [party["standalone_test_accuracy"], party["test_accuracy"]]
+        accuracies += [party["controls"].get(key) for key in CONTROL_TITLES]
+        rows.append([f"party {name}", *map(percent, accuracies)])
+    headings = ["", "alone", "SMuLe", *CONTROL_TITLES.values()]
     best = phrases.best_controls(parties)
     return section(
         "controls",
@@ -87,14 +90,14 @@ def controls(summary: Summary) -> str:
 def curves(record: RunRecord) -> str:
     figures = [
         figure(accuracy_svg(record.epochs, name), f"Test accuracy of party {name} over the epochs.")
-        for name in PARTY_NAMES
+        for name in recorded_parties(record)
     ]
     return section("curves", "Accuracy curves", side_by_side(*figures))
 
 
 def communication(record: RunRecord, summary: Summary) -> str:
     numbers = summary["communication"]
-    total, from_dealer = phrases.total_traffic(numbers), phrases.dealer_traffic(numbers)
+    total, from_dealer = phrases.total_traffic(numbers), phrases.dealer_traffic(summary)
     return section(
         "communication",
         "Communication",
@@ -159,7 +162,8 @@ def data_split(record: RunRecord) -> str:
 
 
 def disclosures(record: RunRecord) -> str:
-    ledgers = [_ledger(name, record.parties.get(name, {})) for name in PARTY_NAMES]
+    """Of whom it is known: a party that recorded the run alone does not see the other one's ledger."""
+    ledgers = [_ledger(name, record.parties.get(name, {})) for name in recorded_parties(record)]
     text = "What each network answered to the other party. Every answer tells its receiver something about the network."
     return section("disclosures", "Disclosures", paragraph(text), side_by_side(*ledgers))
 
@@ -189,7 +193,8 @@ def _tiles(summary: Summary) -> str:
         best, smule, remark = party["best_local_control"], party["test_accuracy"], ""
         if best is not None and smule is not None:
             remark = f"{gain_in_points(best['test_accuracy'], smule)} points over {PHASE_TITLES[best['name']]}"
-        items.append((f"party {name} with SMuLe", percent(smule), remark))
+        if summary["recorded_by"] in (None, name):
+            items.append((f"party {name} with SMuLe", percent(smule), remark))
     numbers, seconds = summary["communication"], summary["seconds"]
     per_query = numbers["bytes_per_query"]
     remark = "" if per_query is None else f"{human_bytes(per_query)} a query"
@@ -201,7 +206,7 @@ def _tiles(summary: Summary) -> str:
 
 def _per_epoch(traffic: list[EpochTraffic]) -> str:
     if not traffic:
-        return paragraph("No SMuLe epoch was finished by both parties.")
+        return paragraph("No SMuLe epoch was finished.")
     rows = [
         [
             f"{epoch.epoch}",

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from smule_crypten.report.formatting import PHASE_TITLES, count, human_bytes, human_seconds, percent
+from smule_crypten.report.formatting import MISSING, PHASE_TITLES, count, human_bytes, human_seconds, percent
+
+_KEPT_BECAUSE = {
+    "last": "the last one, as nothing is chosen without training.keep=best and a validation part",
+    "validation": "the latest that is not clearly worse than the best one on the validation part",
+}
 
 
 def insecurity_notice(insecure_choices: Sequence[str]) -> str:
     """The line that no output of an insecure run may lack; empty where nothing insecure was chosen."""
     return f"simulation only: protects nothing ({', '.join(insecure_choices)})" if insecure_choices else ""
+
+
+def whose_record(recorded_by: str | None) -> str:
+    """What a dash stands for where one party alone recorded the run; empty for a simulation, which sees both."""
+    if recorded_by is None:
+        return ""
+    return f"recorded by party {recorded_by} alone: {MISSING} stands for what only the other party can know"
 
 
 def attack_notice(attack: Mapping[str, Any] | None) -> str:
@@ -43,10 +55,14 @@ def total_traffic(communication: Mapping[str, Any]) -> str:
     return text if per_query is None else f"{text}, {human_bytes(per_query)} a query"
 
 
-def dealer_traffic(communication: Mapping[str, Any]) -> str:
-    """Bytes from the dealer to both parties; empty where there were none."""
-    dealer_bytes = communication["dealer_bytes_total"]
-    return human_bytes(dealer_bytes) if dealer_bytes else ""
+def dealer_traffic(summary: Mapping[str, Any]) -> str:
+    """Bytes from the dealer to both parties, or to the one that recorded the run; empty where there were none."""
+    recorded_by = summary["recorded_by"]
+    if recorded_by is None:
+        dealer_bytes = summary["communication"]["dealer_bytes_total"]
+        return human_bytes(dealer_bytes) if dealer_bytes else ""
+    dealer_bytes = summary["parties"][recorded_by]["dealer_bytes"]
+    return f"{human_bytes(dealer_bytes)} to party {recorded_by}" if dealer_bytes else ""
 
 
 def logit_error(fidelity: Mapping[str, Any]) -> str:
@@ -114,10 +130,19 @@ def _weights(epochs: list[dict[str, Any]]) -> str:
 
 
 def kept_networks(parties: Mapping[str, Mapping[str, Any]]) -> str:
-    """Which network each party keeps by its validation part."""
-    return ", ".join(
-        f"party {name}: {party['kept_network']}" for name, party in parties.items() if party["kept_network"]
+    """Which network each party keeps, and why: 'party a: smule, epoch 9; party b: smule, epoch 12 (the last one)'."""
+    kept = {name: party for name, party in parties.items() if party["kept_network"]}
+    reasons = {party["kept_because"] for party in kept.values()}
+    if len(reasons) == 1:
+        networks = ", ".join(f"party {name}: {party['kept_network']}" for name, party in kept.items())
+        return networks + _why_kept(reasons.pop())
+    return "; ".join(
+        f"party {name}: {party['kept_network']}{_why_kept(party['kept_because'])}" for name, party in kept.items()
     )
+
+
+def _why_kept(because: str | None) -> str:
+    return f" ({_KEPT_BECAUSE[because]})" if because else ""
 
 
 def privacy(parties: Mapping[str, Mapping[str, Any]]) -> str:
@@ -152,12 +177,32 @@ def dropped_answers(parties: Mapping[str, Mapping[str, Any]]) -> str:
 
 def planned_exchange(parties: Mapping[str, Mapping[str, Any]]) -> str:
     """What an exchange was said to cost at most, before the first one."""
-    planned = next(iter(parties.values()))["planned_exchange_bytes"]
+    values = (party["planned_exchange_bytes"] for party in parties.values())
+    planned = next((value for value in values if value is not None), None)
     return "" if planned is None else f"{human_bytes(planned)} an exchange at most"
 
 
 def durations(seconds: Mapping[str, float | None]) -> str:
-    return ", ".join(f"{name} {human_seconds(value)}" for name, value in seconds.items() if value is not None)
+    """'training 2.0 s + exchange 3.0 s + rest 1.0 s = 6.0 s', so that what is shown adds up.
+
+    Training and exchange hold those of earlier attempts at a run that was cut off, the total does not.
+    """
+    training, exchange, total = (seconds[key] for key in ("training", "exchange", "total"))
+    if total is None:
+        return ""
+    if training is None or exchange is None:
+        return f"{human_seconds(total)} in all"
+    digits = 1 if total < 59.95 else 0
+    rest = round(total, digits) - round(training, digits) - round(exchange, digits)
+    parts = f"training {_duration(training, digits)} + exchange {_duration(exchange, digits)}"
+    if rest < -0.5 * 10**-digits:
+        return f"{parts}, earlier attempts with them; the last attempt {_duration(total, digits)}"
+    return f"{parts} + rest {_duration(abs(rest), digits)} = {_duration(total, digits)}"
+
+
+def _duration(seconds: float, digits: int) -> str:
+    """Whole seconds where any of several times is a minute or more."""
+    return human_seconds(seconds) if digits or seconds >= 59.95 else f"{seconds:.0f} s"
 
 
 def failure(summary: Mapping[str, Any]) -> str:

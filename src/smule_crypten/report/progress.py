@@ -33,12 +33,17 @@ class LiveProgress:
                 title = task_title(party, phase)
                 self._task_ids[party, phase] = self._bars.add_task(title, total=total, accuracy="")
 
-    def update(self, event: Mapping[str, Any]) -> None:
-        """Show one epoch event of a training that was announced in epochs_by_task."""
+    def update(self, event: Mapping[str, Any], *, is_new: bool = True) -> None:
+        """Show one epoch event of a training that was announced in epochs_by_task.
+
+        Args:
+            is_new: not an epoch of an earlier attempt, which moves a bar, but is not printed again.
+        """
         task = (event["party"], event["phase"])
         total = self._epochs_by_task[task]
         if self._bars is None:
-            self._print(_line(event, total))
+            if is_new:
+                self._print(_line(event, total))
         else:
             accuracy = f"test {percent(event['test_accuracy'])}"
             self._bars.update(self._task_ids[task], completed=event["epoch"], accuracy=accuracy)

@@ -79,12 +79,14 @@ PARTY: Schema = {
     "best_local_control": optional(lambda value: not _problems(value, CONTROL, "")),
     "planned_exchange_bytes": optional(is_int),
     "kept_network": optional(is_text),
+    "kept_because": optional(lambda value: value in ("last", "validation")),
     "privacy": optional(lambda value: not _problems(value, PRIVACY, "")),
     "trust": optional(list_of(is_map)),
     "alarms": optional(list_of(is_map)),
     "queries_made": optional(is_int),
     "queries_answered": optional(is_int),
     "answers_dropped": optional(is_int),
+    "dealer_bytes": optional(is_int),
     "budget": optional(lambda value: not _problems(value, BUDGET, "")),
 }
 COMMUNICATION: Schema = {
@@ -116,6 +118,7 @@ SUMMARY: Schema = {
     "schema_version": lambda value: value == SCHEMA_VERSION,
     "status": lambda value: value in ("running", "completed", "failed", "interrupted"),
     "run_id": is_text,
+    "recorded_by": optional(is_text),
     "scheme": is_text,
     "provider": is_text,
     "randomness": is_text,

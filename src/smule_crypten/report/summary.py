@@ -29,8 +29,21 @@ class EpochTraffic:
     dealer_bytes: int
 
 
+def recorded_parties(record: RunRecord) -> tuple[str, ...]:
+    """Whose own facts the record holds: of both parties in a simulation, of one elsewhere."""
+    return PARTY_NAMES if record.recorded_by is None else (record.recorded_by,)
+
+
 def epoch_traffic(record: RunRecord) -> list[EpochTraffic]:
-    """Traffic of every SMuLe epoch that both parties have finished, in order."""
+    """Traffic of every SMuLe epoch that all who are recorded have finished, in order.
+
+    A party's own record knows both directions, and of the dealer what it got itself.
+    """
+    # In a simulation the other party counted what this one received.
+    asked: tuple[str, ...] = ("queries_made",)
+    sent: tuple[str, ...] = ("bytes_sent",)
+    if record.recorded_by is not None:
+        asked, sent = ("queries_made", "queries_answered"), ("bytes_sent", "bytes_received")
     events_by_epoch: dict[int, list[dict[str, Any]]] = {}
     for event in record.epochs:
         if event["phase"] == "smule":
@@ -38,13 +51,13 @@ def epoch_traffic(record: RunRecord) -> list[EpochTraffic]:
     return [
         EpochTraffic(
             epoch=epoch,
-            queries=sum(event["queries_made"] for event in events),
-            bytes_total=sum(event["bytes_sent"] for event in events),
+            queries=sum(event[key] for event in events for key in asked),
+            bytes_total=sum(event[key] for event in events for key in sent),
             rounds=max(event["rounds"] for event in events),
             dealer_bytes=sum(event["dealer_bytes"] for event in events),
         )
         for epoch, events in sorted(events_by_epoch.items())
-        if len(events) == len(PARTY_NAMES)
+        if len(events) == len(recorded_parties(record))
     ]
 
 
@@ -55,6 +68,7 @@ def build_summary(record: RunRecord) -> dict[str, Any]:
         "schema_version": record.schema_version,
         "status": record.status,
         "run_id": record.run_id,
+        "recorded_by": record.recorded_by,
         "scheme": config["scheme"]["name"],
         "provider": config["provider"]["name"],
         "randomness": config["randomness"],
@@ -74,14 +88,14 @@ def build_summary(record: RunRecord) -> dict[str, Any]:
 
 
 def write_summary(run_dir: Path, record: RunRecord) -> Path:
-    """Write summary.json and return its path.
+    """Write summary.json and return its path; a party's own record is for its owner alone.
 
     Raises:
         OutputError: the folder cannot be written; an earlier summary stays as it was.
     """
     path = run_dir / SUMMARY_FILE
     text = to_json(build_summary(record), indent=2) + "\n"
-    write_atomic(path, lambda file: file.write(text.encode()), public=True)
+    write_atomic(path, lambda file: file.write(text.encode()), public=record.recorded_by is None)
     return path
 
 
@@ -95,7 +109,7 @@ def _best_local_control(
     config: dict[str, Any], controls: dict[str, float], alone: float | None
 ) -> dict[str, Any] | None:
     """The best that the party reaches without the other; None before all are known, since the best may be missing."""
-    if any(name not in controls for name in config["simulation"]["controls"]):
+    if any(name not in controls for name in config.get("simulation", {}).get("controls", [])):
         return None
     known = dict(controls) if alone is None else {"standalone": alone, **controls}
     if not known:
@@ -108,9 +122,11 @@ def _communication(record: RunRecord) -> dict[str, Any]:
     traffic = epoch_traffic(record)
     queries = sum(epoch.queries for epoch in traffic)
     exchanged_bytes = sum(epoch.bytes_total for epoch in traffic)
-    rounds = _of_both(record, "rounds")
-    bytes_sent = _of_both(record, "bytes_sent")
-    dealer_bytes = _of_both(record, "dealer_bytes")
+    rounds = _of_all(record, "rounds")
+    bytes_sent = _of_all(record, "bytes_sent")
+    if record.recorded_by is not None and bytes_sent is not None:
+        bytes_sent += _of_all(record, "bytes_received") or []
+    dealer_bytes = None if record.recorded_by else _of_all(record, "dealer_bytes")
     return {
         "bytes_per_epoch": [epoch.bytes_total for epoch in traffic],
         "bytes_total": None if bytes_sent is None else sum(bytes_sent),
@@ -123,9 +139,9 @@ def _communication(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def _of_both(record: RunRecord, key: str) -> list[int] | None:
-    """The counter of both parties, or None where one is not known."""
-    values = [record.parties.get(name, {}).get(key) for name in PARTY_NAMES]
+def _of_all(record: RunRecord, key: str) -> list[int] | None:
+    """The counter of each party that is recorded, or None where one is not known."""
+    values = [record.parties.get(name, {}).get(key) for name in recorded_parties(record)]
     known = [value for value in values if value is not None]
     return known if len(known) == len(values) else None
 

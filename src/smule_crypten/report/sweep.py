@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from smule_crypten.errors import OutputError
@@ -21,6 +20,7 @@ from smule_crypten.report.plots import sweep_figure
 from smule_crypten.report.schema import validate_summary
 from smule_crypten.report.summary import SUMMARY_FILE
 from smule_crypten.report.svg import to_svg_file
+from smule_crypten.report.terminal import Column, Grid
 
 OVERRIDES_FILE = "overrides.json"
 ERROR_FILE = "error.txt"
@@ -58,7 +58,7 @@ def collect_sweep(sweep_dir: Path) -> list[dict[str, Any]]:
     return [_row(folder) for folder in sorted(folders, key=_job_order)]
 
 
-def write_sweep_summary(sweep_dir: Path) -> Table:
+def write_sweep_summary(sweep_dir: Path) -> RenderableType:
     """Write sweep_summary.csv and sweep_summary.svg into sweep_dir and return the table for the terminal.
 
     Raises:
@@ -160,16 +160,14 @@ def _all_in(row: dict[str, Any]) -> int | None:
     return None if None in counts else sum(counts)
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> Table:
-    table = Table(title="Test accuracy of every job", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    table.add_column("job", justify="right", no_wrap=True)
-    table.add_column("setting", overflow="fold")
-    for heading in ("a\nalone", "a\nSMuLe", "b\nalone", "b\nSMuLe", "pooled", "bytes\nall in"):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _table(rows: Sequence[dict[str, Any]]) -> RenderableType:
+    headings = ("a\nalone", "a\nSMuLe", "b\nalone", "b\nSMuLe", "pooled", "bytes\nall in")
+    columns = [Column(heading="job"), Column(heading="setting", is_number=False)]
+    columns += [Column(heading=heading) for heading in headings]
+    cells = []
     for row in rows:
         accuracies = [percent(row[column]).removesuffix(" %") for column in _RESULT_COLUMNS[:5]]
-        table.add_row(row["job"], Text("\n".join(_settings(row, rows))), *accuracies, human_bytes(_all_in(row)))
+        cells.append([row["job"], "\n".join(_settings(row, rows)), *accuracies, human_bytes(_all_in(row))])
     failures = [f"job {row['job']} {phrases.failure(row)}" for row in rows if phrases.failure(row)]
-    table.caption = Text("\n".join(failures), style="bold red")
-    table.caption_justify = "left"
-    return table
+    grid = Grid(title="Test accuracy of every job", columns=columns, rows=cells)
+    return Group(grid, *(Text(line, style="bold red") for line in failures))

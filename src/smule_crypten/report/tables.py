@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from smule_crypten.report import phrases
 from smule_crypten.report.formatting import MISSING, control_accuracy, count, gain_in_points, percent
+from smule_crypten.report.terminal import Column, Facts, Grid
 from smule_crypten.types import PARTY_NAMES
 
 
@@ -21,32 +20,32 @@ def result_table(summary: dict[str, Any]) -> RenderableType:
         phrases.attack_notice(summary["attack"]): "bold yellow",
         phrases.failure(summary): "bold red",
     }
+    notices |= {phrases.whose_record(summary["recorded_by"]): "dim"}
     remarks = [Text(f"\n{text}", style=style) for text, style in notices.items() if text]
     return Group(_accuracies(summary), _facts(summary), *remarks)
 
 
-def _accuracies(summary: dict[str, Any]) -> Table:
-    table = Table(title="Test accuracy", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    table.add_column("", no_wrap=True)
-    table.add_column("network", overflow="fold")
-    for heading in ("samples", "alone", "best\ncontrol", "SMuLe", "gain over\ncontrol"):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _accuracies(summary: dict[str, Any]) -> Grid:
+    rows = []
     for name in PARTY_NAMES:
         party = summary["parties"][name]
         control, smule = control_accuracy(party), party["test_accuracy"]
-        table.add_row(
-            f"party {name}",
-            Text(party["architecture"] or MISSING),
-            count(party["num_train"]),
-            percent(party["standalone_test_accuracy"]),
-            percent(control),
-            Text(percent(smule), style="bold"),
-            gain_in_points(control, smule),
-        )
-    return table
+        accuracies = [percent(party["standalone_test_accuracy"]), percent(control), percent(smule)]
+        sizes = [party["architecture"] or MISSING, count(party["num_train"])]
+        rows.append([f"party {name}", *sizes, *accuracies, gain_in_points(control, smule)])
+    columns = [
+        Column(heading="", is_number=False),
+        Column(heading="network", is_number=False),
+        Column(heading="samples"),
+        Column(heading="alone"),
+        Column(heading="best\ncontrol"),
+        Column(heading="SMuLe", is_bold=True),
+        Column(heading="gain over\ncontrol"),
+    ]
+    return Grid(title="Test accuracy", columns=columns, rows=rows)
 
 
-def _facts(summary: dict[str, Any]) -> Table:
+def _facts(summary: dict[str, Any]) -> Facts:
     communication, pooled = summary["communication"], summary["pooled_test_accuracy"]
     facts = {
         "classes missing": phrases.missing_classes(summary["parties"]),
@@ -63,14 +62,8 @@ def _facts(summary: dict[str, Any]) -> Table:
         "queries an epoch": phrases.queries_per_epoch(communication),
         "bytes an epoch": phrases.bytes_per_epoch(communication),
         "bytes in total": phrases.total_traffic(communication),
-        "from the dealer": phrases.dealer_traffic(communication),
-        "secure vs plaintext": phrases.agreement(summary["fidelity"]),
+        "from the dealer": phrases.dealer_traffic(summary),
+        "vs plaintext": phrases.agreement(summary["fidelity"]),
         "time": phrases.durations(summary["seconds"]),
     }
-    table = Table(show_header=False, box=None, padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, text in facts.items():
-        if text:
-            table.add_row(name, text)
-    return table
+    return Facts(facts)

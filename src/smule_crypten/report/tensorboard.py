@@ -32,12 +32,16 @@ _SMULE_KEYS = (
 class TensorBoardWriter:
     """Turns epoch events into scalars such as party_a/smule/test_accuracy, with the epoch as step.
 
+    A folder holds one run: events of an earlier attempt at it are removed.
+
     Raises:
         OutputError: folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
         try:
+            for old in folder.glob("events.out.tfevents.*"):
+                old.unlink()
             self._writer = SummaryWriter(str(folder))
         except OSError as error:
             raise output_error(folder, error) from error

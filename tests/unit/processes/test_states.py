@@ -90,9 +90,42 @@ def test_what_may_change_between_attempts(changed: dict[str, Any], tmp_path: Pat
 def test_states_of_another_configuration(changed: dict[str, Any], tmp_path: Path) -> None:
     """Whatever decides what a run computes must be as it was; the state stays."""
     StateFolder(tmp_path, party()).save(1, {})
-    with pytest.raises(OutputError, match="another configuration"):
+    with pytest.raises(OutputError, match=f"another configuration: {next(iter(changed))}"):
         StateFolder(tmp_path, party(**changed)).check()
     StateFolder(tmp_path, party()).check()
+
+
+def test_changed_keys_are_named(tmp_path: Path) -> None:
+    """Each with both values; of many, the first and the number of the others."""
+    StateFolder(tmp_path, party()).save_alone({})
+    with pytest.raises(
+        OutputError, match=r"training\.epochs: \d+ there, 20 here; use the same one, or a new"
+    ) as raised:
+        StateFolder(tmp_path, party(training=TrainingConfig(epochs=20))).check()
+    assert "seed" not in str(raised.value)
+    many = party(seed=4, device="cuda", training=TrainingConfig(epochs=20, batch_size=7, temperature=9.0))
+    with pytest.raises(OutputError, match=r"seed: 0 there, 4 here.* more; use the same one"):
+        StateFolder(tmp_path, many).check()
+
+
+def test_a_state_of_another_version(tmp_path: Path) -> None:
+    """It is not called another configuration: nothing in the settings would cure it."""
+    torch.save({"schema_version": 3, "configuration": "", "data": None, "state": {}}, tmp_path / "exchange_1.pt")
+    with pytest.raises(OutputError, match="was written by another version of this program"):
+        StateFolder(tmp_path, party()).check()
+
+
+def test_the_state_of_the_training_alone(tmp_path: Path) -> None:
+    """It is replaced epoch by epoch, is none that the other party could go on from, and ends with the next."""
+    states = StateFolder(tmp_path, party())
+    assert states.load_alone() is None
+    for epoch in (1, 2):
+        states.save_alone({"epoch": epoch})
+    assert states.load_alone() == {"epoch": 2}
+    assert states.completed() == []
+    states.save(0, {})
+    assert states.load_alone() is None
+    assert [path.name for path in tmp_path.iterdir()] == ["exchange_0.pt"]
 
 
 def test_states_of_other_data(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from smule_crypten.types import RunRecord
 
 EPOCHS = 3
 WARMUP_EPOCHS = 1
+_OWN = {("a", "standalone"), ("a", "smule")}
 
 
 def sample_record() -> RunRecord:
@@ -42,6 +43,16 @@ def sample_record() -> RunRecord:
 def record() -> RunRecord:
     """The sample record, for the test to change."""
     return sample_record()
+
+
+@pytest.fixture
+def record_of_a(record: RunRecord) -> RunRecord:
+    """The same run as party a alone recorded it."""
+    record.recorded_by = "a"
+    record.epochs = [event for event in record.epochs if (event["party"], event["phase"]) in _OWN]
+    del record.parties["b"], record.config["simulation"]
+    record.pooled, record.controls, record.fidelity = None, {}, []
+    return record
 
 
 @pytest.fixture(scope="session")
@@ -149,6 +160,7 @@ def _party(name: str) -> dict[str, Any]:
         "standalone_test_accuracy": {"a": 0.9, "b": 0.955}[name],
         "planned_exchange_bytes": 7_000_000,
         "kept_network": "smule, epoch 3",
+        "kept_because": "last",
         "privacy": None,
         "trust": [{"epoch": 2, "peer_accuracy": 0.8, "peer_weight": 0.5}],
         "alarms": [],

@@ -80,7 +80,7 @@ def test_a_partial_record_still_has_a_page(partial_record: RunRecord) -> None:
 def test_a_run_that_failed_at_once_still_has_a_page(partial_record: RunRecord) -> None:
     """Nothing at all but a configuration and an error is enough."""
     partial_record.epochs, partial_record.parties = [], {}
-    assert "No SMuLe epoch was finished by both parties." in _parse(render_report(partial_record)).text
+    assert "No SMuLe epoch was finished." in _parse(render_report(partial_record)).text
 
 
 def test_the_file_holds_the_page_and_nothing_that_changes(tmp_path: Path, record: RunRecord, report_html: str) -> None:
@@ -141,3 +141,18 @@ def test_attack_and_alarms_are_banners(record: RunRecord) -> None:
     text = _parse(render_report(record)).text
     assert "simulated attack: party b is an adversary (answers)." in text
     assert "party a, exchange 2, drop: 5 of 100 answers are right" in text
+
+
+def test_a_phone_shows_the_result_without_scrolling(report_html: str) -> None:
+    """At 480 pixels the SMuLe column of each table that has one lies within the page, headings in one line or more."""
+    page_width, padding = 480 - 2 * 0.9 * 16, 0.9 * 16
+    found = 0
+    for table in re.findall(r"<table>.*?</table>", report_html, re.DOTALL):
+        rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>.*?</tr>", table, re.DOTALL)]
+        if rows and "SMuLe" in rows[0]:
+            found += 1
+            shown = rows[0].index("SMuLe") + 1
+            columns = list(zip(*(row[:shown] for row in rows), strict=True))
+            # A letter of the table's font is half as wide as it is high, about; ten pixels are more than enough.
+            assert sum(10 * max(map(len, column)) + padding for column in columns) <= page_width
+    assert found == 2

@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 import logging
 import re
+import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from smule_crypten.report.logs import configure_logging
+from smule_crypten.errors import OutputError
+from smule_crypten.report.logs import configure_logging, log_file
 
 
 @pytest.fixture
@@ -40,3 +43,23 @@ def test_the_level_decides(log: logging.Logger, capsys: pytest.CaptureFixture[st
     configure_logging("DEBUG")
     log.debug("heard")
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_log_file_keeps_all_attempts_and_how_each_ended(tmp_path: Path) -> None:
+    """Lines are added, the error that ended an attempt is the last one, and nobody but the owner reads the file."""
+    path = tmp_path / "party.log"
+
+    def fail() -> None:
+        logging.getLogger("smule_crypten.some.place").warning("something happened")
+        raise OutputError("the disk is full")
+
+    for _ in range(2):
+        with pytest.raises(OutputError), log_file(path):
+            fail()
+    events = [line.partition(" event=")[2] for line in path.read_text().splitlines()]
+    assert events == ['"something happened"', '"run ended error=OutputError: the disk is full"'] * 2
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    logging.getLogger("smule_crypten.some.place").warning("afterwards")
+    assert "afterwards" not in path.read_text()
+    with pytest.raises(OutputError, match="cannot write"), log_file(tmp_path / "missing" / "party.log"):
+        pass

@@ -20,10 +20,11 @@ def test_the_table_says_what_a_run_found(record: RunRecord) -> None:
     assert "pooled data 96.0 % by one network trained on both parties' data" in lines
     assert "queries an epoch 150 in 2 of 3 epochs" in lines
     assert "bytes an epoch 5.00 MB in 2 of 3 epochs" in lines
+    assert "kept network party a: smule, epoch 3, party b: smule, epoch 3 (the last one" in " ".join(lines)
     assert "bytes in total 10.00 MB in 185 rounds, 33.33 kB a query" in lines
     assert "from the dealer 1.60 kB" in lines
-    assert "secure vs plaintext logit error 3.0e-04 at most, noise with it, top-1 agreement 98.00 %" in lines
-    assert "time training 12.5 s, exchange 31.0 s, total 47.2 s" in lines
+    assert "vs plaintext logit error 3.0e-04 at most, noise with it, top-1 agreement 98.00 %" in lines
+    assert "time training 12.5 s + exchange 31.0 s + rest 3.7 s = 47.2 s" in " ".join(lines)
 
 
 def test_an_insecure_run_says_so(record: RunRecord) -> None:

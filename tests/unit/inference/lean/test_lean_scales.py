@@ -227,7 +227,7 @@ def test_inputs_beyond_the_range_are_refused() -> None:
 def test_weights_that_are_no_numbers_are_refused(broken: float) -> None:
     """A network that has diverged is refused by name, as scheme=crypten refuses it, and not by a traceback."""
     model, x = changed("conv_relu", lambda layers: layers[1].weight.fill_(broken))
-    with pytest.raises(ModelError, match="NaN or infinite|layer"):
+    with pytest.raises(ModelError, match=r"NaN or infinite|layer"):
         direction(model, x, lean_config())
 
 

@@ -1,0 +1,74 @@
+"""`--help` and `--version`, answered before anything is imported that takes seconds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from smule_crypten._version import __version__
+
+SMULE = """smule - secure mutual learning between two parties, simulated on this machine
+
+== Choices (override as group=choice) ==
+{choices}
+
+== Keys (override as key=value), their values and what they mean ==
+{keys}
+
+== Examples ==
+smule                                   the main job, on scikit-learn's digits
+smule data=idx data.path=/path/to/idx partition=iid
+smule party_a/model=lenet party_b/model=resnet8        two different networks
+smule -m party_a/model=lenet,mlp training.temperature=1,2            a sweep
+smule --cfg job               show the composed configuration, with defaults
+
+Results go to hydra.run.dir (default runs/<date>). docs/exit-codes.md lists the
+exit codes: 0 done, 2 configuration, 3 data, 4 model, 5 output folder, 6 peer,
+130 interrupted, and others. Between hosts: smule-init, smule-party.
+"""
+
+BENCHMARK = """smule-benchmark - suites of comparisons
+suite=methods, headline, schemes, scaling or link; smule-benchmark --cfg job shows the
+keys of the suite. All keys of smule can be set, too: smule --help explains them.
+
+smule-benchmark suite=methods data=digits suite.seeds=[0,1,2]
+
+Results go to hydra.run.dir (default runs/benchmark/<suite>); a case that is
+finished there is not run again.
+"""
+
+
+def answer(usage: Callable[[], str] | None = None, arguments: Sequence[str] | None = None) -> None:
+    """Print the version, or the usage if there is one, where the command line asks for it, and end the process.
+
+    Raises:
+        SystemExit: with code 0, where it was asked for.
+    """
+    asked = set(sys.argv[1:] if arguments is None else arguments)
+    if "--version" in asked:
+        print(f"smule-crypten {__version__}")
+        sys.exit(0)
+    if usage is not None and asked & {"-h", "--help"}:
+        print(usage())
+        sys.exit(0)
+
+
+def smule_usage() -> str:
+    """That of `smule`."""
+    from smule_crypten.launch.key_help import choices, keys_of_run
+
+    return SMULE.format(choices=choices(), keys=keys_of_run())
+
+
+def party_usage(usage: str) -> str:
+    """That of a command which reads the file of a party."""
+    from smule_crypten.launch.key_help import keys_of_party
+
+    return f"{usage}\nKeys of the file and of the command line, their values and what they mean:\n\n{keys_of_party()}"
+
+
+def dealer_usage(usage: str) -> str:
+    """That of `smule-dealer`."""
+    from smule_crypten.launch.key_help import keys_of_dealer
+
+    return f"{usage}\nKeys of the file and of the command line, their values and what they mean:\n\n{keys_of_dealer()}"

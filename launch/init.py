@@ -1,0 +1,203 @@
+"""`smule-init`: writes the files of both parties and of the dealer for a run between hosts, to be sent to each side.
+
+    smule-init --a hospital-a --b hospital-b --a-address hospital-a.example:7701 --dealer-address dealer.example:7702
+
+What is not given is asked for where a person sits at the terminal; elsewhere the defaults hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from smule_crypten._version import __version__
+from smule_crypten.errors import ConfigError, OutputError
+from smule_crypten.files import write_atomic
+from smule_crypten.launch.outcome import exit_code_of
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ADDRESS = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})")
+_HIGHEST_PORT = 65535
+
+
+class _Question(NamedTuple):
+    option: str
+    text: str
+    default: str
+    check: Callable[[str], object]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Console entry point. arguments are those of the command line unless given."""
+    options = _parser().parse_args(arguments)
+    sys.exit(exit_code_of(lambda: _init(options)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="smule-init",
+        description="Writes the files of both parties and of the dealer for a run between hosts. Send each to its "
+        "side, which completes data.path; docs/two-hosts.md goes on from there. What is not given is asked for.",
+    )
+    parser.add_argument("--version", action="version", version=f"smule-crypten {__version__}")
+    for question in _QUESTIONS:
+        shown = question.default or "none"
+        parser.add_argument(f"--{question.option}", metavar="VALUE", help=f"{question.text}; default: {shown}")
+    parser.add_argument("--dir", type=Path, default=Path(), help="where to write the files; default: here")
+    return parser
+
+
+def _init(options: argparse.Namespace) -> None:
+    given = vars(options)
+    answers = {question.option: _answer(question, given[question.option.replace("-", "_")]) for question in _QUESTIONS}
+    names = [answers[role] for role in ("a", "b", "dealer")]
+    if len(set(names)) < len(names):
+        raise ConfigError("--a, --b, --dealer: two have the same name; give each its own, as in smule-keys init --name")
+    paths = {role: options.dir / f"{answers[role]}.yaml" for role in ("a", "b", "dealer")}
+    for path in paths.values():
+        if path.exists():
+            raise OutputError(f"{path} exists already; move it away, or set another --dir")
+    for role, path in paths.items():
+        text = _dealer_file(answers) if role == "dealer" else _party_file(role, answers)
+        write_atomic(path, lambda file, text=text: file.write(text.encode()), public=True)  # type: ignore[misc]
+        print(f"wrote {path}")
+    print(_NEXT.format(**answers, a_file=paths["a"].name, b_file=paths["b"].name, dealer_file=paths["dealer"].name))
+
+
+def _answer(question: _Question, given: str | None) -> str:
+    """What the command line gives or a person says; a person is asked again after a mistake."""
+    if given is not None or not sys.stdin.isatty():
+        value = question.default if given is None else given
+        try:
+            question.check(value)
+        except ValueError as error:
+            raise ConfigError(f"--{question.option}: {value!r} {error}") from None
+        return value
+    while True:
+        value = input(f"{question.text} [{question.default or 'none'}]: ").strip() or question.default
+        try:
+            question.check(value)
+        except ValueError as error:
+            print(f"{value!r} {error}")
+        else:
+            return value
+
+
+def _name(text: str) -> None:
+    if not _NAME.fullmatch(text):
+        raise ValueError("is no name of a file; use letters, digits, '.', '_' and '-'")
+
+
+def _address(text: str) -> None:
+    match = _ADDRESS.fullmatch(text)
+    if match is None or not 0 < int(match[1]) <= _HIGHEST_PORT:
+        raise ValueError("is no address; write host:port, for example hospital-a.example:7701")
+
+
+def _count(text: str) -> None:
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise ValueError("is no whole number of at least 1")
+
+
+def _data(text: str) -> None:
+    known = sorted(file.name.removesuffix(".yaml") for file in resources.files("smule_crypten.conf.data").iterdir())
+    known = [name for name in known if not name.startswith("_")]
+    if text not in known:
+        raise ValueError(f"is no kind of data; known: {', '.join(known)}")
+
+
+def _class_names(text: str) -> None:
+    names = _listed(text)
+    if len(names) == 1 or len(set(names)) < len(names):
+        raise ValueError("needs two or more different names, with commas between them")
+
+
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+_QUESTIONS = (
+    _Question("a", "name of party a, which waits for party b", "hospital-a", _name),
+    _Question("b", "name of party b, which connects to party a", "hospital-b", _name),
+    _Question("dealer", "name of the dealer, who sees no data", "dealer", _name),
+    _Question("a-address", "host:port of party a, as party b reaches it", "hospital-a.example:7701", _address),
+    _Question("dealer-address", "host:port of the dealer", "dealer.example:7702", _address),
+    _Question("data", "kind of data, the same at both or changed later in one file", "npz", _data),
+    _Question("class-names", "names of the classes, class 0 first, with commas", "", _class_names),
+    _Question("epochs", "epochs of each training", "30", _count),
+    _Question("queries", "samples that each asks about in an exchange", "200", _count),
+    _Question("every", "an exchange at the start of every n-th epoch", "4", _count),
+)
+
+_NEXT = """
+Now, at each of the three:
+  smule-keys init --name NAME      with {a}, {b} or {dealer}; exchange certificates
+  complete the file: data.path at the parties, and data.mean and data.std alike
+  smule-dealer +dealer={dealer_file}
+  smule-doctor +party={a_file}     at {a}, and +party={b_file} at {b}
+  smule-party +party={a_file}      likewise
+smule-party --help explains every key; docs/two-hosts.md goes through it step by step."""
+
+
+def _party_file(role: str, answers: dict[str, str]) -> str:
+    own, other = answers[role], answers["b" if role == "a" else "a"]
+    data: dict[str, Any] = {"name": answers["data"], "path": f"{own}.npz" if answers["data"] == "npz" else own}
+    names = _listed(answers["class-names"])
+    if names:
+        data["options"] = {"class_names": names}
+    peer = {"certificate": f"{other}.crt.pem"}
+    network: dict[str, Any] = {"certificate": f"{own}.crt.pem", "key": f"{own}.key.pem"}
+    if role == "a":
+        network["listen"] = f"0.0.0.0:{_port(answers['a-address'])}"
+    else:
+        peer = {"address": answers["a-address"], **peer}
+    network |= {
+        "peer": peer,
+        "dealer": {"address": answers["dealer-address"], "certificate": f"{answers['dealer']}.crt.pem"},
+    }
+    parts = [
+        (f"# {own}.yaml: party {role}", {"role": role}),
+        ("# Of this side alone: where the data lie.", {"data": data}),
+        ("# Of this side alone: its network; the choices are in smule --help.", {"model": {"name": "small_convnet"}}),
+        ("# As agreed with the other party.", {"training": {"epochs": int(answers["epochs"])}}),
+        ("", {"exchange": {"num_queries": int(answers["queries"]), "every": int(answers["every"])}}),
+        (
+            "# How much the own network answers, over all runs with this peer; null for as much as this run plans.",
+            {"budget": {"max_queries_total": None, "ledger": f"ledger-of-{other}.jsonl"}},
+        ),
+        ("# Where the results go; a new one for each run.", {"output_dir": "first-run"}),
+        ("", {"network": network}),
+    ]
+    return _written(parts)
+
+
+def _dealer_file(answers: dict[str, str]) -> str:
+    name = answers["dealer"]
+    values = {
+        "certificate": f"{name}.crt.pem",
+        "key": f"{name}.key.pem",
+        "listen": f"0.0.0.0:{_port(answers['dealer-address'])}",
+        "party_a": f"{answers['a']}.crt.pem",
+        "party_b": f"{answers['b']}.crt.pem",
+    }
+    return _written([(f"# {name}.yaml: the dealer", values)])
+
+
+def _port(address: str) -> str:
+    return address.rpartition(":")[2]
+
+
+def _written(parts: list[tuple[str, dict[str, Any]]]) -> str:
+    texts = [yaml.safe_dump(values, sort_keys=False, allow_unicode=True) for _, values in parts]
+    return "".join(f"{comment}\n{text}" if comment else text for (comment, _), text in zip(parts, texts, strict=True))
+
+
+if __name__ == "__main__":
+    main()
