@@ -23,7 +23,7 @@ def test_the_table_says_what_a_run_found(record: RunRecord) -> None:
     assert "kept network party a: smule, epoch 3, party b: smule, epoch 3 (the last one" in " ".join(lines)
     assert "bytes in total 10.00 MB in 185 rounds, 33.33 kB a query" in lines
     assert "from the dealer 1.60 kB" in lines
-    assert "vs plaintext logit error 3.0e-04 at most, noise with it, top-1 agreement 98.00 %" in lines
+    assert "vs plaintext logit error 3.0e-04 at most, noise with it, top-1 agreement 98.00 %" in " ".join(lines)
     assert "time training 12.5 s + exchange 31.0 s + rest 3.7 s = 47.2 s" in " ".join(lines)
 
 
