@@ -79,7 +79,7 @@ def test_the_run_leaves_its_files(main_run: MainRun) -> None:
         party = folder / f"party_{name}"
         assert {path.name for path in party.iterdir()} == {
             "model.pt", "standalone.pt", "record.jsonl", "party.json", "run.json", "disclosures.jsonl",
-            ".disclosures.jsonl.lock", "ledger_head.json", "states",
+            ".disclosures.jsonl.lock", ".lock", "ledger_head.json", "states",
         }  # fmt: skip
         assert load_checkpoint(party / "model.pt").model.name == network
         assert load_checkpoint(party / "standalone.pt").model.name == network
