@@ -137,7 +137,7 @@ def test_ctrl_c_in_the_middle(long_problem: list[str], tmp_path: Path) -> None:
 def test_ctrl_c_at_the_start(num_parties: int, long_problem: list[str], tmp_path: Path) -> None:
     """Ctrl-C while the program, or the parties, still import what they need is as quiet as later."""
     program = Started(long_problem, tmp_path)
-    wait_until(lambda: program.num_loaded("libtorch_python") == 1 + num_parties)
+    wait_until(lambda: program.num_loaded("libtorch_python") >= 1 + num_parties)
     interrupted(program)
 
 
