@@ -4,6 +4,7 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from smule_crypten.attacks.table import ATTACKS
@@ -12,8 +13,10 @@ from smule_crypten.data.datasets import LOADERS, load_data
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.inference.lean.options import LeanOptions
 from smule_crypten.inference.registry import SCHEMES
+from smule_crypten.launch.composition import known_keys, register_party_models
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import NETWORKS, build_model
+from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.options import SuiteConfig
 
 SECTIONS: dict[str, type[Section]] = {
@@ -104,3 +107,17 @@ def test_digits_constants_fit_the_data() -> None:
     images_NCHW = load_data(config).train.normalized(config.mean, config.std).images_NCHW
     assert images_NCHW.mean() == pytest.approx(0, abs=2e-3)
     assert images_NCHW.std() == pytest.approx(1, abs=2e-3)
+
+
+def test_every_key_can_be_set_from_the_command_line() -> None:
+    """A key that --help names, and that a simulation may have, stands in the YAML files: Hydra knows no other;
+    training.dp has a group of its own.
+    """
+    register_party_models()
+    with initialize_config_module("smule_crypten.conf", version_base="1.3"):
+        composed = compose("config")
+    between_hosts = {"ledger", "former_fingerprints"}
+    wanted = [
+        key for key in known_keys(RunConfig) if "training.dp." not in key and key.split(".")[-1] not in between_hosts
+    ]
+    assert [key for key in wanted if OmegaConf.select(composed, key, default=key) == key] == []
