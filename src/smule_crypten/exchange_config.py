@@ -20,7 +20,7 @@ class ExchangeTerms(Section):
     (budget_scope), with or without what the dealer sends (budget_counts); it limits num_queries. answer_with: the
     network that answers, the best one that its owner has, or the current one, in training (processes/answering.py).
     spot_checks: answers an exchange that are asked for twice and compared (exchange/spot_check.py), always as many;
-    they may differ by spot_check_tolerance.
+    they may differ by spot_check_tolerance, or by 10 standard deviations of the announced noise.
     """
 
     num_queries: int | None = Field(default=None, ge=1)
