@@ -60,8 +60,9 @@ def read_settings(path: Path, overrides: list[str]) -> SideSettings:
     """
     text = _text(path)
     try:
-        loaded: Any = OmegaConf.create(text) if text.strip() else None
-        lines = dict(_lines(yaml.compose(text, Loader=yaml.SafeLoader), ""))
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        loaded: Any = OmegaConf.create(text) if isinstance(node, yaml.MappingNode) else None
+        lines = dict(_lines(node, ""))
     except _UNREADABLE as error:
         raise ConfigError(f"{path}{_place(error, text)}: this is no YAML: {_problem(error)}") from None
     if not isinstance(loaded, DictConfig):

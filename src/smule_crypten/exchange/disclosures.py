@@ -194,14 +194,21 @@ def write_head(path: Path, ledger: Path, entries: Sequence[Entry]) -> None:
 
 
 def check_head(head: Head, path: Path, ledger: Path, entries: Sequence[Entry]) -> None:
-    """Raises OutputError where the ledger has lost lines that it had when head (in the file path) was written."""
-    if head.ledger != str(ledger):
+    """Raises OutputError where the ledger lacks lines that there were when head (in the file path) was written.
+
+    The folder may have moved; what counts is that the line which head knows stands where it stood.
+    """
+    if len(entries) >= head.lines and entries[head.lines - 1].digest == head.digest:
         return
-    if len(entries) < head.lines or entries[head.lines - 1].digest != head.digest:
+    if head.ledger == str(ledger):
         raise OutputError(
             f"ledger {ledger} has {len(entries)} lines and lacks some that it had: {path} knows of {head.lines}; "
             "restore the ledger, since it limits what is disclosed"
         )
+    raise OutputError(
+        f"ledger {ledger} is not the one that {path} knows, {head.ledger} of {head.lines} lines; set budget.ledger as "
+        f"before, or remove {path.name} if another ledger is meant to count anew"
+    )
 
 
 @contextmanager

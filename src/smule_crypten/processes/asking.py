@@ -229,6 +229,8 @@ def _exchange(
         budget=budget,
         seed=party_seed(config),
         queries=OnceEach(asked.sample_ids_N),
+        # The peer is told what follows from these, and must learn nothing of what is asked about.
+        calibration=calibration,
     )
     results: list[ExchangeResult] = []
     for number in range(1, num_exchanges + 1):

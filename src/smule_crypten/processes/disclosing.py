@@ -16,7 +16,7 @@ from smule_crypten.run_config import PartyConfig
 def ledger_path(config: PartyConfig) -> Path:
     """The party's ledger; of a link, the file that it leads to."""
     ledger = config.budget.ledger
-    return party_folder(config) / LEDGER_FILE if ledger is None else Path(ledger).resolve()
+    return (party_folder(config) / LEDGER_FILE if ledger is None else Path(ledger)).resolve()
 
 
 def budget_of_run(config: PartyConfig, states: StateFolder) -> QueryBudget:

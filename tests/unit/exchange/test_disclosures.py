@@ -176,6 +176,22 @@ def test_a_head_that_is_behind(tmp_path: Path) -> None:
     charge(tmp_path, 3)
 
 
+def test_a_head_goes_with_its_folder(tmp_path: Path) -> None:
+    """A folder that was moved, or is reached by another name, still notices a ledger that was cut."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    for number in (1, 2, 3):
+        charge(first, number)
+    first.rename(second)
+    charge(second, 4)
+    ledger = second / "ledger.jsonl"
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    second.rename(first)
+    (first / "ledger.jsonl").write_bytes(b"".join(lines[:2]))
+    with pytest.raises(OutputError, match=r"is not the one that .*head\.json knows.* remove head\.json if another"):
+        charge(first, 5)
+
+
 def test_a_damaged_head(tmp_path: Path) -> None:
     """It may not be forgotten either."""
     charge(tmp_path, 1)

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from party_configs import party
 from torch import nn
 
 from smule_crypten.config import DataConfig, ModelConfig, PredictConfig, SamplesConfig
+from smule_crypten.data.images import UNKNOWN, LabelledImages
 from smule_crypten.errors import ConfigError, DataError, ModelError, OutputError, UnshareableModelError
+from smule_crypten.processes import asking
 from smule_crypten.processes.asking import load_trained_party
 from smule_crypten.processes.estimate import estimate
 from smule_crypten.processes.inputs import build_party_model, load_party_inputs
@@ -126,3 +129,28 @@ def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):
         predict(config(tmp_path), tmp_path / "in.npz", tmp_path / "file" / "out.npz")
+
+
+class _EnoughSeenError(Exception):
+    """Ends a question once it is clear what it would be made of."""
+
+
+def test_what_is_announced_does_not_follow_from_what_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds and noise are measured on own training samples, never on the images in question: the owner of the other
+    network hears of them.
+    """
+    found = load_trained_party(trained(tmp_path))
+    given: dict[str, Any] = {}
+
+    def noting(**arguments: Any) -> None:
+        given.update(arguments)
+        raise _EnoughSeenError
+
+    monkeypatch.setattr(asking, "Exchanger", noting)
+    asked = LabelledImages(torch.full((5, 1, 8, 8), 9.0), torch.full((5,), UNKNOWN), torch.arange(5))
+    with pytest.raises(_EnoughSeenError):
+        asking._exchange(found, None, asked, None, (5, 5), 1)  # type: ignore[arg-type]
+    calibration = given["calibration"].images_NCHW
+    assert len(calibration) == min(256, len(found.inputs.train))
+    assert torch.isin(calibration.flatten(), found.inputs.train.images_NCHW.flatten()).all()
+    assert not (calibration == 9.0).any()

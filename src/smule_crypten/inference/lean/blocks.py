@@ -30,6 +30,7 @@ class BlockPlace:
 
 def places(blocks: tuple[int, ...]) -> list[BlockPlace]:
     """Blocks from the highest to the lowest; thermometers share words as far as they fit."""
+    assert all(1 <= bits <= 5 for bits in blocks), "a thermometer must fit a word with a bit to spare"
     found: list[BlockPlace] = []
     shift, word, offset = sum(blocks), 0, 0
     for bits in blocks:
