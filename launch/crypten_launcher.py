@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
-from smule_crypten.errors import PartyFailedError
+from smule_crypten.errors import PartyFailedError, PeerDeclinedError, PeerError
 from smule_crypten.launch.command import print_banner, remove_if_empty
 from smule_crypten.launch.composition import to_run_config
 from smule_crypten.launch.outcome import exit_code_of
@@ -47,7 +47,11 @@ def _run(run: RunConfig, run_dir: Path) -> None:
     exit_codes = crypten.mpc.run_multiprocess(num_processes)(_role)(run, run_dir)
     if exit_codes is None or any(exit_codes):
         error = PartyFailedError("a party failed; its message stands above")
-        error.exit_code = max(exit_codes or [PartyFailedError.exit_code])
+        causes = [
+            code for code in exit_codes or [] if code not in (0, PeerError.exit_code, PeerDeclinedError.exit_code)
+        ]
+        # What a party heard of another one's end is no cause, where that one says what it was.
+        error.exit_code = max(causes or exit_codes or [PartyFailedError.exit_code])
         raise error
 
 

@@ -119,6 +119,7 @@ def test_cryptens_launcher_reports_a_failure(problem: list[str], tmp_path: Path)
     diverging = "training.optimizer.learning_rate=1e30"
     ended = run(*problem, diverging, "hydra.run.dir=run", cwd=tmp_path, program=CRYPTENS_LAUNCHER)
     assert ended.exit_code == 9
-    assert ended.errors.count("smule: error: training diverged") == 2
+    # Who is still training when the other one gives up says that instead.
+    assert ended.errors.count("smule: error: training diverged") in (1, 2)
     assert ended.errors.splitlines()[-1] == "smule: error: a party failed; its message stands above"
     assert "Traceback" not in ended.errors
