@@ -207,5 +207,6 @@ def test_the_default_job_keeps_its_promises(
     gains = [party["test_accuracy"] - party["standalone_test_accuracy"] for party in summary["parties"].values()]
     assert sum(gains) > 0
     assert summary["seconds"]["total"] < 180
-    assert summary["fidelity"]["max_abs_logit_error"] < 1e-3
+    noise = max(party["budget"]["logit_noise"] for party in summary["parties"].values())
+    assert summary["fidelity"]["max_abs_logit_error"] < 6 * noise
     assert f"Run folder: {folder}" in capsys.readouterr().out

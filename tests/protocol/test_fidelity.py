@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from steps import one_way, one_way_in_the_zoo, wire_counts
+from steps import CRYPTEN, one_way, one_way_in_the_zoo, wire_counts
 from torch import nn
 
 from smule_crypten.config import DataConfig, ModelConfig, TrainingConfig
@@ -52,7 +52,8 @@ def test_torchvision_networks(pool: PartyPool, digits: LabelledImages, arch: str
     config = ModelConfig(name="torchvision", options={"arch": arch})
     model = build_model(config, (3, size, size), 10, seed=0).eval()
     inputs = nn.functional.interpolate(digits.images_NCHW[:2].expand(-1, 3, -1, -1), size)
-    outcomes = pool.run(one_way_in_the_zoo, config, inputs, dealt=True)
+    roomy = CRYPTEN.model_copy(update={"max_elements": 1 << 28})
+    outcomes = pool.run(one_way_in_the_zoo, config, inputs, roomy, dealt=True)
     expected = centred(predict_logits(model, inputs, 2, CPU))
     error = float((outcomes[0][0].logits_NC - expected).abs().max())
     assert error < 2e-2, f"{arch}: {error:.2e}"
