@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 
 from smule_crypten.config import MAX_PRECISION_BITS, SchemeConfig
-from smule_crypten.inference.crypten_scatter import SharesInTheClear, products_of, repeated_evaluations
+from smule_crypten.inference.crypten_scatter import SharesInTheClear, products_of
 from smule_crypten.inference.noise import Trial, measured_scatter
 from smule_crypten.inference.precision import Precision, check_precision, precision_of
 from smule_crypten.inference.scheme import CPU, Examined, SequentialScheme, micro_batches
@@ -66,7 +66,7 @@ class CryptenScheme(SequentialScheme):
     ) -> Examined:
         alike, bits = equalised(network, inputs_NCHW, least=_LEAST_VALUE), config.precision_bits
         bound, trial = calibrate(alike, inputs_NCHW, bits), Trial.of(inputs_NCHW, products_of(network.architecture))
-        evaluations_RNC = repeated_evaluations(alike, trial.inputs_NCHW, bits, trial.repeats)
+        evaluations_RNC = trial.evaluations(SharesInTheClear(alike, bits, torch.Generator().manual_seed(0)).logits)
         own = precision_of(evaluations_RNC[0, : len(trial.own_NCHW)], network, trial.own_NCHW)
         check_precision(own, _finer(alike, inputs_NCHW, trial.own_NCHW, bits))
         return Examined(

@@ -16,14 +16,6 @@ from smule_crypten.models.pooling import SumPool, max_pool_padding, max_pool_win
 from smule_crypten.models.translate import TranslatedNetwork
 
 
-def repeated_evaluations(
-    network: TranslatedNetwork, inputs_NCHW: torch.Tensor, precision_bits: int, repeats: int
-) -> torch.Tensor:
-    """Centred logits (R, N, C), each evaluation under fresh shares."""
-    evaluator = SharesInTheClear(network, precision_bits, torch.Generator().manual_seed(0))
-    return torch.stack([evaluator.logits(inputs_NCHW) for _ in range(repeats)])
-
-
 class SharesInTheClear:
     """CrypTen's arithmetic on both shares at once, each value as their sum: int64, precision_bits fractional bits."""
 

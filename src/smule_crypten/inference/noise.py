@@ -15,6 +15,7 @@ disclosed: averaging n answers to one sample gives them to sigma / sqrt(n). This
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -71,9 +72,12 @@ class Trial:
         signs = torch.randint(0, 2, (count // 4, *inputs_NCHW.shape[1:]), generator=generator) * 2 - 1
         return cls(own_NCHW=chosen, made_up_NCHW=size * signs.to(inputs_NCHW.dtype), repeats=repeats)
 
-    @property
-    def inputs_NCHW(self) -> torch.Tensor:
-        return torch.cat([self.own_NCHW, self.made_up_NCHW])
+    def evaluations(self, logits: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """(repeats, N, C) of inputs (N, C, H, W) -> centred logits (N, C), rounded afresh each time; the own samples
+        first.
+        """
+        inputs_NCHW = torch.cat([self.own_NCHW, self.made_up_NCHW])
+        return torch.stack([logits(inputs_NCHW).cpu() for _ in range(self.repeats)])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import torch
 from smule_crypten.config import SchemeConfig
 from smule_crypten.inference.noise import NoiseRule, Scatter
 from smule_crypten.inference.scheme import CPU, AnswerTerms, Examined, SequentialScheme, micro_batches
-from smule_crypten.models.architecture import NETWORK_INPUT, Architecture, apply_op, num_elements
+from smule_crypten.models.architecture import Architecture, num_elements
 from smule_crypten.models.calibration import calibrate
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import TranslatedNetwork
@@ -84,8 +84,4 @@ class PlaintextScheme(SequentialScheme):
 
 def evaluate_plaintext(network: TranslatedNetwork, inputs_NCHW: torch.Tensor) -> torch.Tensor:
     """Logits (N, C) in float32, by plain torch in float64."""
-    values: list[torch.Tensor] = []
-    for op in network.architecture.ops:
-        operands = [inputs_NCHW.double() if i == NETWORK_INPUT else values[i] for i in op.inputs]
-        values.append(apply_op(op, operands, *network.parameters.get(op.name, (None, None))))
-    return values[-1].float()
+    return network.values(inputs_NCHW.double())[-1].float()

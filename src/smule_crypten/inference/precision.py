@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from smule_crypten.errors import UnshareableModelError
-from smule_crypten.models.architecture import NETWORK_INPUT, apply_op
 from smule_crypten.models.translate import TranslatedNetwork
+from smule_crypten.types import centred
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Precision:
 
 def precision_of(evaluated_NC: torch.Tensor, network: TranslatedNetwork, inputs_NCHW: torch.Tensor) -> Precision:
     """Of centred logits by a scheme's arithmetic on these inputs."""
-    plain_NC = plain_logits(network, inputs_NCHW)
+    plain_NC = centred(network.values(inputs_NCHW.double())[-1])
     signal = float(plain_NC.std()) if plain_NC.numel() > 1 else 0.0
     return Precision(error=float((evaluated_NC - plain_NC).abs().max()), signal=signal)
 
@@ -68,12 +68,3 @@ def _remedy(cures: Iterable[tuple[str, Callable[[], Precision]]]) -> str:
     return (
         "no width of fixed point mends that: train with weight decay or add BatchNorm, so that values are of like size"
     )
-
-
-def plain_logits(network: TranslatedNetwork, inputs_NCHW: torch.Tensor) -> torch.Tensor:
-    """Centred logits (N, C) of the network itself, float64."""
-    values: list[torch.Tensor] = []
-    for op in network.architecture.ops:
-        operands = [inputs_NCHW.double() if i == NETWORK_INPUT else values[i] for i in op.inputs]
-        values.append(apply_op(op, operands, *network.parameters.get(op.name, (None, None))))
-    return values[-1] - values[-1].mean(1, keepdim=True)

@@ -11,7 +11,6 @@ import math
 import torch
 
 from smule_crypten.errors import DataError, UnshareableModelError
-from smule_crypten.models.architecture import NETWORK_INPUT, apply_op
 from smule_crypten.models.translate import TranslatedNetwork
 
 MARGIN = 16.0
@@ -51,11 +50,9 @@ def calibrate(network: TranslatedNetwork, inputs_NCHW: torch.Tensor, precision_b
         for tensor in (weight, bias):
             if tensor is not None and not bool((tensor.abs() < limit).all()):
                 raise _too_large(f"layer {name}", "a weight", float(tensor.abs().max()), limit)
-    values: list[torch.Tensor] = []
-    for op in network.architecture.ops:
-        operands = [inputs_NCHW.double() if i == NETWORK_INPUT else values[i] for i in op.inputs]
-        values.append(apply_op(op, operands, *network.parameters.get(op.name, (None, None))))
-        largest = float(values[-1].abs().max())
+    values = network.values(inputs_NCHW.double())
+    for op, value in zip(network.architecture.ops, values, strict=True):
+        largest = float(value.abs().max())
         if not largest * MARGIN < limit:
             raise _too_large(f"layer {op.name}", "an output on this party's data", largest, limit / MARGIN)
     return 2.0 ** math.ceil(math.log2(max(float(values[-1].abs().max()), 1.0) * MARGIN))

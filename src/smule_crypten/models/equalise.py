@@ -14,7 +14,7 @@ import math
 import torch
 
 from smule_crypten.models import architecture as arch
-from smule_crypten.models.architecture import NETWORK_INPUT, apply_op, num_elements
+from smule_crypten.models.architecture import NETWORK_INPUT, num_elements
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import TranslatedNetwork
 
@@ -31,7 +31,7 @@ def equalised(network: TranslatedNetwork, inputs_NCHW: torch.Tensor, least: floa
         least: channels are also raised to near this magnitude, where all of a value are smaller.
     """
     groups = _Groups(network.architecture)
-    largest = groups.largest(_values(network, inputs_NCHW))
+    largest = groups.largest(network.values(inputs_NCHW.double()))
     factors = {group: _factors(found, least) for group, found in largest.items()}
     parameters: Parameters = {}
     for position, op in enumerate(network.architecture.ops):
@@ -63,10 +63,10 @@ class _Groups:
             self._add(position, op, architecture)
         self.fixed.add(self.of[len(architecture.ops) - 1])
 
-    def largest(self, values: dict[int, torch.Tensor]) -> dict[int, torch.Tensor]:
+    def largest(self, values: list[torch.Tensor]) -> dict[int, torch.Tensor]:
         """The largest magnitude of each channel of each group that may be scaled."""
         found: dict[int, torch.Tensor] = {}
-        for position, value in values.items():
+        for position, value in enumerate(values):
             group = self.of[position]
             if group in self.fixed:
                 continue
@@ -97,14 +97,6 @@ class _Groups:
         if second in self.fixed:
             first, second = second, first
         self.of = {place: first if group == second else group for place, group in self.of.items()}
-
-
-def _values(network: TranslatedNetwork, inputs_NCHW: torch.Tensor) -> dict[int, torch.Tensor]:
-    values = {NETWORK_INPUT: inputs_NCHW.double()}
-    for position, op in enumerate(network.architecture.ops):
-        operands = [values[i] for i in op.inputs]
-        values[position] = apply_op(op, operands, *network.parameters.get(op.name, (None, None)))
-    return values
 
 
 def _factors(largest: torch.Tensor, least: float | None) -> torch.Tensor:

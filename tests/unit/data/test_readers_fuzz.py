@@ -14,6 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from image_makers import GREY_8, GREY_16
+from mutations import changed
 from PIL import Image
 
 from smule_crypten.config import DataConfig
@@ -51,27 +52,6 @@ def pictures() -> list[bytes]:
             Image.fromarray(pixels).save(buffer, kind, **options)
             found.append(buffer.getvalue())
     return found
-
-
-def changed(originals: list[bytes]) -> st.SearchStrategy[bytes]:
-    """One of them with some bytes replaced, a piece cut out or repeated, and its end cut off."""
-    byte = st.tuples(st.integers(0, 2**16), st.integers(0, 255))
-    return st.builds(
-        mutated,
-        st.sampled_from(originals),
-        st.lists(byte, max_size=6),
-        st.tuples(st.integers(0, 2**16), st.integers(0, 40), st.integers(0, 2)),
-        st.one_of(st.none(), st.integers(0, 2**16)),
-    )
-
-
-def mutated(content: bytes, bytes_set: list[tuple[int, int]], piece: tuple[int, int, int], end: int | None) -> bytes:
-    buffer = bytearray(content)
-    for position, value in bytes_set:
-        buffer[position % len(buffer)] = value
-    start, length, copies = piece[0] % len(buffer), piece[1], piece[2]
-    buffer[start : start + length] = bytes(buffer[start : start + length]) * copies
-    return bytes(buffer if end is None else buffer[: end % (len(buffer) + 1)])
 
 
 def check_images(content: bytes) -> None:

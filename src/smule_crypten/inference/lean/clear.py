@@ -1,7 +1,8 @@
 """The ideal function of the lean scheme: its integers in the clear, rounded stochastically as the protocol does.
 
 Both roles together compute exactly this, for rho drawn by the dealer's streams (docs/protocol.md). M uses it to see,
-before it answers anything, what rounding does to its own logits.
+before it answers anything, what rounding does to its own logits. D sees nothing of rho (roles.py, step 2), so all of
+the scatter of the logits is unknown to it.
 """
 
 from __future__ import annotations

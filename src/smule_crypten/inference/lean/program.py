@@ -94,3 +94,8 @@ class Program:
     @property
     def products(self) -> tuple[Step, ...]:
         return tuple(step for step in self.steps if step.kind == "product")
+
+    @property
+    def num_multiplications(self) -> int:
+        """Of one evaluation of one sample."""
+        return sum(step.elements * num_elements(step.weighted.weight_shape[1:]) for step in self.products)

@@ -25,7 +25,6 @@ from smule_crypten.inference.lean.options import lean_options
 from smule_crypten.inference.lean.program import Program
 from smule_crypten.inference.lean.rounding import compensated, remedies
 from smule_crypten.inference.lean.scales import Scales, fit
-from smule_crypten.inference.lean.scatter import products_of, repeated_evaluations
 from smule_crypten.inference.lean.wire import play
 from smule_crypten.inference.noise import Trial, measured_scatter
 from smule_crypten.inference.precision import Precision, check_precision, precision_of
@@ -95,8 +94,8 @@ class LeanScheme(SecureInferenceScheme):
     ) -> ExaminedLean:
         alike = equalised(network, inputs_NCHW)
         fitted = _Fitted.of(alike, inputs_NCHW, config, device)
-        trial = Trial.of(inputs_NCHW, products_of(fitted.program))
-        evaluations_RNC = repeated_evaluations(fitted.evaluator, trial.inputs_NCHW, trial.repeats)
+        trial = Trial.of(inputs_NCHW, fitted.program.num_multiplications)
+        evaluations_RNC = trial.evaluations(fitted.evaluator.logits)
         own = precision_of(evaluations_RNC[0, : len(trial.own_NCHW)], network, trial.own_NCHW)
         check_precision(own, _wider(alike, inputs_NCHW, trial.own_NCHW, config))
         return ExaminedLean(
