@@ -53,7 +53,7 @@ def keys_of_run() -> str:
 def keys_of_party() -> str:
     """The keys of the file of a party between hosts."""
     fields = [(key, field) for key, field in _fields(PartyConfig) if not key.startswith(_EXCEPT_OF_SIDES)]
-    role = FieldInfo(annotation=Literal["a", "b"])  # type: ignore[arg-type]
+    role = FieldInfo(annotation=Literal["a", "b"])
     return _described([("role", role), *fields], _explanations(_SOURCES))
 
 

@@ -30,6 +30,11 @@ class SweepSummary(Callback):
     lock: ClassVar[contextlib.ExitStack] = contextlib.ExitStack()
     """Held until the process ends."""
 
+    @classmethod
+    def forget(cls) -> None:
+        """What an earlier command of this process has left."""
+        cls.folder = None
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
         try:

@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "party_pool": BOTTOM | COMPOSED,
     "testing": BOTTOM | COMPOSED | {"party_pool"},
     "suites": BOTTOM | COMPOSED | {"processes"},
-    "launch": BOTTOM | {"report", "processes", "suites", "mpc.compat", "mpc.credentials"},
+    "launch": BOTTOM | {"report", "processes", "suites", "mpc.compat", "mpc.credentials", "mpc.meeting"},
     "conf": set(),
 }
 """Unit (a folder, or a module beside the folders) -> the units and single modules that it may import."""

@@ -18,7 +18,7 @@ from smule_crypten.config import Randomness
 from smule_crypten.inference.registry import DEALT
 from smule_crypten.mpc.channel import Channel
 from smule_crypten.mpc.dealer import Dealer
-from smule_crypten.mpc.meeting import DEALER, ROLES, simulated_meeting
+from smule_crypten.mpc.meeting import DEALER, ROLES, role_environment, simulated_meeting
 from smule_crypten.mpc.session import closing_links, open_session
 from smule_crypten.mpc.training_plan import NAME as FULL_TRAINING
 from smule_crypten.mpc.training_plan import deal_steps
@@ -144,7 +144,7 @@ def _serve(connection: Connection, role: str) -> None:
 
 
 def _act(role: str, call: _Call) -> Any:
-    os.environ["RENDEZVOUS"] = call.rendezvous
+    os.environ |= role_environment(role, call.rendezvous)
     meeting = simulated_meeting(role, with_dealer=call.dealt, join_seconds=30.0, deadline_seconds=call.deadline_seconds)
     links = meeting.meet()
     if role == DEALER:

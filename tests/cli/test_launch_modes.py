@@ -32,11 +32,11 @@ def counted(folder: Path) -> list[list[Any]]:
 
 def three_shells(problem: list[str], cwd: Path, overrides_of_b: tuple[str, ...] = ()) -> list[Ended]:
     """Party a, party b and the dealer; how the parties ended."""
-    environment = {"WORLD_SIZE": "2", "RENDEZVOUS": f"file://{cwd}/rendezvous"}
+    environment = {"SMULE_RENDEZVOUS": f"file://{cwd}/rendezvous"}
     overrides = [*problem, "hydra.run.dir=run"]
     roles = [
-        Started([*overrides, *extra], cwd, environment={**environment, "RANK": rank})
-        for rank, extra in (("0", ()), ("1", overrides_of_b), ("2", ()))
+        Started([*overrides, *extra], cwd, environment={**environment, "SMULE_ROLE": role})
+        for role, extra in (("a", ()), ("b", overrides_of_b), ("dealer", ()))
     ]
     return [role.end() for role in roles][:2]
 
@@ -56,7 +56,7 @@ def test_three_shells_give_the_same_models(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Processes that only know WORLD_SIZE, RANK and RENDEZVOUS do it too; their folder is not written over."""
+    """Processes that only know SMULE_ROLE and SMULE_RENDEZVOUS do it too; their folder is not written over."""
     for ended in three_shells(problem, tmp_path):
         assert (ended.exit_code, ended.errors) == (0, "")
     folder = tmp_path / "run"
@@ -67,7 +67,7 @@ def test_three_shells_give_the_same_models(
 
     before = digest_of(folder)
     assert call(monkeypatch, *problem, f"hydra.run.dir={folder}") == 5
-    for key, value in {"WORLD_SIZE": "2", "RANK": "1", "RENDEZVOUS": f"file://{tmp_path}/again"}.items():
+    for key, value in {"SMULE_ROLE": "b", "SMULE_RENDEZVOUS": f"file://{tmp_path}/again"}.items():
         monkeypatch.setenv(key, value)
     assert call(monkeypatch, *problem, f"hydra.run.dir={folder}") == 5
     assert capfd.readouterr().err.count("holds a finished run") == 2

@@ -157,7 +157,7 @@ def test_ctrl_c_while_waiting_for_the_peer(long_problem: list[str], tmp_path: Pa
     It has not begun to train, and leaves nothing that would keep it from being started again.
     """
     for name in ("first", "again"):
-        environment = {"WORLD_SIZE": "2", "RANK": "1", "RENDEZVOUS": f"file://{tmp_path}/{name}"}
+        environment = {"SMULE_ROLE": "b", "SMULE_RENDEZVOUS": f"file://{tmp_path}/{name}"}
         program = Started(long_problem, tmp_path, environment=environment)
         wait_until(partial(has_introduced_itself, tmp_path / f"{name}.smule"))
         interrupted(program)

@@ -163,7 +163,7 @@ def stock_communicator(session: Session) -> Iterator[Any]:
     environment = {
         "DISTRIBUTED_BACKEND": "gloo",
         "GLOO_SOCKET_IFNAME": "lo",
-        "RENDEZVOUS": f"{os.environ['RENDEZVOUS']}.gloo",
+        "RENDEZVOUS": f"{os.environ['SMULE_RENDEZVOUS']}.gloo",
         "WORLD_SIZE": "2",
         "RANK": str(session.rank),
     }

@@ -1,7 +1,7 @@
 """One party from start to end: the place where data, network, secure runtime, exchange and trainer meet.
 
 The same function runs between hosts, in a process of our launcher, under CrypTen's `run_multiprocess`, and in a shell
-with WORLD_SIZE, RANK and RENDEZVOUS set.
+with SMULE_ROLE and SMULE_RENDEZVOUS set.
 """
 
 from __future__ import annotations

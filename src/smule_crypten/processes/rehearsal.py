@@ -16,7 +16,7 @@ from smule_crypten.inference.plaintext import evaluate_plaintext
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
-from smule_crypten.mpc.meeting import DEALER, ROLES, role_from_environment, simulated_meeting
+from smule_crypten.mpc.meeting import DEALER, ROLES, role_environment, role_from_environment, simulated_meeting
 from smule_crypten.mpc.session import open_session
 from smule_crypten.processes.dealing import run_simulated_dealer
 from smule_crypten.processes.inputs import party_seed
@@ -45,18 +45,18 @@ def rehearse(config: PartyConfig, inputs_NCHW: torch.Tensor, num_classes: int) -
         PartyFailedError: one of the three processes failed; the message names the cause.
     """
     with tempfile.TemporaryDirectory(prefix="smule-rehearsal-") as folder:
-        environment = {"WORLD_SIZE": "2", "RENDEZVOUS": f"file://{folder}/rendezvous"}
+        rendezvous = f"file://{folder}/rendezvous"
         arguments = {role: (config, inputs_NCHW.numpy(), num_classes) for role in ROLES[:2]}
         dealer = Job(
             name=DEALER,
             function=run_simulated_dealer,
             arguments=(config.launch,),
-            environment=environment | {"RANK": "2"},
+            environment=role_environment(DEALER, rendezvous),
         )
         dealers = [dealer] if config.needs_dealer else []
         parties = [
-            Job(name=role, function=_play, arguments=arguments[role], environment=environment | {"RANK": str(rank)})
-            for rank, role in enumerate(ROLES[:2])
+            Job(name=role, function=_play, arguments=arguments[role], environment=role_environment(role, rendezvous))
+            for role in ROLES[:2]
         ]
         results = run_jobs([*parties, *dealers], on_event=lambda name, event: None)
     costs = results[0].pop("cost"), results[1].pop("cost")

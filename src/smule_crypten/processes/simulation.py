@@ -12,7 +12,7 @@ from torch import nn
 
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.agreement import translate_checked
-from smule_crypten.mpc.meeting import DEALER, ROLES
+from smule_crypten.mpc.meeting import DEALER, ROLES, role_environment
 from smule_crypten.processes.adversary import SimulatedAttack
 from smule_crypten.processes.controls import run_controls
 from smule_crypten.processes.dealing import run_simulated_dealer
@@ -111,7 +111,7 @@ class _Simulation:
 
     def _jobs(self, folder: str) -> list[Job]:
         """The parties and, if one deals, the dealer; they meet through a store in folder."""
-        environment = {"WORLD_SIZE": "2", "RENDEZVOUS": f"file://{folder}/rendezvous"}
+        rendezvous = f"file://{folder}/rendezvous"
         evidence_dir = folder if self._fidelity is not None else None
         configs = [self._run.party(rank, str(self._run_dir)) for rank in (0, 1)]
         jobs = [
@@ -119,7 +119,7 @@ class _Simulation:
                 name=ROLES[config.rank],
                 function=run_party,
                 arguments=(config, evidence_dir, self._data.digest),
-                environment={**environment, "RANK": str(config.rank)},
+                environment=role_environment(ROLES[config.rank], rendezvous),
             )
             for config in configs
         ]
@@ -129,7 +129,7 @@ class _Simulation:
                     name=DEALER,
                     function=run_simulated_dealer,
                     arguments=(self._run.launch,),
-                    environment={**environment, "RANK": "2"},
+                    environment=role_environment(DEALER, rendezvous),
                 )
             )
         return jobs

@@ -28,7 +28,7 @@ def named_by_environment() -> bool:
 
 
 def run_named_role(run: RunConfig, run_dir: Path, console: Console) -> None:
-    """Run the role that RANK names; the others must be started with the same configuration.
+    """Run the role that SMULE_ROLE names; the others must be started with the same configuration.
 
     What needs both sides (pooled data, fidelity) is left out.
 
