@@ -22,13 +22,13 @@ from smule_crypten.types import PARTY_NAMES
 _DEFAULT_GROUPS = {"scheme": "lean", "provider": "dealer", "exchange": "default", "training": "default"}
 _NAMED_GROUPS = ("data", "model", "scheme")
 _PARTY_PATHS = (
-    "network.certificate",
-    "network.key",
-    "network.peer.certificate",
-    "network.dealer.certificate",
+    "connection.certificate",
+    "connection.key",
+    "connection.peer.certificate",
+    "connection.dealer.certificate",
     "data.path",
     "output_dir",
-    "budget.ledger",
+    "disclosure.ledger",
     "predict.checkpoint",
 )
 _DEALER_PATHS = ("certificate", "key", "party_a", "party_b")
@@ -59,9 +59,9 @@ def read_party(arguments: list[str]) -> PartyConfig:
         raise ConfigError(f"{side.where('role')}role: {role!r} is neither a nor b; party a listens, party b connects")
     if "rank" in values:
         raise ConfigError(f"{side.where('rank')}rank: unknown key; did you mean role?")
-    if values.get("network") is None:
+    if values.get("connection") is None:
         raise ConfigError(
-            f"{side.path}: network: must be given: certificate, key, listen or peer.address, peer, dealer"
+            f"{side.path}: connection: must be given: certificate, key, listen or peer.address, peer, dealer"
         )
     return parse(PartyConfig, {**values, "rank": PARTY_NAMES.index(role)}, side.where)
 

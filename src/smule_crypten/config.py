@@ -93,7 +93,7 @@ class ProviderConfig(Section):
     name: ProviderName
 
 
-class BudgetConfig(Section):
+class DisclosureConfig(Section):
     """How many answers a party's network gives; null for as many as the plan of the run asks for.
 
     A count of queries, not a privacy guarantee. Second answers and repeated attempts count.
@@ -104,15 +104,15 @@ class BudgetConfig(Section):
     logit_noise: standard deviation of normal noise that the owner of the network adds to its share of each logit.
     """
 
-    max_queries_total: int | None = Field(default=None, ge=0)
-    max_queries_per_exchange: int | None = Field(default=None, ge=0)
+    max_answers_total: int | None = Field(default=None, ge=0)
+    max_answers_per_exchange: int | None = Field(default=None, ge=0)
     repeats: int = Field(default=2, ge=0)
     ledger: str | None = None
     former_fingerprints: tuple[str, ...] = Field(default=(), strict=False)
     logit_noise: float = Field(default=0.0, ge=0.0)
 
     @model_validator(mode="after")
-    def _fingerprints_can_match(self) -> BudgetConfig:
+    def _fingerprints_can_match(self) -> DisclosureConfig:
         for text in self.former_fingerprints:
             if not _FINGERPRINT.fullmatch(text):
                 raise ValueError(f"former_fingerprints: {text!r} is none; copy it from the ledger or smule-keys show")
@@ -136,8 +136,8 @@ class PartySection(Section):
     """What may differ between the parties in a simulation."""
 
     model: ModelConfig
-    budget: BudgetConfig = BudgetConfig()
-    data: SamplesConfig = SamplesConfig()
+    disclosure: DisclosureConfig = DisclosureConfig()
+    samples: SamplesConfig = SamplesConfig()
 
 
 class OptimizerConfig(Section):

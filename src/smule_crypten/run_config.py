@@ -16,8 +16,8 @@ from pydantic import Field, model_validator
 from smule_crypten.config import (
     MAX_SEED,
     AttackConfig,
-    BudgetConfig,
     DataConfig,
+    DisclosureConfig,
     LaunchConfig,
     ModelConfig,
     PartitionConfig,
@@ -31,8 +31,8 @@ from smule_crypten.config import (
     SimulationConfig,
     TrainingConfig,
 )
+from smule_crypten.connection_config import ConnectionConfig
 from smule_crypten.exchange_config import ExchangeConfig, ExchangeTerms
-from smule_crypten.network_config import NetworkConfig
 from smule_crypten.scheme_table import scheme_traits
 from smule_crypten.types import PARTY_NAMES
 
@@ -124,17 +124,17 @@ class _Common(Section):
 class PartyConfig(_Common):
     """One party. rank 0 is party a, rank 1 is party b.
 
-    In a simulation, partition splits one data set and network is null; attack is what this party does as an adversary.
-    Between hosts each party has data of its own (partition is null), and what protects nothing is refused whatever else
-    is set, as is an attack.
+    In a simulation, partition splits one data set and connection is null; attack is what this party does as an
+    adversary. Between hosts each party has data of its own (partition is null), and what protects nothing is refused
+    whatever else is set, as is an attack.
     """
 
     rank: int = Field(ge=0, le=1)
     model: ModelConfig
-    budget: BudgetConfig = BudgetConfig()
+    disclosure: DisclosureConfig = DisclosureConfig()
     samples: SamplesConfig = SamplesConfig()
     partition: PartitionConfig | None = None
-    network: NetworkConfig | None = None
+    connection: ConnectionConfig | None = None
     predict: PredictConfig = PredictConfig()
     attack: AttackConfig = AttackConfig()
     output_dir: str
@@ -149,9 +149,9 @@ class PartyConfig(_Common):
 
     @model_validator(mode="after")
     def _nothing_insecure_between_hosts(self) -> Self:
-        if self.network is not None and self.insecure_choices:
+        if self.connection is not None and self.insecure_choices:
             raise ValueError(f"{', '.join(self.insecure_choices)}: refused between hosts, since it protects nothing")
-        if self.network is not None and self.attack.name != "none":
+        if self.connection is not None and self.attack.name != "none":
             raise ValueError(f"attack={self.attack.name}: refused between hosts; attacks are simulated only (smule)")
         return self
 
@@ -163,14 +163,14 @@ class PartyConfig(_Common):
 
     @model_validator(mode="after")
     def _somebody_listens(self) -> Self:
-        if self.network is None:
+        if self.connection is None:
             return self
-        if self.rank == 0 and self.network.listen is None:
-            raise ValueError("network.listen: party a must listen for party b; give host:port")
-        if self.rank == 1 and self.network.peer.address is None:
-            raise ValueError("network.peer.address: party b connects to party a; give its host:port")
-        if self.network.dealer.address is None:
-            raise ValueError("network.dealer.address: both parties connect to the dealer; give its host:port")
+        if self.rank == 0 and self.connection.listen is None:
+            raise ValueError("connection.listen: party a must listen for party b; give host:port")
+        if self.rank == 1 and self.connection.peer.address is None:
+            raise ValueError("connection.peer.address: party b connects to party a; give its host:port")
+        if self.connection.dealer.address is None:
+            raise ValueError("connection.dealer.address: both parties connect to the dealer; give its host:port")
         return self
 
 
@@ -186,9 +186,9 @@ class RunConfig(_Common):
     @model_validator(mode="after")
     def _budgets_end_with_the_run(self) -> Self:
         for name, section in (("party_a", self.party_a), ("party_b", self.party_b)):
-            if section.budget.ledger is not None or section.budget.former_fingerprints:
+            if section.disclosure.ledger is not None or section.disclosure.former_fingerprints:
                 raise ValueError(
-                    f"{name}.budget: ledger and former_fingerprints serve between hosts only (smule-party); "
+                    f"{name}.disclosure: ledger and former_fingerprints serve between hosts only (smule-party); "
                     "the parties of a simulation throw their certificates away"
                 )
         return self
@@ -196,8 +196,8 @@ class RunConfig(_Common):
     @model_validator(mode="after")
     def _validation_is_there(self) -> Self:
         for name, section in zip(PARTY_NAMES, (self.party_a, self.party_b), strict=True):
-            self._check_validation(section.data, f"party_{name}.data.validation")
-            self._check_privacy(section.data, f"party_{name}.data")
+            self._check_validation(section.samples, f"party_{name}.samples.validation")
+            self._check_privacy(section.samples, f"party_{name}.samples")
         return self
 
     @model_validator(mode="after")
@@ -229,8 +229,8 @@ class RunConfig(_Common):
             **common,
             rank=rank,
             model=section.model,
-            budget=section.budget,
-            samples=section.data,
+            disclosure=section.disclosure,
+            samples=section.samples,
             partition=self.partition,
             attack=self.attack if self.attack.party == PARTY_NAMES[rank] else AttackConfig(),
             output_dir=output_dir,

@@ -37,8 +37,8 @@ def test_the_record_says_what_was_spent(problem: list[str], tmp_path: Path) -> N
         ("exchange.queries.selection=entropy", "exchange.queries.selection=uniform"),
         ("exchange.spot_checks=5", "exchange.spot_checks=0"),
         ("exchange.queries.view=mixup", "exchange.queries.view=none"),
-        ("party_b.data.unlabeled=5", "party_b.data.unlabeled=0"),
-        ("party_a.data.validation=0", "party_a.data.validation"),
+        ("party_b.samples.unlabeled=5", "party_b.samples.unlabeled=0"),
+        ("party_a.samples.validation=0", "party_a.samples.validation"),
         ("simulation.controls=[label_smoothing]", "simulation.controls=[]"),
     ],
 )

@@ -153,8 +153,8 @@ ADAPTIVE = [
     "exchange.schedule=adaptive",
     "exchange.queries={selection:margin,view:noise,min_gain_per_mb:1e9}",
     "training.keep=best",
-    "party_a.data.validation=0.2",
-    "party_b.data.validation=0.2",
+    "party_a.samples.validation=0.2",
+    "party_b.samples.validation=0.2",
 ]
 
 

@@ -55,12 +55,12 @@ def test_files_are_valid_and_fit_together(folder: Path) -> None:
     )
     assert first == second
     for side in sides:
-        assert side.network is not None
-        load_identity(Path(side.network.certificate), Path(side.network.key))
-        for path in (side.network.peer.certificate, side.network.dealer.certificate):
+        assert side.connection is not None
+        load_identity(Path(side.connection.certificate), Path(side.connection.key))
+        for path in (side.connection.peer.certificate, side.connection.dealer.certificate):
             load_certificate(Path(path))
-        assert side.budget.max_queries_total is not None
-        assert num_exchanges(side) * (side.exchange.num_queries or 0) == 1600 <= side.budget.max_queries_total
+        assert side.disclosure.max_answers_total is not None
+        assert num_exchanges(side) * (side.exchange.num_queries or 0) == 1600 <= side.disclosure.max_answers_total
     load_identity(Path(dealer.certificate), Path(dealer.key))
 
 

@@ -9,7 +9,7 @@ from unittest import mock
 import torch
 from torch import nn
 
-from smule_crypten.config import BudgetConfig, SchemeConfig
+from smule_crypten.config import DisclosureConfig, SchemeConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import PeerError, ProtocolError
 from smule_crypten.exchange.budget import QueryBudget
@@ -51,7 +51,7 @@ def exchange_with(
         return waiting.pop(0)[: size[0]].double() if waiting else None
 
     with tempfile.TemporaryDirectory() as folder:
-        budget = QueryBudget(BudgetConfig(), Path(folder) / "disclosures.jsonl", run="first", peer=None)
+        budget = QueryBudget(DisclosureConfig(), Path(folder) / "disclosures.jsonl", run="first", peer=None)
         exchanger = Exchanger(
             scheme=scheme,
             config=ExchangeConfig(spot_checks=spot_checks),

@@ -15,7 +15,7 @@ role: a
 data: {name: digits}
 model: {name: mlp}
 output_dir: out
-network:
+connection:
   certificate: a.crt.pem
   key: a.key.pem
   listen: 127.0.0.1:7701
@@ -42,8 +42,11 @@ def refusal(path: Path, *overrides: str) -> str:
 @pytest.mark.parametrize(
     ("override", "text"),
     [
-        ("network.listen=[::1]:7701", """network.listen: YAML does not read the value '[::1]:7701' (while parsing"""),
-        ("network.listen=[::1]:7701", """needs quotes within quotes: 'network.listen="[::1]:7701"'"""),
+        (
+            "connection.listen=[::1]:7701",
+            """connection.listen: YAML does not read the value '[::1]:7701' (while parsing""",
+        ),
+        ("connection.listen=[::1]:7701", """needs quotes within quotes: 'connection.listen="[::1]:7701"'"""),
         ("output_dir=%d", "command line: output_dir: YAML does not read the value '%d'"),
         ("data.mean=[0.5", "expected ',' or ']'"),
         ("training={epochs: 3", "training: YAML does not read"),
@@ -93,8 +96,11 @@ def test_what_the_command_line_cannot_mean(override: str, text: str, side: Path)
         (SIDE.replace("role: a", "role: c").encode(), r"line 1: role: 'c' is neither a nor b"),
         (f"{SIDE}training: {{epochz: 3}}\n".encode(), r"line 11: training.epochz: unknown key; .* training.epochs\?"),
         (f"{SIDE}training:\n  epochs: many\n".encode(), "line 12: training.epochs: .*valid integer, got 'many'"),
-        (SIDE.replace("  listen", "  listn").encode(), r"line 8: network.listn: unknown key; .* network.listen\?"),
-        (SIDE.replace("  key: a.key.pem\n", "").encode(), "line 5: network.key: must be given"),
+        (
+            SIDE.replace("  listen", "  listn").encode(),
+            r"line 8: connection.listn: unknown key; .* connection.listen\?",
+        ),
+        (SIDE.replace("  key: a.key.pem\n", "").encode(), "line 5: connection.key: must be given"),
         (SIDE.replace("mlp", "mlpp").encode(), r"line 3: model.name: no model is called 'mlpp' \(did you mean mlp\?"),
         (SIDE.replace("digits", "digitz").encode(), r"line 2: data.name: no data is called 'digitz'"),
     ],
@@ -108,10 +114,10 @@ def test_what_a_file_cannot_mean(content: bytes, text: str, side: Path) -> None:
 def test_two_ways_to_name_the_file(side: Path) -> None:
     """A side's file may stand alone; a byte order mark and an address of IPv6 are no trouble."""
     side.write_bytes(b"\xef\xbb\xbf" + SIDE.encode())
-    config = read_party([str(side), 'network.listen="[::1]:7701"'])
-    assert config == read_party([f"+party={side}", 'network.listen="[::1]:7701"'])
-    assert config.network is not None
-    assert config.network.listen == "[::1]:7701"
+    config = read_party([str(side), 'connection.listen="[::1]:7701"'])
+    assert config == read_party([f"+party={side}", 'connection.listen="[::1]:7701"'])
+    assert config.connection is not None
+    assert config.connection.listen == "[::1]:7701"
     assert config.output_dir == str(side.parent / "out")
     with pytest.raises(ConfigError, match="name the file of this side once"):
         read_party([str(side), f"+party={side}"])

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from smule_crypten.config import BudgetConfig
+from smule_crypten.config import DisclosureConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
@@ -101,7 +101,7 @@ class FakeScheme:
 
 
 def make_exchanger(
-    scheme: Any, folder: Path, budget: BudgetConfig | None = None, agrees: bool = True, **config: Any
+    scheme: Any, folder: Path, budget: DisclosureConfig | None = None, agrees: bool = True, **config: Any
 ) -> Exchanger:
     """Four samples whose only pixel is their own id. Up to ten exchanges are agreed on, unless agrees is False."""
     images = LabelledImages(IDS.float().reshape(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64), IDS)
@@ -114,7 +114,7 @@ def make_exchanger(
         held_out=images.select(torch.empty(0, dtype=torch.int64)),
         num_queries=configured_queries(settings),
         num_classes=2,
-        budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl", run="first", peer=None),
+        budget=QueryBudget(budget or DisclosureConfig(), folder / "disclosures.jsonl", run="first", peer=None),
         seed=0,
     )
     if agrees:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from party_configs import party
 
-from smule_crypten.config import BudgetConfig, LaunchConfig, ModelConfig, TrainingConfig
+from smule_crypten.config import DisclosureConfig, LaunchConfig, ModelConfig, TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import OutputError
 from smule_crypten.exchange_config import ExchangeConfig
@@ -66,7 +66,7 @@ def test_remains_of_a_crash(tmp_path: Path) -> None:
     [
         {"output_dir": "elsewhere"},
         {"launch": LaunchConfig(deadline_seconds=5.0, accept_restart=True)},
-        {"budget": BudgetConfig(max_queries_total=100)},
+        {"disclosure": DisclosureConfig(max_answers_total=100)},
     ],
     ids=lambda changed: next(iter(changed)),
 )

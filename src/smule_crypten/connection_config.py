@@ -12,7 +12,7 @@ class RemoteConfig(Section):
     certificate: str
 
 
-class NetworkConfig(Section):
+class ConnectionConfig(Section):
     """How a party stands in the network between hosts. Certificates and keys are files in PEM form.
 
     listen: host:port on which party a waits for party b; party b needs none.
