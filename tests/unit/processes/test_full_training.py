@@ -16,7 +16,7 @@ from smule_crypten.run_config import RunConfig
 
 
 def run_config(**training: Any) -> RunConfig:
-    party = {"model": {"name": "mlp", "options": {"hidden": [8]}}, "data": {"validation": 0.0}}
+    party = {"model": {"name": "mlp", "options": {"hidden": [8]}}, "samples": {"validation": 0.0}}
     return parse(
         RunConfig,
         {

@@ -45,8 +45,8 @@ RUN = parse(
         "exchange": {"num_queries": 3},
         "partition": {"name": "iid"},
         "simulation": {"controls": []},
-        "party_a": {"model": MLP, "data": {"validation": 0.0}},
-        "party_b": {"model": MLP, "data": {"validation": 0.0}},
+        "party_a": {"model": MLP, "samples": {"validation": 0.0}},
+        "party_b": {"model": MLP, "samples": {"validation": 0.0}},
         "training": {
             "trust": "none",
             "keep": "last",
