@@ -10,11 +10,14 @@ from typing import Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from smule_crypten.errors import ConfigError, printable, quoted
+from smule_crypten.former_keys import what_became_of
 
 Randomness = Literal["fresh", "seeded_insecure"]
 ProviderName = Literal["dealer", "trusted_first_party"]
 
 MAX_PRECISION_BITS = 24
+_BITS, _BITS_OF_LEAN = 16, 14
+"""Fractional bits where none are asked for: lean's ring of 32 bits has no room for more."""
 MAX_SEED = (1 << 32) - 1
 """Seeds of parties and streams follow from it; none of them may exceed what generators take."""
 _MAX_EPOCHS = 1_000_000
@@ -56,7 +59,7 @@ class PartitionConfig(Section):
     classes_a are the labels that A holds (by_class only).
     """
 
-    name: Literal["iid", "dirichlet", "by_class", "unequal"]
+    name: Literal["iid", "dirichlet", "by_class", "unequal"] = "dirichlet"
     fraction_a: float = Field(default=0.5, gt=0.0, lt=1.0)
     alpha: float = Field(default=0.5, gt=0.0)
     classes_a: tuple[int, ...] = Field(default=(), strict=False)
@@ -80,17 +83,26 @@ class SchemeConfig(Section):
     point; micro_batch samples are evaluated together. max_elements: of a network's weights and all its values for one
     micro-batch, together; it bounds what a peer's network can cost in memory (models/extent.py)."""
 
-    name: str
-    precision_bits: int = Field(default=16, ge=4, le=MAX_PRECISION_BITS)
+    name: str = "lean"
+    precision_bits: int = Field(default=None, ge=4, le=MAX_PRECISION_BITS, validate_default=True)
     micro_batch: int = Field(default=64, ge=1, le=65536)
     max_elements: int = Field(default=1 << 26, ge=1, le=1 << 36)
     options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bits_of_the_scheme(cls, values: Any) -> Any:
+        """Null is written out, since both parties compare what they mean."""
+        if isinstance(values, Mapping) and values.get("precision_bits") is None:
+            name = values.get("name", cls.model_fields["name"].default)
+            return {**values, "precision_bits": _BITS_OF_LEAN if name == "lean" else _BITS}
+        return values
 
 
 class ProviderConfig(Section):
     """dealer: a third process deals and sees no data. trusted_first_party: party a deals; protects nothing."""
 
-    name: ProviderName
+    name: ProviderName = "dealer"
 
 
 class DisclosureConfig(Section):
@@ -189,9 +201,9 @@ class TrainingConfig(Section):
     dp: train with differential privacy; null for without.
     """
 
-    epochs: int = Field(default=10, ge=1, le=_MAX_EPOCHS)
+    epochs: int = Field(default=30, ge=1, le=_MAX_EPOCHS)
     steps_per_epoch: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=128, ge=1)
+    batch_size: int = Field(default=32, ge=1)
     temperature: float = Field(default=2.0, gt=0.0)
     final_temperature: float | None = Field(default=None, gt=0.0)
     distillation_weight: float = Field(default=1.0, ge=0.0)
@@ -205,8 +217,8 @@ class TrainingConfig(Section):
     unasked_share: float = Field(default=0.3, ge=0.0, le=1.0)
     staleness_half_life: int | None = Field(default=None, ge=1)
     self_mutual: bool = False
-    trust: TrustName = "none"
-    keep: KeepName = "last"
+    trust: TrustName = "adaptive"
+    keep: KeepName = "best"
     alarm: AlarmName = "report"
     standalone: bool = True
     dp: DpConfig | None = None
@@ -325,7 +337,8 @@ def describe_validation(
         message = printable(item["msg"].removeprefix("Value error, "))
         if item["type"] == "extra_forbidden":
             close = difflib.get_close_matches(key, known, n=1)
-            message = f"unknown key; did you mean {close[0]}?" if close else "unknown key"
+            hint = what_became_of(key) or (f"did you mean {close[0]}?" if close else None)
+            message = f"unknown key; {hint}" if hint else "unknown key"
         elif item["type"] == "missing":
             message = "must be given"
         elif item["type"] != "value_error":

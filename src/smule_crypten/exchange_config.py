@@ -23,12 +23,12 @@ class ExchangeTerms(Section):
     they may differ by spot_check_tolerance, or by 10 standard deviations of the announced noise.
     """
 
-    num_queries: int | None = Field(default=None, ge=1)
+    num_queries: int | None = Field(default=200, ge=1)
     share_a: float = Field(default=0.5, ge=0.0, le=1.0)
     schedule: Literal["periodic", "front_loaded", "late", "adaptive"] = "periodic"
     num_exchanges: int | None = Field(default=None, ge=1)
-    every: int = Field(default=1, ge=1)
-    warmup_epochs: int | None = Field(default=None, ge=0)
+    every: int = Field(default=4, ge=1)
+    warmup_epochs: int | None = Field(default=0, ge=0)
     max_age: int | None = Field(default=None, ge=1)
     budget_mb: float | None = Field(default=None, gt=0.0)
     budget_scope: Literal["exchange", "run"] = "exchange"

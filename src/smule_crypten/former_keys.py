@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 RENAMED = {
+    "rank": "role",
     "network": "connection",
     "budget": "disclosure",
     "party_a.budget": "party_a.disclosure",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -56,11 +56,11 @@ class _Common(Section):
     device: str = "cpu"
     allow_insecure: bool = False
     randomness: Randomness = "fresh"
-    scheme: SchemeConfig
-    provider: ProviderConfig
+    scheme: SchemeConfig = SchemeConfig()
+    provider: ProviderConfig = ProviderConfig()
     data: DataConfig
-    exchange: ExchangeConfig
-    training: TrainingConfig
+    exchange: ExchangeConfig = ExchangeConfig()
+    training: TrainingConfig = TrainingConfig()
     launch: LaunchConfig = LaunchConfig()
 
     @property
@@ -122,14 +122,14 @@ class _Common(Section):
 
 
 class PartyConfig(_Common):
-    """One party. rank 0 is party a, rank 1 is party b.
+    """One party.
 
     In a simulation, partition splits one data set and connection is null; attack is what this party does as an
     adversary. Between hosts each party has data of its own (partition is null), and what protects nothing is refused
     whatever else is set, as is an attack.
     """
 
-    rank: int = Field(ge=0, le=1)
+    role: Literal["a", "b"]
     model: ModelConfig
     disclosure: DisclosureConfig = DisclosureConfig()
     samples: SamplesConfig = SamplesConfig()
@@ -141,7 +141,12 @@ class PartyConfig(_Common):
 
     @property
     def name(self) -> str:
-        return PARTY_NAMES[self.rank]
+        return self.role
+
+    @property
+    def rank(self) -> int:
+        """0 of party a, 1 of party b."""
+        return PARTY_NAMES.index(self.role)
 
     @property
     def needs_dealer(self) -> bool:
@@ -165,9 +170,9 @@ class PartyConfig(_Common):
     def _somebody_listens(self) -> Self:
         if self.connection is None:
             return self
-        if self.rank == 0 and self.connection.listen is None:
+        if self.role == "a" and self.connection.listen is None:
             raise ValueError("connection.listen: party a must listen for party b; give host:port")
-        if self.rank == 1 and self.connection.peer.address is None:
+        if self.role == "b" and self.connection.peer.address is None:
             raise ValueError("connection.peer.address: party b connects to party a; give its host:port")
         if self.connection.dealer.address is None:
             raise ValueError("connection.dealer.address: both parties connect to the dealer; give its host:port")
@@ -177,7 +182,7 @@ class PartyConfig(_Common):
 class RunConfig(_Common):
     """Everything about a simulated run. See conf/config.yaml for the meaning of each key to a user."""
 
-    partition: PartitionConfig
+    partition: PartitionConfig = PartitionConfig()
     party_a: PartySection
     party_b: PartySection
     simulation: SimulationConfig = SimulationConfig()
@@ -227,7 +232,7 @@ class RunConfig(_Common):
         common = {name: getattr(self, name) for name in _Common.model_fields}
         return PartyConfig(
             **common,
-            rank=rank,
+            role="b" if rank else "a",
             model=section.model,
             disclosure=section.disclosure,
             samples=section.samples,

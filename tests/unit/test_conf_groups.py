@@ -13,7 +13,7 @@ from smule_crypten.data.datasets import LOADERS, load_data
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.inference.lean.options import LeanOptions
 from smule_crypten.inference.registry import SCHEMES
-from smule_crypten.launch.composition import known_keys, register_party_models
+from smule_crypten.launch.composition import known_keys, register_run
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import NETWORKS, build_model
 from smule_crypten.run_config import RunConfig
@@ -113,7 +113,7 @@ def test_every_key_can_be_set_from_the_command_line() -> None:
     """A key that --help names, and that a simulation may have, stands in the YAML files: Hydra knows no other;
     training.dp has a group of its own.
     """
-    register_party_models()
+    register_run()
     with initialize_config_module("smule_crypten.conf", version_base="1.3"):
         composed = compose("config")
     between_hosts = {"ledger", "former_fingerprints"}

@@ -80,7 +80,7 @@ def test_what_may_change_between_attempts(changed: dict[str, Any], tmp_path: Pat
     "changed",
     [
         {"seed": 1},
-        {"rank": 1},
+        {"role": "b"},
         {"model": ModelConfig(name="lenet")},
         {"training": TrainingConfig(epochs=20)},
         {"exchange": ExchangeConfig(num_queries=5)},
