@@ -20,8 +20,8 @@ from pydantic import BaseModel
 
 from smule_crypten.config import Section, known_keys, parse, suggest
 from smule_crypten.errors import ConfigError, quoted
-from smule_crypten.former_keys import what_became_of
 from smule_crypten.launch.groups import choices
+from smule_crypten.removed import removal
 from smule_crypten.run_config import RunConfig
 
 CONF = "smule_crypten.conf"
@@ -96,8 +96,8 @@ def explain(error: Exception, kind: type[Section] = RunConfig) -> ConfigError:
     if unknown and "is not in struct" in f"{text} {error.__cause__}":
         key = unknown.group(1)
         close = difflib.get_close_matches(key, known_keys(kind), n=1)
-        hint = what_became_of(key) or (f"did you mean {close[0]}? " if close else "") + "--help lists all keys"
-        return ConfigError(f"{key}: unknown key; {hint}")
+        hint = f"did you mean {close[0]}? " if close else ""
+        return ConfigError(f"{key}: {removal(key) or f'unknown key; {hint}--help lists all keys'}")
     missing = re.search(r"Could not find '([\w@/]+)/([\w.-]+)' Available options in '[^']*': (.*?) Config search", text)
     if missing:
         group, choice, known = missing.groups()

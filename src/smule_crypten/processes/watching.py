@@ -39,7 +39,7 @@ class Watchman:
         self.alarms: list[dict[str, Any]] = []
 
     def check(self, exchange: int, sample_ids_N: torch.Tensor, logits_NC: torch.Tensor) -> list[Alarm]:
-        """Test the answers of an exchange, those to views apart: these have no label."""
+        """Test the answers of an exchange."""
         if self._mode == "off":
             return []
         known_N = torch.isin(sample_ids_N, self._sample_ids)
