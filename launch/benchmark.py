@@ -20,7 +20,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from smule_crypten.config import SchemeConfig, parse
+from smule_crypten.config import SchemeConfig
+from smule_crypten.config_reading import parse
 from smule_crypten.launch.composition import register_run
 from smule_crypten.launch.info import BENCHMARK, answer
 from smule_crypten.launch.outcome import exit_code_of
@@ -33,7 +34,7 @@ _NAME = "benchmark"
 
 def main() -> None:
     """Console entry point."""
-    answer(lambda: BENCHMARK)
+    answer(lambda _: BENCHMARK)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ["HYDRA_FULL_ERROR"] = "1"
     _register()

@@ -9,16 +9,16 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel
 
-from smule_crypten.config import Section, known_keys, parse, suggest
+from smule_crypten.config import Section
+from smule_crypten.config_reading import defaults_of, known_keys, parse, suggest
 from smule_crypten.errors import ConfigError, quoted
 from smule_crypten.launch.groups import choices
 from smule_crypten.removed import removal
@@ -76,19 +76,6 @@ def compose_side(
         raise ConfigError(f"command line: {explain(error, kind)}") from None
 
 
-def defaults_of(section: type[BaseModel]) -> dict[str, Any]:
-    """The default of each key that has one, as plain values. A section that may be left out is shown as if it were not,
-    unless nothing stands for it."""
-    found: dict[str, Any] = {}
-    for name, field in section.model_fields.items():
-        inner = [kind for kind in (field.annotation, *get_args(field.annotation)) if _is_section(kind)]
-        if inner and (field.is_required() or field.default is not None):
-            found[name] = defaults_of(inner[0])
-        elif not field.is_required():
-            found[name] = list(field.default) if isinstance(field.default, tuple) else field.default
-    return found
-
-
 def explain(error: Exception, kind: type[Section] = RunConfig) -> ConfigError:
     """One line for an error that Hydra or OmegaConf raised while composing the configuration of that kind."""
     text = " ".join(str(error).split())
@@ -113,10 +100,6 @@ def _explain_override(override: str) -> ConfigError:
     if key and value and not set(value) & set("\"'") and len(value) <= _LONGEST_SHOWN:
         advice = f"""; text with special characters needs quotes within quotes: '{key}="{value}"'"""
     return ConfigError(f"cannot read the override {quoted(override)}; write key=value{advice}")
-
-
-def _is_section(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _open(values: dict[str, Any]) -> DictConfig:

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from smule_crypten.config import parse, suggest
+from smule_crypten.config_reading import parse, suggest
 from smule_crypten.errors import ConfigError, quoted
 from smule_crypten.launch.composition import compose_side
 from smule_crypten.launch.groups import CHOSEN_BY_NAME, GROUPS_OF_A_PARTY, choices

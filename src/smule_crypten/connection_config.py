@@ -5,21 +5,32 @@ from __future__ import annotations
 from smule_crypten.config import Section
 
 
-class RemoteConfig(Section):
-    """Another process between hosts. address is host:port, null where it connects to this one."""
+class PeerConfig(Section):
+    """The other party."""
 
     address: str | None = None
+    """host:port at which party b finds party a; party a has none."""
     certificate: str
+    """The certificate of the other party, a file in PEM form, compared by telephone."""
+
+
+class DealerAddress(Section):
+    """The dealer."""
+
+    address: str
+    """host:port on which the dealer listens."""
+    certificate: str
+    """The certificate of the dealer, a file in PEM form, compared by telephone."""
 
 
 class ConnectionConfig(Section):
-    """How a party stands in the network between hosts. Certificates and keys are files in PEM form.
-
-    listen: host:port on which party a waits for party b; party b needs none.
-    """
+    """How a party stands in the network between hosts. Certificates and keys are files in PEM form."""
 
     certificate: str
+    """The party's own certificate, a file in PEM form."""
     key: str
+    """The private key that belongs to it, a file in PEM form."""
     listen: str | None = None
-    peer: RemoteConfig
-    dealer: RemoteConfig
+    """host:port on which party a waits for party b; party b has none."""
+    peer: PeerConfig
+    dealer: DealerAddress

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 _CHOSEN = "samples are chosen uniformly, which no other rule beat over several seeds; leave it out"
 _TRUST = "no rule was shown to be better than training.trust=adaptive or none; set one of these"
+_BETWEEN_HOSTS = "parties of a simulation throw their certificates away; leave it out, it serves smule-party only"
 _IMAGES = "samples themselves are asked about, which taught more than views of them; leave it out"
 
 REMOVED: dict[str, str] = {
@@ -25,6 +26,10 @@ REMOVED: dict[str, str] = {
     "training.final_temperature": "the temperature stays as it is; set training.temperature",
     "training.staleness_half_life": "old answers count like new ones until they are asked again; leave it out",
     "training.unasked_share": "it is 0.3, and less where the own network knows less than the peer; leave it out",
+    "party_a.disclosure.ledger": _BETWEEN_HOSTS,
+    "party_b.disclosure.ledger": _BETWEEN_HOSTS,
+    "party_a.disclosure.former_fingerprints": _BETWEEN_HOSTS,
+    "party_b.disclosure.former_fingerprints": _BETWEEN_HOSTS,
     "training.trust=argmax_gate": _TRUST,
     "training.trust=accuracy": _TRUST,
     "training.trust=class_wise": _TRUST,

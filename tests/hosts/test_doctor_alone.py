@@ -14,10 +14,10 @@ from doctor_sides import by_check, findings, side, write_data, write_sides
 from PIL import Image
 from torch import nn
 
-from smule_crypten.config import DisclosureConfig
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.mpc.credentials import load_certificate
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.processes import checkup_local
 from smule_crypten.processes.disclosing import budget_of_run
 from smule_crypten.processes.inputs import load_party_inputs

@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_module
 from hydra.errors import HydraException
 
-from smule_crypten.config import known_keys
+from smule_crypten.config_reading import known_keys
 from smule_crypten.errors import ConfigError
 from smule_crypten.launch.composition import explain, register_run, to_run_config
 from smule_crypten.launch.side_file import read_party

@@ -7,12 +7,12 @@ from pydantic import ValidationError
 from smule_crypten.config import AttackConfig, DataConfig, SchemeConfig
 from smule_crypten.connection_config import ConnectionConfig
 from smule_crypten.errors import ConfigError
-from smule_crypten.run_config import ProtocolConfig
+from smule_crypten.protocol_config import ProtocolConfig
 from smule_crypten.scheme_table import SCHEME_TRAITS, SchemeTraits
 
 
 def public(mean: tuple[float, ...], class_names: tuple[str, ...] | None = None) -> ProtocolConfig:
-    return ProtocolConfig.from_party(party(data=DataConfig(name="npz", mean=mean)), (3, 8, 8), 2, class_names)
+    return ProtocolConfig.from_party(party(data=DataConfig(name="npz", mean=mean)), (3, 8, 8), 2, class_names, {})
 
 
 @pytest.mark.parametrize("mean", [(0.5,), (0.5, 0.5, 0.5)])

@@ -16,7 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from smule_crypten.config import DisclosureConfig
 from smule_crypten.errors import BudgetError, OutputError, ProtocolError
 from smule_crypten.exchange.disclosures import (
     Entry,
@@ -28,6 +27,7 @@ from smule_crypten.exchange.disclosures import (
     read_ledger,
     write_head,
 )
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import Disclosure
 
 

@@ -22,8 +22,8 @@ from smule_crypten.mpc.meeting import DEALER, ROLES
 from smule_crypten.processes.checkup import Checkup, Skipped, Speed, needed
 from smule_crypten.processes.inputs import public_configuration
 from smule_crypten.processes.rehearsal import rehearse
+from smule_crypten.protocol_config import PublicData
 from smule_crypten.report.formatting import human_bytes, human_seconds
-from smule_crypten.run_config import PublicData
 from smule_crypten.types import Cost
 
 LARGEST_CLOCK_DIFFERENCE_SECONDS = 60.0
@@ -34,7 +34,7 @@ _AT_BOTH_SIDES = "run smule-doctor at both sides at the same time"
 
 
 def check_dealer(checkup: Checkup) -> str:
-    address = Address.parse(needed(checkup.connection.dealer.address, "its address"), "connection.dealer.address")
+    address = Address.parse(checkup.connection.dealer.address, "connection.dealer.address")
     try:
         link = _connect(checkup, DEALER, address)
     except OtherwiseEngaged as engaged:

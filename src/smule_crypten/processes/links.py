@@ -70,17 +70,15 @@ def _meeting_of_party(config: PartyConfig, connection: ConnectionConfig) -> Meet
         }
     )
     remotes = {
-        peer: (connection.peer, "connection.peer.address"),
-        DEALER: (connection.dealer, "connection.dealer.address"),
+        peer: (connection.peer.address, "connection.peer.address"),
+        DEALER: (connection.dealer.address, "connection.dealer.address"),
     }
     return Meeting(
         role=role,
         identity=identity,
         listener=None if connection.listen is None else listen(Address.parse(connection.listen, "connection.listen")),
         addresses={
-            name: Address.parse(remote.address, key)
-            for name, (remote, key) in remotes.items()
-            if remote.address is not None
+            name: Address.parse(address, key) for name, (address, key) in remotes.items() if address is not None
         },
         certificates=certificates,
         join_seconds=config.launch.join_seconds,

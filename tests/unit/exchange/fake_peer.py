@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from smule_crypten.config import DisclosureConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
@@ -19,6 +18,7 @@ from smule_crypten.inference.scheme import AnswerTerms
 from smule_crypten.models.calibration import calibrate, largest_value
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.meter import CostMeter
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import Cost, InferenceQuery, PeerPrediction
 
 IDS = torch.tensor([40, 7, 1000, 3])

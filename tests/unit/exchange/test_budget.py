@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from smule_crypten.config import DisclosureConfig
 from smule_crypten.errors import BudgetError, OutputError, ProtocolError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.disclosures import read_ledger
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import Disclosure
 
 PEER, OTHER = ":".join(["ab"] * 32), ":".join(["cd"] * 32)

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smule_crypten.config import DisclosureConfig
 from smule_crypten.errors import OutputError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.disclosures import GENESIS, Entry, append_entry, last_digest, read_ledger
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import Disclosure
 
 LINES = 4

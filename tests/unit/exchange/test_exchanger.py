@@ -6,9 +6,9 @@ import pytest
 import torch
 from fake_peer import BOUND, IDS, INPUT_BOUND, MODEL, PEER_STEP, TERMS, FakeScheme, make_exchanger
 
-from smule_crypten.config import DisclosureConfig
 from smule_crypten.errors import BudgetError, DataError, ProtocolError, SpotCheckError, UnshareableModelError
 from smule_crypten.exchange.disclosures import read_ledger
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import Disclosure
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from party_configs import party
 
-from smule_crypten.config import DisclosureConfig, DpConfig, LaunchConfig, TrainingConfig
+from smule_crypten.config import DpConfig, LaunchConfig, TrainingConfig
 from smule_crypten.errors import OutputError
 from smule_crypten.exchange.budget import QueryBudget
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.processes.disclosing import budget_of_run, budget_so_far, ledger_path, oldest_start
 from smule_crypten.processes.run_folder import RUN_FILE, identify_run, known_run, party_folder
 from smule_crypten.processes.states import StateFolder

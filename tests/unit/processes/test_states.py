@@ -7,10 +7,11 @@ import pytest
 import torch
 from party_configs import party
 
-from smule_crypten.config import DisclosureConfig, LaunchConfig, ModelConfig, TrainingConfig
+from smule_crypten.config import LaunchConfig, ModelConfig, TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import OutputError
 from smule_crypten.exchange_config import ExchangeConfig
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.processes.states import StateFolder, digest_of
 
 
