@@ -96,7 +96,7 @@ class MutualTraining:
     def _agree(self, exchanger: Exchanger) -> None:
         """Plan the budget, and say what that comes to."""
         exchanger.agree(len(self._exchange_epochs))
-        self.scheme.noise = NoiseRule(num_answers=self.budget.limit, extra=self.config.budget.logit_noise)
+        self.scheme.noise = NoiseRule(num_answers=self.budget.limit, extra=self.config.disclosure.logit_noise)
         facts = self.budget.facts()
         log.info("budget planned %s", " ".join(f"{key}={value}" for key, value in facts.items()))
         self.ledger.message(

@@ -47,7 +47,7 @@ def comparing_data(config: PartyConfig, bundle: DataBundle, swap: Swap) -> Swap:
         As swap; raises DataError where the other party has loaded another data set, HandshakeError where its message is
         malformed.
     """
-    if config.network is not None:
+    if config.connection is not None:
         return swap
 
     def swap_and_compare(message: object) -> object:
