@@ -27,7 +27,6 @@ from learning_tables import collect, draw, markdown, rows_of, show, show_variant
 from trained_networks import CONF, NUM_CLASSES, load_cifar10, load_idx
 
 from smule_crypten.config import SchemeConfig
-from smule_crypten.exchange_config import QueriesConfig
 from smule_crypten.files import write_atomic
 
 
@@ -38,7 +37,6 @@ def main() -> int:
     load = load_idx if (arguments.data / "train-images-idx3-ubyte.gz").exists() else load_cifar10
     images = load(arguments.data, arguments.work)
     scheme = SchemeConfig.model_validate(yaml.safe_load((CONF / "scheme" / "lean.yaml").read_text()))
-    asking = QueriesConfig.model_validate({"known_fraction": 0.05} | _changes(arguments.queries))
     names = arguments.settings or [setting.name for setting in SETTINGS]
     for seed in map(int, arguments.seeds.split(",")):
         for setting in (scaled(setting, arguments.scale) for setting in SETTINGS if setting.name in names):
@@ -48,7 +46,7 @@ def main() -> int:
             pair = Pair(setting, holdings, images.test, NUM_CLASSES, seed)
             pair.bfloat16 = arguments.bfloat16
             pair.option = options()[arguments.answers]
-            case = Case(pair, f"{setting.name}/{seed}", kept, scheme, asking)
+            case = Case(pair, f"{setting.name}/{seed}", kept, scheme)
             config = pair.config(**_recipe(arguments.training))
             if arguments.variant is None:
                 case.run(arguments.budget_mb, config, arguments.methods or _delivered(seed))
@@ -77,13 +75,10 @@ def _recipe(overrides: list[str]) -> dict[str, Any]:
     settings |= yaml.safe_load((CONF / "training" / "images.yaml").read_text())
     keys = (
         "temperature",
-        "final_temperature",
         "distillation_weight",
-        "weight_schedule",
         "label_smoothing",
         "pool_batch",
         "teacher",
-        "unasked_share",
         "trust",
     )
     recipe = {key: settings[key] for key in keys}
@@ -106,7 +101,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--training", nargs="*", default=[], metavar="KEY=VALUE", help="changes of the training settings"
     )
-    parser.add_argument("--queries", nargs="*", default=[], metavar="KEY=VALUE", help="as exchange.queries")
     parser.add_argument("--without-pool", action="store_true", help="with --variant: ask about labelled samples")
     parser.add_argument("--variant", help="run SMuLe only, with these settings, and keep it under this name")
     parser.add_argument("--answers", choices=list(options()), default="as they are", help="what the peer tells")

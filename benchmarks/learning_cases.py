@@ -15,7 +15,6 @@ from learning_simulation import Pair
 from torch import nn
 
 from smule_crypten.config import SchemeConfig, TrainingConfig
-from smule_crypten.exchange_config import QueriesConfig
 from smule_crypten.files import write_atomic
 
 Result = dict[str, Any]
@@ -58,11 +57,10 @@ class Case:
     """Args:
     name: of setting and seed.
     scheme: whose bytes are counted.
-    asking: what SMuLe asks about.
     """
 
-    def __init__(self, pair: Pair, name: str, kept: Kept, scheme: SchemeConfig, asking: QueriesConfig) -> None:
-        self._pair, self._name, self._kept, self._scheme, self._asking = pair, name, kept, scheme, asking
+    def __init__(self, pair: Pair, name: str, kept: Kept, scheme: SchemeConfig) -> None:
+        self._pair, self._name, self._kept, self._scheme = pair, name, kept, scheme
         self._ranks = pair.setting.ranks
 
     def run(self, budget_mb: float, config: TrainingConfig, methods: Sequence[str]) -> None:
@@ -111,7 +109,7 @@ class Case:
 
     def _mutual(self, queries: tuple[int | None, int | None], config: TrainingConfig) -> Result:
         alone = self.alone(0), self.alone(1)
-        students = self._pair.mutual(alone, queries, config, self._asking)
+        students = self._pair.mutual(alone, queries, config)
         result = self._accuracies(students)
         for rank, student in zip(self._ranks, students, strict=True):
             result[f"joint_{PARTIES[rank]}"] = self._pair.joint(rank, student, alone[1 - rank])

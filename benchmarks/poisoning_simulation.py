@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,6 @@ from smule_crypten.config import (
 from smule_crypten.data.images import DataBundle, LabelledImages
 from smule_crypten.data.partition import split
 from smule_crypten.exchange.cache import SoftLabelCache
-from smule_crypten.exchange.knowledge import OwnKnowledge
 from smule_crypten.exchange.queries import QueryPlan
 from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.exchange_config import ExchangeConfig
@@ -135,7 +134,8 @@ class Problem:
     def query_plan(self, rank: int) -> QueryPlan:
         train = self.train[rank]
         no_pool = train.select(torch.arange(0))
-        return QueryPlan(train, no_pool, self.validation[rank], self.setting.exchange.queries, 2 * self.seed + rank)
+        known_fraction, seed = self.setting.exchange.queries.known_fraction, 2 * self.seed + rank
+        return QueryPlan(train, no_pool, self.validation[rank], known_fraction, seed)
 
     @cached_property
     def alone(self) -> list[nn.Module]:
@@ -272,17 +272,14 @@ class _Mutual:
 
     def _ask(self, rank: int, network: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
         """What the party asks about, and the answers of network."""
-        knowledge = OwnKnowledge(self._models[rank], partial(found, self._known[rank]), self._caches[rank])
-        sample_ids = self._plans[rank].next(self._problem.setting.exchange.num_queries, knowledge).sample_ids
+        sample_ids = self._plans[rank].next(self._problem.setting.exchange.num_queries)
         images_NCHW = found(self._known[rank], sample_ids).images_NCHW
         logits_NC = centred(predict_logits(network, images_NCHW, _BATCH, CPU))
         self._caches[rank].store(sample_ids, logits_NC, self._bests[1 - rank].model_step)
         return sample_ids, logits_NC
 
     def _answering(self, rank: int) -> nn.Module:
-        """As exchange.answer_with says: the best network so far, or the one in training."""
-        if self._problem.setting.exchange.answer_with == "current":
-            return copy.deepcopy(self._models[rank])
+        """The best network so far."""
         model = self._problem.network(rank)
         self._bests[rank].restore(model)
         return model

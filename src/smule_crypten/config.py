@@ -169,7 +169,7 @@ class DpConfig(Section):
 
 
 TeacherName = Literal["peer", "ensemble"]
-TrustName = Literal["none", "argmax_gate", "accuracy", "class_wise", "adaptive"]
+TrustName = Literal["none", "adaptive"]
 KeepName = Literal["best", "last"]
 AlarmName = Literal["off", "report", "quarantine"]
 
@@ -178,32 +178,25 @@ class TrainingConfig(Section):
     """Mutual learning: cross entropy + distillation_weight * temperature^2 * KL(peer || own).
 
     steps_per_epoch: batches of an epoch; null for one pass over the own samples. Parties of different size train alike
-    with the same number. weight_schedule: of the distillation weight. final_temperature: where the temperature ends
-    (training/schedules.py). balanced_softmax: learn as if all classes were equally frequent. pool_batch: samples of the
-    unlabelled pool that join each batch, and as many views. teacher: the peer's answers alone, or averaged with those
-    of the own network that was trained alone (training/ensemble.py). unasked_share: of a pool batch, samples of which
-    only that network speaks. staleness_half_life: after how many of the peer's steps an old answer counts half.
-    self_mutual: a copy of the network trains beside it, and they teach each other. trust: how the peer's answers are
-    weighted (training/trust.py). keep: the network of the best epoch on the validation part, or of the last epoch.
-    alarm: what follows when the peer's answers on known labels are not those of an honest network (training/alarm.py).
-    dp: train with differential privacy; null for without.
+    with the same number. balanced_softmax: learn as if all classes were equally frequent. pool_batch: samples of the
+    unlabelled pool that join each batch. teacher: the peer's answers alone, or averaged with those of the own network
+    that was trained alone (training/ensemble.py). self_mutual: a copy of the network trains beside it, and they teach
+    each other. trust: how the peer's answers are weighted (training/trust.py). keep: the network of the best epoch on
+    the validation part, or of the last epoch. alarm: what follows when the peer's answers on known labels are not those
+    of an honest network (training/alarm.py). dp: train with differential privacy; null for without.
     """
 
     epochs: int = Field(default=10, ge=1, le=_MAX_EPOCHS)
     steps_per_epoch: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=128, ge=1)
     temperature: float = Field(default=2.0, gt=0.0)
-    final_temperature: float | None = Field(default=None, gt=0.0)
     distillation_weight: float = Field(default=1.0, ge=0.0)
-    weight_schedule: Literal["constant", "rising", "falling"] = "constant"
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
     balanced_softmax: bool = False
     optimizer: OptimizerConfig = OptimizerConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     pool_batch: int = Field(default=64, ge=1)
     teacher: TeacherName = "ensemble"
-    unasked_share: float = Field(default=0.3, ge=0.0, le=1.0)
-    staleness_half_life: int | None = Field(default=None, ge=1)
     self_mutual: bool = False
     trust: TrustName = "none"
     keep: KeepName = "last"

@@ -69,23 +69,16 @@ class _Common(Section):
 
     @model_validator(mode="after")
     def _exchanges_happen(self) -> Self:
-        epochs, wanted = self.training.epochs, self.exchange.num_exchanges
+        epochs = self.training.epochs
         warmup = self.exchange.warmup(epochs)
         if warmup >= epochs:
             raise ValueError(
                 f"exchange.warmup_epochs={warmup} leaves no exchange in training.epochs={epochs}; lower it"
             )
-        if wanted is not None and wanted > epochs - warmup:
-            raise ValueError(
-                f"exchange.num_exchanges={wanted} is more than the {epochs - warmup} epochs that "
-                f"exchange.warmup_epochs={warmup} leaves of training.epochs={epochs}; lower one of both"
-            )
         return self
 
     def _check_validation(self, samples: SamplesConfig, key: str) -> None:
         setting = self.training.needs_validation
-        if self.exchange.schedule == "adaptive":
-            setting = "exchange.schedule=adaptive"
         if setting is not None and samples.validation == 0:
             raise ValueError(f"{setting} judges by a validation part; set {key}, for example to 0.1")
 
@@ -93,14 +86,12 @@ class _Common(Section):
         """What would make a training depend on its samples other than through clipped and noisy gradients."""
         if self.training.dp is None:
             return
-        training, queries = self.training, self.exchange.queries
+        training = self.training
         needed = {
             "training.trust=none": training.trust == "none",
             "training.balanced_softmax=false": not training.balanced_softmax,
             "training.self_mutual=false": not training.self_mutual,
             "training.alarm=report or off": training.alarm != "quarantine",
-            "exchange.queries.selection=uniform": queries.selection == "uniform",
-            "exchange.queries.view=none": queries.view == "none",
             # That a check failed ends the run, and so would tell of the samples that were checked.
             "exchange.spot_checks=0": self.exchange.spot_checks == 0,
             f"{key}.unlabeled=0": samples.unlabeled == 0,

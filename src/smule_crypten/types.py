@@ -151,26 +151,6 @@ class PredictionSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class AnsweredImages:
-    """Images that the peer has answered and that are none of the party's samples, each with its answer.
-
-    images_MCHW are normalised; logits_MC are the peer's, (M, classes); model_step_M is the peer's step that answered.
-    """
-
-    images_MCHW: torch.Tensor
-    logits_MC: torch.Tensor
-    model_step_M: torch.Tensor
-
-
-class AnsweredImagesSource(Protocol):
-    """Where the trainer finds answered images beside its own samples: to be learned from exactly as they are."""
-
-    def answered(self) -> AnsweredImages | None:
-        """All there are now, or None."""
-        ...
-
-
 RunStatus = Literal["running", "completed", "failed", "interrupted"]
 
 

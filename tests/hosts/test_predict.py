@@ -142,8 +142,6 @@ def test_both_estimate(network: Network, trained: Folders) -> None:
         assert worth["num_known"] == num_known
         assert worth["interval"][0] <= worth["gain"] <= worth["interval"][1]
         assert found["run"]["num_exchanges"] == 3
-        assert found["forecast"]["num_asked"] > 0
-        assert found["forecast"]["low"] < found["forecast"]["gain"] < found["forecast"]["high"]
         assert found["run"]["exchange_bytes"] > 0
 
 

@@ -149,31 +149,6 @@ def test_cut_off_while_a_state_is_written(undisturbed: Undisturbed, tmp_path: Pa
     check_equal(tmp_path / "run", undisturbed)
 
 
-ADAPTIVE = [
-    "exchange.schedule=adaptive",
-    "exchange.queries={selection:margin,view:noise,min_gain_per_mb:1e9}",
-    "training.keep=best",
-    "party_a.data.validation=0.2",
-    "party_b.data.validation=0.2",
-]
-
-
-def test_cut_off_after_a_skipped_exchange(tmp_path: Path) -> None:
-    """The run goes on from the exchange that took place, with its views, and leaves the same ones out again."""
-    ends = []
-    for name, victims in (("undisturbed", ()), ("cut_off", ("b",))):
-        with SimulatedRun(tmp_path / name, *ADAPTIVE) as run:
-            for victim in victims:
-                run.start(instruments={victim: Tripwire("kill", "training", 30)})
-                assert run.wait()[victim] == -signal.SIGKILL, run.logs()
-            run.complete()
-            ends.append(Undisturbed(tmp_path / name / "run", {}))
-    check_equal(ends[1].run_dir, ends[0])
-    for role in PEER:
-        result = json.loads((ends[0].run_dir / f"party_{role}" / "party.json").read_text())
-        assert (len(result["disclosures"]), result["queries_made"]) == (1, NUM_QUERIES)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_cut_off_again_and_again(seed: int, undisturbed: Undisturbed, tmp_path: Path) -> None:

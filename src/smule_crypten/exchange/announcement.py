@@ -71,14 +71,6 @@ def checked_most(message: object, *, peer: str, limit: int | None) -> int:
     return checked_count(message["asks_at_most"], peer=peer, limit=limit)
 
 
-def checked_wish(message: object, *, query_id: int, peer: str) -> bool:
-    """Whether party `peer` wants query `query_id`; raises ProtocolError where it does not say so."""
-    match message:
-        case {"next_query": int(theirs), "wants": bool(wants)} if theirs == query_id:
-            return wants
-    raise ProtocolError(f"party {peer} says {quoted(message)} of query {query_id}; restart both")
-
-
 def checked_count(num_samples: object, *, peer: str, limit: int | None) -> int:
     """Raises ProtocolError where party `peer` announced no possible number of samples."""
     if type(num_samples) is not int or num_samples < 0:

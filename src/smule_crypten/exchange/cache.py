@@ -1,4 +1,4 @@
-"""The peer's answers, kept by sample id until they are asked again or grow too old."""
+"""The peer's answers, kept by sample id until they are asked again."""
 
 from __future__ import annotations
 
@@ -17,12 +17,10 @@ class SoftLabelCache:
 
     Args:
         sample_ids: (N,) int64, all ids that can ever be asked.
-        max_age: exchanges after which an answer is forgotten; None keeps it until it is replaced.
     """
 
-    def __init__(self, sample_ids: torch.Tensor, num_classes: int, max_age: int | None = None) -> None:
+    def __init__(self, sample_ids: torch.Tensor, num_classes: int) -> None:
         self._sample_ids = sample_ids.sort().values
-        self._max_age = max_age
         self._num_exchanges = 0
         self._logits_NC = torch.zeros(len(sample_ids), num_classes)
         self._model_step = torch.full((len(sample_ids),), _NEVER)
@@ -40,8 +38,6 @@ class SoftLabelCache:
         """The answers known for sample_ids (N,), or None where there is none."""
         rows = self._rows(sample_ids)
         known = self._exchange[rows] != _NEVER
-        if self._max_age is not None:
-            known &= self._num_exchanges - self._exchange[rows] < self._max_age
         if not known.any():
             return None
         positions = known.nonzero().squeeze(1)

@@ -3,7 +3,7 @@
 The exchanger sees a scheme only through its contract, so every scheme is used in the same way.
 
 0. Each party says how many samples it will ask about; both agree on keys, and the dealer begins to deal. That happens
-   ahead of time; with exchange.schedule=adaptive only once a party has said that it wants the exchange.
+   ahead of time.
 1. Each party announces how many samples it asks about, its model step, and a public bound for its network's logits.
 2. Each charges the other's query to its budget, before anything is computed.
 3. The scheme runs both directions.
@@ -29,13 +29,10 @@ from smule_crypten.exchange.announcement import (
     checked_announcement,
     checked_most,
     checked_preparation,
-    checked_wish,
 )
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.cache import SoftLabelCache
-from smule_crypten.exchange.knowledge import OwnKnowledge
-from smule_crypten.exchange.queries import Queries, QueryPlan, Question
-from smule_crypten.exchange.replay import ViewReplay
+from smule_crypten.exchange.queries import Queries, QueryPlan
 from smule_crypten.exchange.spot_check import (
     NOISE_TOLERANCE,
     compare_answers,
@@ -43,7 +40,6 @@ from smule_crypten.exchange.spot_check import (
     fitting_inputs,
     plausible_answers,
 )
-from smule_crypten.exchange.views import Views
 from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.calibration import calibration_images, check_inputs
@@ -54,13 +50,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ExchangeResult:
-    """prediction holds the answers that are kept, the last ones those to views_NCHW. num_asked were asked about, of
-    which num_dropped got an answer that cannot be right. disclosure is what this party answered, with second answers,
+    """prediction holds the answers that are kept. num_asked were asked about, of which num_dropped got an answer that
+    cannot be right. disclosure is what this party answered, with second answers,
     and logit_noise the standard deviation of the noise on these. cost is everything from the preparation on,
     announcements included."""
 
     prediction: PeerPrediction
-    views_NCHW: torch.Tensor
     disclosure: Disclosure
     num_asked: int
     num_dropped: int
@@ -69,7 +64,7 @@ class ExchangeResult:
 
 
 class Exchanger:
-    """Asks about this party's samples or views of them, answers the peer, fills the cache and the replay.
+    """Asks about this party's samples, answers the peer, fills the cache.
 
     Args:
         train, pool, held_out: this party's labelled, unlabelled and validation samples, normalised, float32; the last
@@ -77,7 +72,7 @@ class Exchanger:
         num_queries: the most samples that party a and party b ask about in one exchange; None for what each says when
             they agree.
         budget: limits what this party's network answers.
-        seed: decides which samples are asked when, unless queries does, and how views are made.
+        seed: decides which samples are asked when, unless queries does.
         calibration: samples that say how large the own network's values become; None for all that may be asked about.
     """
 
@@ -105,14 +100,11 @@ class Exchanger:
         self._calibration = candidates if calibration is None else calibration
         self._budget = budget
         self._config = config
-        self._queries = queries or QueryPlan(train, pool, held_out, config.queries, seed)
+        self._queries = queries or QueryPlan(train, pool, held_out, config.queries.known_fraction, seed)
         self._query_id = 0
         self._prepared: tuple[int, int] | None = None
         self._before: Cost | None = None
-        self.cache = SoftLabelCache(candidates.sample_ids_N, num_classes, config.max_age)
-        self._views = Views(config.queries.view, candidates.images_NCHW, seed)
-        image_shape = tuple(candidates.images_NCHW.shape[1:])
-        self.replay = ViewReplay(image_shape, num_classes, config.queries.max_views, config.max_age)
+        self.cache = SoftLabelCache(candidates.sample_ids_N, num_classes)
 
     @property
     def next_query_id(self) -> int:
@@ -123,7 +115,7 @@ class Exchanger:
         """Before everything else: fix what the peer may ask in one exchange, and plan the budget of the whole run.
 
         Args:
-            num_exchanges: the most that may take place in the whole run, those before this process began with them.
+            num_exchanges: of the whole run, those before this process began with them.
 
         Raises:
             BudgetError: this party's limits do not suffice for the plan.
@@ -151,27 +143,8 @@ class Exchanger:
         self._prepared = own, peer
         self._begin(number, own, peer, attempt=0)
 
-    def skip(self, wants: bool) -> Cost | None:
-        """Say whether this party wants the exchange that may take place now: it does where one of both wants it.
-
-        Returns:
-            what saying so has cost where the exchange is left out; None where it takes place, whose cost this is then.
-
-        Raises:
-            ProtocolError: the peer says something else.
-            PeerError: the peer is gone or late.
-        """
-        meter = self._scheme.session.meter
-        before, number = meter.total(), self._query_id + 1
-        message = self._scheme.announce({"next_query": number, "wants": wants})
-        peer_wants = checked_wish(message, query_id=number, peer=self._peer_name)
-        if not wants and not peer_wants:
-            return meter.total() - before
-        self._before = before
-        return None
-
     def run(self, model: nn.Module, model_step: int) -> ExchangeResult:
-        """Exchange predictions with the peer; model answers the peer's query as it is now, and scores the own samples.
+        """Exchange predictions with the peer; model answers the peer's query as it is now.
 
         Raises:
             BudgetError: the peer asks for more than this party discloses.
@@ -183,10 +156,9 @@ class Exchanger:
         if self._prepared is None:
             self.prepare()
         self._query_id += 1
-        question = self._queries.next(self._own_limit, OwnKnowledge(model, self._candidates.of_ids, self.cache))
-        plain_NCHW, views_NCHW = self._asked_images(question)
-        inputs_NCHW = torch.cat([plain_NCHW, views_NCHW])
-        check_inputs(inputs_NCHW, question.sample_ids, self._scheme.largest_input)
+        sample_ids_N = self._queries.next(self._own_limit)
+        inputs_NCHW = self._candidates.of_ids(sample_ids_N).images_NCHW
+        check_inputs(inputs_NCHW, sample_ids_N, self._scheme.largest_input)
         terms = self._scheme.calibrate(model, calibration_images(self._calibration.images_NCHW))
         own = Announcement(num_samples=len(inputs_NCHW), model_step=model_step, **dataclasses.asdict(terms))
         peer = self._announce(own)
@@ -201,18 +173,17 @@ class Exchanger:
         fits_N = fitting_inputs(inputs_NCHW, peer.input_bound)
         # The number of questions is public, so zeros take the place of what the peer's network was not fitted for.
         sent_NCHW = torch.where(fits_N.view(-1, 1, 1, 1), inputs_NCHW, torch.zeros(()))
-        prediction = self._ask(model, question.sample_ids, sent_NCHW, own, peer)
+        prediction = self._ask(model, sample_ids_N, sent_NCHW, own, peer)
         prediction = self._checked(model, prediction, sent_NCHW, own, peer)
         kept_N = plausible_answers(prediction, peer.logit_bound) & fits_N
-        num_plain = len(plain_NCHW)
-        self._keep(prediction, kept_N, views_NCHW, num_plain)
+        kept = dataclasses.replace(
+            prediction, sample_ids=prediction.sample_ids[kept_N], logits_NC=prediction.logits_NC[kept_N]
+        )
+        self.cache.store(kept.sample_ids, kept.logits_NC, kept.model_step)
         assert self._before is not None, "prepare has set it"
         cost, self._before = self._scheme.session.meter.total() - self._before, None
         return ExchangeResult(
-            prediction=dataclasses.replace(
-                prediction, sample_ids=prediction.sample_ids[kept_N], logits_NC=prediction.logits_NC[kept_N]
-            ),
-            views_NCHW=views_NCHW[kept_N[num_plain:]],
+            prediction=kept,
             disclosure=dataclasses.replace(disclosure, num_samples=peer.num_samples + num_second),
             num_asked=own.num_samples,
             num_dropped=int((~kept_N).sum()),
@@ -220,27 +191,18 @@ class Exchanger:
             cost=dataclasses.replace(cost, peak_memory_bytes=prediction.cost.peak_memory_bytes),
         )
 
-    def forget(self, number: int) -> None:
-        """Drop the answers of exchange `number`."""
-        self.cache.forget(number)
-        self.replay.forget(number)
-
     def state_dict(self) -> dict[str, Any]:
         return {
             "query_id": self._query_id,
             "peer_limit": self._peer_limit,
             "queries": self._queries.state_dict(),
-            "views": self._views.state_dict(),
             "cache": self.cache.state_dict(),
-            "replay": self.replay.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._query_id, self._peer_limit = state["query_id"], state["peer_limit"]
         self._queries.load_state_dict(state["queries"])
-        self._views.load_state_dict(state["views"])
         self.cache.load_state_dict(state["cache"])
-        self.replay.load_state_dict(state["replay"])
 
     def _begin(self, number: int, own: int, peer: int, *, attempt: int) -> None:
         """Keys and dealing for query `number`. The dealer serves an index once; a second attempt is one of its own."""
@@ -305,21 +267,6 @@ class Exchanger:
         tolerance = max(self._config.spot_check_tolerance, NOISE_TOLERANCE * peer.logit_noise)
         compare_answers(compared, again, peer.logit_bound, tolerance)
         return dataclasses.replace(first, cost=first.cost + again.cost)
-
-    def _keep(self, prediction: PeerPrediction, kept_N: torch.Tensor, views_NCHW: torch.Tensor, num_plain: int) -> None:
-        """Remember the answers of kept_N: those to samples by id, those to views with the view."""
-        of_samples, of_views = kept_N[:num_plain], kept_N[num_plain:]
-        step = prediction.model_step
-        self.cache.store(
-            prediction.sample_ids[:num_plain][of_samples], prediction.logits_NC[:num_plain][of_samples], step
-        )
-        self.replay.store(views_NCHW[of_views], prediction.logits_NC[num_plain:][of_views], step)
-
-    def _asked_images(self, question: Question) -> tuple[torch.Tensor, torch.Tensor]:
-        """The images that are asked about as they are, and the views of the others."""
-        images_NCHW = self._candidates.of_ids(question.sample_ids).images_NCHW
-        num_plain = len(images_NCHW) - question.num_views
-        return images_NCHW[:num_plain], self._views.of(images_NCHW[num_plain:])
 
     def _announce(self, own: Announcement) -> Announcement:
         message = self._scheme.announce({"query_id": self._query_id, **dataclasses.asdict(own)})

@@ -24,7 +24,7 @@ Queries = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """num_exchanges: the most that may take place. num_queries is None without a limit. exchange_bytes: what an
+    """num_exchanges: in the whole run. num_queries is None without a limit. exchange_bytes: what an
     exchange of so many queries costs both parties together, None where num_queries is None."""
 
     num_exchanges: int
@@ -38,25 +38,23 @@ def plan(scheme: SecureInferenceScheme, config: ExchangeConfig, num_epochs: int,
     Raises:
         ConfigError: the budget does not pay for one query; says what would.
     """
-    num_exchanges = len(exchange_epochs(config, num_epochs))
 
     def cost(total: int) -> int:
         queries = divided(total, config.share_a)
-        return _exchange_bytes(scheme, queries, dealt, config.budget_counts == "all")
+        return _exchange_bytes(scheme, queries, dealt)
 
     total = None if config.num_queries is None else 2 * config.num_queries
     if config.budget_mb is not None:
-        parts = num_exchanges if config.budget_scope == "run" else 1
-        available = int(config.budget_mb * _MEGABYTE) // parts
+        available = int(config.budget_mb * _MEGABYTE)
         if cost(1) > available:
-            smallest = parts * cost(1) / _MEGABYTE
+            smallest = cost(1) / _MEGABYTE
             raise ConfigError(
-                f"exchange.budget_mb={config.budget_mb:g} does not pay for one query in each of {num_exchanges} "
-                f"exchange(s); the smallest that does is {smallest + 0.0005:.3f}"
+                f"exchange.budget_mb={config.budget_mb:g} does not pay for one query in an exchange; the smallest that "
+                f"does is {smallest + 0.0005:.3f}"
             )
         total = _largest(cost, available, total)
     return Plan(
-        num_exchanges=num_exchanges,
+        num_exchanges=len(exchange_epochs(config, num_epochs)),
         num_queries=None if total is None else divided(total, config.share_a),
         exchange_bytes=None if total is None else cost(total),
     )
@@ -85,12 +83,11 @@ def _largest(cost: Callable[[int], int], available: int, limit: int | None) -> i
     return low
 
 
-def _exchange_bytes(scheme: SecureInferenceScheme, queries: Queries, dealt: bool, with_dealer: bool) -> int:
-    """Of both directions and both parties. A party's network answers the other one's queries."""
+def _exchange_bytes(scheme: SecureInferenceScheme, queries: Queries, dealt: bool) -> int:
+    """Of both directions and both parties, with the dealer's. A party's network answers the other one's queries."""
     total = CONTROL_BYTES
     for architecture, num_queries in zip(scheme.architectures, reversed(queries), strict=True):
         cost = scheme.cost_of(architecture, num_queries, scheme.config, dealt=dealt)
         total += cost.model_owner.bytes_total
-        if with_dealer:
-            total += cost.model_owner.dealer_bytes + cost.data_owner.dealer_bytes
+        total += cost.model_owner.dealer_bytes + cost.data_owner.dealer_bytes
     return total

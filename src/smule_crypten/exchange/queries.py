@@ -1,35 +1,22 @@
 """What a party asks in one exchange.
 
-While it trains: own labelled samples or its unlabelled pool, or views of them, and some samples of known label.
-Afterwards: some samples once, part by part.
+While it trains: own labelled samples or its unlabelled pool, and some samples of known label. Afterwards: some samples
+once, part by part.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.exchange.selection import Knowledge, Selection
-from smule_crypten.exchange_config import QueriesConfig
+from smule_crypten.exchange.selection import Selection
 
 MOST_EVIDENCE = 200
 """Samples of known label that one exchange asks about at most: more tell little more about the peer."""
 _FIRST_FRACTION = 0.5
 """Share of the first exchange's queries that go to held-out samples."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """The samples that one exchange asks about. Of the last num_views of them, a view is asked about.
-
-    The others are all different, and so are those with a view.
-    """
-
-    sample_ids: torch.Tensor
-    num_views: int = 0
 
 
 class Queries(Protocol):
@@ -38,8 +25,8 @@ class Queries(Protocol):
     def count(self, num_queries: int | None) -> int:
         """How many samples `next` returns."""
 
-    def next(self, num_queries: int | None, knowledge: Knowledge) -> Question:
-        """At most num_queries samples; all that may be asked about where it is None."""
+    def next(self, num_queries: int | None) -> torch.Tensor:
+        """The ids of at most num_queries samples, all different; all that may be asked about where it is None."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -55,10 +42,10 @@ class OnceEach:
     def count(self, num_queries: int | None) -> int:
         return len(self._waiting[:num_queries])
 
-    def next(self, num_queries: int | None, knowledge: Knowledge) -> Question:
+    def next(self, num_queries: int | None) -> torch.Tensor:
         chosen = self._waiting[:num_queries]
         self._waiting = self._waiting[len(chosen) :]
-        return Question(chosen)
+        return chosen
 
     def state_dict(self) -> dict[str, Any]:
         return {"waiting": self._waiting}
@@ -68,43 +55,35 @@ class OnceEach:
 
 
 class QueryPlan:
-    """Chooses the samples of each exchange by config; everything random follows from seed.
+    """Chooses the samples of each exchange uniformly; everything random follows from seed.
 
-    What a party learns from is its unlabelled pool or, without one, its labelled samples, or views of either. What it
-    judges the peer by are held-out samples or, without them, labelled ones beside a pool or views; these are chosen
-    uniformly and asked about as they are. The first exchange asks about held-out samples above all, so that the peer's
-    worth is known before its answers are used; later ones keep an eye on it.
+    What a party learns from is its unlabelled pool or, without one, its labelled samples. What it judges the peer by
+    are held-out samples or, without them, labelled ones beside a pool. The first exchange asks about held-out samples
+    above all, so that the peer's worth is known before its answers are used; later ones keep an eye on it.
 
     Args:
         train: labelled samples. pool: unlabelled ones. held_out: the validation part. Pool and held_out may be empty.
+        known_fraction: the share of later queries by which the peer is judged.
     """
 
     def __init__(
-        self,
-        train: LabelledImages,
-        pool: LabelledImages,
-        held_out: LabelledImages,
-        config: QueriesConfig,
-        seed: int,
+        self, train: LabelledImages, pool: LabelledImages, held_out: LabelledImages, known_fraction: float, seed: int
     ) -> None:
-        self._known_fraction = config.known_fraction
-        self._has_views = config.view != "none"
+        self._known_fraction = known_fraction
         learned, known = pool if len(pool) else train, held_out
-        if len(held_out) == 0 and (len(pool) > 0 or self._has_views):
+        if len(held_out) == 0 and len(pool) > 0:
             known = train
         self._known = Selection(known.sample_ids_N, seed)
-        # Another seed where both are of the same samples, or views would be of those that are asked about as they are.
-        self._learned = Selection(learned.sample_ids_N, seed + (learned is known), config.selection)
+        self._learned = Selection(learned.sample_ids_N, seed)
         self._is_first = len(held_out) > 0
 
     def count(self, num_queries: int | None) -> int:
         return sum(self._counts(num_queries))
 
-    def next(self, num_queries: int | None, knowledge: Knowledge) -> Question:
+    def next(self, num_queries: int | None) -> torch.Tensor:
         num_known, num_learned = self._counts(num_queries)
         self._is_first = False
-        chosen = torch.cat([self._known.next(num_known, knowledge), self._learned.next(num_learned, knowledge)])
-        return Question(chosen, num_views=num_learned if self._has_views else 0)
+        return torch.cat([self._known.next(num_known), self._learned.next(num_learned)])
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""Which of its networks a party lets answer its peer (exchange.answer_with)."""
+"""Which of its networks a party lets answer its peer: the best one that it has."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AnsweringNetwork:
 def answering_network(
     config: PartyConfig, bundle: DataBundle, in_training: AnsweringNetwork, best: BestNetwork
 ) -> AnsweringNetwork:
-    """The best network there is, or the one in training.
+    """The best network there is.
 
     The best one is that which `best` keeps; where nothing was offered to it, the one that was trained alone; where
     there is none either, the one in training.
@@ -34,8 +34,7 @@ def answering_network(
     Raises:
         DataError, ModelError: the file of the network that was trained alone has been damaged since.
     """
-    has_finished_one = bool(best.name) or config.training.standalone
-    if config.exchange.answer_with == "current" or not has_finished_one:
+    if not best.name and not config.training.standalone:
         return in_training
     if not best.name:
         return standalone_network(config, bundle)
@@ -57,11 +56,11 @@ def standalone_network(config: PartyConfig, bundle: DataBundle) -> AnsweringNetw
 
 
 def fallback(config: PartyConfig) -> str | None:
-    """What answers where exchange.answer_with=best finds no finished network; None where it finds one."""
-    if config.exchange.answer_with == "current" or config.training.standalone:
+    """What answers where no finished network is there yet; None where one is."""
+    if config.training.standalone:
         return None
     so_far = ", the best of its epochs so far" if config.training.keep == "best" else ""
     return (
-        f"party {config.name} answers with its network in training{so_far}: exchange.answer_with=best finds no "
-        "finished one with training.standalone=false"
+        f"party {config.name} answers with its network in training{so_far}: there is no finished one with "
+        "training.standalone=false"
     )

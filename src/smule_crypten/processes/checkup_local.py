@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 import platform
 import shutil
 import stat
@@ -196,15 +195,12 @@ def disk_bytes(checkup: Checkup) -> int:
     network_bytes = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
     momenta = 2 if checkup.config.training.optimizer.name == "adamw" else 1
     answers_bytes = len(inputs.train) * (4 * inputs.bundle.num_classes + 8 + 8 + 8)
-    if checkup.config.exchange.queries.view != "none":
-        image_bytes = 4 * math.prod(inputs.bundle.input_shape)
-        answers_bytes += checkup.config.exchange.queries.max_views * (image_bytes + 4 * inputs.bundle.num_classes + 16)
     # Two networks, and two states with a third on its way to replace one; each is written beside what it replaces.
     return 3 * network_bytes + 3 * ((1 + momenta) * network_bytes + answers_bytes) + _JOURNAL_BYTES
 
 
 def num_exchanges(config: PartyConfig) -> int:
-    """The most that may take place."""
+    """Of the whole run."""
     return len(exchange_epochs(config.exchange, config.training.epochs))
 
 

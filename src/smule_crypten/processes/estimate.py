@@ -9,11 +9,10 @@ from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.exchange.planner import plan
 from smule_crypten.files import write_atomic
 from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.processes.asking import Answers, TrainedParty, ask_once, load_trained_party
+from smule_crypten.processes.asking import Answers, ask_once, load_trained_party
 from smule_crypten.processes.run_folder import party_folder
 from smule_crypten.report.jsontext import to_json
 from smule_crypten.run_config import PartyConfig
-from smule_crypten.training.forecast import forecast
 from smule_crypten.training.worth import worth
 
 SCHEMA_VERSION = 1
@@ -43,8 +42,6 @@ def estimate(config: PartyConfig) -> dict[str, Any]:
             return None
         own_NC = party.own_logits(held_out.images_NCHW)[answered_N]
         found = worth(own_NC, answers.logits_NC[answered_N], held_out.labels_N[answered_N], party.combination_rule)
-        run = _plan(scheme, config)
-        asked = _num_asked(run, party)
         result = {
             "schema_version": SCHEMA_VERSION,
             "party": config.name,
@@ -53,8 +50,7 @@ def estimate(config: PartyConfig) -> dict[str, Any]:
             **answers.facts(),
             "class_names": list(party.inputs.bundle.class_names),
             "worth": dataclasses.asdict(found),
-            "forecast": None if asked is None else dataclasses.asdict(forecast(found.gain, found.interval, asked)),
-            "run": run,
+            "run": _plan(scheme, config),
         }
         text = to_json(result, indent=2)
         write_atomic(party_folder(config) / ESTIMATE_FILE, lambda file: file.write(text.encode()))
@@ -74,13 +70,3 @@ def _plan(scheme: SecureInferenceScheme, config: PartyConfig) -> dict[str, Any]:
     except ConfigError as error:
         return {"problem": str(error)}
     return {"problem": None, **dataclasses.asdict(queries)}
-
-
-def _num_asked(run: dict[str, Any], party: TrainedParty) -> int | None:
-    """Different samples that a whole run asks about, to learn from; None where the budget does not pay for any."""
-    if run["problem"] is not None:
-        return None
-    samples = len(party.inputs.pool) or len(party.inputs.train)
-    if run["num_queries"] is None:
-        return samples
-    return min(samples, int(run["num_exchanges"] * run["num_queries"][party.config.rank]))

@@ -21,12 +21,10 @@ class Evidence:
         self._party = party
         self._emit = emit
 
-    def keep(self, epoch: int, model: nn.Module, prediction: PeerPrediction, views_NCHW: torch.Tensor) -> None:
-        """views_NCHW are the images of the last answers; those of the others are found by their sample ids."""
+    def keep(self, epoch: int, model: nn.Module, prediction: PeerPrediction) -> None:
         path = self._folder / f"{self._party}_{epoch}.pt"
         evidence = {
             "sample_ids": prediction.sample_ids,
-            "views_NCHW": views_NCHW,
             "logits_NC": prediction.logits_NC,
             "state_dict": plain_state(model.state_dict()),
         }

@@ -9,7 +9,6 @@ from typing import Any
 
 from torch import nn
 
-from smule_crypten.exchange.adaptive import Wish
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.exchange.schedule import exchange_epochs
@@ -37,7 +36,6 @@ class Learner:
     trainer: Trainer
     exchanger: Exchanger
     best: BestNetwork
-    wish: Wish
     watchman: Watchman
 
     def state_dict(self) -> dict[str, Any]:
@@ -48,7 +46,6 @@ class Learner:
         self.exchanger.load_state_dict(state["exchanger"])
         self.trainer.load_state_dict(state["trainer"])
         self.best.load_state_dict(state["best"])
-        self.wish.load_state_dict(state["wish"])
         self.watchman.load_state_dict(state["watchman"])
 
 
@@ -71,7 +68,6 @@ def build_learner(
         trainer=build_trainer(config, inputs, model, _teacher(config, inputs, exchanger), on_step),
         exchanger=exchanger,
         best=best,
-        wish=Wish(config.exchange.queries.min_gain_per_mb),
         watchman=Watchman(config.training.alarm, known, inputs.bundle.num_classes, num_exchanges),
     )
 
@@ -124,7 +120,6 @@ def _teacher(config: PartyConfig, inputs: PartyInputs, exchanger: Exchanger) -> 
         train=inputs.train,
         pool=inputs.pool,
         validation=inputs.validation,
-        views=None if config.exchange.queries.view == "none" else exchanger.replay,
         own=_own_answers(config, inputs) if config.training.standalone else None,
         config=config.training,
         seed=party_seed(config),

@@ -64,10 +64,6 @@ class PartyLedger:
             "exchange_seconds": exchange.seconds,
         }
 
-    def skipped(self, cost: Cost) -> None:
-        """Account for agreeing that an exchange is left out; it is reported with the epoch."""
-        self._pending = _cost_keys(cost)
-
     def epoch(self, phase: str, result: EpochResult, test_accuracy: float) -> None:
         """Report one epoch, with the exchange at its start if there was one. docs/results.md explains the keys."""
         self._seconds["training"] += result.seconds

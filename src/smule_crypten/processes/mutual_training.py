@@ -27,7 +27,7 @@ from smule_crypten.processes.run_folder import MODEL_FILE
 from smule_crypten.processes.standalone_training import StandaloneTraining
 from smule_crypten.processes.states import StateFolder
 from smule_crypten.run_config import PartyConfig
-from smule_crypten.training.best import BestNetwork, balanced_accuracy
+from smule_crypten.training.best import BestNetwork
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +112,7 @@ class MutualTraining:
             made = progress.exchanged and epoch == progress.first_epoch
             if epoch in self._exchange_epochs and not made:
                 self._save_before_the_first(learner, progress, epoch)
-                if self._takes_place(learner, epoch):
-                    self._exchange(learner, progress.standalone, epoch)
+                self._exchange(learner, progress.standalone, epoch)
             result = trainer.run_epoch()
             accuracy = keeping.test_accuracy(self.model)
             keeping.offer(self.model, trainer.model_step, f"smule, epoch {epoch}", best)
@@ -136,22 +135,6 @@ class MutualTraining:
     def _exchange_epochs(self) -> range:
         return exchange_epochs(self.config.exchange, self.config.training.epochs)
 
-    @property
-    def _is_adaptive(self) -> bool:
-        return self.config.exchange.schedule == "adaptive"
-
-    def _takes_place(self, learner: Learner, epoch: int) -> bool:
-        """Whether one of the parties wants the exchange that may take place now; always so by a fixed schedule."""
-        if not self._is_adaptive:
-            return True
-        wants = learner.wish.wants_another(*balanced_accuracy(*self._keeping.judged(self.model)))
-        cost = learner.exchanger.skip(wants)
-        log.info("exchange considered epoch=%d wanted_here=%s takes_place=%s", epoch, wants, cost is None)
-        if cost is None:
-            return True
-        self.ledger.skipped(cost)
-        return False
-
     def _exchange(self, learner: Learner, standalone: float | None, epoch: int) -> None:
         trainer, exchanger = learner.trainer, learner.exchanger
         in_training = AnsweringNetwork(self.model, trainer.model_step, f"smule, epoch {epoch - 1}")
@@ -164,9 +147,7 @@ class MutualTraining:
         _log_exchange(exchange)
         self.ledger.exchanged(exchange)
         if self.evidence is not None:
-            result = exchange.result
-            self.evidence.keep(epoch, network, result.prediction, result.views_NCHW)
-        learner.wish.exchanged(exchange.result.cost.bytes_total + exchange.result.cost.dealer_bytes)
+            self.evidence.keep(epoch, network, exchange.result.prediction)
         self._watch(learner, exchange, epoch)
         self._save_state(learner, standalone, epoch, exchange.result.disclosure.query_id, self._traffic)
         self._prepare(exchanger, next_epoch=epoch + 1)
@@ -197,17 +178,16 @@ class MutualTraining:
     def _watch(self, learner: Learner, exchange: MeasuredExchange, epoch: int) -> None:
         """Test the answers that came, and say so where there is an alarm."""
         watchman, result = learner.watchman, exchange.result
-        number, num_plain = result.prediction.query_id, len(result.prediction.sample_ids) - len(result.views_NCHW)
-        alarms = watchman.check(
-            number, result.prediction.sample_ids[:num_plain], result.prediction.logits_NC[:num_plain]
-        )
+        number = result.prediction.query_id
+        alarms = watchman.check(number, result.prediction.sample_ids, result.prediction.logits_NC)
         if result.num_dropped:
             # For this side alone: the other one would learn of this party's samples.
             self.ledger.message(
                 f"party {self.config.name}, exchange {number}: {result.num_dropped} of {result.num_asked} answers are "
                 "dropped: inputs or logits are larger here than what the other party's network was fitted for"
             )
-        dropped = watchman.quarantine(number, epoch, alarms, learner.exchanger.forget, learner.trainer, learner.best)
+        forget = learner.exchanger.cache.forget
+        dropped = watchman.quarantine(number, epoch, alarms, forget, learner.trainer, learner.best)
         for alarm in alarms:
             outcome = "its answers are dropped" if dropped else "nothing was dropped (training.alarm=report)"
             self.ledger.message(
@@ -215,8 +195,8 @@ class MutualTraining:
             )
 
     def _prepare(self, exchanger: Exchanger, next_epoch: int) -> None:
-        """Have the next exchange dealt for while this party trains, unless it may be left out."""
-        if not self._is_adaptive and any(epoch >= next_epoch for epoch in self._exchange_epochs):
+        """Have the next exchange dealt for while this party trains."""
+        if any(epoch >= next_epoch for epoch in self._exchange_epochs):
             exchanger.prepare()
 
     def _resume(self, learner: Learner, state: dict[str, Any]) -> _Progress:

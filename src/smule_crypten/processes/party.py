@@ -168,10 +168,7 @@ def _say_plan(emit: Emit, config: PartyConfig, queries: Plan) -> None:
     """What the exchanges will cost at most, before the first one, and who answers in place of a missing network."""
     if config.rank == 0 and queries.num_queries is not None and queries.exchange_bytes is not None:
         of_a, of_b = queries.num_queries
-        adaptive = "up to " if config.exchange.schedule == "adaptive" else ""
-        text = (
-            f"{adaptive}{queries.num_exchanges} exchanges of at most {of_a} queries of party a and {of_b} of party b, "
-        )
+        text = f"{queries.num_exchanges} exchanges of at most {of_a} queries of party a and {of_b} of party b, "
         text += f"{queries.exchange_bytes / 1e6:.2f} MB at most each"
         if config.exchange.budget_mb is not None:
             text = f"exchange.budget_mb={config.exchange.budget_mb:g} pays for {text}"

@@ -26,7 +26,7 @@ from smule_crypten.errors import OutputError
 from smule_crypten.files import write_atomic
 from smule_crypten.run_config import PartyConfig
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _KEPT = 2
 _NAME = re.compile(r"exchange_(\d+)\.pt")
 _SET_ASIDE = re.compile(r"exchange_(\d+)\.set_aside\.pt")

@@ -38,7 +38,6 @@ def estimate_table(estimate: Mapping[str, Any]) -> RenderableType:
         "agreement": percent(worth["agreement"]),
         "both together": f"{percent(worth['combined'])}, gain {100 * worth['gain']:+.1f} points "
         f"(95 %: {100 * low:+.1f} to {100 * high:+.1f})",
-        "training with it": _forecast(estimate["forecast"]),
         "this estimate": _traffic(estimate),
         "answers left": _left(estimate),
         "a whole run": total,
@@ -47,16 +46,6 @@ def estimate_table(estimate: Mapping[str, Any]) -> RenderableType:
     if unknown:
         facts["not judged"] = "classes without a held-out sample: " + ", ".join(unknown)
     return Group(_by_class(estimate["class_names"], worth), Facts(facts))
-
-
-def _forecast(forecast: Mapping[str, Any] | None) -> str:
-    if forecast is None:
-        return "no forecast without a query"
-    gain, low, high = (100 * forecast[key] for key in ("gain", "low", "high"))
-    return (
-        f"forecast {gain:+.1f} points over training alone (about 95 %: {low:+.1f} to {high:+.1f}) with "
-        f"{count(forecast['num_asked'])} samples asked about"
-    )
 
 
 def _accuracies(judged: Mapping[str, Any]) -> Grid:

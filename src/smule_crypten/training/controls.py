@@ -47,7 +47,7 @@ class LocalTraining:
 
     def self_distillation(self, model: nn.Module, finished: nn.Module) -> Trainer:
         """What the party's own finished network says of its labelled samples and of its pool joins the labels."""
-        config = self.config.model_copy(update={"teacher": "ensemble", "unasked_share": 1.0, "trust": "none"})
+        config = self.config.model_copy(update={"teacher": "ensemble", "trust": "none"})
         everything = self.train.with_others(self.pool)
         logits_NC = predict_logits(fused(finished.to(self.device)), everything.images_NCHW, _BATCH, self.device)
         teacher = Teacher(
@@ -59,6 +59,7 @@ class LocalTraining:
             config=config,
             seed=self.seed,
             device=self.device,
+            unasked_share=1.0,
         )
         return self._trainer(model, config, teacher)
 

@@ -1,4 +1,4 @@
-"""Soft labels of a party's unlabelled pool and of views of its samples, as batches that join the labelled ones."""
+"""Soft labels of a party's unlabelled pool, as batches that join the labelled ones."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import torch
 
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.training.ensemble import UNASKED
-from smule_crypten.training.trust import TrustedSource
-from smule_crypten.types import AnsweredImagesSource, PredictionSource, SoftLabels
+from smule_crypten.types import PredictionSource
 
 PoolBatch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Images (M, C, H, W), logits (M, classes) and weights (M,)."""
@@ -60,43 +59,6 @@ class SoftLabelledPool:
             self._logits_NC[chosen].to(device),
             self._weight_N[chosen].to(device),
         )
-
-
-class AnsweredViews:
-    """Images that are no samples, each with the peer's answer to just this image, as far as it is trusted.
-
-    Args:
-        generator: decides the order.
-    """
-
-    def __init__(
-        self, source: AnsweredImagesSource, trusted: TrustedSource, device: torch.device, generator: torch.Generator
-    ) -> None:
-        self._source = source
-        self._trusted = trusted
-        self._device = device
-        self._order = _Order(generator)
-        self._images_MCHW, self._logits_MC, self._weight_M = torch.empty(0), torch.empty(0), torch.empty(0)
-
-    def refresh(self) -> None:
-        """Look all views up again; call it when answers or their weights may have changed."""
-        views = self._source.answered()
-        positions = torch.arange(0 if views is None else len(views.images_MCHW))
-        self._order.restart(positions)
-        if views is not None:
-            soft = self._trusted.weighed(
-                SoftLabels(positions=positions, logits_NC=views.logits_MC, model_step=views.model_step_M)
-            )
-            self._images_MCHW, self._logits_MC, self._weight_M = views.images_MCHW, soft.logits_NC, soft.weights()
-
-    def draw(self, count: int) -> PoolBatch | None:
-        """At most count views; None where there are none. To be learned from as they are, without augmentation."""
-        chosen = self._order.next(count)
-        if len(chosen) == 0:
-            return None
-        parts = self._images_MCHW[chosen], self._logits_MC[chosen], self._weight_M[chosen]
-        images_MCHW, logits_MC, weight_M = (part.to(self._device) for part in parts)
-        return images_MCHW, logits_MC, weight_M
 
 
 class _Order:

@@ -9,8 +9,8 @@ A step, of N training samples, with rate q, bound C and noise multiplier s:
 The loss of a sample is its cross entropy plus its own soft label's divergence, nothing of other samples.
 
 Neighbours are two data sets of which one lacks what a single sample adds: its place stays, its gradients do not count.
-So which samples are asked about, which depends on places alone (exchange.queries.selection=uniform), is the same in
-both, and so are the soft labels of the others but for what the peer learned from the noisy network.
+So which samples are asked about, which depends on places alone, is the same in both, and so are the soft labels of the
+others but for what the peer learned from the noisy network.
 
 What is drawn here, cropped, flipped and dropped included, must not be known to whom the training is private from:
 the experiment's public seed has no part in it. Gradients of single samples come from torch.func: Opacus' hooks on
@@ -176,9 +176,9 @@ class PrivateTrainer(Trainer):
         logits = functional_call(self._model, parameters, (image.unsqueeze(0),))
         cross_entropy = F.cross_entropy(logits, label.unsqueeze(0), label_smoothing=self._config.label_smoothing)
         soft_1C = soft_C.unsqueeze(0).expand_as(logits)
-        distillation = distillation_loss(logits, soft_1C, self._temperature, weight.unsqueeze(0))
+        distillation = distillation_loss(logits, soft_1C, self._config.temperature, weight.unsqueeze(0))
         hit = (logits.argmax(dim=1) == label).to(logits).squeeze(0)
-        return cross_entropy + self._distillation_weight * distillation, (distillation.detach(), hit)
+        return cross_entropy + self._config.distillation_weight * distillation, (distillation.detach(), hit)
 
     def _stream(self, purpose: str, step: int) -> SecretStream:
         return self._stream_of(hashlib.sha256(self._key + f"{purpose}|{step}".encode()).digest())

@@ -64,8 +64,9 @@ class SelfMutualTrainer(Trainer):
         loss, distillation = self._loss(logits, batch)
         copy_loss, _ = self._loss(copy_logits, batch)
         count = len(batch.labels_B)
-        loss = loss + self._weight * distillation_loss(logits[:count], copy_logits[:count], self._temperature)
-        copy_loss = copy_loss + self._weight * distillation_loss(copy_logits[:count], logits[:count], self._temperature)
+        temperature = self._config.temperature
+        loss = loss + self._weight * distillation_loss(logits[:count], copy_logits[:count], temperature)
+        copy_loss = copy_loss + self._weight * distillation_loss(copy_logits[:count], logits[:count], temperature)
         self._descend(loss)
         self._copy._descend(copy_loss)
         return batch.sums(loss, distillation, logits), batch.num_soft

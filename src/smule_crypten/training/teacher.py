@@ -11,11 +11,13 @@ from smule_crypten.config import TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.training.ensemble import EnsembleSource, OwnAnswers
 from smule_crypten.training.lookahead import distillation_harms
-from smule_crypten.training.pool import AnsweredViews, PoolBatch, SoftLabelledPool
+from smule_crypten.training.pool import PoolBatch, SoftLabelledPool
 from smule_crypten.training.trust import TrustedSource
-from smule_crypten.types import AnsweredImagesSource, PredictionSource, SoftLabels
+from smule_crypten.types import PredictionSource, SoftLabels
 
 _LOOK_AHEAD_SAMPLES = 512
+_UNASKED_SHARE = 0.3
+"""Of a pool batch, what the peer was not asked about, so that only the own network speaks of it."""
 
 
 class Teacher:
@@ -24,8 +26,8 @@ class Teacher:
     Args:
         source: what the peer has answered.
         train: labelled samples, normalised. pool: unlabelled ones. validation: held-out labelled ones; may be empty.
-        views: other images that the peer has answered, each for itself.
         own: what the own finished network says of all these; None without one.
+        unasked_share: of a pool batch, samples of which only the own network speaks.
         seed: decides the order of the pool, and which samples the look-ahead draws.
     """
 
@@ -36,11 +38,11 @@ class Teacher:
         train: LabelledImages,
         pool: LabelledImages | None,
         validation: LabelledImages | None,
-        views: AnsweredImagesSource | None = None,
         own: OwnAnswers | None,
         config: TrainingConfig,
         seed: int,
         device: torch.device,
+        unasked_share: float = _UNASKED_SHARE,
     ) -> None:
         self._train = train
         self._device = device
@@ -50,18 +52,13 @@ class Teacher:
         known = train.with_others(self._held_out)
         everything = known if pool is None else known.with_others(pool)
         self._trusted = TrustedSource(
-            source,
-            config.trust,
-            sample_ids=everything.sample_ids_N.cpu(),
-            labels=everything.labels_N.cpu(),
-            half_life=config.staleness_half_life,
+            source, config.trust, sample_ids=everything.sample_ids_N.cpu(), labels=everything.labels_N.cpu()
         )
         self._ensemble: EnsembleSource | None = None
         if config.teacher == "ensemble" and own is not None:
             held_out = self._held_out.sample_ids_N.cpu(), self._held_out.labels_N.cpu()
             self._ensemble = EnsembleSource(self._trusted, own, *held_out, balanced=config.balanced_softmax)
-        self._unasked_share = config.unasked_share
-        self._views = None if views is None else AnsweredViews(views, self._trusted, device, self._generator)
+        self._unasked_share = unasked_share
         self._pool = None if pool is None or len(pool) == 0 else SoftLabelledPool(pool, self, device, self._generator)
 
     @property
@@ -104,10 +101,6 @@ class Teacher:
         own_share = 0.0 if self._ensemble is None else 1 - self._ensemble.peer_share
         return self._pool.draw(count, self._unasked_share * min(1.0, 2 * own_share))
 
-    def view_batch(self, count: int) -> PoolBatch | None:
-        """At most `count` views with the peer's answers; None where there is none."""
-        return None if self._views is None else self._views.draw(count)
-
     def state_dict(self) -> dict[str, Any]:
         return {"trust": self._trusted.state_dict(), "generator": self._generator.get_state()}
 
@@ -118,8 +111,6 @@ class Teacher:
     def _look_up(self) -> None:
         if self._pool is not None:
             self._pool.refresh()
-        if self._views is not None:
-            self._views.refresh()
 
     def _some_held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = torch.randperm(len(self._held_out), generator=self._generator)[:_LOOK_AHEAD_SAMPLES]
@@ -127,8 +118,8 @@ class Teacher:
         return part.images_NCHW.to(self._device), part.labels_N.to(self._device)
 
     def _some_soft_labels(self) -> PoolBatch | None:
-        """Of the pool or of views, if there are any, else of labelled samples."""
-        batch = self.pool_batch(_LOOK_AHEAD_SAMPLES) or self.view_batch(_LOOK_AHEAD_SAMPLES)
+        """Of the pool, if there are any, else of labelled samples."""
+        batch = self.pool_batch(_LOOK_AHEAD_SAMPLES)
         if batch is not None:
             return batch
         soft = self.lookup(self._train.sample_ids_N.cpu())

@@ -24,7 +24,6 @@ from smule_crypten.training.batch import Batch
 from smule_crypten.training.losses import distillation_loss, mutual_loss
 from smule_crypten.training.optimizer import build_optimizer
 from smule_crypten.training.pool import PoolBatch
-from smule_crypten.training.schedules import distillation_weight, temperature
 from smule_crypten.training.steps import feasible_steps
 from smule_crypten.training.teacher import Teacher
 
@@ -51,7 +50,7 @@ class EpochResult:
 class Trainer:
     """Trains model in place on train, and on the soft labels that teacher knows of its samples.
 
-    Pool samples and views of the teacher join each batch, for their soft labels alone.
+    Pool samples of the teacher join each batch, for their soft labels alone.
 
     Everything random (order, augmentation, dropout) follows from seed alone: runs with and without a teacher see
     the same batches, and PyTorch's global generators are left as they were found. Data and model are moved to device.
@@ -177,11 +176,8 @@ class Trainer:
             yield
 
     def _begin_epoch(self) -> None:
-        epoch = self._epochs_done + 1
-        self._temperature = temperature(self._config, epoch)
-        self._distillation_weight = distillation_weight(self._config, epoch)
         if self._teacher is not None:
-            self._teacher.refresh(self._model, self._temperature)
+            self._teacher.refresh(self._model, self._config.temperature)
 
     def _draw_batches(self) -> tuple[torch.Tensor, ...]:
         """Positions of the samples in random order, in batches of nearly the same size.
@@ -221,16 +217,11 @@ class Trainer:
         return Batch(images, self._labels_N[positions_B], soft, pooled)
 
     def _beside_the_labelled(self) -> PoolBatch | None:
-        """Pool samples, augmented, and views, which stay what the peer was asked about."""
-        if self._teacher is None:
+        """Pool samples, augmented."""
+        pooled = None if self._teacher is None else self._teacher.pool_batch(self._config.pool_batch)
+        if pooled is None:
             return None
-        pooled, views = (draw(self._config.pool_batch) for draw in (self._teacher.pool_batch, self._teacher.view_batch))
-        if pooled is not None:
-            pooled = augment(pooled[0], self._config.augmentation, self._pool_generator), *pooled[1:]
-        if pooled is None or views is None:
-            return pooled or views
-        images, logits, weights = (torch.cat(parts) for parts in zip(pooled, views, strict=True))
-        return images, logits, weights
+        return augment(pooled[0], self._config.augmentation, self._pool_generator), *pooled[1:]
 
     def _loss(self, logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """As losses.mutual_loss, of all of the batch."""
@@ -239,16 +230,16 @@ class Trainer:
             logits[:count],
             batch.labels_B,
             batch.soft,
-            temperature=self._temperature,
-            distillation_weight=self._distillation_weight,
+            temperature=self._config.temperature,
+            distillation_weight=self._config.distillation_weight,
             label_smoothing=self._config.label_smoothing,
             log_prior_C=self._log_prior(logits) if self._config.balanced_softmax else None,
         )
         if batch.pooled is None:
             return loss, distillation
         _, pool_logits, pool_weights = batch.pooled
-        from_pool = distillation_loss(logits[count:], pool_logits, self._temperature, pool_weights)
-        return loss + self._distillation_weight * from_pool, distillation + from_pool.detach()
+        from_pool = distillation_loss(logits[count:], pool_logits, self._config.temperature, pool_weights)
+        return loss + self._config.distillation_weight * from_pool, distillation + from_pool.detach()
 
     def _log_prior(self, logits: torch.Tensor) -> torch.Tensor:
         """Logarithm of the classes' shares (C,), each class credited with one sample more than it has."""

@@ -56,29 +56,6 @@ def test_returned_tensors_are_copies() -> None:
     assert again.model_step.tolist() == [1] * 4
 
 
-@pytest.mark.parametrize(("max_age", "known_after"), [(1, [1]), (2, [1, 2]), (None, [1, 2, 3])])
-def test_answers_age_by_exchanges(max_age: int | None, known_after: list[int]) -> None:
-    """An answer serves until max_age exchanges have passed, its own counted; an exchange without answers counts."""
-    cache = SoftLabelCache(IDS, num_classes=2, max_age=max_age)
-    cache.store(torch.tensor([7]), logits(1), model_step=1)
-    known = []
-    for exchange in (1, 2, 3):
-        if cache.lookup(torch.tensor([7])) is not None:
-            known.append(exchange)
-        cache.store(torch.empty(0, dtype=torch.int64), torch.empty(0, 2), model_step=exchange)
-    assert known == known_after
-
-
-def test_asking_again_makes_young() -> None:
-    """Age counts from the latest answer, sample by sample."""
-    cache = SoftLabelCache(IDS, num_classes=2, max_age=1)
-    cache.store(torch.tensor([7, 40]), logits(1, 2), model_step=1)
-    cache.store(torch.tensor([40]), logits(3), model_step=2)
-    found = cache.lookup(torch.tensor([7, 40]))
-    assert found is not None
-    assert found.positions.tolist() == [1]
-
-
 @pytest.mark.parametrize("unknown", [5, 0, -1, 10**6])
 def test_unknown_ids_are_refused(unknown: int) -> None:
     """An id of another data set, between, before or after the own ones, is a mistake and never a neighbor's answer."""

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -10,7 +9,6 @@ from fake_peer import BOUND, IDS, INPUT_BOUND, MODEL, PEER_STEP, TERMS, FakeSche
 from smule_crypten.config import BudgetConfig
 from smule_crypten.errors import BudgetError, DataError, ProtocolError, SpotCheckError, UnshareableModelError
 from smule_crypten.exchange.disclosures import read_ledger
-from smule_crypten.exchange_config import QueriesConfig
 from smule_crypten.types import Disclosure
 
 
@@ -172,15 +170,6 @@ def test_state_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert torch.equal(found.logits_NC, first.prediction.logits_NC)
 
 
-def test_age_follows_the_configuration(tmp_path: Path) -> None:
-    """exchange.max_age reaches the cache: with 1, the first answers are gone after the second exchange."""
-    exchanger = make_exchanger(FakeScheme(), tmp_path, num_queries=2, max_age=1)
-    first = exchanger.run(MODEL, model_step=5).prediction.sample_ids
-    assert exchanger.cache.lookup(first) is not None
-    exchanger.run(MODEL, model_step=6)
-    assert exchanger.cache.lookup(first) is None
-
-
 def test_a_spot_check_compares_answers(tmp_path: Path) -> None:
     """A wrong but plausible answer is found when asked again, and named; without a check it is kept."""
     scheme = FakeScheme()
@@ -218,55 +207,6 @@ def test_the_number_of_second_questions_is_fixed(tmp_path: Path, spot_checks: in
     assert scheme.begun == [(2, (4, 2)), (3, (own, peer))]
     [_, (_, asked, answered)] = scheme.exchanges
     assert (asked.num_samples, answered.num_samples) == (own, peer)
-
-
-def test_views_are_asked_about_and_kept_with_their_answers(tmp_path: Path) -> None:
-    """The answer to a view is that of its own pixel, never found by the id of its sample; and it can be asked again."""
-    scheme = FakeScheme()
-    exchanger = make_exchanger(
-        scheme, tmp_path, num_queries=4, queries=QueriesConfig(view="mixup", known_fraction=0.25)
-    )
-    result = exchanger.run(MODEL, model_step=5)
-    [(_, asked, _)] = scheme.exchanges
-    assert asked.inputs_NCHW is not None
-    kept = exchanger.replay.answered()
-    assert kept is not None
-    assert torch.equal(kept.images_MCHW, asked.inputs_NCHW[1:])
-    assert torch.equal(kept.images_MCHW, result.views_NCHW)
-    assert torch.equal(kept.logits_MC[:, 0], kept.images_MCHW.flatten())
-    assert kept.model_step_M.tolist() == [PEER_STEP] * 3
-    assert not any(bool((pixel == IDS).any()) for pixel in kept.images_MCHW.flatten())
-    found = exchanger.cache.lookup(IDS)
-    assert found is not None
-    assert IDS[found.positions].tolist() == result.prediction.sample_ids[:1].tolist()
-
-
-def test_views_go_on_where_they_stopped(tmp_path: Path) -> None:
-    """The same views of the same samples as without an interruption, beside those that are kept."""
-    config: dict[str, Any] = {"num_queries": 3, "queries": QueriesConfig(view="noise")}
-    undisturbed, cut_off = (make_exchanger(FakeScheme(), tmp_path / name, **config) for name in "ab")
-    undisturbed.run(MODEL, model_step=5)
-    cut_off.run(MODEL, model_step=5)
-    resumed = make_exchanger(FakeScheme(), tmp_path / "c", **config)
-    resumed.load_state_dict(cut_off.state_dict())
-    undisturbed.run(MODEL, model_step=6)
-    resumed.run(MODEL, model_step=6)
-    first, second = undisturbed.replay.answered(), resumed.replay.answered()
-    assert first is not None
-    assert second is not None
-    assert torch.equal(first.images_MCHW, second.images_MCHW)
-    assert torch.equal(first.logits_MC, second.logits_MC)
-    assert len(first.images_MCHW) == 6
-
-
-def test_views_have_to_fit_the_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A view is checked like a sample, before anything is asked."""
-    monkeypatch.setattr(FakeScheme, "largest_input", 500.0)
-    scheme = FakeScheme()
-    queries = QueriesConfig(view="mixup", known_fraction=0.0)
-    with pytest.raises(DataError, match="sample 1000 holds a value that is not finite or beyond 500"):
-        make_exchanger(scheme, tmp_path, num_queries=4, queries=queries).run(MODEL, model_step=5)
-    assert scheme.exchanges == []
 
 
 def test_inputs_that_the_peers_network_was_not_fitted_for_are_not_sent(tmp_path: Path) -> None:

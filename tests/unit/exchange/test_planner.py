@@ -60,22 +60,6 @@ def test_each_direction_has_its_own_price() -> None:
         assert found.exchange_bytes == CONTROL_BYTES + price * (QUERY + DEALT) * sum(found.num_queries)
 
 
-def test_what_counts_and_for_how_long() -> None:
-    """Without the dealer's bytes three times as much; for the whole run, a third in each of three exchanges."""
-    online, run = queries(budget_mb=1.0, budget_counts="online"), queries(budget_mb=3.0, budget_scope="run")
-    assert online is not None
-    assert sum(online) == (10**6 - CONTROL_BYTES) // QUERY
-    assert run == queries(budget_mb=1.0)
-
-
-def test_the_most_exchanges_that_can_happen_are_paid_for() -> None:
-    """An adaptive run may use all of its chances; a few large exchanges get more each."""
-    adaptive = queries(budget_mb=3.0, budget_scope="run", schedule="adaptive")
-    late = queries(budget_mb=3.0, budget_scope="run", schedule="late", num_exchanges=1)
-    assert adaptive == queries(budget_mb=1.0)
-    assert late == queries(budget_mb=3.0)
-
-
 def test_the_tighter_of_both_limits_binds() -> None:
     """A budget does not raise num_queries."""
     assert queries(budget_mb=1.0, num_queries=5) == (5, 5)

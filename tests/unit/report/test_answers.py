@@ -36,7 +36,6 @@ ESTIMATE: dict[str, Any] = {
     **COST,
     "class_names": ["[cat]", "dog"],
     "worth": WORTH,
-    "forecast": {"num_asked": 1_200, "gain": 0.03, "low": -0.02, "high": 0.08},
     "run": {"problem": None, "num_exchanges": 3, "num_queries": (40, 20), "exchange_bytes": 1_000_000},
 }
 
@@ -82,7 +81,6 @@ def test_an_estimate() -> None:
         "[cat] 60 80.0 % 70.0 % -10.0",
         "gain +5.0 points",
         "-1.0 to +11.0",
-        "forecast +3.0 points over training alone (about 95 %: -2.0 to +8.0) with 1,200 samples",
         "classes without a held-out sample: dog",
         "at most 3.00 MB",
         "40 queries of party a and 20 of party b in each of 3 exchanges",
@@ -93,9 +91,8 @@ def test_an_estimate() -> None:
 
 def test_an_estimate_without_a_known_cost() -> None:
     """A budget that does not suffice, or no limit at all, is said."""
-    unpaid = {**ESTIMATE, "forecast": None, "run": {"problem": "does not pay for one query"}}
+    unpaid = {**ESTIMATE, "run": {"problem": "does not pay for one query"}}
     text = printed(estimate_table(unpaid))
     assert "does not pay" in text
-    assert "no forecast" in text
     unlimited = {"problem": None, "num_exchanges": 3, "num_queries": None, "exchange_bytes": None}
     assert "not known in advance" in printed(estimate_table({**ESTIMATE, "run": unlimited}))

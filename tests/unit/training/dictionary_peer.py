@@ -12,7 +12,7 @@ from smule_crypten.config import AugmentationConfig, OptimizerConfig, TrainingCo
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
-from smule_crypten.types import AnsweredImagesSource, PredictionSource, SoftLabels
+from smule_crypten.types import PredictionSource, SoftLabels
 
 CONFIG = TrainingConfig(epochs=4, batch_size=16, trust="none", augmentation=AugmentationConfig(crop=1, flip=True))
 PLAIN_CONFIG = TrainingConfig(
@@ -53,9 +53,8 @@ def make_trainer(
     seed: int = 7,
     source: PredictionSource | None = None,
     pool: LabelledImages | None = None,
-    views: AnsweredImagesSource | None = None,
 ) -> Trainer:
-    teacher = None if source is None else make_teacher(source, train, config, seed, pool, views)
+    teacher = None if source is None else make_teacher(source, train, config, seed, pool)
     return Trainer(model=model, train=train, config=config, seed=seed, device=CPU, teacher=teacher)
 
 
@@ -65,11 +64,8 @@ def make_teacher(
     config: TrainingConfig,
     seed: int = 7,
     pool: LabelledImages | None = None,
-    views: AnsweredImagesSource | None = None,
 ) -> Teacher:
-    return Teacher(
-        source, train=train, pool=pool, validation=None, views=views, own=None, config=config, seed=seed, device=CPU
-    )
+    return Teacher(source, train=train, pool=pool, validation=None, own=None, config=config, seed=seed, device=CPU)
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -119,7 +119,7 @@ def test_self_distillation_on_labelled_samples(blobs: LabelledImages) -> None:
     divergence = (target * (target.log() - F.log_softmax(logits_NC / 3.0, dim=1))).sum(dim=1).mean()
     expected = step_of(model, F.cross_entropy(logits_NC, blobs.labels_N) + 0.5 * 9.0 * divergence)
     # The settings of the run for its peer do not weaken the control.
-    config = ONE_STEP.model_copy(update={"teacher": "peer", "unasked_share": 0.0, "trust": "adaptive"})
+    config = ONE_STEP.model_copy(update={"teacher": "peer", "trust": "adaptive"})
     local(blobs, config).self_distillation(model, finished).run_epoch()
     assert_parameters(model, expected)
 

@@ -4,9 +4,8 @@ import torch
 
 from smule_crypten.data.images import UNKNOWN, LabelledImages
 from smule_crypten.training.ensemble import UNASKED
-from smule_crypten.training.pool import AnsweredViews, SoftLabelledPool
-from smule_crypten.training.trust import TrustedSource
-from smule_crypten.types import AnsweredImages, SoftLabels
+from smule_crypten.training.pool import SoftLabelledPool
+from smule_crypten.types import SoftLabels
 
 
 class Answers:
@@ -87,36 +86,3 @@ def test_forgotten_answers_are_not_drawn_any_more() -> None:
     source.known = set()
     pool.refresh()
     assert pool.draw(3, 0.0) is None
-
-
-class Views:
-    """Answers to images that are no samples, with the pixel as logit."""
-
-    def __init__(self) -> None:
-        self.pixels = torch.empty(0)
-
-    def answered(self) -> AnsweredImages | None:
-        if len(self.pixels) == 0:
-            return None
-        return AnsweredImages(
-            images_MCHW=self.pixels.view(-1, 1, 1, 1),
-            logits_MC=torch.stack([self.pixels, -self.pixels], 1),
-            model_step_M=torch.zeros(len(self.pixels), dtype=torch.int64),
-        )
-
-
-def test_views_are_drawn_each_with_its_own_answer() -> None:
-    """Weighed by the trust in the peer; those that were forgotten are gone at the next refresh."""
-    source, trusted = Views(), TrustedSource(Answers(), "accuracy", torch.arange(2), torch.tensor([0, 1]))
-    views = AnsweredViews(source, trusted, torch.device("cpu"), torch.Generator().manual_seed(0))
-    views.refresh()
-    assert views.draw(4) is None
-    for pixels in ([0.5, 0.25, 0.75], [0.125]):
-        source.pixels = torch.tensor(pixels)
-        views.refresh()
-        batch = views.draw(4)
-        assert batch is not None
-        images, logits, weights = batch
-        assert sorted(images.flatten().tolist()) == sorted(pixels)
-        assert torch.equal(logits[:, 0], images.flatten())
-        assert weights.tolist() == [0.0] * len(pixels)  # nothing is known of the peer yet

@@ -37,9 +37,17 @@ def test_soft_labels_are_those_of_the_scale_after_the_look_ahead(monkeypatch: py
     train, pool, held_out = some_images(20, 0), some_images(30, 100).without_labels(), some_images(LEAST_FOR_FIT, 200)
     unseen = held_out.with_others(pool)
     own = OwnAnswers(unseen.sample_ids_N, Answers(1).lookup(unseen.sample_ids_N).logits_NC)
-    config, device = TrainingConfig(trust="adaptive", unasked_share=0.0), torch.device("cpu")
+    config, device = TrainingConfig(trust="adaptive"), torch.device("cpu")
     teacher = Teacher(
-        Answers(0), train=train, pool=pool, validation=held_out, own=own, config=config, seed=0, device=device
+        Answers(0),
+        train=train,
+        pool=pool,
+        validation=held_out,
+        own=own,
+        config=config,
+        seed=0,
+        device=device,
+        unasked_share=0.0,
     )
     teacher.refresh(torch.nn.Flatten(), 1.0)
 
