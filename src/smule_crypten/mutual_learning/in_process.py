@@ -14,14 +14,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from smule_crypten.config import SchemeConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ProtocolError
-from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.models.architecture import Architecture
+from smule_crypten.exchange.planner import Prices
 from smule_crypten.models.translate import translate
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
-from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, PeerPrediction, centred
+from smule_crypten.types import PARTY_NAMES, Disclosure, PeerPrediction, centred
 
 _BATCH = 512
 
@@ -29,29 +27,11 @@ Option = Callable[[torch.Tensor], torch.Tensor]
 """What an owner does to its answers before the other party sees them: logits (N, C) to logits."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Priced:
-    """A scheme whose bytes and rounds are counted, and the architectures of party a and party b. dealt: by a dealer."""
-
-    scheme: type[SecureInferenceScheme]
-    config: SchemeConfig
-    architectures: tuple[Architecture, Architecture]
-    dealt: bool
-
-    def cost(self, rank: int, counts: tuple[int, int]) -> Cost:
-        """What an exchange, in which party a and party b ask about counts samples, costs the party of this rank."""
-        asking, answering = (
-            self.scheme.cost_of(self.architectures[owner], counts[1 - owner], self.config, dealt=self.dealt)
-            for owner in (1 - rank, rank)
-        )
-        return self.scheme.combine(asking.data_owner, answering.model_owner)
-
-
 @dataclass
 class _Table:
     """Where both lay down what they ask and what answers, and find what was answered."""
 
-    priced: Priced
+    prices: Prices
     option: Option
     asked: list[tuple[LabelledImages, AnsweringNetwork] | None] = field(default_factory=lambda: [None, None])
     answers: list[Answers | None] = field(default_factory=lambda: [None, None])
@@ -64,6 +44,10 @@ class InProcessPeer:
     def __init__(self, table: _Table, rank: int) -> None:
         self._table = table
         self._rank = rank
+
+    @property
+    def next_number(self) -> int:
+        return self._table.number + 1
 
     def prepare(self, num_samples: int) -> None:
         """Nothing needs preparing."""
@@ -95,14 +79,14 @@ class InProcessPeer:
 
 
 def in_process_peers(
-    priced: Priced, option: Option = lambda logits_NC: logits_NC
+    prices: Prices, option: Option = lambda logits_NC: logits_NC
 ) -> tuple[InProcessPeer, InProcessPeer]:
     """The peers of party a and of party b, which must run in step (loop.py).
 
     Args:
-        option: what either owner does to its answers, beside centring them.
+        option: what either owner does to its answers, which are centred afterwards.
     """
-    table = _Table(priced, option)
+    table = _Table(prices, option)
     return InProcessPeer(table, 0), InProcessPeer(table, 1)
 
 
@@ -114,13 +98,13 @@ def _exchange(table: _Table) -> None:
     table.asked = [None, None]
     counts = len(first[0]), len(second[0])
     for rank, ((question, answering), (_, peers)) in enumerate(((first, second), (second, first))):
-        cost = table.priced.cost(rank, counts)
+        cost = table.prices.cost(rank, counts)
         prediction = PeerPrediction(
             query_id=table.number,
             sample_ids=question.sample_ids_N,
-            logits_NC=table.option(centred(plain_logits(peers.model, question.images_NCHW))),
+            logits_NC=centred(table.option(plain_logits(peers.model, question.images_NCHW))),
             model_step=peers.model_step,
-            scheme=table.priced.scheme.name,
+            scheme=table.prices.scheme.name,
             cost=cost,
         )
         disclosure = Disclosure(

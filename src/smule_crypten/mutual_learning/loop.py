@@ -73,13 +73,14 @@ class MutualLearning:
         if self.alone is None and self.learner.training.standalone:
             self._train_alone()
         trainer = self._trainer = self._trainer or self._new_trainer()
-        for self.epoch in range(self.epoch, self.learner.training.epochs + 1):
+        while self.epoch <= self.learner.training.epochs:
             if self.epoch in self.due[self.num_exchanges :]:
                 yield from self._exchange(trainer)
             result = trainer.run_epoch()
             self.accuracy = self.learner.test_accuracy(self.network)
             self.learner.offer(self.network, trainer.model_step, f"smule, epoch {self.epoch}", self.best)
             self._observer.epoch("smule", result, self.accuracy)
+            self.epoch += 1
         self.accuracy = self.learner.restored(self.best, self.network, self.accuracy)
         self._observer.kept("smule", self.network, self.best.model_step or trainer.model_step)
 

@@ -40,6 +40,11 @@ class Answers:
 class Peer(Protocol):
     """The other party, as the loop sees it. Both parties ask at the same epochs; each asks before it reads."""
 
+    @property
+    def next_number(self) -> int:
+        """Of the exchange to come, counted from 1."""
+        ...
+
     def prepare(self, num_samples: int) -> None:
         """Say ahead of time how many samples the next question will have, so that it can be prepared for.
 
@@ -73,3 +78,32 @@ class Peer(Protocol):
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class ForwardingPeer:
+    """A Peer that hands everything on to another one; for those that change a part of it."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+
+    @property
+    def next_number(self) -> int:
+        return self._peer.next_number
+
+    def prepare(self, num_samples: int) -> None:
+        self._peer.prepare(num_samples)
+
+    def ask(self, question: LabelledImages, answering: AnsweringNetwork) -> None:
+        self._peer.ask(question, answering)
+
+    def answers(self) -> Answers:
+        return self._peer.answers()
+
+    def check(self) -> None:
+        self._peer.check()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._peer.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._peer.load_state_dict(state)

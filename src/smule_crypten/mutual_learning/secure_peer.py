@@ -40,7 +40,9 @@ from smule_crypten.exchange.spot_check import (
 )
 from smule_crypten.exchange_config import ExchangeTerms
 from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.models.agreement import check_answers
 from smule_crypten.models.calibration import calibration_images, check_inputs
+from smule_crypten.models.translate import translate
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, InferenceQuery, PeerPrediction
 
@@ -92,6 +94,10 @@ class SecurePeer:
         self._before: Cost | None = None
         self._asked: _Asked | None = None
 
+    @property
+    def next_number(self) -> int:
+        return self._query_id + 1
+
     def agree(self, num_exchanges: int, most: int) -> None:
         """Before everything else: fix what the peer may ask in one exchange, and plan the budget of the whole run.
 
@@ -109,7 +115,7 @@ class SecurePeer:
             self._peer_limit = checked_most(message, peer=self._peer_name, limit=self._peer_limit)
         assert self._peer_limit is not None
         each = self._peer_limit + self._num_checks(self._peer_limit)
-        self._budget.plan(self._peer_name, [each] * num_exchanges, first=self._query_id + 1)
+        self._budget.plan(self._peer_name, [each] * num_exchanges, first=self.next_number)
 
     def prepare(self, num_samples: int) -> None:
         """Fix the size of the next exchange, so that what depends on nothing else is dealt while the parties train.
@@ -118,7 +124,7 @@ class SecurePeer:
             ProtocolError, PeerError: as `ask`.
         """
         self._before = self._before or self._scheme.session.meter.total()
-        number = self._query_id + 1
+        number = self.next_number
         message = self._scheme.announce({"prepared_query": number, "num_samples": num_samples})
         peer = checked_preparation(message, query_id=number, peer=self._peer_name, limit=self._peer_limit)
         self._prepared = num_samples, peer
@@ -136,7 +142,11 @@ class SecurePeer:
         if self._prepared is None:
             self.prepare(len(question))
         self._query_id += 1
+        log.info(
+            "exchange begun exchange=%d network=%s model_step=%d", self._query_id, answering.name, answering.model_step
+        )
         inputs_NCHW, sample_ids = question.images_NCHW, question.sample_ids_N
+        self._require_translatable(answering.model)
         check_inputs(inputs_NCHW, sample_ids, self._scheme.largest_input)
         terms = self._scheme.calibrate(answering.model, self._calibration_NCHW)
         own = Announcement(num_samples=len(question), model_step=answering.model_step, **dataclasses.asdict(terms))
@@ -250,6 +260,11 @@ class SecurePeer:
         return Disclosure(
             query_id=self._query_id, to_party=self._peer_name, num_samples=num_samples, model_step=own.model_step
         )
+
+    def _require_translatable(self, model: nn.Module) -> None:
+        """Its weights have changed since the network was looked at: the scheme must still compute what it says."""
+        network = translate(model, self._scheme.architectures[self._rank].input_shape)
+        check_answers(model, network, self._calibration_NCHW)
 
     def _announce(self, own: Announcement) -> Announcement:
         message = self._scheme.announce({"query_id": self._query_id, **dataclasses.asdict(own)})

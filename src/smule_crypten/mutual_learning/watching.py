@@ -53,8 +53,8 @@ class Watchman:
         alarms = self.check(number, told.sample_ids, told.logits_NC)
         if answers.num_dropped:
             texts.append(
-                f"exchange {number}: {answers.num_dropped} of {answers.num_asked} answers are dropped: inputs or logits "
-                "are larger here than what the other party's network was fitted for"
+                f"exchange {number}: {answers.num_dropped} of {answers.num_asked} answers are dropped: inputs or "
+                "logits are larger here than what the other party's network was fitted for"
             )
         dropped = self.quarantine(number, epoch, alarms, cache.forget, trainer, best)
         outcome = "its answers are dropped" if dropped else "nothing was dropped (training.alarm=report)"

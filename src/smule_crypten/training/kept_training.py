@@ -27,16 +27,25 @@ class Finished:
     best: BestNetwork
 
     def state_dict(self) -> dict[str, Any]:
-        """Without best."""
-        weights = plain_state(self.model.state_dict())
-        return {"weights": weights, "model_step": self.model_step, "accuracy": self.accuracy}
+        """Of tensors and plain values only; the weights once, wherever they lie."""
+        weights = None if self.best.name else plain_state(self.model.state_dict())
+        return {
+            "weights": weights,
+            "best": self.best.state_dict(),
+            "model_step": self.model_step,
+            "accuracy": self.accuracy,
+        }
 
     @classmethod
     def of(cls, state: dict[str, Any], learner: Learner) -> Finished:
-        """From what state_dict has given; nothing has judged it."""
-        model = learner.network()
-        model.load_state_dict(state["weights"])
-        return cls(model=model, model_step=state["model_step"], accuracy=state["accuracy"], best=BestNetwork())
+        """From what state_dict has given."""
+        model, best = learner.network(), BestNetwork()
+        best.load_state_dict(state["best"])
+        if best.name:
+            best.restore(model)
+        else:
+            model.load_state_dict(state["weights"])
+        return cls(model=model, model_step=state["model_step"], accuracy=state["accuracy"], best=best)
 
 
 class KeptTraining:
