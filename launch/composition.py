@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from smule_crypten.config import known_keys, parse, suggest
 from smule_crypten.errors import ConfigError
+from smule_crypten.removed import removal
 from smule_crypten.run_config import RunConfig
 
 
@@ -38,6 +39,10 @@ def to_run_config(composed: DictConfig) -> RunConfig:
 def explain(error: Exception) -> ConfigError:
     """One line for an error that Hydra or OmegaConf raised while composing."""
     text = " ".join(str(error).split())
+    # A key on its own, or one within a section that was given as a whole.
+    for key in re.findall(r"(?:Could not override '|full_key: )([\w.]+)", f"{text} {error.__cause__}"):
+        if gone := removal(key):
+            return ConfigError(f"{key}: {gone}")
     unknown = re.search(r"Could not override '([\w.@/]+)'", text)
     if unknown and "is not in struct" in f"{text} {error.__cause__}":
         key = unknown.group(1)

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from smule_crypten.errors import ConfigError, printable, quoted
+from smule_crypten.removed import removal
 
 Randomness = Literal["fresh", "seeded_insecure"]
 ProviderName = Literal["dealer", "trusted_first_party"]
@@ -310,13 +311,16 @@ def describe_validation(
 ) -> str:
     """One line that names each bad key (below prefix; the first `most` of them), what is wrong and the value.
 
-    where: see parse. known: the keys that there are; the nearest one is named for an unknown key.
+    where: see parse. known: the keys that there are; the nearest one is named for an unknown key. Of a setting that
+    was removed, what takes its place is named.
     """
     problems = []
     for item in error.errors(include_url=False)[:most]:
         key = ".".join([prefix, *map(_key, item["loc"])]).lstrip(".")
         message = printable(item["msg"].removeprefix("Value error, "))
-        if item["type"] == "extra_forbidden":
+        if gone := removal(key, item["input"]):
+            message = gone
+        elif item["type"] == "extra_forbidden":
             close = difflib.get_close_matches(key, known, n=1)
             message = f"unknown key; did you mean {close[0]}?" if close else "unknown key"
         elif item["type"] == "missing":

@@ -53,12 +53,19 @@ BAD_SETTINGS = {
         2,
         "exchange.warmup_epochs=3 leaves no exchange in training.epochs=3",
     ),
-    "more exchanges than epochs": (
-        ["exchange.schedule=late", "exchange.num_exchanges=3"],
+    "unknown trust rule": (
+        ["training.trust=blind"],
         2,
-        "exchange.num_exchanges=3 is more than the 2 epochs that exchange.warmup_epochs=1 leaves of training.epochs=3",
+        "training.trust: Input should be 'none' or 'adaptive', got 'blind'",
     ),
-    "unknown selection": (["exchange.queries.selection=best"], 2, "'uniform', 'loss', 'entropy'"),
+    "removed key": (["exchange.max_age=3"], 2, "exchange.max_age: was removed: an answer is kept until"),
+    "removed key, added": (["+exchange.max_age=3"], 2, "exchange.max_age: was removed: an answer is kept until"),
+    "removed key in a section": (
+        ["exchange.queries={selection:margin,known_fraction:0.2}"],
+        2,
+        "exchange.queries.selection: was removed: samples are chosen uniformly",
+    ),
+    "removed choice": (["training.trust=accuracy"], 2, "training.trust: accuracy was removed: no rule was shown"),
     "unknown device": (["device=gpu"], 2, "device=gpu cannot be used here"),
     "constants of other images": (["data.mean=[0.1,0.2,0.3]"], 2, "data.mean: 3 values for images with 1 channel(s)"),
     "missing path": (["data.path=null"], 2, "data.path: data set 'npz' needs it"),

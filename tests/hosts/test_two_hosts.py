@@ -248,13 +248,12 @@ def test_over_budget(network: Network, tmp_path: Path) -> None:
             {"budget__max_queries_total": 100},
             "budget.max_queries_total=100 leaves 100",
         ),
-        ({"exchange__schedule": "adaptive", "samples__validation": 0.2}, {"budget__max_queries_total": 1}, "leaves 1;"),
     ],
 )
 def test_a_limit_that_cannot_suffice(
     common: dict[str, Any], limit: dict[str, Any], reason: str, network: Network, tmp_path: Path
 ) -> None:
-    """Whatever the schedule and the kind of limit, it ends the run before a minute is trained, and charges nothing."""
+    """Whatever the kind of limit, it ends the run before a minute is trained, and charges nothing."""
     folders = Folders(tmp_path, network, **common)
     folders.change("a", **limit)
     with HostRun(network, folders) as run:

@@ -41,9 +41,7 @@ class FakeScheme:
         self.session = SimpleNamespace(rank=rank, meter=CostMeter())
         self.prepares = prepares
         self.prepared: list[Any] = []
-        self.wants: Any = False
         self.most: Any = 3
-        self.wished: list[Any] = []
         architecture = translate(MODEL, (1, 1, 1)).architecture
         self.architectures = (architecture, architecture)
         self.announces = announces
@@ -63,9 +61,6 @@ class FakeScheme:
 
     def announce(self, message: Any) -> Any:
         self.session.meter.record(rounds=1, bytes_sent=10, bytes_received=10)
-        if "wants" in message:
-            self.wished.append(message)
-            return {**message, "wants": self.wants} if isinstance(self.wants, bool) else self.wants
         if "asks_at_most" in message:
             return {"asks_at_most": self.most}
         if "prepared_query" in message:

@@ -8,7 +8,6 @@ import pytest
 from fake_peer import IDS, MODEL, TERMS, FakeScheme, make_exchanger
 
 from smule_crypten.errors import ProtocolError
-from smule_crypten.types import Cost
 
 
 @pytest.mark.parametrize(
@@ -93,42 +92,6 @@ def test_the_peer_is_held_to_its_own_share(tmp_path: Path) -> None:
     exchanger = make_exchanger(FakeScheme(), tmp_path, num_queries=2, share_a=0.75)
     with pytest.raises(ProtocolError, match="party b asks about 2 samples, the agreed plan allows 1"):
         exchanger.run(MODEL, model_step=5)
-
-
-def test_a_skipped_exchange_costs_one_message(tmp_path: Path) -> None:
-    """Nothing is prepared, dealt or numbered; the next one that takes place is the first."""
-    scheme = FakeScheme()
-    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
-    cost = exchanger.skip(False)
-    assert cost == Cost(rounds=1, bytes_sent=10, bytes_received=10)
-    assert scheme.wished == [{"next_query": 1, "wants": False}]
-    assert (scheme.prepared, scheme.begun, scheme.announced) == ([], [], [])
-    result = exchanger.run(MODEL, model_step=5)
-    assert result.prediction.query_id == 1
-    assert result.cost.rounds == 2
-
-
-@pytest.mark.parametrize(("own", "peer"), [(True, False), (False, True), (True, True)])
-def test_an_exchange_that_one_party_wants_takes_place(tmp_path: Path, own: bool, peer: bool) -> None:
-    """And pays for the message that said so."""
-    scheme = FakeScheme()
-    scheme.wants = peer
-    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
-    for number in (1, 2):
-        assert exchanger.skip(own) is None
-        assert exchanger.run(MODEL, model_step=5).cost.rounds == 3
-        assert scheme.wished[-1] == {"next_query": number, "wants": own}
-
-
-@pytest.mark.parametrize(
-    "message", [[], {"wants": True}, {"next_query": 2, "wants": True}, {"next_query": 1, "wants": 1}]
-)
-def test_impossible_wishes_are_refused(tmp_path: Path, message: Any) -> None:
-    """A party at another exchange, or one that says neither yes nor no, ends the run."""
-    scheme = FakeScheme()
-    scheme.wants = message
-    with pytest.raises(ProtocolError, match=r"party b says .* of query 1; restart both"):
-        make_exchanger(scheme, tmp_path).skip(True)
 
 
 def test_without_a_limit_the_first_number_counts(tmp_path: Path) -> None:

@@ -131,7 +131,6 @@ DIFFERENCES: dict[str, tuple[ProtocolConfig, list[str]]] = {
         make_config(exchange=ExchangeConfig(every=2), epochs=4),
         ["epochs: 3 here, 4 at", "exchange.every: 1 here, 2 at"],
     ),
-    "age": (make_config(exchange=ExchangeConfig(max_age=2)), ["exchange.max_age: None here, 2 at"]),
     "input shape": (
         make_config(data=make_data(input_shape=(1, 4, 4))),
         ["data.input_shape: [1, 2, 2] here, [1, 4, 4] at"],

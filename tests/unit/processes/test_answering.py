@@ -11,7 +11,6 @@ from party_configs import party
 from smule_crypten.config import DataConfig, SamplesConfig, TrainingConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import DataBundle
-from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.processes.answering import AnsweringNetwork, answering_network, fallback
 from smule_crypten.processes.inputs import build_party_model
 from smule_crypten.processes.run_folder import STANDALONE_FILE, party_folder
@@ -29,13 +28,12 @@ def bundle() -> DataBundle:
     return load_data(DATA)
 
 
-def configured(folder: Path, *, standalone: bool = True, keep: str = "last", answer_with: str = "best") -> PartyConfig:
+def configured(folder: Path, *, standalone: bool = True, keep: str = "last") -> PartyConfig:
     """A party whose network trained alone has a first bias of ALONE."""
     config = party(
         data=DATA,
         output_dir=str(folder),
         samples=SamplesConfig(validation=0.1),
-        exchange=ExchangeConfig.model_validate({"answer_with": answer_with}),
         training=TrainingConfig.model_validate({"standalone": standalone, "keep": keep}),
     )
     bundle = load_data(DATA)
@@ -82,13 +80,12 @@ def test_the_best_network_answers(tmp_path: Path, bundle: DataBundle) -> None:
     assert value_of(in_training) == 0.0
 
 
-@pytest.mark.parametrize("settings", [{"answer_with": "current"}, {"standalone": False}])
-def test_the_network_in_training_answers(tmp_path: Path, bundle: DataBundle, settings: dict[str, object]) -> None:
-    """Where that is wanted, and where there is no finished one: then it is said."""
-    config = configured(tmp_path, **settings)  # type: ignore[arg-type]
+def test_the_network_in_training_answers(tmp_path: Path, bundle: DataBundle) -> None:
+    """Where there is no finished one; and that is said."""
+    config = configured(tmp_path, standalone=False)
     in_training = network(config, bundle, 0.0)
     assert answering_network(config, bundle, in_training, BestNetwork()) is in_training
-    assert (fallback(config) is None) == ("answer_with" in settings)
+    assert fallback(config) is not None
 
 
 def test_what_is_said_of_a_missing_network(tmp_path: Path) -> None:
@@ -96,4 +93,4 @@ def test_what_is_said_of_a_missing_network(tmp_path: Path) -> None:
     assert fallback(configured(tmp_path)) is None
     text = fallback(configured(tmp_path, standalone=False, keep="best"))
     assert text is not None
-    assert "the best of its epochs so far: exchange.answer_with=best finds no finished one" in text
+    assert "the best of its epochs so far: there is no finished one" in text

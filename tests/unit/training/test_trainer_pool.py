@@ -1,10 +1,25 @@
 from __future__ import annotations
 
 import torch
-from dictionary_peer import DictionarySource, MakeNetwork, make_trainer
+from dictionary_peer import CONFIG, DictionarySource, MakeNetwork, make_trainer
 
-from smule_crypten.config import TrainingConfig
+from smule_crypten.config import AugmentationConfig, TrainingConfig
 from smule_crypten.data.images import UNKNOWN, LabelledImages
+
+
+def test_pool_samples_are_augmented_and_keep_their_answers(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+    """They are cropped and flipped like labelled ones, and join each batch with the answers to what they were."""
+    pool = LabelledImages(blobs.images_NCHW + 100, torch.full((50,), UNKNOWN), blobs.sample_ids_N + 1000)
+    source = DictionarySource({1100 + i: [0.0, 0.0, 1.0] for i in range(50)})
+    config = CONFIG.model_copy(update={"augmentation": AugmentationConfig(crop=1, flip=True), "pool_batch": 16})
+    trainer = make_trainer(make_network(), blobs, config=config, source=source, pool=pool)
+    trainer.run_epoch()
+    batch = trainer._beside_the_labelled()
+    assert batch is not None
+    images, logits, weights = batch
+    assert (len(images), len(weights), logits.tolist()) == (16, 16, [[0.0, 0.0, 1.0]] * 16)
+    given = {tuple(image.flatten().tolist()) for image in pool.images_NCHW}
+    assert any(tuple(image.flatten().tolist()) not in given for image in images)
 
 
 def test_answers_beside_the_labelled_samples_teach(blobs: LabelledImages, make_network: MakeNetwork) -> None:
