@@ -9,10 +9,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from smule_crypten.config import SchemeConfig
 from smule_crypten.errors import ConfigError
 from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.models.architecture import Architecture
+from smule_crypten.types import Cost
 
 CONTROL_BYTES = 4096
 """Set aside in each exchange for announcements and keys, which take some 1,000 bytes of both parties together."""
@@ -20,6 +23,37 @@ _MEGABYTE = 10**6
 
 Queries = tuple[int, int]
 """The most samples that party a and party b ask about in one exchange."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prices:
+    """A scheme whose bytes and rounds are counted, and the architectures of party a and party b. dealt: by a dealer."""
+
+    scheme: type[SecureInferenceScheme]
+    config: SchemeConfig
+    architectures: tuple[Architecture, Architecture]
+    dealt: bool
+
+    @classmethod
+    def of(cls, scheme: SecureInferenceScheme, *, dealt: bool) -> Prices:
+        """Those of a scheme that was prepared."""
+        return cls(scheme=type(scheme), config=scheme.config, architectures=scheme.architectures, dealt=dealt)
+
+    def cost(self, rank: int, counts: Queries) -> Cost:
+        """What an exchange, in which party a and party b ask about counts samples, costs the party of this rank."""
+        asking, answering = (
+            self.scheme.cost_of(self.architectures[owner], counts[1 - owner], self.config, dealt=self.dealt)
+            for owner in (1 - rank, rank)
+        )
+        return self.scheme.combine(asking.data_owner, answering.model_owner)
+
+    def cost_of_both(self, counts: Queries) -> int:
+        """Bytes of such an exchange, of both parties and of the dealer, announcements included."""
+        total = CONTROL_BYTES
+        for architecture, num_queries in zip(self.architectures, reversed(counts), strict=True):
+            cost = self.scheme.cost_of(architecture, num_queries, self.config, dealt=self.dealt)
+            total += cost.model_owner.bytes_total + cost.model_owner.dealer_bytes + cost.data_owner.dealer_bytes
+        return total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +66,7 @@ class Plan:
     exchange_bytes: int | None
 
 
-def plan(scheme: SecureInferenceScheme, config: ExchangeConfig, num_epochs: int, *, dealt: bool) -> Plan:
+def plan(prices: Prices, config: ExchangeConfig, num_epochs: int) -> Plan:
     """The largest number of queries of an exchange that config allows, divided between the parties.
 
     Raises:
@@ -40,8 +74,7 @@ def plan(scheme: SecureInferenceScheme, config: ExchangeConfig, num_epochs: int,
     """
 
     def cost(total: int) -> int:
-        queries = divided(total, config.share_a)
-        return _exchange_bytes(scheme, queries, dealt)
+        return prices.cost_of_both(divided(total, config.share_a))
 
     total = None if config.num_queries is None else 2 * config.num_queries
     if config.budget_mb is not None:
@@ -81,13 +114,3 @@ def _largest(cost: Callable[[int], int], available: int, limit: int | None) -> i
         middle = (low + high) // 2
         low, high = (middle, high) if cost(middle) <= available else (low, middle)
     return low
-
-
-def _exchange_bytes(scheme: SecureInferenceScheme, queries: Queries, dealt: bool) -> int:
-    """Of both directions and both parties, with the dealer's. A party's network answers the other one's queries."""
-    total = CONTROL_BYTES
-    for architecture, num_queries in zip(scheme.architectures, reversed(queries), strict=True):
-        cost = scheme.cost_of(architecture, num_queries, scheme.config, dealt=dealt)
-        total += cost.model_owner.bytes_total
-        total += cost.model_owner.dealer_bytes + cost.data_owner.dealer_bytes
-    return total

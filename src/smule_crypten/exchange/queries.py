@@ -1,12 +1,8 @@
-"""What a party asks in one exchange.
-
-While it trains: own labelled samples or its unlabelled pool, and some samples of known label. Afterwards: some samples
-once, part by part.
-"""
+"""What a party asks in one exchange: own labelled samples or its unlabelled pool, and some samples of known label."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -17,41 +13,6 @@ MOST_EVIDENCE = 200
 """Samples of known label that one exchange asks about at most: more tell little more about the peer."""
 _FIRST_FRACTION = 0.5
 """Share of the first exchange's queries that go to held-out samples."""
-
-
-class Queries(Protocol):
-    """Chooses the samples of each exchange."""
-
-    def count(self, num_queries: int | None) -> int:
-        """How many samples `next` returns."""
-
-    def next(self, num_queries: int | None) -> torch.Tensor:
-        """The ids of at most num_queries samples, all different; all that may be asked about where it is None."""
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
-
-class OnceEach:
-    """Each of these samples once, in order; then none."""
-
-    def __init__(self, sample_ids: torch.Tensor) -> None:
-        self._waiting = sample_ids
-
-    def count(self, num_queries: int | None) -> int:
-        return len(self._waiting[:num_queries])
-
-    def next(self, num_queries: int | None) -> torch.Tensor:
-        chosen = self._waiting[:num_queries]
-        self._waiting = self._waiting[len(chosen) :]
-        return chosen
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"waiting": self._waiting}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._waiting = state["waiting"]
 
 
 class QueryPlan:
@@ -78,9 +39,12 @@ class QueryPlan:
         self._is_first = len(held_out) > 0
 
     def count(self, num_queries: int | None) -> int:
+        """How many samples `next` returns."""
         return sum(self._counts(num_queries))
 
     def next(self, num_queries: int | None) -> torch.Tensor:
+        """The ids of at most num_queries samples; all that may be asked about where it is None. A sample is there twice
+        only where known and learned ones are the same."""
         num_known, num_learned = self._counts(num_queries)
         self._is_first = False
         return torch.cat([self._known.next(num_known), self._learned.next(num_learned)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -11,8 +12,10 @@ from torch import nn
 from smule_crypten.attacks.attack import Attack
 from smule_crypten.attacks.table import make_attack
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.processes.inputs import PartyInputs, SimulatedData, load_party_inputs, party_seed
+from smule_crypten.mutual_learning.peer import AnsweringNetwork, ForwardingPeer, Peer
+from smule_crypten.processes.inputs import PartyInputs, party_seed
 from smule_crypten.processes.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
+from smule_crypten.processes.simulated_data import SimulatedData
 from smule_crypten.run_config import PartyConfig, RunConfig
 from smule_crypten.training.checkpoint import load_model
 from smule_crypten.training.evaluate import predict_logits
@@ -35,36 +38,49 @@ def poisoned(inputs: PartyInputs, attack: Attack) -> PartyInputs:
     return dataclasses.replace(inputs, train=attack.poisoned(inputs.train))
 
 
-class SimulatedAttack:
-    """The attack as the parent of a simulation sees it. train is what the adversary trains on.
+class LyingPeer(ForwardingPeer):
+    """The peer of an adversary, which answers it with another network than its own.
 
     Args:
-        data_digest: of the data set that the parent has loaded.
-
-    Raises:
-        ConfigError, DataError: as load_party_inputs and attack_of.
+        answering: from the own network and the number of the exchange to what answers; as Attack.answering.
     """
 
-    def __init__(self, run: RunConfig, data_digest: str | None = None) -> None:
+    def __init__(self, peer: Peer, answering: Callable[[nn.Module, int], nn.Module]) -> None:
+        super().__init__(peer)
+        self._answering = answering
+
+    def ask(self, question: LabelledImages, answering: AnsweringNetwork) -> None:
+        model = self._answering(answering.model, self.next_number)
+        super().ask(question, dataclasses.replace(answering, model=model))
+
+
+class SimulatedAttack:
+    """The attack as the parent of a simulation sees it. data is what both parties hold, poisoned.
+
+    Raises:
+        ConfigError: as attack_of.
+    """
+
+    def __init__(self, run: RunConfig, data: SimulatedData) -> None:
         self._adversary = PARTY_NAMES.index(run.attack.party)
         self._run = run
-        config = run.party(self._adversary, ".")
-        inputs = load_party_inputs(config, data_digest)
-        self.attack = attack_of(config, inputs)
-        self.train = self.attack.poisoned(inputs.train)
+        self.attack = attack_of(run.party(self._adversary, "."), data.parties[self._adversary])
+        parties = [
+            poisoned(inputs, self.attack) if rank == self._adversary else inputs
+            for rank, inputs in enumerate(data.parties)
+        ]
+        self.data = dataclasses.replace(data, parties=(parties[0], parties[1]))
+
+    @property
+    def train(self) -> LabelledImages:
+        """What the adversary trains on."""
+        return self.data.parties[self._adversary].train
 
     def answering(self, models: list[nn.Module]) -> list[nn.Module]:
         """The networks that answer for party a and party b, whose own ones are models."""
         return [
             self.attack.answering(model, 1) if rank == self._adversary else model for rank, model in enumerate(models)
         ]
-
-    def poisoned(self, data: SimulatedData) -> SimulatedData:
-        """What is pooled when the adversary contributes its poisoned samples."""
-        pooled = data.pooled
-        honest_N = ~torch.isin(pooled.sample_ids_N, self.train.sample_ids_N)
-        both = pooled.select(honest_N.nonzero()[:, 0]).with_others(self.train)
-        return dataclasses.replace(data, pooled=both)
 
     def successes(self, run_dir: Path, test: LabelledImages, pooled: nn.Module | None) -> dict[str, float | None]:
         """How often the networks of the honest party do what the attack aims at; None for mere harm."""

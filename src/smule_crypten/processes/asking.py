@@ -4,7 +4,7 @@ It is the same scheme, dealer, budget and ledger as in training:
 
 1. Load the own data and network, open the ledger, meet the others, shake hands.
 2. Each party says how many samples it will ask about; each plans its budget for that, spot checks with it.
-3. Exchanges of at most exchange.num_queries samples a party, until both have all answers (exchange/exchanger.py).
+3. Exchanges of at most exchange.num_queries samples a party, until both have all answers (secure_peer.py).
 4. Each keeps what it learned, then says that it is done.
 """
 
@@ -21,18 +21,19 @@ from torch import nn
 from smule_crypten.data.images import UNKNOWN, LabelledImages, random_positions
 from smule_crypten.errors import ConfigError, DataError, HandshakeError, ModelError, PeerError
 from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.exchange.exchanger import Exchanger, ExchangeResult
-from smule_crypten.exchange.queries import OnceEach
 from smule_crypten.inference.noise import MU, NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.architecture import Architecture
-from smule_crypten.models.calibration import calibration_positions, check_inputs
+from smule_crypten.models.calibration import check_inputs
 from smule_crypten.mpc.dealer import MAX_QUERIES
 from smule_crypten.mpc.session import Session
+from smule_crypten.mutual_learning.peer import AnsweringNetwork
+from smule_crypten.mutual_learning.peer import Answers as ExchangeAnswers
+from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.processes.disclosing import budget_of_questions
-from smule_crypten.processes.inputs import PartyInputs, load_party_inputs, party_seed, resolve_device
+from smule_crypten.processes.inputs import PartyInputs, load_party_inputs, resolve_device
 from smule_crypten.processes.joining import joined_session, opened_budget, prepared_scheme, shake_hands
 from smule_crypten.processes.run_folder import MODEL_FILE, STATES_FOLDER, known_run, party_folder
 from smule_crypten.processes.states import StateFolder, digest_of
@@ -216,26 +217,20 @@ def _exchange(
     num_exchanges: int,
 ) -> Answers:
     config, num_classes = party.config, party.inputs.bundle.num_classes
-    known = party.inputs.calibration(config)
-    calibration = known.select(calibration_positions(len(known)))
-    exchanger = Exchanger(
-        scheme=scheme,
-        config=config.exchange,
-        train=_renumbered(calibration, first=len(asked)),
-        pool=asked,
-        held_out=asked.select(torch.arange(0)),
+    peer = SecurePeer(
+        scheme,
+        config.exchange,
         num_queries=most if config.rank == 0 else (most[1], most[0]),
-        num_classes=num_classes,
         budget=budget,
-        seed=party_seed(config),
-        queries=OnceEach(asked.sample_ids_N),
         # The peer is told what follows from these, and must learn nothing of what is asked about.
-        calibration=calibration,
+        calibration=party.inputs.calibration(config),
     )
-    results: list[ExchangeResult] = []
-    for number in range(1, num_exchanges + 1):
-        results.append(exchanger.run(party.network, party.model_step))
-        log.info("exchange finished exchange=%d of=%d", number, num_exchanges)
+    answering = AnsweringNetwork(party.network, party.model_step, "trained")
+    results: list[ExchangeAnswers] = []
+    for number in range(num_exchanges):
+        peer.ask(_part(asked, number, most[0]), answering)
+        results.append(peer.answers())
+        log.info("exchange finished exchange=%d of=%d", number + 1, num_exchanges)
     made = [result.prediction for result in results if result.num_asked]
     logits_NC, answered_N = torch.zeros(len(asked), num_classes), torch.zeros(len(asked), dtype=torch.bool)
     for prediction in made:
@@ -250,5 +245,6 @@ def _exchange(
     )
 
 
-def _renumbered(images: LabelledImages, first: int) -> LabelledImages:
-    return LabelledImages(images.images_NCHW, images.labels_N, torch.arange(first, first + len(images)))
+def _part(asked: LabelledImages, number: int, most: int) -> LabelledImages:
+    """What exchange `number`, counted from 0, asks about: at most so many samples."""
+    return asked.select(torch.arange(len(asked))[number * most : (number + 1) * most])

@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from smule_crypten.config import ControlName
-from smule_crypten.data.images import LabelledImages
-from smule_crypten.models.fusion import fused
-from smule_crypten.processes.answering import standalone_network
-from smule_crypten.processes.inputs import (
-    PartyInputs,
-    build_party_model,
-    load_party_inputs,
-    party_seed,
-    resolve_device,
-)
 from smule_crypten.processes.launcher import Emit
+from smule_crypten.processes.learner import learner_of
 from smule_crypten.processes.ledger import epoch_event
+from smule_crypten.processes.run_folder import STANDALONE_FILE, party_folder
+from smule_crypten.processes.simulated_data import load_same_inputs
 from smule_crypten.run_config import PartyConfig
-from smule_crypten.training.best import BestNetwork
-from smule_crypten.training.controls import LocalTraining
-from smule_crypten.training.evaluate import Evaluation, evaluate
-from smule_crypten.training.trainer import Trainer
+from smule_crypten.training.checkpoint import load_checkpoint
+from smule_crypten.training.controls import local_control
+from smule_crypten.training.kept_training import KeptTraining
+from smule_crypten.training.learner import Learner
+from smule_crypten.training.trainer import EpochResult
 
 
 def run_controls(emit: Emit, config: PartyConfig, names: Sequence[ControlName], data_digest: str | None = None) -> None:
@@ -38,57 +33,30 @@ def run_controls(emit: Emit, config: PartyConfig, names: Sequence[ControlName], 
         SmuleError: training diverged, or the network that the party trained alone cannot be read.
     """
     torch.set_num_threads(config.launch.threads)
-    inputs = load_party_inputs(config, data_digest)
+    learner = learner_of(config, load_same_inputs(config, data_digest))
     for name in names:
-        accuracy = _Control(emit, config, inputs, name).run()
+        accuracy = _trained(emit, config, learner, name)
         emit({"kind": "control", "party": config.name, "name": name, "test_accuracy": accuracy})
 
 
-class _Control:
-    def __init__(self, emit: Emit, config: PartyConfig, inputs: PartyInputs, name: ControlName) -> None:
-        self._emit = emit
-        self._config = config
-        self._inputs = inputs
-        self._name: ControlName = name
-        self._device = resolve_device(config.device)
-        self._model = build_party_model(config, inputs.bundle)
+def _trained(emit: Emit, config: PartyConfig, learner: Learner, name: ControlName) -> float:
+    """The test accuracy of a control, whose best network is kept as that of the party's own trainings."""
 
-    def run(self) -> float:
-        """Train; returns the test accuracy, measured as that of the party's own networks."""
-        trainer, best, accuracy = self._trainer(), BestNetwork(), 0.0
-        for _ in range(self._config.training.epochs):
-            result = trainer.run_epoch()
-            accuracy = self._evaluate(self._inputs.test).accuracy
-            self._offer(best, trainer.model_step)
-            self._emit({"kind": "epoch", **epoch_event(self._config.name, self._name, result, accuracy)})
-        if best.name:
-            best.restore(self._model)
-            accuracy = self._evaluate(self._inputs.test).accuracy
-        return accuracy
+    def on_epoch(result: EpochResult, accuracy: float) -> None:
+        emit({"kind": "epoch", **epoch_event(config.name, name, result, accuracy)})
 
-    def _trainer(self) -> Trainer:
-        training = LocalTraining(
-            train=self._inputs.train,
-            pool=self._inputs.pool,
-            config=self._config.training,
-            seed=party_seed(self._config),
-            device=self._device,
-        )
-        match self._name:
-            case "label_smoothing":
-                return training.label_smoothing(self._model)
-            case "self_mutual":
-                return training.self_mutual(self._model, build_party_model(self._config, self._inputs.bundle, copy=1))
-            case "self_distillation":
-                finished = standalone_network(self._config, self._inputs.bundle).model
-                return training.self_distillation(self._model, finished)
+    model = learner.network()
+    finished = _standalone_network(config, learner) if name == "self_distillation" else None
+    trainer = local_control(name, learner, model, finished)
+    return KeptTraining(learner, model, trainer, name, on_epoch).run().accuracy
 
-    def _evaluate(self, images: LabelledImages) -> Evaluation:
-        return evaluate(fused(self._model), images, self._inputs.bundle.num_classes, device=self._device)
 
-    def _offer(self, best: BestNetwork, model_step: int) -> None:
-        """As the party does with its own networks."""
-        validation = self._inputs.validation
-        if self._config.training.keep == "best" and len(validation) > 0:
-            class_counts = validation.class_counts(self._inputs.bundle.num_classes)
-            best.offer(self._model, self._evaluate(validation), class_counts, self._name, model_step)
+def _standalone_network(config: PartyConfig, learner: Learner) -> nn.Module:
+    """The network that the party trained alone.
+
+    Raises:
+        DataError, ModelError: the file has been damaged since.
+    """
+    model = learner.network()
+    model.load_state_dict(load_checkpoint(party_folder(config) / STANDALONE_FILE).state_dict)
+    return model

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from smule_crypten.errors import ConfigError, DataError
-from smule_crypten.exchange.planner import plan
+from smule_crypten.exchange.planner import Prices, plan
 from smule_crypten.files import write_atomic
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.processes.asking import Answers, ask_once, load_trained_party
@@ -66,7 +66,8 @@ def estimate(config: PartyConfig) -> dict[str, Any]:
 def _plan(scheme: SecureInferenceScheme, config: PartyConfig) -> dict[str, Any]:
     """What a whole run costs. A budget that does not suffice is a finding, too, now that the answers are paid for."""
     try:
-        queries = plan(scheme, config.exchange, config.training.epochs, dealt=config.needs_dealer)
+        prices = Prices.of(scheme, dealt=config.needs_dealer)
+        queries = plan(prices, config.exchange, config.training.epochs)
     except ConfigError as error:
         return {"problem": str(error)}
     return {"problem": None, **dataclasses.asdict(queries)}

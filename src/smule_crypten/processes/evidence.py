@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from smule_crypten.data.images import LabelledImages
 from smule_crypten.files import write_atomic
 from smule_crypten.models.state import plain_state
+from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers, ForwardingPeer, Peer
 from smule_crypten.processes.launcher import Emit
 from smule_crypten.types import PeerPrediction
 
 
-class Evidence:
-    """Writes into a temporary folder that the parent reads (processes/fidelity.py) and deletes."""
+class WitnessedPeer(ForwardingPeer):
+    """Writes into a temporary folder that the parent reads (processes/fidelity.py) and deletes.
 
-    def __init__(self, folder: Path, party: str, emit: Emit) -> None:
+    Args:
+        party: this party, not the peer.
+        due: the epochs that begin with an exchange.
+    """
+
+    def __init__(self, peer: Peer, folder: Path, party: str, due: Sequence[int], emit: Emit) -> None:
+        super().__init__(peer)
         self._folder = folder
         self._party = party
+        self._due = due
         self._emit = emit
 
-    def keep(self, epoch: int, model: nn.Module, prediction: PeerPrediction) -> None:
+    def ask(self, question: LabelledImages, answering: AnsweringNetwork) -> None:
+        self._model = answering.model
+        super().ask(question, answering)
+
+    def answers(self) -> Answers:
+        answers = super().answers()
+        self._keep(self._due[answers.prediction.query_id - 1], self._model, answers.prediction)
+        return answers
+
+    def _keep(self, epoch: int, model: nn.Module, prediction: PeerPrediction) -> None:
         path = self._folder / f"{self._party}_{epoch}.pt"
         evidence = {
             "sample_ids": prediction.sample_ids,

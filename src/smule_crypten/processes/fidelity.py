@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.processes.inputs import SimulatedData
+from smule_crypten.processes.simulated_data import SimulatedData
 from smule_crypten.run_config import RunConfig
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import PARTY_NAMES, centred

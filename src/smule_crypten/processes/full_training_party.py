@@ -17,10 +17,11 @@ from smule_crypten.mpc.dealing import Request
 from smule_crypten.mpc.full_training import FullTraining, SgdSettings, share_batch
 from smule_crypten.mpc.session import Session, open_session
 from smule_crypten.mpc.training_plan import NAME, step_plan
-from smule_crypten.processes.inputs import PartyInputs, build_party_model, load_party_inputs, party_seed
+from smule_crypten.processes.inputs import PartyInputs, build_party_model, party_seed
 from smule_crypten.processes.joint_batches import BatchPlan, learning_rates, own_parts
 from smule_crypten.processes.launcher import Emit
 from smule_crypten.processes.links import meet_others
+from smule_crypten.processes.simulated_data import load_same_inputs
 from smule_crypten.run_config import PartyConfig
 
 STEPS_AN_EXCHANGE = 16
@@ -44,7 +45,7 @@ def run_full_training_party(
         the opening; total, with it.
     """
     torch.set_num_threads(config.launch.threads)
-    inputs = load_party_inputs(config, data_digest)
+    inputs = load_same_inputs(config, data_digest)
     network = translate_trainable(build_party_model(of_party_a, inputs.bundle), inputs.bundle.input_shape)
     # Other schemes than CrypTen's mean something else by their bits.
     bits = config.scheme.precision_bits if config.scheme.name == "crypten" else _DEFAULT_BITS

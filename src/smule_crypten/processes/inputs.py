@@ -7,34 +7,26 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from smule_crypten.config import DataConfig, PartitionConfig
+from smule_crypten.config import DataConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import DataBundle, LabelledImages
 from smule_crypten.data.partition import split
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.zoo import build_model
-from smule_crypten.processes.same_data import bundle_digest, require_same
 from smule_crypten.protocol_config import ProtocolConfig
-from smule_crypten.run_config import PartyConfig, RunConfig
-from smule_crypten.types import PARTY_NAMES
+from smule_crypten.run_config import PartyConfig
+from smule_crypten.training.learner import Holding
 
 _SEEDS_A_COPY = 2**31
 """Far above the seeds of parties, so that no copy begins as another party's network. PyTorch looks at 32 bits only."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartyInputs:
-    """One party's samples, normalised, and what is public about its data set.
-
-    train, validation and pool are disjoint; the labels of pool are -1. Without a validation part it is empty.
-    """
+class PartyInputs(Holding):
+    """One party's samples, and what is public about its data set."""
 
     bundle: DataBundle
-    train: LabelledImages
-    validation: LabelledImages
-    pool: LabelledImages
-    test: LabelledImages
 
     @property
     def parts(self) -> tuple[LabelledImages, ...]:
@@ -47,34 +39,20 @@ class PartyInputs:
         return self.train if config.training.dp is None else self.validation
 
 
-@dataclass(frozen=True, kw_only=True)
-class SimulatedData:
-    """One data set, and what both parties train on together. Only the parent of a simulation sees both.
-
-    digest: by which every process finds out whether it has loaded the same.
-    """
-
-    bundle: DataBundle
-    pooled: LabelledImages
-    test: LabelledImages
-    digest: str
-
-
-def load_party_inputs(config: PartyConfig, expected: str | None = None) -> PartyInputs:
+def load_party_inputs(config: PartyConfig) -> PartyInputs:
     """The party's own data: all of it between hosts, its part of the split in a simulation.
-
-    Args:
-        expected: simulation only: digest of the data set that another process has loaded; another one is refused.
 
     Raises:
         ConfigError, DataError: the data cannot be used, or holds fewer samples than a batch.
     """
-    bundle = load_data(config.data)
-    if expected is not None:
-        require_same(bundle, expected, config.data)
+    return inputs_of(config, load_data(config.data))
+
+
+def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
+    """As load_party_inputs, from a data set that is loaded."""
     held = torch.arange(len(bundle.train))
     if config.partition is not None:
-        held = _split(bundle, config.partition, config.seed)[config.rank]
+        held = split(bundle.train.labels_N, config.partition, bundle.num_classes, config.seed)[config.rank]
     uses = divide(held, config)
     _require_a_batch(config.name, len(uses.train), config.training.batch_size)
 
@@ -120,22 +98,6 @@ def divide(held: torch.Tensor, config: PartyConfig) -> Uses:
     return Uses(*(positions.sort().values for positions in parts))
 
 
-def load_simulated_data(run: RunConfig) -> SimulatedData:
-    """Load and split the data set as the parties of a simulation do.
-
-    Raises:
-        ConfigError, DataError: the data cannot be used, or a party has fewer samples than a batch.
-    """
-    bundle = load_data(run.data)
-    held = _split(bundle, run.partition, run.seed)
-    uses = tuple(divide(positions, run.party(rank, ".")) for rank, positions in enumerate(held))
-    for name, used in zip(PARTY_NAMES, uses, strict=True):
-        _require_a_batch(name, len(used.train), run.training.batch_size)
-    both = torch.cat([used.train for used in uses])
-    pooled, test = (_normalized(images, run.data) for images in (bundle.train.select(both), bundle.test))
-    return SimulatedData(bundle=bundle, pooled=pooled, test=test, digest=bundle_digest(bundle))
-
-
 def build_party_model(config: PartyConfig, bundle: DataBundle, copy: int = 0) -> nn.Module:
     """The party's network with its initial weights; calling again gives the same weights, another copy others."""
     seed = party_seed(config) + copy * _SEEDS_A_COPY
@@ -166,10 +128,6 @@ def resolve_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device={name} cannot be used here ({reason}); set device=cpu") from None
     return device
-
-
-def _split(bundle: DataBundle, partition: PartitionConfig, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    return split(bundle.train.labels_N, partition, bundle.num_classes, seed)
 
 
 def _normalized(images: LabelledImages, config: DataConfig) -> LabelledImages:

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from smule_crypten.exchange.exchanger import ExchangeResult
 from smule_crypten.mpc.meter import CostMeter, Traffic
+from smule_crypten.mutual_learning.peer import Answers
 from smule_crypten.processes.launcher import Emit
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.types import Cost
 
 _COUNTS = ("queries_made", "queries_answered", "answers_dropped")
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeasuredExchange:
-    """An exchange and its time, less the preparation."""
-
-    result: ExchangeResult
-    seconds: float
-
-
-def measured_exchange(exchange: Callable[[], ExchangeResult]) -> MeasuredExchange:
-    started = time.perf_counter()
-    result = exchange()
-    return MeasuredExchange(result=result, seconds=time.perf_counter() - started)
 
 
 class PartyLedger:
@@ -45,23 +28,22 @@ class PartyLedger:
         self._events: list[dict[str, Any]] = []
         self._pending: dict[str, Any] = {}
 
-    def exchanged(self, exchange: MeasuredExchange) -> None:
+    def exchanged(self, answers: Answers, seconds: float) -> None:
         """Account for an exchange; it is reported with the epoch that it begins."""
-        result = exchange.result
         counts = {
-            "queries_made": result.num_asked,
-            "queries_answered": result.disclosure.num_samples,
-            "answers_dropped": result.num_dropped,
+            "queries_made": answers.num_asked,
+            "queries_answered": answers.disclosure.num_samples,
+            "answers_dropped": answers.num_dropped,
         }
         for key, count in counts.items():
             self._counts[key] += count
-        self._seconds["exchange"] += exchange.seconds
-        self._disclosures.append(dataclasses.asdict(result.disclosure))
+        self._seconds["exchange"] += seconds
+        self._disclosures.append(dataclasses.asdict(answers.disclosure))
         self._pending = {
             **counts,
-            **_cost_keys(result.cost),
-            "logit_noise": result.logit_noise,
-            "exchange_seconds": exchange.seconds,
+            **_cost_keys(answers.cost),
+            "logit_noise": answers.logit_noise,
+            "exchange_seconds": seconds,
         }
 
     def epoch(self, phase: str, result: EpochResult, test_accuracy: float) -> None:

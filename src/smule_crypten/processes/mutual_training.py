@@ -1,230 +1,218 @@
-"""The two trainings of a party, alone and with its peer, and how a run that was cut off goes on."""
+"""The learning of a party in its own process: its report, its files, and how a run that was cut off goes on."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
 
-from smule_crypten.attacks.attack import Attack
 from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.exchange.exchanger import Exchanger
-from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.inference.noise import MU, NoiseRule
 from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.models.agreement import check_answers
-from smule_crypten.models.translate import translate
-from smule_crypten.processes.answering import AnsweringNetwork, answering_network
-from smule_crypten.processes.evidence import Evidence
+from smule_crypten.mutual_learning.loop import MutualLearning
+from smule_crypten.mutual_learning.observer import Phase
+from smule_crypten.mutual_learning.peer import Answers, Peer
+from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.processes.inputs import PartyInputs
-from smule_crypten.processes.keeping import Keeping
-from smule_crypten.processes.learner import Learner, build_exchanger, build_learner
-from smule_crypten.processes.ledger import MeasuredExchange, PartyLedger, measured_exchange
+from smule_crypten.processes.learner import learner_of
+from smule_crypten.processes.ledger import PartyLedger
 from smule_crypten.processes.private_training import privacy_spent
-from smule_crypten.processes.run_folder import MODEL_FILE
-from smule_crypten.processes.standalone_training import StandaloneTraining
+from smule_crypten.processes.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
 from smule_crypten.processes.states import StateFolder
 from smule_crypten.run_config import PartyConfig
-from smule_crypten.training.best import BestNetwork
+from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
+from smule_crypten.training.trainer import EpochResult
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class _Progress:
-    """Where mutual training goes on: from first_epoch, whose exchange has been made already if `exchanged`. meter is
-    what had crossed the wire before the first exchange was prepared; who goes on from before it prepares it again."""
-
-    standalone: float | None
-    first_epoch: int
-    exchanged: bool
-    meter: dict[str, Any]
+_TIMES = 20
+"""A state is saved once the training since the last one took so many times as long as saving that did: saving costs 5 %
+of the time at most, and a crash that much work. Short epochs of a large network are not all saved."""
+_FILES: dict[Phase, str] = {"standalone": STANDALONE_FILE, "smule": MODEL_FILE}
 
 
-@dataclass(frozen=True, kw_only=True)
 class MutualTraining:
-    """Everything a party trains with. model is trained in place; what answers the peer is attack.answering(model)."""
+    """Runs the loop of one party, and follows it.
 
-    config: PartyConfig
-    inputs: PartyInputs
-    attack: Attack
-    model: nn.Module
-    scheme: SecureInferenceScheme
-    num_queries: tuple[int, int] | None
-    budget: QueryBudget
-    ledger: PartyLedger
-    states: StateFolder
-    evidence: Evidence | None
+    Args:
+        secure: the peer; seen: the same as the loop sees it (hooks.py).
+        num_queries: the most samples that this party asks about in one exchange; None for all that it may.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: PartyConfig,
+        inputs: PartyInputs,
+        scheme: SecureInferenceScheme,
+        secure: SecurePeer,
+        seen: Peer,
+        num_queries: int | None,
+        budget: QueryBudget,
+        ledger: PartyLedger,
+        states: StateFolder,
+    ) -> None:
+        self._config, self._inputs = config, inputs
+        self._scheme, self._meter, self._secure = scheme, scheme.session.meter, secure
+        self._budget, self._ledger, self._states = budget, ledger, states
+        self._pace = _Pace()
+        self._at_first: dict[str, Any] = {}
+        """What had crossed the wire before the first exchange was prepared; who goes on from before it prepares it
+        again."""
+        learner = learner_of(config, inputs)
+        self._loop = MutualLearning(learner, config.exchange, seen, num_queries=num_queries, observer=self)
 
     def run(self, state: dict[str, Any] | None) -> dict[str, Any]:
-        """Both trainings, or what is left of them after a saved state; returns the test accuracies.
+        """All of the loop, or what is left of it after a saved state; returns the test accuracies.
 
         Raises:
             OutputError: a result or a state cannot be written.
-            SmuleError: as Exchanger.run and Trainer.run_epoch.
+            SmuleError: as MutualLearning.run.
         """
-        config, inputs = self.config, self.inputs
-        exchanger = build_exchanger(config, inputs, self.scheme, self.num_queries, self.budget)
-        best, standalone = BestNetwork(), None
         if state is None:
-            alone = self.states.load_alone()
-            if alone is not None:
-                # What its attempts at a start cost is no part of the run, as in _resume.
-                self.scheme.session.meter.load_state_dict(alone["meter"])
-            self._agree(exchanger)
-            meter = self._traffic
-            self._prepare(exchanger, next_epoch=1)
-            standalone = self._train_alone(alone, meter, best) if config.training.standalone else None
-        learner = build_learner(config, inputs, self.model, exchanger, best, self.scheme.session.check)
-        if state is None:
-            progress = _Progress(standalone, first_epoch=1, exchanged=False, meter=meter)
+            self._begin(self._states.load_alone())
         else:
-            progress = self._resume(learner, state)
-        accuracy = self._train_mutually(learner, progress)
+            self._resume(state)
+        for _ in self._loop.run():
+            pass
+        loop, config = self._loop, self._config
         return {
-            "test_accuracy": accuracy,
-            "standalone_test_accuracy": progress.standalone,
-            "alarms": learner.watchman.alarms,
-            "kept_network": best.name or f"smule, epoch {self.config.training.epochs}",
-            "kept_because": "validation" if best.name else "last",
-            "privacy": privacy_spent(config, inputs),
-            "budget": self.budget.facts() | {"mu": MU, "logit_noise": self.ledger.logit_noise},
+            "test_accuracy": loop.accuracy,
+            "standalone_test_accuracy": None if loop.alone is None else loop.alone.accuracy,
+            "alarms": loop.watchman.alarms,
+            "kept_network": loop.best.name or f"smule, epoch {config.training.epochs}",
+            "kept_because": "validation" if loop.best.name else "last",
+            "privacy": privacy_spent(config, self._inputs),
+            "budget": self._budget.facts() | {"mu": MU, "logit_noise": self._ledger.logit_noise},
         }
 
-    def _agree(self, exchanger: Exchanger) -> None:
+    def epoch(self, phase: Phase, result: EpochResult, test_accuracy: float) -> None:
+        self._ledger.epoch(phase, result, test_accuracy)
+
+    def exchanged(self, epoch: int, answers: Answers, seconds: float) -> None:
+        _log_exchange(answers, seconds)
+        self._ledger.exchanged(answers, seconds)
+
+    def message(self, text: str) -> None:
+        self._ledger.message(text)
+
+    def kept(self, phase: Phase, network: nn.Module, model_step: int) -> None:
+        """Write the network into the party's folder.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        config, bundle = self._config, self._inputs.bundle
+        checkpoint = Checkpoint(
+            model=config.model,
+            input_shape=bundle.input_shape,
+            num_classes=bundle.num_classes,
+            class_names=bundle.class_names,
+            mean=config.data.mean,
+            std=config.data.std,
+            model_step=model_step,
+            state_dict=network.state_dict(),
+        )
+        save_checkpoint(party_folder(config) / _FILES[phase], checkpoint)
+
+    def reached(self) -> None:
+        """Save a state: of training alone from time to time and at its end, of mutual learning always."""
+        loop, alone = self._loop, self._loop.training_alone
+        if alone is not None:
+            if self._pace.allows or alone.epochs_done == self._config.training.epochs:
+                with self._pace.measured():
+                    self._states.save_alone(self._state(self._at_first))
+        elif loop.num_exchanges > 0:
+            self._states.save(loop.num_exchanges, self._state(self._meter.state_dict()))
+            log.info("state saved exchange=%d epoch=%d", loop.num_exchanges, loop.epoch)
+        elif 0 not in self._states.completed():
+            self._states.save(0, self._state(self._at_first))
+            log.info("state saved exchange=0 epoch=%d", loop.epoch)
+
+    def _state(self, meter: dict[str, Any]) -> dict[str, Any]:
+        return {"loop": self._loop.state_dict(), "ledger": self._ledger.state_dict(), "meter": meter}
+
+    def _begin(self, alone: dict[str, Any] | None) -> None:
+        """From the first epoch alone, or from where an earlier attempt at training alone was cut off."""
+        if alone is not None:
+            # What its attempts at a start cost is no part of the run, as in _resume.
+            self._meter.load_state_dict(alone["meter"])
+        self._agree()
+        self._at_first = self._meter.state_dict()
+        if alone is not None:
+            done, epochs = alone["loop"]["training_alone"]["epochs_done"], self._config.training.epochs
+            self._load(alone)
+            log.info("resumed alone epochs_done=%d", done)
+            self._ledger.message(
+                f"party {self._config.name} goes on with its training alone, of which {done} of {epochs} epochs were "
+                "saved"
+            )
+
+    def _resume(self, state: dict[str, Any]) -> None:
+        """From an exchange, or from before the first one."""
+        self._load(state)
+        self._meter.load_state_dict(state["meter"])
+        self._at_first = state["meter"]
+        loop = self._loop
+        log.info("resumed epoch=%d", loop.epoch)
+        self._ledger.message(
+            f"party {self._config.name} goes on with epoch {loop.epoch} of {self._config.training.epochs} from its "
+            f"state {'after' if loop.num_exchanges else 'before'} an exchange"
+        )
+        self._agree()
+
+    def _load(self, state: dict[str, Any]) -> None:
+        self._loop.load_state_dict(state["loop"])
+        self._ledger.load_state_dict(state["ledger"])
+
+    def _agree(self) -> None:
         """Plan the budget, and say what that comes to."""
-        exchanger.agree(len(self._exchange_epochs))
-        self.scheme.noise = NoiseRule(num_answers=self.budget.limit, extra=self.config.disclosure.logit_noise)
-        facts = self.budget.facts()
+        self._secure.agree(len(self._loop.due), most=self._loop.questions.count(None))
+        self._scheme.noise = NoiseRule(num_answers=self._budget.limit, extra=self._config.disclosure.logit_noise)
+        facts = self._budget.facts()
         log.info("budget planned %s", " ".join(f"{key}={value}" for key, value in facts.items()))
-        self.ledger.message(
-            f"party {self.config.name} answers at most {facts['limit']} samples: {facts['charged']} charged in "
+        self._ledger.message(
+            f"party {self._config.name} answers at most {facts['limit']} samples: {facts['charged']} charged in "
             f"this run, {facts['charged_before']} before, {facts['left']} left; {facts['repeats_used']} of "
             f"{facts['repeats_allowed']} repeats used; noise on the logits hides their rounding up to mu = {MU:g}"
         )
 
-    def _train_mutually(self, learner: Learner, progress: _Progress) -> float:
-        """What is left of the epochs; returns the test accuracy."""
-        trainer, best, keeping, accuracy = learner.trainer, learner.best, self._keeping, 0.0
-        for epoch in range(progress.first_epoch, self.config.training.epochs + 1):
-            made = progress.exchanged and epoch == progress.first_epoch
-            if epoch in self._exchange_epochs and not made:
-                self._save_before_the_first(learner, progress, epoch)
-                self._exchange(learner, progress.standalone, epoch)
-            result = trainer.run_epoch()
-            accuracy = keeping.test_accuracy(self.model)
-            keeping.offer(self.model, trainer.model_step, f"smule, epoch {epoch}", best)
-            self.ledger.epoch("smule", result, accuracy)
-        accuracy = keeping.restored(best, self.model, accuracy)
-        keeping.save(MODEL_FILE, self.model, best.model_step or trainer.model_step)
-        return accuracy
+
+class _Pace:
+    """Allows a state after the first epoch, and then as often as _TIMES says."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._saved_at = time.perf_counter()
 
     @property
-    def _keeping(self) -> Keeping:
-        return Keeping(self.config, self.inputs)
+    def allows(self) -> bool:
+        return time.perf_counter() - self._saved_at >= _TIMES * self._seconds
 
-    def _train_alone(self, state: dict[str, Any] | None, meter: dict[str, Any], best: BestNetwork) -> float:
-        training = StandaloneTraining(self._keeping, self.ledger, best, self.scheme.session.check)
-        if state is not None:
-            training.load_state_dict(state["training"])
-        return training.run(lambda reached: self.states.save_alone({"training": reached, "meter": meter}))
-
-    @property
-    def _exchange_epochs(self) -> range:
-        return exchange_epochs(self.config.exchange, self.config.training.epochs)
-
-    def _exchange(self, learner: Learner, standalone: float | None, epoch: int) -> None:
-        trainer, exchanger = learner.trainer, learner.exchanger
-        in_training = AnsweringNetwork(self.model, trainer.model_step, f"smule, epoch {epoch - 1}")
-        answering = answering_network(self.config, self.inputs.bundle, in_training, learner.best)
-        log.info("exchange begun epoch=%d network=%s model_step=%d", epoch, answering.name, answering.model_step)
-        network = self.attack.answering(answering.model, exchanger.next_query_id)
-        images_NCHW = self.inputs.calibration(self.config).images_NCHW
-        check_answers(network, translate(network, self.inputs.bundle.input_shape), images_NCHW)
-        exchange = measured_exchange(lambda: exchanger.run(network, answering.model_step))
-        _log_exchange(exchange)
-        self.ledger.exchanged(exchange)
-        if self.evidence is not None:
-            self.evidence.keep(epoch, network, exchange.result.prediction)
-        self._watch(learner, exchange, epoch)
-        self._save_state(learner, standalone, epoch, exchange.result.disclosure.query_id, self._traffic)
-        self._prepare(exchanger, next_epoch=epoch + 1)
-
-    @property
-    def _traffic(self) -> dict[str, Any]:
-        return self.scheme.session.meter.state_dict()
-
-    def _save_before_the_first(self, learner: Learner, progress: _Progress, epoch: int) -> None:
-        if learner.exchanger.next_query_id == 1 and 0 not in self.states.completed():
-            self._save_state(learner, progress.standalone, epoch, 0, progress.meter)
-
-    def _save_state(
-        self, learner: Learner, standalone: float | None, epoch: int, number: int, meter: dict[str, Any]
-    ) -> None:
-        """After exchange `number`, which begins the epoch; 0 before the first exchange."""
-        state = {
-            "epoch": epoch,
-            "exchanged": number > 0,
-            "standalone": standalone,
-            "learner": learner.state_dict(),
-            "ledger": self.ledger.state_dict(),
-            "meter": meter,
-        }
-        self.states.save(number, state)
-        log.info("state saved exchange=%d epoch=%d", number, epoch)
-
-    def _watch(self, learner: Learner, exchange: MeasuredExchange, epoch: int) -> None:
-        """Test the answers that came, and say so where there is an alarm."""
-        watchman, result = learner.watchman, exchange.result
-        number = result.prediction.query_id
-        alarms = watchman.check(number, result.prediction.sample_ids, result.prediction.logits_NC)
-        if result.num_dropped:
-            # For this side alone: the other one would learn of this party's samples.
-            self.ledger.message(
-                f"party {self.config.name}, exchange {number}: {result.num_dropped} of {result.num_asked} answers are "
-                "dropped: inputs or logits are larger here than what the other party's network was fitted for"
-            )
-        forget = learner.exchanger.cache.forget
-        dropped = watchman.quarantine(number, epoch, alarms, forget, learner.trainer, learner.best)
-        for alarm in alarms:
-            outcome = "its answers are dropped" if dropped else "nothing was dropped (training.alarm=report)"
-            self.ledger.message(
-                f"party {self.config.name}, exchange {number}, {alarm.test}: {alarm.evidence}; {outcome}"
-            )
-
-    def _prepare(self, exchanger: Exchanger, next_epoch: int) -> None:
-        """Have the next exchange dealt for while this party trains."""
-        if any(epoch >= next_epoch for epoch in self._exchange_epochs):
-            exchanger.prepare()
-
-    def _resume(self, learner: Learner, state: dict[str, Any]) -> _Progress:
-        learner.load_state_dict(state["learner"])
-        self.ledger.load_state_dict(state["ledger"])
-        self.scheme.session.meter.load_state_dict(state["meter"])
-        log.info("resumed epoch=%d", state["epoch"])
-        self.ledger.message(
-            f"party {self.config.name} goes on with epoch {state['epoch']} of {self.config.training.epochs} from its "
-            f"state {'after' if state['exchanged'] else 'before'} an exchange"
-        )
-        self._agree(learner.exchanger)
-        self._prepare(learner.exchanger, next_epoch=state["epoch"] + state["exchanged"])
-        return _Progress(state["standalone"], state["epoch"], exchanged=state["exchanged"], meter=state["meter"])
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self._saved_at = time.perf_counter()
+        self._seconds = self._saved_at - started
 
 
-def _log_exchange(exchange: MeasuredExchange) -> None:
-    result, cost = exchange.result, exchange.result.cost
+def _log_exchange(answers: Answers, seconds: float) -> None:
+    cost = answers.cost
     log.info(
         "exchange finished exchange=%d queries_made=%d queries_answered=%d answers_dropped=%d rounds=%d "
         "bytes_sent=%d bytes_received=%d dealer_bytes=%d seconds=%.3f",
-        result.disclosure.query_id,
-        result.num_asked,
-        result.disclosure.num_samples,
-        result.num_dropped,
+        answers.disclosure.query_id,
+        answers.num_asked,
+        answers.disclosure.num_samples,
+        answers.num_dropped,
         cost.rounds,
         cost.bytes_sent,
         cost.bytes_received,
         cost.dealer_bytes,
-        exchange.seconds,
+        seconds,
     )

@@ -8,28 +8,25 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from smule_crypten.attacks.attack import Attack
 from smule_crypten.data.partition import missing_classes
 from smule_crypten.errors import PeerError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.handshake import agree_on_start
-from smule_crypten.exchange.planner import Plan, plan
+from smule_crypten.exchange.planner import Plan, Prices, plan
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.modules import has_trainable
 from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.session import Session
-from smule_crypten.processes.adversary import attack_of, poisoned
-from smule_crypten.processes.answering import fallback
+from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.processes.disclosing import budget_of_run, oldest_start
-from smule_crypten.processes.evidence import Evidence
+from smule_crypten.processes.hooks import Hooks
 from smule_crypten.processes.inputs import (
     PartyInputs,
     build_party_model,
@@ -46,7 +43,6 @@ from smule_crypten.processes.run_folder import (
     party_folder,
     write_result,
 )
-from smule_crypten.processes.same_data import comparing_data
 from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.run_config import PartyConfig
@@ -61,36 +57,32 @@ class _Prepared:
 
     config: PartyConfig
     inputs: PartyInputs
-    attack: Attack
+    hooks: Hooks
     model: nn.Module
     architecture: Architecture
     budget: QueryBudget
     states: StateFolder
 
 
-def run_party(
-    emit: Emit, config: PartyConfig, evidence_dir: str | None = None, data_digest: str | None = None
-) -> dict[str, Any]:
+def run_party(emit: Emit, config: PartyConfig, hooks: Hooks | None = None) -> dict[str, Any]:
     """Train alone, then with mutual learning; returns the party's entry of RunRecord.parties.
 
     Where an earlier run in the same folder was cut off, it goes on from the last exchange that both parties saved.
 
     Args:
         emit: receives an event for every epoch and message (docs/results.md).
-        evidence_dir: simulation only: where to leave model and answers of each exchange, for the fidelity check.
-        data_digest: simulation only: of the data set that the parent has loaded, if there is one.
+        hooks: what a simulation changes.
 
     Raises:
         SmuleError: anything a user can cause.
     """
     torch.set_num_threads(config.launch.threads)
-    prepared = _prepare(config, data_digest)
+    prepared = _prepare(config, hooks or Hooks())
     _say_of_data(emit, config, prepared.inputs, prepared.model)
-    evidence = None if evidence_dir is None else Evidence(Path(evidence_dir), config.name, emit)
     result: dict[str, Any] | None = None
     try:
         with opened_budget(prepared.budget, config), joined_session(config) as session:
-            result = _train(prepared, session, emit, evidence)
+            result = _train(prepared, session, emit)
     except PeerError as error:
         if result is None:
             raise
@@ -100,18 +92,16 @@ def run_party(
     return result
 
 
-def _prepare(config: PartyConfig, data_digest: str | None) -> _Prepared:
-    inputs = load_party_inputs(config, data_digest)
-    attack = attack_of(config, inputs)
-    inputs = poisoned(inputs, attack)
+def _prepare(config: PartyConfig, hooks: Hooks) -> _Prepared:
+    inputs = hooks.inputs(load_party_inputs(config))
     model = build_party_model(config, inputs.bundle)
     feasible_steps(model, inputs.train, config.training)
     states = StateFolder(party_folder(config) / STATES_FOLDER, config, digest_of(*inputs.parts))
-    answering, images_NCHW = attack.answering(model, 1), inputs.calibration(config).images_NCHW
+    answering, images_NCHW = hooks.answering(model, 1), inputs.calibration(config).images_NCHW
     return _Prepared(
         config=config,
         inputs=inputs,
-        attack=attack,
+        hooks=hooks,
         model=model,
         architecture=translate_checked(answering, inputs.bundle.input_shape, images_NCHW).architecture,
         budget=budget_of_run(config, states),
@@ -119,7 +109,7 @@ def _prepare(config: PartyConfig, data_digest: str | None) -> _Prepared:
     )
 
 
-def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence | None) -> dict[str, Any]:
+def _train(prepared: _Prepared, session: Session, emit: Emit) -> dict[str, Any]:
     """Agree with the others, train, and leave the result in the party's folder."""
     config = prepared.config
     scheme, start = _agree(prepared, session)
@@ -128,19 +118,20 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence
     emit({"kind": "begun"})
     with EpochJournal(party_folder(config) / JOURNAL_FILE) as journal:
         ledger = PartyLedger(config.name, journal, emit)
-        queries = plan(scheme, config.exchange, config.training.epochs, dealt=config.needs_dealer)
+        prices = Prices.of(scheme, dealt=config.needs_dealer)
+        queries = plan(prices, config.exchange, config.training.epochs)
         _say_plan(emit, config, queries)
+        peer = _peer(prepared, scheme, queries)
         training = MutualTraining(
             config=config,
             inputs=prepared.inputs,
-            attack=prepared.attack,
-            model=prepared.model,
             scheme=scheme,
-            num_queries=queries.num_queries,
+            secure=peer,
+            seen=prepared.hooks.peer(peer),
+            num_queries=None if queries.num_queries is None else queries.num_queries[config.rank],
             budget=prepared.budget,
             ledger=ledger,
             states=prepared.states,
-            evidence=evidence,
         )
         result = {**_description(prepared), "planned_exchange_bytes": queries.exchange_bytes, **training.run(state)}
     result["budget"] = {"answered": ledger.totals(session.meter)["queries_answered"], **result["budget"]}
@@ -152,12 +143,24 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence
     return result
 
 
+def _peer(prepared: _Prepared, scheme: SecureInferenceScheme, queries: Plan) -> SecurePeer:
+    config, inputs = prepared.config, prepared.inputs
+    return SecurePeer(
+        scheme,
+        config.exchange,
+        num_queries=queries.num_queries,
+        budget=prepared.budget,
+        # Under training.dp the bound that the peer is told must not follow from training samples.
+        calibration=inputs.candidates if config.training.dp is None else inputs.validation,
+    )
+
+
 def _agree(prepared: _Prepared, session: Session) -> tuple[SecureInferenceScheme, int]:
     """The scheme, ready for use, and the number of the exchange to go on from."""
     config = prepared.config
     architectures = shake_hands(config, prepared.inputs.bundle, prepared.architecture, session)
     oldest = oldest_start(config, prepared.states)
-    swap = comparing_data(config, prepared.inputs.bundle, session.channel.swap_json)
+    swap = prepared.hooks.swap(prepared.inputs.bundle, session.channel.swap_json)
     start = agree_on_start(prepared.states.completed(), oldest, swap)
     scheme = prepared_scheme(config, session, architectures)
     log.info("start agreed resumes_after_exchange=%d", start)
@@ -175,6 +178,17 @@ def _say_plan(emit: Emit, config: PartyConfig, queries: Plan) -> None:
         emit({"kind": "message", "text": text})
     if (text_of_fallback := fallback(config)) is not None:
         emit({"kind": "message", "text": text_of_fallback})
+
+
+def fallback(config: PartyConfig) -> str | None:
+    """What answers where no finished network is there yet; None where one is."""
+    if config.training.standalone:
+        return None
+    so_far = ", the best of its epochs so far" if config.training.keep == "best" else ""
+    return (
+        f"party {config.name} answers with its network in training{so_far}: there is no finished one with "
+        "training.standalone=false"
+    )
 
 
 def _say_of_data(emit: Emit, config: PartyConfig, inputs: PartyInputs, model: nn.Module) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import nn
 
 from smule_crypten.config import DpConfig
 from smule_crypten.mpc.keys import fresh_entropy, insecure_key
 from smule_crypten.mpc.streams import Stream
-from smule_crypten.processes.inputs import PartyInputs, party_seed
+from smule_crypten.processes.inputs import PartyInputs, party_seed, resolve_device
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.privacy import epsilon_spent
 from smule_crypten.training.private_trainer import PrivateTrainer, planned_noise, planned_steps, sample_rate
@@ -23,16 +22,15 @@ def private_trainer(
     inputs: PartyInputs,
     dp: DpConfig,
     model: nn.Module,
-    device: torch.device,
     teacher: Teacher | None,
-    on_step: Callable[[], None],
+    on_step: Callable[[], None] | None,
 ) -> PrivateTrainer:
     """With as much noise as all trainings of the run need together; alone or, with a teacher, in mutual learning."""
     return PrivateTrainer(
         model=model,
         train=inputs.train,
         config=config.training,
-        device=device,
+        device=resolve_device(config.device),
         noise_multiplier=planned_noise(config.training, dp, len(inputs.train)),
         key=_key(config, "alone" if teacher is None else "mutual learning"),
         stream=Stream,

@@ -18,25 +18,20 @@ from smule_crypten.processes.controls import run_controls
 from smule_crypten.processes.dealing import run_simulated_dealer
 from smule_crypten.processes.environment import describe_hardware, describe_versions
 from smule_crypten.processes.fidelity import FidelityCheck
-from smule_crypten.processes.inputs import (
-    SimulatedData,
-    build_party_model,
-    load_simulated_data,
-    party_seed,
-    resolve_device,
-)
+from smule_crypten.processes.inputs import build_party_model, resolve_device
 from smule_crypten.processes.launcher import Event, Job, run_jobs
 from smule_crypten.processes.ledger import epoch_event
-from smule_crypten.processes.party import run_party
 from smule_crypten.processes.recording import finally_written
 from smule_crypten.processes.run_folder import JOURNAL_FILE, TENSORBOARD_FOLDER, claimed_run_dir
+from smule_crypten.processes.simulated_data import SimulatedData, load_simulated_data, pooled_learner
+from smule_crypten.processes.simulated_party import run_simulated_party
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.report.progress import LiveProgress
 from smule_crypten.report.schema import SCHEMA_VERSION
 from smule_crypten.report.tensorboard import TensorBoardWriter
 from smule_crypten.run_config import RunConfig
-from smule_crypten.training.evaluate import evaluate
-from smule_crypten.training.trainer import Trainer
+from smule_crypten.training.kept_training import KeptTraining
+from smule_crypten.training.trainer import EpochResult
 from smule_crypten.types import PARTY_NAMES, RunRecord
 
 
@@ -67,9 +62,9 @@ def check_inputs(run: RunConfig) -> SimulatedData:
     data = load_simulated_data(run)
     for config in (run.party(rank, ".") for rank in (0, 1)):
         model = build_party_model(config, data.bundle)
-        translate_checked(model, data.bundle.input_shape, data.pooled.images_NCHW)
+        translate_checked(model, data.bundle.input_shape, data.pooled.train.images_NCHW)
     if run.attack.name != "none":
-        SimulatedAttack(run, data.digest)
+        SimulatedAttack(run, data)
     return data
 
 
@@ -80,9 +75,9 @@ class _Simulation:
         self._data = data
         self._record = record
         models = [build_party_model(run.party(rank, "."), data.bundle) for rank in (0, 1)]
-        self._attack = None if run.attack.name == "none" else SimulatedAttack(run, data.digest)
+        self._attack = None if run.attack.name == "none" else SimulatedAttack(run, data)
         if self._attack is not None:
-            self._data, models = self._attack.poisoned(data), self._attack.answering(models)
+            self._data, models = self._attack.data, self._attack.answering(models)
         changed = None if self._attack is None else self._attack.train
         self._fidelity = FidelityCheck(run, data, models, changed) if run.simulation.fidelity else None
         self._progress = LiveProgress(console, _epochs_by_task(run))
@@ -117,7 +112,7 @@ class _Simulation:
         jobs = [
             Job(
                 name=ROLES[config.rank],
-                function=run_party,
+                function=run_simulated_party,
                 arguments=(config, evidence_dir, self._data.digest),
                 environment=role_environment(ROLES[config.rank], rendezvous),
             )
@@ -166,20 +161,17 @@ class _Simulation:
 
     def _train_pooled(self) -> nn.Module:
         """Party a's network on the data of both parties: an upper bound that no party can reach alone."""
-        run, bundle = self._run, self._data.bundle
+        run = self._run
         torch.set_num_threads(run.launch.threads)
-        device = resolve_device(run.device)
-        config = run.party(0, str(self._run_dir))
-        model = build_party_model(config, bundle)
-        train, test = self._data.pooled, self._data.test
-        trainer = Trainer(model=model, train=train, config=run.training, seed=party_seed(config), device=device)
-        accuracy = 0.0
-        for _ in range(run.training.epochs):
-            result = trainer.run_epoch()
-            accuracy = evaluate(model, test, bundle.num_classes, device=device).accuracy
-            self._add_epoch(epoch_event("pooled", "pooled", result, accuracy))
-        self._record.pooled = {"test_accuracy": accuracy, "num_train": len(train)}
+        learner = pooled_learner(run, self._data)
+        model = learner.network()
+        training = KeptTraining(learner, model, learner.trainer(model), "pooled", self._add_pooled_epoch)
+        num_train = len(learner.holding.train)
+        self._record.pooled = {"test_accuracy": training.run().accuracy, "num_train": num_train}
         return model
+
+    def _add_pooled_epoch(self, result: EpochResult, accuracy: float) -> None:
+        self._add_epoch(epoch_event("pooled", "pooled", result, accuracy))
 
 
 def _epochs_by_task(run: RunConfig) -> dict[tuple[str, str], int]:

@@ -1,16 +1,14 @@
-"""One process of a run in this very process: between hosts, in three shells, or under CrypTen's launcher."""
+"""One party of a run in this very process, with its progress, record and log."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from smule_crypten.mpc.meeting import DEALER, ENVIRONMENT_KEYS, ROLES, role_from_environment
-from smule_crypten.processes.dealing import run_simulated_dealer
-from smule_crypten.processes.launcher import Event
+from smule_crypten.processes.launcher import Emit, Event
 from smule_crypten.processes.party import run_party
 from smule_crypten.processes.recording import PartyRecording
 from smule_crypten.processes.run_folder import LOG_FILE, claimed_run_dir, party_folder
@@ -19,33 +17,17 @@ from smule_crypten.report.logs import log_file
 from smule_crypten.report.progress import LiveProgress
 from smule_crypten.report.summary import build_summary
 from smule_crypten.report.tables import result_table
-from smule_crypten.run_config import PartyConfig, RunConfig
+from smule_crypten.run_config import PartyConfig
+
+Run = Callable[[Emit, PartyConfig], dict[str, Any]]
 
 
-def named_by_environment() -> bool:
-    """Whether the environment says that this process has a role. Half a description counts, and is refused later."""
-    return any(key in os.environ for key in ENVIRONMENT_KEYS)
-
-
-def run_named_role(run: RunConfig, run_dir: Path, console: Console) -> None:
-    """Run the role that SMULE_ROLE names; the others must be started with the same configuration.
-
-    What needs both sides (pooled data, fidelity) is left out.
-
-    Raises:
-        SmuleError: anything a user can cause.
-    """
-    role = role_from_environment()
-    if role == DEALER:
-        exchanges = run_simulated_dealer(lambda event: None, run.launch)
-        console.print(f"the dealer: dealt {exchanges} exchanges")
-    else:
-        run_single_party(run.party(ROLES.index(role), str(run_dir)), console)
-
-
-def run_single_party(config: PartyConfig, console: Console) -> dict[str, Any]:
+def run_single_party(config: PartyConfig, console: Console, run: Run = run_party) -> dict[str, Any]:
     """Run one party with progress and the final table on console; its files, report and log with them, are in
     party_<name>/ of its output folder.
+
+    Args:
+        run: what a simulation runs in place of run_party.
 
     Raises:
         SmuleError: anything a user can cause.
@@ -67,7 +49,7 @@ def run_single_party(config: PartyConfig, console: Console) -> dict[str, Any]:
             elif event["kind"] == "message":
                 progress.message(event["text"])
 
-        result = run_party(follow, config)
+        result = run(follow, config)
         recording.complete(result)
     console.print(result_table(build_summary(recording.record)))
     accuracy = percent(result["test_accuracy"])

@@ -6,16 +6,14 @@ gain that a control has as well is regularization, and no knowledge of the peer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 
-from smule_crypten.config import TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.config import ControlName, TrainingConfig
 from smule_crypten.models.fusion import fused
 from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.evaluate import predict_logits
+from smule_crypten.training.learner import Learner
 from smule_crypten.training.self_mutual import SelfMutualTrainer
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
@@ -25,48 +23,68 @@ LABEL_SMOOTHING = 0.1
 _BATCH = 512
 
 
-@dataclass(frozen=True, kw_only=True)
-class LocalTraining:
-    """With what a party trains alone; samples are normalised, the pool may be empty."""
+def local_control(name: ControlName, learner: Learner, model: nn.Module, finished: nn.Module | None) -> Trainer:
+    """The trainer of a control, which trains model in place.
 
-    train: LabelledImages
-    pool: LabelledImages
-    config: TrainingConfig
-    seed: int
-    device: torch.device
+    Args:
+        finished: the network that the party trained alone; of use to self_distillation only, which needs it.
+    """
+    match name:
+        case "label_smoothing":
+            return _label_smoothing(learner, model)
+        case "self_mutual":
+            return _self_mutual(learner, model)
+        case "self_distillation":
+            assert finished is not None, "self_distillation learns from a finished network"
+            return _self_distillation(learner, model, finished)
 
-    def label_smoothing(self, model: nn.Module) -> Trainer:
-        """Labels mixed with the uniform distribution, LABEL_SMOOTHING of it."""
-        return self._trainer(model, self.config.model_copy(update={"label_smoothing": LABEL_SMOOTHING}))
 
-    def self_mutual(self, model: nn.Module, copy: nn.Module) -> Trainer:
-        """Deep mutual learning with a copy that has other initial weights, with weight 1."""
-        return SelfMutualTrainer(
-            model=model, copy=copy, train=self.train, config=self.config, seed=self.seed, device=self.device
-        )
+def _label_smoothing(learner: Learner, model: nn.Module) -> Trainer:
+    """Labels mixed with the uniform distribution, LABEL_SMOOTHING of it."""
+    return _trainer(learner, model, learner.training.model_copy(update={"label_smoothing": LABEL_SMOOTHING}))
 
-    def self_distillation(self, model: nn.Module, finished: nn.Module) -> Trainer:
-        """What the party's own finished network says of its labelled samples and of its pool joins the labels."""
-        config = self.config.model_copy(update={"teacher": "ensemble", "trust": "none"})
-        everything = self.train.with_others(self.pool)
-        logits_NC = predict_logits(fused(finished.to(self.device)), everything.images_NCHW, _BATCH, self.device)
-        teacher = Teacher(
-            _NoPeer(),
-            train=self.train,
-            pool=self.pool,
-            validation=None,
-            own=OwnAnswers(everything.sample_ids_N, logits_NC),
-            config=config,
-            seed=self.seed,
-            device=self.device,
-            unasked_share=1.0,
-        )
-        return self._trainer(model, config, teacher)
 
-    def _trainer(self, model: nn.Module, config: TrainingConfig, teacher: Teacher | None = None) -> Trainer:
-        return Trainer(
-            model=model, train=self.train, config=config, seed=self.seed, device=self.device, teacher=teacher
-        )
+def _self_mutual(learner: Learner, model: nn.Module) -> Trainer:
+    """Deep mutual learning with a copy that has other initial weights, with weight 1."""
+    return SelfMutualTrainer(
+        model=model,
+        copy=learner.network(copy=1),
+        train=learner.holding.train,
+        config=learner.training,
+        seed=learner.seed,
+        device=learner.device,
+    )
+
+
+def _self_distillation(learner: Learner, model: nn.Module, finished: nn.Module) -> Trainer:
+    """What the party's own finished network says of its labelled samples and of its pool joins the labels."""
+    config = learner.training.model_copy(update={"teacher": "ensemble", "trust": "none"})
+    train, pool = learner.holding.train, learner.holding.pool
+    everything = train.with_others(pool)
+    logits_NC = predict_logits(fused(finished.to(learner.device)), everything.images_NCHW, _BATCH, learner.device)
+    teacher = Teacher(
+        _NoPeer(),
+        train=train,
+        pool=pool,
+        validation=None,
+        own=OwnAnswers(everything.sample_ids_N, logits_NC),
+        config=config,
+        seed=learner.seed,
+        device=learner.device,
+        unasked_share=1.0,
+    )
+    return _trainer(learner, model, config, teacher)
+
+
+def _trainer(learner: Learner, model: nn.Module, config: TrainingConfig, teacher: Teacher | None = None) -> Trainer:
+    return Trainer(
+        model=model,
+        train=learner.holding.train,
+        config=config,
+        seed=learner.seed,
+        device=learner.device,
+        teacher=teacher,
+    )
 
 
 class _NoPeer:

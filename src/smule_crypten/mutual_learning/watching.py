@@ -14,6 +14,8 @@ import torch
 
 from smule_crypten.config import AlarmName
 from smule_crypten.data.images import LabelledImages
+from smule_crypten.exchange.cache import SoftLabelCache
+from smule_crypten.mutual_learning.peer import Answers
 from smule_crypten.training.alarm import Alarm, PeerWatch
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.trainer import Trainer
@@ -37,6 +39,26 @@ class Watchman:
         self._learned: set[int] = set()
         self._before: dict[str, Any] | None = None
         self.alarms: list[dict[str, Any]] = []
+
+    def watch(
+        self, answers: Answers, epoch: int, cache: SoftLabelCache, trainer: Trainer, best: BestNetwork
+    ) -> list[str]:
+        """Test the answers of an exchange, which are in the cache, and drop suspects as `quarantine` does.
+
+        Returns:
+            what there is to say, for this side alone: the other one would learn of this party's samples.
+        """
+        told, texts = answers.prediction, []
+        number = told.query_id
+        alarms = self.check(number, told.sample_ids, told.logits_NC)
+        if answers.num_dropped:
+            texts.append(
+                f"exchange {number}: {answers.num_dropped} of {answers.num_asked} answers are dropped: inputs or "
+                "logits are larger here than what the other party's network was fitted for"
+            )
+        dropped = self.quarantine(number, epoch, alarms, cache.forget, trainer, best)
+        outcome = "its answers are dropped" if dropped else "nothing was dropped (training.alarm=report)"
+        return texts + [f"exchange {number}, {alarm.test}: {alarm.evidence}; {outcome}" for alarm in alarms]
 
     def check(self, exchange: int, sample_ids_N: torch.Tensor, logits_NC: torch.Tensor) -> list[Alarm]:
         """Test the answers of an exchange."""

@@ -1,0 +1,131 @@
+"""Both parties in one process, in the clear: what a perfect scheme would teach. Protects nothing.
+
+Each party's network is evaluated on the other one's samples, exactly as scheme=plaintext does. Costs are those of
+whatever scheme is named, exact by its cost_of; what the parties would announce to each other is left out (some 1,000
+bytes an exchange).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from smule_crypten.data.images import LabelledImages
+from smule_crypten.errors import ProtocolError
+from smule_crypten.exchange.planner import Prices
+from smule_crypten.models.translate import translate
+from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
+from smule_crypten.types import PARTY_NAMES, Disclosure, PeerPrediction, centred
+
+_BATCH = 512
+
+Option = Callable[[torch.Tensor], torch.Tensor]
+"""What an owner does to its answers before the other party sees them: logits (N, C) to logits."""
+
+
+@dataclass
+class _Table:
+    """Where both lay down what they ask and what answers, and find what was answered."""
+
+    prices: Prices
+    option: Option
+    asked: list[tuple[LabelledImages, AnsweringNetwork] | None] = field(default_factory=lambda: [None, None])
+    answers: list[Answers | None] = field(default_factory=lambda: [None, None])
+    number: int = 0
+
+
+class InProcessPeer:
+    """A Peer that is another object of this process; `in_process_peers` makes two."""
+
+    def __init__(self, table: _Table, rank: int) -> None:
+        self._table = table
+        self._rank = rank
+
+    @property
+    def next_number(self) -> int:
+        return self._table.number + 1
+
+    def prepare(self, num_samples: int) -> None:
+        """Nothing needs preparing."""
+
+    def ask(self, question: LabelledImages, answering: AnsweringNetwork) -> None:
+        self._table.asked[self._rank] = question, answering
+
+    def answers(self) -> Answers:
+        """Both directions are computed when the first of both reads, before anybody learns from them.
+
+        Raises:
+            ProtocolError: the other party has not asked yet.
+        """
+        table = self._table
+        if table.answers[self._rank] is None:
+            _exchange(table)
+        answers, table.answers[self._rank] = table.answers[self._rank], None
+        assert answers is not None
+        return answers
+
+    def check(self) -> None:
+        """Nobody can be gone."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"number": self._table.number}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._table.number = state["number"]
+
+
+def in_process_peers(
+    prices: Prices, option: Option = lambda logits_NC: logits_NC
+) -> tuple[InProcessPeer, InProcessPeer]:
+    """The peers of party a and of party b, which must run in step (loop.py).
+
+    Args:
+        option: what either owner does to its answers, which are centred afterwards.
+    """
+    table = _Table(prices, option)
+    return InProcessPeer(table, 0), InProcessPeer(table, 1)
+
+
+def _exchange(table: _Table) -> None:
+    first, second = table.asked
+    if first is None or second is None:
+        raise ProtocolError("one party reads before the other one has asked; run both in step, as loop.py says")
+    table.number += 1
+    table.asked = [None, None]
+    counts = len(first[0]), len(second[0])
+    for rank, ((question, answering), (_, peers)) in enumerate(((first, second), (second, first))):
+        cost = table.prices.cost(rank, counts)
+        prediction = PeerPrediction(
+            query_id=table.number,
+            sample_ids=question.sample_ids_N,
+            logits_NC=centred(table.option(plain_logits(peers.model, question.images_NCHW))),
+            model_step=peers.model_step,
+            scheme=table.prices.scheme.name,
+            cost=cost,
+        )
+        disclosure = Disclosure(
+            query_id=table.number,
+            to_party=PARTY_NAMES[1 - rank],
+            num_samples=counts[1 - rank],
+            model_step=answering.model_step,
+        )
+        table.answers[rank] = Answers(
+            prediction=prediction,
+            disclosure=disclosure,
+            num_asked=counts[rank],
+            num_dropped=0,
+            logit_noise=0.0,
+            cost=cost,
+        )
+
+
+def plain_logits(model: nn.Module, images_NCHW: torch.Tensor) -> torch.Tensor:
+    """Logits (N, C) in float32 of the network as it is translated, by plain torch in float64."""
+    channels, height, width = images_NCHW.shape[1:]
+    network = translate(model, (channels, height, width))
+    batches = [network.values(batch.double())[-1].float() for batch in torch.split(images_NCHW, _BATCH)]
+    return torch.cat([torch.empty(0, *network.architecture.output_shape), *batches])

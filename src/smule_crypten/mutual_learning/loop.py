@@ -1,0 +1,162 @@
+"""Secure mutual learning (SMuLe), from the side of one party.
+
+1. Train alone.
+2. At each epoch that begins with an exchange: choose a question, ask it, answer the peer with the best network so far,
+   keep the peer's answers, and watch them.
+3. Train for an epoch, on labels and on soft labels.
+4. Judge the network by the validation part, and keep the best one. At the end, put it back.
+
+`run` is a generator, which yields once in each exchange, between asking and reading the answers. A process of its own
+exhausts it; two parties in one process run in step:
+
+    for _ in zip(party_a.run(), party_b.run(), strict=True): pass
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from smule_crypten.exchange.cache import SoftLabelCache
+from smule_crypten.exchange.queries import QueryPlan
+from smule_crypten.exchange.schedule import exchange_epochs
+from smule_crypten.exchange_config import ExchangeConfig
+from smule_crypten.mutual_learning.answering import answering_network
+from smule_crypten.mutual_learning.observer import Observer, Silent
+from smule_crypten.mutual_learning.peer import AnsweringNetwork, Peer
+from smule_crypten.mutual_learning.watching import Watchman
+from smule_crypten.training.best import BestNetwork
+from smule_crypten.training.kept_training import Finished, KeptTraining
+from smule_crypten.training.learner import Learner
+from smule_crypten.training.trainer import Trainer
+
+
+class MutualLearning:
+    """One party. network is trained in place; alone, best, watchman and accuracy tell how it went.
+
+    Args:
+        num_queries: the most samples that this party asks about in one exchange; None for all that it may.
+        alone: what training alone has come to, where that was done before.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        exchange: ExchangeConfig,
+        peer: Peer,
+        *,
+        num_queries: int | None,
+        observer: Observer | None = None,
+        alone: Finished | None = None,
+    ) -> None:
+        held, config, known_fraction = learner.holding, learner.training, exchange.queries.known_fraction
+        self.learner, self.network, self.best, self.accuracy = learner, learner.network(), BestNetwork(), 0.0
+        self.due = exchange_epochs(exchange, config.epochs)
+        self.epoch, self.num_exchanges = 1, 0
+        self.questions = QueryPlan(held.train, held.pool, held.validation, known_fraction, learner.seed)
+        self.watchman = Watchman(config.alarm, held.known, learner.num_classes, len(self.due))
+        self.training_alone: KeptTraining | None = None
+        self._peer, self._num_queries, self._observer = peer, num_queries, observer or Silent()
+        self._cache = SoftLabelCache(held.candidates.sample_ids_N, learner.num_classes)
+        self._trainer: Trainer | None = None
+        self._has_finished(alone)
+
+    def run(self) -> Iterator[None]:
+        """Learn, or what is left of it after load_state_dict; yields once in each exchange.
+
+        Raises:
+            SmuleError: as Trainer.run_epoch, and the methods of the peer and of the observer.
+        """
+        self._prepare()
+        if self.alone is None and self.learner.training.standalone:
+            self._train_alone()
+        trainer = self._trainer = self._trainer or self._new_trainer()
+        while self.epoch <= self.learner.training.epochs:
+            if self.epoch in self.due[self.num_exchanges :]:
+                yield from self._exchange(trainer)
+            result = trainer.run_epoch()
+            self.accuracy = self.learner.test_accuracy(self.network)
+            self.learner.offer(self.network, trainer.model_step, f"smule, epoch {self.epoch}", self.best)
+            self._observer.epoch("smule", result, self.accuracy)
+            self.epoch += 1
+        self.accuracy = self.learner.restored(self.best, self.network, self.accuracy)
+        self._observer.kept("smule", self.network, self.best.model_step or trainer.model_step)
+
+    def _train_alone(self) -> None:
+        training = self.training_alone = self.training_alone or self._new_training_alone()
+        alone = training.run(self._observer.reached)
+        self.training_alone = None
+        self._has_finished(alone)
+        self._observer.kept("standalone", alone.model, alone.model_step)
+
+    def _exchange(self, trainer: Trainer) -> Iterator[None]:
+        if self.num_exchanges == 0:
+            self._observer.reached()
+        question = self.learner.holding.candidates.of_ids(self.questions.next(self._num_queries))
+        in_training = AnsweringNetwork(self.network, trainer.model_step, f"smule, epoch {self.epoch - 1}")
+        begun = time.perf_counter()
+        self._peer.ask(question, answering_network(self.learner, self.best, self.alone, in_training))
+        asked = time.perf_counter()
+        yield
+        resumed = time.perf_counter()
+        answers = self._peer.answers()
+        seconds = time.perf_counter() - resumed + asked - begun
+        self.num_exchanges += 1
+        self._cache.store(answers.prediction.sample_ids, answers.prediction.logits_NC, answers.prediction.model_step)
+        self._observer.exchanged(self.epoch, answers, seconds)
+        for text in self.watchman.watch(answers, self.epoch, self._cache, trainer, self.best):
+            self._observer.message(f"party {self.learner.name}, {text}")
+        self._observer.reached()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Have the next exchange prepared for while this party trains."""
+        if self.num_exchanges < len(self.due):
+            self._peer.prepare(self.questions.count(self._num_queries))
+
+    def _has_finished(self, alone: Finished | None) -> None:
+        self.alone = alone
+        if alone is not None:
+            self.best.load_state_dict(alone.best.state_dict())
+
+    def _new_training_alone(self) -> KeptTraining:
+        model = self.learner.network()
+        trainer = self.learner.trainer(model, on_step=self._peer.check)
+        return KeptTraining(self.learner, model, trainer, "alone", partial(self._observer.epoch, "standalone"))
+
+    def _new_trainer(self) -> Trainer:
+        teacher = self.learner.teacher(self._cache, None if self.alone is None else self.alone.model)
+        return self.learner.trainer(self.network, teacher, self._peer.check)
+
+    def state_dict(self) -> dict[str, Any]:
+        """At a moment of which the observer is told by `reached`."""
+        if self.training_alone is not None:
+            return {"training_alone": self.training_alone.state_dict()}
+        assert self._trainer is not None
+        return {
+            "epoch": self.epoch,
+            "num_exchanges": self.num_exchanges,
+            "alone": None if self.alone is None else self.alone.state_dict(),
+            "trainer": self._trainer.state_dict(),
+            **{name: part.state_dict() for name, part in self._parts.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if "training_alone" in state:
+            self.training_alone = self._new_training_alone()
+            self.training_alone.load_state_dict(state["training_alone"])
+            return
+        self.epoch, self.num_exchanges = state["epoch"], state["num_exchanges"]
+        self.alone = None if state["alone"] is None else Finished.of(state["alone"], self.learner)
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
+        # Last, since it looks at the answers.
+        self._trainer = self._new_trainer()
+        self._trainer.load_state_dict(state["trainer"])
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        parts = (self._peer, self.questions, self._cache, self.best, self.watchman)
+        return dict(zip(("peer", "questions", "answers", "best", "watchman"), parts, strict=True))

@@ -1,0 +1,109 @@
+"""What a party learns with: somebody who is asked, and who asks in turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import nn
+
+from smule_crypten.data.images import LabelledImages
+from smule_crypten.types import Cost, Disclosure, PeerPrediction
+
+
+@dataclass(frozen=True)
+class AnsweringNetwork:
+    """The network that answers the peer; name and model_step, the optimizer steps behind it, say which one it is."""
+
+    model: nn.Module
+    model_step: int
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What came of one exchange. prediction holds the answers that are kept.
+
+    num_asked were asked about, of which num_dropped got an answer that cannot be right. disclosure is what this party
+    answered, with second answers, and logit_noise the standard deviation of the noise on these. cost is everything that
+    the exchange took, from its preparation on.
+    """
+
+    prediction: PeerPrediction
+    disclosure: Disclosure
+    num_asked: int
+    num_dropped: int
+    logit_noise: float
+    cost: Cost
+
+
+class Peer(Protocol):
+    """The other party, as the loop sees it. Both parties ask at the same epochs; each asks before it reads."""
+
+    @property
+    def next_number(self) -> int:
+        """Of the exchange to come, counted from 1."""
+        ...
+
+    def prepare(self, num_samples: int) -> None:
+        """Say ahead of time how many samples the next question will have, so that it can be prepared for.
+
+        Raises:
+            SmuleError: as `ask`.
+        """
+        ...
+
+    def ask(self, question: LabelledImages, answering: AnsweringNetwork) -> None:
+        """Ask about the images of question, which stay here, and let answering answer what the peer asks.
+
+        Raises:
+            SmuleError: the peer asks for more than it may, or is gone; values do not fit the scheme.
+        """
+        ...
+
+    def answers(self) -> Answers:
+        """What the peer answers to the question that was asked last.
+
+        Raises:
+            SmuleError: the answers cannot be right, or the peer is gone.
+        """
+        ...
+
+    def check(self) -> None:
+        """Raises PeerError where the peer is gone; called after each optimizer step."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Between two exchanges."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class ForwardingPeer:
+    """A Peer that hands everything on to another one; for those that change a part of it."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+
+    @property
+    def next_number(self) -> int:
+        return self._peer.next_number
+
+    def prepare(self, num_samples: int) -> None:
+        self._peer.prepare(num_samples)
+
+    def ask(self, question: LabelledImages, answering: AnsweringNetwork) -> None:
+        self._peer.ask(question, answering)
+
+    def answers(self) -> Answers:
+        return self._peer.answers()
+
+    def check(self) -> None:
+        self._peer.check()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._peer.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._peer.load_state_dict(state)
