@@ -13,12 +13,13 @@ from smule_crypten.config import BudgetConfig, SchemeConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import PeerError, ProtocolError
 from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.session import Session
+from smule_crypten.mutual_learning.peer import AnsweringNetwork
+from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.types import centred
 
 SAMPLES = 24
@@ -52,22 +53,19 @@ def exchange_with(
 
     with tempfile.TemporaryDirectory() as folder:
         budget = QueryBudget(BudgetConfig(), Path(folder) / "disclosures.jsonl", run="first", peer=None)
-        exchanger = Exchanger(
-            scheme=scheme,
-            config=ExchangeConfig(spot_checks=spot_checks),
-            train=images,
-            pool=images.select(torch.arange(0)),
-            held_out=images.select(torch.arange(0)),
+        peer = SecurePeer(
+            scheme,
+            ExchangeConfig(spot_checks=spot_checks),
             num_queries=(SAMPLES, SAMPLES),
-            num_classes=3,
             budget=budget,
-            seed=0,
+            calibration=images,
         )
         # Both schemes add their noise here, where a party that deviates would add its shift.
         with budget, mock.patch.object(scheme, "output_noise", shift if shifts else scheme.output_noise):
             try:
-                exchanger.agree(1)
-                prediction = exchanger.run(network, 0).prediction
+                peer.agree(1, SAMPLES)
+                peer.ask(images, AnsweringNetwork(network, 0, "some network"))
+                prediction = peer.answers().prediction
             except (ProtocolError, PeerError) as error:
                 return f"{type(error).__name__}: {error}", torch.empty(0), budget.answered
         with torch.no_grad():

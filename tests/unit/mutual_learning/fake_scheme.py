@@ -1,4 +1,4 @@
-"""An exchanger whose scheme, and peer, is an object in memory."""
+"""A SecurePeer whose scheme, and what is behind it, is an object in memory."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from torch import nn
 from smule_crypten.config import BudgetConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.exchange.planner import configured_queries
+from smule_crypten.exchange.queries import QueryPlan
 from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.inference.scheme import AnswerTerms
 from smule_crypten.models.calibration import calibrate, largest_value
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.meter import CostMeter
+from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
+from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.types import Cost, InferenceQuery, PeerPrediction
 
 IDS = torch.tensor([40, 7, 1000, 3])
@@ -95,23 +97,53 @@ class FakeScheme:
         )
 
 
-def make_exchanger(
-    scheme: Any, folder: Path, budget: BudgetConfig | None = None, agrees: bool = True, **config: Any
-) -> Exchanger:
-    """Four samples whose only pixel is their own id. Up to ten exchanges are agreed on, unless agrees is False."""
+class Asker:
+    """Asks the peer about the samples that are next, at most `limit` at a time."""
+
+    def __init__(self, peer: SecurePeer, images: LabelledImages, limit: int | None) -> None:
+        self.peer = peer
+        self._images = images
+        nothing = images.select(torch.empty(0, dtype=torch.int64))
+        self._plan = QueryPlan(images, nothing, nothing, 0.1, seed=0)
+        self._limit = limit
+
+    def agree(self) -> None:
+        """On up to ten exchanges."""
+        self.peer.agree(10, self._plan.count(None))
+
+    def prepare(self) -> None:
+        self.peer.prepare(self._plan.count(self._limit))
+
+    def run(self, model: nn.Module, model_step: int) -> Answers:
+        self.ask(model, model_step)
+        return self.peer.answers()
+
+    def ask(self, model: nn.Module, model_step: int) -> None:
+        question = self._images.of_ids(self._plan.next(self._limit))
+        self.peer.ask(question, AnsweringNetwork(model, model_step, "some network"))
+
+
+def make_asker(
+    scheme: Any,
+    folder: Path,
+    budget: BudgetConfig | None = None,
+    agrees: bool = True,
+    largest: float = 1000.0,
+    **config: Any,
+) -> Asker:
+    """Four samples whose only pixel is their own id, but for 1000, whose is `largest`."""
     images = LabelledImages(IDS.float().reshape(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64), IDS)
+    images.images_NCHW[IDS == 1000] = largest
     settings = ExchangeConfig(**config)
-    exchanger = Exchanger(
-        scheme=scheme,
-        config=settings,
-        train=images,
-        pool=images.select(torch.empty(0, dtype=torch.int64)),
-        held_out=images.select(torch.empty(0, dtype=torch.int64)),
-        num_queries=configured_queries(settings),
-        num_classes=2,
+    num_queries = configured_queries(settings)
+    peer = SecurePeer(
+        scheme,
+        settings,
+        num_queries=num_queries,
         budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl", run="first", peer=None),
-        seed=0,
+        calibration=images,
     )
+    asker = Asker(peer, images, None if num_queries is None else num_queries[scheme.session.rank])
     if agrees:
-        exchanger.agree(10)
-    return exchanger
+        asker.agree()
+    return asker
