@@ -31,7 +31,9 @@ ALLOWED: dict[str, set[str]] = {
     "attacks": BOTTOM | {"data", "models"},
     "training": BOTTOM | {"data", "models"},
     "inference": BOTTOM | {"models", "mpc"},
-    "exchange": BOTTOM | {"data", "models", "inference.scheme", "training.evaluate", "training.augmentation"},
+    "exchange": BOTTOM
+    | {"data", "models", "inference.scheme", "inference.answerer", "inference.noise"}
+    | {"training.evaluate", "training.augmentation"},
     "processes": BOTTOM | COMPOSED,
     "party_pool": BOTTOM | COMPOSED,
     "testing": BOTTOM | COMPOSED | {"party_pool"},

@@ -45,6 +45,7 @@ from smule_crypten.exchange.spot_check import (
 )
 from smule_crypten.exchange.views import Views
 from smule_crypten.exchange_config import ExchangeConfig
+from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.calibration import calibration_images, check_inputs
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, InferenceQuery, PeerPrediction
@@ -170,8 +171,20 @@ class Exchanger:
         self._before = before
         return None
 
-    def run(self, model: nn.Module, model_step: int) -> ExchangeResult:
-        """Exchange predictions with the peer; model answers the peer's query as it is now, and scores the own samples.
+    def prepare_answers(self, model: nn.Module) -> Answerer:
+        """Get model ready to answer, as it is now, with noise for as many answers as the budget allows.
+
+        Raises:
+            UnshareableModelError: it does not fit the scheme, or so many answers.
+        """
+        calibration_NCHW = calibration_images(self._calibration.images_NCHW)
+        return self._scheme.prepare_answers(model, calibration_NCHW, self._budget.noise_rule)
+
+    def run(self, model: nn.Module, model_step: int, answerer: Answerer | None = None) -> ExchangeResult:
+        """Exchange predictions with the peer; model answers the peer's query, and scores the own samples.
+
+        Args:
+            answerer: made of this version of model by `prepare_answers`; None to have it made now.
 
         Raises:
             BudgetError: the peer asks for more than this party discloses.
@@ -187,8 +200,8 @@ class Exchanger:
         plain_NCHW, views_NCHW = self._asked_images(question)
         inputs_NCHW = torch.cat([plain_NCHW, views_NCHW])
         check_inputs(inputs_NCHW, question.sample_ids, self._scheme.largest_input)
-        terms = self._scheme.calibrate(model, calibration_images(self._calibration.images_NCHW))
-        own = Announcement(num_samples=len(inputs_NCHW), model_step=model_step, **dataclasses.asdict(terms))
+        answerer = answerer or self.prepare_answers(model)
+        own = Announcement(num_samples=len(inputs_NCHW), model_step=model_step, **dataclasses.asdict(answerer.terms))
         peer = self._announce(own)
         if (own.num_samples, peer.num_samples) != self._prepared:
             raise ProtocolError(f"party {self._peer_name} asks about another number of samples than it prepared")
@@ -201,8 +214,8 @@ class Exchanger:
         fits_N = fitting_inputs(inputs_NCHW, peer.input_bound)
         # The number of questions is public, so zeros take the place of what the peer's network was not fitted for.
         sent_NCHW = torch.where(fits_N.view(-1, 1, 1, 1), inputs_NCHW, torch.zeros(()))
-        prediction = self._ask(model, question.sample_ids, sent_NCHW, own, peer)
-        prediction = self._checked(model, prediction, sent_NCHW, own, peer)
+        prediction = self._ask(answerer, question.sample_ids, sent_NCHW, own, peer)
+        prediction = self._checked(answerer, prediction, sent_NCHW, own, peer)
         kept_N = plausible_answers(prediction, peer.logit_bound) & fits_N
         num_plain = len(plain_NCHW)
         self._keep(prediction, kept_N, views_NCHW, num_plain)
@@ -249,7 +262,7 @@ class Exchanger:
 
     def _ask(
         self,
-        model: nn.Module,
+        answerer: Answerer,
         sample_ids: torch.Tensor,
         inputs_NCHW: torch.Tensor,
         own: Announcement,
@@ -272,14 +285,19 @@ class Exchanger:
             num_samples=peer.num_samples,
             model_step=own.model_step,
         )
-        return self._scheme.exchange(model, asked, answered)
+        return self._scheme.exchange(answerer, asked, answered)
 
     def _num_checks(self, num_samples: int) -> int:
         """Second answers of an exchange about so many samples."""
         return min(self._config.spot_checks, num_samples)
 
     def _checked(
-        self, model: nn.Module, first: PeerPrediction, inputs_NCHW: torch.Tensor, own: Announcement, peer: Announcement
+        self,
+        answerer: Answerer,
+        first: PeerPrediction,
+        inputs_NCHW: torch.Tensor,
+        own: Announcement,
+        peer: Announcement,
     ) -> PeerPrediction:
         """Have some answers computed anew, and the peer's; returns the first ones, with the cost of both."""
         own_again, peer_again = (
@@ -300,7 +318,7 @@ class Exchanger:
         self._begin(self._query_id, own_again.num_samples, peer_again.num_samples, attempt=1)
         chosen_N = draw_subset(own.num_samples, own_again.num_samples)
         sample_ids, logits_NC = first.sample_ids[chosen_N], first.logits_NC[chosen_N]
-        again = self._ask(model, sample_ids, inputs_NCHW[chosen_N], own_again, peer_again)
+        again = self._ask(answerer, sample_ids, inputs_NCHW[chosen_N], own_again, peer_again)
         compared = dataclasses.replace(first, sample_ids=sample_ids, logits_NC=logits_NC)
         tolerance = max(self._config.spot_check_tolerance, NOISE_TOLERANCE * peer.logit_noise)
         compare_answers(compared, again, peer.logit_bound, tolerance)

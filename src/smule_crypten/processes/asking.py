@@ -23,7 +23,7 @@ from smule_crypten.errors import ConfigError, DataError, HandshakeError, ModelEr
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger, ExchangeResult
 from smule_crypten.exchange.queries import OnceEach
-from smule_crypten.inference.noise import MU, NoiseRule
+from smule_crypten.inference.noise import MU
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.agreement import translate_checked
@@ -168,7 +168,6 @@ def ask_once(
             architectures = shake_hands(config, party.inputs.bundle, party.architecture, session)
             most, num_exchanges = _agree_on_exchanges(session, len(asked), config, budget)
             scheme = prepared_scheme(config, session, architectures)
-            scheme.noise = NoiseRule(num_answers=budget.limit, extra=config.budget.logit_noise)
             answers = _exchange(party, scheme, asked, budget, most, num_exchanges)
             results.append(conclude(scheme, answers))
             session.channel.swap_json({"finished": True})
@@ -232,9 +231,12 @@ def _exchange(
         # The peer is told what follows from these, and must learn nothing of what is asked about.
         calibration=calibration,
     )
+    # The dealer begins to deal while the network, the same in all exchanges, is made ready.
+    exchanger.prepare()
+    answerer = exchanger.prepare_answers(party.network)
     results: list[ExchangeResult] = []
     for number in range(1, num_exchanges + 1):
-        results.append(exchanger.run(party.network, party.model_step))
+        results.append(exchanger.run(party.network, party.model_step, answerer))
         log.info("exchange finished exchange=%d of=%d", number, num_exchanges)
     made = [result.prediction for result in results if result.num_asked]
     logits_NC, answered_N = torch.zeros(len(asked), num_classes), torch.zeros(len(asked), dtype=torch.bool)

@@ -12,10 +12,8 @@ from smule_crypten.attacks.attack import Attack
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.exchange.schedule import exchange_epochs
-from smule_crypten.inference.noise import MU, NoiseRule
+from smule_crypten.inference.noise import MU
 from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.models.agreement import check_answers
-from smule_crypten.models.translate import translate
 from smule_crypten.processes.answering import AnsweringNetwork, answering_network
 from smule_crypten.processes.evidence import Evidence
 from smule_crypten.processes.inputs import PartyInputs
@@ -96,7 +94,6 @@ class MutualTraining:
     def _agree(self, exchanger: Exchanger) -> None:
         """Plan the budget, and say what that comes to."""
         exchanger.agree(len(self._exchange_epochs))
-        self.scheme.noise = NoiseRule(num_answers=self.budget.limit, extra=self.config.budget.logit_noise)
         facts = self.budget.facts()
         log.info("budget planned %s", " ".join(f"{key}={value}" for key, value in facts.items()))
         self.ledger.message(
@@ -158,8 +155,6 @@ class MutualTraining:
         answering = answering_network(self.config, self.inputs.bundle, in_training, learner.best)
         log.info("exchange begun epoch=%d network=%s model_step=%d", epoch, answering.name, answering.model_step)
         network = self.attack.answering(answering.model, exchanger.next_query_id)
-        images_NCHW = self.inputs.calibration(self.config).images_NCHW
-        check_answers(network, translate(network, self.inputs.bundle.input_shape), images_NCHW)
         exchange = measured_exchange(lambda: exchanger.run(network, answering.model_step))
         _log_exchange(exchange)
         self.ledger.exchanged(exchange)
