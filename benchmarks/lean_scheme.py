@@ -100,7 +100,7 @@ def take_turns(
         for _ in range(turns):
             for name, config in configs.items():
                 with session_of(number, launch, config.precision_bits, with_dealer=True) as session:
-                    runs[name].append(run_exchange(prepared_scheme(session, task, config), task, 1))
+                    runs[name].append(run_exchange(*prepared_scheme(session, task, config), task, 1))
                 number += 1
     return runs
 

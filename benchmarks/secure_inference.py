@@ -47,8 +47,8 @@ MEMORY_LIMIT = 1.2
 
 
 def run_ours(session: Session, task: Task, micro_batch: int) -> Run:
-    scheme = prepared_scheme(session, task, SchemeConfig(name="crypten", micro_batch=micro_batch))
-    return run_exchange(scheme, task, 1)
+    config = SchemeConfig(name="crypten", micro_batch=micro_batch)
+    return run_exchange(*prepared_scheme(session, task, config), task, 1)
 
 
 def run_bare(task: Task) -> Run:

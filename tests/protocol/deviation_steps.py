@@ -14,7 +14,7 @@ from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import PeerError, ProtocolError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange_config import ExchangeConfig
-from smule_crypten.inference.noise import NoiseRule
+from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.session import Session
@@ -32,7 +32,7 @@ def exchange_with(
 
     Args:
         shifts: what party b adds to its logits, (24, 3) the first time it answers, and less when it is asked again.
-        noise: logit_noise of both parties.
+        noise: budget.logit_noise of both parties.
 
     Returns:
         how it ended, by how much the logits are off, and how many samples were charged.
@@ -42,17 +42,17 @@ def exchange_with(
     images = LabelledImages(
         torch.randn(SAMPLES, 1, 2, 2, generator=generator), torch.zeros(SAMPLES).long(), torch.arange(SAMPLES)
     )
-    scheme = scheme_class(config.name)(session, config)
-    scheme.noise = NoiseRule(num_answers=None, extra=noise)
     architecture = translate(network, (1, 2, 2)).architecture
-    scheme.prepare((architecture, architecture))
+    scheme = scheme_class(config.name)(session, config, (architecture, architecture))
     waiting = list(shifts) if session.rank == 1 else []
 
-    def shift(size: tuple[int, ...]) -> torch.Tensor | None:
+    def shift(answerer: Answerer, size: tuple[int, ...]) -> torch.Tensor | None:
         return waiting.pop(0)[: size[0]].double() if waiting else None
 
     with tempfile.TemporaryDirectory() as folder:
-        budget = QueryBudget(BudgetConfig(), Path(folder) / "disclosures.jsonl", run="first", peer=None)
+        budget = QueryBudget(
+            BudgetConfig(logit_noise=noise), Path(folder) / "disclosures.jsonl", run="first", peer=None
+        )
         peer = SecurePeer(
             scheme,
             ExchangeConfig(spot_checks=spot_checks),

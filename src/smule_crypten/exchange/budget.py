@@ -28,6 +28,7 @@ from smule_crypten.exchange.disclosures import (
     read_ledger,
     write_head,
 )
+from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.types import Disclosure
 
 
@@ -70,6 +71,15 @@ class QueryBudget:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    @property
+    def noise_rule(self) -> NoiseRule:
+        """What hides the rounding of as many answers as the limit allows, and what the owner adds on top.
+
+        Raises:
+            ProtocolError: as `limit`.
+        """
+        return NoiseRule(num_answers=self.limit, extra=self._config.logit_noise)
 
     @property
     def limit(self) -> int:

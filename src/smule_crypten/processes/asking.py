@@ -21,7 +21,7 @@ from torch import nn
 from smule_crypten.data.images import UNKNOWN, LabelledImages, random_positions
 from smule_crypten.errors import ConfigError, DataError, HandshakeError, ModelError, PeerError
 from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.inference.noise import MU, NoiseRule
+from smule_crypten.inference.noise import MU
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.agreement import translate_checked
@@ -169,7 +169,6 @@ def ask_once(
             architectures = shake_hands(config, party.inputs.bundle, party.architecture, session)
             most, num_exchanges = _agree_on_exchanges(session, len(asked), config, budget)
             scheme = prepared_scheme(config, session, architectures)
-            scheme.noise = NoiseRule(num_answers=budget.limit, extra=config.budget.logit_noise)
             answers = _exchange(party, scheme, asked, budget, most, num_exchanges)
             results.append(conclude(scheme, answers))
             session.channel.swap_json({"finished": True})

@@ -11,8 +11,8 @@ from typing import Any
 from torch import nn
 
 from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.inference.noise import MU, NoiseRule
-from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.inference.noise import MU
+from smule_crypten.mpc.meter import CostMeter
 from smule_crypten.mutual_learning.loop import MutualLearning
 from smule_crypten.mutual_learning.observer import Phase
 from smule_crypten.mutual_learning.peer import Answers, Peer
@@ -48,7 +48,7 @@ class MutualTraining:
         *,
         config: PartyConfig,
         inputs: PartyInputs,
-        scheme: SecureInferenceScheme,
+        meter: CostMeter,
         secure: SecurePeer,
         seen: Peer,
         num_queries: int | None,
@@ -57,7 +57,7 @@ class MutualTraining:
         states: StateFolder,
     ) -> None:
         self._config, self._inputs = config, inputs
-        self._scheme, self._meter, self._secure = scheme, scheme.session.meter, secure
+        self._meter, self._secure = meter, secure
         self._budget, self._ledger, self._states = budget, ledger, states
         self._pace = _Pace()
         self._at_first: dict[str, Any] = {}
@@ -172,7 +172,6 @@ class MutualTraining:
     def _agree(self) -> None:
         """Plan the budget, and say what that comes to."""
         self._secure.agree(len(self._loop.due), most=self._loop.questions.count(None))
-        self._scheme.noise = NoiseRule(num_answers=self._budget.limit, extra=self._config.budget.logit_noise)
         facts = self._budget.facts()
         log.info("budget planned %s", " ".join(f"{key}={value}" for key, value in facts.items()))
         self._ledger.message(

@@ -125,7 +125,7 @@ def _train(prepared: _Prepared, session: Session, emit: Emit) -> dict[str, Any]:
         training = MutualTraining(
             config=config,
             inputs=prepared.inputs,
-            scheme=scheme,
+            meter=session.meter,
             secure=peer,
             seen=prepared.hooks.peer(peer),
             num_queries=None if queries.num_queries is None else queries.num_queries[config.rank],

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from smule_crypten.config import BudgetConfig
+from smule_crypten.config import BudgetConfig, SchemeConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.planner import configured_queries
 from smule_crypten.exchange.queries import QueryPlan
 from smule_crypten.exchange_config import ExchangeConfig
-from smule_crypten.inference.scheme import AnswerTerms
+from smule_crypten.inference.answerer import Answerer, AnswerTerms
+from smule_crypten.inference.noise import NoiseRule, Scatter
 from smule_crypten.models.calibration import calibrate, largest_value
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.meter import CostMeter
@@ -49,7 +50,9 @@ class FakeScheme:
         self.announces = announces
         self.announced: list[Any] = []
         self.begun: list[tuple[int, tuple[int, int]]] = []
-        self.exchanges: list[tuple[nn.Module, InferenceQuery, InferenceQuery]] = []
+        self.noise_rules: list[NoiseRule] = []
+        self.answerers: list[Answerer] = []
+        self.exchanges: list[tuple[Answerer, InferenceQuery, InferenceQuery]] = []
         self.damage: list[dict[int, float]] = []
         """For each exchange, the logit to answer by sample id in place of the right one."""
 
@@ -57,9 +60,19 @@ class FakeScheme:
     def largest_input(self) -> float:
         return largest_value(PRECISION_BITS)
 
-    def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> AnswerTerms:
-        bound = calibrate(translate(model, (1, 1, 1)), inputs_NCHW, PRECISION_BITS)
-        return AnswerTerms(logit_bound=bound, input_bound=INPUT_BOUND, logit_noise=0.25)
+    def prepare_answers(self, model: nn.Module, inputs_NCHW: torch.Tensor, noise: NoiseRule) -> Answerer:
+        self.noise_rules.append(noise)
+        network = translate(model, (1, 1, 1))
+        bound = calibrate(network, network.values(inputs_NCHW.double()), PRECISION_BITS)
+        answerer = Answerer(
+            network=network,
+            parameters=network.parameters,
+            config=SchemeConfig(name="fake"),
+            scatter=Scatter(),
+            terms=AnswerTerms(logit_bound=bound, input_bound=INPUT_BOUND, logit_noise=0.25),
+        )
+        self.answerers.append(answerer)
+        return answerer
 
     def announce(self, message: Any) -> Any:
         self.session.meter.record(rounds=1, bytes_sent=10, bytes_received=10)
@@ -78,8 +91,8 @@ class FakeScheme:
     def begin(self, index: int, counts: tuple[int, int]) -> None:
         self.begun.append((index, counts))
 
-    def exchange(self, model: nn.Module, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
-        self.exchanges.append((model, asked, answered))
+    def exchange(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
+        self.exchanges.append((answerer, asked, answered))
         assert asked.inputs_NCHW is not None
         assert asked.sample_ids is not None
         pixels_N = asked.inputs_NCHW.flatten(1)[:, 0]

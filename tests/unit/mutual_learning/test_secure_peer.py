@@ -24,8 +24,9 @@ def test_queries_of_one_exchange(tmp_path: Path, rank: int) -> None:
     assert scheme.announced == [{"query_id": 1, "num_samples": 3, "model_step": 5, **own}]
     assert scheme.prepared == [{"prepared_query": 1, "num_samples": 3}]
     assert scheme.begun == [(2, (3, 2) if rank == 0 else (2, 3))]
-    [(model, asked, answered)] = scheme.exchanges
-    assert model is MODEL
+    [(answerer, asked, answered)] = scheme.exchanges
+    assert [answerer] == scheme.answerers
+    assert [rule.num_answers for rule in scheme.noise_rules] == [asker.peer._budget.limit]
     assert (asked.model_owner, asked.data_owner, asked.num_samples, asked.model_step) == (1 - rank, rank, 3, PEER_STEP)
     assert (answered.model_owner, answered.data_owner, answered.num_samples, answered.model_step) == (
         rank,
