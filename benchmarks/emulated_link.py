@@ -48,7 +48,7 @@ from smule_crypten.config import LaunchConfig, SchemeConfig
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.mpc.endpoint import Address
 from smule_crypten.mpc.meeting import DEALER, ROLES, Meeting
-from smule_crypten.processes.launcher import Emit
+from smule_crypten.processes.events import Emit
 from smule_crypten.suites.links import LinkModel
 
 LIMIT = 1.2

@@ -10,6 +10,7 @@ from smule_crypten.config import ControlName
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.models.fusion import fused
 from smule_crypten.processes.answering import standalone_network
+from smule_crypten.processes.events import ControlEnded, Emit, EpochEnded
 from smule_crypten.processes.inputs import (
     PartyInputs,
     build_party_model,
@@ -17,8 +18,7 @@ from smule_crypten.processes.inputs import (
     party_seed,
     resolve_device,
 )
-from smule_crypten.processes.launcher import Emit
-from smule_crypten.processes.ledger import epoch_event
+from smule_crypten.processes.ledger import epoch_record
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.controls import LocalTraining
@@ -30,8 +30,7 @@ def run_controls(emit: Emit, config: PartyConfig, names: Sequence[ControlName], 
     """Train each control after the other, when the party itself is through.
 
     Args:
-        emit: receives an event for every epoch, as of the party's own trainings, and one of kind "control" with party,
-            name and test_accuracy for every control that is finished.
+        emit: receives every epoch, as of the party's own trainings, and every control that is finished.
         data_digest: of the data set that the parent has loaded.
 
     Raises:
@@ -41,7 +40,7 @@ def run_controls(emit: Emit, config: PartyConfig, names: Sequence[ControlName], 
     inputs = load_party_inputs(config, data_digest)
     for name in names:
         accuracy = _Control(emit, config, inputs, name).run()
-        emit({"kind": "control", "party": config.name, "name": name, "test_accuracy": accuracy})
+        emit(ControlEnded(config.name, name, accuracy))
 
 
 class _Control:
@@ -60,7 +59,7 @@ class _Control:
             result = trainer.run_epoch()
             accuracy = self._evaluate(self._inputs.test).accuracy
             self._offer(best, trainer.model_step)
-            self._emit({"kind": "epoch", **epoch_event(self._config.name, self._name, result, accuracy)})
+            self._emit(EpochEnded(epoch_record(self._config.name, self._name, result, accuracy)))
         if best.name:
             best.restore(self._model)
             accuracy = self._evaluate(self._inputs.test).accuracy

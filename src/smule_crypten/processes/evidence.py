@@ -9,7 +9,7 @@ from torch import nn
 
 from smule_crypten.files import write_atomic
 from smule_crypten.models.state import plain_state
-from smule_crypten.processes.launcher import Emit
+from smule_crypten.processes.events import Emit, EvidenceLeft
 from smule_crypten.types import PeerPrediction
 
 
@@ -31,4 +31,4 @@ class Evidence:
             "state_dict": plain_state(model.state_dict()),
         }
         write_atomic(path, lambda file: torch.save(evidence, file))
-        self._emit({"kind": "evidence", "epoch": epoch, "path": str(path)})
+        self._emit(EvidenceLeft(self._party, epoch, path))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from smule_crypten.config import SchemeConfig
@@ -19,7 +22,6 @@ from smule_crypten.mpc.session import Session, open_session
 from smule_crypten.mpc.training_plan import NAME, step_plan
 from smule_crypten.processes.inputs import PartyInputs, build_party_model, load_party_inputs, party_seed
 from smule_crypten.processes.joint_batches import BatchPlan, learning_rates, own_parts
-from smule_crypten.processes.launcher import Emit
 from smule_crypten.processes.links import meet_others
 from smule_crypten.run_config import PartyConfig
 
@@ -28,8 +30,37 @@ STEPS_AN_EXCHANGE = 16
 _DEFAULT_BITS = 16
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """A party's shares of all weights, (weight, bias) of each layer, in units of 2**-fraction_bits."""
+
+    shares: dict[str, list[Any]]
+    fraction_bits: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstStep(Shares):
+    """After the first step, with this party's part of its batch."""
+
+    images: npt.NDArray[np.float32]
+    one_hot: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochOfShares(Shares):
+    """After an epoch, with what all so far have cost; bytes_total counts both directions."""
+
+    epoch: int
+    bytes_total: int
+    dealer_bytes: int
+    seconds: float
+
+
+EmitShares = Callable[[Shares], None]
+
+
 def run_full_training_party(
-    emit: Emit, config: PartyConfig, of_party_a: PartyConfig, max_steps: int | None, data_digest: str
+    emit: EmitShares, config: PartyConfig, of_party_a: PartyConfig, max_steps: int | None, data_digest: str
 ) -> dict[str, Any]:
     """Train party a's network together with the peer.
 
@@ -112,7 +143,7 @@ def _requests(architecture: Architecture, batch: int, steps: int) -> Iterator[Re
 
 
 def _train(
-    emit: Emit,
+    emit: EmitShares,
     session: Session,
     training: FullTraining,
     config: PartyConfig,
@@ -134,18 +165,17 @@ def _train(
         training.step(shared[0], shared[1], rates[step])
         seconds.append(time.perf_counter() - started)
         if step == 0:
-            emit({"kind": "first_step", "images": images.numpy(), "one_hot": one_hot.numpy(), **_evidence(training)})
+            emit(FirstStep(images=images.numpy(), one_hot=one_hot.numpy(), **_shares(training)))
         if (step + 1) % plan.steps_per_epoch == 0:
             total = session.meter.total()
             emit(
-                {
-                    "kind": "epoch",
-                    "epoch": (step + 1) // plan.steps_per_epoch,
-                    "bytes_total": total.bytes_total,
-                    "dealer_bytes": total.dealer_bytes,
-                    "seconds": sum(seconds),
-                    **_evidence(training),
-                }
+                EpochOfShares(
+                    epoch=(step + 1) // plan.steps_per_epoch,
+                    bytes_total=total.bytes_total,
+                    dealer_bytes=total.dealer_bytes,
+                    seconds=sum(seconds),
+                    **_shares(training),
+                )
             )
     return seconds
 
@@ -155,7 +185,7 @@ def _shared(rank: int, own: torch.Tensor, parts: tuple[int, int]) -> Any:
     return share_batch((own, None) if rank == 0 else (None, own), shapes)
 
 
-def _evidence(training: FullTraining) -> dict[str, Any]:
+def _shares(training: FullTraining) -> dict[str, Any]:
     return {
         "shares": {
             name: [None if share is None else share.numpy().copy() for share in pair]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -26,6 +26,7 @@ from smule_crypten.processes.private_training import privacy_spent
 from smule_crypten.processes.run_folder import MODEL_FILE
 from smule_crypten.processes.standalone_training import StandaloneTraining
 from smule_crypten.processes.states import StateFolder
+from smule_crypten.report.records import AlarmRecord, BudgetRecord, PrivacyRecord
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.best import BestNetwork, balanced_accuracy
 
@@ -44,6 +45,19 @@ class _Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What both trainings came to, as PartyFacts says it (report/records.py)."""
+
+    test_accuracy: float
+    standalone_test_accuracy: float | None
+    alarms: list[AlarmRecord]
+    kept_network: str
+    kept_because: Literal["last", "validation"]
+    privacy: PrivacyRecord | None
+    budget: BudgetRecord
+
+
+@dataclass(frozen=True, kw_only=True)
 class MutualTraining:
     """Everything a party trains with. model is trained in place; what answers the peer is attack.answering(model)."""
 
@@ -58,8 +72,8 @@ class MutualTraining:
     states: StateFolder
     evidence: Evidence | None
 
-    def run(self, state: dict[str, Any] | None) -> dict[str, Any]:
-        """Both trainings, or what is left of them after a saved state; returns the test accuracies.
+    def run(self, state: dict[str, Any] | None) -> Outcome:
+        """Both trainings, or what is left of them after a saved state.
 
         Raises:
             OutputError: a result or a state cannot be written.
@@ -83,15 +97,16 @@ class MutualTraining:
         else:
             progress = self._resume(learner, state)
         accuracy = self._train_mutually(learner, progress)
-        return {
-            "test_accuracy": accuracy,
-            "standalone_test_accuracy": progress.standalone,
-            "alarms": learner.watchman.alarms,
-            "kept_network": best.name or f"smule, epoch {self.config.training.epochs}",
-            "kept_because": "validation" if best.name else "last",
-            "privacy": privacy_spent(config, inputs),
-            "budget": self.budget.facts() | {"mu": MU, "logit_noise": self.ledger.logit_noise},
-        }
+        answered, noise = self.ledger.queries_answered, self.ledger.logit_noise
+        return Outcome(
+            test_accuracy=accuracy,
+            standalone_test_accuracy=progress.standalone,
+            alarms=[AlarmRecord(**alarm) for alarm in learner.watchman.alarms],
+            kept_network=best.name or f"smule, epoch {self.config.training.epochs}",
+            kept_because="validation" if best.name else "last",
+            privacy=privacy_spent(config, inputs),
+            budget=BudgetRecord(answered=answered, mu=MU, logit_noise=noise, **self.budget.facts()),
+        )
 
     def _agree(self, exchanger: Exchanger) -> None:
         """Plan the budget, and say what that comes to."""

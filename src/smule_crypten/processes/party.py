@@ -29,6 +29,7 @@ from smule_crypten.mpc.session import Session
 from smule_crypten.processes.adversary import attack_of, poisoned
 from smule_crypten.processes.answering import fallback
 from smule_crypten.processes.disclosing import budget_of_run, oldest_start
+from smule_crypten.processes.events import Begun, Emit, Message
 from smule_crypten.processes.evidence import Evidence
 from smule_crypten.processes.inputs import (
     PartyInputs,
@@ -36,7 +37,6 @@ from smule_crypten.processes.inputs import (
     load_party_inputs,
 )
 from smule_crypten.processes.joining import joined_session, opened_budget, prepared_scheme, shake_hands
-from smule_crypten.processes.launcher import Emit
 from smule_crypten.processes.ledger import PartyLedger
 from smule_crypten.processes.mutual_training import MutualTraining
 from smule_crypten.processes.run_folder import (
@@ -49,6 +49,7 @@ from smule_crypten.processes.run_folder import (
 from smule_crypten.processes.same_data import comparing_data
 from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.report.journal import EpochJournal
+from smule_crypten.report.records import PartyRecord
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.steps import feasible_steps
 
@@ -70,13 +71,13 @@ class _Prepared:
 
 def run_party(
     emit: Emit, config: PartyConfig, evidence_dir: str | None = None, data_digest: str | None = None
-) -> dict[str, Any]:
-    """Train alone, then with mutual learning; returns the party's entry of RunRecord.parties.
+) -> PartyRecord:
+    """Train alone, then with mutual learning.
 
     Where an earlier run in the same folder was cut off, it goes on from the last exchange that both parties saved.
 
     Args:
-        emit: receives an event for every epoch and message (docs/results.md).
+        emit: receives every epoch and message.
         evidence_dir: simulation only: where to leave model and answers of each exchange, for the fidelity check.
         data_digest: simulation only: of the data set that the parent has loaded, if there is one.
 
@@ -87,7 +88,7 @@ def run_party(
     prepared = _prepare(config, data_digest)
     _say_of_data(emit, config, prepared.inputs, prepared.model)
     evidence = None if evidence_dir is None else Evidence(Path(evidence_dir), config.name, emit)
-    result: dict[str, Any] | None = None
+    result: PartyRecord | None = None
     try:
         with opened_budget(prepared.budget, config), joined_session(config) as session:
             result = _train(prepared, session, emit, evidence)
@@ -119,13 +120,13 @@ def _prepare(config: PartyConfig, data_digest: str | None) -> _Prepared:
     )
 
 
-def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence | None) -> dict[str, Any]:
+def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence | None) -> PartyRecord:
     """Agree with the others, train, and leave the result in the party's folder."""
     config = prepared.config
     scheme, start = _agree(prepared, session)
     state = prepared.states.load(start) if start in prepared.states.completed() else None
     # Only now: a run that cannot start leaves the journal and the report of the one that was cut off.
-    emit({"kind": "begun"})
+    emit(Begun())
     with EpochJournal(party_folder(config) / JOURNAL_FILE) as journal:
         ledger = PartyLedger(config.name, journal, emit)
         queries = plan(scheme, config.exchange, config.training.epochs, dealt=config.needs_dealer)
@@ -142,13 +143,16 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence
             states=prepared.states,
             evidence=evidence,
         )
-        result = {**_description(prepared), "planned_exchange_bytes": queries.exchange_bytes, **training.run(state)}
-    result["budget"] = {"answered": ledger.totals(session.meter)["queries_answered"], **result["budget"]}
+        facts = {
+            **_description(prepared),
+            "planned_exchange_bytes": queries.exchange_bytes,
+            **vars(training.run(state)),
+        }
     # On disk before the other party hears so: once it knows that both are through, it will not come again.
-    write_result(config, "running", result | ledger.totals(session.meter))
+    write_result(config, PartyRecord(status="running", **facts, **vars(ledger.totals(session.meter))))
     session.channel.swap_json({"finished": True})
-    result |= ledger.totals(session.meter)
-    write_result(config, "completed", result)
+    result = PartyRecord(status="completed", **facts, **vars(ledger.totals(session.meter)))
+    write_result(config, result)
     return result
 
 
@@ -175,9 +179,9 @@ def _say_plan(emit: Emit, config: PartyConfig, queries: Plan) -> None:
         text += f"{queries.exchange_bytes / 1e6:.2f} MB at most each"
         if config.exchange.budget_mb is not None:
             text = f"exchange.budget_mb={config.exchange.budget_mb:g} pays for {text}"
-        emit({"kind": "message", "text": text})
+        emit(Message(text))
     if (text_of_fallback := fallback(config)) is not None:
-        emit({"kind": "message", "text": text_of_fallback})
+        emit(Message(text_of_fallback))
 
 
 def _say_of_data(emit: Emit, config: PartyConfig, inputs: PartyInputs, model: nn.Module) -> None:
@@ -186,14 +190,14 @@ def _say_of_data(emit: Emit, config: PartyConfig, inputs: PartyInputs, model: nn
     """
     if config.partition is None or config.rank == 0:
         for note in inputs.bundle.notes:
-            emit({"kind": "message", "text": f"data: {note}"})
+            emit(Message(f"data: {note}"))
     if not has_trainable(model):
         text = f"party {config.name} has a finished network: no parameter of it can be trained, so it only answers"
-        emit({"kind": "message", "text": text})
+        emit(Message(text))
     missing = missing_classes(inputs.train.labels_N, inputs.bundle.num_classes)
     if missing:
         names = ", ".join(inputs.bundle.class_names[label] for label in missing)
-        emit({"kind": "message", "text": f"party {config.name} has no sample of class {names}"})
+        emit(Message(f"party {config.name} has no sample of class {names}"))
 
 
 def _description(prepared: _Prepared) -> dict[str, Any]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from smule_crypten.mpc.meeting import DEALER, ENVIRONMENT_KEYS, ROLES, role_from_environment
 from smule_crypten.processes.dealing import run_simulated_dealer
-from smule_crypten.processes.launcher import Event
+from smule_crypten.processes.events import EpochEnded, Event, Message
 from smule_crypten.processes.party import run_party
 from smule_crypten.processes.recording import PartyRecording
 from smule_crypten.processes.run_folder import LOG_FILE, claimed_run_dir, party_folder
 from smule_crypten.report.formatting import percent
 from smule_crypten.report.logs import log_file
 from smule_crypten.report.progress import LiveProgress
+from smule_crypten.report.records import PartyRecord
 from smule_crypten.report.summary import build_summary
 from smule_crypten.report.tables import result_table
 from smule_crypten.run_config import PartyConfig, RunConfig
@@ -43,7 +43,7 @@ def run_named_role(run: RunConfig, run_dir: Path, console: Console) -> None:
         run_single_party(run.party(ROLES.index(role), str(run_dir)), console)
 
 
-def run_single_party(config: PartyConfig, console: Console) -> dict[str, Any]:
+def run_single_party(config: PartyConfig, console: Console) -> PartyRecord:
     """Run one party with progress and the final table on console; its files, report and log with them, are in
     party_<name>/ of its output folder.
 
@@ -62,14 +62,14 @@ def run_single_party(config: PartyConfig, console: Console) -> dict[str, Any]:
 
         def follow(event: Event) -> None:
             recording.add(event)
-            if event["kind"] in ("epoch", "earlier epoch"):
-                progress.update(event, is_new=event["kind"] == "epoch")
-            elif event["kind"] == "message":
-                progress.message(event["text"])
+            if isinstance(event, EpochEnded):
+                progress.update(event.record, is_new=event.is_new)
+            elif isinstance(event, Message):
+                progress.message(event.text)
 
         result = run_party(follow, config)
         recording.complete(result)
     console.print(result_table(build_summary(recording.record)))
-    accuracy = percent(result["test_accuracy"])
+    accuracy = percent(result.test_accuracy)
     console.print(f"party {config.name}: test accuracy {accuracy}; results in {folder}", soft_wrap=True)
     return result

@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console, RenderableType
 
 from smule_crypten.report.benchmark import terminal_tables
+from smule_crypten.report.run_records import RunRecord
 from smule_crypten.report.summary import build_summary
 from smule_crypten.report.tables import result_table
 from smule_crypten.report.terminal import Column, Facts, Grid
-from smule_crypten.types import RunRecord
 
 _WIDTHS = (48, 80, 120)
 
@@ -33,8 +33,10 @@ def _words(lines: list[str]) -> set[str]:
 @pytest.mark.parametrize("width", _WIDTHS)
 def test_numbers_and_words_of_a_result_stay_whole(width: int, record: RunRecord) -> None:
     """With long names and large counts, too; a long name is broken only behind its own separators."""
-    record.parties["a"]["architecture"] = "efficientnet_v2_small_cifar"
-    record.parties["b"] |= {"architecture": "my_package.networks.VeryLongName", "num_train": 123_456_789}
+    of_a = {"architecture": "efficientnet_v2_small_cifar"}
+    of_b = {"architecture": "my_package.networks.VeryLongName", "num_train": 123_456_789}
+    for name, values in (("a", of_a), ("b", of_b)):
+        record.parties[name] = record.parties[name].model_copy(update=values)
     lines = _printed(result_table(build_summary(record)), width)
     words = _words(lines)
     assert {"123,456,789", "90.0", "95.0", "+1.0", "-0.5"} <= words

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from party_records import party_record
 from rich.console import Console
 
 from smule_crypten.config import SchemeConfig, parse
@@ -18,6 +19,9 @@ from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model, num_parameters
 from smule_crypten.mpc.training_plan import cost_of_step
+from smule_crypten.processes.ledger import epoch_record
+from smule_crypten.processes.recording import new_record
+from smule_crypten.report.records import ExchangeRecord
 from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.baselines import FULL_TRAINING, fully_trained
 from smule_crypten.suites.cases import CaseStore
@@ -25,7 +29,7 @@ from smule_crypten.suites.links import LINKS
 from smule_crypten.suites.methods import of_record
 from smule_crypten.suites.options import SuiteConfig
 from smule_crypten.suites.run import FIGURE_FILE, MARKDOWN_FILE, PAGE_FILE, RESULTS_FILE, run_suite
-from smule_crypten.types import RunRecord
+from smule_crypten.training.trainer import EpochResult
 
 MLP = {"name": "mlp", "options": {"hidden": [8]}}
 SHAPE = (1, 8, 8)
@@ -120,30 +124,24 @@ def test_methods_and_headline(tmp_path: Path) -> None:
 def test_local_controls_are_methods() -> None:
     """Protects: what a party can do without a peer stands beside what it learns from one, with its curve and the
     slower party's time, which for SMuLe begins with the training alone."""
-    parties = {
-        name: {"test_accuracy": 0.6, "standalone_test_accuracy": 0.5, "bytes_by_layer": {}}
-        | dict.fromkeys(("bytes_sent", "dealer_bytes", "rounds"), 0)
-        for name in "ab"
-    }
-    event = {"epoch": 1, "test_accuracy": 0.55, "training_seconds": 2.0}
-    event |= dict.fromkeys(("queries_made", "bytes_sent", "rounds", "dealer_bytes"), 0)
-    record = RunRecord(
-        schema_version=1,
-        run_id="run",
-        status="completed",
-        config={},
-        seed=0,
-        versions={},
-        hardware={},
-        parties=parties,
-        controls={name: {"self_mutual": 0.55} for name in "ab"},
-        epochs=[
-            event | {"party": name, "phase": phase, "exchange_seconds": 3.0 if (name, phase) == ("b", "smule") else 0.0}
-            for name in "ab"
-            for phase in ("standalone", "self_mutual", "smule")
-        ],
-        seconds={},
-    )
+    party = party_record(test_accuracy=0.6, standalone_test_accuracy=0.5)
+    record = new_record(RUN, "run")
+    record.parties = dict.fromkeys("ab", party)
+    record.controls = {name: {"self_mutual": 0.55} for name in "ab"}
+    for name in "ab":
+        for phase in ("standalone", "self_mutual", "smule"):
+            done = EpochResult(
+                epoch=1,
+                loss=1.0,
+                distillation_loss=0.0,
+                train_accuracy=0.5,
+                soft_label_fraction=0.0,
+                peer_accuracy=None,
+                peer_weight=None,
+                seconds=2.0,
+            )
+            seconds = 3.0 if (name, phase) == ("b", "smule") else 0.0
+            record.epochs.append(epoch_record(name, phase, done, 0.55, ExchangeRecord(exchange_seconds=seconds)))
     found = of_record(record)
     shared = found["shared"]
     assert found["smule"]["local_seconds"] == 2.0 + 2.0 + 3.0
