@@ -12,6 +12,7 @@ from rich.console import Console
 from smule_crypten.config import SchemeConfig
 from smule_crypten.processes.simulation import simulate
 from smule_crypten.report.run_records import RunRecord
+from smule_crypten.report.suite_records import Curve, CurvePoint, Findings, ResultTable
 from smule_crypten.report.summary import epoch_traffic
 from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.baselines import FULL_TRAINING, averaged, figures, fully_trained
@@ -40,8 +41,8 @@ _ON_TERMINAL = ("method", "mean_accuracy", "epoch_bytes", "epoch_dealer_bytes", 
 
 def run_methods(
     suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore, console: Console
-) -> dict[str, Any]:
-    """Tables and curves. schemes: the settings of each scheme by name."""
+) -> Findings:
+    """schemes: the settings of each scheme by name."""
     results: dict[str, list[dict[str, Any]]] = {}
     for seed in suite.seeds:
         for method, result in _of_seed(suite, changed(run, seed=seed), schemes, store, console).items():
@@ -54,12 +55,15 @@ def run_methods(
     if FULL_TRAINING in results:
         tables.append(_ratios(rows, suite.limit_mb))
     curves = [
-        {"label": method, "points": _mean_curve(list(by_seed[0]["curves"].values()))}
+        Curve(label=method, points=_mean_curve(list(by_seed[0]["curves"].values())))
         for method, by_seed in results.items()
     ]
-    curves = [curve for curve in curves if curve["points"]]
     by_layer = {method: by_seed[0]["bytes_by_layer"] for method, by_seed in results.items()}
-    return {"tables": tables, "curves": curves, "bytes_by_layer": {k: v for k, v in by_layer.items() if v}}
+    return Findings(
+        tables=tables,
+        curves=[curve for curve in curves if curve.points],
+        bytes_by_layer={method: layers for method, layers in by_layer.items() if layers},
+    )
 
 
 def _of_seed(
@@ -152,14 +156,15 @@ def _curves(record: RunRecord, phase: str) -> dict[str, list[dict[str, Any]]]:
     return curves
 
 
-def _mean_curve(curves: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _mean_curve(curves: list[list[dict[str, Any]]]) -> list[CurvePoint]:
     """Of both parties: their mean accuracy, and the later time."""
     return [
-        {
-            **points[0],
-            "accuracy": statistics.mean(point["accuracy"] for point in points),
-            "seconds": max(point["seconds"] for point in points),
-        }
+        CurvePoint(
+            epoch=points[0]["epoch"],
+            accuracy=statistics.mean(point["accuracy"] for point in points),
+            bytes=points[0]["bytes"],
+            seconds=max(point["seconds"] for point in points),
+        )
         for points in zip(*curves, strict=True)
     ]
 
@@ -208,7 +213,7 @@ def _note(results: Mapping[str, list[dict[str, Any]]]) -> str:
     return " ".join([general, *notes])
 
 
-def _link_times(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _link_times(rows: list[dict[str, Any]]) -> ResultTable:
     columns = [("method", "Method"), *((f"{position}_seconds", link.name) for position, link in enumerate(LINKS))]
     timed = [
         {
@@ -226,7 +231,7 @@ def _link_times(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return table("Time of an epoch's messages on a link", columns, timed, note)
 
 
-def _ratios(rows: list[dict[str, Any]], limit_mb: float | None) -> dict[str, Any]:
+def _ratios(rows: list[dict[str, Any]], limit_mb: float | None) -> ResultTable:
     """How many times the bytes of each method full training costs in an epoch, all in."""
     all_in = {row["method"]: row["epoch_bytes"] + row["epoch_dealer_bytes"] for row in rows if row["epoch_bytes"]}
     basis = {row["method"]: row["basis"] for row in rows}

@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 
 from smule_crypten.report.benchmark import terminal_tables
 from smule_crypten.report.run_records import RunRecord
+from smule_crypten.report.suite_records import ResultTable, SuiteResults
 from smule_crypten.report.summary import build_summary
 from smule_crypten.report.tables import result_table
 from smule_crypten.report.terminal import Column, Facts, Grid
@@ -51,8 +52,10 @@ def test_every_column_of_a_comparison_is_shown(width: int) -> None:
     keys = [("method", "Method"), *((f"{number}_accuracy", f"Heading number {number}") for number in range(7))]
     row: dict[str, Any] = {f"{number}_accuracy": 0.111 * (number + 1) for number in range(7)}
     row |= {"method": "averaging of weights", "basis": "extrapolated"}
-    content = {"title": "All", "columns": keys, "on_terminal": [key for key, _ in keys], "rows": [row], "note": ""}
-    lines = _printed(terminal_tables({"insecure_choices": [], "tables": [content]}), width)
+    shown = ResultTable(title="All", columns=keys, on_terminal=[key for key, _ in keys], rows=[row], note="")
+    facts: dict[str, Any] = {"suite": "", "date": "", "command": [], "commit": None, "versions": {}, "hardware": {}}
+    results = SuiteResults(tables=[shown], insecure_choices=[], config={}, **facts)
+    lines = _printed(terminal_tables(results), width)
     text = " ".join(" ".join(lines).split())
     for number in range(7):
         assert f"{11.1 * (number + 1):.1f} %" in text
