@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,18 +25,17 @@ from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.meeting import DEALER, ROLES
 from smule_crypten.mpc.training_plan import NAME, cost_of_step, deal_steps
 from smule_crypten.processes.dealing import run_simulated_dealer
-from smule_crypten.processes.full_training_party import EpochOfShares, FirstStep, Shares, run_full_training_party
+from smule_crypten.processes.full_training_party import Event, run_full_training_party
 from smule_crypten.processes.inputs import SimulatedData, build_party_model, load_simulated_data
 from smule_crypten.processes.joint_batches import BatchPlan, learning_rates
 from smule_crypten.processes.launcher import Job, run_jobs
 from smule_crypten.run_config import RunConfig
 
 _EVALUATED_TOGETHER = 512
-SharesT = TypeVar("SharesT", bound=Shares)
 
 
 def train_in_full(
-    run: RunConfig, max_steps: int | None = None, on_epoch: Callable[[dict[str, Any]], None] = lambda point: None
+    run: RunConfig, max_steps: int | None = None, on_epoch: Callable[[Event], None] = lambda event: None
 ) -> dict[str, Any]:
     """Train party a's network on the data of both parties under secret sharing.
 
@@ -57,15 +56,15 @@ def train_in_full(
     model = build_party_model(run.party(0, "."), data.bundle)
     network = translate_trainable(model, data.bundle.input_shape)
     learning_rates(run.training.optimizer, 1)  # an optimizer that is not supported is found before anything starts
-    first_step: dict[str, FirstStep] = {}
-    epochs: dict[int, dict[str, EpochOfShares]] = {}
-    curve: list[dict[str, Any]] = []
+    first_step: dict[str, Event] = {}
+    epochs: dict[int, dict[str, Event]] = {}
+    curve: list[Event] = []
 
-    def on_event(sender: str, event: FirstStep | EpochOfShares) -> None:
-        if isinstance(event, FirstStep):
+    def on_event(sender: str, event: Event) -> None:
+        if event["kind"] == "first_step":
             first_step[sender] = event
             return
-        both = epochs.setdefault(event.epoch, {})
+        both = epochs.setdefault(event["epoch"], {})
         both[sender] = event
         if len(both) == 2:
             curve.append(_point(network, _in_order(both), data))
@@ -107,7 +106,7 @@ def _jobs(run: RunConfig, max_steps: int | None, folder: str, data_digest: str) 
     return jobs
 
 
-def _in_order(by_role: Mapping[str, SharesT]) -> list[SharesT]:
+def _in_order(by_role: Mapping[str, Event]) -> list[Event]:
     return [by_role[role] for role in ROLES[:2]]
 
 
@@ -147,14 +146,10 @@ def _figures(run: RunConfig, network: TranslatedNetwork, results: Sequence[dict[
     }
 
 
-def _first_step(
-    run: RunConfig, model: nn.Module, parties: Sequence[FirstStep], learning_rate: float
-) -> dict[str, float]:
+def _first_step(run: RunConfig, model: nn.Module, parties: Sequence[Event], learning_rate: float) -> dict[str, float]:
     """How far the weights after the first step are from PyTorch's, and how far PyTorch's have moved."""
-    channels, height, width = parties[0].images.shape[1:]
-    shape = channels, height, width
-    images = torch.cat([torch.from_numpy(party.images) for party in parties])
-    one_hot = torch.cat([torch.from_numpy(party.one_hot) for party in parties])
+    shape = (parties[0]["images"].shape[1], parties[0]["images"].shape[2], parties[0]["images"].shape[3])
+    images, one_hot = (torch.cat([torch.from_numpy(party[key]) for party in parties]) for key in ("images", "one_hot"))
     before = translate_trainable(model, shape).parameters
     optimizer = run.training.optimizer
     sgd = torch.optim.SGD(
@@ -173,21 +168,21 @@ def _first_step(
     }
 
 
-def _point(network: TranslatedNetwork, parties: Sequence[EpochOfShares], data: SimulatedData) -> dict[str, Any]:
+def _point(network: TranslatedNetwork, parties: Sequence[Event], data: SimulatedData) -> Event:
     current = TranslatedNetwork(architecture=network.architecture, parameters=_added(parties))
     return {
-        "epoch": parties[0].epoch,
+        "epoch": parties[0]["epoch"],
         "test_accuracy": _accuracy(current, data.test),
-        "bytes_total": parties[0].bytes_total,
-        "dealer_bytes": sum(party.dealer_bytes for party in parties),
-        "seconds": max(party.seconds for party in parties),
+        "bytes_total": parties[0]["bytes_total"],
+        "dealer_bytes": sum(party["dealer_bytes"] for party in parties),
+        "seconds": max(party["seconds"] for party in parties),
     }
 
 
-def _added(parties: Sequence[Shares]) -> Parameters:
+def _added(parties: Sequence[Event]) -> Parameters:
     """The weights of which both parties hold these shares."""
-    first, second = (party.shares for party in parties)
-    scale = 2.0 ** parties[0].fraction_bits
+    first, second = (party["shares"] for party in parties)
+    scale = 2.0 ** parties[0]["fraction_bits"]
 
     def value(share: Any, other: Any) -> torch.Tensor | None:
         return None if share is None else torch.from_numpy(share + other).double() / scale

@@ -5,11 +5,8 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from smule_crypten.config import SchemeConfig
@@ -25,42 +22,15 @@ from smule_crypten.processes.joint_batches import BatchPlan, learning_rates, own
 from smule_crypten.processes.links import meet_others
 from smule_crypten.run_config import PartyConfig
 
+Event = dict[str, Any]
+"""What a party leaves with the simulation: its kind, and arrays and figures of that kind."""
 STEPS_AN_EXCHANGE = 16
 """Keys are renewed, and the party that the dealer writes to changes, after so many steps."""
 _DEFAULT_BITS = 16
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shares:
-    """A party's shares of all weights, (weight, bias) of each layer, in units of 2**-fraction_bits."""
-
-    shares: dict[str, list[Any]]
-    fraction_bits: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class FirstStep(Shares):
-    """After the first step, with this party's part of its batch."""
-
-    images: npt.NDArray[np.float32]
-    one_hot: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochOfShares(Shares):
-    """After an epoch, with what all so far have cost; bytes_total counts both directions."""
-
-    epoch: int
-    bytes_total: int
-    dealer_bytes: int
-    seconds: float
-
-
-EmitShares = Callable[[Shares], None]
-
-
 def run_full_training_party(
-    emit: EmitShares, config: PartyConfig, of_party_a: PartyConfig, max_steps: int | None, data_digest: str
+    emit: Callable[[Event], None], config: PartyConfig, of_party_a: PartyConfig, max_steps: int | None, data_digest: str
 ) -> dict[str, Any]:
     """Train party a's network together with the peer.
 
@@ -143,7 +113,7 @@ def _requests(architecture: Architecture, batch: int, steps: int) -> Iterator[Re
 
 
 def _train(
-    emit: EmitShares,
+    emit: Callable[[Event], None],
     session: Session,
     training: FullTraining,
     config: PartyConfig,
@@ -165,17 +135,18 @@ def _train(
         training.step(shared[0], shared[1], rates[step])
         seconds.append(time.perf_counter() - started)
         if step == 0:
-            emit(FirstStep(images=images.numpy(), one_hot=one_hot.numpy(), **_shares(training)))
+            emit({"kind": "first_step", "images": images.numpy(), "one_hot": one_hot.numpy(), **_evidence(training)})
         if (step + 1) % plan.steps_per_epoch == 0:
             total = session.meter.total()
             emit(
-                EpochOfShares(
-                    epoch=(step + 1) // plan.steps_per_epoch,
-                    bytes_total=total.bytes_total,
-                    dealer_bytes=total.dealer_bytes,
-                    seconds=sum(seconds),
-                    **_shares(training),
-                )
+                {
+                    "kind": "epoch",
+                    "epoch": (step + 1) // plan.steps_per_epoch,
+                    "bytes_total": total.bytes_total,
+                    "dealer_bytes": total.dealer_bytes,
+                    "seconds": sum(seconds),
+                    **_evidence(training),
+                }
             )
     return seconds
 
@@ -185,7 +156,7 @@ def _shared(rank: int, own: torch.Tensor, parts: tuple[int, int]) -> Any:
     return share_batch((own, None) if rank == 0 else (None, own), shapes)
 
 
-def _shares(training: FullTraining) -> dict[str, Any]:
+def _evidence(training: FullTraining) -> dict[str, Any]:
     return {
         "shares": {
             name: [None if share is None else share.numpy().copy() for share in pair]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
@@ -26,7 +26,7 @@ from smule_crypten.processes.private_training import privacy_spent
 from smule_crypten.processes.run_folder import MODEL_FILE
 from smule_crypten.processes.standalone_training import StandaloneTraining
 from smule_crypten.processes.states import StateFolder
-from smule_crypten.report.records import AlarmRecord, BudgetRecord, PrivacyRecord
+from smule_crypten.report.records import AlarmRecord, BudgetRecord, PartyFacts
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.best import BestNetwork, balanced_accuracy
 
@@ -45,19 +45,6 @@ class _Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What both trainings came to, as PartyFacts says it (report/records.py)."""
-
-    test_accuracy: float
-    standalone_test_accuracy: float | None
-    alarms: list[AlarmRecord]
-    kept_network: str
-    kept_because: Literal["last", "validation"]
-    privacy: PrivacyRecord | None
-    budget: BudgetRecord
-
-
-@dataclass(frozen=True, kw_only=True)
 class MutualTraining:
     """Everything a party trains with. model is trained in place; what answers the peer is attack.answering(model)."""
 
@@ -72,8 +59,8 @@ class MutualTraining:
     states: StateFolder
     evidence: Evidence | None
 
-    def run(self, state: dict[str, Any] | None) -> Outcome:
-        """Both trainings, or what is left of them after a saved state.
+    def run(self, state: dict[str, Any] | None) -> PartyFacts:
+        """Both trainings, or what is left of them after a saved state; returns what came of them.
 
         Raises:
             OutputError: a result or a state cannot be written.
@@ -98,7 +85,7 @@ class MutualTraining:
             progress = self._resume(learner, state)
         accuracy = self._train_mutually(learner, progress)
         answered, noise = self.ledger.queries_answered, self.ledger.logit_noise
-        return Outcome(
+        return PartyFacts(
             test_accuracy=accuracy,
             standalone_test_accuracy=progress.standalone,
             alarms=[AlarmRecord(**alarm) for alarm in learner.watchman.alarms],

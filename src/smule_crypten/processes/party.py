@@ -143,11 +143,8 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, evidence: Evidence
             states=prepared.states,
             evidence=evidence,
         )
-        facts = {
-            **_description(prepared),
-            "planned_exchange_bytes": queries.exchange_bytes,
-            **vars(training.run(state)),
-        }
+        facts = vars(training.run(state)) | _description(prepared)
+        facts["planned_exchange_bytes"] = queries.exchange_bytes
     # On disk before the other party hears so: once it knows that both are through, it will not come again.
     write_result(config, PartyRecord(status="running", **facts, **vars(ledger.totals(session.meter))))
     session.channel.swap_json({"finished": True})

@@ -33,9 +33,7 @@ class CombinationRecord(Record):
     own_temperature: float = Field(description="which the own logits are divided by")
     peer_temperature: float = Field(description="which the peer's are divided by")
     num_known: int = Field(description="held-out samples that this was fitted on; 0 for equal weights without a fit")
-    own_weight_by_class: list[float] | None = maybe(
-        "with `training.balanced_softmax`, where the weights follow the own labelled samples of each class"
-    )
+    own_weight_by_class: list[float] | None = maybe("with `training.balanced_softmax`, by own labelled samples")
 
 
 class JudgedRecord(Record):
@@ -61,7 +59,7 @@ class WorthRecord(JudgedRecord):
     gain: float = Field(description="`combined` - `own`")
     interval: tuple[float, float] = Field(description="its 95 %, by bootstrap, the same for the same answers")
     by_class: list[tuple[int, float, float] | None] = Field(
-        description="samples, own and peer accuracy; null for a class without samples"
+        description="samples, own and peer accuracy; null without samples"
     )
 
 
@@ -76,16 +74,13 @@ class PlanRecord(Record):
     problem: str | None = maybe("why the budget does not pay for a run")
     num_exchanges: int | None = maybe("the most that can happen")
     num_queries: tuple[int, int] | None = maybe("of party a and party b in each exchange; null without a limit")
-    exchange_bytes: int | None = maybe(
-        "of both parties together, the dealer's with them unless `exchange.budget_counts=online`"
-    )
+    exchange_bytes: int | None = maybe("of both parties; the dealer's, too, unless `exchange.budget_counts=online`")
 
 
 class EstimateRecord(AskedRecord):
     class_names: list[str] = Field(description="in the order of their numbers")
     worth: WorthRecord = Field(description="of the peer's answers on the validation part")
     forecast: ForecastRecord | None = maybe(
-        "what training with the peer will gain over training alone; null where the budget pays for none. The formula "
-        "and what it was fitted on: `training/forecast.py`"
+        "of what training with the peer will gain, by `training/forecast.py`; null where the budget pays for none"
     )
     run: PlanRecord = Field(description="what a run will cost")

@@ -25,11 +25,9 @@ class TrainingRecord(Record):
     distillation_loss: Finite = Field(description="the part of it that comes from the other party's soft labels")
     soft_label_fraction: float = Field(description="share of the training samples of this epoch that had a soft label")
     peer_accuracy: float | None = maybe(
-        "how often the peer's answers are right on samples whose label the party knows; null without such answers"
+        "how often the peer's answers are right on samples of known label; null without any"
     )
-    peer_weight: float | None = maybe(
-        "mean weight, 0 to 1, that the party gives to the peer's answers; null without answers"
-    )
+    peer_weight: float | None = maybe("mean weight, 0 to 1, of the peer's answers; null without answers")
     train_accuracy: float = Field(description="accuracy on the training samples, while training")
     test_accuracy: float = Field(description="accuracy on the test samples, after the epoch")
     training_seconds: float = Field(description="time in training")
@@ -40,9 +38,7 @@ class ExchangeRecord(Record):
 
     exchange_seconds: float = Field(default=0.0, description="time in the exchange of this epoch")
     logit_noise: float = Field(
-        default=0.0,
-        description="standard deviation of the noise on each logit that its network answered in this epoch; 0 without "
-        "an exchange",
+        default=0.0, description="standard deviation of the noise on each logit that its network answered"
     )
     queries_made: int = Field(default=0, description="samples that the party asked about in this epoch")
     queries_answered: int = Field(default=0, description="samples that its network was asked about")
@@ -52,7 +48,7 @@ class ExchangeRecord(Record):
     dealer_bytes: int = Field(default=0, description="bytes from the dealer to this party")
     rounds: int = Field(default=0, description="rounds of this epoch")
     peak_memory_bytes: int = Field(
-        default=0, description="highest memory use of the party's process, up to the end of this epoch's exchange"
+        default=0, description="highest memory use of the party's process so far, at the exchange's end"
     )
 
 
@@ -86,17 +82,12 @@ class PrivacyRecord(Record):
 
 
 class BudgetRecord(Record):
-    answered: int = Field(
-        description="answers of its network in the exchanges that the record holds, second ones with them"
-    )
+    answered: int = Field(description="answers of its network in this record's exchanges, second ones with them")
     limit: int = Field(
         description="the most answers that the other party gets in all: `budget.max_queries_total`; without one, what "
         "it got before this run and what the plan of this run can give it, repeats with it"
     )
-    charged: int = Field(
-        description="answers that the ledger holds for this run: more than `answered` where exchanges were attempted "
-        "again"
-    )
+    charged: int = Field(description="answers that the ledger holds for this run, those of all attempts at an exchange")
     charged_before: int = Field(description="answers to the same party in other runs")
     left: int = Field(description="what remains of the limit")
     repeats_used: int = Field(description="exchanges that were attempted again, each attempt counted")
@@ -128,26 +119,20 @@ class PartyFacts(Record):
     num_test: int | None = maybe("test samples that its accuracies are measured on")
     missing_classes: list[int] | None = maybe("classes of which the party has no training sample")
     test_accuracy: float | None = maybe("accuracy with SMuLe, of the network that was kept (`kept_network`)")
-    standalone_test_accuracy: float | None = maybe(
-        "accuracy of the same network trained alone, of the epoch that was kept by the same rule"
-    )
+    standalone_test_accuracy: float | None = maybe("the same of the network trained alone, kept by the same rule")
     kept_network: str | None = maybe("which network `model.pt` holds: `smule, epoch n` or `alone, epoch n`")
     kept_because: Literal["last", "validation"] | None = maybe(
         "`validation`: with `training.keep=best` and a validation part, the latest network that is not clearly worse "
         "there than the best one; `last`: the one after the last epoch"
     )
-    privacy: PrivacyRecord | None = maybe(
-        "what differentially private training cost, both trainings together; null without `training.dp`"
-    )
+    privacy: PrivacyRecord | None = maybe("what both trainings cost; null without `training.dp`")
     planned_exchange_bytes: int | None = maybe(
         "what `cost_of` says beforehand of an exchange of as many queries as the plan allows: bytes of both parties "
         "together, with the dealer's unless `exchange.budget_counts=online`, and 4,096 for announcements and keys; "
         "null without a limit of queries"
     )
     alarms: list[AlarmRecord] | None = maybe("over the peer's answers")
-    budget: BudgetRecord | None = maybe(
-        "what its network answered, and what its limit leaves; null until it has finished"
-    )
+    budget: BudgetRecord | None = maybe("answers of its network, and what its limit leaves; null until it has finished")
 
 
 class PartySeconds(Record):

@@ -16,10 +16,7 @@ PartyKey = Annotated[str, StringConstraints(pattern="^[ab]$")]
 
 
 class ControlRecord(Record):
-    name: str = Field(
-        description="the best of `controls` and the network trained alone (`standalone`), picked by test accuracy, "
-        "which favours them"
-    )
+    name: str = Field(description="of `controls` or `standalone`, picked by test accuracy, which favours it")
     test_accuracy: float = Field(description="its test accuracy, which SMuLe has to exceed")
 
 
@@ -31,11 +28,9 @@ class PartySummary(PartyFacts):
     )
     dealer_bytes: int | None = maybe("bytes that the dealer sent to the party")
     trust: list[TrustRecord] | None = maybe("of each epoch that had answers")
-    controls: dict[str, float] = Field(
-        default_factory=dict, description="test accuracy of each finished local control of `simulation.controls`"
-    )
+    controls: dict[str, float] = Field(default_factory=dict, description="test accuracy of each finished local control")
     best_local_control: ControlRecord | None = maybe(
-        "null until all controls that were asked for are finished, since the best one may be missing"
+        "null until all that were asked for are finished: the best may be missing"
     )
 
     @property
@@ -53,16 +48,9 @@ class Communication(Record):
     dealer_bytes_total: int | None = maybe("bytes that the dealer sent to both parties; null in a party's own record")
     rounds_total: int | None = maybe("rounds of the whole run")
     queries_per_epoch: list[int] = Field(description="queries of both parties in each SMuLe epoch")
-    bytes_per_query: float | None = maybe(
-        "sum of `bytes_per_epoch` divided by sum of `queries_per_epoch`; null without queries"
-    )
-    bytes_by_phase: dict[str, int] = Field(
-        description="bytes of the whole run, both directions, for each of `handshake`, `keys`, `control`, `online`"
-    )
-    bytes_by_layer: dict[str, int] = Field(
-        description="bytes of the whole run, both directions, for each layer; layers of the same name in both networks "
-        "are one entry"
-    )
+    bytes_per_query: float | None = maybe("sum of `bytes_per_epoch` over sum of `queries_per_epoch`")
+    bytes_by_phase: dict[str, int] = Field(description="of the whole run: `handshake`, `keys`, `control`, `online`")
+    bytes_by_layer: dict[str, int] = Field(description="the same by layer; one entry for a name in both networks")
 
 
 class Fidelity(Record):
@@ -102,22 +90,15 @@ class RunSeconds(Record):
 class RunFacts(Record):
     """What is known of a run before it begins."""
 
-    schema_version: Literal[1] = Field(
-        default=1, description="version of this form; grows when a key changes its meaning"
-    )
+    schema_version: Literal[1] = Field(default=1, description="grows when a key changes its meaning")
     run_id: str = Field(description="name of the run")
     recorded_by: str | None = maybe("the party whose own record this is; null for a simulation, which sees both")
     scheme: str = Field(description="scheme of secure inference, for example `crypten`")
     provider: str = Field(description="where the correlated randomness came from")
     randomness: str = Field(description="`fresh`, or `seeded_insecure` for runs that repeat bit for bit")
-    insecure_choices: list[str] = Field(
-        description="settings that protect nothing, as one would write them; empty for a secure run"
-    )
+    insecure_choices: list[str] = Field(description="settings that protect nothing; empty for a secure run")
     seed: int = Field(description="seed of data split, initial weights and order of samples")
-    epochs: int = Field(
-        description="epochs asked for; how many SMuLe epochs were finished is the length of "
-        "`communication.bytes_per_epoch`"
-    )
+    epochs: int = Field(description="asked for; as many as `communication.bytes_per_epoch` has entries were finished")
     versions: dict[str, str] = Field(description="versions of Python and of the packages that matter")
     hardware: Hardware = Field(description="processor, cores, memory, platform, device")
 
@@ -130,9 +111,7 @@ class RunSummary(RunFacts):
     parties: dict[PartyKey, PartySummary] = Field(min_length=2)
     pooled_test_accuracy: float | None = maybe("accuracy of party a's network, trained on the data of both parties")
     communication: Communication
-    fidelity: Fidelity | None = maybe(
-        "of the answers that were kept; null where nothing was compared: only a simulation, which sees both sides, can"
-    )
+    fidelity: Fidelity | None = maybe("of the answers that were kept; null where no simulation compared them")
     attack: AttackRecord | None = maybe("the simulated adversary; null where both parties are honest")
     seconds: RunSeconds
 
