@@ -47,7 +47,7 @@ from rich.table import Table
 from smule_crypten.config import LaunchConfig, SchemeConfig
 from smule_crypten.mpc.endpoint import Address
 from smule_crypten.mpc.meeting import DEALER, ROLES, Meeting
-from smule_crypten.processes.launcher import Emit
+from smule_crypten.processes.events import Emit
 from smule_crypten.scheme_table import scheme_traits
 from smule_crypten.suites.links import LinkModel
 

@@ -31,7 +31,7 @@ from trained_networks import Images, Subject, load_cifar10, trained
 
 from smule_crypten.config import LaunchConfig, ModelConfig, SchemeConfig
 from smule_crypten.files import write_atomic
-from smule_crypten.processes.launcher import Emit
+from smule_crypten.processes.events import Emit
 from smule_crypten.torchvision_compat import load_torchvision
 
 

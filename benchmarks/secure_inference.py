@@ -35,7 +35,7 @@ from rich.table import Table
 from smule_crypten.config import LaunchConfig, SchemeConfig
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.session import Session
-from smule_crypten.processes.launcher import Emit
+from smule_crypten.processes.events import Emit
 
 SIDES = ("ours", "bare")
 PRECISION_BITS = 16

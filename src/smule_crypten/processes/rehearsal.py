@@ -19,8 +19,9 @@ from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.meeting import DEALER, ROLES, role_from_environment, simulated_meeting
 from smule_crypten.mpc.session import open_session
 from smule_crypten.processes.dealing import run_simulated_dealer
+from smule_crypten.processes.events import Emit
 from smule_crypten.processes.inputs import party_seed
-from smule_crypten.processes.launcher import Emit, Job, run_jobs
+from smule_crypten.processes.launcher import Job, run_jobs
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.types import Cost, InferenceQuery, centred
 
