@@ -99,8 +99,8 @@ def _chosen(side: SideSettings) -> tuple[DictConfig, dict[str, str | None]]:
         if not isinstance(entry, DictConfig) or len(entry) != 1 or set(entry) - set(GROUPS_OF_A_PARTY):
             groups = ", ".join(GROUPS_OF_A_PARTY)
             raise ConfigError(f"{place}: write a list of choices, as in [training: images]; groups: {groups}")
-        ((group, choice),) = entry.items()
-        chosen[str(group)] = _known(str(group), str(choice), place)
+        ((of_group, choice),) = entry.items()
+        chosen[str(of_group)] = _known(str(of_group), str(choice), place)
     return written, chosen
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from smule_command import call, run
 
-from smule_crypten.report.schema import validate_summary
+from smule_crypten.report.summary import read_summary
 
 
 def test_an_attack_is_named_and_measured(problem: list[str], tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_an_attack_is_named_and_measured(problem: list[str], tmp_path: Path) -> 
     notice = "simulated attack: party b is an adversary (backdoor)"
     assert ended.output.count(notice) == 2
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    validate_summary(summary)
+    read_summary(tmp_path / "run")
     assert (summary["attack"]["name"], summary["attack"]["party"]) == ("backdoor", "b")
     assert list(summary["attack"]["success"]) == ["alone", "smule", "pooled"]
     assert all(0 <= success <= 1 for success in summary["attack"]["success"].values())

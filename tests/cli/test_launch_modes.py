@@ -27,7 +27,7 @@ def same(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
 def counted(folder: Path) -> list[list[Any]]:
     """What each party counted in each epoch of mutual learning."""
     events = [event for name in "ab" for event in read_journal(folder / f"party_{name}" / "record.jsonl")]
-    return [[event[key] for key in COUNTERS] for event in events if event["phase"] == "smule"]
+    return [[getattr(event, key) for key in COUNTERS] for event in events if event.phase == "smule"]
 
 
 def three_shells(problem: list[str], cwd: Path, overrides_of_b: tuple[str, ...] = ()) -> list[Ended]:

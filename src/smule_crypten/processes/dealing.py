@@ -14,7 +14,7 @@ from smule_crypten.mpc.dealer import Deal, Dealer
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meeting import DEALER, ROLES, simulated_meeting
 from smule_crypten.mpc.session import closing_links
-from smule_crypten.processes.launcher import Emit
+from smule_crypten.processes.events import Emit
 from smule_crypten.processes.links import meeting_of_dealer
 from smule_crypten.run_config import DealerConfig
 

@@ -25,10 +25,10 @@ from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.meeting import DEALER, ROLES, role_environment
 from smule_crypten.mpc.training_plan import NAME, cost_of_step, deal_steps
 from smule_crypten.processes.dealing import run_simulated_dealer
-from smule_crypten.processes.full_training_party import run_full_training_party
+from smule_crypten.processes.full_training_party import Event, run_full_training_party
 from smule_crypten.processes.inputs import build_party_model
 from smule_crypten.processes.joint_batches import BatchPlan, learning_rates
-from smule_crypten.processes.launcher import Event, Job, run_jobs
+from smule_crypten.processes.launcher import Job, run_jobs
 from smule_crypten.processes.simulated_data import SimulatedData, load_simulated_data
 from smule_crypten.run_config import RunConfig
 

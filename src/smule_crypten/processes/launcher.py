@@ -23,9 +23,6 @@ from typing import Any
 
 from smule_crypten.errors import PartyFailedError, PeerError, SmuleError
 
-Event = dict[str, Any]
-Emit = Callable[[Event], None]
-
 GRACE_SECONDS = 3.0
 """After the first failure, how long siblings may take to end by themselves, and again after SIGTERM."""
 
@@ -79,7 +76,7 @@ class _Child:
         self.result: Any = None
         self.failure: Failure | None = None
 
-    def receive(self, on_event: Callable[[str, Event], None]) -> None:
+    def receive(self, on_event: Callable[[str, Any], None]) -> None:
         try:
             kind, value = self.connection.recv()
         except (EOFError, OSError):  # OSError: it ended in the middle of a message
@@ -113,7 +110,7 @@ class _Child:
             os.kill(self.process.pid, number)
 
 
-def run_jobs(jobs: list[Job], on_event: Callable[[str, Event], None]) -> list[Any]:
+def run_jobs(jobs: list[Job], on_event: Callable[[str, Any], None]) -> list[Any]:
     """Run all jobs at the same time; returns their results in order.
 
     Args:
@@ -139,7 +136,7 @@ def run_jobs(jobs: list[Job], on_event: Callable[[str, Event], None]) -> list[An
     return [child.result for child in children]
 
 
-def _drain(children: list[_Child], on_event: Callable[[str, Event], None]) -> None:
+def _drain(children: list[_Child], on_event: Callable[[str, Any], None]) -> None:
     """Receive until every child has ended; after the first failure, stop the others in two steps."""
     stages = [signal.SIGTERM, signal.SIGKILL]
     next_stage_at: float | None = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
-from smule_crypten.processes.launcher import Emit
+Emit = Callable[[Any], None]
 
 
 def report(emit: Emit, value: int) -> tuple[int, str | None]:
