@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from smule_command import CRYPTENS_LAUNCHER, Ended, MainRun, Started, call, digest_of, run
+from smule_command import CRYPTENS_LAUNCHER, Ended, InAShell, MainRun, call, digest_of, run
 
 from smule_crypten.report.journal import read_journal
 from smule_crypten.training.checkpoint import load_checkpoint
@@ -35,7 +35,7 @@ def three_shells(problem: list[str], cwd: Path, overrides_of_b: tuple[str, ...] 
     environment = {"WORLD_SIZE": "2", "RENDEZVOUS": f"file://{cwd}/rendezvous"}
     overrides = [*problem, "hydra.run.dir=run"]
     roles = [
-        Started([*overrides, *extra], cwd, environment={**environment, "RANK": rank})
+        InAShell([*overrides, *extra], cwd, environment={**environment, "RANK": rank})
         for rank, extra in (("0", ()), ("1", overrides_of_b), ("2", ()))
     ]
     return [role.end() for role in roles][:2]
