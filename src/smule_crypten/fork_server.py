@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.reduction import DupFd
 from typing import Any
@@ -44,13 +44,6 @@ def process_context() -> ForkServerContext | SpawnContext:
     return context
 
 
-def start_fork_server() -> None:
-    """Let the server begin to import while this process still does other things. Without it, the first process does."""
-    if isinstance(process_context(), ForkServerContext):
-        with interrupts_held_back():
-            forkserver.ensure_running()
-
-
 @contextmanager
 def interrupts_held_back() -> Iterator[None]:
     """A process that is started here never sees Ctrl-C, not even while it imports; the parent sees it afterwards."""
@@ -74,6 +67,7 @@ class CallersOutput:
 def _print_to(descriptors: dict[int, Any]) -> CallersOutput:
     for number, sent in descriptors.items():
         descriptor = sent.detach()
-        os.dup2(descriptor, number)
-        os.close(descriptor)
+        if descriptor != number:  # a new interpreter has inherited it
+            os.dup2(descriptor, number)
+            os.close(descriptor)
     return CallersOutput()
