@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing as mp
 import os
 import pickle
 import tempfile
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from smule_crypten.config import Randomness
+from smule_crypten.fork_server import interrupts_held_back, process_context
 from smule_crypten.inference.registry import DEALT
 from smule_crypten.mpc.channel import Channel
 from smule_crypten.mpc.dealer import Dealer
@@ -50,20 +50,21 @@ class RecordingChannel(Channel):
 
 
 class PartyPool:
-    """Three spawned processes, party a, party b and the dealer; the parties run one function after the other.
+    """Three processes, party a, party b and the dealer; the parties run one function after the other.
 
     A call opens fresh links and a fresh session, so nothing is carried over but the imported modules. session.channel
     is a RecordingChannel. Use as a context manager.
     """
 
     def __enter__(self) -> PartyPool:
-        context = mp.get_context("spawn")
+        context = process_context()
         self._connections: list[Connection] = []
         self._processes: list[Any] = []
         for role in ROLES:
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs, role), daemon=True)
-            process.start()
+            with interrupts_held_back():  # Ctrl-C ends the caller, who ends these
+                process.start()
             theirs.close()
             self._connections.append(ours)
             self._processes.append(process)

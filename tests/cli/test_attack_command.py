@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from smule_command import call, run
+from smule_command import call, run_here
 
 from smule_crypten.report.summary import read_summary
 
@@ -14,7 +14,7 @@ from smule_crypten.report.summary import read_summary
 def test_an_attack_is_named_and_measured(problem: list[str], tmp_path: Path) -> None:
     """Terminal, summary and page say who attacks how, and how often it succeeds at each of the honest networks; the
     adversary's stamped samples are compared as it asked about them."""
-    ended = run(
+    ended = run_here(
         *problem, "attack=backdoor", "training.trust=none", "simulation.controls=[]", "hydra.run.dir=run", cwd=tmp_path
     )
     assert (ended.exit_code, ended.errors) == (0, "")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from smule_command import CRYPTENS_LAUNCHER, Ended, MainRun, Started, call, digest_of, run
+from smule_command import CRYPTENS_LAUNCHER, Ended, InAShell, MainRun, call, digest_of, run
 
 from smule_crypten.report.journal import read_journal
 from smule_crypten.training.checkpoint import load_checkpoint
@@ -35,7 +35,7 @@ def three_shells(problem: list[str], cwd: Path, overrides_of_b: tuple[str, ...] 
     environment = {"SMULE_RENDEZVOUS": f"file://{cwd}/rendezvous"}
     overrides = [*problem, "hydra.run.dir=run"]
     roles = [
-        Started([*overrides, *extra], cwd, environment={**environment, "SMULE_ROLE": role})
+        InAShell([*overrides, *extra], cwd, environment={**environment, "SMULE_ROLE": role})
         for role, extra in (("a", ()), ("b", overrides_of_b), ("dealer", ()))
     ]
     return [role.end() for role in roles][:2]

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from smule_command import MainRun, call, run
+from smule_command import MainRun, call, run_here
 
 from smule_crypten.report.journal import read_journal
 from smule_crypten.report.summary import read_summary
@@ -27,7 +27,7 @@ OPTIONS = [
 @pytest.fixture(scope="module")
 def learned(problem: list[str], tmp_path_factory: pytest.TempPathFactory) -> MainRun:
     cwd = tmp_path_factory.mktemp("learning")
-    return MainRun(cwd / "run", run(*problem, *OPTIONS, "hydra.run.dir=run", cwd=cwd))
+    return MainRun(cwd / "run", run_here(*problem, *OPTIONS, "hydra.run.dir=run", cwd=cwd))
 
 
 def test_the_budget_holds_to_the_byte(learned: MainRun) -> None:
@@ -79,7 +79,7 @@ ASKING = [
 def asked(problem: list[str], tmp_path_factory: pytest.TempPathFactory) -> MainRun:
     """Party a alone asks, once."""
     cwd = tmp_path_factory.mktemp("asking")
-    return MainRun(cwd / "run", run(*problem, *ASKING, "hydra.run.dir=run", cwd=cwd))
+    return MainRun(cwd / "run", run_here(*problem, *ASKING, "hydra.run.dir=run", cwd=cwd))
 
 
 def test_one_party_asks_and_the_other_answers(asked: MainRun) -> None:
@@ -146,7 +146,7 @@ def test_a_rule_without_its_evidence_is_refused(
 
 def test_too_small_a_budget_says_what_would_do(problem: list[str], tmp_path: Path) -> None:
     """And nothing was exchanged."""
-    ended = run(*problem, "exchange.budget_mb=0.004", f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
+    ended = run_here(*problem, "exchange.budget_mb=0.004", f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
     assert ended.exit_code != 0
     assert "does not pay for one query in an exchange; the smallest that does is" in ended.errors
 

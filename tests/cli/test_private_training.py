@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from smule_command import call, run
+from smule_command import call, run_here
 
 from smule_crypten.report.summary import read_summary
 
@@ -15,7 +15,7 @@ PRIVATE = ["+experiment=private", "training.dp.target_epsilon=2", "party_b/model
 
 def test_the_record_says_what_was_spent(problem: list[str], tmp_path: Path) -> None:
     """Protects: both trainings of a party together stay within the target, and every report says so."""
-    ended = run(*problem, *PRIVATE, "training.batch_size=16", "hydra.run.dir=run", cwd=tmp_path)
+    ended = run_here(*problem, *PRIVATE, "training.batch_size=16", "hydra.run.dir=run", cwd=tmp_path)
     assert (ended.exit_code, ended.errors) == (0, "")
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     read_summary(tmp_path / "run")

@@ -12,7 +12,6 @@ from steps import LEAN, queries
 from torch import nn
 
 from smule_crypten.config import ModelConfig, SchemeConfig
-from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import SmuleError
 from smule_crypten.exchange.budget import QueryBudget
@@ -28,6 +27,7 @@ from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import Cost, PeerPrediction, centred
 
 Shape = tuple[int, int, int]

@@ -1,4 +1,4 @@
-"""Both parties on one machine: spawn them, follow them, compare with what only a simulation can know, and report."""
+"""Both parties on one machine: start them, follow them, compare with what only a simulation can know, and report."""
 
 from __future__ import annotations
 

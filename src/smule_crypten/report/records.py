@@ -84,8 +84,8 @@ class PrivacyRecord(Record):
 class BudgetRecord(Record):
     answered: int = Field(description="answers of its network in this record's exchanges, second ones with them")
     limit: int = Field(
-        description="the most answers that the other party gets in all: `disclosure.max_answers_total`; without one, what "
-        "it got before this run and what the plan of this run can give it, repeats with it"
+        description="the most answers that the other party gets in all: `disclosure.max_answers_total`; without it, "
+        "what it got before this run and what the plan of this run can give it, repeats with it"
     )
     charged: int = Field(description="answers that the ledger holds for this run, those of all attempts at an exchange")
     charged_before: int = Field(description="answers to the same party in other runs")

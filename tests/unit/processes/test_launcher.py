@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import select
 import signal
 import time
+from contextlib import suppress
 from typing import Any
 
 import launcher_jobs
@@ -118,7 +120,8 @@ def test_half_a_message_is_no_result() -> None:
     """A process that dies while it speaks is reported like any other that was killed."""
 
     def wait_for_the_end(sender: str, event: Any) -> None:
-        os.waitid(os.P_PID, event["pid"], os.WEXITED | os.WNOWAIT)
+        with suppress(ProcessLookupError), open(os.pidfd_open(event["pid"]), "rb") as process:
+            select.select([process], [], [])
 
     with pytest.raises(PartyFailedError, match="party a: was killed by SIGALRM"):
         run_jobs([job("party a", launcher_jobs.die_in_the_middle_of_a_message)], wait_for_the_end)

@@ -9,7 +9,6 @@ import torch
 from party_configs import party
 
 from smule_crypten.config import DataConfig
-from smule_crypten.connection_config import ConnectionConfig, DealerAddress, PeerConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import DataBundle
 from smule_crypten.errors import DataError, HandshakeError
