@@ -97,9 +97,9 @@ def _deal(emit: Emit, launch: LaunchConfig, sessions: range) -> int:
 
 @contextmanager
 def _own_rendezvous(number: int) -> Iterator[None]:
-    rendezvous = os.environ["RENDEZVOUS"]
-    os.environ["RENDEZVOUS"] = f"{rendezvous}-{number}"
+    rendezvous = os.environ["SMULE_RENDEZVOUS"]
+    os.environ["SMULE_RENDEZVOUS"] = f"{rendezvous}-{number}"
     try:
         yield
     finally:
-        os.environ["RENDEZVOUS"] = rendezvous
+        os.environ["SMULE_RENDEZVOUS"] = rendezvous
