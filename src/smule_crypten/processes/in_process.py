@@ -60,8 +60,7 @@ class InProcess:
 
     def alone(self, rank: int, on_epoch: OnEpoch = _silent) -> Finished:
         """What the party of this rank comes to alone."""
-        learner = self.learners[rank]
-        return _kept(learner, learner.trainer, "alone", on_epoch)
+        return KeptTraining.alone(self.learners[rank], on_epoch).run()
 
     def control(self, name: ControlName, rank: int, finished: Finished, on_epoch: OnEpoch = _silent) -> Finished:
         """A local control of the party, which has trained `finished` alone."""
