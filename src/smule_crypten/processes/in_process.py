@@ -60,8 +60,7 @@ class InProcess:
 
     def alone(self, rank: int, on_epoch: OnEpoch = _silent) -> Finished:
         """What the party of this rank comes to alone."""
-        learner = self.learners[rank]
-        return _kept(learner, learner.trainer, "alone", on_epoch)
+        return KeptTraining.alone(self.learners[rank], on_epoch).run()
 
     def control(self, name: ControlName, rank: int, finished: Finished, on_epoch: OnEpoch = _silent) -> Finished:
         """A local control of the party, which has trained `finished` alone."""
@@ -80,17 +79,30 @@ class InProcess:
         option: Option = lambda logits_NC: logits_NC,
         observers: tuple[Observer | None, Observer | None] = (None, None),
     ) -> tuple[MutualLearning, MutualLearning]:
-        """Both parties after mutual learning.
+        """Both parties after mutual learning; as `begun`."""
+        first, second = self.begun(alone, option=option, observers=observers)
+        for _ in zip(first.run(), second.run(), strict=True):
+            pass
+        return first, second
+
+    def begun(
+        self,
+        alone: tuple[Finished | None, Finished | None] = (None, None),
+        *,
+        option: Option = lambda logits_NC: logits_NC,
+        observers: tuple[Observer | None, Observer | None] = (None, None),
+    ) -> tuple[MutualLearning, MutualLearning]:
+        """Both parties before mutual learning, to be run in step (loop.py).
 
         Args:
             alone: what either has come to alone; None trains it first, where the run says so.
             option: what the owners do to their answers.
         """
-        parties = [
+        first, second = (
             MutualLearning(
                 learner,
                 self.run.exchange,
-                LyingPeer(peer, self.simulated.attack.answering) if self._is_adversary(learner) else peer,
+                LyingPeer(peer, self.simulated.attack.answering) if learner.name == self.run.attack.party else peer,
                 num_queries=None if self.plan.num_queries is None else self.plan.num_queries[rank],
                 observer=observers[rank],
                 alone=alone[rank],
@@ -98,13 +110,8 @@ class InProcess:
             for rank, (learner, peer) in enumerate(
                 zip(self.learners, in_process_peers(self.prices, option), strict=True)
             )
-        ]
-        for _ in zip(parties[0].run(), parties[1].run(), strict=True):
-            pass
-        return parties[0], parties[1]
-
-    def _is_adversary(self, learner: Learner) -> bool:
-        return learner.name == self.run.attack.party
+        )
+        return first, second
 
 
 def _kept(learner: Learner, trainer: Callable[..., Trainer], name: str, on_epoch: OnEpoch) -> Finished:
