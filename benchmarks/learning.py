@@ -26,7 +26,7 @@ from learning_simulation import Pair
 from learning_tables import collect, draw, markdown, rows_of, show, show_variants, variants_of
 from trained_networks import CONF, NUM_CLASSES, load_cifar10, load_idx
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config import SchemeConfig, TrainingConfig
 from smule_crypten.files import write_atomic
 
 
@@ -36,7 +36,7 @@ def main() -> int:
     kept = Kept(arguments.work / arguments.label)
     load = load_idx if (arguments.data / "train-images-idx3-ubyte.gz").exists() else load_cifar10
     images = load(arguments.data, arguments.work)
-    scheme = SchemeConfig.model_validate(yaml.safe_load((CONF / "scheme" / "lean.yaml").read_text()))
+    scheme = SchemeConfig(name="lean")
     names = arguments.settings or [setting.name for setting in SETTINGS]
     for seed in map(int, arguments.seeds.split(",")):
         for setting in (scaled(setting, arguments.scale) for setting in SETTINGS if setting.name in names):
@@ -71,18 +71,9 @@ def _delivered(seed: int) -> tuple[str, ...]:
 
 def _recipe(overrides: list[str]) -> dict[str, Any]:
     """The learning part of the delivered settings for photographs, and what the command line changes of it."""
-    settings = yaml.safe_load((CONF / "training" / "default.yaml").read_text())
-    settings |= yaml.safe_load((CONF / "training" / "images.yaml").read_text())
-    keys = (
-        "temperature",
-        "distillation_weight",
-        "label_smoothing",
-        "pool_batch",
-        "teacher",
-        "trust",
-    )
-    recipe = {key: settings[key] for key in keys}
-    return recipe | _changes(overrides)
+    settings = TrainingConfig.model_validate(yaml.safe_load((CONF / "training" / "images.yaml").read_text()))
+    keys = {"temperature", "distillation_weight", "label_smoothing", "pool_batch", "teacher", "trust"}
+    return settings.model_dump(include=keys) | _changes(overrides)
 
 
 def _changes(overrides: list[str]) -> dict[str, Any]:

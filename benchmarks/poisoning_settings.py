@@ -40,9 +40,8 @@ def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
 
 def setting_of(arguments: argparse.Namespace) -> Setting:
     data = _delivered("data", arguments.data)
-    training = _delivered("training", "default")
-    if (arguments.training or ("default" if arguments.data == "digits" else "images")) == "images":
-        training |= _delivered("training", "images")
+    choice = arguments.training or ("default" if arguments.data == "digits" else "images")
+    training = {} if choice == "default" else _delivered("training", choice)
     asked = {"num_queries": arguments.queries, "every": arguments.every}
     return Setting(
         data=DataConfig.model_validate(
@@ -51,7 +50,7 @@ def setting_of(arguments: argparse.Namespace) -> Setting:
         partition=PartitionConfig(name=arguments.partition, alpha=arguments.alpha),
         model=ModelConfig(name=arguments.model),
         training=TrainingConfig.model_validate(training | _given({"epochs": arguments.epochs})),
-        exchange=ExchangeConfig.model_validate(_delivered("exchange", "default") | _given(asked)),
+        exchange=ExchangeConfig.model_validate(_given(asked)),
         validation=SamplesConfig().validation,
         bfloat16=arguments.bfloat16,
         only_honest=arguments.only_honest,
@@ -61,7 +60,7 @@ def setting_of(arguments: argparse.Namespace) -> Setting:
 
 def _delivered(group: str, name: str) -> dict[str, Any]:
     values: dict[str, Any] = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
-    return {key: value for key, value in values.items() if key != "defaults"}
+    return values
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
