@@ -44,12 +44,12 @@ from reference_task import NUM_SAMPLES, Run, Task, prepared_scheme, run_exchange
 from rich.console import Console
 from rich.table import Table
 
-from smule_crypten.config import LaunchConfig, SchemeConfig
+from smule_crypten.config.sections import LaunchConfig, SchemeConfig
 from smule_crypten.inference.registry import scheme_class
-from smule_crypten.mpc.endpoint import Address
-from smule_crypten.mpc.meeting import DEALER, ROLES, Meeting
-from smule_crypten.processes.launcher import Emit
+from smule_crypten.party.launcher import Emit
 from smule_crypten.suites.links import LinkModel
+from smule_crypten.transport.endpoint import Address
+from smule_crypten.transport.meeting import DEALER, ROLES, Meeting
 
 LIMIT = 1.2
 COMPUTING = ("lean",)

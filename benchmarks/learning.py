@@ -26,8 +26,8 @@ from learning_simulation import Pair
 from learning_tables import collect, draw, markdown, rows_of, show, show_variants, variants_of
 from trained_networks import CONF, NUM_CLASSES, load_cifar10, load_idx
 
-from smule_crypten.config import SchemeConfig
-from smule_crypten.exchange_config import QueriesConfig
+from smule_crypten.config.exchange import QueriesConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.files import write_atomic
 
 

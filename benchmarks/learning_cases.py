@@ -14,8 +14,8 @@ import torch
 from learning_simulation import Pair
 from torch import nn
 
-from smule_crypten.config import SchemeConfig, TrainingConfig
-from smule_crypten.exchange_config import QueriesConfig
+from smule_crypten.config.exchange import QueriesConfig
+from smule_crypten.config.sections import SchemeConfig, TrainingConfig
 from smule_crypten.files import write_atomic
 
 Result = dict[str, Any]

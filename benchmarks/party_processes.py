@@ -13,11 +13,11 @@ import torch
 import torch.distributed as dist
 from reference_task import peak_memory_bytes
 
-from smule_crypten.config import LaunchConfig
-from smule_crypten.mpc.meeting import DEALER, ROLES, Meeting, role_from_environment, simulated_meeting
+from smule_crypten.config.sections import LaunchConfig
 from smule_crypten.mpc.session import Session, open_session
-from smule_crypten.processes.dealing import run_simulated_dealer
-from smule_crypten.processes.launcher import Emit, Job, run_jobs
+from smule_crypten.party.dealing import run_simulated_dealer
+from smule_crypten.party.launcher import Emit, Job, run_jobs
+from smule_crypten.transport.meeting import DEALER, ROLES, Meeting, role_from_environment, simulated_meeting
 
 SILENCE_SECONDS = 600.0
 

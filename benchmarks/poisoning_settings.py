@@ -10,8 +10,8 @@ import yaml
 from poisoning_simulation import Setting
 from trained_networks import CONF
 
-from smule_crypten.config import DataConfig, ModelConfig, PartitionConfig, SamplesConfig, TrainingConfig
-from smule_crypten.exchange_config import ExchangeConfig
+from smule_crypten.config.exchange import ExchangeConfig
+from smule_crypten.config.sections import DataConfig, ModelConfig, PartitionConfig, SamplesConfig, TrainingConfig
 
 DATA = ("digits", "idx", "image_folder")
 

@@ -20,12 +20,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from smule_crypten.config import SchemeConfig, parse
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import SchemeConfig, parse
 from smule_crypten.errors import ConfigError
 from smule_crypten.launch.composition import register_party_models
 from smule_crypten.launch.info import BENCHMARK, answer
 from smule_crypten.launch.outcome import exit_code_of
-from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.options import SuiteConfig
 
 _NAME = "benchmark"

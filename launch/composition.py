@@ -11,9 +11,9 @@ from hydra.core.config_store import ConfigStore
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
-from smule_crypten.config import known_keys, parse, suggest
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import known_keys, parse, suggest
 from smule_crypten.errors import ConfigError
-from smule_crypten.run_config import RunConfig
 
 
 def register_party_models() -> None:

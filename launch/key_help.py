@@ -17,7 +17,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from smule_crypten.run_config import DealerConfig, PartyConfig, RunConfig
+from smule_crypten.config.run import DealerConfig, PartyConfig, RunConfig
 
 _WIDTH = 80
 _LINE = re.compile(r"( *)([\w]+):(.*)")

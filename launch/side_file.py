@@ -13,10 +13,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from smule_crypten.config import parse, suggest
+from smule_crypten.config.run import DealerConfig, PartyConfig
+from smule_crypten.config.sections import parse, suggest
 from smule_crypten.errors import ConfigError, quoted
 from smule_crypten.launch.side_yaml import SideSettings, read_settings
-from smule_crypten.run_config import DealerConfig, PartyConfig
 from smule_crypten.types import PARTY_NAMES
 
 _DEFAULT_GROUPS = {"scheme": "lean", "provider": "dealer", "exchange": "default", "training": "default"}

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from smule_crypten.launch.train import main
-from smule_crypten.mpc.meeting import ENVIRONMENT_KEYS
+from smule_crypten.transport.meeting import ENVIRONMENT_KEYS
 
 PROGRAM = (str(Path(sys.executable).with_name("smule")),)
 CRYPTENS_LAUNCHER = (sys.executable, "-m", "smule_crypten.launch.crypten_launcher")

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 _context = mp.get_context("forkserver")
 _context.set_forkserver_preload(
     # PyTorch imports the last one when it first computes with shapes only, which takes longer than a whole run here.
-    ["smule_crypten.launch.command", "smule_crypten.launch.party", "smule_crypten.processes.dealing", "torch._dynamo"]
+    ["smule_crypten.launch.command", "smule_crypten.launch.party", "smule_crypten.party.dealing", "torch._dynamo"]
 )
 _CLONE_NEWNET = 0x40000000
 

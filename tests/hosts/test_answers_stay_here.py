@@ -15,7 +15,7 @@ from hosts_folders import NUM_QUERIES, PEER, Folders
 from hosts_network import Network
 from hosts_run import HostRun
 
-from smule_crypten.exchange.exchanger import Exchanger
+from smule_crypten.mutual_learning.exchanger import Exchanger
 from smule_crypten.types import PeerPrediction
 
 CHECKS = 3

@@ -9,16 +9,16 @@ from unittest import mock
 import torch
 from torch import nn
 
-from smule_crypten.config import BudgetConfig, SchemeConfig
+from smule_crypten.config.exchange import ExchangeConfig
+from smule_crypten.config.sections import BudgetConfig, SchemeConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import PeerError, ProtocolError
-from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.exchange.exchanger import Exchanger
-from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.session import Session
+from smule_crypten.mutual_learning.budget import QueryBudget
+from smule_crypten.mutual_learning.exchanger import Exchanger
 from smule_crypten.types import centred
 
 SAMPLES = 24

@@ -9,7 +9,7 @@ import torch
 from steps import LEAN, queries
 from torch import nn
 
-from smule_crypten.config import ModelConfig, SchemeConfig
+from smule_crypten.config.sections import ModelConfig, SchemeConfig
 from smule_crypten.errors import SmuleError
 from smule_crypten.inference.lean import data_owner
 from smule_crypten.inference.lean.scheme import LeanScheme

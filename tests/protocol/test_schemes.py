@@ -17,7 +17,7 @@ from scheme_steps import (
 )
 from steps import CRYPTEN, LEAN
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.inference.crypten import CryptenScheme
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.scheme import LeanScheme

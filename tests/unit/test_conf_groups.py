@@ -8,15 +8,15 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from smule_crypten.attacks.table import ATTACKS
-from smule_crypten.config import AttackConfig, DataConfig, ModelConfig, PartitionConfig, SchemeConfig, Section
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import AttackConfig, DataConfig, ModelConfig, PartitionConfig, SchemeConfig, Section
 from smule_crypten.data.datasets import LOADERS, load_data
 from smule_crypten.errors import ConfigError, DataError
-from smule_crypten.inference.lean.options import LeanOptions
+from smule_crypten.fixed_point.options import LeanOptions
 from smule_crypten.inference.registry import SCHEMES
 from smule_crypten.launch.composition import known_keys, register_party_models
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import NETWORKS, build_model
-from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.options import SuiteConfig
 
 SECTIONS: dict[str, type[Section]] = {

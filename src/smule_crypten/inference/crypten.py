@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import torch
 
-from smule_crypten.config import MAX_PRECISION_BITS, SchemeConfig
+from smule_crypten.config.sections import MAX_PRECISION_BITS, SchemeConfig
 from smule_crypten.inference.crypten_scatter import SharesInTheClear, products_of
 from smule_crypten.inference.noise import Trial, measured_scatter
 from smule_crypten.inference.precision import Precision, check_precision, precision_of

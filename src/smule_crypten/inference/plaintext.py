@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import torch
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.inference.noise import NoiseRule, Scatter
 from smule_crypten.inference.scheme import CPU, AnswerTerms, Examined, SequentialScheme, micro_batches
 from smule_crypten.models.architecture import Architecture, num_elements

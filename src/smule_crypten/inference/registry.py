@@ -1,16 +1,16 @@
-"""The one table of schemes. A new scheme is a class, a row here, and its traits in scheme_table.py."""
+"""The one table of schemes. A new scheme is a class, a row here, and its traits in config/schemes.py."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from smule_crypten.config import suggest
+from smule_crypten.config.schemes import SCHEME_TRAITS, SchemeTraits
+from smule_crypten.config.sections import suggest
 from smule_crypten.errors import ConfigError
 from smule_crypten.inference.crypten import CryptenScheme
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.plaintext import PlaintextScheme
 from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.scheme_table import SCHEME_TRAITS, SchemeTraits
 
 
 def make_table(*schemes: type[SecureInferenceScheme]) -> dict[str, type[SecureInferenceScheme]]:
@@ -29,11 +29,11 @@ def make_table(*schemes: type[SecureInferenceScheme]) -> dict[str, type[SecureIn
 
 
 def check_traits(schemes: Mapping[str, type[SecureInferenceScheme]]) -> None:
-    """Raises ConfigError where a scheme claims another protection than scheme_table.py says, or has no row there."""
+    """Raises ConfigError where a scheme claims another protection than config/schemes.py says, or has no row there."""
     for name, scheme in schemes.items():
         claimed = SchemeTraits(adversary=scheme.adversary, needs_dealer=scheme.needs_dealer)
         if SCHEME_TRAITS.get(name) != claimed:
-            raise ConfigError(f"scheme {name}: {scheme.__name__} claims {claimed}; say the same in scheme_table.py")
+            raise ConfigError(f"scheme {name}: {scheme.__name__} claims {claimed}; say the same in config/schemes.py")
 
 
 SCHEMES = make_table(CryptenScheme, LeanScheme, PlaintextScheme)

@@ -18,7 +18,8 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from smule_crypten.config import SchemeConfig, Section
+from smule_crypten.config.options import parse_options
+from smule_crypten.config.sections import SchemeConfig, Section
 from smule_crypten.errors import ProtocolError
 from smule_crypten.inference.noise import NoiseRule, Scatter, on_grid
 from smule_crypten.models.architecture import Architecture
@@ -27,7 +28,6 @@ from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import TranslatedNetwork, translate
 from smule_crypten.mpc.session import Session
 from smule_crypten.mpc.streams import Stream
-from smule_crypten.options import parse_options
 from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery, PeerPrediction, centred
 
 CPU = torch.device("cpu")

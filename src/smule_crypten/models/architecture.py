@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field, ValidationError
 
-from smule_crypten.config import Section, describe_validation
+from smule_crypten.config.sections import Section, describe_validation
 from smule_crypten.errors import ModelError, quoted
 
 NETWORK_INPUT = -1

@@ -12,7 +12,7 @@ from smule_crypten.report.terminal import Column, Facts, Grid
 
 
 def prediction_table(metadata: Mapping[str, Any]) -> RenderableType:
-    """From what processes/prediction.py returns."""
+    """From what prediction/predict_files.py returns."""
     queries = f"{count(metadata['queries_made'])} made, {count(metadata['queries_answered'])} answered"
     cost = {"queries": queries, "answers left": _left(metadata), "bytes": _traffic(metadata)}
     if metadata["answers_dropped"]:
@@ -26,7 +26,7 @@ def prediction_table(metadata: Mapping[str, Any]) -> RenderableType:
 
 
 def estimate_table(estimate: Mapping[str, Any]) -> RenderableType:
-    """From what processes/estimate.py returns."""
+    """From what prediction/estimate.py returns."""
     worth, run = estimate["worth"], estimate["run"]
     low, high = worth["interval"]
     total = run["problem"] or "not known in advance without exchange.num_queries or exchange.budget_mb"

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from smule_crypten.config import MAX_SEED, ModelConfig, Section, parse
-from smule_crypten.run_config import RunConfig
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import MAX_SEED, ModelConfig, Section, parse
 
 SuiteName = Literal["methods", "headline", "schemes", "scaling", "link"]
 Positive = Annotated[int, Field(ge=1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from smule_crypten.config import TrainingConfig
+from smule_crypten.config.sections import TrainingConfig
 
 _WEIGHTS: dict[str, Callable[[float], float]] = {
     "constant": lambda progress: 1.0,

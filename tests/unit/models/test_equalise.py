@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from smule_crypten.config import SchemeConfig
-from smule_crypten.inference.lean.clear import ClearEvaluator
-from smule_crypten.inference.lean.lowering import lower
+from smule_crypten.config.sections import SchemeConfig
+from smule_crypten.fixed_point.clear import ClearEvaluator
+from smule_crypten.fixed_point.lowering import lower
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.plaintext import evaluate_plaintext
 from smule_crypten.models.equalise import HEADROOM_BITS, equalised

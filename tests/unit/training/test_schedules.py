@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from smule_crypten.config import TrainingConfig
+from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.training.schedules import distillation_weight, temperature
 
 

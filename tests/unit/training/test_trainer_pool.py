@@ -6,7 +6,7 @@ import pytest
 import torch
 from dictionary_peer import CONFIG, DictionarySource, MakeNetwork, make_trainer
 
-from smule_crypten.config import AugmentationConfig, TrainingConfig
+from smule_crypten.config.sections import AugmentationConfig, TrainingConfig
 from smule_crypten.data.images import UNKNOWN, LabelledImages
 from smule_crypten.types import AnsweredImages
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from smule_crypten.config import TrustName
+from smule_crypten.config.sections import TrustName
 from smule_crypten.data.images import UNKNOWN
 from smule_crypten.training.trust import TrustedSource, judge
 from smule_crypten.types import SoftLabels

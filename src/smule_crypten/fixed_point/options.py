@@ -1,0 +1,29 @@
+"""The options of the lean scheme. All of them are public and the same at both parties."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from smule_crypten.config.options import parse_options
+from smule_crypten.config.sections import SchemeConfig, Section
+
+
+class LeanOptions(Section):
+    """ring_bits: width of a product before truncation. input_bits: fractional bits of an input; the first layer's
+    weights get what it leaves. block_bits: of one table look-up.
+    margin_bits: how much larger values may become on the peer's data than on the owner's, as a power of two.
+    """
+
+    ring_bits: int = Field(default=32, ge=16, le=64)
+    input_bits: int = Field(default=10, ge=4, le=24)
+    block_bits: int = Field(default=4, ge=1, le=5)
+    margin_bits: int = Field(default=2, ge=2, le=8)
+
+
+def lean_options(config: SchemeConfig) -> LeanOptions:
+    """The options of a scheme section.
+
+    Raises:
+        ConfigError: an unknown or unusable option, or widths that leave nothing to compare.
+    """
+    return parse_options(LeanOptions, config.options, "scheme.options")

@@ -1,0 +1,49 @@
+"""Functions that the launcher's tests run in processes of their own; importable there, and quick to import."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import NoReturn
+
+from smule_crypten.party.launcher import Emit
+
+
+def report(emit: Emit, value: int) -> tuple[int, str | None]:
+    emit({"value": value})
+    emit({"value": value + 1})
+    return value, os.environ.get("TOLD_TO_THE_CHILD")
+
+
+def blocked_signals(emit: Emit) -> set[int]:
+    return set(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+
+
+def return_bytes(emit: Emit, count: int) -> bytes:
+    return bytes(count)
+
+
+def fail(emit: Emit, error: Exception) -> NoReturn:
+    emit({"failing": True})
+    raise error
+
+
+def wait(emit: Emit) -> None:
+    while True:
+        signal.pause()
+
+
+def wait_stubbornly(emit: Emit) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    wait(emit)
+
+
+def be_killed(emit: Emit) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_in_the_middle_of_a_message(emit: Emit) -> None:
+    """While nobody reads, only a part of the second event fits into the pipe until the alarm ends the process."""
+    emit({"pid": os.getpid()})
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    emit({"value": bytes(1 << 20)})
