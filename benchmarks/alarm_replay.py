@@ -19,7 +19,7 @@ from figures_file import write_figures
 from poisoning_settings import add_setting_arguments, setting_of
 from poisoning_simulation import CPU, Problem
 
-from smule_crypten.config import AttackConfig
+from smule_crypten.config.sections import AttackConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.training.alarm import PeerWatch

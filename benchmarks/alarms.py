@@ -24,7 +24,7 @@ from poisoning_simulation import CPU, Problem, Setting, found, smule
 from smule_crypten.attacks.answers import AnswersOptions
 from smule_crypten.attacks.attack import Attack
 from smule_crypten.attacks.table import make_attack
-from smule_crypten.config import AttackConfig, PartitionConfig
+from smule_crypten.config.sections import AttackConfig, PartitionConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import DataBundle
 from smule_crypten.files import write_atomic

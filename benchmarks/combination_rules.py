@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from smule_crypten.config import DataConfig, ModelConfig, PartitionConfig, TrainingConfig
+from smule_crypten.config.sections import DataConfig, ModelConfig, PartitionConfig, TrainingConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import DataBundle, LabelledImages
 from smule_crypten.data.partition import split

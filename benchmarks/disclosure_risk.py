@@ -22,7 +22,7 @@ from poisoning_simulation import CPU, Problem
 
 from smule_crypten.attacks.extraction import Selection, extract, fidelity
 from smule_crypten.attacks.membership import membership_risk, scores
-from smule_crypten.config import AttackConfig
+from smule_crypten.config.sections import AttackConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.training.evaluate import predict_logits
 

@@ -23,7 +23,7 @@ from poisoning_simulation import CPU, Problem, smule
 from torch import nn
 
 from smule_crypten.attacks.membership import membership_risk, scores
-from smule_crypten.config import AttackConfig, DpConfig
+from smule_crypten.config.sections import AttackConfig, DpConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.keys import insecure_key

@@ -8,16 +8,16 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
+from smule_crypten.fixed_point.lowering import lower
+from smule_crypten.fixed_point.options import lean_options
+from smule_crypten.fixed_point.program import Program
+from smule_crypten.fixed_point.rounding import compensated, remedies
+from smule_crypten.fixed_point.scales import Scales, fit, plain_values
+from smule_crypten.fixed_point.wire import Role
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import corrections
-from smule_crypten.inference.lean.lowering import lower
 from smule_crypten.inference.lean.model_owner import ModelOwner
-from smule_crypten.inference.lean.options import lean_options
-from smule_crypten.inference.lean.program import Program
-from smule_crypten.inference.lean.rounding import compensated, remedies
-from smule_crypten.inference.lean.scales import Scales, fit, plain_values
-from smule_crypten.inference.lean.wire import Role
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.keys import fresh_entropy

@@ -26,7 +26,7 @@ from learning_simulation import Pair
 from learning_tables import collect, draw, markdown, rows_of, show, show_variants, variants_of
 from trained_networks import CONF, NUM_CLASSES, load_cifar10, load_idx
 
-from smule_crypten.config import SchemeConfig, TrainingConfig
+from smule_crypten.config.sections import SchemeConfig, TrainingConfig
 from smule_crypten.files import write_atomic
 
 

@@ -14,7 +14,7 @@ import torch
 from learning_simulation import Pair
 from torch import nn
 
-from smule_crypten.config import SchemeConfig, TrainingConfig
+from smule_crypten.config.sections import SchemeConfig, TrainingConfig
 from smule_crypten.files import write_atomic
 
 Result = dict[str, Any]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from smule_crypten.config import ModelConfig, PartitionConfig
+from smule_crypten.config.sections import ModelConfig, PartitionConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.data.partition import split
 

@@ -15,15 +15,15 @@ from answer_options import Option
 from learning_settings import Holding, Setting
 from torch import nn
 
-from smule_crypten.config import AugmentationConfig, SchemeConfig, TrainingConfig
+from smule_crypten.config.sections import AugmentationConfig, SchemeConfig, TrainingConfig
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.exchange.cache import SoftLabelCache
-from smule_crypten.exchange.planner import CONTROL_BYTES
-from smule_crypten.exchange.queries import QueryPlan
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.fusion import fused
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
+from smule_crypten.mutual_learning.cache import SoftLabelCache
+from smule_crypten.mutual_learning.planner import CONTROL_BYTES
+from smule_crypten.mutual_learning.queries import QueryPlan
 from smule_crypten.training.class_shares import rule_for
 from smule_crypten.training.combination import Rule
 from smule_crypten.training.controls import LocalTraining

@@ -24,7 +24,7 @@ from poisoning_plot import draw
 from poisoning_settings import add_setting_arguments, setting_of
 from poisoning_simulation import Outcome, Problem, Setting, alone, fedavg, pooled, smule
 
-from smule_crypten.config import AttackConfig, TrustName
+from smule_crypten.config.sections import AttackConfig, TrustName
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import DataBundle
 

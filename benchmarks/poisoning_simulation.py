@@ -1,6 +1,6 @@
 """Both parties in one process, in plaintext, with the project's own trainer, cache, alarm and attacks.
 
-Party a is honest, party b is the adversary. Both train as processes/mutual_training.py does: first alone, then with the
+Party a is honest, party b is the adversary. Both train as party/mutual_training.py does: first alone, then with the
 peer, answering with the best network so far. Nothing here protects anything; it shows what is learned, fast.
 """
 
@@ -18,7 +18,8 @@ from torch import nn
 
 from smule_crypten.attacks.attack import Attack
 from smule_crypten.attacks.table import make_attack
-from smule_crypten.config import (
+from smule_crypten.config.exchange import ExchangeConfig
+from smule_crypten.config.sections import (
     AlarmName,
     AttackConfig,
     DataConfig,
@@ -29,13 +30,12 @@ from smule_crypten.config import (
 )
 from smule_crypten.data.images import DataBundle, LabelledImages
 from smule_crypten.data.partition import split
-from smule_crypten.exchange.cache import SoftLabelCache
-from smule_crypten.exchange.queries import QueryPlan
-from smule_crypten.exchange.schedule import exchange_epochs
-from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.files import write_atomic
 from smule_crypten.models.zoo import build_model
-from smule_crypten.processes.watching import Watchman
+from smule_crypten.mutual_learning.cache import SoftLabelCache
+from smule_crypten.mutual_learning.queries import QueryPlan
+from smule_crypten.mutual_learning.schedule import exchange_epochs
+from smule_crypten.mutual_learning.watching import Watchman
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.evaluate import evaluate, predict_logits
@@ -228,7 +228,7 @@ def smule(problem: Problem, trust: TrustName, alarm: AlarmName = "off") -> Outco
 
 
 class _Mutual:
-    """As processes/mutual_training.py, both parties in step."""
+    """As party/mutual_training.py, both parties in step."""
 
     def __init__(self, problem: Problem, trust: TrustName, alarm: AlarmName) -> None:
         self._problem = problem

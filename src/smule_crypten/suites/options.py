@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from smule_crypten.config import MAX_SEED, ModelConfig, Section
-from smule_crypten.config_reading import parse
-from smule_crypten.run_config import RunConfig
+from smule_crypten.config.config_reading import parse
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import MAX_SEED, ModelConfig, Section
 
 SuiteName = Literal["methods", "headline", "schemes", "scaling", "link"]
 Positive = Annotated[int, Field(ge=1)]
