@@ -15,12 +15,12 @@ class ExchangeTerms(Section):
     num_queries: samples an exchange and party; null asks about all of them. share_a: party a's share of the queries of
     both parties together; whose share is nothing only answers. schedule: which epochs begin with an exchange, after
     warmup_epochs epochs without (null: half of all): every `every`-th one, num_exchanges ones in a row, or as long as
-    it is worth it (mutual_learning/schedule.py, adaptive.py). max_age: exchanges after which an answer is forgotten.
-    budget_mb: megabytes (10^6 bytes), of both parties together, that an exchange or the whole run may cost
+    it is worth it (schedule.py and adaptive.py in mutual_learning/). max_age: exchanges after which an answer is
+    forgotten. budget_mb: megabytes (10^6 bytes), of both parties together, that an exchange or the whole run may cost
     (budget_scope), with or without what the dealer sends (budget_counts); it limits num_queries. answer_with: the
     network that answers, the best one that its owner has, or the current one, in training (party/answering.py).
-    spot_checks: answers an exchange that are asked for twice and compared (mutual_learning/spot_check.py), always as many;
-    they may differ by spot_check_tolerance, or by 10 standard deviations of the announced noise.
+    spot_checks: answers an exchange that are asked for twice and compared (mutual_learning/spot_check.py), always as
+    many; they may differ by spot_check_tolerance, or by 10 standard deviations of the announced noise.
     """
 
     num_queries: int | None = Field(default=None, ge=1)
@@ -66,11 +66,12 @@ ViewName = Literal["none", "noise", "crop_flip", "mixup", "cutmix"]
 class QueriesConfig(Section):
     """What a party asks about, which is its own affair.
 
-    selection: the rule that chooses (mutual_learning/selection.py). view: what is asked about in place of a chosen sample
-    (mutual_learning/views.py); the latest max_views of them are kept with their answers. known_fraction: the share of its
-    queries that go to samples of its validation part or, without one, to labelled ones beside its unlabelled pool or
-    views, chosen uniformly and as they are, by which it judges the peer. min_gain_per_mb: with schedule=adaptive, the
-    gain in points of accuracy on its validation part that a megabyte must bring for the party to want another exchange.
+    selection: the rule that chooses (mutual_learning/selection.py). view: what is asked about in place of a chosen
+    sample (mutual_learning/views.py); the latest max_views of them are kept with their answers. known_fraction: the
+    share of its queries that go to samples of its validation part or, without one, to labelled ones beside its
+    unlabelled pool or views, chosen uniformly and as they are, by which it judges the peer. min_gain_per_mb: with
+    schedule=adaptive, the gain in points of accuracy on its validation part that a megabyte must bring for the party to
+    want another exchange.
     """
 
     selection: SelectionName = "uniform"
