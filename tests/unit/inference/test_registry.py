@@ -70,7 +70,7 @@ class Unlisted(PlaintextScheme):
 @pytest.mark.parametrize("scheme", [Boastful, Unlisted])
 def test_a_scheme_claims_what_the_table_says(scheme: type[SecureInferenceScheme]) -> None:
     """The table alone decides where a scheme may run, so a class cannot be registered beside it."""
-    with pytest.raises(ConfigError, match=rf"{scheme.__name__} claims .*; say the same in scheme_table\.py"):
+    with pytest.raises(ConfigError, match=rf"{scheme.__name__} claims .*; say the same in config/schemes\.py"):
         check_traits(make_table(scheme))
 
 
