@@ -45,6 +45,7 @@ def test_library_page_has_its_examples() -> None:
     assert list(scripts_of("library.md")) == [
         "Own data, network and training loop",
         "Secure inference",
+        "Mutual learning",
         "A trained network",
     ]
 
