@@ -1,4 +1,5 @@
-"""What the parties ask, answer and keep: queries and selection, budget and ledger, handshake, exchange, alarm.
+"""The algorithm, once (loop.py), and the other party as it sees it (peer.py): queries, budget, ledger, handshake, alarm.
 
-Sees training/, data/, models/ and the contract of a scheme (inference/scheme.py), no process and no report.
+Sees training/, data/, models/, records and the contract of a scheme (inference/scheme.py, answerer.py, noise.py), no
+process.
 """

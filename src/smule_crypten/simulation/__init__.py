@@ -1,4 +1,4 @@
-"""Both parties and the dealer on one machine, followed, compared with local controls and reported.
+"""Both parties and the dealer on one machine, as processes or in this one: adversary, local controls, fidelity.
 
-Sees party/ and attacks/.
+Sees party/ and attacks/, and hands the party what it does otherwise in a simulation.
 """

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smule_crypten.mutual_learning.selection import Selection
+from smule_crypten.mutual_learning.queries import Selection
 
 IDS = torch.tensor([40, 7, 1000, 3, 12])
 
