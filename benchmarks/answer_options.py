@@ -1,7 +1,8 @@
 """What the owner of a network could do to its answers before the other party sees them.
 
-Noise is what budget.logit_noise adds under secret sharing, and the only option that an owner can enforce. The others
-change answers in the clear, as a scheme that computed them would: they show what such a scheme could bring, no more.
+Noise is what disclosure.logit_noise adds under secret sharing, and the only option that an owner can enforce. The
+others change answers in the clear, as a scheme that computed them would: they show what such a scheme could bring,
+no more.
 """
 
 from __future__ import annotations

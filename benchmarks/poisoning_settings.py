@@ -10,8 +10,9 @@ import yaml
 from poisoning_simulation import Setting
 from trained_networks import CONF
 
-from smule_crypten.config import DataConfig, ModelConfig, PartitionConfig, SamplesConfig, TrainingConfig
+from smule_crypten.config import DataConfig, ModelConfig, PartitionConfig, TrainingConfig
 from smule_crypten.exchange_config import ExchangeConfig
+from smule_crypten.party_config import SamplesConfig
 
 DATA = ("digits", "idx", "image_folder")
 

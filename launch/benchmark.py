@@ -20,12 +20,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from smule_crypten.config import SchemeConfig, parse
-from smule_crypten.errors import ConfigError
-from smule_crypten.launch.composition import register_party_models
+from smule_crypten.config import SchemeConfig
+from smule_crypten.config_reading import parse
+from smule_crypten.launch.composition import register_run
 from smule_crypten.launch.info import BENCHMARK, answer
 from smule_crypten.launch.outcome import exit_code_of
 from smule_crypten.run_config import RunConfig
+from smule_crypten.scheme_table import SCHEME_TRAITS
 from smule_crypten.suites.options import SuiteConfig
 
 _NAME = "benchmark"
@@ -33,7 +34,7 @@ _NAME = "benchmark"
 
 def main() -> None:
     """Console entry point."""
-    answer(lambda: BENCHMARK)
+    answer(lambda _: BENCHMARK)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ["HYDRA_FULL_ERROR"] = "1"
     _register()
@@ -42,10 +43,10 @@ def main() -> None:
 
 def _register() -> None:
     """The main job's configuration as it is, with a suite, and a folder that stays the same from call to call."""
-    register_party_models()
+    register_run({"suite": SuiteConfig})
     text = resources.files("smule_crypten.conf").joinpath("config.yaml").read_text(encoding="utf-8")
     config: Any = OmegaConf.create(text)
-    config.defaults.insert(0, {"suite": "methods"})
+    config.defaults.insert(1, {"suite": "methods"})
     config.hydra = {
         "output_subdir": None,
         "run": {"dir": "runs/benchmark/${suite.name}"},
@@ -66,19 +67,8 @@ def _run(values: dict[str, Any], folder: Path) -> None:
     suite = parse(SuiteConfig, values.pop("suite"))
     run = parse(RunConfig, values)
     command = ["smule-benchmark", *sys.argv[1:]]
-    run_suite(suite, run, {**_schemes(), run.scheme.name: run.scheme}, folder, command, Console())
-
-
-def _schemes() -> dict[str, SchemeConfig]:
-    """The settings that are delivered with each scheme."""
-    found = {}
-    for file in resources.files("smule_crypten.conf").joinpath("scheme").iterdir():
-        loaded: Any = OmegaConf.to_container(OmegaConf.create(file.read_text(encoding="utf-8")))
-        if not isinstance(loaded, dict):
-            raise ConfigError(f"{file.name} holds no settings of a scheme")
-        scheme = parse(SchemeConfig, loaded)
-        found[scheme.name] = scheme
-    return found
+    schemes = {name: SchemeConfig(name=name) for name in SCHEME_TRAITS} | {run.scheme.name: run.scheme}
+    run_suite(suite, run, schemes, folder, command, Console())
 
 
 if __name__ == "__main__":

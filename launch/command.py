@@ -17,12 +17,12 @@ from rich.console import Console
 
 from smule_crypten.errors import INTERRUPTED_EXIT_CODE, PeerError
 from smule_crypten.files import write_atomic
-from smule_crypten.launch.composition import register_party_models, to_run_config
+from smule_crypten.launch.composition import register_run, to_run_config
 from smule_crypten.launch.outcome import MENDABLE, exit_code_of, show
 from smule_crypten.launch.sweep import SweepSummary, finish_sweep
+from smule_crypten.processes.named_role import named_by_environment, run_named_role
 from smule_crypten.processes.recording import with_versions
 from smule_crypten.processes.simulation import simulate
-from smule_crypten.processes.named_role import named_by_environment, run_named_role
 from smule_crypten.report.phrases import attack_notice
 from smule_crypten.report.summary import build_summary
 from smule_crypten.report.sweep import ERROR_FILE, OVERRIDES_FILE
@@ -30,7 +30,7 @@ from smule_crypten.report.tables import result_table
 from smule_crypten.run_config import RunConfig
 from smule_crypten.types import PARTY_NAMES
 
-register_party_models()
+register_run()
 
 
 def run_command() -> int:

@@ -19,8 +19,8 @@ from smule_crypten.launch.command import print_banner, remove_if_empty
 from smule_crypten.launch.composition import to_run_config
 from smule_crypten.launch.outcome import exit_code_of
 from smule_crypten.mpc.compat import crypten
-from smule_crypten.processes.simulation import check_inputs
 from smule_crypten.processes.named_role import run_named_role
+from smule_crypten.processes.simulation import check_inputs
 from smule_crypten.run_config import RunConfig
 
 

@@ -17,7 +17,7 @@ key, the address it listens on, and the certificates of both parties. docs/two-h
 def main() -> None:
     """Console entry point."""
     next_steps = dict.fromkeys(NEXT_STEPS, "start the same command again; a dealer keeps nothing")
-    run_side_command(lambda: dealer_usage(USAGE), _run, next_steps)
+    run_side_command(lambda _: dealer_usage(USAGE), _run, next_steps)
 
 
 def _run(arguments: list[str]) -> None:

@@ -71,11 +71,11 @@ def _seconds(text: str) -> float:
 def _check(arguments: argparse.Namespace) -> None:
     """Print all findings, and end with the exit code of the first one that failed."""
     config = read_party(arguments.settings)
-    if config.network is None:
-        raise ConfigError("network: must be given; see docs/two-hosts.md for an example")
+    if config.connection is None:
+        raise ConfigError("connection: must be given; see docs/two-hosts.md for an example")
     console, findings = Console(highlight=False, markup=False, emoji=False), []
     examination = examine(
-        config, config.network, wait_seconds=arguments.wait, rehearse=not arguments.quick, say=_tell_who_watches
+        config, config.connection, wait_seconds=arguments.wait, rehearse=not arguments.quick, say=_tell_who_watches
     )
     for finding in examination:
         findings.append(finding)

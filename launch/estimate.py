@@ -21,7 +21,7 @@ that of the output folder, or another one named by predict.checkpoint.
 
 def main() -> None:
     """Console entry point."""
-    run_side_command(lambda: party_usage(USAGE), _run)
+    run_side_command(lambda everything: party_usage(USAGE, everything), _run)
 
 
 def _run(arguments: list[str]) -> None:

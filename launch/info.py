@@ -12,7 +12,11 @@ SMULE = """smule - secure mutual learning between two parties, simulated on this
 == Choices (override as group=choice) ==
 {choices}
 
-== Keys (override as key=value), their values and what they mean ==
+Keys are overridden as key=value. Each line has its values and, in brackets, its
+default. party_b has the same keys as party_a.
+{rest}
+docs/keys.md lists all keys, and the options of each choice.
+
 {keys}
 
 == Examples ==
@@ -27,6 +31,19 @@ exit codes: 0 done, 2 configuration, 3 data, 4 model, 5 output folder, 6 peer,
 130 interrupted, and others. Between hosts: smule-init, smule-party.
 """
 
+PARTY = """{usage}
+== Choices ==
+{choices}
+In the file by their name, as in data: {{name: npz}}, or in a list of choices,
+as in defaults: [training: images]; on the command line as group=choice.
+
+Keys of the file and of the command line: each line has its values and, in
+brackets, its default. {rest}
+docs/keys.md lists all keys, and the options of each choice.
+
+{keys}
+"""
+
 BENCHMARK = """smule-benchmark - suites of comparisons
 suite=methods, headline, schemes, scaling or link; smule-benchmark --cfg job shows the
 keys of the suite. All keys of smule can be set, too: smule --help explains them.
@@ -38,8 +55,15 @@ finished there is not run again.
 """
 
 
-def answer(usage: Callable[[], str] | None = None, arguments: Sequence[str] | None = None) -> None:
+HELP_ALL = "--help-all"
+_RARE = f"Rare keys are left out; {HELP_ALL} shows them."
+
+
+def answer(usage: Callable[[bool], str] | None = None, arguments: Sequence[str] | None = None) -> None:
     """Print the version, or the usage if there is one, where the command line asks for it, and end the process.
+
+    Args:
+        usage: given whether everything is asked for, or what most users need.
 
     Raises:
         SystemExit: with code 0, where it was asked for.
@@ -48,27 +72,30 @@ def answer(usage: Callable[[], str] | None = None, arguments: Sequence[str] | No
     if "--version" in asked:
         print(f"smule-crypten {__version__}")
         sys.exit(0)
-    if usage is not None and asked & {"-h", "--help"}:
-        print(usage())
+    if usage is not None and asked & {"-h", "--help", HELP_ALL}:
+        print(usage(HELP_ALL in asked))
         sys.exit(0)
 
 
-def smule_usage() -> str:
+def smule_usage(everything: bool = False) -> str:
     """That of `smule`."""
-    from smule_crypten.launch.key_help import choices, keys_of_run
+    from smule_crypten.launch.key_help import choices_of_run, keys_of_run
 
-    return SMULE.format(choices=choices(), keys=keys_of_run())
+    rest = "" if everything else _RARE
+    return SMULE.format(choices=choices_of_run(), keys=keys_of_run(everything=everything), rest=rest)
 
 
-def party_usage(usage: str) -> str:
+def party_usage(usage: str, everything: bool = False) -> str:
     """That of a command which reads the file of a party."""
-    from smule_crypten.launch.key_help import keys_of_party
+    from smule_crypten.launch.key_help import choices_of_party, keys_of_party
 
-    return f"{usage}\nKeys of the file and of the command line, their values and what they mean:\n\n{keys_of_party()}"
+    rest = "" if everything else _RARE
+    return PARTY.format(usage=usage, choices=choices_of_party(), keys=keys_of_party(everything=everything), rest=rest)
 
 
 def dealer_usage(usage: str) -> str:
     """That of `smule-dealer`."""
     from smule_crypten.launch.key_help import keys_of_dealer
 
-    return f"{usage}\nKeys of the file and of the command line, their values and what they mean:\n\n{keys_of_dealer()}"
+    text = "Keys of the file and of the command line, their values, defaults and meaning"
+    return f"{usage}\n{text}:\n\n{keys_of_dealer()}"

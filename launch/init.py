@@ -153,12 +153,12 @@ def _party_file(role: str, answers: dict[str, str]) -> str:
     if names:
         data["options"] = {"class_names": names}
     peer = {"certificate": f"{other}.crt.pem"}
-    network: dict[str, Any] = {"certificate": f"{own}.crt.pem", "key": f"{own}.key.pem"}
+    connection: dict[str, Any] = {"certificate": f"{own}.crt.pem", "key": f"{own}.key.pem"}
     if role == "a":
-        network["listen"] = f"0.0.0.0:{_port(answers['a-address'])}"
+        connection["listen"] = f"0.0.0.0:{_port(answers['a-address'])}"
     else:
         peer = {"address": answers["a-address"], **peer}
-    network |= {
+    connection |= {
         "peer": peer,
         "dealer": {"address": answers["dealer-address"], "certificate": f"{answers['dealer']}.crt.pem"},
     }
@@ -170,10 +170,10 @@ def _party_file(role: str, answers: dict[str, str]) -> str:
         ("", {"exchange": {"num_queries": int(answers["queries"]), "every": int(answers["every"])}}),
         (
             "# How much the own network answers, over all runs with this peer; null for as much as this run plans.",
-            {"budget": {"max_queries_total": None, "ledger": f"ledger-of-{other}.jsonl"}},
+            {"disclosure": {"max_answers_total": None, "ledger": f"ledger-of-{other}.jsonl"}},
         ),
         ("# Where the results go; a new one for each run.", {"output_dir": "first-run"}),
-        ("", {"network": network}),
+        ("", {"connection": connection}),
     ]
     return _written(parts)
 

@@ -1,112 +1,113 @@
 """What each key of a configuration means and which values it takes, for --help.
 
-The words are the comments of the files in conf/, the values those of the sections. Nothing here computes, so nothing
-heavy is imported.
+The words, values and defaults are those of the models. Nothing here computes, so nothing heavy is imported.
 """
 
 from __future__ import annotations
 
-import re
 import textwrap
-from collections.abc import Iterator
-from importlib import resources
+from collections.abc import Iterable, Iterator
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from smule_crypten.config_reading import leaves
+from smule_crypten.launch.groups import GROUPS_OF_A_PARTY, GROUPS_OF_A_RUN, choices
 from smule_crypten.run_config import DealerConfig, PartyConfig, RunConfig
 
 _WIDTH = 80
-_LINE = re.compile(r"( *)([\w]+):(.*)")
-_SOURCES = {
-    "": ("config", "side/party"),
-    "data": ("side/data",),
-    "model": ("model/target",),
-    "partition": ("partition/dirichlet",),
-    "scheme": ("scheme/lean",),
-    "provider": ("provider/dealer",),
-    "exchange": ("exchange/default",),
-    "training": ("training/default", "training/private"),
-    "launch": ("launch/default",),
-    "attack": ("attack/none",),
+TOPICS: dict[str, tuple[str, ...]] = {
+    "Who and where": ("role", "output_dir", "connection"),
+    "Data": ("data", "partition", "samples", "party_a.samples"),
+    "Networks": ("model", "party_a.model"),
+    "How to learn": ("training",),
+    "What to ask, and what it may cost": ("exchange",),
+    "Protection and limits": (
+        "disclosure",
+        "party_a.disclosure",
+        "training.alarm",
+        "training.dp",
+        "exchange.spot_checks",
+        "exchange.spot_check_tolerance",
+        "scheme",
+        "provider",
+        "randomness",
+        "allow_insecure",
+    ),
+    "Comparison and simulation": ("simulation", "attack", "training.standalone"),
+    "Prediction": ("predict",),
+    "The machine": ("seed", "device", "launch"),
 }
-"""Section -> the files whose comments explain its keys."""
-_GROUPS = ("data", "partition", "model", "scheme", "provider", "exchange", "training", "launch", "attack", "experiment")
-_OF_A_CHOICE = {
-    "name": "Which {section}; the choices are above.",
-    "options": "Options of the choice, each with its own.",
-}
+"""What a user wants to do -> the keys and sections for it; the longest that fits a key decides."""
 _KINDS = {bool: "true, false", int: "whole number", float: "number", str: "text", NoneType: "null"}
 _SHOWN = {Ge: ">=", Gt: ">", Le: "<=", Lt: "<"}
-_EXCEPT_OF_SIDES = ("rank", "partition.", "attack.", "allow_insecure", "randomness")
-"""What only a simulation chooses; the role of a side says its rank."""
+_NOT_OF_SIDES = ("partition.", "attack.", "allow_insecure", "randomness")
+"""What a simulation tells its parties, and a side between hosts cannot choose."""
+_Keys = list[tuple[str, FieldInfo]]
 
 
-def keys_of_run() -> str:
-    """The keys of `smule`."""
-    return _described(_fields(RunConfig), _explanations(_SOURCES))
+def run_keys() -> _Keys:
+    """Those of `smule`; what party_b has besides is as in party_a."""
+    return [(key, field) for key, field in leaves(RunConfig) if not key.startswith("party_b.")]
 
 
-def keys_of_party() -> str:
-    """The keys of the file of a party between hosts."""
-    fields = [(key, field) for key, field in _fields(PartyConfig) if not key.startswith(_EXCEPT_OF_SIDES)]
-    role = FieldInfo(annotation=Literal["a", "b"])  # type: ignore[arg-type]
-    return _described([("role", role), *fields], _explanations(_SOURCES))
+def party_keys() -> _Keys:
+    """Those of the file of a party between hosts."""
+    return [(key, field) for key, field in leaves(PartyConfig) if not key.startswith(_NOT_OF_SIDES)]
+
+
+def dealer_keys() -> _Keys:
+    """Those of the dealer's file."""
+    return list(leaves(DealerConfig))
+
+
+def keys_of_run(*, everything: bool = False) -> str:
+    """The keys of `smule` by topic; the rare ones, too, if everything is asked for."""
+    return _by_topic(run_keys(), everything)
+
+
+def keys_of_party(*, everything: bool = False) -> str:
+    """Likewise of a party between hosts."""
+    return _by_topic(party_keys(), everything)
 
 
 def keys_of_dealer() -> str:
-    """The keys of the dealer's file."""
-    return _described(_fields(DealerConfig), _explanations({"": ("side/dealer",), "launch": ("launch/default",)}))
+    """Likewise of the dealer, all of them."""
+    return "\n".join(_described(dealer_keys()))
 
 
-def choices() -> str:
+def choices_of_run() -> str:
     """The files of each configuration group: what can be chosen by name."""
-    lines = []
-    for group in (*_GROUPS, "party_a/model", "party_b/model"):
-        folder = resources.files("smule_crypten.conf").joinpath(group.rpartition("/")[2])
-        names = sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
-        lines += textwrap.wrap(f"{group}: {', '.join(names)}", _WIDTH, subsequent_indent="  ")
-    return "\n".join(lines)
+    return _choices(GROUPS_OF_A_RUN)
 
 
-def explain(key: str, explanations: dict[str, str]) -> str:
-    """The words for a key; those of a party's section in a simulation are those of a party between hosts.
+def choices_of_party() -> str:
+    """Those that a party between hosts may choose from."""
+    return _choices(GROUPS_OF_A_PARTY)
+
+
+def topic_of(key: str) -> str:
+    """The heading under which a key stands.
 
     Raises:
-        KeyError: nothing explains it.
+        KeyError: no topic speaks of it.
     """
-    general = re.sub(r"^party_[ab]\.", "", re.sub(r"^party_[ab]\.data\.", "samples.", key))
-    section, _, last = general.rpartition(".")
-    if section in _SOURCES and section and last in _OF_A_CHOICE:
-        return _OF_A_CHOICE[last].format(section=section)
-    return explanations[general]
+    fitting = {
+        start: topic for topic, starts in TOPICS.items() for start in starts if f"{key}.".startswith(f"{start}.")
+    }
+    if not fitting:
+        raise KeyError(key)
+    return fitting[max(fitting, key=len)]
 
 
-def _described(fields: Any, explanations: dict[str, str]) -> str:
-    lines = []
-    for key, field in fields:
-        lines += textwrap.wrap(f"{key}: {_values(field)}", _WIDTH, subsequent_indent="    ")
-        lines += textwrap.wrap(explain(key, explanations), _WIDTH, initial_indent="    ", subsequent_indent="    ")
-    return "\n".join(lines)
+def is_rare(field: FieldInfo) -> bool:
+    """Whether few users set it."""
+    return isinstance(field.json_schema_extra, dict) and bool(field.json_schema_extra.get("rare"))
 
 
-def _fields(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    for name, field in section.model_fields.items():
-        inner = [kind for kind in _members(field.annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        if inner:
-            yield from _fields(inner[0], f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", field
-
-
-def _members(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-
-
-def _values(field: FieldInfo) -> str:
+def values_of(field: FieldInfo) -> str:
     """'best, last', 'whole number >= 1 or null'."""
     bounds = [
         f"{sign} {getattr(item, kind.__name__.lower())}"
@@ -115,47 +116,57 @@ def _values(field: FieldInfo) -> str:
         if isinstance(item, kind)
     ]
     *kinds, last = (_kind(member) for member in _members(field.annotation))
-    text = f"{' or '.join(kinds)} {' and '.join(bounds)}".strip() if kinds else f"{last} {' and '.join(bounds)}".strip()
+    text = f"{' or '.join(kinds) if kinds else last} {' and '.join(bounds)}".strip()
     return f"{text} or {last}" if kinds else text
+
+
+def default_of(field: FieldInfo) -> str:
+    """As a user would write it; empty where the key must be given."""
+    if field.is_required():
+        return ""
+    value = field.default
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(str, value))}]"
+    return str(value)
+
+
+def _by_topic(keys: _Keys, everything: bool) -> str:
+    parts = []
+    for topic in TOPICS:
+        of_topic = [(key, field) for key, field in keys if topic_of(key) == topic]
+        shown = [(key, field) for key, field in of_topic if everything or not is_rare(field)]
+        if shown:
+            parts += ["", f"== {topic} ==", *_described(shown)]
+    return "\n".join(parts[1:])
+
+
+def _described(keys: Iterable[tuple[str, FieldInfo]]) -> Iterator[str]:
+    for key, field in keys:
+        default = default_of(field)
+        text = f"{key}: {values_of(field)}" + (f" ({default})" if default else "")
+        yield from textwrap.wrap(text, _WIDTH, subsequent_indent="    ")
+        yield from textwrap.wrap(field.description or "", _WIDTH, initial_indent="    ", subsequent_indent="    ")
+
+
+def _choices(groups: Iterable[str]) -> str:
+    lines = []
+    for group in groups:
+        lines += textwrap.wrap(f"{group}: {', '.join(choices(group))}", _WIDTH, subsequent_indent="  ")
+    return "\n".join(lines)
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
 
 
 def _kind(member: Any) -> str:
     origin = get_origin(member)
     if origin is Literal:
         return ", ".join(map(str, get_args(member)))
+    if origin is Annotated:
+        return _kind(get_args(member)[0])
     if origin is tuple:
         return f"[{_kind(get_args(member)[0])}, ...]"
-    return "key: value" if origin is dict else _KINDS[member]
-
-
-def _explanations(sources: dict[str, tuple[str, ...]]) -> dict[str, str]:
-    """Key -> the comment above it, or behind it, in the files of its section."""
-    found: dict[str, str] = {}
-    for section, files in sources.items():
-        for file in files:
-            text = resources.files("smule_crypten.conf").joinpath(f"{file}.yaml").read_text(encoding="utf-8")
-            for key, comment in _comments(text):
-                found.setdefault(f"{section}.{key}".lstrip("."), comment)
-    return found
-
-
-def _comments(text: str) -> Iterator[tuple[str, str]]:
-    above: list[str] = []
-    last = ""
-    path: list[tuple[int, str]] = []
-    for line in text.splitlines():
-        match = _LINE.match(line)
-        if line.lstrip().startswith("#"):
-            above.append(line.strip("# "))
-        elif match is None:
-            above, last = [], ""
-        else:
-            if path and path[-1][0] != len(match[1]):
-                last = ""
-            path = [(indent, name) for indent, name in path if indent < len(match[1])] + [(len(match[1]), match[2])]
-            behind = match[3].partition("  # ")[2]
-            # Keys that follow each other without a comment between them share one.
-            last = behind or " ".join(above) or last
-            above = []
-            if last:
-                yield ".".join(name for _, name in path), last
+    return "key: value" if origin is dict else _KINDS.get(member, "section")

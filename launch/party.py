@@ -22,7 +22,7 @@ Run smule-doctor +party=my_side.yaml before.
 def main() -> None:
     """Console entry point."""
     next_steps = {**NEXT_STEPS, PeerError.exit_code: _GO_ON, INTERRUPTED_EXIT_CODE: _GO_ON}
-    run_side_command(lambda: party_usage(USAGE), _run, next_steps)
+    run_side_command(lambda everything: party_usage(USAGE, everything), _run, next_steps)
 
 
 def _run(arguments: list[str]) -> None:

@@ -25,7 +25,7 @@ one called .csv, a table; what was asked and what it cost goes beside it, as .js
 
 def main() -> None:
     """Console entry point."""
-    run_side_command(lambda: party_usage(USAGE), _run)
+    run_side_command(lambda everything: party_usage(USAGE, everything), _run)
 
 
 def split_files(arguments: list[str]) -> tuple[dict[str, Path], list[str]]:

@@ -30,7 +30,7 @@ NEXT_STEPS: Mapping[int, str] = {
 
 
 def run_side_command(
-    usage: Callable[[], str], run: Callable[[list[str]], object], next_steps: Mapping[int, str] = NEXT_STEPS
+    usage: Callable[[bool], str], run: Callable[[list[str]], object], next_steps: Mapping[int, str] = NEXT_STEPS
 ) -> None:
     """Run with the arguments of the command line, or print usage or version where they ask for it; ends the process.
 

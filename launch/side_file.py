@@ -6,32 +6,31 @@ and what stands on the command line lies over the file. Paths in the file are re
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
-from smule_crypten.config import parse, suggest
+from smule_crypten.config_reading import parse, suggest
 from smule_crypten.errors import ConfigError, quoted
+from smule_crypten.launch.composition import compose_side
+from smule_crypten.launch.groups import CHOSEN_BY_NAME, GROUPS_OF_A_PARTY, choices
 from smule_crypten.launch.side_yaml import SideSettings, read_settings
 from smule_crypten.run_config import DealerConfig, PartyConfig
-from smule_crypten.types import PARTY_NAMES
 
-_DEFAULT_GROUPS = {"scheme": "lean", "provider": "dealer", "exchange": "default", "training": "default"}
-_NAMED_GROUPS = ("data", "model", "scheme")
 _PARTY_PATHS = (
-    "network.certificate",
-    "network.key",
-    "network.peer.certificate",
-    "network.dealer.certificate",
+    "connection.certificate",
+    "connection.key",
+    "connection.peer.certificate",
+    "connection.dealer.certificate",
     "data.path",
     "output_dir",
-    "budget.ledger",
+    "disclosure.ledger",
     "predict.checkpoint",
 )
 _DEALER_PATHS = ("certificate", "key", "party_a", "party_b")
+_OF_HYDRA = {"party": ("hydra",), "dealer": ("hydra", "defaults")}
+"""Keys that it would take for its own, and that no side has."""
 
 
 def read_party(arguments: list[str]) -> PartyConfig:
@@ -41,29 +40,14 @@ def read_party(arguments: list[str]) -> PartyConfig:
         ConfigError: the file cannot be read, or a key is unknown, missing or impossible.
     """
     side = _read_side(arguments, "party")
-    composed = OmegaConf.create({"launch": _group("launch", "default")})
-    for group, choice in _DEFAULT_GROUPS.items():
-        composed[group] = _group(group, choice)
-    chosen = _merged(side.in_file, side.on_command_line)
-    for group in _NAMED_GROUPS:
-        section = chosen.get(group)
-        name = section.get("name") if isinstance(section, DictConfig) else None
-        if name is not None:
-            composed[group] = _group(group, str(name), side.where(f"{group}.name"))
-    values = _plain(_merged(composed, chosen))
+    values = compose_side(PartyConfig, *_chosen(side), side.overrides)
     _resolve_paths(values, _PARTY_PATHS, side)
-    role = values.pop("role", None)
-    if role is None:
-        raise ConfigError(f"{side.path}: role: must be given; party a listens, party b connects")
-    if role not in PARTY_NAMES:
-        raise ConfigError(f"{side.where('role')}role: {role!r} is neither a nor b; party a listens, party b connects")
-    if "rank" in values:
-        raise ConfigError(f"{side.where('rank')}rank: unknown key; did you mean role?")
-    if values.get("network") is None:
+    config = parse(PartyConfig, values, side.where)
+    if config.connection is None:
         raise ConfigError(
-            f"{side.path}: network: must be given: certificate, key, listen or peer.address, peer, dealer"
+            f"{side.path}: connection: must be given: certificate, key, listen or peer.address, peer, dealer"
         )
-    return parse(PartyConfig, {**values, "rank": PARTY_NAMES.index(role)}, side.where)
+    return config
 
 
 def read_dealer(arguments: list[str]) -> DealerConfig:
@@ -73,8 +57,7 @@ def read_dealer(arguments: list[str]) -> DealerConfig:
         ConfigError: as read_party.
     """
     side = _read_side(arguments, "dealer")
-    chosen = _merged(side.in_file, side.on_command_line)
-    values = _plain(_merged(OmegaConf.create({"launch": _group("launch", "default")}), chosen))
+    values = compose_side(DealerConfig, side.in_file, {}, side.overrides)
     _resolve_paths(values, _DEALER_PATHS, side)
     return parse(DealerConfig, values, side.where)
 
@@ -88,7 +71,13 @@ def _read_side(arguments: list[str], kind: str) -> SideSettings:
             raise ConfigError(f"+{other}= is not for this command; name the file of this side as {prefix}my_side.yaml")
     if len(files) != 1:
         raise ConfigError(f"name the file of this side once: {prefix}my_side.yaml")
-    return read_settings(Path(files[0]).absolute(), overrides)
+    side = read_settings(Path(files[0]).absolute(), overrides)
+    for key in [*side.in_file, *(override.lstrip("+~").partition("=")[0] for override in overrides)]:
+        if not key:
+            raise ConfigError(f"cannot read an override of {quoted(overrides)}; write key=value")
+        if str(key).partition(".")[0] in _OF_HYDRA[kind]:
+            raise ConfigError(f"{side.where(str(key))}{key}: unknown key; --help lists all keys")
+    return side
 
 
 def _names_file(argument: str, prefix: str) -> bool:
@@ -96,34 +85,30 @@ def _names_file(argument: str, prefix: str) -> bool:
     return argument.startswith(prefix) or ("=" not in argument and argument.endswith((".yaml", ".yml")))
 
 
-def _group(group: str, choice: str, where: str = "") -> DictConfig:
-    """A file of the configuration groups that are installed with the package."""
-    folder = resources.files("smule_crypten.conf").joinpath(group)
-    known = [file.name.removesuffix(".yaml") for file in folder.iterdir()]
+def _chosen(side: SideSettings) -> tuple[DictConfig, dict[str, str | None]]:
+    """What the file says beside its choices, and the file of conf/ that it chooses of each group, by the name of a
+    section or in the list `defaults`, as in `defaults: [training: images]`."""
+    written = side.in_file.copy()
+    chosen: dict[str, str | None] = dict.fromkeys(GROUPS_OF_A_PARTY)
+    for group in CHOSEN_BY_NAME:
+        section = written.get(group)
+        if isinstance(section, DictConfig) and isinstance(section.get("name"), str):
+            chosen[group] = _known(group, section.pop("name"), f"{side.where(f'{group}.name')}{group}.name")
+    for entry in written.pop("defaults", None) or ():
+        place = f"{side.where('defaults')}defaults"
+        if not isinstance(entry, DictConfig) or len(entry) != 1 or set(entry) - set(GROUPS_OF_A_PARTY):
+            groups = ", ".join(GROUPS_OF_A_PARTY)
+            raise ConfigError(f"{place}: write a list of choices, as in [training: images]; groups: {groups}")
+        ((group, choice),) = entry.items()
+        chosen[str(group)] = _known(str(group), str(choice), place)
+    return written, chosen
+
+
+def _known(group: str, choice: str, place: str) -> str:
+    known = choices(group)
     if choice not in known:
-        raise ConfigError(f"{where}{group}.name: no {group} is called {quoted(choice)} {suggest(choice, known)}")
-    loaded = OmegaConf.create(folder.joinpath(f"{choice}.yaml").read_text())
-    assert isinstance(loaded, DictConfig)
-    return loaded
-
-
-def _merged(first: DictConfig, second: DictConfig) -> DictConfig:
-    """first with what second says in its place."""
-    try:
-        merged = OmegaConf.merge(first, second)
-    except OmegaConfBaseException as error:
-        raise ConfigError(" ".join(str(error).split())) from None
-    assert isinstance(merged, DictConfig)
-    return merged
-
-
-def _plain(config: DictConfig) -> dict[str, Any]:
-    try:
-        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(" ".join(str(error).split())) from None
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
+        raise ConfigError(f"{place}: no {group} is called {quoted(choice)} {suggest(choice, known)}")
+    return choice
 
 
 def _resolve_paths(values: dict[str, Any], keys: tuple[str, ...], side: SideSettings) -> None:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from smule_crypten.errors import ConfigError, quoted
+from smule_crypten.launch.groups import GROUPS_OF_A_PARTY
 
 # What YAML's reader and its constructors of tagged values end with, beside their own errors.
 _UNREADABLE = (
@@ -30,19 +31,20 @@ _COMMAND_LINE = "command line"
 class SideSettings:
     """What one side says: its file, and over it what stands on the command line.
 
-    lines: the line of each key of the file, in dotted form. overridden: the keys that the command line sets.
+    lines: the line of each key of the file, in dotted form. overrides: those of the command line, as they stand there.
     """
 
     path: Path
     in_file: DictConfig
-    on_command_line: DictConfig
     lines: dict[str, int]
-    overridden: list[str]
+    overrides: list[str]
 
     def where(self, key: str) -> str:
         """'side.yaml, line 7: ' for a key in dotted form, or the nearest section around it that was written."""
-        is_overridden = any(_is_within(key, other) for other in self.overridden)
-        if is_overridden or (key not in self.lines and any(_is_within(other, key) for other in self.overridden)):
+        is_set = any(_is_within(key, other) for other in self._keys(choosing=False))
+        if is_set or (key not in self.lines and any(_is_within(key, other) for other in self._keys(choosing=True))):
+            return f"{_COMMAND_LINE}: "
+        if key not in self.lines and any(_is_within(other, key) for other in self._keys(choosing=False)):
             return f"{_COMMAND_LINE}: "
         parts = key.split(".")
         for length in range(len(parts), 0, -1):
@@ -50,6 +52,12 @@ class SideSettings:
             if line is not None:
                 return f"{self.path}, line {line}: "
         return f"{self.path}: "
+
+    def _keys(self, *, choosing: bool) -> list[str]:
+        """What the command line sets, or of which group it chooses a file, over which this side's file lies."""
+        pairs = [override.lstrip("+~").partition("=")[::2] for override in self.overrides]
+        is_choice = {key: key in GROUPS_OF_A_PARTY and not value.startswith("{") for key, value in pairs}
+        return [key for key, chooses in is_choice.items() if chooses is choosing]
 
 
 def read_settings(path: Path, overrides: list[str]) -> SideSettings:
@@ -67,8 +75,7 @@ def read_settings(path: Path, overrides: list[str]) -> SideSettings:
         raise ConfigError(f"{path}{_place(error, text)}: this is no YAML: {_problem(error)}") from None
     if not isinstance(loaded, DictConfig):
         raise ConfigError(f"{path} holds no keys; see docs/two-hosts.md for an example")
-    overridden = [override.partition("=")[0] for override in overrides]
-    return SideSettings(path, loaded, _command_line(overrides), lines, overridden)
+    return SideSettings(path, loaded, lines, overrides)
 
 
 def _text(path: Path) -> str:
@@ -83,29 +90,6 @@ def _text(path: Path) -> str:
         raise ConfigError(
             f"{path}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8"
         ) from None
-
-
-def _command_line(overrides: list[str]) -> DictConfig:
-    merged = OmegaConf.create({})
-    for override in overrides:
-        key, separator, value = override.partition("=")
-        if not separator or not key.strip() or key.startswith(("+", "~", "-")):
-            raise ConfigError(f"cannot read the override {override!r}; write key=value")
-        try:
-            merged = _merge(merged, OmegaConf.from_dotlist([override]))
-        except _UNREADABLE as error:
-            advice = f"""'{key}="{value}"'"""
-            raise ConfigError(
-                f"{_COMMAND_LINE}: {key}: YAML does not read the value {quoted(value)} ({_problem(error)}); "
-                f"text with special characters needs quotes within quotes: {advice}"
-            ) from None
-    return merged
-
-
-def _merge(first: DictConfig, second: DictConfig) -> DictConfig:
-    merged = OmegaConf.merge(first, second)
-    assert isinstance(merged, DictConfig)
-    return merged
 
 
 def _lines(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, int]]:

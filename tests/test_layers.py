@@ -7,7 +7,7 @@ from import_graph import PACKAGE, imports_of, inner_imports, module_files
 
 MODULES = module_files()
 
-CONFIGURATION = {"removed", "config", "exchange_config", "network_config", "scheme_table", "run_config"}
+CONFIGURATION = {"removed", "config", "exchange_config", "connection_config", "scheme_table", "run_config"}
 BOTTOM = CONFIGURATION | {"errors", "types", "files", "options", "torchvision_compat", "_version"}
 COMPOSED = {"data", "models", "report", "mpc", "attacks", "training", "inference", "exchange"}
 
@@ -21,9 +21,9 @@ ALLOWED: dict[str, set[str]] = {
     "removed": set(),
     "config": {"errors", "removed"},
     "exchange_config": {"config"},
-    "network_config": {"config"},
+    "connection_config": {"config"},
     "scheme_table": {"errors", "types", "config"},
-    "run_config": {"types", "config", "exchange_config", "network_config", "scheme_table"},
+    "run_config": {"types", "config", "exchange_config", "connection_config", "scheme_table"},
     "options": {"errors", "config", "torchvision_compat"},
     "data": BOTTOM,
     "models": BOTTOM,

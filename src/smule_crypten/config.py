@@ -1,47 +1,62 @@
-"""The sections of the configuration as frozen, validated models. run_config.py puts them together."""
+"""The sections of the configuration as frozen, validated models. run_config.py puts them together.
+
+Defaults and meanings of all keys stand here, in the other *_config.py files and in the options of each kind, and
+nowhere else: the files in conf/ hold what differs, --help and docs/keys.md are read from the models.
+"""
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar, get_args
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from smule_crypten.errors import ConfigError, printable, quoted
-from smule_crypten.removed import removal
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Randomness = Literal["fresh", "seeded_insecure"]
 ProviderName = Literal["dealer", "trusted_first_party"]
 
 MAX_PRECISION_BITS = 24
+_BITS, _BITS_OF_LEAN = 16, 14
+"""Fractional bits where none are asked for: lean's ring of 32 bits has no room for more."""
 MAX_SEED = (1 << 32) - 1
 """Seeds of parties and streams follow from it; none of them may exceed what generators take."""
 _MAX_EPOCHS = 1_000_000
 _MAX_THREADS = 1024
 
-_LONGEST_KEY = 100
-_FINGERPRINT = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){31}")
+RARE: dict[str, Any] = {"rare": True}
+"""Marks a key that few users set; it is behind --help-all."""
 
 
 class Section(BaseModel):
-    """Base of every part of the configuration: immutable, unknown keys refused, no silent conversion."""
+    """Base of every part of the configuration: immutable, unknown keys refused, no silent conversion.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    The docstring of a key is its meaning as users read it.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class DataConfig(Section):
-    """Which data set, and where it lies. mean and std are public constants, one a channel or one for all."""
+    """Which data set, and where it lies."""
 
     name: str
+    """Which kind of data."""
     path: str | None = None
+    """The file or folder that holds the data; relative to the file of a side, else to the current folder."""
     download: bool = False
+    """Let torchvision fetch the files where the path lacks them; only of data sets that it can fetch."""
     mean: tuple[float, ...] = Field(default=(0.0,), strict=False)
+    """Public constants of the normalization, one or one a channel: mean is taken off, std divided by. uint8 images are
+    scaled to [0, 1] before, floats are not."""
     std: tuple[float, ...] = Field(default=(1.0,), strict=False)
+    """See data.mean; positive."""
     max_train: int | None = Field(default=None, ge=1)
+    """Use so many training samples, drawn at random, always the same; null uses all."""
     max_test: int | None = Field(default=None, ge=1)
+    """Use so many test samples, likewise."""
     options: dict[str, Any] = {}
+    """Options of this kind of data."""
 
     @model_validator(mode="after")
     def _std_is_positive(self) -> DataConfig:
@@ -51,16 +66,17 @@ class DataConfig(Section):
 
 
 class PartitionConfig(Section):
-    """How a simulation splits one data set between the parties.
+    """How a simulation splits one data set between the parties."""
 
-    fraction_a is A's expected share of the samples. alpha is the Dirichlet concentration (Dirichlet only);
-    classes_a are the labels that A holds (by_class only).
-    """
-
-    name: Literal["iid", "dirichlet", "by_class", "unequal"]
+    name: Literal["iid", "dirichlet", "by_class", "unequal"] = "dirichlet"
+    """How the training samples are divided: at random (iid), each class in random proportions (dirichlet), whole
+    classes (by_class), or at random in parts of different size (unequal)."""
     fraction_a: float = Field(default=0.5, gt=0.0, lt=1.0)
+    """Party a's expected share of all samples; not with by_class."""
     alpha: float = Field(default=0.5, gt=0.0)
+    """With dirichlet: small values give each class to one party, large ones come close to iid."""
     classes_a: tuple[int, ...] = Field(default=(), strict=False)
+    """With by_class: the labels that party a holds; party b holds the others."""
 
     @model_validator(mode="after")
     def _classes_belong_to_by_class(self) -> PartitionConfig:
@@ -73,100 +89,78 @@ class ModelConfig(Section):
     """A network of the zoo by name, with its own options; `name: target` builds any importable callable."""
 
     name: str
+    """Which network."""
     options: dict[str, Any] = {}
+    """Options of this network."""
 
 
 class SchemeConfig(Section):
-    """A secure-inference scheme of the registry, with its own options. precision_bits are the fractional bits of fixed
-    point; micro_batch samples are evaluated together. max_elements: of a network's weights and all its values for one
-    micro-batch, together; it bounds what a peer's network can cost in memory (models/extent.py)."""
+    """A secure-inference scheme of the registry, with its own options."""
 
-    name: str
-    precision_bits: int = Field(default=16, ge=4, le=MAX_PRECISION_BITS)
-    micro_batch: int = Field(default=64, ge=1, le=65536)
-    max_elements: int = Field(default=1 << 26, ge=1, le=1 << 36)
-    options: dict[str, Any] = {}
+    name: str = "lean"
+    """Which scheme: lean (the dealer's randomness, one masked input a layer), crypten (CrypTen's protocols), or
+    plaintext, which protects nothing."""
+    precision_bits: int = Field(
+        default=None, ge=4, le=MAX_PRECISION_BITS, validate_default=True, json_schema_extra=RARE
+    )
+    """Fractional bits of fixed point; with lean the bits that a truncation drops. Null stands for 14 with lean and for
+    16 else."""
+    micro_batch: int = Field(default=64, ge=1, le=65536, json_schema_extra=RARE)
+    """Samples evaluated together; bounds memory."""
+    max_elements: int = Field(default=1 << 26, ge=1, le=1 << 36, json_schema_extra=RARE)
+    """The most that a network may have in weights and in values of one micro-batch together; bounds what a peer's
+    network can cost in memory."""
+    options: dict[str, Any] = Field(default={}, json_schema_extra=RARE)
+    """Options of this scheme."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bits_of_the_scheme(cls, values: Any) -> Any:
+        """Null is written out, since both parties compare what they mean."""
+        if isinstance(values, Mapping) and values.get("precision_bits") is None:
+            name = values.get("name", cls.model_fields["name"].default)
+            return {**values, "precision_bits": _BITS_OF_LEAN if name == "lean" else _BITS}
+        return values
 
 
 class ProviderConfig(Section):
-    """dealer: a third process deals and sees no data. trusted_first_party: party a deals; protects nothing."""
-
-    name: ProviderName
-
-
-class BudgetConfig(Section):
-    """How many answers a party's network gives; null for as many as the plan of the run asks for.
-
-    A count of queries, not a privacy guarantee. Second answers and repeated attempts count.
-
-    repeats: how many exchanges of a run may be attempted again after they were cut off.
-    ledger: the file that the total is counted by, kept over many runs; null for one in the output folder.
-    former_fingerprints: of certificates that the peer had before; what was answered to their owner counts.
-    logit_noise: standard deviation of normal noise that the owner of the network adds to its share of each logit.
-    """
-
-    max_queries_total: int | None = Field(default=None, ge=0)
-    max_queries_per_exchange: int | None = Field(default=None, ge=0)
-    repeats: int = Field(default=2, ge=0)
-    ledger: str | None = None
-    former_fingerprints: tuple[str, ...] = Field(default=(), strict=False)
-    logit_noise: float = Field(default=0.0, ge=0.0)
-
-    @model_validator(mode="after")
-    def _fingerprints_can_match(self) -> BudgetConfig:
-        for text in self.former_fingerprints:
-            if not _FINGERPRINT.fullmatch(text):
-                raise ValueError(f"former_fingerprints: {text!r} is none; copy it from the ledger or smule-keys show")
-        return self
-
-
-class SamplesConfig(Section):
-    """How a party uses its own training samples.
-
-    labeled of them keep their labels (null: all that are not unlabeled); unlabeled more form a pool whose labels
-    nobody looks at, and which the peer can be asked about. validation is the share of the labelled ones that is held
-    out, to judge the peer and the own network by.
-    """
-
-    labeled: int | None = Field(default=None, ge=1)
-    unlabeled: int = Field(default=0, ge=0)
-    validation: float = Field(default=0.1, ge=0.0, le=0.5)
-
-
-class PartySection(Section):
-    """What may differ between the parties in a simulation."""
-
-    model: ModelConfig
-    budget: BudgetConfig = BudgetConfig()
-    data: SamplesConfig = SamplesConfig()
+    name: ProviderName = "dealer"
+    """Who deals the correlated randomness: a third process that sees no data (dealer), or party a, which protects
+    nothing (trusted_first_party)."""
 
 
 class OptimizerConfig(Section):
     name: Literal["sgd", "adamw"] = "sgd"
+    """sgd has Nesterov momentum."""
     learning_rate: float = Field(default=0.1, gt=0.0)
-    weight_decay: float = Field(default=5e-4, ge=0.0)
-    momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
-    schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
-    gradient_clip: float | None = Field(default=5.0, gt=0.0)
+    """Size of a step, the peak of the schedule."""
+    weight_decay: float = Field(default=5e-4, ge=0.0, json_schema_extra=RARE)
+    """How strongly weights are pulled to zero."""
+    momentum: float = Field(default=0.9, ge=0.0, lt=1.0, json_schema_extra=RARE)
+    """Share of the last step that goes on; sgd only."""
+    schedule: Literal["one_cycle", "cosine", "constant"] = Field(default="one_cycle", json_schema_extra=RARE)
+    """How the learning rate changes."""
+    gradient_clip: float | None = Field(default=5.0, gt=0.0, json_schema_extra=RARE)
+    """Largest norm of a gradient; null for none."""
 
 
 class AugmentationConfig(Section):
-    """crop: zero padding in pixels before a random crop back to size; flip: horizontal, with probability 1/2."""
-
     crop: int = Field(default=0, ge=0)
+    """Zero padding in pixels before a random crop back to size."""
     flip: bool = False
+    """Flip horizontally with probability 1/2."""
 
 
 class DpConfig(Section):
-    """Differentially private training (training/private_trainer.py).
-
-    target_epsilon, delta: of all training of the party in a run; the noise follows from them. max_gradient_norm: to
-    which the gradient of each sample is shortened.
-    """
+    """Differentially private training (training/private_trainer.py)."""
 
     target_epsilon: float = Field(gt=0.0)
+    """Train with differential privacy, with this epsilon for all training of a party in a run, alone and with its peer.
+    training=private sets what else is needed."""
     delta: float = Field(default=1e-5, gt=0.0, lt=1.0)
-    max_gradient_norm: float = Field(default=1.0, gt=0.0)
+    """Probability with which the bound may fail; less than one in the number of samples."""
+    max_gradient_norm: float = Field(default=1.0, gt=0.0, json_schema_extra=RARE)
+    """To which the gradient of each sample is shortened; optimizer.gradient_clip has no part in it."""
 
 
 TeacherName = Literal["peer", "ensemble"]
@@ -176,33 +170,44 @@ AlarmName = Literal["off", "report", "quarantine"]
 
 
 class TrainingConfig(Section):
-    """Mutual learning: cross entropy + distillation_weight * temperature^2 * KL(peer || own).
+    """Mutual learning: cross entropy + distillation_weight * temperature^2 * KL(peer || own)."""
 
-    steps_per_epoch: batches of an epoch; null for one pass over the own samples. Parties of different size train alike
-    with the same number. balanced_softmax: learn as if all classes were equally frequent. pool_batch: samples of the
-    unlabelled pool that join each batch. teacher: the peer's answers alone, or averaged with those of the own network
-    that was trained alone (training/ensemble.py). self_mutual: a copy of the network trains beside it, and they teach
-    each other. trust: how the peer's answers are weighted (training/trust.py). keep: the network of the best epoch on
-    the validation part, or of the last epoch. alarm: what follows when the peer's answers on known labels are not those
-    of an honest network (training/alarm.py). dp: train with differential privacy; null for without.
-    """
-
-    epochs: int = Field(default=10, ge=1, le=_MAX_EPOCHS)
-    steps_per_epoch: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=128, ge=1)
+    epochs: int = Field(default=30, ge=1, le=_MAX_EPOCHS)
+    """Epochs of each training: alone, and with the peer. Both parties agree on it."""
+    steps_per_epoch: int | None = Field(default=None, ge=1, json_schema_extra=RARE)
+    """Batches of an epoch; null for one pass over the party's own samples. Parties of different size train alike with
+    the same number."""
+    batch_size: int = Field(default=32, ge=1)
+    """Labelled samples of a step."""
     temperature: float = Field(default=2.0, gt=0.0)
+    """Softens both sides of the distillation term."""
     distillation_weight: float = Field(default=1.0, ge=0.0)
+    """Weight of the soft labels beside the true labels."""
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
-    balanced_softmax: bool = False
+    """Share of the uniform distribution that is mixed into the true labels."""
+    balanced_softmax: bool = Field(default=False, json_schema_extra=RARE)
+    """Learn as if all classes were equally frequent; for parties that lack classes which occur where the network is
+    used."""
     optimizer: OptimizerConfig = OptimizerConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
-    pool_batch: int = Field(default=64, ge=1)
+    pool_batch: int = Field(default=64, ge=1, json_schema_extra=RARE)
+    """Samples of the unlabelled pool (samples.unlabeled) that join each batch, for their soft labels."""
     teacher: TeacherName = "ensemble"
-    self_mutual: bool = False
-    trust: TrustName = "none"
-    keep: KeepName = "last"
+    """What teaches: the peer's answers alone, or averaged with those of the own network that was trained alone; how
+    much each counts is fitted on the validation part."""
+    self_mutual: bool = Field(default=False, json_schema_extra=RARE)
+    """Train a copy of the network beside it; both teach each other (deep mutual learning at one party). Takes twice the
+    time."""
+    trust: TrustName = "adaptive"
+    """How the peer's answers are weighted: all alike (none), or by a look a step ahead on the validation part."""
+    keep: KeepName = "best"
+    """Which network a party keeps: the best one on its validation part (the last that is not clearly worse), or the
+    last."""
     alarm: AlarmName = "report"
+    """When the peer's answers on known labels are not those of an honest network: report it, or quarantine, which drops
+    the answers under suspicion and goes back to the network that had not learned from them."""
     standalone: bool = True
+    """Also train the same network without a peer: for comparison, as a teacher and to answer the peer at first."""
     dp: DpConfig | None = None
 
     @property
@@ -216,121 +221,48 @@ class TrainingConfig(Section):
 
 
 class LaunchConfig(Section):
-    """threads: PyTorch threads a process. deadline_seconds: longest silence of another process, which is not the
-    same as longest computation. join_seconds: longest wait for all processes to come. log_level: of a process
-    between hosts. accept_restart: of a party that goes on: begin again from where the other one is, also where that is
-    more than one exchange behind."""
-
     threads: int = Field(default=1, ge=1, le=_MAX_THREADS)
-    deadline_seconds: float = Field(default=30.0, gt=0.0)
-    join_seconds: float = Field(default=60.0, gt=0.0)
-    log_level: Literal["debug", "info", "warning"] = "info"
-    accept_restart: bool = False
-
-
-class PredictConfig(Section):
-    """What a trained party does with its network (smule-predict, smule-estimate).
-
-    validation_queries: the most samples of the own validation part that the peer is asked about, to judge and weigh its
-    answers. checkpoint: the own network; null for the one that the run left in the output folder.
-    """
-
-    validation_queries: int = Field(default=200, ge=0)
-    checkpoint: str | None = None
+    """PyTorch threads of a process."""
+    deadline_seconds: float = Field(default=30.0, gt=0.0, json_schema_extra=RARE)
+    """Longest silence of another process. Processes send heartbeats while they compute, so this need not be long."""
+    join_seconds: float = Field(default=60.0, gt=0.0, json_schema_extra=RARE)
+    """Longest wait for all processes to come."""
+    log_level: Literal["debug", "info", "warning"] = Field(default="info", json_schema_extra=RARE)
+    """What a process between hosts writes to its log. No level shows shares, keys or data."""
+    accept_restart: bool = Field(default=False, json_schema_extra=RARE)
+    """A party that goes on: begin again from where the other one is, also where that is more than one exchange
+    behind."""
 
 
 class AttackConfig(Section):
-    """What a simulated adversary does (attacks/), with options of its own. party: which one is the adversary."""
+    """What a simulated adversary does (attacks/)."""
 
     name: Literal["none", "label_flip", "backdoor", "answers", "trigger_answers"] = "none"
+    """Which attack a simulated adversary tries."""
     party: Literal["a", "b"] = "b"
-    options: dict[str, Any] = {}
+    """Which party is the adversary."""
+    options: dict[str, Any] = Field(default={}, json_schema_extra=RARE)
+    """Options of this attack."""
 
 
 ControlName = Literal["label_smoothing", "self_mutual", "self_distillation"]
 
 
 class SimulationConfig(Section):
-    """What a run between hosts has no use for: reference on pooled data, fidelity check, and the local controls, which
-    show what each party could reach without the other one (training/controls.py)."""
+    """What a run between hosts has no use for."""
 
     pooled: bool = True
+    """Train a network on the data of both parties, as an upper bound."""
     fidelity: bool = True
+    """Compare the secure logits with plaintext ones after each exchange."""
     controls: tuple[ControlName, ...] = Field(
         default=("label_smoothing", "self_mutual", "self_distillation"), strict=False
     )
+    """Local controls, which train without a peer: how much of a gain is only regularization? Two copies at one party
+    teach each other in self_mutual, the own finished network teaches in self_distillation."""
 
     @model_validator(mode="after")
     def _controls_differ(self) -> SimulationConfig:
         if len(set(self.controls)) < len(self.controls):
             raise ValueError(f"controls: each at most once, got {', '.join(self.controls)}")
         return self
-
-
-SectionT = TypeVar("SectionT", bound=Section)
-
-
-def parse(kind: type[SectionT], values: Mapping[str, Any], where: Callable[[str], str] = lambda key: "") -> SectionT:
-    """Validate plain values (no omegaconf types).
-
-    Args:
-        where: the place at which a key in dotted form was written, to stand before what is wrong with it.
-
-    Raises:
-        ConfigError: one line that names the key, what is wrong with it and what is valid.
-    """
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(describe_validation(error, where=where, known=known_keys(kind))) from None
-
-
-def known_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
-    """All keys of a section in dotted form, those of the sections in it with them."""
-    keys = []
-    for name, field in section.model_fields.items():
-        inner = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
-        sections = [kind for kind in inner if issubclass(kind, BaseModel)]
-        keys += [f"{prefix}{name}", *(known_keys(sections[0], f"{prefix}{name}.") if sections else ())]
-    return keys
-
-
-def suggest(wrong: str, known: list[str]) -> str:
-    """' (did you mean x? known: ...)' for an unknown name."""
-    close = difflib.get_close_matches(wrong, known, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"({hint}known: {', '.join(sorted(known))})"
-
-
-def describe_validation(
-    error: ValidationError,
-    prefix: str = "",
-    most: int | None = None,
-    where: Callable[[str], str] = lambda key: "",
-    known: Sequence[str] = (),
-) -> str:
-    """One line that names each bad key (below prefix; the first `most` of them), what is wrong and the value.
-
-    where: see parse. known: the keys that there are; the nearest one is named for an unknown key. Of a setting that
-    was removed, what takes its place is named.
-    """
-    problems = []
-    for item in error.errors(include_url=False)[:most]:
-        key = ".".join([prefix, *map(_key, item["loc"])]).lstrip(".")
-        message = printable(item["msg"].removeprefix("Value error, "))
-        if gone := removal(key, item["input"]):
-            message = gone
-        elif item["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(key, known, n=1)
-            message = f"unknown key; did you mean {close[0]}?" if close else "unknown key"
-        elif item["type"] == "missing":
-            message = "must be given"
-        elif item["type"] != "value_error":
-            message = f"{message}, got {quoted(item['input'])}"
-        problems.append(f"{where(key)}{key}: {message}" if key else message)
-    return "; ".join(problems)
-
-
-def _key(part: str | int) -> str:
-    """A part of the way to a value; another process may have chosen it."""
-    return str(part) if len(str(part)) <= _LONGEST_KEY and str(part).isprintable() else quoted(part)

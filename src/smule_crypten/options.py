@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from smule_crypten.config import Section, describe_validation, suggest
+from smule_crypten.config import Section
+from smule_crypten.config_reading import describe_validation, suggest
 from smule_crypten.errors import ConfigError, SmuleError
 from smule_crypten.torchvision_compat import prepare_torchvision
 

@@ -1,9 +1,13 @@
-"""Settings that are gone, since no measurement showed what they are good for (benchmarks/results/)."""
+"""Settings of earlier versions, and what to write now: what is called otherwise, and what is gone.
+
+Gone is what no measurement showed to be good for anything (benchmarks/results/).
+"""
 
 from __future__ import annotations
 
 _CHOSEN = "samples are chosen uniformly, which no other rule beat over several seeds; leave it out"
 _TRUST = "no rule was shown to be better than training.trust=adaptive or none; set one of these"
+_BETWEEN_HOSTS = "parties of a simulation throw their certificates away; leave it out, it serves smule-party only"
 _IMAGES = "samples themselves are asked about, which taught more than views of them; leave it out"
 
 REMOVED: dict[str, str] = {
@@ -22,6 +26,10 @@ REMOVED: dict[str, str] = {
     "training.final_temperature": "the temperature stays as it is; set training.temperature",
     "training.staleness_half_life": "old answers count like new ones until they are asked again; leave it out",
     "training.unasked_share": "it is 0.3, and less where the own network knows less than the peer; leave it out",
+    "party_a.disclosure.ledger": _BETWEEN_HOSTS,
+    "party_b.disclosure.ledger": _BETWEEN_HOSTS,
+    "party_a.disclosure.former_fingerprints": _BETWEEN_HOSTS,
+    "party_b.disclosure.former_fingerprints": _BETWEEN_HOSTS,
     "training.trust=argmax_gate": _TRUST,
     "training.trust=accuracy": _TRUST,
     "training.trust=class_wise": _TRUST,
@@ -29,9 +37,36 @@ REMOVED: dict[str, str] = {
 """Key in dotted form, or key=choice -> what takes its place, or what to do."""
 
 
+RENAMED = {
+    "rank": "role",
+    "network": "connection",
+    "budget": "disclosure",
+    "party_a.budget": "party_a.disclosure",
+    "party_b.budget": "party_b.disclosure",
+    "party_a.data": "party_a.samples",
+    "party_b.data": "party_b.samples",
+    **{
+        f"{party}disclosure.max_queries_{each}": f"{party}disclosure.max_answers_{each}"
+        for party in ("", "party_a.", "party_b.")
+        for each in ("total", "per_exchange")
+    },
+}
+"""Key, or section, in dotted form -> its name now."""
+
+
 def removal(key: str, value: object = None) -> str | None:
     """What to say of a key, or of this value of it, that there was once; None for any other."""
     choice = f"{key}={value}"
     if choice in REMOVED:
         return f"{value} was removed: {REMOVED[choice]}"
-    return f"was removed: {REMOVED[key]}" if key in REMOVED else None
+    if key in REMOVED:
+        return f"was removed: {REMOVED[key]}"
+    name = _renamed(key)
+    return None if name == key else f"is called {name} now"
+
+
+def _renamed(key: str) -> str:
+    for old, new in RENAMED.items():
+        if key == old or key.startswith(f"{old}."):
+            return _renamed(new + key.removeprefix(old))
+    return key

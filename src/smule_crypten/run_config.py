@@ -7,32 +7,27 @@ stays private. `DealerConfig` belongs to the dealer.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from smule_crypten.config import (
     MAX_SEED,
     AttackConfig,
-    BudgetConfig,
     DataConfig,
     LaunchConfig,
     ModelConfig,
     PartitionConfig,
-    PartySection,
-    PredictConfig,
     ProviderConfig,
     Randomness,
-    SamplesConfig,
     SchemeConfig,
     Section,
     SimulationConfig,
     TrainingConfig,
 )
-from smule_crypten.exchange_config import ExchangeConfig, ExchangeTerms
-from smule_crypten.network_config import NetworkConfig
+from smule_crypten.connection_config import ConnectionConfig
+from smule_crypten.exchange_config import ExchangeConfig
+from smule_crypten.party_config import DisclosureConfig, PartySection, PredictConfig, SamplesConfig
 from smule_crypten.scheme_table import scheme_traits
 from smule_crypten.types import PARTY_NAMES
 
@@ -53,14 +48,21 @@ class _Common(Section):
     """What a simulation and a party between hosts have in common."""
 
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
+    """Seed of the split, the initial weights, the order of batches and the choice of queries."""
     device: str = "cpu"
+    """Where networks are trained, and where scheme=lean computes: cpu, cuda or cuda:1. CrypTen's protocols stay on the
+    CPU."""
     allow_insecure: bool = False
+    """Accept settings that protect nothing; `smule` does, since a simulation has nobody to protect from. Between hosts
+    they are refused whatever stands here."""
     randomness: Randomness = "fresh"
-    scheme: SchemeConfig
-    provider: ProviderConfig
+    """Keys of shares and masks: from the operating system (fresh), or from the seed (seeded_insecure, as `smule` sets
+    it), so that a simulation repeats bit for bit."""
+    scheme: SchemeConfig = SchemeConfig()
+    provider: ProviderConfig = ProviderConfig()
     data: DataConfig
-    exchange: ExchangeConfig
-    training: TrainingConfig
+    exchange: ExchangeConfig = ExchangeConfig()
+    training: TrainingConfig = TrainingConfig()
     launch: LaunchConfig = LaunchConfig()
 
     @property
@@ -113,26 +115,33 @@ class _Common(Section):
 
 
 class PartyConfig(_Common):
-    """One party. rank 0 is party a, rank 1 is party b.
+    """One party.
 
-    In a simulation, partition splits one data set and network is null; attack is what this party does as an adversary.
-    Between hosts each party has data of its own (partition is null), and what protects nothing is refused whatever else
-    is set, as is an attack.
+    In a simulation, partition splits one data set and connection is null; attack is what this party does as an
+    adversary. Between hosts each party has data of its own (partition is null), and what protects nothing is refused
+    whatever else is set, as is an attack.
     """
 
-    rank: int = Field(ge=0, le=1)
+    role: Literal["a", "b"]
+    """Party a waits for party b; b connects to a."""
     model: ModelConfig
-    budget: BudgetConfig = BudgetConfig()
+    disclosure: DisclosureConfig = DisclosureConfig()
     samples: SamplesConfig = SamplesConfig()
     partition: PartitionConfig | None = None
-    network: NetworkConfig | None = None
+    connection: ConnectionConfig | None = None
     predict: PredictConfig = PredictConfig()
     attack: AttackConfig = AttackConfig()
     output_dir: str
+    """Where the party keeps its results: in party_a or party_b below it."""
 
     @property
     def name(self) -> str:
-        return PARTY_NAMES[self.rank]
+        return self.role
+
+    @property
+    def rank(self) -> int:
+        """0 of party a, 1 of party b."""
+        return PARTY_NAMES.index(self.role)
 
     @property
     def needs_dealer(self) -> bool:
@@ -140,9 +149,9 @@ class PartyConfig(_Common):
 
     @model_validator(mode="after")
     def _nothing_insecure_between_hosts(self) -> Self:
-        if self.network is not None and self.insecure_choices:
+        if self.connection is not None and self.insecure_choices:
             raise ValueError(f"{', '.join(self.insecure_choices)}: refused between hosts, since it protects nothing")
-        if self.network is not None and self.attack.name != "none":
+        if self.connection is not None and self.attack.name != "none":
             raise ValueError(f"attack={self.attack.name}: refused between hosts; attacks are simulated only (smule)")
         return self
 
@@ -154,41 +163,29 @@ class PartyConfig(_Common):
 
     @model_validator(mode="after")
     def _somebody_listens(self) -> Self:
-        if self.network is None:
+        if self.connection is None:
             return self
-        if self.rank == 0 and self.network.listen is None:
-            raise ValueError("network.listen: party a must listen for party b; give host:port")
-        if self.rank == 1 and self.network.peer.address is None:
-            raise ValueError("network.peer.address: party b connects to party a; give its host:port")
-        if self.network.dealer.address is None:
-            raise ValueError("network.dealer.address: both parties connect to the dealer; give its host:port")
+        if self.role == "a" and self.connection.listen is None:
+            raise ValueError("connection.listen: party a must listen for party b; give host:port")
+        if self.role == "b" and self.connection.peer.address is None:
+            raise ValueError("connection.peer.address: party b connects to party a; give its host:port")
         return self
 
 
 class RunConfig(_Common):
-    """Everything about a simulated run. See conf/config.yaml for the meaning of each key to a user."""
+    """Everything about a simulated run."""
 
-    partition: PartitionConfig
+    partition: PartitionConfig = PartitionConfig()
     party_a: PartySection
     party_b: PartySection
     simulation: SimulationConfig = SimulationConfig()
     attack: AttackConfig = AttackConfig()
 
     @model_validator(mode="after")
-    def _budgets_end_with_the_run(self) -> Self:
-        for name, section in (("party_a", self.party_a), ("party_b", self.party_b)):
-            if section.budget.ledger is not None or section.budget.former_fingerprints:
-                raise ValueError(
-                    f"{name}.budget: ledger and former_fingerprints serve between hosts only (smule-party); "
-                    "the parties of a simulation throw their certificates away"
-                )
-        return self
-
-    @model_validator(mode="after")
     def _validation_is_there(self) -> Self:
         for name, section in zip(PARTY_NAMES, (self.party_a, self.party_b), strict=True):
-            self._check_validation(section.data, f"party_{name}.data.validation")
-            self._check_privacy(section.data, f"party_{name}.data")
+            self._check_validation(section.samples, f"party_{name}.samples.validation")
+            self._check_privacy(section.samples, f"party_{name}.samples")
         return self
 
     @model_validator(mode="after")
@@ -218,10 +215,10 @@ class RunConfig(_Common):
         common = {name: getattr(self, name) for name in _Common.model_fields}
         return PartyConfig(
             **common,
-            rank=rank,
+            role="b" if rank else "a",
             model=section.model,
-            budget=section.budget,
-            samples=section.data,
+            disclosure=DisclosureConfig(**section.disclosure.model_dump()),
+            samples=section.samples,
             partition=self.partition,
             attack=self.attack if self.attack.party == PARTY_NAMES[rank] else AttackConfig(),
             output_dir=output_dir,
@@ -229,65 +226,18 @@ class RunConfig(_Common):
 
 
 class DealerConfig(Section):
-    """The dealer between hosts: its own certificate and key, where it listens, and the parties' certificates."""
+    """The dealer between hosts."""
 
     certificate: str
+    """The dealer's own certificate, a file in PEM form."""
     key: str
+    """The private key that belongs to it, a file in PEM form."""
     listen: str
+    """host:port on which it waits for both parties; 0.0.0.0 stands for all addresses of the host."""
     party_a: str
+    """The certificate of party a, compared by telephone."""
     party_b: str
+    """The certificate of party b, compared by telephone."""
     runs: int | None = Field(default=None, ge=1)
+    """After so many runs it ends; null for never."""
     launch: LaunchConfig = LaunchConfig()
-
-
-class PublicData(Section):
-    """What both parties must know of the data to mean the same by an image and by a class.
-
-    class_names are in order of the class numbers, None where the classes are only numbered. mean and std have one value
-    a channel, as they are applied.
-    """
-
-    input_shape: tuple[int, int, int]
-    num_classes: int
-    class_names: tuple[str, ...] | None = None
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-class ProtocolConfig(Section):
-    """The public part: identical at both parties, compared by digest before anything else is sent."""
-
-    protocol_version: int = 2
-    scheme: SchemeConfig
-    provider: ProviderConfig
-    randomness: Randomness
-    exchange: ExchangeTerms
-    epochs: int
-    data: PublicData
-
-    @classmethod
-    def from_party(
-        cls,
-        party: PartyConfig,
-        input_shape: tuple[int, int, int],
-        num_classes: int,
-        class_names: tuple[str, ...] | None,
-    ) -> ProtocolConfig:
-        """class_names as in PublicData."""
-        mean, std = (
-            values * input_shape[0] if len(values) == 1 else values for values in (party.data.mean, party.data.std)
-        )
-        return cls(
-            scheme=party.scheme,
-            provider=party.provider,
-            randomness=party.randomness,
-            exchange=party.exchange.terms,
-            epochs=party.training.epochs,
-            data=PublicData(
-                input_shape=input_shape, num_classes=num_classes, class_names=class_names, mean=mean, std=std
-            ),
-        )
-
-    def digest(self) -> str:
-        """SHA-256 of the canonical JSON form, in hexadecimal."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()

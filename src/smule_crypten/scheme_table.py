@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smule_crypten.config import suggest
+from smule_crypten.config_reading import suggest
 from smule_crypten.errors import ConfigError
 from smule_crypten.types import Adversary
 

@@ -22,9 +22,9 @@ BAD_SETTINGS = {
     "unknown network choice": (["party_b/model=lenett"], 2, "party_b/model: no choice 'lenett' (did you mean lenet?"),
     "unknown scheme": (["scheme.name=cryptn"], 2, "'cryptn' (did you mean crypten? known: crypten, lean, plaintext)"),
     "ledger of a simulation": (
-        ["+party_a.budget.ledger=kept.jsonl"],
+        ["+party_a.disclosure.ledger=kept.jsonl"],
         2,
-        "party_a.budget: ledger and former_fingerprints",
+        "party_a.disclosure: ledger and former_fingerprints",
     ),
     "unknown scheme option": (
         ["scheme=lean", "+scheme.options.ring_bit=32"],

@@ -13,8 +13,8 @@ from smule_crypten.report.schema import validate_summary
 
 BUDGET_BYTES = 300_000
 OPTIONS = [
-    "party_a.data={labeled:40,unlabeled:30,validation:0.2}",
-    "party_b.data={labeled:null,unlabeled:0,validation:0.2}",
+    "party_a.samples={labeled:40,unlabeled:30,validation:0.2}",
+    "party_b.samples={labeled:null,unlabeled:0,validation:0.2}",
     "training.trust=adaptive",
     "training.keep=best",
     "exchange.budget_mb=0.3",
@@ -61,8 +61,8 @@ def test_trust_and_the_kept_network_are_reported(learned: MainRun) -> None:
 
 
 ASKING = [
-    "party_a.data={labeled:40,unlabeled:30,validation:0.2}",
-    "party_b.data.validation=0.2",
+    "party_a.samples={labeled:40,unlabeled:30,validation:0.2}",
+    "party_b.samples.validation=0.2",
     "exchange.num_queries=10",
     "exchange.share_a=1",
     "exchange.every=2",
@@ -123,8 +123,11 @@ def test_a_control_uses_the_pool_and_the_validation_part(learned: MainRun) -> No
             "controls.0: Input should be 'label_smoothing', 'self_mutual' or 'self_distillation', got 'mixup'",
         ),
         ("simulation.controls=[self_mutual,self_mutual]", "controls: each at most once, got self_mutual, self_mutual"),
-        ("training.trust=adaptive", "training.trust=adaptive judges by a validation part; set party_a.data.validation"),
-        ("training.keep=best", "training.keep=best judges by a validation part; set party_a.data.validation"),
+        (
+            "training.trust=adaptive",
+            "training.trust=adaptive judges by a validation part; set party_a.samples.validation",
+        ),
+        ("training.keep=best", "training.keep=best judges by a validation part; set party_a.samples.validation"),
     ],
 )
 def test_a_rule_without_its_evidence_is_refused(
@@ -136,7 +139,7 @@ def test_a_rule_without_its_evidence_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Nothing falls back silently to something weaker."""
-    nothing_held_out = ["party_a.data.validation=0.0", "training.trust=none", "training.keep=last"]
+    nothing_held_out = ["party_a.samples.validation=0.0", "training.trust=none", "training.keep=last"]
     assert call(monkeypatch, *problem, *nothing_held_out, override, f"hydra.run.dir={tmp_path}/run") == 2
     assert message in capsys.readouterr().err
 
@@ -152,5 +155,5 @@ def test_more_samples_than_a_party_has(
     problem: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Asking for a larger pool than there are samples names the party and the keys."""
-    assert call(monkeypatch, *problem, "party_b.data.unlabeled=81", f"hydra.run.dir={tmp_path}/run") == 3
+    assert call(monkeypatch, *problem, "party_b.samples.unlabeled=81", f"hydra.run.dir={tmp_path}/run") == 3
     assert "party b has 80 training samples, fewer than 81 unlabelled" in capsys.readouterr().err

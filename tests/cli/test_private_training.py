@@ -35,8 +35,8 @@ def test_the_record_says_what_was_spent(problem: list[str], tmp_path: Path) -> N
         ("training.self_mutual=true", "training.self_mutual=false"),
         ("training.alarm=quarantine", "training.alarm=report or off"),
         ("exchange.spot_checks=5", "exchange.spot_checks=0"),
-        ("party_b.data.unlabeled=5", "party_b.data.unlabeled=0"),
-        ("party_a.data.validation=0", "party_a.data.validation"),
+        ("party_b.samples.unlabeled=5", "party_b.samples.unlabeled=0"),
+        ("party_a.samples.validation=0", "party_a.samples.validation"),
         ("simulation.controls=[label_smoothing]", "simulation.controls=[]"),
     ],
 )

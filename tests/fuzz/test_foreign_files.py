@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mutations import BOUNDED, LONG, changed
 
-from smule_crypten.config import BudgetConfig, ModelConfig
+from smule_crypten.config import ModelConfig
 from smule_crypten.errors import SmuleError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.disclosures import read_ledger
 from smule_crypten.launch.side_file import read_dealer, read_party
 from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.credentials import create_identity, load_certificate, load_identity
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.training.checkpoint import Checkpoint, load_model, save_checkpoint
 from smule_crypten.types import Disclosure
 
@@ -48,7 +49,7 @@ def example(kind: str) -> bytes:
                 save_checkpoint(folder / "model.pt", checkpoint)
                 return (folder / "model.pt").read_bytes()
             case "ledger":
-                with QueryBudget(BudgetConfig(), folder / "ledger.jsonl", run="r", peer=None) as budget:
+                with QueryBudget(DisclosureConfig(), folder / "ledger.jsonl", run="r", peer=None) as budget:
                     budget.plan("b", [5, 5])
                     for number in (1, 2):
                         budget.charge(Disclosure(query_id=number, to_party="b", num_samples=5, model_step=number))
@@ -59,7 +60,7 @@ def example(kind: str) -> bytes:
                     "role": "a",
                     "data": {"name": "npz", "path": "mine.npz"},
                     "model": {"name": "mlp", "options": {"hidden": [2]}},
-                    "network": {"certificate": "a.pem", "key": "a.key", "listen": "host:7701", "peer": remote,
+                    "connection": {"certificate": "a.pem", "key": "a.key", "listen": "host:7701", "peer": remote,
                                 "dealer": remote},
                     "training": {"epochs": 3, "temperature": 2.0},
                     "output_dir": "runs/one",

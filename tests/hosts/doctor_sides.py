@@ -41,9 +41,9 @@ data: {{name: npz, path: {role}.npz}}
 model: {{name: mlp, options: {{hidden: [4]}}}}
 training: {{epochs: 6, batch_size: 16}}
 exchange: {{num_queries: 10, every: 1, warmup_epochs: 3}}
-budget: {{max_queries_total: 30}}
+disclosure: {{max_answers_total: 30}}
 output_dir: out_{role}
-network:
+connection:
   certificate: {CERTIFICATES[role]}.crt.pem
   key: {CERTIFICATES[role]}.key.pem
   {listen}
@@ -84,8 +84,8 @@ def side(folder: Path, role: str, *overrides: str) -> PartyConfig:
 def examination(
     config: PartyConfig, wait_seconds: float, say: Callable[[str], None] = lambda text: None
 ) -> Generator[Finding]:
-    assert config.network is not None
-    return examine(config, config.network, wait_seconds=wait_seconds, rehearse=False, say=say)
+    assert config.connection is not None
+    return examine(config, config.connection, wait_seconds=wait_seconds, rehearse=False, say=say)
 
 
 def findings(

@@ -82,21 +82,21 @@ class Folders:
 
     def _party(self, role: str, settings: dict[str, Any]) -> dict[str, Any]:
         address = self._network.listening
-        network: dict[str, Any] = {
+        connection: dict[str, Any] = {
             "certificate": f"{NAMES[role]}.crt.pem",
             "key": f"{NAMES[role]}.key.pem",
             "peer": {"certificate": f"{NAMES[PEER[role]]}.crt.pem"},
             "dealer": {"certificate": "dealer.crt.pem", "address": address["dealer"]},
         }
         if role == "a":
-            network["listen"] = address["a"]
+            connection["listen"] = address["a"]
         else:
-            network["peer"]["address"] = address["a"]
+            connection["peer"]["address"] = address["a"]
         side = {
             "role": role,
             "data": {"name": "npz", "path": "data.npz"},
             "output_dir": "out",
-            "network": network,
+            "connection": connection,
             **json.loads(json.dumps(SMALL)),
         }
         _set(side, settings)

@@ -133,7 +133,7 @@ def simulation_overrides(root: Path) -> list[str]:
     for party in ("party_a", "party_b"):
         small.append(f"{party}.model.options.hidden={SMALL['model']['options']['hidden']}")
         # A run that is cut off three times.
-        small.append(f"+{party}.budget={{max_queries_total:{(len(EXCHANGES) + 3) * NUM_QUERIES},repeats:3}}")
+        small.append(f"+{party}.disclosure={{max_answers_total:{(len(EXCHANGES) + 3) * NUM_QUERIES},repeats:3}}")
     return [*data, *models, *small, "simulation.pooled=false", f"hydra.run.dir={root / 'run'}"]
 
 

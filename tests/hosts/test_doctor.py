@@ -100,8 +100,8 @@ def test_doctors_compare_what_a_run_would(folder: Path) -> None:
 def examined_alone(folder: Path) -> Checkup:
     """Party a with its data and its network, and nobody else."""
     config = side(folder, "a")
-    assert config.network is not None
-    checkup = Checkup(config=config, network=config.network, wait_seconds=0.0)
+    assert config.connection is not None
+    checkup = Checkup(config=config, connection=config.connection, wait_seconds=0.0)
     checkup.inputs = load_party_inputs(config)
     checkup.translated = translate(build_party_model(config, checkup.inputs.bundle), (1, 4, 4))
     return checkup
@@ -169,7 +169,7 @@ def test_nobody_comes(folder: Path) -> None:
 def test_wrong_certificate_at_the_other_end(folder: Path) -> None:
     """It fails at both ends: who connects sees both fingerprints, who waits that its certificate was not accepted."""
     create_identity("former-a", folder)
-    configs = [side(folder, "a"), side(folder, "b", "network.peer.certificate=former-a.crt.pem")]
+    configs = [side(folder, "a"), side(folder, "b", "connection.peer.certificate=former-a.crt.pem")]
     found = both(configs, wait_seconds=2.0, last="agreement")
     shown = load_certificate(folder / "hospital-a.crt.pem").fingerprint
     pinned = load_certificate(folder / "former-a.crt.pem").fingerprint
@@ -184,7 +184,7 @@ def test_wrong_certificate_at_the_other_end(folder: Path) -> None:
 def test_wrong_certificate_of_who_comes(folder: Path) -> None:
     """Party a has an old certificate of party b: it fails at both ends, each with the fingerprint that it knows."""
     create_identity("former-b", folder)
-    configs = [side(folder, "a", "network.peer.certificate=former-b.crt.pem"), side(folder, "b")]
+    configs = [side(folder, "a", "connection.peer.certificate=former-b.crt.pem"), side(folder, "b")]
     found = both(configs, wait_seconds=2.0, last="agreement")
     assert (found[0]["party b"].status, found[0]["party b"].exit_code) == ("FAILED", 10)
     assert load_certificate(folder / "former-b.crt.pem").fingerprint in found[0]["party b"].text
@@ -196,8 +196,8 @@ def test_wrong_certificate_of_who_comes(folder: Path) -> None:
 def met_by(folder: Path, *overrides: str) -> Checkup:
     """Party b, ready to meet others."""
     config = side(folder, "b", *overrides)
-    assert config.network is not None
-    checkup = Checkup(config=config, network=config.network, wait_seconds=2.0)
+    assert config.connection is not None
+    checkup = Checkup(config=config, connection=config.connection, wait_seconds=2.0)
     checkup.identity = load_identity(folder / "hospital-b.crt.pem", folder / "hospital-b.key.pem")
     for role, name in (("party a", "hospital-a"), ("the dealer", "dealer")):
         checkup.certificates[role] = load_certificate(folder / f"{name}.crt.pem")
@@ -211,7 +211,7 @@ def test_swapped_addresses(folder: Path) -> None:
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(dealer.meet)
         with pytest.raises(CredentialError, match="that of the dealer: the address leads there; see whether two are"):
-            check_peer(met_by(folder, f"network.peer.address={address}"))
+            check_peer(met_by(folder, f"connection.peer.address={address}"))
         with pytest.raises(PeerTimeoutError):
             waiting.result()
 
@@ -228,15 +228,15 @@ def test_a_port_without_tls(folder: Path) -> None:
         threads.submit(answer, listener)
         port = listener.getsockname()[1]
         with pytest.raises(ProtocolError, match=r"answers without TLS .* HTTP proxy"):
-            check_dealer(met_by(folder, f"network.dealer.address=127.0.0.1:{port}"))
+            check_dealer(met_by(folder, f"connection.dealer.address=127.0.0.1:{port}"))
 
 
 @pytest.mark.parametrize(("difference", "fails"), [(59.0, ""), (-59.0, ""), (61.0, "ahead of"), (-61.0, "behind")])
 def test_clocks(folder: Path, difference: float, fails: str) -> None:
     """Clocks more than a minute apart would make certificates expire early and logs hard to compare."""
     config = side(folder, "a")
-    assert config.network is not None
-    checkup = Checkup(config=config, network=config.network, wait_seconds=0.0)
+    assert config.connection is not None
+    checkup = Checkup(config=config, connection=config.connection, wait_seconds=0.0)
     checkup.clock_differences_seconds["the dealer"] = difference
     if fails:
         with pytest.raises(HandshakeError, match=f"the clock of the dealer is 61 seconds {fails} this one; .* NTP"):
@@ -254,8 +254,8 @@ def test_the_dealers_clock(folder: Path, monkeypatch: pytest.MonkeyPatch, ahead:
     monkeypatch.setattr(reception, "time", true_clock)
     dealer = meeting_of_dealer(read_dealer([f"+dealer={folder / 'dealer.yaml'}", "launch.join_seconds=2.0"]))
     config = side(folder, "b")
-    assert config.network is not None
-    checkup = Checkup(config=config, network=config.network, wait_seconds=2.0)
+    assert config.connection is not None
+    checkup = Checkup(config=config, connection=config.connection, wait_seconds=2.0)
     checkup.identity = load_identity(folder / "hospital-b.crt.pem", folder / "hospital-b.key.pem")
     checkup.certificates["the dealer"] = load_certificate(folder / "dealer.crt.pem")
     with ThreadPoolExecutor(1) as threads:

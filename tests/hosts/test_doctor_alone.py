@@ -14,10 +14,10 @@ from doctor_sides import by_check, findings, side, write_data, write_sides
 from PIL import Image
 from torch import nn
 
-from smule_crypten.config import BudgetConfig
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.mpc.credentials import load_certificate
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.processes import checkup_local
 from smule_crypten.processes.disclosing import budget_of_run
 from smule_crypten.processes.inputs import load_party_inputs
@@ -83,15 +83,15 @@ BROKEN = [
     ("model", target("hooked"), 4, "a hook on the network itself"),
     ("model", target("normalizing", "training.batch_size=1"), 2, "set training.batch_size to 2 or more"),
     ("fixed point", overrides("scheme.name=crypten", "scheme.precision_bits=20"), 4, "lower scheme.precision_bits"),
-    ("own certificate", overrides("network.certificate=none.crt.pem"), 10, "none.crt.pem"),
+    ("own certificate", overrides("connection.certificate=none.crt.pem"), 10, "none.crt.pem"),
     ("private key", readable_key, 10, "chmod 600"),
-    ("private key", overrides("network.key=hospital-b.key.pem"), 10, "does not belong"),
-    ("certificate of party b", overrides("network.peer.certificate=hospital-a.crt.pem"), 2, "same certificate"),
-    ("certificate of the dealer", overrides("network.dealer.certificate=hospital-b.crt.pem"), 2, "same certificate"),
+    ("private key", overrides("connection.key=hospital-b.key.pem"), 10, "does not belong"),
+    ("certificate of party b", overrides("connection.peer.certificate=hospital-a.crt.pem"), 2, "same certificate"),
+    ("certificate of the dealer", overrides("connection.dealer.certificate=hospital-b.crt.pem"), 2, "same certificate"),
     ("output folder", finished_run, 5, "finished run"),
-    ("query budget", overrides("budget.max_queries_total=29"), 11, "29"),
-    ("query budget", overrides("budget.max_queries_per_exchange=9"), 11, "max_queries_per_exchange=9"),
-    ("party b", overrides("network.listen=192.0.2.1:7701"), 2, "cannot listen"),
+    ("query budget", overrides("disclosure.max_answers_total=29"), 11, "29"),
+    ("query budget", overrides("disclosure.max_answers_per_exchange=9"), 11, "max_answers_per_exchange=9"),
+    ("party b", overrides("connection.listen=192.0.2.1:7701"), 2, "cannot listen"),
 ]
 
 
@@ -202,13 +202,13 @@ def test_budget_counts_what_was_answered(folder: Path) -> None:
 def test_a_ledger_that_was_changed(folder: Path) -> None:
     """The doctor checks every line, and names the one that is not as it was written."""
     ledger = folder / "ledger.jsonl"
-    budget = QueryBudget(BudgetConfig(max_queries_total=100), ledger, run="earlier", peer=None)
+    budget = QueryBudget(DisclosureConfig(max_answers_total=100), ledger, run="earlier", peer=None)
     budget.plan("b", [])
     for number in (1, 2, 3):
         budget.charge(Disclosure(query_id=number, to_party="b", num_samples=5, model_step=0))
     lines = ledger.read_text().splitlines(keepends=True)
     ledger.write_text(lines[0] + lines[1].replace('"num_samples":5', '"num_samples":4') + lines[2])
-    found = by_check(findings(side(folder, "a", f"budget.ledger={ledger}")))["query budget"]
+    found = by_check(findings(side(folder, "a", f"disclosure.ledger={ledger}")))["query budget"]
     assert (found.status, found.exit_code) == ("FAILED", 5)
     assert "ledger.jsonl, line 2 was changed; restore the ledger" in found.text
 
@@ -216,18 +216,20 @@ def test_a_ledger_that_was_changed(folder: Path) -> None:
 def test_budget_of_many_runs(folder: Path) -> None:
     """The ledger of a peer is named; what it holds from other runs counts, and what it counts for nobody is said."""
     ledger = folder / "ledger.jsonl"
-    setting = f"budget.ledger={ledger}"
+    setting = f"disclosure.ledger={ledger}"
     assert "ledger.jsonl will be a new ledger" in by_check(findings(side(folder, "a", setting)))["query budget"].text
     fingerprint = load_certificate(folder / "hospital-b.crt.pem").fingerprint
     for run, peer in (("earlier", fingerprint), ("other", "another")):
-        budget = QueryBudget(BudgetConfig(), ledger, run=run, peer=peer)
+        budget = QueryBudget(DisclosureConfig(), ledger, run=run, peer=peer)
         budget.plan("b", [5])
         budget.charge(Disclosure(query_id=1, to_party="b", num_samples=5, model_step=0))
     found = by_check(findings(side(folder, "a", setting)))["query budget"]
     assert (found.status, found.exit_code) == ("FAILED", 11)
     assert "5 answered to this peer in" in found.text
     assert "5 more under certificates that are not named here" in found.text
-    assert by_check(findings(side(folder, "a", setting, "budget.max_queries_total=35")))["query budget"].status == "ok"
+    assert (
+        by_check(findings(side(folder, "a", setting, "disclosure.max_answers_total=35")))["query budget"].status == "ok"
+    )
 
 
 def test_resumable_run_is_named(folder: Path) -> None:

@@ -24,7 +24,7 @@ def _entries(folders: Folders) -> list[tuple[str, int]]:
 def test_two_runs_on_one_ledger(network: Network, tmp_path: Path) -> None:
     """A repeated exchange is charged, the next run is charged on top of it, in another output folder too."""
     folders = Folders(tmp_path, network)
-    folders.change("a", budget__ledger="ledger.jsonl", budget__max_queries_total=6 * NUM_QUERIES)
+    folders.change("a", disclosure__ledger="ledger.jsonl", disclosure__max_answers_total=6 * NUM_QUERIES)
     with HostRun(network, folders) as run:
         run.start(instruments={"b": Tripwire("kill", "state", 3)})
         assert run.wait()["b"] == -signal.SIGKILL
@@ -37,10 +37,10 @@ def test_two_runs_on_one_ledger(network: Network, tmp_path: Path) -> None:
             folders.change(role, output_dir="second")
         run.start()
         assert run.wait() == {"a": 11, "b": 14, "dealer": 14}, run.logs()
-        reason = f"budget.max_queries_total={6 * NUM_QUERIES} leaves {2 * NUM_QUERIES}; {7 * NUM_QUERIES} would do"
+        reason = f"disclosure.max_answers_total={6 * NUM_QUERIES} leaves {2 * NUM_QUERIES}; {7 * NUM_QUERIES} would do"
         assert reason in run.processes["a"].error
         assert len(_entries(folders)) == 4
-        folders.change("a", budget__max_queries_total=7 * NUM_QUERIES)
+        folders.change("a", disclosure__max_answers_total=7 * NUM_QUERIES)
         run.complete()
         second = _entries(folders)[-1][0]
         assert second != first
@@ -50,7 +50,7 @@ def test_two_runs_on_one_ledger(network: Network, tmp_path: Path) -> None:
 def test_a_peer_that_hangs_up_again_and_again(network: Network, tmp_path: Path) -> None:
     """72 answers for 24: each attempt at an exchange costs, and after the allowed repeats nothing is answered."""
     folders = Folders(tmp_path, network)
-    folders.change("a", budget__repeats=1)
+    folders.change("a", disclosure__repeats=1)
     ledger = folders.output("a") / "disclosures.jsonl"
     with HostRun(network, folders) as run:
         for attempts in (1, 2):
@@ -61,7 +61,7 @@ def test_a_peer_that_hangs_up_again_and_again(network: Network, tmp_path: Path) 
             ]
         run.start()
         assert run.wait() == {"a": 11, "b": 14, "dealer": 14}, run.logs()
-        assert "budget.repeats=1; set it to 2" in run.processes["a"].error
+        assert "disclosure.repeats=1; set it to 2" in run.processes["a"].error
         assert len(read_lines(ledger)) == 2
 
 
@@ -89,9 +89,9 @@ def test_a_peer_that_lost_its_states(network: Network, tmp_path: Path) -> None:
         folders.change("a", launch__accept_restart=True)
         run.start()
         assert run.wait()["a"] == 11, run.logs()
-        assert "3 more would be, budget.repeats=2; set it to 3" in run.processes["a"].error
+        assert "3 more would be, disclosure.repeats=2; set it to 3" in run.processes["a"].error
         for role in "ab":
-            folders.change(role, budget__repeats=3)
+            folders.change(role, disclosure__repeats=3)
         # Its steps: state 0 is written, two are set aside, state 1 would be written.
         run.start(instruments={"a": Tripwire("kill", "state", 4)})
         assert run.wait()["a"] == -signal.SIGKILL, run.logs()
@@ -105,7 +105,7 @@ def test_a_peer_that_lost_its_states(network: Network, tmp_path: Path) -> None:
 def test_a_ledger_in_use(network: Network, tmp_path: Path) -> None:
     """A second run that would count by the same ledger at the same time ends before it meets anybody."""
     folders = Folders(tmp_path, network)
-    folders.change("a", budget__ledger="ledger.jsonl")
+    folders.change("a", disclosure__ledger="ledger.jsonl")
     with HostRun(network, folders) as run:
         with locked_ledger(folders.folder("a") / "ledger.jsonl"):
             run.start("a")

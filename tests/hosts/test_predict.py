@@ -28,7 +28,7 @@ def trained(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Folde
     """A finished run with enough samples at party a to fit weights, and new images there."""
     folders = Folders(tmp_path_factory.mktemp("trained"), network, exchange__num_queries=40)
     write_data(folders.folder("a") / "data.npz", num_train=10 * NUM_VALIDATION, seed=0)
-    folders.change("a", budget__ledger="ledger.jsonl", samples__validation=0.1)
+    folders.change("a", disclosure__ledger="ledger.jsonl", samples__validation=0.1)
     folders.change("b", samples__validation=0.1)
     with HostRun(network, folders) as run:
         run.complete()
@@ -110,12 +110,12 @@ def check_predictions(folders: Folders, found: Any, images: Any) -> None:
 def test_a_budget_refuses_before_anything_is_asked(network: Network, trained: Folders) -> None:
     """The total is checked over all parts of a question: nothing is disclosed, and no file appears."""
     before = answered(trained, "b")
-    trained.change("b", budget={"max_queries_total": sum(count for _, count in before) + 50})
+    trained.change("b", disclosure={"max_answers_total": sum(count for _, count in before) + 50})
     with ask(network, trained, "refused.npz") as run:
         run.start()
         assert run.wait() == {"a": 14, "b": 11, "dealer": 14}, run.logs()
-        assert "budget.max_queries_total" in run.processes["b"].error
-    trained.change("b", budget={})
+        assert "disclosure.max_answers_total" in run.processes["b"].error
+    trained.change("b", disclosure={})
     assert answered(trained, "b") == before
     assert not list(trained.folder("a").glob("refused*"))
 

@@ -22,8 +22,8 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("copied", "over", "keys"),
     [
-        ("hospital-a", "dealer", "network.peer.certificate and network.dealer.certificate"),
-        ("hospital-b", "hospital-a", "network.certificate and network.peer.certificate"),
+        ("hospital-a", "dealer", "connection.peer.certificate and connection.dealer.certificate"),
+        ("hospital-b", "hospital-a", "connection.certificate and connection.peer.certificate"),
     ],
 )
 def test_a_party_refuses(copied: str, over: str, keys: str, folder: Path) -> None:

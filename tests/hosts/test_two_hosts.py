@@ -212,20 +212,20 @@ def test_different_configurations(network: Network, tmp_path: Path) -> None:
 def test_over_budget(network: Network, tmp_path: Path) -> None:
     """What exceeds the budget is refused at both with the reason, before anything is trained or answered."""
     folders = Folders(tmp_path, network)
-    folders.change("a", budget__max_queries_total=2 * NUM_QUERIES)
+    folders.change("a", disclosure__max_answers_total=2 * NUM_QUERIES)
     with HostRun(network, folders) as run:
         run.start()
         assert run.wait() == {"a": 11, "b": 14, "dealer": 14}, run.logs()
         assert "party a gave up: BudgetError; see its own log" in run.processes["dealer"].error
         assert "max_queries" not in run.processes["dealer"].log
         reason = f"party b may ask for {3 * NUM_QUERIES} answers in 3 exchange(s) to come, "
-        reason += f"budget.max_queries_total={2 * NUM_QUERIES} leaves {2 * NUM_QUERIES}; {3 * NUM_QUERIES} would do"
+        reason += f"disclosure.max_answers_total={2 * NUM_QUERIES} leaves {2 * NUM_QUERIES}; {3 * NUM_QUERIES} would do"
         assert reason in run.processes["a"].error
         assert reason in run.processes["b"].error
         for role in PEER:
             assert not (folders.output(role) / "disclosures.jsonl").exists()
             assert not (folders.output(role) / "standalone.pt").exists()
-        folders.change("a", budget__max_queries_total=3 * NUM_QUERIES)
+        folders.change("a", disclosure__max_answers_total=3 * NUM_QUERIES)
         run.complete()
         assert [entry["query_id"] for entry in read_lines(folders.output("a") / "disclosures.jsonl")] == [1, 2, 3]
 
@@ -235,18 +235,23 @@ def test_over_budget(network: Network, tmp_path: Path) -> None:
     [
         (
             {},
-            {"budget__max_queries_per_exchange": NUM_QUERIES - 1},
-            f"budget.max_queries_per_exchange={NUM_QUERIES - 1}",
+            {"disclosure__max_answers_per_exchange": NUM_QUERIES - 1},
+            f"disclosure.max_answers_per_exchange={NUM_QUERIES - 1}",
         ),
         (
             {"exchange__spot_checks": 2},
-            {"budget__max_queries_total": 3 * NUM_QUERIES},
+            {"disclosure__max_answers_total": 3 * NUM_QUERIES},
             f"{3 * (NUM_QUERIES + 2)} would do",
         ),
         (
             {"exchange__num_queries": None},
-            {"budget__max_queries_total": 100},
-            "budget.max_queries_total=100 leaves 100",
+            {"disclosure__max_answers_total": 100},
+            "disclosure.max_answers_total=100 leaves 100",
+        ),
+        (
+            {"exchange__schedule": "adaptive", "samples__validation": 0.2},
+            {"disclosure__max_answers_total": 1},
+            "leaves 1;",
         ),
     ],
 )

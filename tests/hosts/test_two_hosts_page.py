@@ -17,7 +17,8 @@ from smule_crypten.launch import doctor, keys, predict
 from smule_crypten.launch.side_file import read_dealer, read_party
 from smule_crypten.mpc.credentials import load_certificate, load_identity
 from smule_crypten.processes.checkup_local import num_exchanges
-from smule_crypten.run_config import PartyConfig, ProtocolConfig
+from smule_crypten.protocol_config import ProtocolConfig
+from smule_crypten.run_config import PartyConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "two-hosts.md").read_text(encoding="utf-8")
 LAST_SECTION = PAGE.rpartition("\n## ")[2]
@@ -51,16 +52,16 @@ def test_files_are_valid_and_fit_together(folder: Path) -> None:
     sides = [read_party([f"+party=hospital-{role}.yaml"]) for role in "ab"]
     dealer = read_dealer(["+dealer=dealer.yaml"])
     first, second = (
-        ProtocolConfig.from_party(side, (1, 8, 8), 10, tuple(side.data.options["class_names"])) for side in sides
+        ProtocolConfig.from_party(side, (1, 8, 8), 10, tuple(side.data.options["class_names"]), {}) for side in sides
     )
     assert first == second
     for side in sides:
-        assert side.network is not None
-        load_identity(Path(side.network.certificate), Path(side.network.key))
-        for path in (side.network.peer.certificate, side.network.dealer.certificate):
+        assert side.connection is not None
+        load_identity(Path(side.connection.certificate), Path(side.connection.key))
+        for path in (side.connection.peer.certificate, side.connection.dealer.certificate):
             load_certificate(Path(path))
-        assert side.budget.max_queries_total is not None
-        assert num_exchanges(side) * (side.exchange.num_queries or 0) == 1600 <= side.budget.max_queries_total
+        assert side.disclosure.max_answers_total is not None
+        assert num_exchanges(side) * (side.exchange.num_queries or 0) == 1600 <= side.disclosure.max_answers_total
     load_identity(Path(dealer.certificate), Path(dealer.key))
 
 

@@ -9,7 +9,7 @@ from unittest import mock
 import torch
 from torch import nn
 
-from smule_crypten.config import BudgetConfig, SchemeConfig
+from smule_crypten.config import SchemeConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import PeerError, ProtocolError
 from smule_crypten.exchange.budget import QueryBudget
@@ -19,6 +19,7 @@ from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.session import Session
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import centred
 
 SAMPLES = 24
@@ -51,7 +52,7 @@ def exchange_with(
         return waiting.pop(0)[: size[0]].double() if waiting else None
 
     with tempfile.TemporaryDirectory() as folder:
-        budget = QueryBudget(BudgetConfig(), Path(folder) / "disclosures.jsonl", run="first", peer=None)
+        budget = QueryBudget(DisclosureConfig(), Path(folder) / "disclosures.jsonl", run="first", peer=None)
         exchanger = Exchanger(
             scheme=scheme,
             config=ExchangeConfig(spot_checks=spot_checks),

@@ -49,7 +49,7 @@ def test_a_spot_check_lets_honest_and_consistent_answers_pass(pool: PartyPool) -
 
 @both_schemes
 def test_noise_of_the_owner_of_a_network(pool: PartyPool, config: SchemeConfig) -> None:
-    """Protects what budget.logit_noise promises: normal noise of that deviation in what the other party opens."""
+    """Protects what disclosure.logit_noise promises: normal noise of that deviation in what the other party opens."""
     for ended, error, _ in pool.run(exchange_with, config, [], 2.0, 0, dealt=True):
         assert ended == "completed"
         # Of 72 centred values with 48 degrees of freedom; 4 standard errors.

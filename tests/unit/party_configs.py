@@ -11,7 +11,7 @@ from smule_crypten.run_config import PartyConfig
 
 def party(**settings: Any) -> PartyConfig:
     defaults: dict[str, Any] = {
-        "rank": 0,
+        "role": "a",
         "scheme": SchemeConfig(name="crypten"),
         "provider": ProviderConfig(name="dealer"),
         "data": DataConfig(name="digits"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,12 +9,24 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from smule_crypten.attacks.table import ATTACKS
-from smule_crypten.config import AttackConfig, DataConfig, ModelConfig, PartitionConfig, SchemeConfig, Section
+from smule_crypten.config import (
+    AttackConfig,
+    DataConfig,
+    DpConfig,
+    ModelConfig,
+    PartitionConfig,
+    ProviderConfig,
+    SchemeConfig,
+    Section,
+    TrainingConfig,
+)
+from smule_crypten.config_reading import defaults_of, known_keys, leaves, parse
 from smule_crypten.data.datasets import LOADERS, load_data
+from smule_crypten.data.loaders import DATA_OPTIONS
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.inference.lean.options import LeanOptions
 from smule_crypten.inference.registry import SCHEMES
-from smule_crypten.launch.composition import known_keys, register_party_models
+from smule_crypten.launch.composition import register_run, to_run_config
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import NETWORKS, build_model
 from smule_crypten.run_config import RunConfig
@@ -26,6 +39,8 @@ SECTIONS: dict[str, type[Section]] = {
     "scheme": SchemeConfig,
     "suite": SuiteConfig,
     "attack": AttackConfig,
+    "provider": ProviderConfig,
+    "training": TrainingConfig,
 }
 NAMES = {
     "data": sorted(LOADERS),
@@ -34,8 +49,13 @@ NAMES = {
     "scheme": sorted(SCHEMES),
     "suite": ["headline", "link", "methods", "scaling", "schemes"],
     "attack": sorted([*ATTACKS, "none"]),
+    "provider": ["dealer", "trusted_first_party"],
 }
-FILES = [(group, name) for group, names in NAMES.items() for name in names]
+FILES = [
+    *((group, name) for group, names in NAMES.items() for name in names),
+    *(("training", name) for name in ("images", "private")),
+]
+EXPERIMENTS = [Path(str(entry)) for entry in files("smule_crypten.conf").joinpath("experiment").iterdir()]
 
 
 def load(group: str, name: str) -> dict[str, Any]:
@@ -53,11 +73,72 @@ def test_every_name_has_a_file(group: str) -> None:
 
 
 @pytest.mark.parametrize(("group", "name"), FILES)
-def test_file_lists_every_key_and_validates(group: str, name: str) -> None:
-    """Each file shows all keys of its section, under its own name, and is accepted."""
+def test_file_validates_and_holds_differences_alone(group: str, name: str) -> None:
+    """Each file is accepted under its own name; a default stands in the model, not here a second time."""
     values = load(group, name)
-    assert set(values) == set(SECTIONS[group].model_fields)
-    assert SECTIONS[group].model_validate(values).name == name  # type: ignore[attr-defined]
+    if group in NAMES:
+        assert values["name"] == name
+        parse(SECTIONS[group], values)
+    written = {key: value for key, value in flat(values) if key != "name"}
+    default = dict(flat(defaults_of(SECTIONS[group])))
+    assert [key for key, value in written.items() if key in default and default[key] == value] == []
+    assert {key for key in written if not key.startswith("options.")} <= set(known_keys(SECTIONS[group]))
+
+
+OPTIONS = {
+    "data": DATA_OPTIONS,
+    "model": {name: row.options for name, row in NETWORKS.items()},
+    "scheme": {"lean": LeanOptions},
+    "attack": {name: options for name, (options, _) in ATTACKS.items()},
+}
+
+
+@pytest.mark.parametrize(("group", "name"), [(group, name) for group, kinds in OPTIONS.items() for name in kinds])
+def test_options_of_a_file_are_differences_alone(group: str, name: str) -> None:
+    """As above, for the options of a choice, whose defaults stand in its own model."""
+    default = defaults_of(OPTIONS[group][name])
+    written = load(group, name).get("options", {})
+    assert [key for key, value in written.items() if key in default and default[key] == value] == []
+
+
+def test_the_main_configuration_holds_differences_alone() -> None:
+    """conf/config.yaml chooses, and sets what differs from the models."""
+    text = files("smule_crypten.conf").joinpath("config.yaml").read_text()
+    values = OmegaConf.to_container(OmegaConf.create(text))
+    assert isinstance(values, dict)
+    ours = {key: value for key, value in values.items() if key not in ("defaults", "hydra")}
+    assert ours == {"allow_insecure": True, "randomness": "seeded_insecure"}
+    assert not ours.items() & {"allow_insecure": False, "randomness": "fresh"}.items()
+
+
+@pytest.mark.parametrize("name", sorted(entry.stem for entry in EXPERIMENTS))
+def test_an_experiment_holds_what_makes_a_difference(name: str) -> None:
+    """Without any one of its values, the experiment would be another one."""
+    register_run()
+    text = files("smule_crypten.conf").joinpath("experiment", f"{name}.yaml").read_text()
+    written = OmegaConf.to_container(OmegaConf.create(text))
+    assert isinstance(written, dict)
+    below = [entry for entry in written.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
+    choices = [f"{key.removeprefix('override /')}={value}" for key, value in overridden(text)]
+    written.pop("hydra", None)
+    with initialize_config_module("smule_crypten.conf", version_base="1.3"):
+        without = compose("config", [*choices, *(f"+experiment={each}" for each in below)])
+    assert [key for key, value in flat(written) if OmegaConf.select(without, key) == value] == []
+
+
+def overridden(text: str) -> list[tuple[str, str]]:
+    """The choices that an experiment makes."""
+    config: Any = OmegaConf.to_container(OmegaConf.create(text))
+    entries = [entry for entry in config.get("defaults", []) if isinstance(entry, dict)]
+    return [(str(key), str(value)) for entry in entries for key, value in entry.items()]
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Keys in dotted form with their values."""
+    found: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        found += flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return found
 
 
 @pytest.mark.parametrize("name", NAMES["suite"])
@@ -79,11 +160,9 @@ def test_listed_network_options_are_known(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES["scheme"])
 def test_listed_scheme_options_are_known(name: str) -> None:
-    """The options in the file are the ones that the scheme takes; lean's file shows its defaults, and all of them."""
+    """The options in the file are the ones that the scheme takes."""
     config = SchemeConfig(**load("scheme", name))
     SCHEMES[name].check_options(config)
-    if name == "lean":
-        assert config.options == LeanOptions().model_dump()
 
 
 @pytest.mark.parametrize("name", sorted(set(LOADERS) - {"digits", "target"}))
@@ -109,15 +188,18 @@ def test_digits_constants_fit_the_data() -> None:
     assert images_NCHW.std() == pytest.approx(1, abs=2e-3)
 
 
-def test_every_key_can_be_set_from_the_command_line() -> None:
-    """A key that --help names, and that a simulation may have, stands in the YAML files: Hydra knows no other;
-    training.dp has a group of its own.
-    """
-    register_party_models()
+PRIVATE = ["simulation.controls=[]", "simulation.pooled=false"]
+
+
+def test_every_key_of_a_simulation_can_be_set_from_the_command_line() -> None:
+    """The models' defaults lie under all files, so that Hydra knows every key that has one."""
+    register_run()
     with initialize_config_module("smule_crypten.conf", version_base="1.3"):
-        composed = compose("config")
-    between_hosts = {"ledger", "former_fingerprints"}
-    wanted = [
-        key for key in known_keys(RunConfig) if "training.dp." not in key and key.split(".")[-1] not in between_hosts
-    ]
+        composed = compose(
+            "config", ["training.dp.delta=1e-6", "training=private", "data.options.test_fraction=0.5", *PRIVATE]
+        )
+    run = to_run_config(composed)
+    wanted = [key for key, _ in leaves(RunConfig) if "training.dp." not in key]
     assert [key for key in wanted if OmegaConf.select(composed, key, default=key) == key] == []
+    assert run.data.options == {"test_fraction": 0.5}
+    assert run.training.dp == DpConfig(target_epsilon=8.0, delta=1e-6)

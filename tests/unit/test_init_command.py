@@ -38,14 +38,17 @@ def test_the_files_of_all_roles(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert a.exchange.terms == b.exchange.terms
     assert (a.training.epochs, b.training.epochs, a.exchange.num_queries) == (12, 12, 50)
     assert a.data.options["class_names"] == ["no", "yes"]
-    assert a.network is not None
-    assert b.network is not None
-    assert (a.network.listen, b.network.peer.address) == ("0.0.0.0:8801", "north.example:8801")
+    assert a.connection is not None
+    assert b.connection is not None
+    assert (a.connection.listen, b.connection.peer.address) == ("0.0.0.0:8801", "north.example:8801")
     assert dealer.listen == "0.0.0.0:8802"
-    assert a.network.dealer == b.network.dealer
-    assert a.network.dealer.address == "[2001:db8::1]:8802"
-    assert (dealer.party_a, dealer.party_b) == (a.network.certificate, b.network.certificate)
-    assert (a.network.peer.certificate, b.network.peer.certificate) == (b.network.certificate, a.network.certificate)
+    assert a.connection.dealer == b.connection.dealer
+    assert a.connection.dealer.address == "[2001:db8::1]:8802"
+    assert (dealer.party_a, dealer.party_b) == (a.connection.certificate, b.connection.certificate)
+    assert (a.connection.peer.certificate, b.connection.peer.certificate) == (
+        b.connection.certificate,
+        a.connection.certificate,
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,5 +88,5 @@ def test_a_person_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert _call("--b", "south", "--dir", str(tmp_path)) == 0
     assert list(answers) == []
     b = read_party([f"+party={tmp_path / 'south.yaml'}"])
-    assert b.network is not None
-    assert b.network.peer.address == "a.example:1234"
+    assert b.connection is not None
+    assert b.connection.peer.address == "a.example:1234"

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import itertools
+import re
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from smule_crypten._version import __version__
-from smule_crypten.launch import key_help
+from smule_crypten.config_reading import leaves
 from smule_crypten.launch.info import answer, dealer_usage, party_usage, smule_usage
-from smule_crypten.launch.key_help import choices, keys_of_dealer, keys_of_party, keys_of_run
+from smule_crypten.launch.key_help import (
+    dealer_keys,
+    is_rare,
+    keys_of_dealer,
+    keys_of_party,
+    keys_of_run,
+    party_keys,
+    run_keys,
+)
+from smule_crypten.run_config import RunConfig
 
 _ENTRY_POINTS = ("train", "party", "predict", "estimate", "dealer", "benchmark", "init")
 
@@ -20,45 +35,72 @@ _ENTRY_POINTS = ("train", "party", "predict", "estimate", "dealer", "benchmark",
     ("described", "expected"),
     [
         (
-            keys_of_run,
+            partial(keys_of_run, everything=True),
             {
-                "training.keep: best, last": "Which network a party keeps",
-                "training.dp.delta: number > 0.0 and < 1.0": "Probability with which the bound may fail",
-                "scheme.precision_bits: whole number >= 4 and <= 24": "Bits that a truncation drops",
-                "party_a.data.validation: number >= 0.0 and <= 0.5": "Which share of the labelled ones is held out",
-                "data.mean: [number, ...]": "Public constants",
-                "data.path: text or null": "The file or folder that holds the data",
+                "training.keep: best, last (best)": "Which network a party keeps",
+                "training.dp.delta: number > 0.0 and < 1.0 (1e-05)": "Probability with which the bound may fail",
+                "scheme.precision_bits: whole number >= 4 and <= 24 (null)": "Fractional bits of fixed point",
+                "party_a.samples.validation: number >= 0.0 and <= 0.5 (0.1)": "Share of the labelled ones",
+                "data.mean: [number, ...] ([0.0])": "Public constants",
+                "data.name: text": "Which kind of data.",
             },
         ),
         (
-            keys_of_party,
+            partial(keys_of_party, everything=True),
             {
-                "role: a, b": "a waits for b to connect",
-                "network.listen: text or null": "Where party a waits for party b",
-                "budget.repeats: whole number >= 0": "How many exchanges of a run may be attempted again",
-                "launch.log_level: debug, info, warning": "What a process between hosts writes to its log",
+                "role: a, b": "Party a waits for party b",
+                "connection.listen: text or null (null)": "host:port on which party a waits for party b",
+                "disclosure.repeats: whole number >= 0 (2)": "How many exchanges of a run may be attempted again",
+                "launch.log_level: debug, info, warning (info)": "What a process between hosts writes to its log",
             },
         ),
-        (keys_of_dealer, {"listen: text": "host:port on which it waits", "runs: whole number >= 1 or null": "After"}),
+        (
+            keys_of_dealer,
+            {"listen: text": "host:port on which it waits", "runs: whole number >= 1 or null (null)": "After"},
+        ),
     ],
     ids=["run", "party", "dealer"],
 )
-def test_every_key_is_explained(described: object, expected: dict[str, str]) -> None:
-    """With its values; a key without a word in conf/ would raise."""
-    lines = described().splitlines()  # type: ignore[operator]
+def test_a_key_with_its_values_default_and_meaning(described: Callable[[], str], expected: dict[str, str]) -> None:
+    """All of it is read from the models."""
+    lines = described().splitlines()
     for key, words in expected.items():
         assert any(after.strip().startswith(words) for line, after in itertools.pairwise(lines) if line == key)
 
 
-def test_a_comment_does_not_stand_for_keys_of_another_section() -> None:
-    """Neighbours share a comment; a key behind a blank line or in another section does not get it."""
-    text = "# Both of it.\na: 1\nb: 2\nc:\n  d: 3\n\ne: 4\n# Own.\nf: 5  # behind\n"
-    assert dict(key_help._comments(text)) == {"a": "Both of it.", "b": "Both of it.", "c": "Both of it.", "f": "behind"}
+@pytest.mark.parametrize("keys", [run_keys, party_keys, dealer_keys])
+def test_every_key_is_explained(keys: Callable[[], list[tuple[str, FieldInfo]]]) -> None:
+    """A key without a docstring in its model has nothing to say for itself."""
+    assert [key for key, field in keys() if not field.description] == []
+
+
+@pytest.mark.parametrize(("keys", "shown"), [(run_keys, keys_of_run), (party_keys, keys_of_party)])
+def test_each_key_appears_once_under_one_topic(
+    keys: Callable[[], list[tuple[str, FieldInfo]]], shown: Callable[..., str]
+) -> None:
+    """None is lost between the topics; the rare ones wait for --help-all, and what remains is what most users need."""
+    heads = [line.partition(":")[0] for line in shown(everything=True).splitlines() if re.match(r"[a-z]\S*:", line)]
+    assert sorted(heads) == sorted(key for key, _ in keys())
+    usual = [line.partition(":")[0] for line in shown().splitlines() if re.match(r"[a-z]\S*:", line)]
+    assert set(heads) - set(usual) == {key for key, field in keys() if is_rare(field)}
+    assert len(usual) <= 60
+
+
+def test_a_simulation_has_at_most_85_keys() -> None:
+    """Each option has to be understood by somebody; a new one should take the place of an old one."""
+    assert len(list(leaves(RunConfig))) <= 85
+
+
+def test_the_page_of_all_keys_is_up_to_date() -> None:
+    """docs/keys.md is what scripts/keys_page.py writes from the models."""
+    script = Path(__file__).parents[2] / "scripts" / "keys_page.py"
+    written = runpy.run_path(str(script))
+    assert written["PAGE"].read_text(encoding="utf-8") == written["page"](), "run python scripts/keys_page.py"
 
 
 def test_help_fits_80_columns() -> None:
     """No line is cut or broken inside a word."""
-    for text in (smule_usage(), party_usage(""), dealer_usage(""), choices()):
+    for text in (smule_usage(), smule_usage(True), party_usage(""), party_usage("", True), dealer_usage("")):
         assert max(map(len, text.splitlines())) <= 80
 
 
@@ -84,6 +126,6 @@ assert not heavy, heavy
 def test_the_version_is_ours(capsys: pytest.CaptureFixture[str]) -> None:
     """Not Hydra's."""
     with pytest.raises(SystemExit) as ended:
-        answer(lambda: "usage", ["--version"])
+        answer(lambda _: "usage", ["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out == f"smule-crypten {__version__}\n"

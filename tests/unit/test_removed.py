@@ -7,9 +7,9 @@ import pytest
 from hydra import compose, initialize_config_module
 from hydra.errors import HydraException
 
-from smule_crypten.config import known_keys
+from smule_crypten.config_reading import known_keys
 from smule_crypten.errors import ConfigError
-from smule_crypten.launch.composition import explain, register_party_models, to_run_config
+from smule_crypten.launch.composition import explain, register_run, to_run_config
 from smule_crypten.launch.side_file import read_party
 from smule_crypten.removed import REMOVED
 from smule_crypten.run_config import RunConfig
@@ -19,7 +19,7 @@ role: a
 data: {name: digits}
 model: {name: small_convnet}
 output_dir: out
-network:
+connection:
   certificate: a.pem
   key: a.key
   listen: 127.0.0.1:9
@@ -35,7 +35,7 @@ def setting(row: str) -> tuple[str, str]:
 
 
 def refusal_of_smule(*overrides: str) -> str:
-    register_party_models()
+    register_run()
     with initialize_config_module("smule_crypten.conf", version_base="1.3"):
         try:
             to_run_config(compose("config", list(overrides)))

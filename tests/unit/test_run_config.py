@@ -5,14 +5,14 @@ from party_configs import party
 from pydantic import ValidationError
 
 from smule_crypten.config import AttackConfig, DataConfig, SchemeConfig
+from smule_crypten.connection_config import ConnectionConfig
 from smule_crypten.errors import ConfigError
-from smule_crypten.network_config import NetworkConfig
-from smule_crypten.run_config import ProtocolConfig
+from smule_crypten.protocol_config import ProtocolConfig
 from smule_crypten.scheme_table import SCHEME_TRAITS, SchemeTraits
 
 
 def public(mean: tuple[float, ...], class_names: tuple[str, ...] | None = None) -> ProtocolConfig:
-    return ProtocolConfig.from_party(party(data=DataConfig(name="npz", mean=mean)), (3, 8, 8), 2, class_names)
+    return ProtocolConfig.from_party(party(data=DataConfig(name="npz", mean=mean)), (3, 8, 8), 2, class_names, {})
 
 
 @pytest.mark.parametrize("mean", [(0.5,), (0.5, 0.5, 0.5)])
@@ -33,16 +33,16 @@ def test_digest_covers_classes_and_normalization() -> None:
 
 
 REMOTE = {"address": "peer:1", "certificate": "peer.pem"}
-NETWORK = NetworkConfig.model_validate(
+NETWORK = ConnectionConfig.model_validate(
     {"certificate": "own.pem", "key": "own.key", "listen": "0.0.0.0:1", "peer": REMOTE, "dealer": REMOTE}
 )
 
 
 def test_no_attack_between_hosts() -> None:
     """Attacks are for simulation: a party with a network address refuses to be an adversary."""
-    party(network=NETWORK)
+    party(connection=NETWORK)
     with pytest.raises(ValidationError, match="attack=backdoor: refused between hosts"):
-        party(network=NETWORK, attack=AttackConfig(name="backdoor"))
+        party(connection=NETWORK, attack=AttackConfig(name="backdoor"))
 
 
 @pytest.mark.parametrize("needs_dealer", [True, False])
@@ -54,7 +54,7 @@ def test_a_new_scheme_that_protects_nothing_is_refused_between_hosts(
     monkeypatch.setitem(SCHEME_TRAITS, "open_shares", traits)
     scheme = SchemeConfig(name="open_shares")
     with pytest.raises(ValidationError, match="scheme=open_shares: refused between hosts, since it protects nothing"):
-        party(network=NETWORK, scheme=scheme, allow_insecure=True)
+        party(connection=NETWORK, scheme=scheme, allow_insecure=True)
     with pytest.raises(ValidationError, match="scheme=open_shares: simulation only, protects nothing"):
         party(scheme=scheme)
     simulated = party(scheme=scheme, allow_insecure=True)
@@ -64,7 +64,7 @@ def test_a_new_scheme_that_protects_nothing_is_refused_between_hosts(
 def test_a_new_scheme_that_protects_runs_between_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     """And whether a dealer takes part follows from the table, too."""
     monkeypatch.setitem(SCHEME_TRAITS, "garbled", SchemeTraits(adversary="semi-honest", needs_dealer=False))
-    assert not party(network=NETWORK, scheme=SchemeConfig(name="garbled")).needs_dealer
+    assert not party(connection=NETWORK, scheme=SchemeConfig(name="garbled")).needs_dealer
 
 
 def test_an_unknown_scheme_is_refused_at_once() -> None:

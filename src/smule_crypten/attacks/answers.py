@@ -32,13 +32,17 @@ _MOST_SAMPLES = 1000
 
 
 class AnswersOptions(Section):
-    """from_exchange: the first exchange, counted from 1, that is answered so; honest answers come before."""
-
     kind: Literal["random", "constant", "inverted", "targeted", "stealthy"] = "inverted"
+    """random; constant: always target; inverted; targeted: source and target exchanged; stealthy: the most likely class
+    stays right, the second one misleads from source to target."""
     source: int = Field(default=1, ge=0)
+    """The class that is misled from."""
     target: int = Field(default=0, ge=0)
+    """The class that is misled to."""
     tolerance: float = Field(default=0.02, ge=0.0, le=1.0)
+    """Loss of accuracy on its own data that stealthy accepts."""
     from_exchange: int = Field(default=1, ge=1)
+    """The first exchange, counted from 1, that is answered so; honest answers come before."""
 
     @model_validator(mode="after")
     def _classes_differ(self) -> AnswersOptions:

@@ -12,14 +12,16 @@ from smule_crypten.data.images import LabelledImages
 
 
 class BackdoorOptions(Section):
-    """fraction: share of the samples that get the trigger. clean_label: only samples of class target get it, and their
-    labels stay right; fraction is then a share of these. opacity: of the trigger."""
-
     trigger: TriggerName = "patch"
+    """A patch in the lower right corner, or a pattern blended over the whole image."""
     target: int = Field(default=0, ge=0)
+    """The class that the trigger means."""
     fraction: float = Field(default=0.1, ge=0.0, le=1.0)
+    """Share of its samples that get the trigger; with clean_label, of those of class target."""
     clean_label: bool = False
+    """Only samples of class target get the trigger, and all labels stay right."""
     opacity: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Of the trigger; 0.2 is usual for a blended one."""
 
 
 class Backdoor(Attack):

@@ -13,12 +13,15 @@ from smule_crypten.data.images import LabelledImages
 
 
 class LabelFlipOptions(Section):
-    """fraction: share of the samples, or of those of class source, whose label is changed. source and target together
-    make the flip targeted; without them each label becomes any other class with equal probability."""
+    """source and target together make the flip targeted; without them each label becomes any other class with equal
+    probability."""
 
     fraction: float = Field(default=0.4, ge=0.0, le=1.0)
+    """Share of its samples, or of those of class source, whose label is changed."""
     source: int | None = Field(default=None, ge=0)
+    """With target: only labels of this class are changed."""
     target: int | None = Field(default=None, ge=0)
+    """What source becomes; without both, a label becomes any other class."""
 
     @model_validator(mode="after")
     def _pair_is_complete(self) -> LabelFlipOptions:

@@ -19,15 +19,18 @@ from smule_crypten.models.modules import device_of
 
 
 class TriggerAnswersOptions(Section):
-    """quantile: of the adversary's own images, the share that the detector leaves alone. strength: what it adds to the
-    target's logit one standard deviation of <d, x> above the threshold. from_exchange: as in attack=answers."""
-
     trigger: TriggerName = "patch"
+    """As in attack=backdoor."""
     target: int = Field(default=0, ge=0)
+    """The class that answers lean to."""
     opacity: float = Field(default=1.0, gt=0.0, le=1.0)
+    """As in attack=backdoor."""
     quantile: float = Field(default=0.9, ge=0.0, lt=1.0)
+    """Share of its own images, those least like one with the trigger, that the detector leaves alone."""
     strength: float = Field(default=5.0, gt=0.0)
+    """What is added to the target's logit one standard deviation above that."""
     from_exchange: int = Field(default=1, ge=1)
+    """The first exchange, counted from 1, that is answered so; honest answers come before."""
 
 
 class TriggerActivated(nn.Module):

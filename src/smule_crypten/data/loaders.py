@@ -32,12 +32,15 @@ class _NoOptions(Section):
 
 class _DigitsOptions(Section):
     test_fraction: float = Field(default=0.25, gt=0.0, lt=1.0)
+    """Share of all samples that is held out for testing, stratified, always the same split."""
 
 
 class _NameOptions(Section):
     """What the classes are called, in order of their numbers."""
 
     class_names: tuple[str, ...] | None = Field(default=None, strict=False)
+    """What the classes are called, in order of their numbers, which a peer compares. In a folder of images a class that
+    is named needs no folder; null takes all folders."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -51,6 +54,7 @@ class _ClassOptions(_NameOptions):
     """For files that hold class numbers only: how many classes there are, or what they are called, by number."""
 
     num_classes: int | None = Field(default=None, ge=2)
+    """How many classes there are; null for the highest training label + 1."""
 
     @model_validator(mode="after")
     def _counts_agree(self) -> Self:
@@ -66,6 +70,7 @@ class _ClassOptions(_NameOptions):
 
 class _LayoutOptions(Section):
     layout: Layout | None = None
+    """Order of the axes of the images; null for NCHW, where a shape that speaks for NHWC is refused."""
 
 
 class _NpzOptions(_ClassOptions, _LayoutOptions):
@@ -73,10 +78,20 @@ class _NpzOptions(_ClassOptions, _LayoutOptions):
 
 
 class _FolderOptions(_NameOptions):
-    """channels: 3 reads RGB, 1 grey."""
-
     image_size: tuple[int, int] | None = Field(default=None, strict=False)
+    """[height, width] to resize to; null needs images that all have one size."""
     channels: Literal[1, 3] = 3
+    """3 reads RGB, grey images three times the same; 1 grey, with one value of mean and std."""
+
+
+DATA_OPTIONS: dict[str, type[Section]] = {
+    "digits": _DigitsOptions,
+    "idx": _ClassOptions,
+    "image_folder": _FolderOptions,
+    "npz": _NpzOptions,
+    "target": _LayoutOptions,
+}
+"""The options of each kind of data that has any; those of a user's callable come beside them."""
 
 
 class _TorchvisionSet(NamedTuple):

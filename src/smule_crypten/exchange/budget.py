@@ -16,7 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from smule_crypten.config import BudgetConfig
 from smule_crypten.errors import BudgetError, OutputError, ProtocolError
 from smule_crypten.exchange.disclosures import (
     Entry,
@@ -28,6 +27,7 @@ from smule_crypten.exchange.disclosures import (
     read_ledger,
     write_head,
 )
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import Disclosure
 
 
@@ -47,7 +47,7 @@ class QueryBudget:
     """
 
     def __init__(
-        self, config: BudgetConfig, path: Path, *, run: str | None, peer: str | None, head: Path | None = None
+        self, config: DisclosureConfig, path: Path, *, run: str | None, peer: str | None, head: Path | None = None
     ) -> None:
         self._config = config
         self._path = path
@@ -56,7 +56,7 @@ class QueryBudget:
         self._peers = {peer, *config.former_fingerprints}
         self._head = head
         self._stack = ExitStack()
-        self._limit = config.max_queries_total
+        self._limit = config.max_answers_total
         self._repeats_allowed: int | None = None
         self._entries = self._read()
 
@@ -73,10 +73,10 @@ class QueryBudget:
 
     @property
     def limit(self) -> int:
-        """The most answers that this peer gets in all, those in the ledger with them: max_queries_total or, without
+        """The most answers that this peer gets in all, those in the ledger with them: max_answers_total or, without
         one, what it got before this run and what the plan of this run can give it, repeats with it."""
         if self._limit is None:
-            raise ProtocolError("without budget.max_queries_total the limit follows from the plan; call plan first")
+            raise ProtocolError("without disclosure.max_answers_total the limit follows from the plan; call plan first")
         return self._limit
 
     @property
@@ -145,11 +145,11 @@ class QueryBudget:
         again = sum(number in attempts for number in range(first, len(counts) + 1))
         if self.repeats_used + again > repeats:
             raise BudgetError(
-                f"{self.repeats_used} exchanges were repeated and {again} more would be, budget.repeats={repeats}; "
+                f"{self.repeats_used} exchanges were repeated and {again} more would be, disclosure.repeats={repeats}; "
                 f"set it to {self.repeats_used + again}, if you know why"
             )
         to_come = sum(counts[first - 1 :])
-        if self._config.max_queries_total is None:
+        if self._config.max_answers_total is None:
             self._limit = self.answered_before + sum(counts) + repeats * max(counts, default=0)
         where = (
             f"party {to_party} may ask for {to_come} answers in {max(0, len(counts) - first + 1)} exchange(s) to come"
@@ -170,7 +170,8 @@ class QueryBudget:
         self._check_at_once(disclosure.to_party, asked)
         if attempts and self.repeats_used >= repeats:
             raise BudgetError(
-                f"exchange {disclosure.query_id} was attempted {attempts} times, and budget.repeats={repeats} are used"
+                f"exchange {disclosure.query_id} was attempted {attempts} times, and "
+                f"disclosure.repeats={repeats} are used"
             )
         self._check_total(f"party {disclosure.to_party} asks for {asked} answers", asked)
         self._enter(disclosure, "first", attempts + 1)
@@ -200,19 +201,21 @@ class QueryBudget:
         return entry.peer in self._peers or entry.run == self._run
 
     def _check_at_once(self, to_party: str, asked: int) -> None:
-        limit = self._config.max_queries_per_exchange
+        limit = self._config.max_answers_per_exchange
         if limit is not None and asked > limit:
             raise BudgetError(
-                f"party {to_party} may ask for {asked} answers at once, budget.max_queries_per_exchange={limit}; "
+                f"party {to_party} may ask for {asked} answers at once, disclosure.max_answers_per_exchange={limit}; "
                 "raise it or agree on fewer queries"
             )
 
     def _check_total(self, where: str, asked: int) -> None:
         if self.answered + asked <= self.limit:
             return
-        total = self._config.max_queries_total
+        total = self._config.max_answers_total
         name = (
-            f"the plan of this run, of {self.limit} answers," if total is None else f"budget.max_queries_total={total}"
+            f"the plan of this run, of {self.limit} answers,"
+            if total is None
+            else f"disclosure.max_answers_total={total}"
         )
         remedy = "" if total is None else f"; {self.answered + asked} would do, or agree on fewer queries"
         raise BudgetError(f"{where}, {name} leaves {max(0, self.limit - self.answered)}{remedy}")

@@ -102,7 +102,7 @@ def _checked_line(path: Path, number: int, line: bytes, previous: str) -> Entry:
         if _is_of_an_earlier_version(line):
             raise OutputError(
                 f"ledger {path} is of an earlier version, whose lines bear no digests; move it away, and take what it "
-                "counts off budget.max_queries_total"
+                "counts off disclosure.max_answers_total"
             ) from None
         raise _damaged(path, number, "is damaged") from None
     if not entry.is_sealed() or entry.model_dump_json().encode() != line:
@@ -206,8 +206,8 @@ def check_head(head: Head, path: Path, ledger: Path, entries: Sequence[Entry]) -
             "restore the ledger, since it limits what is disclosed"
         )
     raise OutputError(
-        f"ledger {ledger} is not the one that {path} knows, {head.ledger} of {head.lines} lines; set budget.ledger as "
-        f"before, or remove {path.name} if another ledger is meant to count anew"
+        f"ledger {ledger} is not the one that {path} knows, {head.ledger} of {head.lines} lines; "
+        f"set disclosure.ledger as before, or remove {path.name} if another ledger is meant to count anew"
     )
 
 

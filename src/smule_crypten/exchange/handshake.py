@@ -17,7 +17,7 @@ from typing import Any
 from smule_crypten.errors import HandshakeError, ModelError, RestartError, quoted
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.extent import check_extent
-from smule_crypten.run_config import ProtocolConfig
+from smule_crypten.protocol_config import ProtocolConfig
 from smule_crypten.types import PARTY_NAMES
 
 Architectures = tuple[Architecture, Architecture]

@@ -85,7 +85,7 @@ class NoiseRule:
     """What a model owner adds to each logit.
 
     num_answers: the disclosure limit Q, all answers of its network to this peer; None adds nothing because of
-    rounding (`without_protection`). extra: standard deviation of what the owner adds on top (budget.logit_noise).
+    rounding (`without_protection`). extra: standard deviation of what the owner adds on top (disclosure.logit_noise).
     """
 
     num_answers: int | None
@@ -111,7 +111,7 @@ class NoiseRule:
                 f"hiding the rounding of {self.num_answers} answers takes noise of standard deviation {hiding:.2g} on "
                 f"logits of standard deviation {scatter.signal:.2g}",
                 "raise scheme.options.ring_bits (lean) or scheme.precision_bits (crypten), or allow fewer answers "
-                "(budget.max_queries_total)",
+                "(disclosure.max_answers_total)",
             )
         return math.hypot(hiding, self.extra)
 

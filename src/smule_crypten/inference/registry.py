@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from smule_crypten.config import suggest
+from smule_crypten.config_reading import suggest
 from smule_crypten.errors import ConfigError
 from smule_crypten.inference.crypten import CryptenScheme
 from smule_crypten.inference.lean.scheme import LeanScheme

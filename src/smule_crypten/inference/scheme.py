@@ -13,7 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -76,9 +76,8 @@ class SecureInferenceScheme(ABC):
     needs_dealer: ClassVar[bool]
 
     def __init__(self, session: Session, config: SchemeConfig, device: torch.device = CPU) -> None:
-        self.check_options(config)
         self.session = session
-        self.config = config
+        self.config = config.model_copy(update={"options": self.check_options(config)})
         self.device = device
         self.noise: NoiseRule | None = None
         self._logit_noise = 0.0
@@ -107,9 +106,14 @@ class SecureInferenceScheme(ABC):
         self.session.begin_exchange(index, counts)
 
     @classmethod
-    def check_options(cls, config: SchemeConfig) -> None:
-        """Raises ConfigError where config holds an option that this scheme does not know, or cannot use."""
-        parse_options(Section, config.options, "scheme.options")
+    def check_options(cls, config: SchemeConfig) -> dict[str, Any]:
+        """All options of this scheme, with their defaults where config leaves them out: parties that mean the same
+        shall say the same.
+
+        Raises:
+            ConfigError: config holds an option that this scheme does not know, or cannot use.
+        """
+        return parse_options(Section, config.options, "scheme.options").model_dump()
 
     @classmethod
     def input_limit(cls, config: SchemeConfig) -> float:

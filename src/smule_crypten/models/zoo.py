@@ -10,7 +10,8 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from smule_crypten.config import ModelConfig, Section, suggest
+from smule_crypten.config import ModelConfig, Section
+from smule_crypten.config_reading import suggest
 from smule_crypten.errors import ConfigError, ModelError
 from smule_crypten.models.networks import InputShape, convnet, lenet, mlp
 from smule_crypten.models.resnet import resnet
@@ -31,22 +32,27 @@ class _NoOptions(Section):
 
 class _MlpOptions(Section):
     hidden: _Widths = (128, 64)
+    """Widths of the hidden layers, a ReLU after each."""
 
 
 class _SmallConvnetOptions(Section):
     channels: _Widths = (16, 32, 64)
+    """Output channels of the convolutions; images of at least 8x8 for three."""
 
 
 class _WideConvnetOptions(Section):
     channels: _Widths = (32, 64, 128)
+    """Output channels of the convolutions; images of at least 8x8 for three."""
 
 
 class _ResnetOptions(Section):
     width: PositiveInt = 16
+    """Channels of the first stage; the next two double them."""
 
 
 class _TorchvisionOptions(Section):
     arch: str
+    """Name in torchvision, for example resnet18, vgg11, alexnet (images of 64x64 or larger)."""
 
 
 class _Network(NamedTuple):

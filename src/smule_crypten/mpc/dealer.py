@@ -18,7 +18,8 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field, ValidationError
 
-from smule_crypten.config import MAX_SEED, Randomness, SchemeConfig, Section, describe_validation
+from smule_crypten.config import MAX_SEED, Randomness, SchemeConfig, Section
+from smule_crypten.config_reading import describe_validation
 from smule_crypten.errors import HandshakeError, ModelError, ProtocolError
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.extent import check_extent

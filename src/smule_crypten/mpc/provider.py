@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import torch
 from pydantic import ValidationError
 
-from smule_crypten.config import Randomness, Section, describe_validation
+from smule_crypten.config import Randomness, Section
+from smule_crypten.config_reading import describe_validation
 from smule_crypten.errors import ConfigError, ProtocolError
 from smule_crypten.mpc.channel import as_bytes
 from smule_crypten.mpc.compat import crypten

@@ -169,7 +169,7 @@ def ask_once(
             architectures = shake_hands(config, party.inputs.bundle, party.architecture, session)
             most, num_exchanges = _agree_on_exchanges(session, len(asked), config, budget)
             scheme = prepared_scheme(config, session, architectures)
-            scheme.noise = NoiseRule(num_answers=budget.limit, extra=config.budget.logit_noise)
+            scheme.noise = NoiseRule(num_answers=budget.limit, extra=config.disclosure.logit_noise)
             answers = _exchange(party, scheme, asked, budget, most, num_exchanges)
             results.append(conclude(scheme, answers))
             session.channel.swap_json({"finished": True})

@@ -8,13 +8,13 @@ from typing import Literal, TypeVar
 
 from torch import nn
 
+from smule_crypten.connection_config import ConnectionConfig
 from smule_crypten.errors import SmuleError
 from smule_crypten.inference.scheme import Examined
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.credentials import Certificate, Identity
 from smule_crypten.mpc.link import Link
-from smule_crypten.network_config import NetworkConfig
 from smule_crypten.processes.inputs import PartyInputs
 from smule_crypten.run_config import PartyConfig
 
@@ -51,7 +51,7 @@ class Checkup:
     """
 
     config: PartyConfig
-    network: NetworkConfig
+    connection: ConnectionConfig
     wait_seconds: float
     say: Callable[[str], None] = lambda text: None
     inputs: PartyInputs | None = None

@@ -136,12 +136,12 @@ def check_range(checkup: Checkup) -> str:
 
 
 def check_own_certificate(checkup: Checkup) -> str:
-    return _describe(load_certificate(Path(checkup.network.certificate)))
+    return _describe(load_certificate(Path(checkup.connection.certificate)))
 
 
 def check_key(checkup: Checkup) -> str:
-    network = checkup.network
-    checkup.identity = load_identity(Path(network.certificate), Path(network.key))
+    connection = checkup.connection
+    checkup.identity = load_identity(Path(connection.certificate), Path(connection.key))
     mode = stat.S_IMODE(checkup.identity.key_path.stat().st_mode)
     return f"{checkup.identity.key_path.name} belongs to the certificate, mode {mode:04o}"
 
@@ -211,8 +211,8 @@ def check_budget(checkup: Checkup) -> str:
     budget, queries = budget_so_far(config, states), configured_queries(config.exchange)
     found = f"{budget.answered} answered to this peer{_about_ledger(config, budget)}"
     if queries is None:
-        total = config.budget.max_queries_total
-        limit = "no limit is set" if total is None else f"budget.max_queries_total={total}"
+        total = config.disclosure.max_answers_total
+        limit = "no limit is set" if total is None else f"disclosure.max_answers_total={total}"
         raise Skipped(f"{limit}, {found}; exchange.num_queries=null, so the peer's number of queries cannot be known")
     asked = queries[1 - config.rank]
     exchanges, checks = num_exchanges(config), min(asked, config.exchange.spot_checks)
@@ -243,7 +243,7 @@ def _about_noise(checkup: Checkup, limit: int) -> str:
     """What so many answers need, as far as a network without training can tell."""
     if checkup.examined is None:
         return ""
-    rule = NoiseRule(num_answers=limit, extra=checkup.config.budget.logit_noise)
+    rule = NoiseRule(num_answers=limit, extra=checkup.config.disclosure.logit_noise)
     return (
         f"; with initial weights, noise of standard deviation {rule.sigma(checkup.examined.scatter):.2g} on each logit "
         f"hides the rounding of so many (mu = {MU:g})"
@@ -255,8 +255,8 @@ def _about_ledger(config: PartyConfig, budget: QueryBudget) -> str:
     path, text, others = ledger_path(config), "", budget.answered_to_others
     if budget.lines:
         text = f" in {path}, whose {budget.lines} lines follow from each other, the last one is {budget.digest[:16]}"
-    elif config.budget.ledger is not None:
+    elif config.disclosure.ledger is not None:
         if not path.parent.is_dir():
-            raise OutputError(f"budget.ledger: there is no folder {path.parent}; create or mount it")
+            raise OutputError(f"disclosure.ledger: there is no folder {path.parent}; create or mount it")
         text = f"; {path} will be a new ledger"
     return f"{text}, {others} more under certificates that are not named here" if others else text

@@ -22,8 +22,8 @@ from smule_crypten.mpc.meeting import DEALER, ROLES
 from smule_crypten.processes.checkup import Checkup, Skipped, Speed, needed
 from smule_crypten.processes.inputs import public_configuration
 from smule_crypten.processes.rehearsal import rehearse
+from smule_crypten.protocol_config import PublicData
 from smule_crypten.report.formatting import human_bytes, human_seconds
-from smule_crypten.run_config import PublicData
 from smule_crypten.types import Cost
 
 LARGEST_CLOCK_DIFFERENCE_SECONDS = 60.0
@@ -34,7 +34,7 @@ _AT_BOTH_SIDES = "run smule-doctor at both sides at the same time"
 
 
 def check_dealer(checkup: Checkup) -> str:
-    address = Address.parse(needed(checkup.network.dealer.address, "its address"), "network.dealer.address")
+    address = Address.parse(checkup.connection.dealer.address, "connection.dealer.address")
     try:
         link = _connect(checkup, DEALER, address)
     except OtherwiseEngaged as engaged:
@@ -158,7 +158,7 @@ def _about(checkup: Checkup, cost: Cost, queries: int) -> str:
 
 
 def _await_peer(checkup: Checkup, peer: str) -> Link:
-    listen_at = Address.parse(needed(checkup.network.listen, "network.listen"), "network.listen")
+    listen_at = Address.parse(needed(checkup.connection.listen, "connection.listen"), "connection.listen")
     identity, certificate = _credentials(checkup, peer)
     turned_away: list[Visitor] = []
     _say_who_is_awaited(checkup, peer, f"{listen_at} (here)")
@@ -196,7 +196,7 @@ def _blame_certificates(visitors: list[Visitor], peer: str, identity: Identity, 
 
 
 def _visit_peer(checkup: Checkup, peer: str) -> Link:
-    address = Address.parse(needed(checkup.network.peer.address, "its address"), "network.peer.address")
+    address = Address.parse(needed(checkup.connection.peer.address, "its address"), "connection.peer.address")
     try:
         return _connect(checkup, peer, address)
     except PeerTimeoutError as error:

@@ -15,7 +15,7 @@ from smule_crypten.run_config import PartyConfig
 
 def ledger_path(config: PartyConfig) -> Path:
     """The party's ledger; of a link, the file that it leads to."""
-    ledger = config.budget.ledger
+    ledger = config.disclosure.ledger
     return (party_folder(config) / LEDGER_FILE if ledger is None else Path(ledger)).resolve()
 
 
@@ -40,7 +40,7 @@ def budget_of_run(config: PartyConfig, states: StateFolder) -> QueryBudget:
     if not budget.charged:
         raise OutputError(
             f"ledger {ledger_path(config)} knows nothing of the run that goes on in {party_folder(config)}; "
-            f"set budget.ledger as before, restore it and {RUN_FILE}, or begin anew in another output folder"
+            f"set disclosure.ledger as before, restore it and {RUN_FILE}, or begin anew in another output folder"
         )
     return budget
 
@@ -76,7 +76,7 @@ def oldest_start(config: PartyConfig, states: StateFolder) -> int:
 
 
 def _budget(config: PartyConfig, run: str | None) -> QueryBudget:
-    network = config.network
-    peer = None if network is None else load_certificate(Path(network.peer.certificate)).fingerprint
+    connection = config.connection
+    peer = None if connection is None else load_certificate(Path(connection.peer.certificate)).fingerprint
     head = party_folder(config) / HEAD_FILE
-    return QueryBudget(config.budget, ledger_path(config), run=run, peer=peer, head=head)
+    return QueryBudget(config.disclosure, ledger_path(config), run=run, peer=peer, head=head)

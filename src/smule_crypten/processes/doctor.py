@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from functools import partial
 
+from smule_crypten.connection_config import ConnectionConfig
 from smule_crypten.mpc.meeting import DEALER, ROLES
-from smule_crypten.network_config import NetworkConfig
 from smule_crypten.processes import checkup_local as local
 from smule_crypten.processes import checkup_network as network
 from smule_crypten.processes.checkup import Check, Checkup, Finding, run_checks
@@ -17,7 +17,7 @@ DEFAULT_WAIT_SECONDS = 20.0
 
 def examine(
     config: PartyConfig,
-    settings: NetworkConfig,
+    settings: ConnectionConfig,
     *,
     wait_seconds: float,
     rehearse: bool,
@@ -26,12 +26,12 @@ def examine(
     """Findings as they are made; nothing is changed, here or at the others.
 
     Args:
-        settings: config.network.
+        settings: config.connection.
         wait_seconds: for the dealer, and for the other side's doctor.
         say: hears for whom, where and how long a check waits.
         rehearse: whether to measure an exchange on this machine, which takes some seconds.
     """
-    checkup = Checkup(config=config, network=settings, wait_seconds=wait_seconds, say=say)
+    checkup = Checkup(config=config, connection=settings, wait_seconds=wait_seconds, say=say)
     peer = ROLES[1 - config.rank]
     try:
         yield from run_checks(checkup, [*_alone(settings, peer), *_with_others(peer)])
@@ -42,7 +42,7 @@ def examine(
     yield from run_checks(checkup, [*rehearsal, ("one exchange", network.check_cost)])
 
 
-def _alone(settings: NetworkConfig, peer: str) -> list[tuple[str, Check]]:
+def _alone(settings: ConnectionConfig, peer: str) -> list[tuple[str, Check]]:
     return [
         ("versions", local.check_versions),
         ("device", local.check_device),

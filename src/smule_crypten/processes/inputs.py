@@ -12,8 +12,10 @@ from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import DataBundle, LabelledImages
 from smule_crypten.data.partition import split
 from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.zoo import build_model
-from smule_crypten.run_config import PartyConfig, ProtocolConfig
+from smule_crypten.protocol_config import ProtocolConfig
+from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.learner import Holding
 
 _SEEDS_A_COPY = 2**31
@@ -104,7 +106,8 @@ def build_party_model(config: PartyConfig, bundle: DataBundle, copy: int = 0) ->
 
 def public_configuration(config: PartyConfig, bundle: DataBundle) -> ProtocolConfig:
     """What this party says of itself in the handshake."""
-    return ProtocolConfig.from_party(config, bundle.input_shape, bundle.num_classes, bundle.public_class_names)
+    options = scheme_class(config.scheme.name).check_options(config.scheme)
+    return ProtocolConfig.from_party(config, bundle.input_shape, bundle.num_classes, bundle.public_class_names, options)
 
 
 def party_seed(config: PartyConfig) -> int:

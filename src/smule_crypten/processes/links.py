@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from smule_crypten.connection_config import ConnectionConfig
 from smule_crypten.mpc.credentials import check_distinct, load_certificate, load_identity
 from smule_crypten.mpc.endpoint import Address, listen
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meeting import DEALER, ROLES, Meeting, simulated_meeting
-from smule_crypten.network_config import NetworkConfig
 from smule_crypten.run_config import DealerConfig, PartyConfig
 
 
@@ -23,8 +23,8 @@ def meet_others(config: PartyConfig, *, with_dealer: bool | None = None) -> dict
     """
     role = ROLES[config.rank]
     launch = config.launch
-    if config.network is not None:
-        meeting = _meeting_of_party(config, config.network)
+    if config.connection is not None:
+        meeting = _meeting_of_party(config, config.connection)
     else:
         meeting = simulated_meeting(
             role,
@@ -55,29 +55,30 @@ def meeting_of_dealer(config: DealerConfig) -> Meeting:
     )
 
 
-def _meeting_of_party(config: PartyConfig, network: NetworkConfig) -> Meeting:
+def _meeting_of_party(config: PartyConfig, connection: ConnectionConfig) -> Meeting:
     role, peer = ROLES[config.rank], ROLES[1 - config.rank]
-    identity = load_identity(Path(network.certificate), Path(network.key))
+    identity = load_identity(Path(connection.certificate), Path(connection.key))
     certificates = {
-        peer: load_certificate(Path(network.peer.certificate)),
-        DEALER: load_certificate(Path(network.dealer.certificate)),
+        peer: load_certificate(Path(connection.peer.certificate)),
+        DEALER: load_certificate(Path(connection.dealer.certificate)),
     }
     check_distinct(
         {
-            "network.certificate": identity.certificate,
-            "network.peer.certificate": certificates[peer],
-            "network.dealer.certificate": certificates[DEALER],
+            "connection.certificate": identity.certificate,
+            "connection.peer.certificate": certificates[peer],
+            "connection.dealer.certificate": certificates[DEALER],
         }
     )
-    remotes = {peer: (network.peer, "network.peer.address"), DEALER: (network.dealer, "network.dealer.address")}
+    remotes = {
+        peer: (connection.peer.address, "connection.peer.address"),
+        DEALER: (connection.dealer.address, "connection.dealer.address"),
+    }
     return Meeting(
         role=role,
         identity=identity,
-        listener=None if network.listen is None else listen(Address.parse(network.listen, "network.listen")),
+        listener=None if connection.listen is None else listen(Address.parse(connection.listen, "connection.listen")),
         addresses={
-            name: Address.parse(remote.address, key)
-            for name, (remote, key) in remotes.items()
-            if remote.address is not None
+            name: Address.parse(address, key) for name, (address, key) in remotes.items() if address is not None
         },
         certificates=certificates,
         join_seconds=config.launch.join_seconds,

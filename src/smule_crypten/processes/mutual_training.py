@@ -172,7 +172,7 @@ class MutualTraining:
     def _agree(self) -> None:
         """Plan the budget, and say what that comes to."""
         self._secure.agree(len(self._loop.due), most=self._loop.questions.count(None))
-        self._scheme.noise = NoiseRule(num_answers=self._budget.limit, extra=self._config.budget.logit_noise)
+        self._scheme.noise = NoiseRule(num_answers=self._budget.limit, extra=self._config.disclosure.logit_noise)
         facts = self._budget.facts()
         log.info("budget planned %s", " ".join(f"{key}={value}" for key, value in facts.items()))
         self._ledger.message(

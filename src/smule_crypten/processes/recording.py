@@ -106,8 +106,8 @@ class PartyRecording:
 
     def _write_config(self) -> None:
         """As a file that smule-party takes, paths absolute."""
-        values = self._config.model_dump(mode="json", exclude={"rank", "attack"})
-        text = yaml.safe_dump({"role": self._config.name, **values}, sort_keys=False, allow_unicode=True)
+        values = self._config.model_dump(mode="json", exclude={"attack"})
+        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
         write_atomic(self._folder / CONFIG_FILE, lambda file: file.write(with_versions(text)))
 
     def __enter__(self) -> PartyRecording:

@@ -33,7 +33,7 @@ _SET_ASIDE = re.compile(r"exchange_(\d+)\.set_aside\.pt")
 _ALONE = "alone.pt"
 _LEFT_OVER = re.compile(r"\.(exchange_\d+|alone)\.pt\..*")
 """A temporary file of write_atomic whose writer was killed."""
-_MAY_CHANGE = {"output_dir", "launch", "network", "budget", "predict"}
+_MAY_CHANGE = {"output_dir", "launch", "connection", "disclosure", "predict"}
 """Between two attempts a host may get another address or certificate, and its owner may allow more queries. What comes
 after training makes no difference to it."""
 _UNSET = "not set"

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from smule_crypten.config import MAX_SEED, ModelConfig, Section, parse
+from smule_crypten.config import MAX_SEED, ModelConfig, Section
+from smule_crypten.config_reading import parse
 from smule_crypten.run_config import RunConfig
 
 SuiteName = Literal["methods", "headline", "schemes", "scaling", "link"]
@@ -29,25 +30,28 @@ class NetworkChoice(Section):
 
 
 class FullTrainingOptions(Section):
-    """Full training under secret sharing: left out, to the end, or as many steps as are enough to time one."""
-
     run: Literal["no", "steps", "to_the_end"] = "steps"
+    """Full training under secret sharing: left out, to the end, or as many steps as are enough to time one."""
     steps: int = Field(default=3, ge=1)
+    """How many steps that are."""
 
 
 class SuiteConfig(Section):
-    """seeds: each seed is a case of its own, and seeds split, weights and batches. schemes: those to compare. fedavg:
-    whether to average weights as well. networks, queries: of `schemes`, `scaling` and `link`. repeats: exchanges of a
-    case that count, after one that warms up. limit_mb: what an epoch may cost all in (headline)."""
-
     name: SuiteName
+    """Which suite."""
     seeds: tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...] = Field(default=(0,), strict=False, min_length=1)
+    """Each seed is a case of its own: split, weights, batches."""
     schemes: tuple[str, ...] = Field(default=("lean", "crypten", "plaintext"), strict=False)
+    """Schemes to compare; plaintext is the upper bound that protects nothing."""
     fedavg: bool = True
+    """Average the weights of both parties each epoch, too."""
     full_training: FullTrainingOptions = FullTrainingOptions()
     networks: tuple[NetworkChoice, ...] = Field(default=(), strict=False)
+    """Of schemes, scaling and link: a list of {model, input_shape, num_classes}."""
     queries: tuple[Positive, ...] = Field(default=(64,), strict=False, min_length=1)
+    """Of schemes, scaling and link: images that each party asks about."""
     limit_mb: float | None = Field(default=None, gt=0)
+    """Of headline: what an epoch may cost, all in, both directions and the dealer."""
 
 
 def changed(run: RunConfig, **sections: Any) -> RunConfig:

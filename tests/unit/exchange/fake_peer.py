@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from smule_crypten.config import BudgetConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.exchanger import Exchanger
@@ -19,6 +18,7 @@ from smule_crypten.inference.scheme import AnswerTerms
 from smule_crypten.models.calibration import calibrate, largest_value
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.meter import CostMeter
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import Cost, InferenceQuery, PeerPrediction
 
 IDS = torch.tensor([40, 7, 1000, 3])
@@ -96,7 +96,7 @@ class FakeScheme:
 
 
 def make_exchanger(
-    scheme: Any, folder: Path, budget: BudgetConfig | None = None, agrees: bool = True, **config: Any
+    scheme: Any, folder: Path, budget: DisclosureConfig | None = None, agrees: bool = True, **config: Any
 ) -> Exchanger:
     """Four samples whose only pixel is their own id. Up to ten exchanges are agreed on, unless agrees is False."""
     images = LabelledImages(IDS.float().reshape(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64), IDS)
@@ -109,7 +109,7 @@ def make_exchanger(
         held_out=images.select(torch.empty(0, dtype=torch.int64)),
         num_queries=configured_queries(settings),
         num_classes=2,
-        budget=QueryBudget(budget or BudgetConfig(), folder / "disclosures.jsonl", run="first", peer=None),
+        budget=QueryBudget(budget or DisclosureConfig(), folder / "disclosures.jsonl", run="first", peer=None),
         seed=0,
     )
     if agrees:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from smule_crypten.config import BudgetConfig
 from smule_crypten.errors import BudgetError, OutputError, ProtocolError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.disclosures import read_ledger
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import Disclosure
 
 PEER, OTHER = ":".join(["ab"] * 32), ":".join(["cd"] * 32)
@@ -29,7 +29,7 @@ def budget(
     **settings: Any,
 ) -> QueryBudget:
     """A budget that was planned for exchanges of counts answers; for nothing yet where a total is the only limit."""
-    result = QueryBudget(BudgetConfig(max_queries_total=total, **settings), path, run=run, peer=peer)
+    result = QueryBudget(DisclosureConfig(max_answers_total=total, **settings), path, run=run, peer=peer)
     result.plan("b", counts, first=first)
     return result
 
@@ -87,13 +87,13 @@ def test_a_peer_with_a_new_certificate(path: Path) -> None:
 def test_a_former_fingerprint_that_cannot_match(text: str) -> None:
     """A slip of the pen would silently start a new count."""
     with pytest.raises(ValueError, match="smule-keys show"):
-        BudgetConfig(former_fingerprints=(text,))
+        DisclosureConfig(former_fingerprints=(text,))
 
 
 def test_refused_query_is_not_entered(path: Path) -> None:
     """Nothing was disclosed, so nothing stands in the ledger; second answers count to what is asked at once."""
-    limited = budget(path, 100, max_queries_per_exchange=5)
-    with pytest.raises(BudgetError, match=r"for 6 answers at once, budget\.max_queries_per_exchange=5"):
+    limited = budget(path, 100, max_answers_per_exchange=5)
+    with pytest.raises(BudgetError, match=r"for 6 answers at once, disclosure\.max_answers_per_exchange=5"):
         limited.charge(query(1, 4), num_second=2)
     assert limited.answered == 0
     assert not path.exists()
@@ -109,10 +109,10 @@ def test_every_attempt_is_charged(path: Path) -> None:
         "limit": 72, "charged": 72, "charged_before": 0, "left": 0, "repeats_used": 2, "repeats_allowed": 2,
     }  # fmt: skip
     assert [entry.attempt for entry in read_ledger(path)] == [1, 2, 3]
-    with pytest.raises(BudgetError, match=r"attempted 3 times, and budget\.repeats=2 are used"):
+    with pytest.raises(BudgetError, match=r"attempted 3 times, and disclosure\.repeats=2 are used"):
         repeated.charge(query(1, 24))
     with pytest.raises(
-        BudgetError, match=r"2 exchanges were repeated and 1 more would be, budget\.repeats=2; set it to 3"
+        BudgetError, match=r"2 exchanges were repeated and 1 more would be, disclosure\.repeats=2; set it to 3"
     ):
         budget(path, counts=[24])
     assert len(read_ledger(path)) == 3
@@ -176,22 +176,22 @@ def test_a_plan_beyond_the_total_is_refused(path: Path) -> None:
     """Before anything is trained or answered, with what would do; what is behind a run is not planned again."""
     with pytest.raises(BudgetError, match=r"may ask for 24 answers in 3 exchange.*total=20 leaves 20; 24 would do"):
         budget(path, 20, counts=[8, 8, 8])
-    with pytest.raises(BudgetError, match=r"for 8 answers at once, budget\.max_queries_per_exchange=7"):
-        budget(path, counts=[8], max_queries_per_exchange=7)
+    with pytest.raises(BudgetError, match=r"for 8 answers at once, disclosure\.max_answers_per_exchange=7"):
+        budget(path, counts=[8], max_answers_per_exchange=7)
     budget(path, 24, counts=[8, 8, 8]).charge(query(1, 8))
     assert budget(path, 24, counts=[8, 8, 8], first=2).facts()["left"] == 16
 
 
 def test_a_session_has_no_repeats(path: Path) -> None:
     """Questions to a trained party are asked once under their numbers; asked again, they are another session."""
-    session = QueryBudget(BudgetConfig(), path, run="session", peer=PEER)
+    session = QueryBudget(DisclosureConfig(), path, run="session", peer=PEER)
     session.plan("b", [40, 31], can_repeat=False)
     assert (session.limit, session.facts()["repeats_allowed"]) == (71, 0)
 
 
 def test_nothing_is_answered_without_a_plan(path: Path) -> None:
     """Whoever forgets to plan would answer without a limit."""
-    unplanned = QueryBudget(BudgetConfig(), path, run="first", peer=PEER)
+    unplanned = QueryBudget(DisclosureConfig(), path, run="first", peer=PEER)
     with pytest.raises(ProtocolError, match="call plan first"):
         unplanned.charge(query(1, 1))
     with pytest.raises(ProtocolError, match="call plan first"):

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smule_crypten.config import BudgetConfig
 from smule_crypten.errors import OutputError
 from smule_crypten.exchange.budget import QueryBudget
 from smule_crypten.exchange.disclosures import GENESIS, Entry, append_entry, last_digest, read_ledger
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import Disclosure
 
 LINES = 4
@@ -97,7 +97,7 @@ def test_any_removed_or_moved_line_is_seen(ledger: tuple[Path, list[bytes]], dat
         (b'{"run": "r", "peer', "line 1 is cut off; .*remove the line alone"),
         (
             b'{"run":"r","peer":null,"query_id":1,"to_party":"b","num_samples":3,"model_step":0}\n',
-            r"of an earlier version.*take what it counts off budget\.max_queries_total",
+            r"of an earlier version.*take what it counts off disclosure\.max_answers_total",
         ),
     ],
 )
@@ -146,7 +146,9 @@ def test_a_line_that_could_not_be_written_whole(tmp_path: Path, monkeypatch: pyt
 
 def charge(folder: Path, number: int) -> None:
     head = folder / "head.json"
-    budget = QueryBudget(BudgetConfig(max_queries_total=100), folder / "ledger.jsonl", run="r", peer=None, head=head)
+    budget = QueryBudget(
+        DisclosureConfig(max_answers_total=100), folder / "ledger.jsonl", run="r", peer=None, head=head
+    )
     budget.plan("b", ())
     budget.charge(Disclosure(query_id=number, to_party="b", num_samples=5, model_step=0))
 

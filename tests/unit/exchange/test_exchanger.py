@@ -6,9 +6,9 @@ import pytest
 import torch
 from fake_peer import BOUND, IDS, INPUT_BOUND, MODEL, PEER_STEP, TERMS, FakeScheme, make_exchanger
 
-from smule_crypten.config import BudgetConfig
 from smule_crypten.errors import BudgetError, DataError, ProtocolError, SpotCheckError, UnshareableModelError
 from smule_crypten.exchange.disclosures import read_ledger
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import Disclosure
 
 
@@ -140,7 +140,7 @@ def test_a_budget_that_cannot_suffice_is_refused_at_the_beginning(tmp_path: Path
     """Not in the middle of a run that both have paid for; the plan counts second answers."""
     scheme = FakeScheme()
     with pytest.raises(BudgetError, match=r"may ask for 30 answers in 10 exchange.*total=29 leaves 29; 30 would do"):
-        make_exchanger(scheme, tmp_path, BudgetConfig(max_queries_total=29), num_queries=2, spot_checks=1)
+        make_exchanger(scheme, tmp_path, DisclosureConfig(max_answers_total=29), num_queries=2, spot_checks=1)
     assert scheme.begun == []
 
 

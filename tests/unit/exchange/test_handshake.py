@@ -11,7 +11,7 @@ from smule_crypten.errors import HandshakeError, ModelError
 from smule_crypten.exchange.handshake import Architectures, agreement_digest, handshake, run_handshake
 from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.models.architecture import Architecture
-from smule_crypten.run_config import ProtocolConfig, PublicData
+from smule_crypten.protocol_config import ProtocolConfig, PublicData
 
 Steps = Generator[dict[str, Any], object, Architectures]
 

@@ -63,7 +63,7 @@ def test_noise_is_never_less_than_announced() -> None:
 
 def test_noise_that_drowns_the_answers_is_refused() -> None:
     """With a line that says what to change, and not before noise and signal are alike."""
-    with pytest.raises(UnshareableModelError, match=r"raise scheme.options.ring_bits .*budget.max_queries_total"):
+    with pytest.raises(UnshareableModelError, match=r"raise scheme.options.ring_bits .*disclosure.max_answers_total"):
         NoiseRule(num_answers=10_000).sigma(Scatter(known=1e-4, signal=3.0))
     assert NoiseRule(num_answers=10_000).sigma(Scatter(known=1e-6, signal=0.01)) == pytest.approx(1.0, rel=0.2)
 

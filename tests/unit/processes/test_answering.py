@@ -8,9 +8,10 @@ import pytest
 import torch
 from party_configs import party
 
-from smule_crypten.config import DataConfig, SamplesConfig, TrainingConfig
+from smule_crypten.config import DataConfig, TrainingConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import DataBundle
+from smule_crypten.party_config import SamplesConfig
 from smule_crypten.processes.answering import AnsweringNetwork, answering_network, fallback
 from smule_crypten.processes.inputs import build_party_model
 from smule_crypten.processes.run_folder import STANDALONE_FILE, party_folder

@@ -11,9 +11,10 @@ import torch
 from party_configs import party
 from torch import nn
 
-from smule_crypten.config import DataConfig, ModelConfig, PredictConfig, SamplesConfig
+from smule_crypten.config import DataConfig, ModelConfig
 from smule_crypten.data.images import UNKNOWN, LabelledImages
 from smule_crypten.errors import ConfigError, DataError, ModelError, OutputError, UnshareableModelError
+from smule_crypten.party_config import PredictConfig, SamplesConfig
 from smule_crypten.processes import asking
 from smule_crypten.processes.asking import load_trained_party
 from smule_crypten.processes.estimate import estimate

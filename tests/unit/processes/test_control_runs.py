@@ -15,7 +15,6 @@ from smule_crypten.config import (
     DataConfig,
     ModelConfig,
     PartitionConfig,
-    PartySection,
     ProviderConfig,
     SchemeConfig,
     SimulationConfig,
@@ -24,6 +23,7 @@ from smule_crypten.config import (
 from smule_crypten.data.datasets import load_data
 from smule_crypten.errors import PartyFailedError, SmuleError
 from smule_crypten.exchange_config import ExchangeConfig
+from smule_crypten.party_config import PartySection
 from smule_crypten.processes import simulation
 from smule_crypten.processes.controls import run_controls
 from smule_crypten.processes.inputs import build_party_model

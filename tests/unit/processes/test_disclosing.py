@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from party_configs import party
 
-from smule_crypten.config import BudgetConfig, DpConfig, LaunchConfig, TrainingConfig
+from smule_crypten.config import DpConfig, LaunchConfig, TrainingConfig
 from smule_crypten.errors import OutputError
 from smule_crypten.exchange.budget import QueryBudget
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.processes.disclosing import budget_of_run, budget_so_far, ledger_path, oldest_start
 from smule_crypten.processes.run_folder import RUN_FILE, identify_run, known_run, party_folder
 from smule_crypten.processes.states import StateFolder
@@ -35,7 +36,7 @@ def test_all_attempts_at_a_run_are_one_run(tmp_path: Path) -> None:
     """A query that is repeated after a crash is known, also where the owner allows more queries or moves the folder."""
     run = identify_run(*begun(tmp_path))
     assert identify_run(*begun(tmp_path)) == run
-    assert identify_run(*begun(tmp_path, budget=BudgetConfig(max_queries_total=9))) == run
+    assert identify_run(*begun(tmp_path, disclosure=DisclosureConfig(max_answers_total=9))) == run
     (tmp_path / "out").rename(tmp_path / "moved")
     moved = party(output_dir=str(tmp_path / "moved"))
     assert identify_run(moved, StateFolder(tmp_path / "moved" / "party_a" / "states", moved, "data")) == run
@@ -82,7 +83,7 @@ def test_a_link_to_a_ledger(tmp_path: Path) -> None:
     """Entries go into the file that is linked to, not into one that takes the place of the link."""
     (tmp_path / "kept").mkdir()
     (tmp_path / "link.jsonl").symlink_to(tmp_path / "kept" / "ledger.jsonl")
-    config, states = begun(tmp_path, budget=BudgetConfig(ledger=str(tmp_path / "link.jsonl")))
+    config, states = begun(tmp_path, disclosure=DisclosureConfig(ledger=str(tmp_path / "link.jsonl")))
     charge(budget_of_run(config, states))
     assert ledger_path(config) == tmp_path / "kept" / "ledger.jsonl"
     assert ledger_path(config).is_file()
@@ -99,7 +100,7 @@ def test_a_run_that_answered_nothing_yet(tmp_path: Path) -> None:
 
 def test_lines_that_were_cut_off_end_a_run_that_goes_on(tmp_path: Path) -> None:
     """The output folder knows how far the ledger went, which the ledger alone does not tell."""
-    config, states = begun(tmp_path, budget=BudgetConfig(ledger=str(tmp_path / "ledger.jsonl")))
+    config, states = begun(tmp_path, disclosure=DisclosureConfig(ledger=str(tmp_path / "ledger.jsonl")))
     charge(budget_of_run(config, states))
     charge(budget_of_run(config, states))
     states.save(1, {})

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from smule_crypten.config import DpConfig, OptimizerConfig, TrainingConfig, parse
+from smule_crypten.config import DpConfig, OptimizerConfig, TrainingConfig
+from smule_crypten.config_reading import parse
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ConfigError
 from smule_crypten.processes.full_training import train_in_full
@@ -16,7 +17,7 @@ from smule_crypten.run_config import RunConfig
 
 
 def run_config(**training: Any) -> RunConfig:
-    party = {"model": {"name": "mlp", "options": {"hidden": [8]}}, "data": {"validation": 0.0}}
+    party = {"model": {"name": "mlp", "options": {"hidden": [8]}}, "samples": {"validation": 0.0}}
     return parse(
         RunConfig,
         {

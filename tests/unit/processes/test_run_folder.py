@@ -76,7 +76,7 @@ def test_a_damaged_result(content: str, parties: list[PartyConfig], tmp_path: Pa
 
 def test_a_state_of_another_configuration(parties: list[PartyConfig], tmp_path: Path) -> None:
     """It is found before anything is created, also for the other party."""
-    StateFolder(party_folder(parties[1]) / "states", party(rank=1, seed=9)).save(1, {})
+    StateFolder(party_folder(parties[1]) / "states", party(role="b", seed=9)).save(1, {})
     with pytest.raises(OutputError, match="another configuration"):
         check_run_dir(tmp_path, parties)
     assert [path.name for path in tmp_path.iterdir()] == ["party_b"]

@@ -9,11 +9,11 @@ import torch
 from party_configs import party
 
 from smule_crypten.config import DataConfig
+from smule_crypten.connection_config import ConnectionConfig, DealerAddress, PeerConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import DataBundle
 from smule_crypten.errors import DataError, HandshakeError
 from smule_crypten.exchange.handshake import agree_on_start
-from smule_crypten.network_config import NetworkConfig, RemoteConfig
 from smule_crypten.processes.inputs import load_party_inputs
 from smule_crypten.processes.same_data import bundle_digest, comparing_data, require_same
 
@@ -71,10 +71,11 @@ def test_both_parties_are_told(bundle: DataBundle) -> None:
 
 def test_nothing_is_sent_between_hosts(bundle: DataBundle) -> None:
     """There each party has data of its own, and a digest of it is nothing that the other one may have."""
-    remote = RemoteConfig(address="host:1", certificate="c.pem")
-    network = NetworkConfig(certificate="o.pem", key="k.pem", listen="host:2", peer=remote, dealer=remote)
+    peer = PeerConfig(certificate="c.pem")
+    dealer = DealerAddress(address="host:1", certificate="d.pem")
+    network = ConnectionConfig(certificate="o.pem", key="k.pem", listen="host:2", peer=peer, dealer=dealer)
     sent: list[object] = []
-    comparing_data(party(network=network), bundle, sent.append)({"completed": []})
+    comparing_data(party(connection=network), bundle, sent.append)({"completed": []})
     assert sent == [{"completed": []}]
 
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 from party_configs import party
 
-from smule_crypten.config import BudgetConfig, LaunchConfig, ModelConfig, TrainingConfig
+from smule_crypten.config import LaunchConfig, ModelConfig, TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import OutputError
 from smule_crypten.exchange_config import ExchangeConfig
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.processes.states import StateFolder, digest_of
 
 
@@ -66,7 +67,7 @@ def test_remains_of_a_crash(tmp_path: Path) -> None:
     [
         {"output_dir": "elsewhere"},
         {"launch": LaunchConfig(deadline_seconds=5.0, accept_restart=True)},
-        {"budget": BudgetConfig(max_queries_total=100)},
+        {"disclosure": DisclosureConfig(max_answers_total=100)},
     ],
     ids=lambda changed: next(iter(changed)),
 )
@@ -80,7 +81,7 @@ def test_what_may_change_between_attempts(changed: dict[str, Any], tmp_path: Pat
     "changed",
     [
         {"seed": 1},
-        {"rank": 1},
+        {"role": "b"},
         {"model": ModelConfig(name="lenet")},
         {"training": TrainingConfig(epochs=20)},
         {"exchange": ExchangeConfig(num_queries=5)},

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from smule_crypten.config import SchemeConfig, parse
+from smule_crypten.config import SchemeConfig
+from smule_crypten.config_reading import parse
 from smule_crypten.errors import ConfigError, ModelError, OutputError, PartyFailedError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.architecture import Architecture
@@ -45,8 +46,8 @@ RUN = parse(
         "exchange": {"num_queries": 3},
         "partition": {"name": "iid"},
         "simulation": {"controls": []},
-        "party_a": {"model": MLP, "data": {"validation": 0.0}},
-        "party_b": {"model": MLP, "data": {"validation": 0.0}},
+        "party_a": {"model": MLP, "samples": {"validation": 0.0}},
+        "party_b": {"model": MLP, "samples": {"validation": 0.0}},
         "training": {
             "trust": "none",
             "keep": "last",

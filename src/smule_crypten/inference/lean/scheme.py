@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -77,8 +77,8 @@ class LeanScheme(SecureInferenceScheme):
         return corrections(lower(architecture, config), _batches(num_samples, config), model_owner, data_owner)
 
     @classmethod
-    def check_options(cls, config: SchemeConfig) -> None:
-        lean_options(config)
+    def check_options(cls, config: SchemeConfig) -> dict[str, Any]:
+        return lean_options(config).model_dump()
 
     @classmethod
     def input_limit(cls, config: SchemeConfig) -> float:
