@@ -41,8 +41,8 @@ _RUN = """
 _PARTY = """
 ## smule-party, smule-predict, smule-estimate and smule-doctor
 
-What the file of a side says, or their command line. Keys that `smule` has as well mean the same; those of `party_a` there
-stand by themselves here, as `samples.validation`.
+What the file of a side says, or their command line. Keys that `smule` has as well mean the same; those of `party_a`
+there stand by themselves here, as `samples.validation`.
 """
 _DEALER = "\n## smule-dealer\n"
 _SUITE = "\n## smule-benchmark\n\nBeside the keys of `smule`, those of `suite`:\n"

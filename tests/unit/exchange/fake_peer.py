@@ -98,9 +98,12 @@ class FakeScheme:
 def make_exchanger(
     scheme: Any, folder: Path, budget: DisclosureConfig | None = None, agrees: bool = True, **config: Any
 ) -> Exchanger:
-    """Four samples whose only pixel is their own id. Up to ten exchanges are agreed on, unless agrees is False."""
+    """Four samples whose only pixel is their own id. Up to ten exchanges are agreed on, unless agrees is False.
+
+    Where config does not say how many, all samples are asked about.
+    """
     images = LabelledImages(IDS.float().reshape(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64), IDS)
-    settings = ExchangeConfig(**config)
+    settings = ExchangeConfig(**{"num_queries": None, **config})
     exchanger = Exchanger(
         scheme=scheme,
         config=settings,

@@ -9,7 +9,7 @@ import pytest
 from smule_crypten.config import ProviderConfig, SchemeConfig
 from smule_crypten.errors import HandshakeError, ModelError
 from smule_crypten.exchange.handshake import Architectures, agreement_digest, handshake, run_handshake
-from smule_crypten.exchange_config import ExchangeConfig
+from smule_crypten.exchange_config import ExchangeTerms
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.protocol_config import ProtocolConfig, PublicData
 
@@ -21,7 +21,7 @@ def make_config(**changes: Any) -> ProtocolConfig:
         "scheme": SchemeConfig(name="crypten"),
         "provider": ProviderConfig(name="trusted_first_party"),
         "randomness": "fresh",
-        "exchange": ExchangeConfig(),
+        "exchange": ExchangeTerms(),
         "epochs": 3,
         "data": make_data(),
     }
@@ -124,12 +124,12 @@ DIFFERENCES: dict[str, tuple[ProtocolConfig, list[str]]] = {
         ["randomness: 'fresh' here, 'seeded_insecure' at"],
     ),
     "queries": (
-        make_config(exchange=ExchangeConfig(num_queries=9)),
-        ["exchange.num_queries: None here, 9 at"],
+        make_config(exchange=ExchangeTerms(num_queries=9)),
+        ["exchange.num_queries: 200 here, 9 at"],
     ),
     "schedule and epochs": (
-        make_config(exchange=ExchangeConfig(every=2), epochs=4),
-        ["epochs: 3 here, 4 at", "exchange.every: 1 here, 2 at"],
+        make_config(exchange=ExchangeTerms(every=2), epochs=4),
+        ["epochs: 3 here, 4 at", "exchange.every: 4 here, 2 at"],
     ),
     "input shape": (
         make_config(data=make_data(input_shape=(1, 4, 4))),
