@@ -48,9 +48,8 @@ def run_disclosure(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> dict
                         steps=suite.copy_steps,
                     )
                 )
-            found.setdefault((setting, name), []).append(
-                {key: value for part in results for key, value in part.items()}
-            )
+            measured = {key: value for part in results for key, value in part.items()}
+            found.setdefault((setting, name), []).append(measured)
     columns = [
         ("setting", "Setting"),
         ("answers", "Answers"),

@@ -103,9 +103,8 @@ def _gain(local: Mapping[str, Sequence[float | None]], smule: Sequence[float | N
     if not means:
         return {"gain_points": None, "spread": "", "best_local": None}
     best = max(means, key=lambda name: means[name])
-    gains = [
-        own - other for own, other in zip(smule, local[best], strict=True) if own is not None and other is not None
-    ]
+    pairs = zip(smule, local[best], strict=True)
+    gains = [own - other for own, other in pairs if own is not None and other is not None]
     spread = f"{100 * statistics.stdev(gains):.1f}" if len(gains) > 1 else ""
     return {"gain_points": statistics.mean(gains), "spread": spread, "best_local": best}
 

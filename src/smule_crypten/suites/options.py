@@ -67,22 +67,22 @@ class SuiteConfig(Section):
     networks: tuple[NetworkChoice, ...] = Field(default=(), strict=False)
     """Of schemes, scaling and link: a list of {model, input_shape, num_classes}."""
     queries: tuple[Positive, ...] = Field(default=(64,), strict=False, min_length=1)
-    """Of schemes, scaling and link: images that each party asks about. Of disclosure: how many one asks about who copies
-    a network."""
+    """Of schemes, scaling and link: images that each party asks about. Of disclosure: of how many answers a network is
+    copied."""
     limit_mb: float | None = Field(default=None, gt=0)
     """Of headline: what an epoch may cost, all in, both directions and the dealer."""
-    settings: dict[str, dict[str, Any]] = {}
+    settings: dict[str, dict[str, Any]] = Field(default={})
     """Of learning, poisoning, alarm, disclosure and privacy: what is compared, by name, each as what differs from the
     configuration. A part with a name of its own, such as a network, is replaced as a whole. Without any, the
     configuration as it is."""
     only: tuple[str, ...] | None = Field(default=None, strict=False)
     """The settings and attacks to run; null for all."""
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = Field(default={})
     """What differs from the configuration in every setting, over what the settings say."""
     methods: tuple[MethodName, ...] = Field(default=get_args(MethodName), strict=False, min_length=1)
     """Of learning and poisoning: alone, local controls, smule, full_exchange (SMuLe that asks about all samples, once),
     fedavg, pooled."""
-    attacks: dict[str, dict[str, Any]] = {}
+    attacks: dict[str, dict[str, Any]] = Field(default={})
     """Of poisoning: by name what stands in attack, without the party."""
     answers: tuple[AnswersName, ...] = Field(default=get_args(AnswersName), strict=False, min_length=1)
     """Of disclosure: what is done to answers before the other party sees them; only noise can be enforced."""
