@@ -40,14 +40,15 @@ _HONEST = [
 ]
 _POISONED = [
     ("kind", "Poisoned answers"),
-    ("from", "From exchange"),
+    ("from", "From"),
     ("setting", "Setting"),
-    ("first", "Alarm in the first"),
-    ("second", "in the second"),
+    ("first", "Alarm in 1st"),
+    ("second", "2nd"),
     ("later", "later"),
     ("never", "never"),
     ("tests", "Tests"),
 ]
+_ON_TERMINAL = ("kind", "from", "setting", "first", "second", "later", "never")
 _NOTE = "Each party of each seed is a run: the peer's answers as that party sees them. All in the clear."
 _NOTE_DRAWN = " Runs drawn anew share their networks, so they are not independent; a drop is never tested."
 
@@ -72,7 +73,7 @@ def run_alarm(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> dict[str,
     return {
         "tables": [
             table("The alarm at honest peers", _HONEST, honest, note),
-            table("The alarm at poisoned answers", _POISONED, poisoned, note),
+            table("The alarm at poisoned answers", _POISONED, poisoned, note, _ON_TERMINAL),
         ]
     }
 

@@ -63,7 +63,8 @@ def run_disclosure(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> dict
         | {key: mean_of([result[key] for result in by_seed]) for key in by_seed[0]}
         for (setting, name), by_seed in found.items()
     ]
-    return {"tables": [table("What answers give away", columns, rows, _NOTE)]}
+    shown = ("answers", "smule_accuracy", "calibrated_auc", *(key for key, _ in columns if key.startswith("random_")))
+    return {"tables": [table("What answers give away", columns, rows, _NOTE, shown)]}
 
 
 def told(name: AnswersName) -> str:

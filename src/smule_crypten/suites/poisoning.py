@@ -36,9 +36,10 @@ def run_poisoning(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> dict[
     for setting, case in Bench(store).cases(suite, run):
         for attack, options in chosen(suite, suite.attacks).items():
             attacked = case.changed(attack, {"attack": {"name": "none", "party": run.attack.party, **options}})
-            alone = attacked.method("alone")
+            results = {method: attacked.method(method) for method in dict.fromkeys(("alone", *suite.methods))}
+            alone = results["alone"]
             for method in suite.methods:
-                result = attacked.method(method)
+                result = results[method]
                 if alone is not None and result is not None and result["accuracies"][attacked.honest] is not None:
                     by_seed = found.setdefault((setting, attack, method), [])
                     by_seed.append({"honest": attacked.honest, "alone": alone, **result})
