@@ -45,10 +45,10 @@ from rich.console import Console
 from rich.table import Table
 
 from smule_crypten.config import LaunchConfig, SchemeConfig
-from smule_crypten.inference.registry import scheme_class
 from smule_crypten.mpc.endpoint import Address
 from smule_crypten.mpc.meeting import DEALER, ROLES, Meeting
-from smule_crypten.processes.launcher import Emit
+from smule_crypten.processes.events import Emit
+from smule_crypten.scheme_table import scheme_traits
 from smule_crypten.suites.links import LinkModel
 
 LIMIT = 1.2
@@ -97,19 +97,19 @@ def run_party(
             0,
             launch,
             config.precision_bits,
-            with_dealer=scheme_class(config.name).needs_dealer,
+            with_dealer=scheme_traits(config.name).needs_dealer,
             wire=wiring.applied,
         ) as session,
     ):
-        scheme = prepared_scheme(session, task, config)
-        return [run_exchange(scheme, task, index) for index in range(1, repeats + 2)][1:]
+        ready = prepared_scheme(session, task, config)
+        return [run_exchange(*ready, task, index) for index in range(1, repeats + 2)][1:]
 
 
 def run_all(
     config: SchemeConfig, num_samples: int, repeats: int, threads: int, wiring: Wiring
 ) -> tuple[list[Run], list[Run]]:
     """The runs of party a and party b."""
-    sessions = 1 if scheme_class(config.name).needs_dealer else 0
+    sessions = 1 if scheme_traits(config.name).needs_dealer else 0
     party_a, party_b, *_ = in_both_parties(
         run_party, config, num_samples, repeats, wiring, threads=threads, dealt_sessions=sessions
     )

@@ -16,7 +16,7 @@ from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.lean.options import lean_options
 from smule_crypten.inference.lean.program import Program
 from smule_crypten.inference.lean.rounding import compensated, remedies
-from smule_crypten.inference.lean.scales import Scales, fit
+from smule_crypten.inference.lean.scales import Scales, fit, plain_values
 from smule_crypten.inference.lean.wire import Role
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import translate
@@ -36,9 +36,9 @@ def evaluate_lean(
     """
     translated = translate(network, tuple(inputs_NCHW.shape[1:]))
     program = lower(translated.architecture, config)
-    scales = fit(program, translated.parameters, calibration_NCHW, lean_options(config).margin_bits)
-    found = remedies(program, translated.parameters, calibration_NCHW)
-    parameters = compensated(program, translated.parameters, scales, found)
+    values = plain_values(program, translated.parameters, calibration_NCHW)
+    scales = fit(program, translated.parameters, values, lean_options(config).margin_bits)
+    parameters = compensated(program, translated.parameters, scales, remedies(program, values))
     logits_NC, _ = play_roles(program, parameters, scales, inputs_NCHW, config.micro_batch)
     return logits_NC
 

@@ -31,7 +31,7 @@ from trained_networks import Images, Subject, load_cifar10, trained
 
 from smule_crypten.config import LaunchConfig, ModelConfig, SchemeConfig
 from smule_crypten.files import write_atomic
-from smule_crypten.processes.launcher import Emit
+from smule_crypten.processes.events import Emit
 from smule_crypten.torchvision_compat import load_torchvision
 
 
@@ -100,7 +100,7 @@ def take_turns(
         for _ in range(turns):
             for name, config in configs.items():
                 with session_of(number, launch, config.precision_bits, with_dealer=True) as session:
-                    runs[name].append(run_exchange(prepared_scheme(session, task, config), task, 1))
+                    runs[name].append(run_exchange(*prepared_scheme(session, task, config), task, 1))
                 number += 1
     return runs
 

@@ -27,7 +27,6 @@ from trained_networks import INPUT_SHAPE, load_cifar10, trained
 from smule_crypten.config import ModelConfig, SchemeConfig
 from smule_crypten.errors import ConfigError, UnshareableModelError
 from smule_crypten.inference.lean.clear import ClearEvaluator
-from smule_crypten.inference.lean.lowering import lower
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.models.translate import TranslatedNetwork, translate
@@ -93,14 +92,12 @@ class Reference:
     def result_of(self, setting: Setting) -> Result | None:
         """None where the network does not fit."""
         try:
-            examined = LeanScheme.examine(self.network, self.calibration_NCHW, setting.config)
-            terms = LeanScheme.terms(
-                examined, self.calibration_NCHW, setting.config, NoiseRule(num_answers=NUM_ANSWERS)
-            )
+            noise = NoiseRule(num_answers=NUM_ANSWERS)
+            answerer = LeanScheme.answerer_of(self.network, self.calibration_NCHW, setting.config, noise)
         except (ConfigError, UnshareableModelError):
             return None
-        program, generator = lower(self.network.architecture, setting.config), torch.Generator().manual_seed(0)
-        evaluator = ClearEvaluator(program, examined.parameters, examined.scales, generator, CPU)
+        terms, generator = answerer.terms, torch.Generator().manual_seed(0)
+        evaluator = ClearEvaluator(answerer.program, answerer.parameters, answerer.scales, generator, CPU)
         logits_NC = torch.cat([evaluator.logits(chunk) for chunk in self.inputs_NCHW.split(500)])
         noise_NC = torch.randn(logits_NC.shape, generator=generator, dtype=torch.float64)
         errors_NC = (logits_NC - self.expected_NC).abs()

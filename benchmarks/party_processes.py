@@ -14,10 +14,11 @@ import torch.distributed as dist
 from reference_task import peak_memory_bytes
 
 from smule_crypten.config import LaunchConfig
-from smule_crypten.mpc.meeting import DEALER, ROLES, Meeting, role_from_environment, simulated_meeting
+from smule_crypten.mpc.meeting import DEALER, ROLES, Meeting, role_environment, role_from_environment, simulated_meeting
 from smule_crypten.mpc.session import Session, open_session
 from smule_crypten.processes.dealing import run_simulated_dealer
-from smule_crypten.processes.launcher import Emit, Job, run_jobs
+from smule_crypten.processes.events import Emit
+from smule_crypten.processes.launcher import Job, run_jobs
 
 SILENCE_SECONDS = 600.0
 
@@ -50,7 +51,7 @@ def session_of(
 def barrier_group() -> Iterator[None]:
     """dist.barrier() between the parties, apart from the links that are measured."""
     rank = ROLES.index(role_from_environment())
-    dist.init_process_group("gloo", init_method=os.environ["RENDEZVOUS"] + "-barrier", rank=rank, world_size=2)
+    dist.init_process_group("gloo", init_method=os.environ["SMULE_RENDEZVOUS"] + "-barrier", rank=rank, world_size=2)
     yield
     dist.destroy_process_group()
 
@@ -65,23 +66,19 @@ def in_both_parties(
     launch = LaunchConfig(threads=threads, join_seconds=SILENCE_SECONDS, deadline_seconds=SILENCE_SECONDS)
     dealt = range(dealt_sessions) if isinstance(dealt_sessions, int) else dealt_sessions
     with tempfile.TemporaryDirectory() as folder:
-        environment = {
-            "WORLD_SIZE": "2",
-            "RENDEZVOUS": f"file://{folder}/rendezvous",
-            "DISTRIBUTED_BACKEND": "gloo",
-            "GLOO_SOCKET_IFNAME": "lo",
-        }
+        rendezvous = f"file://{folder}/rendezvous"
+        gloo = {"DISTRIBUTED_BACKEND": "gloo", "GLOO_SOCKET_IFNAME": "lo"}
         jobs = [
             Job(
                 name=role,
                 function=_run_party,
                 arguments=(launch, function, arguments),
-                environment=environment | {"RANK": str(rank)},
+                environment=gloo | role_environment(role, rendezvous),
             )
-            for rank, role in enumerate(ROLES[:2])
+            for role in ROLES[:2]
         ]
         if dealt:
-            dealer = environment | {"RANK": str(ROLES.index(DEALER))}
+            dealer = gloo | role_environment(DEALER, rendezvous)
             jobs.append(Job(name=DEALER, function=_deal, arguments=(launch, dealt), environment=dealer))
         return run_jobs(jobs, lambda sender, event: None)
 
@@ -100,9 +97,9 @@ def _deal(emit: Emit, launch: LaunchConfig, sessions: range) -> int:
 
 @contextmanager
 def _own_rendezvous(number: int) -> Iterator[None]:
-    rendezvous = os.environ["RENDEZVOUS"]
-    os.environ["RENDEZVOUS"] = f"{rendezvous}-{number}"
+    rendezvous = os.environ["SMULE_RENDEZVOUS"]
+    os.environ["SMULE_RENDEZVOUS"] = f"{rendezvous}-{number}"
     try:
         yield
     finally:
-        os.environ["RENDEZVOUS"] = rendezvous
+        os.environ["SMULE_RENDEZVOUS"] = rendezvous

@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import nn
 
 from smule_crypten.config import ModelConfig, SchemeConfig
+from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
@@ -121,17 +122,15 @@ class Task:
         }
 
 
-def prepared_scheme(session: Session, task: Task, config: SchemeConfig) -> SecureInferenceScheme:
+def prepared_scheme(session: Session, task: Task, config: SchemeConfig) -> tuple[SecureInferenceScheme, Answerer]:
     """Both networks have the same architecture, though that of a party whose peer does not ask is never used."""
-    scheme = scheme_class(config.name)(session, config)
     architecture = translate(task.network, tuple(task.inputs_NCHW.shape[1:])).architecture
-    scheme.prepare((architecture, architecture))
-    scheme.noise = NoiseRule.without_protection()  # the scheme's own errors are measured
-    scheme.calibrate(task.network, task.calibration_NCHW)
-    return scheme
+    scheme = scheme_class(config.name)(session, config, (architecture, architecture))
+    noise = NoiseRule.without_protection()  # the scheme's own errors are measured
+    return scheme, scheme.prepare_answers(task.network, task.calibration_NCHW, noise)
 
 
-def run_exchange(scheme: SecureInferenceScheme, task: Task, index: int) -> Run:
+def run_exchange(scheme: SecureInferenceScheme, answerer: Answerer, task: Task, index: int) -> Run:
     """Exchange `index`."""
     rank = scheme.session.rank
     queries = [
@@ -154,7 +153,7 @@ def run_exchange(scheme: SecureInferenceScheme, task: Task, index: int) -> Run:
 
     def evaluate() -> torch.Tensor:
         nonlocal preparation_seconds
-        prediction = scheme.exchange(task.network, queries[rank], queries[1 - rank])
+        prediction = scheme.exchange(answerer, queries[rank], queries[1 - rank])
         preparation_seconds = prediction.cost.offline_seconds
         return prediction.logits_NC
 

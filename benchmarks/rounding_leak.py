@@ -81,7 +81,7 @@ def measure(case: Case, subject: Subject) -> dict[str, Any]:
     got = answers(asked, queries.batches, case.rounding, case.source, seed)
     sigma = 0.0
     if case.rounding == "protocol" and case.noise == "default":
-        sigma = NoiseRule(num_answers=case.queries).sigma(asked.examined.scatter)
+        sigma = NoiseRule(num_answers=case.queries).sigma(asked.answerer.scatter)
     generator = torch.Generator().manual_seed(NOISE_SEED + subject.seed)
     noise = torch.randn(got.logits_QC.shape, dtype=torch.float64, generator=generator)
     others = [columns for columns in (queries.changes_QK, got.of_logits_QC) if columns is not None]

@@ -20,17 +20,17 @@ from torch import nn
 
 from smule_crypten.attacks.rounding import layers_within
 from smule_crypten.config import SchemeConfig
+from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.crypten_scatter import SharesInTheClear
 from smule_crypten.inference.lean.clear import ClearEvaluator
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import OpeningMaterial
 from smule_crypten.inference.lean.evaluator import Evaluator, Share, Talk
-from smule_crypten.inference.lean.lowering import lower
 from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.lean.program import Opening, Step
-from smule_crypten.inference.lean.scheme import ExaminedLean
+from smule_crypten.inference.lean.scheme import LeanAnswerer
+from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
-from smule_crypten.inference.scheme import Examined
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.pooling import SumPool
 from smule_crypten.models.translate import TranslatedNetwork, translate
@@ -47,18 +47,19 @@ Knowledge = dict[str, list[torch.Tensor]]
 
 @dataclass(frozen=True)
 class Asked:
-    """A network behind a scheme with its delivered settings, as its owner has examined it."""
+    """A network behind a scheme with its delivered settings, as its owner has made it ready, without noise."""
 
     network: TranslatedNetwork
     config: SchemeConfig
-    examined: Examined
+    answerer: Answerer
 
     @classmethod
     def of(cls, scheme: str, model: nn.Module, calibration_NCHW: torch.Tensor) -> Asked:
         """Raises UnshareableModelError where the scheme refuses the network."""
         config = SchemeConfig.model_validate(yaml.safe_load((CONF / f"{scheme}.yaml").read_text()))
         network = translate(model, tuple(calibration_NCHW.shape[1:]))
-        return cls(network, config, scheme_class(scheme).examine(network, calibration_NCHW, config))
+        noise = NoiseRule.without_protection()
+        return cls(network, config, scheme_class(scheme).answerer_of(network, calibration_NCHW, config, noise))
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,9 @@ def answers(asked: Asked, batches: list[torch.Tensor], rounding: str, source: st
         logits_QC = _of_roles(asked, torch.cat(batches), len(batches[0]), rounding, notebook)
         return Answers(logits_QC, notebook.knowledge())
     generator = torch.Generator().manual_seed(seed)
-    if isinstance(asked.examined, ExaminedLean):
-        program, examined = lower(asked.network.architecture, asked.config), asked.examined
-        lean = LeanInTheClear(program, examined.parameters, examined.scales, generator, CPU)
+    if isinstance(asked.answerer, LeanAnswerer):
+        answerer = asked.answerer
+        lean = LeanInTheClear(answerer.program, answerer.parameters, answerer.scales, generator, CPU)
         lean.notebook, lean.is_local = notebook, rounding == "local"
         return Answers(torch.cat([lean.logits(inputs_NCHW) for inputs_NCHW in batches]), notebook.knowledge())
     crypten = CryptenInTheClear(asked.network, asked.config.precision_bits, generator)
@@ -109,8 +110,9 @@ def _layers_kept(asked: Asked, num_answers: int) -> int:
 def _of_roles(
     asked: Asked, inputs_NCHW: torch.Tensor, micro_batch: int, rounding: str, notebook: Notebook
 ) -> torch.Tensor:
-    assert isinstance(asked.examined, ExaminedLean)
-    program = lower(asked.network.architecture, asked.config)
+    answerer = asked.answerer
+    assert isinstance(answerer, LeanAnswerer)
+    program = answerer.program
     roles: tuple[type[ModelOwner], type[_WritingRole]] = (ModelOwner, SeeingDataOwner)
     if rounding == "local":
         program, roles = first_version(program), (FirstModelOwner, SeeingFirstDataOwner)
@@ -120,9 +122,8 @@ def _of_roles(
         role.notebook = notebook
         return role
 
-    examined = asked.examined
     logits_QC, _ = play_roles(
-        program, examined.parameters, examined.scales, inputs_NCHW, micro_batch, (roles[0], data_owner)
+        program, answerer.parameters, answerer.scales, inputs_NCHW, micro_batch, (roles[0], data_owner)
     )
     return logits_QC.double()
 

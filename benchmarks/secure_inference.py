@@ -35,7 +35,7 @@ from rich.table import Table
 from smule_crypten.config import LaunchConfig, SchemeConfig
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.session import Session
-from smule_crypten.processes.launcher import Emit
+from smule_crypten.processes.events import Emit
 
 SIDES = ("ours", "bare")
 PRECISION_BITS = 16
@@ -47,8 +47,8 @@ MEMORY_LIMIT = 1.2
 
 
 def run_ours(session: Session, task: Task, micro_batch: int) -> Run:
-    scheme = prepared_scheme(session, task, SchemeConfig(name="crypten", micro_batch=micro_batch))
-    return run_exchange(scheme, task, 1)
+    config = SchemeConfig(name="crypten", micro_batch=micro_batch)
+    return run_exchange(*prepared_scheme(session, task, config), task, 1)
 
 
 def run_bare(task: Task) -> Run:

@@ -24,6 +24,7 @@ from smule_crypten.processes.named_role import named_by_environment, run_named_r
 from smule_crypten.processes.recording import with_versions
 from smule_crypten.processes.simulation import simulate
 from smule_crypten.report.phrases import attack_notice
+from smule_crypten.report.run_records import AttackRecord
 from smule_crypten.report.summary import build_summary
 from smule_crypten.report.sweep import ERROR_FILE, OVERRIDES_FILE
 from smule_crypten.report.tables import result_table
@@ -41,7 +42,7 @@ def run_command() -> int:
     """
     # Errors of composing are explained here, in one line; Hydra would print several and exit on its own.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    SweepSummary.folder = None
+    SweepSummary.forget()
     exit_code = exit_code_of(_task)
     folder = SweepSummary.folder
     if folder is not None:
@@ -110,7 +111,7 @@ def print_banner(run: RunConfig, console: Console) -> None:
             f"simulation only: protects nothing ({choices})", style="bold yellow", highlight=False, soft_wrap=True
         )
     if run.attack.name != "none":
-        notice = attack_notice(run.attack.model_dump())
+        notice = attack_notice(AttackRecord(name=run.attack.name, party=run.attack.party))
         console.print(notice, style="bold yellow", highlight=False, soft_wrap=True)
 
 

@@ -19,6 +19,7 @@ from smule_crypten.launch.command import print_banner, remove_if_empty
 from smule_crypten.launch.composition import to_run_config
 from smule_crypten.launch.outcome import exit_code_of
 from smule_crypten.mpc.compat import crypten
+from smule_crypten.mpc.meeting import ROLES, role_environment
 from smule_crypten.processes.named_role import run_named_role
 from smule_crypten.processes.simulation import check_inputs
 from smule_crypten.run_config import RunConfig
@@ -56,6 +57,8 @@ def _run(run: RunConfig, run_dir: Path) -> None:
 
 
 def _role(run: RunConfig, run_dir: Path) -> int:
+    # Here CrypTen has set its own variables; elsewhere RANK may be that of a process of one party.
+    os.environ |= role_environment(ROLES[int(os.environ["RANK"])], os.environ["RENDEZVOUS"])
     return exit_code_of(lambda: run_named_role(run, run_dir, Console()))
 
 

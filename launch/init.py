@@ -194,7 +194,7 @@ def _port(address: str) -> str:
     return address.rpartition(":")[2]
 
 
-def _written(parts: list[tuple[str, dict[str, Any]]]) -> str:
+def _written(parts: Sequence[tuple[str, object]]) -> str:
     texts = [yaml.safe_dump(values, sort_keys=False, allow_unicode=True) for _, values in parts]
     return "".join(f"{comment}\n{text}" if comment else text for (comment, _), text in zip(parts, texts, strict=True))
 

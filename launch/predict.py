@@ -54,9 +54,9 @@ def _run(arguments: list[str]) -> None:
     files, settings = split_files(arguments)
     config = read_party(settings)
     configure_logging(config.launch.log_level.upper())
-    metadata = predict(config, files.get("input"), files.get("output"))
+    record = predict(config, files.get("input"), files.get("output"))
     console = Console()
-    console.print(prediction_table(metadata))
+    console.print(prediction_table(record))
     if "output" in files:
         console.print(f"party {config.name}: predictions in {files['output']}", soft_wrap=True)
 

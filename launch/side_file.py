@@ -93,14 +93,14 @@ def _chosen(side: SideSettings) -> tuple[DictConfig, dict[str, str | None]]:
     for group in CHOSEN_BY_NAME:
         section = written.get(group)
         if isinstance(section, DictConfig) and isinstance(section.get("name"), str):
-            chosen[group] = _known(group, section.pop("name"), f"{side.where(f'{group}.name')}{group}.name")
+            chosen[group] = _known(group, str(section.pop("name")), f"{side.where(f'{group}.name')}{group}.name")
     for entry in written.pop("defaults", None) or ():
         place = f"{side.where('defaults')}defaults"
         if not isinstance(entry, DictConfig) or len(entry) != 1 or set(entry) - set(GROUPS_OF_A_PARTY):
             groups = ", ".join(GROUPS_OF_A_PARTY)
             raise ConfigError(f"{place}: write a list of choices, as in [training: images]; groups: {groups}")
-        ((group, choice),) = entry.items()
-        chosen[str(group)] = _known(str(group), str(choice), place)
+        ((of_group, choice),) = entry.items()
+        chosen[str(of_group)] = _known(str(of_group), str(choice), place)
     return written, chosen
 
 

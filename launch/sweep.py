@@ -30,6 +30,11 @@ class SweepSummary(Callback):
     lock: ClassVar[contextlib.ExitStack] = contextlib.ExitStack()
     """Held until the process ends."""
 
+    @classmethod
+    def forget(cls) -> None:
+        """What an earlier command of this process has left."""
+        cls.folder = None
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
         try:
@@ -50,14 +55,14 @@ def finish_sweep(folder: Path) -> None:
         OutputError: the folder cannot be written.
         PartyFailedError: a job did not complete.
     """
-    rows = collect_sweep(folder) if folder.exists() else []
-    if not rows:
+    jobs = collect_sweep(folder) if folder.exists() else []
+    if not jobs:
         _remove_trace_of_hydra(folder)
         return
     console = Console()
     console.print(write_sweep_summary(folder))
     console.print(f"Sweep folder: {folder}", soft_wrap=True)
-    num_failed = sum(row["status"] != "completed" for row in rows)
+    num_failed = sum(job.status != "completed" for job in jobs)
     if num_failed:
         raise PartyFailedError(f"{num_failed} job(s) of the sweep failed; see {folder / 'sweep_summary.csv'}")
 

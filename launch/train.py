@@ -1,6 +1,6 @@
 """`smule`: the main job. Simulates both parties, or runs one of them where the environment names it.
 
-With WORLD_SIZE, RANK and RENDEZVOUS set, this process is that party, so two shells can run one party each.
+With SMULE_ROLE and SMULE_RENDEZVOUS set, this process is that party, so two shells can run one party each.
 """
 
 from __future__ import annotations

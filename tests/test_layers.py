@@ -9,7 +9,7 @@ MODULES = module_files()
 
 CONFIGURATION = {"removed", "config", "exchange_config", "connection_config", "scheme_table", "run_config"}
 BOTTOM = CONFIGURATION | {"errors", "types", "files", "options", "torchvision_compat", "_version"}
-COMPOSED = {"data", "models", "report", "mpc", "attacks", "training", "inference", "exchange"}
+COMPOSED = {"data", "models", "report", "mpc", "attacks", "training", "inference", "exchange", "mutual_learning"}
 
 ALLOWED: dict[str, set[str]] = {
     "": {"_version"},
@@ -17,6 +17,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "types": set(),
     "torchvision_compat": set(),
+    "fork_server": set(),
     "files": {"errors"},
     "removed": set(),
     "config": {"errors", "removed"},
@@ -32,12 +33,13 @@ ALLOWED: dict[str, set[str]] = {
     "attacks": BOTTOM | {"data", "models"},
     "training": BOTTOM | {"data", "models"},
     "inference": BOTTOM | {"models", "mpc"},
-    "exchange": BOTTOM | {"data", "models", "inference.scheme", "training.evaluate", "training.augmentation"},
-    "processes": BOTTOM | COMPOSED,
-    "party_pool": BOTTOM | COMPOSED,
+    "exchange": BOTTOM | {"data", "models", "inference.scheme", "inference.noise"},
+    "mutual_learning": BOTTOM | {"data", "models", "inference.scheme", "inference.answerer", "training", "exchange"},
+    "processes": BOTTOM | COMPOSED | {"fork_server"},
+    "party_pool": BOTTOM | COMPOSED | {"fork_server"},
     "testing": BOTTOM | COMPOSED | {"party_pool"},
     "suites": BOTTOM | COMPOSED | {"processes"},
-    "launch": BOTTOM | {"report", "processes", "suites", "mpc.compat", "mpc.credentials"},
+    "launch": BOTTOM | {"report", "processes", "suites", "mpc.compat", "mpc.credentials", "mpc.meeting"},
     "conf": set(),
 }
 """Unit (a folder, or a module beside the folders) -> the units and single modules that it may import."""
@@ -82,6 +84,22 @@ def test_layers(name: str) -> None:
     assert violations(name, MODULES[name].read_text()) == []
 
 
+SIMULATION = {"processes.adversary", "processes.evidence", "processes.same_data", "processes.simulated_party"}
+"""What only a simulation does to its parties."""
+
+
+def test_a_party_between_hosts_imports_nothing_of_a_simulated_adversary() -> None:
+    """What serves an attack is injected by the simulation, and is not even loaded where a party runs for itself."""
+    seen, waiting = set[str](), ["launch.party", "processes.party", "processes.single_party"]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += inner_imports(name, MODULES[name].read_text(), set(MODULES))
+    assert "mutual_learning.loop" in seen
+    assert {name for name in seen if name in SIMULATION or unit_of(name) == "attacks"} == set()
+
+
 def test_folders_hold_no_code_of_their_own() -> None:
     """The __init__ file of a folder is its rule and nothing else, so that importing one module loads no other."""
     folders = [name for name, path in MODULES.items() if path.name == "__init__.py" and name]
@@ -103,6 +121,8 @@ def test_folders_hold_no_code_of_their_own() -> None:
         ("exchange.cache", "from smule_crypten.inference import registry", ["inference.registry"]),
         ("training.trainer", "import smule_crypten.exchange.cache", ["exchange.cache"]),
         ("report.html", "from smule_crypten.config import RunConfig", ["config"]),
+        ("mutual_learning.loop", "from smule_crypten.processes.states import StateFolder", ["processes.states"]),
+        ("mutual_learning.loop", "from smule_crypten.mpc.session import Session", ["mpc.session"]),
         ("models.zoo", "from smule_crypten.data.images import LabelledImages", ["data.images"]),
         ("errors", "from smule_crypten.types import PARTY_NAMES", ["types"]),
         ("testing", "from smule_crypten.processes.party import run_party", ["processes.party"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing as mp
 import os
 import pickle
 import tempfile
@@ -15,10 +14,11 @@ from typing import Any
 import torch
 
 from smule_crypten.config import Randomness
+from smule_crypten.fork_server import interrupts_held_back, process_context
 from smule_crypten.inference.registry import DEALT
 from smule_crypten.mpc.channel import Channel
 from smule_crypten.mpc.dealer import Dealer
-from smule_crypten.mpc.meeting import DEALER, ROLES, simulated_meeting
+from smule_crypten.mpc.meeting import DEALER, ROLES, role_environment, simulated_meeting
 from smule_crypten.mpc.session import closing_links, open_session
 from smule_crypten.mpc.training_plan import NAME as FULL_TRAINING
 from smule_crypten.mpc.training_plan import deal_steps
@@ -50,20 +50,21 @@ class RecordingChannel(Channel):
 
 
 class PartyPool:
-    """Three spawned processes, party a, party b and the dealer; the parties run one function after the other.
+    """Three processes, party a, party b and the dealer; the parties run one function after the other.
 
     A call opens fresh links and a fresh session, so nothing is carried over but the imported modules. session.channel
     is a RecordingChannel. Use as a context manager.
     """
 
     def __enter__(self) -> PartyPool:
-        context = mp.get_context("spawn")
+        context = process_context()
         self._connections: list[Connection] = []
         self._processes: list[Any] = []
         for role in ROLES:
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs, role), daemon=True)
-            process.start()
+            with interrupts_held_back():  # Ctrl-C ends the caller, who ends these
+                process.start()
             theirs.close()
             self._connections.append(ours)
             self._processes.append(process)
@@ -144,7 +145,7 @@ def _serve(connection: Connection, role: str) -> None:
 
 
 def _act(role: str, call: _Call) -> Any:
-    os.environ["RENDEZVOUS"] = call.rendezvous
+    os.environ |= role_environment(role, call.rendezvous)
     meeting = simulated_meeting(role, with_dealer=call.dealt, join_seconds=30.0, deadline_seconds=call.deadline_seconds)
     links = meeting.meet()
     if role == DEALER:

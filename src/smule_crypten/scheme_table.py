@@ -1,7 +1,7 @@
 """What decides where a scheme may run: whom it protects from, and whether a third process must deal for it.
 
-The one place that says so. The configuration reads it before anything heavy is imported; inference/registry.py refuses
-a scheme without a row here, or one that claims something else.
+The one place that says so: the configuration reads it before anything heavy is imported, the classes in inference/ take
+their traits from it, and inference/registry.py has a class for each row.
 """
 
 from __future__ import annotations

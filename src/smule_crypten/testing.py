@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import torch
@@ -13,9 +14,11 @@ from torch import nn
 
 from smule_crypten.config import SchemeConfig
 from smule_crypten.errors import ProtocolError
+from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.plaintext import evaluate_plaintext
 from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.packing import MAX_WIDTH, packed_bytes, unpack
 from smule_crypten.mpc.provider import Dealt
@@ -25,7 +28,7 @@ from smule_crypten.types import Cost, InferenceQuery, PeerPrediction, centred
 
 __all__ = ["PartyPool", "RecordingChannel", "appears", "check_scheme"]
 
-MakeScheme = Callable[[Session, SchemeConfig], SecureInferenceScheme]
+MakeScheme = Callable[[Session, SchemeConfig, tuple[Architecture, Architecture]], SecureInferenceScheme]
 _CHECKED = SchemeConfig(name="checked", micro_batch=2)
 
 
@@ -57,8 +60,8 @@ def check_scheme(
             _check_cost(where, prediction.cost, predicted_cost)
     for adversary, leaked in pool.run(_check_model_owner_learns_nothing, make_scheme, config, dealt=dealt):
         assert adversary == "none" or not leaked, f"the model owner received {leaked}"
-    for error in pool.run(_check_misuse, make_scheme, config, dealt=dealt):
-        assert error == 3, f"{3 - error} of 3 misuses of the scheme were accepted"
+    for accepted in pool.run(_check_misuse, make_scheme, config, dealt=dealt):
+        assert not accepted, f"misuses of the scheme were accepted: {', '.join(accepted)}"
 
 
 def _check_answer(
@@ -93,14 +96,14 @@ def _prepared(
     session: Session, make_scheme: MakeScheme, config: SchemeConfig
 ) -> tuple[SecureInferenceScheme, tuple[nn.Module, nn.Module]]:
     networks = _networks()
-    scheme = make_scheme(session, config)
     first, second = (translate(network, (2, 4, 4)).architecture for network in networks)
-    scheme.prepare((first, second))
-    return scheme, networks
+    return make_scheme(session, config, (first, second)), networks
 
 
-def _calibration_inputs() -> torch.Tensor:
-    return torch.randn(64, 2, 4, 4, generator=torch.Generator().manual_seed(9))
+def _answerer(scheme: SecureInferenceScheme, network: nn.Module) -> Answerer:
+    """Without noise."""
+    calibration_NCHW = torch.randn(64, 2, 4, 4, generator=torch.Generator().manual_seed(9))
+    return scheme.prepare_answers(network, calibration_NCHW, NoiseRule.without_protection())
 
 
 def _queries(session: Session, counts: tuple[int, int]) -> tuple[InferenceQuery, InferenceQuery]:
@@ -126,10 +129,9 @@ def _check_exchange(
 ) -> tuple[PeerPrediction, torch.Tensor, Cost]:
     scheme, networks = _prepared(session, make_scheme, config)
     asked, answered = _queries(session, counts)
-    scheme.noise = NoiseRule.without_protection()
-    scheme.calibrate(networks[session.rank], _calibration_inputs())
+    answerer = _answerer(scheme, networks[session.rank])
     scheme.begin(1, counts)
-    prediction = scheme.exchange(networks[session.rank], asked, answered)
+    prediction = scheme.exchange(answerer, asked, answered)
     peer_network = translate(networks[1 - session.rank], (2, 4, 4))
     assert asked.inputs_NCHW is not None
     expected_NC = evaluate_plaintext(peer_network, asked.inputs_NCHW)
@@ -146,12 +148,11 @@ def _check_model_owner_learns_nothing(
     """Party a asks, party b only answers: which of a's inputs and logits appear in what b received?"""
     scheme, networks = _prepared(session, make_scheme, config)
     asked, answered = _queries(session, (4, 0))
-    scheme.noise = NoiseRule.without_protection()
-    scheme.calibrate(networks[session.rank], _calibration_inputs())
+    answerer = _answerer(scheme, networks[session.rank])
     scheme.begin(1, (4, 0))
-    scheme.exchange(networks[session.rank], asked, answered)
+    scheme.exchange(answerer, asked, answered)
     if session.rank == 0:
-        return scheme.adversary, []
+        return scheme.traits.adversary, []
     inputs = torch.randn(4, 2, 4, 4, generator=torch.Generator().manual_seed(0))
     secrets = {"inputs": inputs, "logits": evaluate_plaintext(translate(networks[1], (2, 4, 4)), inputs)}
     assert isinstance(session.channel, RecordingChannel)
@@ -162,7 +163,7 @@ def _check_model_owner_learns_nothing(
         if appears(secret, received)
         or any(appears_packed(part, received) for part in torch.split(secret, config.micro_batch))
     ]
-    return scheme.adversary, leaked
+    return scheme.traits.adversary, leaked
 
 
 def appears(secret: torch.Tensor, received: list[torch.Tensor]) -> bool:
@@ -191,23 +192,28 @@ def appears_packed(secret: torch.Tensor, received: list[torch.Tensor]) -> bool:
     return False
 
 
-def _check_misuse(session: Session, make_scheme: MakeScheme, config: SchemeConfig) -> int:
-    """How many of three misuses were refused with a ProtocolError before anything was sent."""
+def _check_misuse(session: Session, make_scheme: MakeScheme, config: SchemeConfig) -> list[str]:
+    """The misuses that were not refused with a ProtocolError before anything was sent."""
     scheme, networks = _prepared(session, make_scheme, config)
+    answerer = _answerer(scheme, networks[session.rank])
     asked, answered = _queries(session, (2, 2))
-    wrong_shape = InferenceQuery(**{**vars(asked), "inputs_NCHW": torch.zeros(2, 1, 1, 1)})
-    without_inputs = InferenceQuery(**{**vars(asked), "inputs_NCHW": None})
-    misuses: list[tuple[nn.Module, InferenceQuery]] = [
-        (networks[session.rank], wrong_shape),
-        (networks[session.rank], without_inputs),
-        (networks[1 - session.rank], asked),
-    ]
-    refused = 0
-    before = session.meter.total()
-    for model, query in misuses:
+    other_config = config.model_copy(update={"micro_batch": config.micro_batch + 1})
+    misuses: dict[str, Callable[[], object]] = {
+        "a model of another architecture": lambda: _answerer(scheme, networks[1 - session.rank]),
+        "an answerer of another configuration": lambda: scheme.exchange(
+            dataclasses.replace(answerer, config=other_config), asked, answered
+        ),
+        "inputs of another shape": lambda: scheme.exchange(
+            answerer, dataclasses.replace(asked, inputs_NCHW=torch.zeros(2, 1, 1, 1)), answered
+        ),
+        "no inputs": lambda: scheme.exchange(answerer, dataclasses.replace(asked, inputs_NCHW=None), answered),
+    }
+    before, accepted = session.meter.total(), []
+    for name, misuse in misuses.items():
         try:
-            scheme.exchange(model, query, answered)
+            misuse()
         except ProtocolError:
-            refused += 1
+            continue
+        accepted.append(name)
     assert session.meter.total() == before, "a refused exchange still sent something"
-    return refused
+    return accepted

@@ -6,8 +6,8 @@ the party's whole data set, whatever the split.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     # Imported late: configuration and --help need none of it, and it takes seconds.
@@ -149,33 +149,3 @@ class PredictionSource(Protocol):
     def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
         """Return what is known of sample_ids (N,), or None where nothing is."""
         ...
-
-
-RunStatus = Literal["running", "completed", "failed", "interrupted"]
-
-
-@dataclass(kw_only=True)
-class RunRecord:
-    """Everything that is known of a run; report/ turns it into files.
-
-    recorded_by: the party whose own record this is, None for a simulation, which sees both. epochs holds one dictionary
-    an epoch and party (see docs/results.md for the keys). controls holds the test accuracy
-    of each finished local control, by party and name. attack: success of a simulated attack by network.
-    """
-
-    schema_version: int
-    run_id: str
-    status: RunStatus
-    config: dict[str, Any]
-    seed: int
-    versions: dict[str, str]
-    hardware: dict[str, Any]
-    recorded_by: str | None = None
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-    parties: dict[str, dict[str, Any]] = field(default_factory=dict)
-    pooled: dict[str, Any] | None = None
-    attack: dict[str, float | None] | None = None
-    controls: dict[str, dict[str, float]] = field(default_factory=dict)
-    fidelity: list[dict[str, Any]] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    error: str | None = None

@@ -15,7 +15,6 @@ from torch import nn
 
 from smule_crypten.config import SchemeConfig
 from smule_crypten.inference.lean import data_owner
-from smule_crypten.inference.lean.lowering import lower
 from smule_crypten.inference.lean.model_owner import ModelOwner, integer_parameters
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.noise import NoiseRule
@@ -161,13 +160,14 @@ class OneUnit:
             model[3].weight.copy_(torch.tensor([[0.3], [-0.9]]))
         config = SchemeConfig(name="lean", precision_bits=14)
         network = translate(model, SHAPE)
-        program = lower(network.architecture, config)
-        examined = LeanScheme.examine(network, sample, config)
+        noise = NoiseRule(num_answers=self.ANSWERS) if version == "second" else NoiseRule.without_protection()
+        examined = LeanScheme.answerer_of(network, sample, config, noise)
+        program = examined.program
         weights, _ = integer_parameters(program, examined.parameters, examined.scales)
         self.secret = int(weights[program.products[-1].name][1] - weights[program.products[-1].name][0])
         roles: tuple[Any, Any] = (sources.FirstModelOwner, sources.SeeingFirstDataOwner)
         if version == "second":
-            sigma = NoiseRule(num_answers=self.ANSWERS).sigma(examined.scatter)
+            sigma = examined.terms.logit_noise
             noisy = functools.partial(ModelOwner, output_noise=lambda size: sigma * torch.randn(size).double())
             roles = (noisy, sources.SeeingDataOwner)
         else:

@@ -6,22 +6,22 @@ import json
 from pathlib import Path
 
 import pytest
-from smule_command import call, run
+from smule_command import call, run_here
 
-from smule_crypten.report.schema import validate_summary
+from smule_crypten.report.summary import read_summary
 
 
 def test_an_attack_is_named_and_measured(problem: list[str], tmp_path: Path) -> None:
     """Terminal, summary and page say who attacks how, and how often it succeeds at each of the honest networks; the
     adversary's stamped samples are compared as it asked about them."""
-    ended = run(
+    ended = run_here(
         *problem, "attack=backdoor", "training.trust=none", "simulation.controls=[]", "hydra.run.dir=run", cwd=tmp_path
     )
     assert (ended.exit_code, ended.errors) == (0, "")
     notice = "simulated attack: party b is an adversary (backdoor)"
     assert ended.output.count(notice) == 2
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    validate_summary(summary)
+    read_summary(tmp_path / "run")
     assert (summary["attack"]["name"], summary["attack"]["party"]) == ("backdoor", "b")
     assert list(summary["attack"]["success"]) == ["alone", "smule", "pooled"]
     assert all(0 <= success <= 1 for success in summary["attack"]["success"].values())

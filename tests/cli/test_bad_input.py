@@ -192,17 +192,16 @@ def test_default_names_differ(
 
 def test_half_a_party(refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that shall be one party says which variable is missing or wrong."""
-    monkeypatch.setenv("RANK", "0")
-    refusal.check([], 2, "environment variable WORLD_SIZE, RENDEZVOUS is not set")
-    monkeypatch.setenv("RENDEZVOUS", "file:///nowhere")
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    refusal.check([], 2, "RANK=0 WORLD_SIZE=4: SMuLe runs between 2 parties")
+    monkeypatch.setenv("SMULE_ROLE", "c")
+    refusal.check([], 2, "environment variable SMULE_RENDEZVOUS is not set")
+    monkeypatch.setenv("SMULE_RENDEZVOUS", "file:///nowhere")
+    refusal.check([], 2, "SMULE_ROLE=c: no such role")
 
 
 def test_a_party_without_a_peer(tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A party waits for the other no longer than it was told to, and says for whom and where."""
     rendezvous = f"file://{tmp_path}/rendezvous"
-    for key, value in {"WORLD_SIZE": "2", "RANK": "0", "RENDEZVOUS": rendezvous}.items():
+    for key, value in {"SMULE_ROLE": "a", "SMULE_RENDEZVOUS": rendezvous}.items():
         monkeypatch.setenv(key, value)
     overrides = [f"hydra.run.dir={tmp_path}/alone", "launch.join_seconds=0.5"]
     refusal.check_line(overrides, 6, f"party b did not come to {rendezvous} within 0.5 seconds")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from smule_command import CRYPTENS_LAUNCHER, Ended, MainRun, Started, call, digest_of, run
+from smule_command import CRYPTENS_LAUNCHER, Ended, InAShell, MainRun, call, digest_of, run
 
 from smule_crypten.report.journal import read_journal
 from smule_crypten.training.checkpoint import load_checkpoint
@@ -27,16 +27,16 @@ def same(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
 def counted(folder: Path) -> list[list[Any]]:
     """What each party counted in each epoch of mutual learning."""
     events = [event for name in "ab" for event in read_journal(folder / f"party_{name}" / "record.jsonl")]
-    return [[event[key] for key in COUNTERS] for event in events if event["phase"] == "smule"]
+    return [[getattr(event, key) for key in COUNTERS] for event in events if event.phase == "smule"]
 
 
 def three_shells(problem: list[str], cwd: Path, overrides_of_b: tuple[str, ...] = ()) -> list[Ended]:
     """Party a, party b and the dealer; how the parties ended."""
-    environment = {"WORLD_SIZE": "2", "RENDEZVOUS": f"file://{cwd}/rendezvous"}
+    environment = {"SMULE_RENDEZVOUS": f"file://{cwd}/rendezvous"}
     overrides = [*problem, "hydra.run.dir=run"]
     roles = [
-        Started([*overrides, *extra], cwd, environment={**environment, "RANK": rank})
-        for rank, extra in (("0", ()), ("1", overrides_of_b), ("2", ()))
+        InAShell([*overrides, *extra], cwd, environment={**environment, "SMULE_ROLE": role})
+        for role, extra in (("a", ()), ("b", overrides_of_b), ("dealer", ()))
     ]
     return [role.end() for role in roles][:2]
 
@@ -56,7 +56,7 @@ def test_three_shells_give_the_same_models(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Processes that only know WORLD_SIZE, RANK and RENDEZVOUS do it too; their folder is not written over."""
+    """Processes that only know SMULE_ROLE and SMULE_RENDEZVOUS do it too; their folder is not written over."""
     for ended in three_shells(problem, tmp_path):
         assert (ended.exit_code, ended.errors) == (0, "")
     folder = tmp_path / "run"
@@ -67,7 +67,7 @@ def test_three_shells_give_the_same_models(
 
     before = digest_of(folder)
     assert call(monkeypatch, *problem, f"hydra.run.dir={folder}") == 5
-    for key, value in {"WORLD_SIZE": "2", "RANK": "1", "RENDEZVOUS": f"file://{tmp_path}/again"}.items():
+    for key, value in {"SMULE_ROLE": "b", "SMULE_RENDEZVOUS": f"file://{tmp_path}/again"}.items():
         monkeypatch.setenv(key, value)
     assert call(monkeypatch, *problem, f"hydra.run.dir={folder}") == 5
     assert capfd.readouterr().err.count("holds a finished run") == 2

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from smule_command import MainRun, call, run
+from smule_command import MainRun, call, run_here
 
 from smule_crypten.report.journal import read_journal
-from smule_crypten.report.schema import validate_summary
+from smule_crypten.report.summary import read_summary
 
 BUDGET_BYTES = 300_000
 OPTIONS = [
@@ -27,25 +27,25 @@ OPTIONS = [
 @pytest.fixture(scope="module")
 def learned(problem: list[str], tmp_path_factory: pytest.TempPathFactory) -> MainRun:
     cwd = tmp_path_factory.mktemp("learning")
-    return MainRun(cwd / "run", run(*problem, *OPTIONS, "hydra.run.dir=run", cwd=cwd))
+    return MainRun(cwd / "run", run_here(*problem, *OPTIONS, "hydra.run.dir=run", cwd=cwd))
 
 
 def test_the_budget_holds_to_the_byte(learned: MainRun) -> None:
     """Both parties' bytes and the dealer's of each exchange stay below it, and the plan was said beforehand."""
     assert (learned.ended.exit_code, learned.ended.errors) == (0, "")
     assert "exchange.budget_mb=0.3 pays for" in learned.ended.output
-    events = [event for event in read_journal(learned.folder / "record.jsonl") if event["phase"] == "smule"]
+    events = [event for event in read_journal(learned.folder / "record.jsonl") if event.phase == "smule"]
     for epoch in (2, 3):
-        of_epoch = [event for event in events if event["epoch"] == epoch]
-        spent = of_epoch[0]["bytes_sent"] + of_epoch[0]["bytes_received"]
-        spent += sum(event["dealer_bytes"] for event in of_epoch)
+        of_epoch = [event for event in events if event.epoch == epoch]
+        spent = of_epoch[0].bytes_sent + of_epoch[0].bytes_received
+        spent += sum(event.dealer_bytes for event in of_epoch)
         assert 0.8 * BUDGET_BYTES < spent <= BUDGET_BYTES
 
 
 def test_the_parts_are_kept_apart(learned: MainRun) -> None:
     """40 labelled samples less 8 for validation; the other party holds out a fifth of its 80."""
     summary = json.loads((learned.folder / "summary.json").read_text())
-    validate_summary(summary)
+    read_summary(learned.folder)
     assert [summary["parties"][name]["num_train"] for name in "ab"] == [32, 64]
 
 
@@ -79,7 +79,7 @@ ASKING = [
 def asked(problem: list[str], tmp_path_factory: pytest.TempPathFactory) -> MainRun:
     """Party a alone asks, once."""
     cwd = tmp_path_factory.mktemp("asking")
-    return MainRun(cwd / "run", run(*problem, *ASKING, "hydra.run.dir=run", cwd=cwd))
+    return MainRun(cwd / "run", run_here(*problem, *ASKING, "hydra.run.dir=run", cwd=cwd))
 
 
 def test_one_party_asks_and_the_other_answers(asked: MainRun) -> None:
@@ -95,18 +95,18 @@ def test_one_party_asks_and_the_other_answers(asked: MainRun) -> None:
     noise = parties["b"]["budget"]["logit_noise"]
     assert noise < summary["fidelity"]["max_abs_logit_error"] < 6 * noise + 1e-3
     assert noise >= 0.01
-    of_a = [event for event in read_journal(asked.folder / "party_a" / "record.jsonl") if event["phase"] == "smule"]
-    assert [event["distillation_loss"] > 0 for event in of_a] == [False, True, True]
+    of_a = [event for event in read_journal(asked.folder / "party_a" / "record.jsonl") if event.phase == "smule"]
+    assert [event.distillation_loss > 0 for event in of_a] == [False, True, True]
 
 
 def test_a_control_uses_the_pool_and_the_validation_part(learned: MainRun) -> None:
     """The own finished network teaches; the accuracy is that of an epoch, of the one kept by the validation part."""
     events = read_journal(learned.folder / "record.jsonl")
-    phase = [event for event in events if event["phase"] == "self_distillation"]
-    assert all(event["distillation_loss"] > 0 for event in phase)
+    phase = [event for event in events if event.phase == "self_distillation"]
+    assert all(event.distillation_loss > 0 for event in phase)
     summary = json.loads((learned.folder / "summary.json").read_text())
     for name in "ab":
-        accuracies = [event["test_accuracy"] for event in phase if event["party"] == name]
+        accuracies = [event.test_accuracy for event in phase if event.party == name]
         assert len(accuracies) == 3
         assert summary["parties"][name]["controls"]["self_distillation"] in accuracies
 
@@ -146,7 +146,7 @@ def test_a_rule_without_its_evidence_is_refused(
 
 def test_too_small_a_budget_says_what_would_do(problem: list[str], tmp_path: Path) -> None:
     """And nothing was exchanged."""
-    ended = run(*problem, "exchange.budget_mb=0.004", f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
+    ended = run_here(*problem, "exchange.budget_mb=0.004", f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
     assert ended.exit_code != 0
     assert "does not pay for one query in an exchange; the smallest that does is" in ended.errors
 

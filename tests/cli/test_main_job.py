@@ -14,7 +14,7 @@ from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.models.translate import translate
 from smule_crypten.report.formatting import percent
 from smule_crypten.report.journal import read_journal
-from smule_crypten.report.schema import validate_summary
+from smule_crypten.report.summary import read_summary
 from smule_crypten.training.checkpoint import load_checkpoint, load_model
 
 MICRO_BATCH = 8
@@ -34,7 +34,7 @@ def test_the_run_completes(main_run: MainRun) -> None:
     """One command does the whole job: exit code 0, nothing on stderr, a valid summary with every accuracy."""
     assert (main_run.ended.exit_code, main_run.ended.errors) == (0, "")
     summary = summary_of(main_run.folder)
-    validate_summary(summary)
+    read_summary(main_run.folder)
     assert (summary["status"], summary["error"], summary["run_id"]) == ("completed", None, "main")
     assert summary["insecure_choices"] == ["randomness=seeded_insecure"]
     a, b = summary["parties"]["a"], summary["parties"]["b"]
@@ -84,9 +84,7 @@ def test_the_run_leaves_its_files(main_run: MainRun) -> None:
         assert load_checkpoint(party / "model.pt").model.name == network
         assert load_checkpoint(party / "standalone.pt").model.name == network
         events = read_journal(party / "record.jsonl")
-        assert [(event["party"], event["phase"]) for event in events] == 3 * [(name, "standalone")] + 3 * [
-            (name, "smule")
-        ]
+        assert [(event.party, event.phase) for event in events] == 3 * [(name, "standalone")] + 3 * [(name, "smule")]
 
 
 def test_bytes_are_those_that_were_predicted(main_run: MainRun) -> None:
@@ -115,8 +113,8 @@ def test_bytes_are_those_that_were_predicted(main_run: MainRun) -> None:
     assert communication["dealer_bytes_total"] == 2 * dealer_bytes + 2 * answers
     assert communication["bytes_per_epoch"][0] == 0
     assert communication["queries_per_epoch"] == [0, 2 * NUM_QUERIES, 2 * NUM_QUERIES]
-    events = [event for event in read_journal(main_run.folder / "record.jsonl") if event["phase"] == "smule"]
-    rounds = {event["epoch"]: event["rounds"] for event in events}
+    events = [event for event in read_journal(main_run.folder / "record.jsonl") if event.phase == "smule"]
+    rounds = {event.epoch: event.rounds for event in events}
     expected = max(cost.data_owner.rounds for cost in costs) + ROUNDS_AROUND_AN_EXCHANGE
     assert rounds == {1: 0, 2: expected, 3: expected}
 
@@ -162,9 +160,9 @@ def test_trained_networks_learn_from_the_peer(main_run: MainRun) -> None:
         )
         assert any(not torch.equal(alone[key], mutual[key]) for key in alone)
         first = {
-            event["phase"]: event["loss"]
+            event.phase: event.loss
             for event in read_journal(main_run.folder / f"party_{name}" / "record.jsonl")
-            if event["epoch"] == 1
+            if event.epoch == 1
         }
         assert first["standalone"] == first["smule"]
 

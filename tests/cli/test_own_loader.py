@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from smule_command import Started, call
+from smule_command import InAShell, call
 
 SMALL = [
     "data=target",
@@ -42,13 +42,9 @@ def test_a_seeded_loader_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(("loader", "code"), [("seeded", 0), ("unseeded", 3)])
 def test_without_a_parent_the_parties_compare(tmp_path: Path, loader: str, code: int) -> None:
     """In three shells nobody else has loaded the data."""
-    environment = {
-        "WORLD_SIZE": "2",
-        "RENDEZVOUS": f"file://{tmp_path}/rendezvous",
-        "PYTHONPATH": str(Path(__file__).parent),
-    }
+    shared = {"SMULE_RENDEZVOUS": f"file://{tmp_path}/rendezvous"}
     overrides = [*named(loader), "hydra.run.dir=run"]
-    roles = [Started(overrides, tmp_path, environment={**environment, "RANK": str(rank)}) for rank in range(3)]
+    roles = [InAShell(overrides, tmp_path, environment={**shared, "SMULE_ROLE": role}) for role in ("a", "b", "dealer")]
     ended = [role.end() for role in roles]
     assert [party.exit_code for party in ended[:2]] == [code, code], ended
     assert all(("seed your loader" in party.errors) == bool(code) for party in ended[:2])

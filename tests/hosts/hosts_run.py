@@ -113,12 +113,8 @@ class SimulatedRun(ThreeProcesses):
         super().start(*roles, instruments=instruments)
 
     def _launch(self, role: str, instrument: Instrument | None) -> HostProcess:
-        environment = {
-            "WORLD_SIZE": "2",
-            "RANK": str(ROLES.index(role)),
-            # A store is used up by one meeting.
-            "RENDEZVOUS": f"file://{self._root}/rendezvous_{self._attempt}",
-        }
+        # A store is used up by one meeting.
+        environment = {"SMULE_ROLE": role, "SMULE_RENDEZVOUS": f"file://{self._root}/rendezvous_{self._attempt}"}
         folder = self._root / f"process_{role}"
         return HostProcess(simulation_main, self.overrides, folder, environment=environment, instrument=instrument)
 

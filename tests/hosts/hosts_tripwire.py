@@ -16,11 +16,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.mpc.dealer import Dealer
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meeting import Meeting
 from smule_crypten.mpc.session import Session
+from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.processes.mutual_training import MutualTraining
 from smule_crypten.processes.states import StateFolder
 
@@ -59,8 +59,8 @@ class Tripwire:
         _wrap(Link, "receive_json", before=self._receive)
         _wrap(MutualTraining, "run", before=functools.partial(self._enter, "training"))
         _wrap(MutualTraining, "run", after=functools.partial(self._enter, "end"))
-        _wrap(Exchanger, "run", before=functools.partial(self._enter, "exchange"))
-        _wrap(Exchanger, "run", after=functools.partial(self._enter, "training"))
+        _wrap(SecurePeer, "ask", before=functools.partial(self._enter, "exchange"))
+        _wrap(SecurePeer, "answers", after=functools.partial(self._enter, "training"))
         _wrap(StateFolder, "save", before=functools.partial(self._enter, "state"))
         _wrap(StateFolder, "save", after=functools.partial(self._enter, "training"))
         _wrap(StateFolder, "save_alone", before=functools.partial(self._enter, "alone"))

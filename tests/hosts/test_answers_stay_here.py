@@ -15,7 +15,7 @@ from hosts_folders import NUM_QUERIES, PEER, Folders
 from hosts_network import Network
 from hosts_run import HostRun
 
-from smule_crypten.exchange.exchanger import Exchanger
+from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.types import PeerPrediction
 
 CHECKS = 3
@@ -29,10 +29,10 @@ class WrongAnswers:
     """By position of the answer."""
 
     def arm(self, connection: Connection) -> None:
-        original, seen = Exchanger._ask, set[int]()
+        original, seen = SecurePeer._exchange, set[int]()
 
-        def ask(exchanger: Exchanger, *arguments: Any) -> PeerPrediction:
-            prediction = original(exchanger, *arguments)
+        def ask(peer: SecurePeer, *arguments: Any) -> PeerPrediction:
+            prediction = original(peer, *arguments)
             if prediction.query_id in seen:
                 return prediction
             seen.add(prediction.query_id)
@@ -41,7 +41,7 @@ class WrongAnswers:
                 logits_NC[position] += torch.tensor([value, *[0.0] * (logits_NC.shape[1] - 1)])
             return dataclasses.replace(prediction, logits_NC=logits_NC)
 
-        Exchanger._ask = ask  # type: ignore[method-assign]
+        SecurePeer._exchange = ask  # type: ignore[method-assign]
 
     def tell(self) -> None:
         pass

@@ -86,8 +86,7 @@ def noted_keys() -> Iterator[list[bytes]]:
 def keys_of_exchanges(session: Session, num_exchanges: int) -> list[dict[str, bytes]]:
     """The key of each of this party's streams in each exchange; both directions have one with the dealer."""
     architecture = translate(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), (1, 2, 2)).architecture
-    scheme = CryptenScheme(session, SchemeConfig(name="crypten"))
-    scheme.prepare((architecture, architecture))
+    scheme = CryptenScheme(session, SchemeConfig(name="crypten"), (architecture, architecture))
     exchanges = []
     for index in range(1, num_exchanges + 1):
         with noted_keys() as keys:

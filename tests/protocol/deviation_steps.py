@@ -13,12 +13,13 @@ from smule_crypten.config import SchemeConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import PeerError, ProtocolError
 from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.exchange_config import ExchangeConfig
-from smule_crypten.inference.noise import NoiseRule
+from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.session import Session
+from smule_crypten.mutual_learning.peer import AnsweringNetwork
+from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import centred
 
@@ -32,7 +33,7 @@ def exchange_with(
 
     Args:
         shifts: what party b adds to its logits, (24, 3) the first time it answers, and less when it is asked again.
-        noise: logit_noise of both parties.
+        noise: budget.logit_noise of both parties.
 
     Returns:
         how it ended, by how much the logits are off, and how many samples were charged.
@@ -42,33 +43,30 @@ def exchange_with(
     images = LabelledImages(
         torch.randn(SAMPLES, 1, 2, 2, generator=generator), torch.zeros(SAMPLES).long(), torch.arange(SAMPLES)
     )
-    scheme = scheme_class(config.name)(session, config)
-    scheme.noise = NoiseRule(num_answers=None, extra=noise)
     architecture = translate(network, (1, 2, 2)).architecture
-    scheme.prepare((architecture, architecture))
+    scheme = scheme_class(config.name)(session, config, (architecture, architecture))
     waiting = list(shifts) if session.rank == 1 else []
 
-    def shift(size: tuple[int, ...]) -> torch.Tensor | None:
+    def shift(answerer: Answerer, size: tuple[int, ...]) -> torch.Tensor | None:
         return waiting.pop(0)[: size[0]].double() if waiting else None
 
     with tempfile.TemporaryDirectory() as folder:
-        budget = QueryBudget(DisclosureConfig(), Path(folder) / "disclosures.jsonl", run="first", peer=None)
-        exchanger = Exchanger(
-            scheme=scheme,
-            config=ExchangeConfig(spot_checks=spot_checks),
-            train=images,
-            pool=images.select(torch.arange(0)),
-            held_out=images.select(torch.arange(0)),
+        budget = QueryBudget(
+            DisclosureConfig(logit_noise=noise), Path(folder) / "disclosures.jsonl", run="first", peer=None
+        )
+        peer = SecurePeer(
+            scheme,
+            ExchangeConfig(spot_checks=spot_checks),
             num_queries=(SAMPLES, SAMPLES),
-            num_classes=3,
             budget=budget,
-            seed=0,
+            calibration=images,
         )
         # Both schemes add their noise here, where a party that deviates would add its shift.
         with budget, mock.patch.object(scheme, "output_noise", shift if shifts else scheme.output_noise):
             try:
-                exchanger.agree(1)
-                prediction = exchanger.run(network, 0).prediction
+                peer.agree(1, SAMPLES)
+                peer.ask(images, AnsweringNetwork(network, 0, "some network"))
+                prediction = peer.answers().prediction
             except (ProtocolError, PeerError) as error:
                 return f"{type(error).__name__}: {error}", torch.empty(0), budget.answered
         with torch.no_grad():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import multiprocessing as mp
 import socket
 import ssl
 import threading
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from smule_crypten.errors import SmuleError
+from smule_crypten.fork_server import process_context
 from smule_crypten.mpc.credentials import Certificate, Identity, create_identity, load_certificate, load_identity
 from smule_crypten.mpc.endpoint import Address, accept_all, connect, listen
 from smule_crypten.mpc.link import Link
@@ -255,7 +255,7 @@ def echoing_process(
         deadline_seconds: that of the other process.
         own_deadline_seconds: that of the link here.
     """
-    context = mp.get_context("spawn")
+    context = process_context()
     reports, theirs = context.Pipe(duplex=False)
     with listen(Address(LOOPBACK, 0)) as listener:
         port = listener.getsockname()[1]

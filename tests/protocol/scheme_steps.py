@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -10,15 +12,22 @@ from steps import LEAN, queries
 from torch import nn
 
 from smule_crypten.config import ModelConfig, SchemeConfig
+from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import SmuleError
-from smule_crypten.inference.lean import data_owner
-from smule_crypten.inference.lean.scheme import LeanScheme
+from smule_crypten.exchange.budget import QueryBudget
+from smule_crypten.exchange.exchanger import Exchanger
+from smule_crypten.exchange_config import ExchangeConfig
+from smule_crypten.inference.answerer import Answerer
+from smule_crypten.inference.lean import data_owner, lowering
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
+from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.models import translate as translating
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
+from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import Cost, PeerPrediction, centred
 
 Shape = tuple[int, int, int]
@@ -43,14 +52,13 @@ def exchanged(
     """Both directions between two networks of the zoo, which each party builds for itself, with seeded images."""
     rank = session.rank
     networks = [build_model(model, shape, 10, seed=0).eval() for model in models]
-    scheme = scheme_class(config.name)(session, config)
     first, second = (translate(network, shape).architecture for network in networks)
-    scheme.prepare((first, second))
-    scheme.noise = NoiseRule.without_protection()
-    scheme.calibrate(networks[rank], torch.randn(CALIBRATION_SAMPLES, *shape, generator=_generator(2)))
+    scheme = scheme_class(config.name)(session, config, (first, second))
+    calibration_NCHW = torch.randn(CALIBRATION_SAMPLES, *shape, generator=_generator(2))
+    answerer = scheme.prepare_answers(networks[rank], calibration_NCHW, NoiseRule.without_protection())
     scheme.begin(1, counts)
     inputs_NCHW = torch.randn(counts[rank], *shape, generator=_generator(rank))
-    prediction = scheme.exchange(networks[rank], *queries(rank, counts, inputs_NCHW))
+    prediction = scheme.exchange(answerer, *queries(rank, counts, inputs_NCHW))
     dealt = isinstance(session.provider, Dealt)
     own, peer = (scheme.architectures[party] for party in (rank, 1 - rank))
     asking = scheme.cost_of(peer, counts[rank], config, dealt=dealt).data_owner
@@ -108,11 +116,13 @@ def _linear() -> nn.Module:
     return nn.Sequential(nn.Flatten(), layer)
 
 
-def _ready(session: Session, config: SchemeConfig = LEAN) -> LeanScheme:
-    scheme = LeanScheme(session, config)
+def _ready(
+    session: Session, config: SchemeConfig, calibration_NCHW: torch.Tensor
+) -> tuple[SecureInferenceScheme, Answerer]:
+    """A scheme between two of these networks, and the own one without noise."""
     architecture = translate(_linear(), (1, 2, 2)).architecture
-    scheme.prepare((architecture, architecture))
-    return scheme
+    scheme = scheme_class(config.name)(session, config, (architecture, architecture))
+    return scheme, scheme.prepare_answers(_linear(), calibration_NCHW, NoiseRule.without_protection())
 
 
 def elements_that_lean_opens(session: Session, inputs_NCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -124,41 +134,26 @@ def elements_that_lean_opens(session: Session, inputs_NCHW: torch.Tensor) -> tup
         opened.append(elements & ((1 << ring) - 1))
         return original(elements, ring, scale)
 
-    scheme = _ready(session)
-    scheme.noise = NoiseRule.without_protection()
-    scheme.calibrate(_linear(), inputs_NCHW)
+    scheme, answerer = _ready(session, LEAN, inputs_NCHW)
     counts = (len(inputs_NCHW), 0)
     scheme.begin(1, counts)
     with mock.patch.object(data_owner, "_decoded", noting):
-        prediction = scheme.exchange(_linear(), *queries(session.rank, counts, inputs_NCHW[: counts[session.rank]]))
+        prediction = scheme.exchange(answerer, *queries(session.rank, counts, inputs_NCHW[: counts[session.rank]]))
     return torch.cat([*opened, torch.empty(0, 5, dtype=torch.int64)]), prediction.logits_NC
 
 
-def refusal_without_calibration(session: Session) -> tuple[str, bool]:
-    """How an exchange of a network that was not calibrated ends, and whether it sent anything."""
-    scheme = _ready(session)
-    scheme.begin(1, (1, 1))
-    return _refusal(
-        session, lambda: scheme.exchange(_linear(), *queries(session.rank, (1, 1), torch.zeros(1, 1, 2, 2)))
-    )
-
-
 def refusal_without_a_dealer(session: Session) -> tuple[str, bool]:
-    """How preparation ends where party a deals."""
-    return _refusal(session, lambda: _ready(session))
+    """How it ends where party a deals."""
+    return _refusal(session, lambda: _ready(session, LEAN, torch.ones(1, 1, 2, 2)))
 
 
 def refusal_of_a_second_exchange(session: Session, config: SchemeConfig) -> tuple[str, bool]:
     """How an exchange ends for which no fresh keys were agreed on."""
-    scheme = scheme_class(config.name)(session, config)
-    architecture = translate(_linear(), (1, 2, 2)).architecture
-    scheme.prepare((architecture, architecture))
-    scheme.noise = NoiseRule.without_protection()
-    scheme.calibrate(_linear(), torch.ones(1, 1, 2, 2))
+    scheme, answerer = _ready(session, config, torch.ones(1, 1, 2, 2))
     scheme.begin(1, (1, 1))
     asked, answered = queries(session.rank, (1, 1), torch.ones(1, 1, 2, 2))
-    scheme.exchange(_linear(), asked, answered)
-    return _refusal(session, lambda: scheme.exchange(_linear(), asked, answered))
+    scheme.exchange(answerer, asked, answered)
+    return _refusal(session, lambda: scheme.exchange(answerer, asked, answered))
 
 
 def _refusal(session: Session, act: Any) -> tuple[str, bool]:
@@ -168,3 +163,32 @@ def _refusal(session: Session, act: Any) -> tuple[str, bool]:
     except SmuleError as error:
         return f"{type(error).__name__}: {error}", session.meter.total() != before
     return "accepted", session.meter.total() != before
+
+
+def translations_and_lowerings(session: Session, config: SchemeConfig, spot_checks: int) -> tuple[int, int]:
+    """How often a party translates and lowers a network in one exchange, second answers with it."""
+    architecture = translate(_linear(), (1, 2, 2)).architecture
+    scheme = scheme_class(config.name)(session, config, (architecture, architecture))
+    samples = LabelledImages(torch.randn(8, 1, 2, 2), torch.zeros(8).long(), torch.arange(8))
+    nothing = samples.select(torch.arange(0))
+    with tempfile.TemporaryDirectory() as folder:
+        budget = QueryBudget(DisclosureConfig(), Path(folder) / "disclosures.jsonl", run="first", peer=None)
+        exchanger = Exchanger(
+            scheme=scheme,
+            config=ExchangeConfig(spot_checks=spot_checks),
+            train=samples,
+            pool=nothing,
+            held_out=nothing,
+            num_queries=(8, 8),
+            num_classes=5,
+            budget=budget,
+            seed=0,
+        )
+        with (
+            budget,
+            mock.patch.object(translating, "trace", wraps=translating.trace) as translated,
+            mock.patch.object(lowering, "_with_rings", wraps=lowering._with_rings) as lowered,
+        ):
+            exchanger.agree(1)
+            exchanger.run(_linear(), 0)
+    return translated.call_count, lowered.call_count

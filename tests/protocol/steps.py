@@ -15,6 +15,7 @@ from torch import nn
 
 from smule_crypten.config import ModelConfig, SchemeConfig
 from smule_crypten.errors import PeerError
+from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
@@ -39,31 +40,27 @@ def one_way(
     session: Session, model: nn.Module, inputs_NCHW: torch.Tensor, config: SchemeConfig = CRYPTEN
 ) -> tuple[PeerPrediction, Cost]:
     """Party b's model on party a's inputs: what this party got and what cost_of predicts for it."""
-    scheme = calibrated(session, model, inputs_NCHW, config)
-    return answered_one_way(scheme, model, inputs_NCHW)
+    return answered_one_way(*ready(session, model, inputs_NCHW, config), inputs_NCHW)
 
 
-def calibrated(
+def ready(
     session: Session, model: nn.Module, inputs_NCHW: torch.Tensor, config: SchemeConfig
-) -> SecureInferenceScheme:
-    """A scheme in which both parties have this model, ready to answer without noise."""
+) -> tuple[SecureInferenceScheme, Answerer]:
+    """A scheme in which both parties have this model, and that ready to answer without noise."""
     channels, height, width = inputs_NCHW.shape[1:]
     architecture = translate(model, (channels, height, width)).architecture
-    scheme = scheme_class(config.name)(session, config)
-    scheme.prepare((architecture, architecture))
-    scheme.noise = NoiseRule.without_protection()
-    scheme.calibrate(model, inputs_NCHW)
-    return scheme
+    scheme = scheme_class(config.name)(session, config, (architecture, architecture))
+    return scheme, scheme.prepare_answers(model, inputs_NCHW, NoiseRule.without_protection())
 
 
 def answered_one_way(
-    scheme: SecureInferenceScheme, model: nn.Module, inputs_NCHW: torch.Tensor
+    scheme: SecureInferenceScheme, answerer: Answerer, inputs_NCHW: torch.Tensor
 ) -> tuple[PeerPrediction, Cost]:
     session, config = scheme.session, scheme.config
     architecture = scheme.architectures[1]
     counts = len(inputs_NCHW), 0
     scheme.begin(1, counts)
-    prediction = scheme.exchange(model, *queries(session.rank, counts, inputs_NCHW[: counts[session.rank]]))
+    prediction = scheme.exchange(answerer, *queries(session.rank, counts, inputs_NCHW[: counts[session.rank]]))
     dealt = isinstance(session.provider, Dealt)
     predicted = scheme.cost_of(architecture, len(inputs_NCHW), config, dealt=dealt)
     return prediction, predicted.data_owner if session.rank == 0 else predicted.model_owner
@@ -123,9 +120,9 @@ def _noting(name: str, original: Callable[..., Any], drawn: list[str]) -> Callab
 def draws_during_exchange(session: Session, model: nn.Module, inputs_NCHW: torch.Tensor) -> list[str]:
     """From the keys to the answer; how an owner measures its network before is its own affair."""
     state = torch.get_rng_state()
-    scheme = calibrated(session, model, inputs_NCHW, CRYPTEN)
+    scheme, answerer = ready(session, model, inputs_NCHW, CRYPTEN)
     with trapped_generators() as drawn:
-        answered_one_way(scheme, model, inputs_NCHW)
+        answered_one_way(scheme, answerer, inputs_NCHW)
     assert torch.equal(state, torch.get_rng_state())
     return drawn
 
@@ -163,7 +160,7 @@ def stock_communicator(session: Session) -> Iterator[Any]:
     environment = {
         "DISTRIBUTED_BACKEND": "gloo",
         "GLOO_SOCKET_IFNAME": "lo",
-        "RENDEZVOUS": f"{os.environ['RENDEZVOUS']}.gloo",
+        "RENDEZVOUS": f"{os.environ['SMULE_RENDEZVOUS']}.gloo",
         "WORLD_SIZE": "2",
         "RANK": str(session.rank),
     }

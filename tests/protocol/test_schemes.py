@@ -13,11 +13,12 @@ from scheme_steps import (
     elements_that_lean_opens,
     refusal_of_a_second_exchange,
     refusal_without_a_dealer,
-    refusal_without_calibration,
+    translations_and_lowerings,
 )
 from steps import CRYPTEN, LEAN
 
 from smule_crypten.config import SchemeConfig
+from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.crypten import CryptenScheme
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.scheme import LeanScheme
@@ -25,15 +26,15 @@ from smule_crypten.inference.plaintext import PlaintextScheme
 from smule_crypten.inference.registry import SCHEMES
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.architecture import Architecture
-from smule_crypten.models.translate import TranslatedNetwork
+from smule_crypten.scheme_table import SchemeTraits
 from smule_crypten.testing import PartyPool, check_scheme
-from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
+from smule_crypten.types import Cost, DirectionCost, InferenceQuery
 
 
 class Leaky(PlaintextScheme):
     """Claims protection but sends inputs in the clear."""
 
-    adversary: ClassVar[Adversary] = "semi-honest"
+    traits: ClassVar[SchemeTraits] = SchemeTraits(adversary="semi-honest", needs_dealer=False)
 
 
 class OneByteMore(SecureInferenceScheme):
@@ -69,9 +70,9 @@ class Inaccurate(PlaintextScheme):
     """Answers with logits that are a little off."""
 
     def _run_direction(
-        self, network: TranslatedNetwork, query: InferenceQuery, architecture: Architecture
+        self, answerer: Answerer, query: InferenceQuery, architecture: Architecture
     ) -> torch.Tensor | None:
-        logits_NC = super()._run_direction(network, query, architecture)
+        logits_NC = super()._run_direction(answerer, query, architecture)
         if logits_NC is not None:
             logits_NC[:, 0] += 0.01
         return logits_NC
@@ -99,11 +100,9 @@ class SequentialLean(LeanScheme):
 class UnmaskedLean(LeanScheme):
     """Hands its inputs over without a mask; the cost is that of masked ones, and the answers are useless."""
 
-    def _run(
-        self, network: TranslatedNetwork, asked: InferenceQuery, answered: InferenceQuery
-    ) -> tuple[torch.Tensor, float]:
+    def _run(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> tuple[torch.Tensor, float]:
         with mock.patch.object(DataOwner, "_input_mask", lambda role, position: 0 * role._masks.pop(position)):
-            return super()._run(network, asked, answered)
+            return super()._run(answerer, asked, answered)
 
 
 CONFIGS = {name: SchemeConfig(name=name, micro_batch=2) for name in SCHEMES} | {
@@ -118,7 +117,7 @@ tolerance of 1e-3 is right for it, too."""
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES.keys())
 def test_registered_schemes_keep_the_contract(pool: PartyPool, scheme: type[SecureInferenceScheme]) -> None:
     """Protects: shapes, batch sizes, who learns what, exact cost and error paths of each scheme."""
-    check_scheme(pool, scheme, dealt=scheme.needs_dealer, config=CONFIGS[scheme.name])
+    check_scheme(pool, scheme, dealt=scheme.traits.needs_dealer, config=CONFIGS[scheme.name])
 
 
 @pytest.mark.parametrize(
@@ -137,7 +136,7 @@ def test_registered_schemes_keep_the_contract(pool: PartyPool, scheme: type[Secu
 def test_contract_suite_catches_offenders(pool: PartyPool, scheme: type[SecureInferenceScheme], clause: str) -> None:
     """Protects: the suite itself; a suite that passes everything proves nothing."""
     with pytest.raises(AssertionError, match=clause):
-        check_scheme(pool, scheme, dealt=scheme.needs_dealer, config=CONFIGS[scheme.name])
+        check_scheme(pool, scheme, dealt=scheme.traits.needs_dealer, config=CONFIGS[scheme.name])
 
 
 def test_contract_suite_sees_packed_inputs(pool: PartyPool) -> None:
@@ -146,11 +145,10 @@ def test_contract_suite_sees_packed_inputs(pool: PartyPool) -> None:
         check_scheme(pool, UnmaskedLean, dealt=True, tolerance=math.inf, config=CONFIGS["lean"])
 
 
-def test_lean_needs_calibration(pool: PartyPool) -> None:
-    """Protects: weights are never encoded at scales that nobody has chosen; the refusal comes before any message."""
-    for ended in pool.run(refusal_without_calibration, dealt=True):
-        message = "the model was not calibrated; call calibrate(model, inputs) before exchange"
-        assert ended == (f"ProtocolError: {message}", False)
+@pytest.mark.parametrize(("config", "lowerings"), [(CRYPTEN, 0), (LEAN, 1)], ids=["crypten", "lean"])
+def test_a_version_of_a_network_is_translated_once(pool: PartyPool, config: SchemeConfig, lowerings: int) -> None:
+    """Protects: what is checked beside the network itself is what answers, first and second answers alike."""
+    assert pool.run(translations_and_lowerings, config, 3, dealt=True) == [(1, lowerings)] * 2
 
 
 def test_lean_needs_a_dealer(pool: PartyPool) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 from smule_crypten.errors import BudgetError, OutputError, ProtocolError
 from smule_crypten.exchange.disclosures import (
@@ -27,6 +27,7 @@ from smule_crypten.exchange.disclosures import (
     read_ledger,
     write_head,
 )
+from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import Disclosure
 
@@ -70,6 +71,15 @@ class QueryBudget:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    @property
+    def noise_rule(self) -> NoiseRule:
+        """What hides the rounding of as many answers as the limit allows, and what the owner adds on top.
+
+        Raises:
+            ProtocolError: as `limit`.
+        """
+        return NoiseRule(num_answers=self.limit, extra=self._config.logit_noise)
 
     @property
     def limit(self) -> int:
@@ -117,7 +127,7 @@ class QueryBudget:
         """Of the last line of the ledger. Who keeps it elsewhere can tell later that no line was cut off."""
         return last_digest(self._entries)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, int]:
         """For a report (docs/results.md)."""
         return {
             "limit": self.limit,
@@ -125,7 +135,7 @@ class QueryBudget:
             "charged_before": self.answered_before,
             "left": max(0, self.limit - self.answered),
             "repeats_used": self.repeats_used,
-            "repeats_allowed": self._repeats_allowed,
+            "repeats_allowed": self._repeats_allowed or 0,
         }
 
     def plan(self, to_party: str, counts: Sequence[int], *, first: int = 1, can_repeat: bool = True) -> None:

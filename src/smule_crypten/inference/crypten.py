@@ -12,21 +12,22 @@ from typing import ClassVar
 import torch
 
 from smule_crypten.config import MAX_PRECISION_BITS, SchemeConfig
+from smule_crypten.inference.answerer import Answerer, AnswerTerms
 from smule_crypten.inference.crypten_scatter import SharesInTheClear, products_of
-from smule_crypten.inference.noise import Trial, measured_scatter
+from smule_crypten.inference.noise import NoiseRule, Trial, measured_scatter
 from smule_crypten.inference.precision import Precision, check_precision, precision_of
-from smule_crypten.inference.scheme import CPU, Examined, SequentialScheme, micro_batches
+from smule_crypten.inference.scheme import CPU, SequentialScheme, micro_batches
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import num_elements
-from smule_crypten.models.calibration import calibrate
+from smule_crypten.models.calibration import MARGIN, calibrate
 from smule_crypten.models.equalise import equalised
-from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.pooling import comparisons
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.dealing import Request, correction_bytes, corrections, plan
 from smule_crypten.mpc.network import OUTPUT_LAYER, evaluate, open_logits, share_parameters, share_tensor
 from smule_crypten.mpc.streams import Stream
-from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
+from smule_crypten.scheme_table import SCHEME_TRAITS, SchemeTraits
+from smule_crypten.types import Cost, DirectionCost, InferenceQuery
 
 _RING_BYTES = 8
 _LEAST_VALUE = 32.0
@@ -39,16 +40,14 @@ levels, 1 to convert the sign bit, 2 for the product."""
 
 class CryptenScheme(SequentialScheme):
     name: ClassVar[str] = "crypten"
-    adversary: ClassVar[Adversary] = "semi-honest"
-    needs_dealer: ClassVar[bool] = True
+    traits: ClassVar[SchemeTraits] = SCHEME_TRAITS["crypten"]
 
     @classmethod
     def cost_of(
         cls, architecture: arch.Architecture, num_samples: int, config: SchemeConfig, *, dealt: bool
     ) -> DirectionCost:
         cost = DirectionCost(data_owner=Cost(), model_owner=Cost())
-        for start, stop in micro_batches(num_samples, config.micro_batch):
-            batch = stop - start
+        for batch in micro_batches(num_samples, config):
             for op in architecture.ops:
                 step = _op_cost(architecture, op, batch)
                 cost += DirectionCost(data_owner=step, model_owner=step)
@@ -61,19 +60,27 @@ class CryptenScheme(SequentialScheme):
         return cost
 
     @classmethod
-    def examine(
-        cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig, device: torch.device = CPU
-    ) -> Examined:
+    def answerer_of(
+        cls,
+        network: TranslatedNetwork,
+        inputs_NCHW: torch.Tensor,
+        config: SchemeConfig,
+        noise: NoiseRule,
+        device: torch.device = CPU,
+    ) -> Answerer:
         alike, bits = equalised(network, inputs_NCHW, least=_LEAST_VALUE), config.precision_bits
-        bound, trial = calibrate(alike, inputs_NCHW, bits), Trial.of(inputs_NCHW, products_of(network.architecture))
+        bound, plain_NC = _calibrated(alike, inputs_NCHW, bits)
+        trial = Trial.of(inputs_NCHW, products_of(network.architecture))
         evaluations_RNC = trial.evaluations(SharesInTheClear(alike, bits, torch.Generator().manual_seed(0)).logits)
-        own = precision_of(evaluations_RNC[0, : len(trial.own_NCHW)], network, trial.own_NCHW)
-        check_precision(own, _finer(alike, inputs_NCHW, trial.own_NCHW, bits))
-        return Examined(
-            logit_bound=bound,
-            scatter=measured_scatter(evaluations_RNC, is_known=True),
-            plain=network.parameters,
+        found = precision_of(trial.own(evaluations_RNC[0]), plain_NC[trial.own_N])
+        check_precision(found, _finer(alike, inputs_NCHW, trial, bits))
+        scatter = measured_scatter(evaluations_RNC, is_known=True)
+        return Answerer(
+            network=network,
             parameters=alike.parameters,
+            config=config,
+            scatter=scatter,
+            terms=AnswerTerms.of(inputs_NCHW, margin=MARGIN, logit_bound=bound, logit_noise=noise.sigma(scatter)),
         )
 
     @classmethod
@@ -88,45 +95,49 @@ class CryptenScheme(SequentialScheme):
         return corrections(_requests(architecture, num_samples, config), model_owner, data_owner)
 
     def _run_direction(
-        self, own: Parameters, query: InferenceQuery, architecture: arch.Architecture
+        self, answerer: Answerer, query: InferenceQuery, architecture: arch.Architecture
     ) -> torch.Tensor | None:
         """1. M shares its parameters, D its inputs. 2. Both evaluate. 3. M sends its share of the logits to D."""
         session = self.session
         is_model_owner = session.rank == query.model_owner
-        parameters = share_parameters(architecture, own if is_model_owner else None, query.model_owner)
+        own = answerer.parameters if is_model_owner else None
+        parameters = share_parameters(architecture, own, query.model_owner)
         session.provider.begin_direction(query.model_owner, _requests(architecture, query.num_samples, self.config))
-        answers = []
-        for start, stop in micro_batches(query.num_samples, self.config.micro_batch):
-            chunk = None if query.inputs_NCHW is None else query.inputs_NCHW[start:stop]
-            inputs = share_tensor(chunk, (stop - start, *architecture.input_shape), query.data_owner)
+        answers = [torch.empty(0, *architecture.output_shape)]
+        for size, chunk in self._chunks(query):
+            inputs = share_tensor(chunk, (size, *architecture.input_shape), query.data_owner)
             logits = evaluate(session, architecture, parameters, inputs)
             with session.meter.layer(OUTPUT_LAYER):
-                noise = self.output_noise(tuple(logits.share.shape)) if is_model_owner else None
+                noise = self.output_noise(answerer, tuple(logits.share.shape)) if is_model_owner else None
                 opened = open_logits(session, logits, query.data_owner, noise)
             if opened is not None:
                 answers.append(opened)
-        if is_model_owner:
-            return None
-        return torch.cat([torch.empty(0, *architecture.output_shape), *answers])
+        return None if is_model_owner else torch.cat(answers)
+
+
+def _calibrated(network: TranslatedNetwork, inputs_NCHW: torch.Tensor, bits: int) -> tuple[float, torch.Tensor]:
+    """The bound of a logit, and the logits of plain float64."""
+    values = network.values(inputs_NCHW.double())
+    return calibrate(network, values, bits), values[-1]
 
 
 def _finer(
-    network: TranslatedNetwork, inputs_NCHW: torch.Tensor, chosen_NCHW: torch.Tensor, precision_bits: int
+    network: TranslatedNetwork, inputs_NCHW: torch.Tensor, trial: Trial, precision_bits: int
 ) -> Iterator[tuple[str, Callable[[], Precision]]]:
     """More fractional bits, as far as the range allows, and what comes out with each."""
     for bits in range(precision_bits + 1, MAX_PRECISION_BITS + 1):
 
         def evaluate(bits: int = bits) -> Precision:
-            calibrate(network, inputs_NCHW, bits)
+            _, plain_NC = _calibrated(network, inputs_NCHW, bits)
             evaluator = SharesInTheClear(network, bits, torch.Generator().manual_seed(0))
-            return precision_of(evaluator.logits(chosen_NCHW), network, chosen_NCHW)
+            return precision_of(evaluator.logits(trial.own(trial.inputs_NCHW)), plain_NC[trial.own_N])
 
         yield f"scheme.precision_bits={bits}", evaluate
 
 
 def _requests(architecture: arch.Architecture, num_samples: int, config: SchemeConfig) -> Iterator[Request]:
-    for start, stop in micro_batches(num_samples, config.micro_batch):
-        yield from plan(architecture, stop - start)
+    for batch in micro_batches(num_samples, config):
+        yield from plan(architecture, batch)
 
 
 def _op_cost(architecture: arch.Architecture, op: arch.Op, batch: int) -> Cost:

@@ -52,11 +52,14 @@ class Scatter:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What the scatter is measured on. own_NCHW: samples of the owner. made_up_NCHW: noise of their size, on which
-    other hidden units may be active. repeats: evaluations of each."""
+    """What the scatter is measured on: `repeats` evaluations of inputs_NCHW.
 
-    own_NCHW: torch.Tensor
-    made_up_NCHW: torch.Tensor
+    own_N: which samples of the owner come first. After them there is noise of their size, on which other hidden units
+    may be active.
+    """
+
+    inputs_NCHW: torch.Tensor
+    own_N: torch.Tensor
     repeats: int
 
     @classmethod
@@ -66,18 +69,20 @@ class Trial:
         repeats = _REPEATS if evaluations >= _REPEATS * _LEAST_SAMPLES else _FEW_REPEATS
         count = evaluations // repeats
         own = min(len(inputs_NCHW), count - count // 4)
-        chosen = inputs_NCHW[torch.arange(own) * len(inputs_NCHW) // own]
+        own_N = torch.arange(own) * len(inputs_NCHW) // own
         size = float(inputs_NCHW.double().square().mean().sqrt())
         generator = torch.Generator().manual_seed(0)
         signs = torch.randint(0, 2, (count // 4, *inputs_NCHW.shape[1:]), generator=generator) * 2 - 1
-        return cls(own_NCHW=chosen, made_up_NCHW=size * signs.to(inputs_NCHW.dtype), repeats=repeats)
+        made_up_NCHW = size * signs.to(inputs_NCHW.dtype)
+        return cls(inputs_NCHW=torch.cat([inputs_NCHW[own_N], made_up_NCHW]), own_N=own_N, repeats=repeats)
+
+    def own(self, values_N: torch.Tensor) -> torch.Tensor:
+        """Of values for each of inputs_NCHW, those of the owner's samples."""
+        return values_N[: len(self.own_N)]
 
     def evaluations(self, logits: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        """(repeats, N, C) of inputs (N, C, H, W) -> centred logits (N, C), rounded afresh each time; the own samples
-        first.
-        """
-        inputs_NCHW = torch.cat([self.own_NCHW, self.made_up_NCHW])
-        return torch.stack([logits(inputs_NCHW).cpu() for _ in range(self.repeats)])
+        """(repeats, N, C) of inputs (N, C, H, W) -> centred logits (N, C), rounded afresh each time."""
+        return torch.stack([logits(self.inputs_NCHW).cpu() for _ in range(self.repeats)])
 
 
 @dataclass(frozen=True, kw_only=True)

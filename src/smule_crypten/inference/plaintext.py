@@ -10,27 +10,27 @@ from typing import ClassVar
 import torch
 
 from smule_crypten.config import SchemeConfig
+from smule_crypten.inference.answerer import Answerer, AnswerTerms
 from smule_crypten.inference.noise import NoiseRule, Scatter
-from smule_crypten.inference.scheme import CPU, AnswerTerms, Examined, SequentialScheme, micro_batches
+from smule_crypten.inference.scheme import CPU, SequentialScheme, micro_batches
 from smule_crypten.models.architecture import Architecture, num_elements
-from smule_crypten.models.calibration import calibrate
-from smule_crypten.models.module_handlers import Parameters
+from smule_crypten.models.calibration import MARGIN, calibrate
 from smule_crypten.models.translate import TranslatedNetwork
-from smule_crypten.types import Adversary, Cost, DirectionCost, InferenceQuery
+from smule_crypten.scheme_table import SCHEME_TRAITS, SchemeTraits
+from smule_crypten.types import Cost, DirectionCost, InferenceQuery
 
 _FLOAT_BYTES = 4
 
 
 class PlaintextScheme(SequentialScheme):
     name: ClassVar[str] = "plaintext"
-    adversary: ClassVar[Adversary] = "none"
-    needs_dealer: ClassVar[bool] = False
+    traits: ClassVar[SchemeTraits] = SCHEME_TRAITS["plaintext"]
 
     @classmethod
     def cost_of(
         cls, architecture: Architecture, num_samples: int, config: SchemeConfig, *, dealt: bool
     ) -> DirectionCost:
-        rounds = 2 * len(micro_batches(num_samples, config.micro_batch))
+        rounds = 2 * len(micro_batches(num_samples, config))
         inputs = _FLOAT_BYTES * num_samples * num_elements(architecture.input_shape)
         logits = _FLOAT_BYTES * num_samples * num_elements(architecture.output_shape)
         return DirectionCost(
@@ -39,47 +39,45 @@ class PlaintextScheme(SequentialScheme):
         )
 
     @classmethod
-    def examine(
-        cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig, device: torch.device = CPU
-    ) -> Examined:
-        """Nothing is rounded, so nothing needs hiding; the range is that of fixed point, as with the other schemes."""
-        return Examined(
-            logit_bound=calibrate(network, inputs_NCHW, config.precision_bits),
-            scatter=Scatter(),
-            plain=network.parameters,
+    def answerer_of(
+        cls,
+        network: TranslatedNetwork,
+        inputs_NCHW: torch.Tensor,
+        config: SchemeConfig,
+        noise: NoiseRule,
+        device: torch.device = CPU,
+    ) -> Answerer:
+        """Nothing is rounded, so nothing needs hiding: there is only the noise that the owner asks for. The range is
+        that of fixed point, as with the other schemes."""
+        bound = calibrate(network, network.values(inputs_NCHW.double()), config.precision_bits)
+        return Answerer(
+            network=network,
             parameters=network.parameters,
+            config=config,
+            scatter=Scatter(),
+            terms=AnswerTerms.of(inputs_NCHW, margin=MARGIN, logit_bound=bound, logit_noise=noise.extra),
         )
 
-    @classmethod
-    def terms(
-        cls, examined: Examined, inputs_NCHW: torch.Tensor, config: SchemeConfig, noise: NoiseRule
-    ) -> AnswerTerms:
-        """It hides nothing, and adds only what the owner asks for."""
-        return super().terms(examined, inputs_NCHW, config, NoiseRule(num_answers=None, extra=noise.extra))
-
     def _run_direction(
-        self, parameters: Parameters, query: InferenceQuery, architecture: Architecture
+        self, answerer: Answerer, query: InferenceQuery, architecture: Architecture
     ) -> torch.Tensor | None:
         """1. D sends x. 2. M computes the logits. 3. M sends them to D. Two rounds a micro-batch."""
         channel, layer = self.session.channel, self.session.meter.layer
-        answers = []
-        for start, stop in micro_batches(query.num_samples, self.config.micro_batch):
-            if query.inputs_NCHW is not None:
+        answers = [torch.empty(0, *architecture.output_shape)]
+        for size, chunk in self._chunks(query):
+            if chunk is not None:
                 with layer("input"):
-                    channel.send(query.inputs_NCHW[start:stop])
+                    channel.send(chunk)
                 with layer("logits"):
-                    answers.append(channel.receive((stop - start, *architecture.output_shape), torch.float32))
+                    answers.append(channel.receive((size, *architecture.output_shape), torch.float32))
             else:
                 with layer("input"):
-                    inputs = channel.receive((stop - start, *architecture.input_shape), torch.float32)
+                    inputs = channel.receive((size, *architecture.input_shape), torch.float32)
                 with layer("logits"):
-                    network = TranslatedNetwork(architecture=architecture, parameters=parameters)
-                    logits_NC = evaluate_plaintext(network, inputs)
-                    noise = self.output_noise(tuple(logits_NC.shape))
+                    logits_NC = evaluate_plaintext(answerer.network, inputs)
+                    noise = self.output_noise(answerer, tuple(logits_NC.shape))
                     channel.send(logits_NC if noise is None else logits_NC + noise.float())
-        if query.inputs_NCHW is None:
-            return None
-        return torch.cat([torch.empty(0, *architecture.output_shape), *answers])
+        return None if query.inputs_NCHW is None else torch.cat(answers)
 
 
 def evaluate_plaintext(network: TranslatedNetwork, inputs_NCHW: torch.Tensor) -> torch.Tensor:

@@ -39,8 +39,8 @@ def calibration_positions(num_images: int) -> torch.Tensor:
     return torch.arange(count) * num_images // max(count, 1)
 
 
-def calibrate(network: TranslatedNetwork, inputs_NCHW: torch.Tensor, precision_bits: int) -> float:
-    """Check every operation on the owner's inputs; returns a public bound for |logit|, a power of two.
+def calibrate(network: TranslatedNetwork, values: list[torch.Tensor], precision_bits: int) -> float:
+    """Check every operation by its values on the owner's inputs; returns a public bound for |logit|, a power of two.
 
     Raises:
         UnshareableModelError: names the layer whose weights or values do not fit the range, and the remedy.
@@ -50,7 +50,6 @@ def calibrate(network: TranslatedNetwork, inputs_NCHW: torch.Tensor, precision_b
         for tensor in (weight, bias):
             if tensor is not None and not bool((tensor.abs() < limit).all()):
                 raise _too_large(f"layer {name}", "a weight", float(tensor.abs().max()), limit)
-    values = network.values(inputs_NCHW.double())
     for op, value in zip(network.architecture.ops, values, strict=True):
         largest = float(value.abs().max())
         if not largest * MARGIN < limit:

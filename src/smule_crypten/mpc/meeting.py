@@ -3,7 +3,7 @@
 Roles are fixed: the dealer listens for both parties, party a listens for party b, so each listening process needs
 one open port and party b none. Between organisations, addresses and pinned certificates come from the configuration.
 In a simulation every process makes a throw-away key pair, and introduces itself through the rendezvous store that
-RENDEZVOUS names; from there on the links are the same.
+SMULE_RENDEZVOUS names; from there on the links are the same. RANK and WORLD_SIZE stay free for a party's own GPUs.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ from smule_crypten.types import DEALER
 
 log = logging.getLogger(__name__)
 
-ENVIRONMENT_KEYS = ("WORLD_SIZE", "RANK", "RENDEZVOUS")
 ROLES = ("party a", "party b", DEALER)
+_ROLE, _RENDEZVOUS = ENVIRONMENT_KEYS = ("SMULE_ROLE", "SMULE_RENDEZVOUS")
+_ROLE_VALUES = {"a": ROLES[0], "b": ROLES[1], "dealer": DEALER}
 LOOPBACK = "127.0.0.1"
 
 _LISTENS_FOR = {ROLES[0]: (ROLES[1],), ROLES[1]: (), DEALER: (ROLES[0], ROLES[1])}
@@ -109,34 +110,44 @@ class Meeting:
         return [role for role in ROLES if role in self.certificates and self.role in _LISTENS_FOR[role]]
 
 
+def role_environment(role: str, rendezvous: str) -> dict[str, str]:
+    """The variables by which a process of a simulation learns its role, one of ROLES, and where the others are.
+
+    Args:
+        rendezvous: tcp://host:port or file:///path.
+    """
+    value = next(value for value, name in _ROLE_VALUES.items() if name == role)
+    return {_ROLE: value, _RENDEZVOUS: rendezvous}
+
+
 def role_from_environment() -> str:
-    """The role that RANK names: 0 and 1 are the parties, 2 is the dealer (CrypTen's rank of a third party, too).
+    """The role that SMULE_ROLE names.
 
     Raises:
         ConfigError: a variable is missing or has no usable value.
     """
     missing = [key for key in ENVIRONMENT_KEYS if key not in os.environ]
     if missing:
-        names = ", ".join(missing)
-        raise ConfigError(f"environment variable {names} is not set; set WORLD_SIZE=2, RANK and RENDEZVOUS")
-    rank, world_size = os.environ["RANK"], os.environ["WORLD_SIZE"]
-    if world_size not in ("2", "3") or rank not in ("0", "1", "2"):
         raise ConfigError(
-            f"RANK={rank} WORLD_SIZE={world_size}: SMuLe runs between 2 parties, RANK 0 and 1, and a dealer, RANK 2"
+            f"environment variable {', '.join(missing)} is not set; set {_ROLE} to a, b or dealer, and {_RENDEZVOUS} "
+            "to tcp://host:port or file:///path, the same for all three"
         )
-    return ROLES[int(rank)]
+    role = os.environ[_ROLE]
+    if role not in _ROLE_VALUES:
+        raise ConfigError(f"{_ROLE}={role}: no such role; set a or b, the two parties, or dealer")
+    return _ROLE_VALUES[role]
 
 
 def simulated_meeting(role: str, *, with_dealer: bool, join_seconds: float, deadline_seconds: float) -> Meeting:
-    """Introduce this process through the store that RENDEZVOUS names, with a throw-away key.
+    """Introduce this process through the store that SMULE_RENDEZVOUS names, with a throw-away key.
 
     Whoever can write to the store can introduce itself as anybody, so this serves simulation only.
 
     Raises:
-        ConfigError: RENDEZVOUS is not usable.
+        ConfigError: SMULE_RENDEZVOUS is not usable.
         PeerTimeoutError: another process did not come to the store.
     """
-    rendezvous = os.environ["RENDEZVOUS"]
+    rendezvous = os.environ[_RENDEZVOUS]
     roles = [other for other in ROLES if with_dealer or other != DEALER]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="smule-keys-")))
@@ -186,15 +197,15 @@ def _store(rendezvous: str, role: str, num_processes: int, join_seconds: float) 
         store.set_timeout(_PATIENCE)
         return store
     if scheme != "tcp":
-        raise ConfigError(f"RENDEZVOUS={rendezvous} is neither tcp://host:port nor file:///path")
-    address = Address.parse(rest, "RENDEZVOUS")
+        raise ConfigError(f"{_RENDEZVOUS}={rendezvous} is neither tcp://host:port nor file:///path")
+    address = Address.parse(rest, _RENDEZVOUS)
     open_store = functools.partial(dist.TCPStore, address.host, address.port, timeout=_PATIENCE, wait_for_workers=False)
     if role != ROLES[0]:
         return _patiently(lambda: open_store(is_master=False), ROLES[0], rendezvous, join_seconds)
     try:
         return open_store(is_master=True)
     except RuntimeError as error:
-        raise ConfigError(f"cannot serve RENDEZVOUS={rendezvous}; choose another port of this host") from error
+        raise ConfigError(f"cannot serve {_RENDEZVOUS}={rendezvous}; choose another port of this host") from error
 
 
 def _introduction(store: Any, other: str, rendezvous: str, join_seconds: float) -> dict[str, Any]:

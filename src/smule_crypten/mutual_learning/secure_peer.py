@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ProtocolError
@@ -39,10 +38,9 @@ from smule_crypten.exchange.spot_check import (
     plausible_answers,
 )
 from smule_crypten.exchange_config import ExchangeTerms
+from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.models.agreement import check_answers
 from smule_crypten.models.calibration import calibration_images, check_inputs
-from smule_crypten.models.translate import translate
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, InferenceQuery, PeerPrediction
 
@@ -60,7 +58,7 @@ class _Asked:
     own: Announcement
     peer: Announcement
     disclosure: Disclosure
-    model: nn.Module
+    answerer: Answerer
 
 
 class SecurePeer:
@@ -93,6 +91,7 @@ class SecurePeer:
         self._prepared: tuple[int, int] | None = None
         self._before: Cost | None = None
         self._asked: _Asked | None = None
+        self._ready: tuple[AnsweringNetwork, Answerer] | None = None
 
     @property
     def next_number(self) -> int:
@@ -146,10 +145,10 @@ class SecurePeer:
             "exchange begun exchange=%d network=%s model_step=%d", self._query_id, answering.name, answering.model_step
         )
         inputs_NCHW, sample_ids = question.images_NCHW, question.sample_ids_N
-        self._require_translatable(answering.model)
         check_inputs(inputs_NCHW, sample_ids, self._scheme.largest_input)
-        terms = self._scheme.calibrate(answering.model, self._calibration_NCHW)
-        own = Announcement(num_samples=len(question), model_step=answering.model_step, **dataclasses.asdict(terms))
+        answerer = self._made_ready(answering)
+        terms = dataclasses.asdict(answerer.terms)
+        own = Announcement(num_samples=len(question), model_step=answering.model_step, **terms)
         peer = self._announce(own)
         if (own.num_samples, peer.num_samples) != self._prepared:
             raise ProtocolError(f"party {self._peer_name} asks about another number of samples than it prepared")
@@ -165,7 +164,7 @@ class SecurePeer:
             own=own,
             peer=peer,
             disclosure=disclosure,
-            model=answering.model,
+            answerer=answerer,
         )
 
     def answers(self) -> Answers:
@@ -225,7 +224,7 @@ class SecurePeer:
             num_samples=asked.peer.num_samples,
             model_step=asked.own.model_step,
         )
-        return self._scheme.exchange(asked.model, own, answered)
+        return self._scheme.exchange(asked.answerer, own, answered)
 
     def _checked(self, asked: _Asked, first: PeerPrediction) -> PeerPrediction:
         """Have some answers computed anew, and the peer's; returns the first ones, with the cost of both."""
@@ -261,10 +260,12 @@ class SecurePeer:
             query_id=self._query_id, to_party=self._peer_name, num_samples=num_samples, model_step=own.model_step
         )
 
-    def _require_translatable(self, model: nn.Module) -> None:
-        """Its weights have changed since the network was looked at: the scheme must still compute what it says."""
-        network = translate(model, self._scheme.architectures[self._rank].input_shape)
-        check_answers(model, network, self._calibration_NCHW)
+    def _made_ready(self, answering: AnsweringNetwork) -> Answerer:
+        """With noise for as many answers as the budget allows; once, where the same network answers again."""
+        if self._ready is None or self._ready[0] is not answering:
+            answerer = self._scheme.prepare_answers(answering.model, self._calibration_NCHW, self._budget.noise_rule)
+            self._ready = answering, answerer
+        return self._ready[1]
 
     def _announce(self, own: Announcement) -> Announcement:
         message = self._scheme.announce({"query_id": self._query_id, **dataclasses.asdict(own)})

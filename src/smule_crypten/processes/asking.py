@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -21,7 +21,7 @@ from torch import nn
 from smule_crypten.data.images import UNKNOWN, LabelledImages, random_positions
 from smule_crypten.errors import ConfigError, DataError, HandshakeError, ModelError, PeerError
 from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.inference.noise import MU, NoiseRule
+from smule_crypten.inference.noise import MU
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.agreement import translate_checked
@@ -37,6 +37,8 @@ from smule_crypten.processes.inputs import PartyInputs, load_party_inputs, resol
 from smule_crypten.processes.joining import joined_session, opened_budget, prepared_scheme, shake_hands
 from smule_crypten.processes.run_folder import MODEL_FILE, STATES_FOLDER, known_run, party_folder
 from smule_crypten.processes.states import StateFolder, digest_of
+from smule_crypten.report.answer_records import AskedRecord
+from smule_crypten.report.records import BudgetRecord
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.checkpoint import Checkpoint, load_checkpoint, load_model
 from smule_crypten.training.class_shares import rule_for
@@ -79,25 +81,13 @@ class TrainedParty:
 @dataclass(frozen=True, kw_only=True)
 class Answers:
     """What the peer answered, in the order of the samples, and the cost. answered_N: where the answer can be right; the
-    logits of the others are 0. disclosed: answers to the peer. budget: what is left of the own limit."""
+    logits of the others are 0. budget: what the own network answered, and what is left of its limit."""
 
     logits_NC: torch.Tensor
     answered_N: torch.Tensor
     peer_model_step: int | None
-    disclosed: int
-    budget: dict[str, Any]
+    budget: BudgetRecord
     cost: Cost
-
-    def facts(self) -> dict[str, Any]:
-        """For a file and a table."""
-        return {
-            "queries_made": len(self.logits_NC),
-            "queries_answered": self.disclosed,
-            "answers_dropped": int((~self.answered_N).sum()),
-            "budget": {"answered": self.disclosed, **self.budget},
-            "peer_model_step": self.peer_model_step,
-            **{key: getattr(self.cost, key) for key in ("bytes_sent", "bytes_received", "dealer_bytes", "rounds")},
-        }
 
 
 def load_trained_party(config: PartyConfig) -> TrainedParty:
@@ -169,7 +159,6 @@ def ask_once(
             architectures = shake_hands(config, party.inputs.bundle, party.architecture, session)
             most, num_exchanges = _agree_on_exchanges(session, len(asked), config, budget)
             scheme = prepared_scheme(config, session, architectures)
-            scheme.noise = NoiseRule(num_answers=budget.limit, extra=config.disclosure.logit_noise)
             answers = _exchange(party, scheme, asked, budget, most, num_exchanges)
             results.append(conclude(scheme, answers))
             session.channel.swap_json({"finished": True})
@@ -235,13 +224,33 @@ def _exchange(
     logits_NC, answered_N = torch.zeros(len(asked), num_classes), torch.zeros(len(asked), dtype=torch.bool)
     for prediction in made:
         logits_NC[prediction.sample_ids], answered_N[prediction.sample_ids] = prediction.logits_NC, True
+    disclosed = sum(result.disclosure.num_samples for result in results)
+    noise = max(result.logit_noise for result in results)
     return Answers(
         logits_NC=logits_NC,
         answered_N=answered_N,
         peer_model_step=made[-1].model_step if made else None,
-        disclosed=sum(result.disclosure.num_samples for result in results),
-        budget=budget.facts() | {"mu": MU, "logit_noise": max(result.logit_noise for result in results)},
+        budget=BudgetRecord(answered=disclosed, mu=MU, logit_noise=noise, **budget.facts()),
         cost=scheme.session.meter.total(),
+    )
+
+
+def asked_record(party: TrainedParty, scheme: SecureInferenceScheme, answers: Answers) -> AskedRecord:
+    """What the command tells of it, in its file and its table."""
+    cost = answers.cost
+    return AskedRecord(
+        party=party.config.name,
+        scheme=scheme.name,
+        own_model_step=party.model_step,
+        peer_model_step=answers.peer_model_step,
+        queries_made=len(answers.logits_NC),
+        queries_answered=answers.budget.answered,
+        answers_dropped=int((~answers.answered_N).sum()),
+        budget=answers.budget,
+        bytes_sent=cost.bytes_sent,
+        bytes_received=cost.bytes_received,
+        dealer_bytes=cost.dealer_bytes,
+        rounds=cost.rounds,
     )
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from smule_crypten.connection_config import ConnectionConfig
 from smule_crypten.errors import SmuleError
-from smule_crypten.inference.scheme import Examined
+from smule_crypten.inference.answerer import Answerer
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.credentials import Certificate, Identity
@@ -57,7 +57,7 @@ class Checkup:
     inputs: PartyInputs | None = None
     model: nn.Module | None = None
     translated: TranslatedNetwork | None = None
-    examined: Examined | None = None
+    answerer: Answerer | None = None
     identity: Identity | None = None
     certificates: dict[str, Certificate] = field(default_factory=dict)
     link: Link | None = None

@@ -128,10 +128,12 @@ def check_range(checkup: Checkup) -> str:
     samples = calibration_images(needed(checkup.inputs, "the data").train.images_NCHW)
     config = checkup.config.scheme
     scheme = scheme_class(config.name)
-    checkup.examined = examined = scheme.examine(network, samples, config)
+    # How much noise it will add is said once the budget is known (_about_noise).
+    noise = NoiseRule.without_protection()
+    checkup.answerer = answerer = scheme.answerer_of(network, samples, config, noise)
     return (
         f"{config.precision_bits} fractional bits allow inputs below {scheme.input_limit(config):g}; with initial "
-        f"weights, {len(samples)} own samples fit, logits below {examined.logit_bound:g}"
+        f"weights, {len(samples)} own samples fit, logits below {answerer.terms.logit_bound:g}"
     )
 
 
@@ -234,18 +236,18 @@ def check_budget(checkup: Checkup) -> str:
     return (
         f"{schedule}; at most {facts['limit']} answers in all, {facts['charged']} charged in this run and "
         f"{facts['charged_before']} before, {facts['left']} left; {facts['repeats_used']} of "
-        f"{facts['repeats_allowed']} repeats used{_about_noise(checkup, facts['limit'])}; {found}; "
+        f"{facts['repeats_allowed']} repeats used{_about_noise(checkup, budget)}; {found}; "
         f"{given_away(facts['limit'])}"
     )
 
 
-def _about_noise(checkup: Checkup, limit: int) -> str:
+def _about_noise(checkup: Checkup, budget: QueryBudget) -> str:
     """What so many answers need, as far as a network without training can tell."""
-    if checkup.examined is None:
+    if checkup.answerer is None:
         return ""
-    rule = NoiseRule(num_answers=limit, extra=checkup.config.disclosure.logit_noise)
+    sigma = budget.noise_rule.sigma(checkup.answerer.scatter)
     return (
-        f"; with initial weights, noise of standard deviation {rule.sigma(checkup.examined.scatter):.2g} on each logit "
+        f"; with initial weights, noise of standard deviation {sigma:.2g} on each logit "
         f"hides the rounding of so many (mu = {MU:g})"
     )
 

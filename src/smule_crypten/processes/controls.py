@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from smule_crypten.config import ControlName
-from smule_crypten.processes.launcher import Emit
+from smule_crypten.processes.events import ControlEnded, Emit, EpochEnded
 from smule_crypten.processes.learner import learner_of
-from smule_crypten.processes.ledger import epoch_event
+from smule_crypten.processes.ledger import epoch_record
 from smule_crypten.processes.run_folder import STANDALONE_FILE, party_folder
 from smule_crypten.processes.simulated_data import load_same_inputs
 from smule_crypten.run_config import PartyConfig
@@ -25,8 +25,7 @@ def run_controls(emit: Emit, config: PartyConfig, names: Sequence[ControlName], 
     """Train each control after the other, when the party itself is through.
 
     Args:
-        emit: receives an event for every epoch, as of the party's own trainings, and one of kind "control" with party,
-            name and test_accuracy for every control that is finished.
+        emit: receives every epoch, as of the party's own trainings, and every control that is finished.
         data_digest: of the data set that the parent has loaded.
 
     Raises:
@@ -36,14 +35,14 @@ def run_controls(emit: Emit, config: PartyConfig, names: Sequence[ControlName], 
     learner = learner_of(config, load_same_inputs(config, data_digest))
     for name in names:
         accuracy = _trained(emit, config, learner, name)
-        emit({"kind": "control", "party": config.name, "name": name, "test_accuracy": accuracy})
+        emit(ControlEnded(config.name, name, accuracy))
 
 
 def _trained(emit: Emit, config: PartyConfig, learner: Learner, name: ControlName) -> float:
     """The test accuracy of a control, whose best network is kept as that of the party's own trainings."""
 
     def on_epoch(result: EpochResult, accuracy: float) -> None:
-        emit({"kind": "epoch", **epoch_event(config.name, name, result, accuracy)})
+        emit(EpochEnded(epoch_record(config.name, name, result, accuracy)))
 
     model = learner.network()
     finished = _standalone_network(config, learner) if name == "self_distillation" else None

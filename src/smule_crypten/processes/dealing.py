@@ -14,7 +14,7 @@ from smule_crypten.mpc.dealer import Deal, Dealer
 from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.meeting import DEALER, ROLES, simulated_meeting
 from smule_crypten.mpc.session import closing_links
-from smule_crypten.processes.launcher import Emit
+from smule_crypten.processes.events import Emit
 from smule_crypten.processes.links import meeting_of_dealer
 from smule_crypten.run_config import DealerConfig
 
@@ -92,7 +92,7 @@ def _meet_both(config: DealerConfig) -> dict[str, Link]:
 
 
 def run_simulated_dealer(emit: Emit, launch: LaunchConfig, schemes: Mapping[str, Deal] = DEALT) -> int:
-    """The dealer of a simulation, which RENDEZVOUS brings together with the parties; schemes as in `deal`."""
+    """The dealer of a simulation, which SMULE_RENDEZVOUS brings together with the parties; schemes as in `deal`."""
     torch.set_num_threads(launch.threads)
     meeting = simulated_meeting(
         DEALER, with_dealer=True, join_seconds=launch.join_seconds, deadline_seconds=launch.deadline_seconds

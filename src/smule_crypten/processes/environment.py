@@ -6,7 +6,6 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -18,7 +17,7 @@ def describe_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in _PACKAGES}}
 
 
-def describe_hardware(device: str) -> dict[str, Any]:
+def describe_hardware(device: str) -> dict[str, str | int | None]:
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     on_cuda = torch.device(device).type == "cuda"
     return {

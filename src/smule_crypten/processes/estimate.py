@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.exchange.planner import Prices, plan
 from smule_crypten.files import write_atomic
 from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.processes.asking import Answers, ask_once, load_trained_party
+from smule_crypten.processes.asking import Answers, ask_once, asked_record, load_trained_party
 from smule_crypten.processes.run_folder import party_folder
-from smule_crypten.report.jsontext import to_json
+from smule_crypten.report.answer_records import EstimateRecord, PlanRecord, WorthRecord
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.worth import worth
 
-SCHEMA_VERSION = 1
 ESTIMATE_FILE = "estimate.json"
 
 
-def estimate(config: PartyConfig) -> dict[str, Any]:
+def estimate(config: PartyConfig) -> EstimateRecord:
     """Ask the peer about the own validation part, and judge its answers; answer what it asks.
 
     What is returned also goes to estimate.json in the party's folder (docs/results.md).
@@ -36,23 +32,19 @@ def estimate(config: PartyConfig) -> dict[str, Any]:
             "samples.validation or predict.validation_queries, or answer only with smule-predict"
         )
 
-    def conclude(scheme: SecureInferenceScheme, answers: Answers) -> dict[str, Any] | None:
+    def conclude(scheme: SecureInferenceScheme, answers: Answers) -> EstimateRecord | None:
         answered_N = answers.answered_N
         if not bool(answered_N.any()):
             return None
         own_NC = party.own_logits(held_out.images_NCHW)[answered_N]
         found = worth(own_NC, answers.logits_NC[answered_N], held_out.labels_N[answered_N], party.combination_rule)
-        result = {
-            "schema_version": SCHEMA_VERSION,
-            "party": config.name,
-            "scheme": scheme.name,
-            "own_model_step": party.model_step,
-            **answers.facts(),
-            "class_names": list(party.inputs.bundle.class_names),
-            "worth": dataclasses.asdict(found),
-            "run": _plan(scheme, config),
-        }
-        text = to_json(result, indent=2)
+        result = EstimateRecord(
+            **vars(asked_record(party, scheme, answers)),
+            class_names=list(party.inputs.bundle.class_names),
+            worth=WorthRecord(**vars(found)),
+            run=_plan(scheme, config),
+        )
+        text = result.model_dump_json(indent=2)
         write_atomic(party_folder(config) / ESTIMATE_FILE, lambda file: file.write(text.encode()))
         return result
 
@@ -63,11 +55,11 @@ def estimate(config: PartyConfig) -> dict[str, Any]:
     return result
 
 
-def _plan(scheme: SecureInferenceScheme, config: PartyConfig) -> dict[str, Any]:
+def _plan(scheme: SecureInferenceScheme, config: PartyConfig) -> PlanRecord:
     """What a whole run costs. A budget that does not suffice is a finding, too, now that the answers are paid for."""
     try:
         prices = Prices.of(scheme, dealt=config.needs_dealer)
         queries = plan(prices, config.exchange, config.training.epochs)
     except ConfigError as error:
-        return {"problem": str(error)}
-    return {"problem": None, **dataclasses.asdict(queries)}
+        return PlanRecord(problem=str(error))
+    return PlanRecord(**vars(queries))

@@ -12,7 +12,7 @@ from smule_crypten.data.images import LabelledImages
 from smule_crypten.files import write_atomic
 from smule_crypten.models.state import plain_state
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers, ForwardingPeer, Peer
-from smule_crypten.processes.launcher import Emit
+from smule_crypten.processes.events import Emit, EvidenceLeft
 from smule_crypten.types import PeerPrediction
 
 
@@ -48,4 +48,4 @@ class WitnessedPeer(ForwardingPeer):
             "state_dict": plain_state(model.state_dict()),
         }
         write_atomic(path, lambda file: torch.save(evidence, file))
-        self._emit({"kind": "evidence", "epoch": epoch, "path": str(path)})
+        self._emit(EvidenceLeft(self._party, epoch, path))

@@ -14,6 +14,7 @@ from torch import nn
 
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.processes.simulated_data import SimulatedData
+from smule_crypten.report.run_records import Fidelity, FidelityRecord
 from smule_crypten.run_config import RunConfig
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import PARTY_NAMES, centred
@@ -36,7 +37,7 @@ class FidelityCheck:
         self._models = models
         self._changed = changed
         self._waiting: dict[int, dict[str, Path]] = {}
-        self.results: list[dict[str, Any]] = []
+        self.results: list[FidelityRecord] = []
 
     def add(self, party: str, epoch: int, path: Path) -> None:
         """Take one party's evidence of the exchange before this epoch."""
@@ -51,22 +52,22 @@ class FidelityCheck:
         for rank, model in enumerate(self._models):
             model.load_state_dict(evidence[rank]["state_dict"])
         for rank, name in enumerate(PARTY_NAMES):
-            result = self._compare_answers(evidence[rank], 1 - rank)
-            self.results.append({"epoch": epoch, "data_owner": name, **result})
+            compared = self._compare_answers(evidence[rank], 1 - rank)
+            self.results.append(FidelityRecord(epoch=epoch, data_owner=name, **vars(compared)))
         for path in paths:
             path.unlink()
 
-    def _compare_answers(self, evidence: dict[str, Any], model_owner: int) -> dict[str, Any]:
+    def _compare_answers(self, evidence: dict[str, Any], model_owner: int) -> Fidelity:
         secure_NC, inputs = evidence["logits_NC"], self._images(evidence["sample_ids"])
         if len(inputs) == 0:
-            return {"num_samples": 0, "max_abs_logit_error": 0.0, "top1_agreement": 1.0}
+            return Fidelity(num_samples=0, max_abs_logit_error=0.0, top1_agreement=1.0)
         plain_NC = centred(predict_logits(self._models[model_owner], inputs, 512, torch.device("cpu")))
         agreement = (plain_NC.argmax(1) == secure_NC.argmax(1)).double().mean()
-        return {
-            "num_samples": len(inputs),
-            "max_abs_logit_error": float((plain_NC - secure_NC).abs().max()),
-            "top1_agreement": float(agreement),
-        }
+        return Fidelity(
+            num_samples=len(inputs),
+            max_abs_logit_error=float((plain_NC - secure_NC).abs().max()),
+            top1_agreement=float(agreement),
+        )
 
     def _images(self, sample_ids: torch.Tensor) -> torch.Tensor:
         images = self._train.of_ids(sample_ids)

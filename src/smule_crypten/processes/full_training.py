@@ -22,13 +22,13 @@ from smule_crypten.inference.plaintext import evaluate_plaintext
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.trainable import translate_trainable
 from smule_crypten.models.translate import TranslatedNetwork
-from smule_crypten.mpc.meeting import DEALER, ROLES
+from smule_crypten.mpc.meeting import DEALER, ROLES, role_environment
 from smule_crypten.mpc.training_plan import NAME, cost_of_step, deal_steps
 from smule_crypten.processes.dealing import run_simulated_dealer
-from smule_crypten.processes.full_training_party import run_full_training_party
+from smule_crypten.processes.full_training_party import Event, run_full_training_party
 from smule_crypten.processes.inputs import build_party_model
 from smule_crypten.processes.joint_batches import BatchPlan, learning_rates
-from smule_crypten.processes.launcher import Event, Job, run_jobs
+from smule_crypten.processes.launcher import Job, run_jobs
 from smule_crypten.processes.simulated_data import SimulatedData, load_simulated_data
 from smule_crypten.run_config import RunConfig
 
@@ -85,23 +85,23 @@ def train_in_full(
 
 
 def _jobs(run: RunConfig, max_steps: int | None, folder: str, data_digest: str) -> list[Job]:
-    environment = {"WORLD_SIZE": "2", "RENDEZVOUS": f"file://{folder}/rendezvous"}
+    rendezvous = f"file://{folder}/rendezvous"
     configs = [run.party(rank, ".") for rank in (0, 1)]
     jobs = [
         Job(
             name=role,
             function=run_full_training_party,
             arguments=(config, configs[0], max_steps, data_digest),
-            environment=environment | {"RANK": str(rank)},
+            environment=role_environment(role, rendezvous),
         )
-        for rank, (role, config) in enumerate(zip(ROLES[:2], configs, strict=True))
+        for role, config in zip(ROLES[:2], configs, strict=True)
     ]
     if run.provider.name == "dealer":
         dealer = Job(
             name=DEALER,
             function=run_simulated_dealer,
             arguments=(run.launch, {NAME: deal_steps}),
-            environment=environment | {"RANK": str(ROLES.index(DEALER))},
+            environment=role_environment(DEALER, rendezvous),
         )
         jobs.append(dealer)
     return jobs

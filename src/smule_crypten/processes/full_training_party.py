@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -19,18 +19,19 @@ from smule_crypten.mpc.session import Session, open_session
 from smule_crypten.mpc.training_plan import NAME, step_plan
 from smule_crypten.processes.inputs import PartyInputs, build_party_model, party_seed
 from smule_crypten.processes.joint_batches import BatchPlan, learning_rates, own_parts
-from smule_crypten.processes.launcher import Emit
 from smule_crypten.processes.links import meet_others
 from smule_crypten.processes.simulated_data import load_same_inputs
 from smule_crypten.run_config import PartyConfig
 
+Event = dict[str, Any]
+"""What a party leaves with the simulation: its kind, and arrays and figures of that kind."""
 STEPS_AN_EXCHANGE = 16
 """Keys are renewed, and the party that the dealer writes to changes, after so many steps."""
 _DEFAULT_BITS = 16
 
 
 def run_full_training_party(
-    emit: Emit, config: PartyConfig, of_party_a: PartyConfig, max_steps: int | None, data_digest: str
+    emit: Callable[[Event], None], config: PartyConfig, of_party_a: PartyConfig, max_steps: int | None, data_digest: str
 ) -> dict[str, Any]:
     """Train party a's network together with the peer.
 
@@ -113,7 +114,7 @@ def _requests(architecture: Architecture, batch: int, steps: int) -> Iterator[Re
 
 
 def _train(
-    emit: Emit,
+    emit: Callable[[Event], None],
     session: Session,
     training: FullTraining,
     config: PartyConfig,

@@ -71,6 +71,4 @@ def shake_hands(config: PartyConfig, bundle: DataBundle, own: Architecture, sess
 
 def prepared_scheme(config: PartyConfig, session: Session, architectures: Architectures) -> SecureInferenceScheme:
     """The configured scheme, with the dealer's consent."""
-    scheme = scheme_class(config.scheme.name)(session, config.scheme, resolve_device(config.device))
-    scheme.prepare(architectures)
-    return scheme
+    return scheme_class(config.scheme.name)(session, config.scheme, architectures, resolve_device(config.device))

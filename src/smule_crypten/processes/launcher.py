@@ -1,4 +1,4 @@
-"""Running functions in spawned processes: events while they run, results at the end, the first failure stops all.
+"""Running functions in processes of their own: events while they run, results at the end, the first failure stops all.
 
 CrypTen's own launcher reports success when a party fails and hangs on large results. Here every pipe is drained while
 the processes run, a failure ends its siblings, and each traceback reaches the caller once.
@@ -12,19 +12,15 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any
 
 from smule_crypten.errors import PartyFailedError, PeerError, SmuleError
-
-Event = dict[str, Any]
-Emit = Callable[[Event], None]
+from smule_crypten.fork_server import CallersOutput, interrupts_held_back, process_context
 
 GRACE_SECONDS = 3.0
 """After the first failure, how long siblings may take to end by themselves, and again after SIGTERM."""
@@ -66,11 +62,12 @@ class Stopped(BaseException):
 
 class _Child:
     def __init__(self, job: Job) -> None:
-        context = mp.get_context("spawn")
+        context = process_context()
         self.name = job.name
         self.connection, theirs = context.Pipe(duplex=False)
-        self.process = context.Process(target=_run_job, args=(theirs, job), name=job.name, daemon=True)
-        with _interrupts_held_back():
+        arguments = (CallersOutput(), theirs, job, {**os.environ, **job.environment})
+        self.process = context.Process(target=_run_job, args=arguments, name=job.name, daemon=True)
+        with interrupts_held_back():
             self.process.start()
         theirs.close()
         self.open = True
@@ -79,7 +76,7 @@ class _Child:
         self.result: Any = None
         self.failure: Failure | None = None
 
-    def receive(self, on_event: Callable[[str, Event], None]) -> None:
+    def receive(self, on_event: Callable[[str, Any], None]) -> None:
         try:
             kind, value = self.connection.recv()
         except (EOFError, OSError):  # OSError: it ended in the middle of a message
@@ -113,7 +110,7 @@ class _Child:
             os.kill(self.process.pid, number)
 
 
-def run_jobs(jobs: list[Job], on_event: Callable[[str, Event], None]) -> list[Any]:
+def run_jobs(jobs: list[Job], on_event: Callable[[str, Any], None]) -> list[Any]:
     """Run all jobs at the same time; returns their results in order.
 
     Args:
@@ -139,7 +136,7 @@ def run_jobs(jobs: list[Job], on_event: Callable[[str, Event], None]) -> list[An
     return [child.result for child in children]
 
 
-def _drain(children: list[_Child], on_event: Callable[[str, Event], None]) -> None:
+def _drain(children: list[_Child], on_event: Callable[[str, Any], None]) -> None:
     """Receive until every child has ended; after the first failure, stop the others in two steps."""
     stages = [signal.SIGTERM, signal.SIGKILL]
     next_stage_at: float | None = None
@@ -157,17 +154,6 @@ def _drain(children: list[_Child], on_event: Callable[[str, Event], None]) -> No
             for child in children:
                 child.stop(number)
             next_stage_at = time.monotonic() + GRACE_SECONDS
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """A process that is started here never sees Ctrl-C, not even while it imports; the parent sees it afterwards."""
-    resource_tracker.ensure_running()  # its first start would release SIGINT
-    blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
 
 
 def _how_it_ended(exit_code: int | None) -> str:
@@ -188,11 +174,12 @@ def _combined(failures: list[Failure]) -> PartyFailedError:
     return error
 
 
-def _run_job(connection: Connection, job: Job) -> None:
+def _run_job(output: CallersOutput, connection: Connection, job: Job, environment: dict[str, str]) -> None:
     threading.Thread(target=_end_with_the_parent, name="parent watch", daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops everybody
     signal.signal(signal.SIGTERM, _raise_stopped)
-    os.environ.update(job.environment)
+    os.environ.clear()  # that of the fork server, as old as the first run in the parent
+    os.environ.update(environment)
     try:
         result = job.function(lambda event: connection.send(("event", event)), *job.arguments)
         connection.send(("result", result))

@@ -11,8 +11,8 @@ from typing import Any
 from torch import nn
 
 from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.inference.noise import MU, NoiseRule
-from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.inference.noise import MU
+from smule_crypten.mpc.meter import CostMeter
 from smule_crypten.mutual_learning.loop import MutualLearning
 from smule_crypten.mutual_learning.observer import Phase
 from smule_crypten.mutual_learning.peer import Answers, Peer
@@ -23,6 +23,7 @@ from smule_crypten.processes.ledger import PartyLedger
 from smule_crypten.processes.private_training import privacy_spent
 from smule_crypten.processes.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
 from smule_crypten.processes.states import StateFolder
+from smule_crypten.report.records import AlarmRecord, BudgetRecord, PartyFacts
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
 from smule_crypten.training.trainer import EpochResult
@@ -48,7 +49,7 @@ class MutualTraining:
         *,
         config: PartyConfig,
         inputs: PartyInputs,
-        scheme: SecureInferenceScheme,
+        meter: CostMeter,
         secure: SecurePeer,
         seen: Peer,
         num_queries: int | None,
@@ -57,7 +58,7 @@ class MutualTraining:
         states: StateFolder,
     ) -> None:
         self._config, self._inputs = config, inputs
-        self._scheme, self._meter, self._secure = scheme, scheme.session.meter, secure
+        self._meter, self._secure = meter, secure
         self._budget, self._ledger, self._states = budget, ledger, states
         self._pace = _Pace()
         self._at_first: dict[str, Any] = {}
@@ -66,8 +67,8 @@ class MutualTraining:
         learner = learner_of(config, inputs)
         self._loop = MutualLearning(learner, config.exchange, seen, num_queries=num_queries, observer=self)
 
-    def run(self, state: dict[str, Any] | None) -> dict[str, Any]:
-        """All of the loop, or what is left of it after a saved state; returns the test accuracies.
+    def run(self, state: dict[str, Any] | None) -> PartyFacts:
+        """All of the loop, or what is left of it after a saved state; returns what came of it.
 
         Raises:
             OutputError: a result or a state cannot be written.
@@ -80,15 +81,16 @@ class MutualTraining:
         for _ in self._loop.run():
             pass
         loop, config = self._loop, self._config
-        return {
-            "test_accuracy": loop.accuracy,
-            "standalone_test_accuracy": None if loop.alone is None else loop.alone.accuracy,
-            "alarms": loop.watchman.alarms,
-            "kept_network": loop.best.name or f"smule, epoch {config.training.epochs}",
-            "kept_because": "validation" if loop.best.name else "last",
-            "privacy": privacy_spent(config, self._inputs),
-            "budget": self._budget.facts() | {"mu": MU, "logit_noise": self._ledger.logit_noise},
-        }
+        answered, noise = self._ledger.queries_answered, self._ledger.logit_noise
+        return PartyFacts(
+            test_accuracy=loop.accuracy,
+            standalone_test_accuracy=None if loop.alone is None else loop.alone.accuracy,
+            alarms=[AlarmRecord(**alarm) for alarm in loop.watchman.alarms],
+            kept_network=loop.best.name or f"smule, epoch {config.training.epochs}",
+            kept_because="validation" if loop.best.name else "last",
+            privacy=privacy_spent(config, self._inputs),
+            budget=BudgetRecord(answered=answered, mu=MU, logit_noise=noise, **self._budget.facts()),
+        )
 
     def epoch(self, phase: Phase, result: EpochResult, test_accuracy: float) -> None:
         self._ledger.epoch(phase, result, test_accuracy)
@@ -172,7 +174,6 @@ class MutualTraining:
     def _agree(self) -> None:
         """Plan the budget, and say what that comes to."""
         self._secure.agree(len(self._loop.due), most=self._loop.questions.count(None))
-        self._scheme.noise = NoiseRule(num_answers=self._budget.limit, extra=self._config.disclosure.logit_noise)
         facts = self._budget.facts()
         log.info("budget planned %s", " ".join(f"{key}={value}" for key, value in facts.items()))
         self._ledger.message(

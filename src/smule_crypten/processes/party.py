@@ -1,7 +1,7 @@
 """One party from start to end: the place where data, network, secure runtime, exchange and trainer meet.
 
 The same function runs between hosts, in a process of our launcher, under CrypTen's `run_multiprocess`, and in a shell
-with WORLD_SIZE, RANK and RENDEZVOUS set.
+with SMULE_ROLE and SMULE_RENDEZVOUS set.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.session import Session
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.processes.disclosing import budget_of_run, oldest_start
+from smule_crypten.processes.events import Begun, Emit, Message
 from smule_crypten.processes.hooks import Hooks
 from smule_crypten.processes.inputs import (
     PartyInputs,
@@ -33,7 +34,6 @@ from smule_crypten.processes.inputs import (
     load_party_inputs,
 )
 from smule_crypten.processes.joining import joined_session, opened_budget, prepared_scheme, shake_hands
-from smule_crypten.processes.launcher import Emit
 from smule_crypten.processes.ledger import PartyLedger
 from smule_crypten.processes.mutual_training import MutualTraining
 from smule_crypten.processes.run_folder import (
@@ -45,6 +45,7 @@ from smule_crypten.processes.run_folder import (
 )
 from smule_crypten.processes.states import StateFolder, digest_of
 from smule_crypten.report.journal import EpochJournal
+from smule_crypten.report.records import PartyRecord
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.steps import feasible_steps
 
@@ -64,13 +65,13 @@ class _Prepared:
     states: StateFolder
 
 
-def run_party(emit: Emit, config: PartyConfig, hooks: Hooks | None = None) -> dict[str, Any]:
-    """Train alone, then with mutual learning; returns the party's entry of RunRecord.parties.
+def run_party(emit: Emit, config: PartyConfig, hooks: Hooks | None = None) -> PartyRecord:
+    """Train alone, then with mutual learning.
 
     Where an earlier run in the same folder was cut off, it goes on from the last exchange that both parties saved.
 
     Args:
-        emit: receives an event for every epoch and message (docs/results.md).
+        emit: receives every epoch and message.
         hooks: what a simulation changes.
 
     Raises:
@@ -79,7 +80,7 @@ def run_party(emit: Emit, config: PartyConfig, hooks: Hooks | None = None) -> di
     torch.set_num_threads(config.launch.threads)
     prepared = _prepare(config, hooks or Hooks())
     _say_of_data(emit, config, prepared.inputs, prepared.model)
-    result: dict[str, Any] | None = None
+    result: PartyRecord | None = None
     try:
         with opened_budget(prepared.budget, config), joined_session(config) as session:
             result = _train(prepared, session, emit)
@@ -109,13 +110,13 @@ def _prepare(config: PartyConfig, hooks: Hooks) -> _Prepared:
     )
 
 
-def _train(prepared: _Prepared, session: Session, emit: Emit) -> dict[str, Any]:
+def _train(prepared: _Prepared, session: Session, emit: Emit) -> PartyRecord:
     """Agree with the others, train, and leave the result in the party's folder."""
     config = prepared.config
     scheme, start = _agree(prepared, session)
     state = prepared.states.load(start) if start in prepared.states.completed() else None
     # Only now: a run that cannot start leaves the journal and the report of the one that was cut off.
-    emit({"kind": "begun"})
+    emit(Begun())
     with EpochJournal(party_folder(config) / JOURNAL_FILE) as journal:
         ledger = PartyLedger(config.name, journal, emit)
         prices = Prices.of(scheme, dealt=config.needs_dealer)
@@ -125,7 +126,7 @@ def _train(prepared: _Prepared, session: Session, emit: Emit) -> dict[str, Any]:
         training = MutualTraining(
             config=config,
             inputs=prepared.inputs,
-            scheme=scheme,
+            meter=session.meter,
             secure=peer,
             seen=prepared.hooks.peer(peer),
             num_queries=None if queries.num_queries is None else queries.num_queries[config.rank],
@@ -133,13 +134,13 @@ def _train(prepared: _Prepared, session: Session, emit: Emit) -> dict[str, Any]:
             ledger=ledger,
             states=prepared.states,
         )
-        result = {**_description(prepared), "planned_exchange_bytes": queries.exchange_bytes, **training.run(state)}
-    result["budget"] = {"answered": ledger.totals(session.meter)["queries_answered"], **result["budget"]}
+        facts = vars(training.run(state)) | _description(prepared)
+        facts["planned_exchange_bytes"] = queries.exchange_bytes
     # On disk before the other party hears so: once it knows that both are through, it will not come again.
-    write_result(config, "running", result | ledger.totals(session.meter))
+    write_result(config, PartyRecord(status="running", **facts, **vars(ledger.totals(session.meter))))
     session.channel.swap_json({"finished": True})
-    result |= ledger.totals(session.meter)
-    write_result(config, "completed", result)
+    result = PartyRecord(status="completed", **facts, **vars(ledger.totals(session.meter)))
+    write_result(config, result)
     return result
 
 
@@ -175,9 +176,9 @@ def _say_plan(emit: Emit, config: PartyConfig, queries: Plan) -> None:
         text += f"{queries.exchange_bytes / 1e6:.2f} MB at most each"
         if config.exchange.budget_mb is not None:
             text = f"exchange.budget_mb={config.exchange.budget_mb:g} pays for {text}"
-        emit({"kind": "message", "text": text})
+        emit(Message(text))
     if (text_of_fallback := fallback(config)) is not None:
-        emit({"kind": "message", "text": text_of_fallback})
+        emit(Message(text_of_fallback))
 
 
 def fallback(config: PartyConfig) -> str | None:
@@ -197,14 +198,14 @@ def _say_of_data(emit: Emit, config: PartyConfig, inputs: PartyInputs, model: nn
     """
     if config.partition is None or config.rank == 0:
         for note in inputs.bundle.notes:
-            emit({"kind": "message", "text": f"data: {note}"})
+            emit(Message(f"data: {note}"))
     if not has_trainable(model):
         text = f"party {config.name} has a finished network: no parameter of it can be trained, so it only answers"
-        emit({"kind": "message", "text": text})
+        emit(Message(text))
     missing = missing_classes(inputs.train.labels_N, inputs.bundle.num_classes)
     if missing:
         names = ", ".join(inputs.bundle.class_names[label] for label in missing)
-        emit({"kind": "message", "text": f"party {config.name} has no sample of class {names}"})
+        emit(Message(f"party {config.name} has no sample of class {names}"))
 
 
 def _description(prepared: _Prepared) -> dict[str, Any]:

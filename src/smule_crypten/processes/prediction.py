@@ -7,7 +7,6 @@ exchange. A party without images only answers.
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import logging
 from collections.abc import Callable, Mapping
@@ -22,24 +21,23 @@ from smule_crypten.data.inputs import Inputs, Scale, read_inputs
 from smule_crypten.errors import ConfigError, OutputError
 from smule_crypten.files import write_atomic
 from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.processes.asking import Answers, TrainedParty, ask_once, load_trained_party
+from smule_crypten.processes.asking import Answers, TrainedParty, ask_once, asked_record, load_trained_party
 from smule_crypten.processes.environment import describe_versions
-from smule_crypten.report.jsontext import to_json
+from smule_crypten.report.answer_records import AskedRecord, CombinationRecord, JudgedRecord, PredictionRecord
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.combination import Combined, accuracies
 
 log = logging.getLogger(__name__)
-SCHEMA_VERSION = 1
 
 
-def predict(config: PartyConfig, images: Path | None = None, output: Path | None = None) -> dict[str, Any]:
+def predict(config: PartyConfig, images: Path | None = None, output: Path | None = None) -> AskedRecord:
     """Ask and answer. The predictions go to output (an .npz or .csv file), and what is returned also to one with .json.
 
     Args:
         images: an .npz file or a folder, see data/inputs.py; None to answer only, output is then None, too.
 
     Returns:
-        How the answers were combined, accuracies on the validation part, queries and bytes (docs/results.md).
+        A PredictionRecord where there were images.
 
     Raises:
         ConfigError: images without output, or the reverse; output is called neither .npz nor .csv.
@@ -53,7 +51,7 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
         _check_output(output)
     party = load_trained_party(config)
     if images is None or output is None:
-        return ask_once(party, _none(party), lambda scheme, answers: _facts(party, scheme, answers))
+        return ask_once(party, _none(party), lambda scheme, answers: asked_record(party, scheme, answers))
     bundle = party.inputs.bundle
     trained_on = bundle.train.images_NCHW
     inputs = read_inputs(
@@ -68,8 +66,9 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
     normalized = _normalized(inputs, config)
     both_NCHW = torch.cat([normalized, party.held_out.images_NCHW])
 
-    def conclude(scheme: SecureInferenceScheme, answers: Answers) -> dict[str, Any]:
-        return _keep(party, inputs, party.own_logits(both_NCHW), answers, _facts(party, scheme, answers), output)
+    def conclude(scheme: SecureInferenceScheme, answers: Answers) -> PredictionRecord:
+        asked = asked_record(party, scheme, answers)
+        return _keep(party, inputs, party.own_logits(both_NCHW), answers, asked, output)
 
     return ask_once(party, both_NCHW, conclude)
 
@@ -99,19 +98,9 @@ def _normalized(inputs: Inputs, config: PartyConfig) -> torch.Tensor:
     return images.normalized(config.data.mean, config.data.std).images_NCHW
 
 
-def _facts(party: TrainedParty, scheme: SecureInferenceScheme, answers: Answers) -> dict[str, Any]:
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "party": party.config.name,
-        "scheme": scheme.name,
-        "own_model_step": party.model_step,
-        **answers.facts(),
-    }
-
-
 def _keep(
-    party: TrainedParty, inputs: Inputs, own_NC: torch.Tensor, answers: Answers, facts: dict[str, Any], output: Path
-) -> dict[str, Any]:
+    party: TrainedParty, inputs: Inputs, own_NC: torch.Tensor, answers: Answers, asked: AskedRecord, output: Path
+) -> PredictionRecord:
     """Combine, and write both files. Where the peer's answer was dropped, the own one stands alone."""
     count, rule = len(inputs.images_NCHW), party.combination_rule
     judged_N = answers.answered_N[count:]
@@ -119,21 +108,21 @@ def _keep(
     labels = party.held_out.labels_N[judged_N]
     combination = rule(own_known_NC, peer_known_NC, labels)
     judged = accuracies(own_known_NC, peer_known_NC, labels, rule)
-    metadata = {
-        **facts,
-        "num_images": count,
-        "class_names": list(party.inputs.bundle.class_names),
-        "combination": combination.as_plain(),
-        "validation": None if judged is None else dataclasses.asdict(judged),
-        "notes": list(inputs.notes),
-        "versions": describe_versions(),
-    }
+    record = PredictionRecord(
+        **vars(asked),
+        num_images=count,
+        class_names=list(party.inputs.bundle.class_names),
+        combination=CombinationRecord(**combination.as_plain()),
+        validation=None if judged is None else JudgedRecord(**vars(judged)),
+        notes=list(inputs.notes),
+        versions=describe_versions(),
+    )
     arrays = _arrays(own_NC[:count], answers.logits_NC[:count], answers.answered_N[:count], combination)
     arrays["class_names"] = np.array(party.inputs.bundle.class_names)
     if inputs.names:
         arrays["names"] = np.array(inputs.names)
-    _write(output, arrays, metadata)
-    return metadata
+    _write(output, arrays, record)
+    return record
 
 
 def _arrays(
@@ -153,8 +142,8 @@ def _arrays(
     return arrays
 
 
-def _write(output: Path, arrays: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
-    content, text = WRITERS[output.suffix](arrays), to_json(dict(metadata), indent=2)
+def _write(output: Path, arrays: Mapping[str, Any], record: PredictionRecord) -> None:
+    content, text = WRITERS[output.suffix](arrays), record.model_dump_json(indent=2)
     write_atomic(metadata_path(output), lambda file: file.write(text.encode()))
     write_atomic(output, lambda file: file.write(content))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import nn
 
@@ -11,6 +10,7 @@ from smule_crypten.config import DpConfig
 from smule_crypten.mpc.keys import fresh_entropy, insecure_key
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.processes.inputs import PartyInputs, party_seed, resolve_device
+from smule_crypten.report.records import PrivacyRecord
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.training.privacy import epsilon_spent
 from smule_crypten.training.private_trainer import PrivateTrainer, planned_noise, planned_steps, sample_rate
@@ -39,7 +39,7 @@ def private_trainer(
     )
 
 
-def privacy_spent(config: PartyConfig, inputs: PartyInputs) -> dict[str, Any] | None:
+def privacy_spent(config: PartyConfig, inputs: PartyInputs) -> PrivacyRecord | None:
     """What a finished run has cost, for its record; None without training.dp."""
     dp = config.training.dp
     if dp is None:
@@ -47,15 +47,15 @@ def privacy_spent(config: PartyConfig, inputs: PartyInputs) -> dict[str, Any] | 
     training, count = config.training, len(inputs.train)
     steps, sigma = planned_steps(training, count), planned_noise(training, dp, count)
     rate = sample_rate(training, count)
-    return {
-        "epsilon": epsilon_spent(sigma, rate, steps, dp.delta),
-        "target_epsilon": dp.target_epsilon,
-        "delta": dp.delta,
-        "noise_multiplier": sigma,
-        "max_gradient_norm": dp.max_gradient_norm,
-        "sample_rate": rate,
-        "steps": steps,
-    }
+    return PrivacyRecord(
+        epsilon=epsilon_spent(sigma, rate, steps, dp.delta),
+        target_epsilon=dp.target_epsilon,
+        delta=dp.delta,
+        noise_multiplier=sigma,
+        max_gradient_norm=dp.max_gradient_norm,
+        sample_rate=rate,
+        steps=steps,
+    )
 
 
 def _key(config: PartyConfig, training: str) -> bytes:

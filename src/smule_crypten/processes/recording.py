@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import yaml
 
@@ -15,14 +14,39 @@ from smule_crypten.errors import OutputError, SmuleError
 from smule_crypten.files import write_atomic
 from smule_crypten.options import one_line
 from smule_crypten.processes.environment import describe_hardware, describe_versions
-from smule_crypten.processes.launcher import Event
+from smule_crypten.processes.events import Begun, EpochEnded, Event
 from smule_crypten.processes.run_folder import CONFIG_FILE, TENSORBOARD_FOLDER, party_folder
 from smule_crypten.report.html import write_report
-from smule_crypten.report.schema import SCHEMA_VERSION
+from smule_crypten.report.records import PartyRecord, RunStatus
+from smule_crypten.report.run_records import AttackRecord, RunFacts, RunRecord
 from smule_crypten.report.summary import write_summary
 from smule_crypten.report.tensorboard import TensorBoardWriter
-from smule_crypten.run_config import PartyConfig
-from smule_crypten.types import RunRecord, RunStatus
+from smule_crypten.run_config import PartyConfig, RunConfig
+
+
+def new_record(config: RunConfig | PartyConfig, run_id: str, recorded_by: str | None = None) -> RunRecord:
+    """Of a run that begins now."""
+    facts = RunFacts(
+        run_id=run_id,
+        recorded_by=recorded_by,
+        scheme=config.scheme.name,
+        provider=config.provider.name,
+        randomness=config.randomness,
+        insecure_choices=list(config.insecure_choices),
+        seed=config.seed,
+        epochs=config.training.epochs,
+        versions=describe_versions(),
+        hardware=describe_hardware(config.device),
+    )
+    return RunRecord(
+        facts=facts,
+        data=config.data.name,
+        settings=config.model_dump(mode="json") | {"insecure_choices": facts.insecure_choices},
+        asked_controls=config.simulation.controls if isinstance(config, RunConfig) else (),
+        attack=None
+        if config.attack.name == "none"
+        else AttackRecord(name=config.attack.name, party=config.attack.party),
+    )
 
 
 @contextmanager
@@ -36,11 +60,11 @@ def finally_written(record: RunRecord, run_dir: Path, started: float) -> Iterato
     try:
         yield
         record.status = "completed"
-        record.seconds["total"] = time.perf_counter() - started
+        record.total_seconds = time.perf_counter() - started
         write_report(run_dir, record)
         write_summary(run_dir, record)
     except BaseException as error:
-        record.seconds["total"] = time.perf_counter() - started
+        record.total_seconds = time.perf_counter() - started
         record.status, record.error = _how_it_ended(error)
         for write in (write_summary, write_report):
             with suppress(OutputError):  # the first error is the one to show
@@ -76,33 +100,22 @@ class PartyRecording:
         self._started = time.perf_counter()
         self._stack = ExitStack()
         self._tensorboard: TensorBoardWriter | None = None
-        self.record = RunRecord(
-            schema_version=SCHEMA_VERSION,
-            run_id=Path(config.output_dir).name,
-            status="running",
-            config={**config.model_dump(mode="json"), "insecure_choices": list(config.insecure_choices)},
-            seed=config.seed,
-            versions=describe_versions(),
-            hardware=describe_hardware(config.device),
-            recorded_by=config.name,
-        )
+        self.record = new_record(config, Path(config.output_dir).name, recorded_by=config.name)
 
     def add(self, event: Event) -> None:
         """Take an event of run_party."""
-        if event["kind"] == "begun":
+        if isinstance(event, Begun):
             self._stack.enter_context(finally_written(self.record, self._folder, self._started))
             self._tensorboard = self._stack.enter_context(TensorBoardWriter(self._folder / TENSORBOARD_FOLDER))
             self._write_config()
-        elif event["kind"] in ("epoch", "earlier epoch"):
-            epoch = {key: value for key, value in event.items() if key != "kind"}
-            self.record.epochs.append(epoch)
+        elif isinstance(event, EpochEnded):
+            self.record.epochs.append(event.record)
             if self._tensorboard is not None:
-                self._tensorboard.add(epoch)
+                self._tensorboard.add(event.record)
 
-    def complete(self, result: Mapping[str, Any]) -> None:
+    def complete(self, result: PartyRecord) -> None:
         """Take what run_party returned."""
-        self.record.parties = {self._config.name: dict(result)}
-        self.record.seconds |= result["seconds"]
+        self.record.parties = {self._config.name: result}
 
     def _write_config(self) -> None:
         """As a file that smule-party takes, paths absolute."""

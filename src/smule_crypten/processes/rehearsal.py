@@ -16,11 +16,12 @@ from smule_crypten.inference.plaintext import evaluate_plaintext
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
-from smule_crypten.mpc.meeting import DEALER, ROLES, role_from_environment, simulated_meeting
+from smule_crypten.mpc.meeting import DEALER, ROLES, role_environment, role_from_environment, simulated_meeting
 from smule_crypten.mpc.session import open_session
 from smule_crypten.processes.dealing import run_simulated_dealer
+from smule_crypten.processes.events import Emit
 from smule_crypten.processes.inputs import party_seed
-from smule_crypten.processes.launcher import Emit, Job, run_jobs
+from smule_crypten.processes.launcher import Job, run_jobs
 from smule_crypten.run_config import PartyConfig
 from smule_crypten.types import Cost, InferenceQuery, centred
 
@@ -45,18 +46,18 @@ def rehearse(config: PartyConfig, inputs_NCHW: torch.Tensor, num_classes: int) -
         PartyFailedError: one of the three processes failed; the message names the cause.
     """
     with tempfile.TemporaryDirectory(prefix="smule-rehearsal-") as folder:
-        environment = {"WORLD_SIZE": "2", "RENDEZVOUS": f"file://{folder}/rendezvous"}
+        rendezvous = f"file://{folder}/rendezvous"
         arguments = {role: (config, inputs_NCHW.numpy(), num_classes) for role in ROLES[:2]}
         dealer = Job(
             name=DEALER,
             function=run_simulated_dealer,
             arguments=(config.launch,),
-            environment=environment | {"RANK": "2"},
+            environment=role_environment(DEALER, rendezvous),
         )
         dealers = [dealer] if config.needs_dealer else []
         parties = [
-            Job(name=role, function=_play, arguments=arguments[role], environment=environment | {"RANK": str(rank)})
-            for rank, role in enumerate(ROLES[:2])
+            Job(name=role, function=_play, arguments=arguments[role], environment=role_environment(role, rendezvous))
+            for role in ROLES[:2]
         ]
         results = run_jobs([*parties, *dealers], on_event=lambda name, event: None)
     costs = results[0].pop("cost"), results[1].pop("cost")
@@ -90,15 +91,15 @@ def _play(emit: Emit, config: PartyConfig, images: npt.NDArray[np.float32], num_
     with open_session(
         meeting.meet(), rank, precision_bits=config.scheme.precision_bits, randomness="fresh", seed=0
     ) as session:
-        scheme = scheme_class(config.scheme.name)(session, config.scheme)
-        scheme.prepare((network.architecture, network.architecture))
+        both = (network.architecture, network.architecture)
+        scheme = scheme_class(config.scheme.name)(session, config.scheme, both)
         # Both roles are this process's own: there is nobody to hide anything from, and the error is what is asked for.
-        scheme.noise = NoiseRule.without_protection()
+        noise = NoiseRule.without_protection()
         for index in (1, 2):  # the first one warms up
             started = time.perf_counter()
-            scheme.calibrate(model, inputs_NCHW)
+            answerer = scheme.prepare_answers(model, inputs_NCHW, noise)
             scheme.begin(index, (len(inputs_NCHW), len(inputs_NCHW)))
-            prediction = scheme.exchange(model, asked, answered)
+            prediction = scheme.exchange(answerer, asked, answered)
             seconds = time.perf_counter() - started
     error = (prediction.logits_NC - centred(evaluate_plaintext(network, inputs_NCHW))).abs().max()
     return {"seconds": seconds, "max_abs_logit_error": float(error), "cost": prediction.cost}

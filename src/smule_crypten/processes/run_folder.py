@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 from smule_crypten.errors import OutputError
 from smule_crypten.files import LOCK_FILE, PRIVATE_FOLDER_MODE, exclusive, output_error, write_atomic
 from smule_crypten.processes.states import StateFolder
+from smule_crypten.report.records import PartyRecord
 from smule_crypten.report.summary import SUMMARY_FILE
 from smule_crypten.run_config import PartyConfig
-from smule_crypten.types import RunStatus
 
 JOURNAL_FILE = "record.jsonl"
 LEDGER_FILE = "disclosures.jsonl"
@@ -36,13 +35,13 @@ def party_folder(config: PartyConfig) -> Path:
     return Path(config.output_dir) / f"party_{config.name}"
 
 
-def write_result(config: PartyConfig, status: RunStatus, result: Mapping[str, Any]) -> None:
+def write_result(config: PartyConfig, result: PartyRecord) -> None:
     """Write party.json.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    text = json.dumps({"status": status, **result}, indent=2)
+    text = result.model_dump_json(indent=2)
     write_atomic(party_folder(config) / RESULT_FILE, lambda file: file.write(text.encode()))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -12,18 +11,19 @@ from smule_crypten.data.images import DataBundle
 from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.mutual_learning.peer import Peer
 from smule_crypten.processes.adversary import LyingPeer, attack_of, poisoned
+from smule_crypten.processes.events import Emit
 from smule_crypten.processes.evidence import WitnessedPeer
 from smule_crypten.processes.hooks import Hooks, Swap
 from smule_crypten.processes.inputs import PartyInputs
-from smule_crypten.processes.launcher import Emit
 from smule_crypten.processes.party import run_party
 from smule_crypten.processes.same_data import comparing_data, require_same
+from smule_crypten.report.records import PartyRecord
 from smule_crypten.run_config import PartyConfig
 
 
 def run_simulated_party(
     emit: Emit, config: PartyConfig, evidence_dir: str | None = None, data_digest: str | None = None
-) -> dict[str, Any]:
+) -> PartyRecord:
     """As run_party.
 
     Args:

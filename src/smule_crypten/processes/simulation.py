@@ -1,4 +1,4 @@
-"""Both parties on one machine: spawn them, follow them, compare with what only a simulation can know, and report."""
+"""Both parties on one machine: start them, follow them, compare with what only a simulation can know, and report."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from torch import nn
 
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.agreement import translate_checked
-from smule_crypten.mpc.meeting import DEALER, ROLES
+from smule_crypten.mpc.meeting import DEALER, ROLES, role_environment
 from smule_crypten.processes.adversary import SimulatedAttack
 from smule_crypten.processes.controls import run_controls
 from smule_crypten.processes.dealing import run_simulated_dealer
-from smule_crypten.processes.environment import describe_hardware, describe_versions
+from smule_crypten.processes.events import ControlEnded, EpochEnded, Event, EvidenceLeft, Message
 from smule_crypten.processes.fidelity import FidelityCheck
 from smule_crypten.processes.inputs import build_party_model, resolve_device
-from smule_crypten.processes.launcher import Event, Job, run_jobs
-from smule_crypten.processes.ledger import epoch_event
-from smule_crypten.processes.recording import finally_written
+from smule_crypten.processes.launcher import Job, run_jobs
+from smule_crypten.processes.ledger import epoch_record
+from smule_crypten.processes.recording import finally_written, new_record
 from smule_crypten.processes.run_folder import JOURNAL_FILE, TENSORBOARD_FOLDER, claimed_run_dir
 from smule_crypten.processes.simulated_data import SimulatedData, load_simulated_data, pooled_learner
 from smule_crypten.processes.simulated_party import run_simulated_party
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.report.progress import LiveProgress
-from smule_crypten.report.schema import SCHEMA_VERSION
+from smule_crypten.report.records import EpochRecord
+from smule_crypten.report.run_records import AttackRecord, RunRecord
 from smule_crypten.report.tensorboard import TensorBoardWriter
 from smule_crypten.run_config import RunConfig
 from smule_crypten.training.kept_training import KeptTraining
 from smule_crypten.training.trainer import EpochResult
-from smule_crypten.types import PARTY_NAMES, RunRecord
+from smule_crypten.types import PARTY_NAMES
 
 
 def simulate(run: RunConfig, run_dir: Path, console: Console) -> RunRecord:
@@ -44,7 +45,7 @@ def simulate(run: RunConfig, run_dir: Path, console: Console) -> RunRecord:
     """
     data = check_inputs(run)
     with claimed_run_dir(run_dir, [run.party(rank, str(run_dir)) for rank in (0, 1)]):
-        record = _new_record(run, run_dir)
+        record = new_record(run, run_dir.name)
         started = time.perf_counter()
         with finally_written(record, run_dir, started):
             _Simulation(run, run_dir, console, data, record).run()
@@ -93,20 +94,18 @@ class _Simulation:
                 run_jobs(self._control_jobs(), self._on_event)
             pooled = self._train_pooled() if self._run.simulation.pooled else None
         if self._attack is not None:
-            self._record.attack = self._attack.successes(self._run_dir, self._data.test, pooled)
+            success = self._attack.successes(self._run_dir, self._data.test, pooled)
+            attack = self._run.attack
+            self._record.attack = AttackRecord(name=attack.name, party=attack.party, success=success)
 
     def _run_parties(self) -> None:
         with tempfile.TemporaryDirectory(prefix="smule-simulation-") as folder:
             results = run_jobs(self._jobs(folder), self._on_event)[: len(PARTY_NAMES)]
-        seconds: list[dict[str, float]] = [result.pop("seconds") for result in results]
-        # Of one party, so that they add up: the maxima of both could exceed the time of the run.
-        longest = max(seconds, key=lambda party: sum(party.values()))
-        self._record.seconds |= longest
         self._record.parties = dict(zip(PARTY_NAMES, results, strict=True))
 
     def _jobs(self, folder: str) -> list[Job]:
         """The parties and, if one deals, the dealer; they meet through a store in folder."""
-        environment = {"WORLD_SIZE": "2", "RENDEZVOUS": f"file://{folder}/rendezvous"}
+        rendezvous = f"file://{folder}/rendezvous"
         evidence_dir = folder if self._fidelity is not None else None
         configs = [self._run.party(rank, str(self._run_dir)) for rank in (0, 1)]
         jobs = [
@@ -114,7 +113,7 @@ class _Simulation:
                 name=ROLES[config.rank],
                 function=run_simulated_party,
                 arguments=(config, evidence_dir, self._data.digest),
-                environment={**environment, "RANK": str(config.rank)},
+                environment=role_environment(ROLES[config.rank], rendezvous),
             )
             for config in configs
         ]
@@ -124,7 +123,7 @@ class _Simulation:
                     name=DEALER,
                     function=run_simulated_dealer,
                     arguments=(self._run.launch,),
-                    environment={**environment, "RANK": "2"},
+                    environment=role_environment(DEALER, rendezvous),
                 )
             )
         return jobs
@@ -142,22 +141,22 @@ class _Simulation:
         ]
 
     def _on_event(self, sender: str, event: Event) -> None:
-        kind = event["kind"]
-        if kind in ("epoch", "earlier epoch"):
-            self._add_epoch({key: value for key, value in event.items() if key != "kind"}, is_new=kind == "epoch")
-        elif kind == "message":
-            self._progress.message(event["text"])
-        elif kind == "control":
-            self._record.controls.setdefault(event["party"], {})[event["name"]] = event["test_accuracy"]
-        elif kind == "evidence" and self._fidelity is not None:
-            self._fidelity.add(sender.removeprefix("party "), event["epoch"], Path(event["path"]))
-            self._record.fidelity = self._fidelity.results
+        match event:
+            case EpochEnded(record, is_new):
+                self._add_epoch(record, is_new)
+            case Message(text):
+                self._progress.message(text)
+            case ControlEnded(party, name, test_accuracy):
+                self._record.controls.setdefault(party, {})[name] = test_accuracy
+            case EvidenceLeft(party, epoch, path) if self._fidelity is not None:
+                self._fidelity.add(party, epoch, path)
+                self._record.fidelity = self._fidelity.results
 
-    def _add_epoch(self, event: Event, is_new: bool = True) -> None:
-        self._record.epochs.append(event)
-        self._journal.append(event)
-        self._tensorboard.add(event)
-        self._progress.update(event, is_new=is_new)
+    def _add_epoch(self, epoch: EpochRecord, is_new: bool = True) -> None:
+        self._record.epochs.append(epoch)
+        self._journal.append(epoch)
+        self._tensorboard.add(epoch)
+        self._progress.update(epoch, is_new=is_new)
 
     def _train_pooled(self) -> nn.Module:
         """Party a's network on the data of both parties: an upper bound that no party can reach alone."""
@@ -166,12 +165,11 @@ class _Simulation:
         learner = pooled_learner(run, self._data)
         model = learner.network()
         training = KeptTraining(learner, model, learner.trainer(model), "pooled", self._add_pooled_epoch)
-        num_train = len(learner.holding.train)
-        self._record.pooled = {"test_accuracy": training.run().accuracy, "num_train": num_train}
+        self._record.pooled_test_accuracy = training.run().accuracy
         return model
 
     def _add_pooled_epoch(self, result: EpochResult, accuracy: float) -> None:
-        self._add_epoch(epoch_event("pooled", "pooled", result, accuracy))
+        self._add_epoch(epoch_record("pooled", "pooled", result, accuracy))
 
 
 def _epochs_by_task(run: RunConfig) -> dict[tuple[str, str], int]:
@@ -183,15 +181,3 @@ def _epochs_by_task(run: RunConfig) -> dict[tuple[str, str], int]:
     if run.simulation.pooled:
         tasks.append(("pooled", "pooled"))
     return dict.fromkeys(tasks, run.training.epochs)
-
-
-def _new_record(run: RunConfig, run_dir: Path) -> RunRecord:
-    return RunRecord(
-        schema_version=SCHEMA_VERSION,
-        run_id=run_dir.name,
-        status="running",
-        config={**run.model_dump(mode="json"), "insecure_choices": list(run.insecure_choices)},
-        seed=run.seed,
-        versions=describe_versions(),
-        hardware=describe_hardware(run.device),
-    )

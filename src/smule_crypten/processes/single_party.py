@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from smule_crypten.processes.launcher import Emit, Event
+from smule_crypten.processes.events import Emit, EpochEnded, Event, Message
 from smule_crypten.processes.party import run_party
 from smule_crypten.processes.recording import PartyRecording
 from smule_crypten.processes.run_folder import LOG_FILE, claimed_run_dir, party_folder
 from smule_crypten.report.formatting import percent
 from smule_crypten.report.logs import log_file
 from smule_crypten.report.progress import LiveProgress
+from smule_crypten.report.records import PartyRecord
 from smule_crypten.report.summary import build_summary
 from smule_crypten.report.tables import result_table
 from smule_crypten.run_config import PartyConfig
 
-Run = Callable[[Emit, PartyConfig], dict[str, Any]]
+Run = Callable[[Emit, PartyConfig], PartyRecord]
 
 
-def run_single_party(config: PartyConfig, console: Console, run: Run = run_party) -> dict[str, Any]:
+def run_single_party(config: PartyConfig, console: Console, run: Run = run_party) -> PartyRecord:
     """Run one party with progress and the final table on console; its files, report and log with them, are in
     party_<name>/ of its output folder.
 
@@ -44,14 +44,14 @@ def run_single_party(config: PartyConfig, console: Console, run: Run = run_party
 
         def follow(event: Event) -> None:
             recording.add(event)
-            if event["kind"] in ("epoch", "earlier epoch"):
-                progress.update(event, is_new=event["kind"] == "epoch")
-            elif event["kind"] == "message":
-                progress.message(event["text"])
+            if isinstance(event, EpochEnded):
+                progress.update(event.record, is_new=event.is_new)
+            elif isinstance(event, Message):
+                progress.message(event.text)
 
         result = run(follow, config)
         recording.complete(result)
     console.print(result_table(build_summary(recording.record)))
-    accuracy = percent(result["test_accuracy"])
+    accuracy = percent(result.test_accuracy)
     console.print(f"party {config.name}: test accuracy {accuracy}; results in {folder}", soft_wrap=True)
     return result

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from smule_crypten.report.formatting import byte_unit
 from smule_crypten.report.plots import MAX_LAYERS
+from smule_crypten.report.suite_records import Curve
 from smule_crypten.report.svg import FONT_SIZE, INK, new_figure
 
 # Okabe and Ito's colors, repeated with other line styles where there are more curves than colors.
@@ -18,24 +19,24 @@ _BAR = "#56b4e9"
 _LABELS = {"bytes": "bytes so far, all in", "epoch": "epoch", "seconds": "seconds on this machine"}
 
 
-def accuracy_figure(curves: Sequence[Mapping[str, Any]], by: str) -> Figure:
+def accuracy_figure(curves: Sequence[Curve], by: str) -> Figure:
     """Test accuracy of every method by epoch, bytes or seconds.
 
     By bytes the axis is logarithmic; who sends nothing is a level line where it ended.
     """
     figure, axes = new_figure(width=6.6, height=4.2)
     for position, curve in enumerate(curves):
-        style = {
+        style: dict[str, Any] = {
             "color": _COLORS[position % len(_COLORS)],
             "linestyle": _LINES[position // len(_COLORS) % len(_LINES)],
             "linewidth": 1.6,
-            "label": curve["label"].replace("$", r"\$"),
+            "label": curve.label.replace("$", r"\$"),
         }
-        points = [(point[by], 100 * point["accuracy"]) for point in curve["points"]]
+        points = [(getattr(point, by), 100 * point.accuracy) for point in curve.points]
         if by == "bytes":
             points = [point for point in points if point[0] > 0]
             if not points:
-                axes.axhline(100 * curve["points"][-1]["accuracy"], **style)
+                axes.axhline(100 * curve.points[-1].accuracy, **style)
                 continue
         x, y = zip(*points, strict=True)
         axes.plot(x, y, marker="o" if len(points) <= 40 else "", markersize=3, **style)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 MISSING = "–"
 
 CONTROL_TITLES = {
@@ -22,12 +19,6 @@ def percent(fraction: float | None, digits: int = 1) -> str:
 def gain_in_points(before: float | None, after: float | None) -> str:
     """The difference of two accuracies in percentage points, always with a sign."""
     return MISSING if before is None or after is None else f"{100 * (after - before):+.1f}"
-
-
-def control_accuracy(party: Mapping[str, Any]) -> float | None:
-    """Test accuracy of the best local control of a party of a summary."""
-    best = party["best_local_control"]
-    return None if best is None else float(best["test_accuracy"])
 
 
 def count(value: int | None) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from smule_crypten.files import write_atomic
 from smule_crypten.report import html_sections as sections
 from smule_crypten.report import phrases
 from smule_crypten.report.html_markup import banner, paragraph
 from smule_crypten.report.html_page import page
+from smule_crypten.report.run_records import RunRecord, RunSummary
 from smule_crypten.report.summary import build_summary
-from smule_crypten.types import RunRecord
 
 REPORT_FILE = "report.html"
 
@@ -81,7 +80,7 @@ def write_report(run_dir: Path, record: RunRecord) -> Path:
     """
     path = run_dir / REPORT_FILE
     html = render_report(record)
-    write_atomic(path, lambda file: file.write(html.encode()), public=record.recorded_by is None)
+    write_atomic(path, lambda file: file.write(html.encode()), public=record.facts.recorded_by is None)
     return path
 
 
@@ -103,35 +102,35 @@ def render_report(record: RunRecord) -> str:
             _reading(record),
         ]
     )
-    return page(f"SMuLe {record.run_id}", "Secure mutual learning", _subtitle(record, summary), body)
+    return page(f"SMuLe {record.facts.run_id}", "Secure mutual learning", _subtitle(record, summary), body)
 
 
 def _reading(record: RunRecord) -> str:
-    if record.recorded_by is None:
+    if record.facts.recorded_by is None:
         readers = _READERS_OF_SIMULATION
     else:
-        readers = Template(_READERS_OF_PARTY).substitute(party=escape(record.recorded_by))
+        readers = Template(_READERS_OF_PARTY).substitute(party=escape(record.facts.recorded_by))
     return Template(_READING_HTML).substitute(readers=readers)
 
 
-def _subtitle(record: RunRecord, summary: dict[str, Any]) -> str:
+def _subtitle(record: RunRecord, summary: RunSummary) -> str:
     facts = [
-        f"run {record.run_id}",
-        summary["status"],
-        f"data {record.config['data']['name']}",
-        f"scheme {summary['scheme']}",
-        f"provider {summary['provider']}",
-        f"{summary['epochs']} epochs",
-        f"seed {summary['seed']}",
+        f"run {record.facts.run_id}",
+        summary.status,
+        f"data {record.data}",
+        f"scheme {summary.scheme}",
+        f"provider {summary.provider}",
+        f"{summary.epochs} epochs",
+        f"seed {summary.seed}",
     ]
     return " · ".join(facts)
 
 
-def _banners(summary: dict[str, Any]) -> str:
-    notice = phrases.insecurity_notice(summary["insecure_choices"])
-    attack, success = phrases.attack_notice(summary["attack"]), phrases.attack_success(summary["attack"])
-    whose = phrases.whose_record(summary["recorded_by"])
-    alarms, failure = phrases.alarms(summary["parties"]), phrases.failure(summary)
+def _banners(summary: RunSummary) -> str:
+    notice = phrases.insecurity_notice(summary.insecure_choices)
+    attack, success = phrases.attack_notice(summary.attack), phrases.attack_success(summary.attack)
+    whose = phrases.whose_record(summary.recorded_by)
+    alarms, failure = phrases.alarms(summary.parties), phrases.failure(summary.status, summary.error)
     banners = [
         paragraph(f"{whose.capitalize()}.") if whose else "",
         banner("warn", f"{notice}.", "Accuracy and cost are real, security is not.") if notice else "",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+
+from pydantic import JsonValue
 
 from smule_crypten.report import phrases
 from smule_crypten.report.formatting import (
     CONTROL_TITLES,
     MISSING,
     PHASE_TITLES,
-    control_accuracy,
     count,
     gain_in_points,
     human_bytes,
@@ -35,25 +35,25 @@ from smule_crypten.report.plots import (
     bytes_per_epoch_svg,
     class_counts_svg,
 )
+from smule_crypten.report.records import BudgetRecord, PartyRecord
+from smule_crypten.report.run_records import Communication, RunRecord, RunSummary
 from smule_crypten.report.summary import EpochTraffic, epoch_traffic, recorded_parties
-from smule_crypten.types import PARTY_NAMES, RunRecord
-
-Summary = Mapping[str, Any]
+from smule_crypten.types import PARTY_NAMES
 
 
-def result(summary: Summary) -> str:
+def result(summary: RunSummary) -> str:
     rows = []
     for name in PARTY_NAMES:
-        party = summary["parties"][name]
-        control, smule = control_accuracy(party), party["test_accuracy"]
-        accuracies = [percent(party["standalone_test_accuracy"]), percent(control), percent(smule)]
+        party = summary.parties[name]
+        control, smule = party.control_accuracy, party.test_accuracy
+        accuracies = [percent(party.standalone_test_accuracy), percent(control), percent(smule)]
         accuracies.append(gain_in_points(control, smule))
-        sizes = [count(party["num_parameters"]), count(party["num_train"])]
-        rows.append([f"party {name}", *accuracies, party["architecture"] or MISSING, *sizes])
+        sizes = [count(party.num_parameters), count(party.num_train)]
+        rows.append([f"party {name}", *accuracies, party.architecture or MISSING, *sizes])
     headings = ["", "alone", "best control", "SMuLe", "gain over it", "network", "parameters", "training samples"]
-    pooled = summary["pooled_test_accuracy"]
+    pooled = summary.pooled_test_accuracy
     text = f"One network trained on the pooled data of both parties reaches {percent(pooled)}."
-    private, kept = phrases.privacy(summary["parties"]), phrases.kept_networks(summary["parties"])
+    private, kept = phrases.privacy(summary.parties), phrases.kept_networks(summary.parties)
     return section(
         "result",
         "Result",
@@ -65,17 +65,17 @@ def result(summary: Summary) -> str:
     )
 
 
-def controls(summary: Summary) -> str:
+def controls(summary: RunSummary) -> str:
     """What each party reaches without the other one, by any training that was tried."""
-    parties = summary["parties"]
-    if not any(parties[name]["controls"] for name in PARTY_NAMES):
+    parties = summary.parties
+    if not any(parties[name].controls for name in PARTY_NAMES):
         return section("controls", "Local controls", paragraph("None was trained."))
     rows = []
     for name in PARTY_NAMES:
         party = parties[name]
         # SMuLe stands before the controls, so that a phone shows it without scrolling.
-        accuracies = [party["standalone_test_accuracy"], party["test_accuracy"]]
-        accuracies += [party["controls"].get(key) for key in CONTROL_TITLES]
+        accuracies = [party.standalone_test_accuracy, party.test_accuracy]
+        accuracies += [party.controls.get(key) for key in CONTROL_TITLES]
         rows.append([f"party {name}", *map(percent, accuracies)])
     headings = ["", "alone", "SMuLe", *CONTROL_TITLES.values()]
     best = phrases.best_controls(parties)
@@ -95,8 +95,8 @@ def curves(record: RunRecord) -> str:
     return section("curves", "Accuracy curves", side_by_side(*figures))
 
 
-def communication(record: RunRecord, summary: Summary) -> str:
-    numbers = summary["communication"]
+def communication(record: RunRecord, summary: RunSummary) -> str:
+    numbers = summary.communication
     total, from_dealer = phrases.total_traffic(numbers), phrases.dealer_traffic(summary)
     return section(
         "communication",
@@ -109,18 +109,18 @@ def communication(record: RunRecord, summary: Summary) -> str:
     )
 
 
-def fidelity(record: RunRecord, summary: Summary) -> str:
-    overall = summary["fidelity"]
+def fidelity(record: RunRecord, summary: RunSummary) -> str:
+    overall = summary.fidelity
     if overall is None:
         text = "Not measured: only a simulation that sees both sides can compare secure with plaintext logits."
         return section("fidelity", "Fidelity", paragraph(text))
     rows = [
         [
-            f"{check['epoch']}",
-            f"party {check['data_owner']}",
-            count(check["num_samples"]),
+            f"{check.epoch}",
+            f"party {check.data_owner}",
+            count(check.num_samples),
             phrases.logit_error(check),
-            percent(check["top1_agreement"], 2),
+            percent(check.top1_agreement, 2),
         ]
         for check in record.fidelity
     ]
@@ -129,23 +129,21 @@ def fidelity(record: RunRecord, summary: Summary) -> str:
         "fidelity",
         "Fidelity",
         paragraph(
-            f"Over {count(overall['num_samples'])} answers the secure logits differ from plaintext PyTorch by "
-            f"{phrases.logit_error(overall)} at most; top-1 agrees on {percent(overall['top1_agreement'], 2)}."
+            f"Over {count(overall.num_samples)} answers the secure logits differ from plaintext PyTorch by "
+            f"{phrases.logit_error(overall)} at most; top-1 agrees on {percent(overall.top1_agreement, 2)}."
         ),
         table(headings, rows, "llrrr", css_class="tall"),
     )
 
 
 def data_split(record: RunRecord) -> str:
-    counts = {name: record.parties.get(name, {}).get("class_counts") for name in PARTY_NAMES}
-    known = {name: values for name, values in counts.items() if values}
+    known = {name: party.class_counts for name, party in record.parties.items()}
     if not known:
         return section("data", "Data split", paragraph("Not recorded."))
     rows = []
-    for name in known:
-        party = record.parties[name]
-        missing = ", ".join(map(str, party["missing_classes"])) or "none"
-        rows.append([f"party {name}", missing, count(party["num_train"]), count(party["num_test"])])
+    for name, party in record.parties.items():
+        missing = ", ".join(map(str, party.missing_classes or ())) or "none"
+        rows.append([f"party {name}", missing, count(party.num_train), count(party.num_test)])
     num_classes = max(map(len, known.values()))
     class_rows = [[str(label), *(count(values[label]) for values in known.values())] for label in range(num_classes)]
     return section(
@@ -163,19 +161,19 @@ def data_split(record: RunRecord) -> str:
 
 def disclosures(record: RunRecord) -> str:
     """Of whom it is known: a party that recorded the run alone does not see the other one's ledger."""
-    ledgers = [_ledger(name, record.parties.get(name, {})) for name in recorded_parties(record)]
+    ledgers = [_ledger(name, record.parties.get(name)) for name in recorded_parties(record)]
     text = "What each network answered to the other party. Every answer tells its receiver something about the network."
     return section("disclosures", "Disclosures", paragraph(text), side_by_side(*ledgers))
 
 
 def configuration(record: RunRecord) -> str:
-    rows = [[key, _setting(value)] for key, value in _flatten(record.config)]
+    rows = [[key, _setting(value)] for key, value in _flatten(record.settings)]
     return section("configuration", "Configuration", table([], rows, "ll", css_class="settings"))
 
 
 def environment(record: RunRecord) -> str:
-    versions = [[name, version] for name, version in record.versions.items()]
-    hardware = [[key, _setting(value)] for key, value in _flatten(record.hardware)]
+    versions = [[name, version] for name, version in record.facts.versions.items()]
+    hardware = [[key, _setting(value)] for key, value in _flatten(record.facts.hardware)]
     return section(
         "environment",
         "Versions and hardware",
@@ -186,21 +184,21 @@ def environment(record: RunRecord) -> str:
     )
 
 
-def _tiles(summary: Summary) -> str:
+def _tiles(summary: RunSummary) -> str:
     items = []
     for name in PARTY_NAMES:
-        party = summary["parties"][name]
-        best, smule, remark = party["best_local_control"], party["test_accuracy"], ""
+        party = summary.parties[name]
+        best, smule, remark = party.best_local_control, party.test_accuracy, ""
         if best is not None and smule is not None:
-            remark = f"{gain_in_points(best['test_accuracy'], smule)} points over {PHASE_TITLES[best['name']]}"
-        if summary["recorded_by"] in (None, name):
+            remark = f"{gain_in_points(best.test_accuracy, smule)} points over {PHASE_TITLES[best.name]}"
+        if summary.recorded_by in (None, name):
             items.append((f"party {name} with SMuLe", percent(smule), remark))
-    numbers, seconds = summary["communication"], summary["seconds"]
-    per_query = numbers["bytes_per_query"]
+    numbers, seconds = summary.communication, summary.seconds
+    per_query = numbers.bytes_per_query
     remark = "" if per_query is None else f"{human_bytes(per_query)} a query"
-    items.append(("between the parties", human_bytes(numbers["bytes_total"]), remark))
-    remark = "" if seconds["exchange"] is None else f"exchange {human_seconds(seconds['exchange'])}"
-    items.append(("time", human_seconds(seconds["total"]), remark))
+    items.append(("between the parties", human_bytes(numbers.bytes_total), remark))
+    remark = "" if seconds.exchange is None else f"exchange {human_seconds(seconds.exchange)}"
+    items.append(("time", human_seconds(seconds.total), remark))
     return tiles(items)
 
 
@@ -227,8 +225,8 @@ def _per_epoch(traffic: list[EpochTraffic]) -> str:
     )
 
 
-def _by_layer_and_phase(numbers: Mapping[str, Any]) -> str:
-    layers, phases = numbers["bytes_by_layer"], numbers["bytes_by_phase"]
+def _by_layer_and_phase(numbers: Communication) -> str:
+    layers, phases = numbers.bytes_by_layer, numbers.bytes_by_phase
     by_phase = subsection("By phase", _shares("phase", phases)) if phases else ""
     if not layers:
         return by_phase
@@ -248,35 +246,35 @@ def _shares(heading: str, bytes_by_name: Mapping[str, int]) -> str:
     return table([heading, "bytes", "share"], rows, "lrr", css_class="tall")
 
 
-def _ledger(party: str, result: Mapping[str, Any]) -> str:
-    title, entries, budget = f"Answered by party {party}", result.get("disclosures", []), result.get("budget")
-    if not entries:
+def _ledger(name: str, party: PartyRecord | None) -> str:
+    title = f"Answered by party {name}"
+    if party is None or not party.disclosures:
         return subsection(title, paragraph("Nothing."))
     rows = [
-        [str(entry["query_id"]), f"party {entry['to_party']}", count(entry["num_samples"]), count(entry["model_step"])]
-        for entry in entries
+        [str(entry.query_id), f"party {entry.to_party}", count(entry.num_samples), count(entry.model_step)]
+        for entry in party.disclosures
     ]
-    total = sum(entry["num_samples"] for entry in entries)
-    limits = [] if budget is None else [paragraph(_limits(budget))]
+    total = sum(entry.num_samples for entry in party.disclosures)
     return subsection(
         title,
-        paragraph(f"{count(total)} answers in {count(len(entries))} exchanges."),
-        *limits,
+        paragraph(f"{count(total)} answers in {count(len(party.disclosures))} exchanges."),
+        "" if party.budget is None else paragraph(_limits(party.budget)),
         paragraph(f"What that tells about a network depends on it: {given_away(total)}."),
         table(["query", "to", "samples", "model step"], rows, "llrr", css_class="tall"),
     )
 
 
-def _limits(budget: Mapping[str, Any]) -> str:
+def _limits(budget: BudgetRecord) -> str:
+    mu = "" if budget.mu is None else f" (mu = {budget.mu:g})"
     return (
-        f"{count(budget['charged'])} charged, repeated attempts with them, {count(budget['charged_before'])} before "
-        f"this run; {count(budget['left'])} of {count(budget['limit'])} left. {count(budget['repeats_used'])} of "
-        f"{count(budget['repeats_allowed'])} repeats used. Noise of standard deviation {budget['logit_noise']:.2g} "
-        f"on each logit hides its rounding in so many answers (mu = {budget['mu']:g})."
+        f"{count(budget.charged)} charged, repeated attempts with them, {count(budget.charged_before)} before "
+        f"this run; {count(budget.left)} of {count(budget.limit)} left. {count(budget.repeats_used)} of "
+        f"{count(budget.repeats_allowed)} repeats used. Noise of standard deviation {budget.logit_noise:.2g} "
+        f"on each logit hides its rounding in so many answers{mu}."
     )
 
 
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(values: Mapping[str, JsonValue], prefix: str = "") -> Iterator[tuple[str, JsonValue]]:
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from _flatten(value, f"{prefix}{key}.")
@@ -284,5 +282,5 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield f"{prefix}{key}", value
 
 
-def _setting(value: Any) -> str:
+def _setting(value: JsonValue) -> str:
     return value if isinstance(value, str) else json.dumps(value)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-from smule_crypten.errors import DataError
 from smule_crypten.files import output_error
-from smule_crypten.report.jsontext import to_json
+from smule_crypten.report.record import parse_record, read_text
+from smule_crypten.report.records import EpochRecord
 
 
 class EpochJournal:
@@ -28,9 +25,9 @@ class EpochJournal:
         except OSError as error:
             raise output_error(path, error) from error
 
-    def append(self, event: Mapping[str, Any]) -> None:
+    def append(self, epoch: EpochRecord) -> None:
         try:
-            self._file.write(to_json(dict(event)) + "\n")
+            self._file.write(epoch.model_dump_json() + "\n")
             self._file.flush()
         except OSError as error:
             raise output_error(self.path, error) from error
@@ -50,21 +47,11 @@ class EpochJournal:
         self.close()
 
 
-def read_journal(path: Path) -> list[dict[str, Any]]:
-    """Read the events back. A last line that a crash cut short is left out.
+def read_journal(path: Path) -> list[EpochRecord]:
+    """Read the epochs back. A last line that a crash cut short is left out.
 
     Raises:
-        DataError: the file cannot be read, or a line before the last is damaged.
+        DataError: the file cannot be read, or a whole line is damaged.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}; give the record.jsonl of a run") from error
-    events = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            events.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            if number < len(lines):
-                raise DataError(f"{path}, line {number}, is not JSON ({error.msg}); restore the file") from error
-    return events
+    *lines, _cut_short = read_text(path).split("\n")
+    return [parse_record(EpochRecord, line, f"{path}, line {number},") for number, line in enumerate(lines, start=1)]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from smule_crypten.report.formatting import MISSING, PHASE_TITLES, count, human_bytes, human_seconds, percent
+from smule_crypten.report.records import TrustRecord
+from smule_crypten.report.run_records import AttackRecord, Communication, Fidelity, PartySummary, RunSeconds, RunSummary
 
 _KEPT_BECAUSE = {
     "last": "the last one, as nothing is chosen without training.keep=best and a validation part",
@@ -25,119 +26,119 @@ def whose_record(recorded_by: str | None) -> str:
     return f"recorded by party {recorded_by} alone: {MISSING} stands for what only the other party can know"
 
 
-def attack_notice(attack: Mapping[str, Any] | None) -> str:
+def attack_notice(attack: AttackRecord | None) -> str:
     """The line that no output of a run with a simulated adversary may lack; empty where both parties are honest."""
-    return "" if attack is None else f"simulated attack: party {attack['party']} is an adversary ({attack['name']})"
+    return "" if attack is None else f"simulated attack: party {attack.party} is an adversary ({attack.name})"
 
 
-def attack_success(attack: Mapping[str, Any] | None) -> str:
+def attack_success(attack: AttackRecord | None) -> str:
     """How often each of the honest party's networks does what the attack aims at; empty where it aims at nothing."""
-    measured = {} if attack is None else attack["success"]
+    measured = {} if attack is None else attack.success
     return ", ".join(f"{name} {percent(value)}" for name, value in measured.items() if value is not None)
 
 
-def queries_per_epoch(communication: Mapping[str, Any]) -> str:
+def queries_per_epoch(communication: Communication) -> str:
     """'500 in 9 of 10 epochs', or a range where exchanges differ in size."""
-    return _per_exchange(communication["queries_per_epoch"], communication["queries_per_epoch"], count)
+    return _per_exchange(communication.queries_per_epoch, communication.queries_per_epoch, count)
 
 
-def bytes_per_epoch(communication: Mapping[str, Any]) -> str:
+def bytes_per_epoch(communication: Communication) -> str:
     """The same for bytes. Epochs without a query are left out: a few bytes of control cross in these too."""
-    return _per_exchange(communication["bytes_per_epoch"], communication["queries_per_epoch"], human_bytes)
+    return _per_exchange(communication.bytes_per_epoch, communication.queries_per_epoch, human_bytes)
 
 
-def total_traffic(communication: Mapping[str, Any]) -> str:
+def total_traffic(communication: Communication) -> str:
     """Bytes and rounds of the whole run; empty where they are not known."""
-    if communication["bytes_total"] is None:
+    if communication.bytes_total is None:
         return ""
-    text = f"{human_bytes(communication['bytes_total'])} in {count(communication['rounds_total'])} rounds"
-    per_query = communication["bytes_per_query"]
+    text = f"{human_bytes(communication.bytes_total)} in {count(communication.rounds_total)} rounds"
+    per_query = communication.bytes_per_query
     return text if per_query is None else f"{text}, {human_bytes(per_query)} a query"
 
 
-def dealer_traffic(summary: Mapping[str, Any]) -> str:
+def dealer_traffic(summary: RunSummary) -> str:
     """Bytes from the dealer to both parties, or to the one that recorded the run; empty where there were none."""
-    recorded_by = summary["recorded_by"]
+    recorded_by = summary.recorded_by
     if recorded_by is None:
-        dealer_bytes = summary["communication"]["dealer_bytes_total"]
+        dealer_bytes = summary.communication.dealer_bytes_total
         return human_bytes(dealer_bytes) if dealer_bytes else ""
-    dealer_bytes = summary["parties"][recorded_by]["dealer_bytes"]
+    dealer_bytes = summary.parties[recorded_by].dealer_bytes
     return f"{human_bytes(dealer_bytes)} to party {recorded_by}" if dealer_bytes else ""
 
 
-def logit_error(fidelity: Mapping[str, Any]) -> str:
-    error = fidelity["max_abs_logit_error"]
+def logit_error(fidelity: Fidelity) -> str:
+    error = fidelity.max_abs_logit_error
     return "not finite" if error is None else f"{error:.1e}"
 
 
-def agreement(fidelity: Mapping[str, Any] | None) -> str:
+def agreement(fidelity: Fidelity | None) -> str:
     """How closely secure inference matched plaintext; empty where it was not measured."""
     if fidelity is None:
         return ""
-    agreement = percent(fidelity["top1_agreement"], 2)
+    agreement = percent(fidelity.top1_agreement, 2)
     return f"logit error {logit_error(fidelity)} at most, noise with it, top-1 agreement {agreement}"
 
 
-def missing_classes(parties: Mapping[str, Mapping[str, Any]]) -> str:
+def missing_classes(parties: Mapping[str, PartySummary]) -> str:
     """Which party has no training sample of which class; empty where all have all."""
     return ", ".join(
-        f"party {name} lacks {', '.join(map(str, party['missing_classes']))}"
+        f"party {name} lacks {', '.join(map(str, party.missing_classes))}"
         for name, party in parties.items()
-        if party["missing_classes"]
+        if party.missing_classes
     )
 
 
-def best_controls(parties: Mapping[str, Mapping[str, Any]]) -> str:
+def best_controls(parties: Mapping[str, PartySummary]) -> str:
     """Which training without the other party went best at each, and whether SMuLe stays below it."""
     return ", ".join(
-        f"party {name}: {PHASE_TITLES[party['best_local_control']['name']]}{_below_control(party)}"
+        f"party {name}: {PHASE_TITLES[party.best_local_control.name]}{_below_control(party)}"
         for name, party in parties.items()
-        if party["best_local_control"]
+        if party.best_local_control
     )
 
 
-def _below_control(party: Mapping[str, Any]) -> str:
-    smule = party["test_accuracy"]
-    return " (above SMuLe)" if smule is not None and smule < party["best_local_control"]["test_accuracy"] else ""
+def _below_control(party: PartySummary) -> str:
+    smule, control = party.test_accuracy, party.control_accuracy
+    return " (above SMuLe)" if smule is not None and control is not None and smule < control else ""
 
 
-def trust(parties: Mapping[str, Mapping[str, Any]]) -> str:
+def trust(parties: Mapping[str, PartySummary]) -> str:
     """How each party judges the other's answers, and what weight they got over time."""
     return "; ".join(
-        f"party {name} finds {_rightness(party['trust'])} and weighs answers {_weights(party['trust'])}"
+        f"party {name} finds {_rightness(party.trust)} and weighs answers {_weights(party.trust)}"
         for name, party in parties.items()
-        if party["trust"]
+        if party.trust
     )
 
 
-def alarms(parties: Mapping[str, Mapping[str, Any]]) -> str:
+def alarms(parties: Mapping[str, PartySummary]) -> str:
     """Which exchanges a party found suspicious, and by which test; empty where there was no alarm."""
     return "; ".join(
-        f"party {name}, exchange {alarm['exchange']}, {alarm['test']}: {alarm['evidence']}"
+        f"party {name}, exchange {alarm.exchange}, {alarm.test}: {alarm.evidence}"
         for name, party in parties.items()
-        for alarm in party["alarms"] or ()
+        for alarm in party.alarms or ()
     )
 
 
-def _rightness(epochs: list[dict[str, Any]]) -> str:
-    accuracy = epochs[-1]["peer_accuracy"]
+def _rightness(epochs: list[TrustRecord]) -> str:
+    accuracy = epochs[-1].peer_accuracy
     return "no known label answered" if accuracy is None else f"{percent(accuracy)} of known labels right"
 
 
-def _weights(epochs: list[dict[str, Any]]) -> str:
+def _weights(epochs: list[TrustRecord]) -> str:
     first, last = epochs[0], epochs[-1]
-    return f"{first['peer_weight']:.2f} (epoch {first['epoch']}) to {last['peer_weight']:.2f} (epoch {last['epoch']})"
+    return f"{first.peer_weight:.2f} (epoch {first.epoch}) to {last.peer_weight:.2f} (epoch {last.epoch})"
 
 
-def kept_networks(parties: Mapping[str, Mapping[str, Any]]) -> str:
+def kept_networks(parties: Mapping[str, PartySummary]) -> str:
     """Which network each party keeps, and why: 'party a: smule, epoch 9; party b: smule, epoch 12 (the last one)'."""
-    kept = {name: party for name, party in parties.items() if party["kept_network"]}
-    reasons = {party["kept_because"] for party in kept.values()}
+    kept = {name: party for name, party in parties.items() if party.kept_network}
+    reasons = {party.kept_because for party in kept.values()}
     if len(reasons) == 1:
-        networks = ", ".join(f"party {name}: {party['kept_network']}" for name, party in kept.items())
+        networks = ", ".join(f"party {name}: {party.kept_network}" for name, party in kept.items())
         return networks + _why_kept(reasons.pop())
     return "; ".join(
-        f"party {name}: {party['kept_network']}{_why_kept(party['kept_because'])}" for name, party in kept.items()
+        f"party {name}: {party.kept_network}{_why_kept(party.kept_because)}" for name, party in kept.items()
     )
 
 
@@ -145,49 +146,49 @@ def _why_kept(because: str | None) -> str:
     return f" ({_KEPT_BECAUSE[because]})" if because else ""
 
 
-def privacy(parties: Mapping[str, Mapping[str, Any]]) -> str:
+def privacy(parties: Mapping[str, PartySummary]) -> str:
     """What each party's training samples are protected by, whatever the other party asks."""
     return ", ".join(
-        f"party {name}: epsilon {spent['epsilon']:.2f} at delta {spent['delta']:g} "
-        f"(noise {spent['noise_multiplier']:.2f}, {count(spent['steps'])} steps)"
-        for name, spent in ((name, party["privacy"]) for name, party in parties.items())
+        f"party {name}: epsilon {spent.epsilon:.2f} at delta {spent.delta:g} "
+        f"(noise {spent.noise_multiplier:.2f}, {count(spent.steps)} steps)"
+        for name, spent in ((name, party.privacy) for name, party in parties.items())
         if spent
     )
 
 
-def budgets(parties: Mapping[str, Mapping[str, Any]]) -> str:
+def budgets(parties: Mapping[str, PartySummary]) -> str:
     """What each network answered, and what its owner's limit leaves; empty where that is not known."""
     return ", ".join(
-        f"party {name}: {count(budget['charged'])} charged of {count(budget['limit'])}, {count(budget['left'])} left"
-        + (f", {count(budget['repeats_used'])} exchange(s) repeated" if budget["repeats_used"] else "")
-        + f", noise {budget['logit_noise']:.2g}"
-        for name, budget in ((name, party["budget"]) for name, party in parties.items())
+        f"party {name}: {count(budget.charged)} charged of {count(budget.limit)}, {count(budget.left)} left"
+        + (f", {count(budget.repeats_used)} exchange(s) repeated" if budget.repeats_used else "")
+        + f", noise {budget.logit_noise:.2g}"
+        for name, budget in ((name, party.budget) for name, party in parties.items())
         if budget
     )
 
 
-def dropped_answers(parties: Mapping[str, Mapping[str, Any]]) -> str:
+def dropped_answers(parties: Mapping[str, PartySummary]) -> str:
     """How many answers could not be right; empty where all could."""
     return ", ".join(
-        f"party {name} dropped {count(party['answers_dropped'])} answers beyond the other's bound"
+        f"party {name} dropped {count(party.answers_dropped)} answers beyond the other's bound"
         for name, party in parties.items()
-        if party["answers_dropped"]
+        if party.answers_dropped
     )
 
 
-def planned_exchange(parties: Mapping[str, Mapping[str, Any]]) -> str:
+def planned_exchange(parties: Mapping[str, PartySummary]) -> str:
     """What an exchange was said to cost at most, before the first one."""
-    values = (party["planned_exchange_bytes"] for party in parties.values())
+    values = (party.planned_exchange_bytes for party in parties.values())
     planned = next((value for value in values if value is not None), None)
     return "" if planned is None else f"{human_bytes(planned)} an exchange at most"
 
 
-def durations(seconds: Mapping[str, float | None]) -> str:
+def durations(seconds: RunSeconds) -> str:
     """'training 2.0 s + exchange 3.0 s + rest 1.0 s = 6.0 s', so that what is shown adds up.
 
     Training and exchange hold those of earlier attempts at a run that was cut off, the total does not.
     """
-    training, exchange, total = (seconds[key] for key in ("training", "exchange", "total"))
+    training, exchange, total = seconds.training, seconds.exchange, seconds.total
     if total is None:
         return ""
     if training is None or exchange is None:
@@ -205,11 +206,9 @@ def _duration(seconds: float, digits: int) -> str:
     return human_seconds(seconds) if digits or seconds >= 59.95 else f"{seconds:.0f} s"
 
 
-def failure(summary: Mapping[str, Any]) -> str:
+def failure(status: str, error: str | None) -> str:
     """'failed: why', or nothing for a completed run."""
-    if summary["status"] == "completed":
-        return ""
-    return f"{summary['status']}: {summary['error'] or 'no error was recorded'}"
+    return "" if status == "completed" else f"{status}: {error or 'no error was recorded'}"
 
 
 def _per_exchange(values: Sequence[int], queries: Sequence[int], show: Callable[[int], str]) -> str:

@@ -6,7 +6,7 @@ Colors are Okabe and Ito's, which color-blind readers can tell apart; line style
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,6 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from smule_crypten.report.formatting import CONTROL_TITLES, byte_unit
+from smule_crypten.report.records import EpochRecord
+from smule_crypten.report.run_records import RunSummary
 from smule_crypten.report.svg import FONT_SIZE, INK, new_figure, to_inline_svg
 
 PARTY_COLORS = {"a": "#0072b2", "b": "#d55e00"}
@@ -32,7 +34,7 @@ MAX_MARKED_EPOCHS = 40
 """Beyond this number, marks would hide the line styles."""
 
 
-def accuracy_svg(epochs: Sequence[Mapping[str, Any]], party: str) -> str:
+def accuracy_svg(epochs: Sequence[EpochRecord], party: str) -> str:
     """Test accuracy over the epochs: one party alone, its controls and with SMuLe, beside the pooled reference."""
     figure, axes = new_figure(width=4.6, height=3.0)
     color = PARTY_COLORS[party]
@@ -93,22 +95,25 @@ def class_counts_svg(class_counts: Mapping[str, Sequence[int]]) -> str:
     return to_inline_svg(figure, "class-counts")
 
 
-def sweep_figure(jobs: Sequence[Mapping[str, Any]]) -> Figure:
+def sweep_figure(jobs: Sequence[tuple[str, RunSummary | None]]) -> Figure:
     """Accuracy of every job: an open mark for a party alone, a full one with SMuLe, and a line between them.
 
     Args:
-        jobs: one mapping a job with label, status, accuracy_{a,b}_{alone,smule} and pooled_accuracy; None for unknown.
+        jobs: label and summary of each; None where there is none.
     """
-    lines_a_label = max((job["label"].count("\n") + 1 for job in jobs), default=1)
+    lines_a_label = max((label.count("\n") + 1 for label, _ in jobs), default=1)
     figure, axes = new_figure(width=7.0, height=1.2 + (0.2 + 0.17 * lines_a_label) * len(jobs), grid_axis="x")
-    for row, job in enumerate(jobs):
-        for party, offset in (("a", -0.14), ("b", 0.14)):
-            _gain(axes, row + offset, job[f"accuracy_{party}_alone"], job[f"accuracy_{party}_smule"], party)
-        if job["pooled_accuracy"] is not None:
-            axes.plot(100 * job["pooled_accuracy"], row, marker="|", markersize=18, color=POOLED_COLOR)
-        if job["status"] != "completed":
-            axes.text(0.01, row, job["status"], va="center", fontsize=FONT_SIZE, transform=axes.get_yaxis_transform())
-    axes.set_yticks(range(len(jobs)), [_plain(job["label"]) for job in jobs])
+    for row, (_, summary) in enumerate(jobs):
+        if summary is not None:
+            for name, offset in (("a", -0.14), ("b", 0.14)):
+                party = summary.parties[name]
+                _gain(axes, row + offset, party.standalone_test_accuracy, party.test_accuracy, name)
+            if summary.pooled_test_accuracy is not None:
+                axes.plot(100 * summary.pooled_test_accuracy, row, marker="|", markersize=18, color=POOLED_COLOR)
+        status = "failed" if summary is None else summary.status
+        if status != "completed":
+            axes.text(0.01, row, status, va="center", fontsize=FONT_SIZE, transform=axes.get_yaxis_transform())
+    axes.set_yticks(range(len(jobs)), [_plain(label) for label, _ in jobs])
     axes.set_ylim(max(len(jobs), 1) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("test accuracy (%)")
@@ -118,29 +123,25 @@ def sweep_figure(jobs: Sequence[Mapping[str, Any]]) -> Figure:
 
 def _accuracy_line(
     axes: Axes,
-    epochs: Sequence[Mapping[str, Any]],
+    epochs: Sequence[EpochRecord],
     task: tuple[str, str],
     *,
     label: str,
     color: str,
     linestyle: LineStyle,
 ) -> None:
-    points = [(event["epoch"], 100 * event["test_accuracy"]) for event in epochs if _task(event) == task]
+    points = [(epoch.epoch, 100 * epoch.test_accuracy) for epoch in epochs if (epoch.party, epoch.phase) == task]
     if points:
         x, y = zip(*sorted(points), strict=True)
         marker = "o" if len(points) <= MAX_MARKED_EPOCHS else ""
         axes.plot(x, y, label=label, color=color, linestyle=linestyle, marker=marker, markersize=3, linewidth=1.8)
 
 
-def _accuracy_limits(epochs: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+def _accuracy_limits(epochs: Sequence[EpochRecord]) -> tuple[float, float]:
     """The same limits for every party, in percent, so that its figures can be compared."""
-    accuracies = [100 * event["test_accuracy"] for event in epochs]
+    accuracies = [100 * epoch.test_accuracy for epoch in epochs]
     margin = 2.0 + 0.05 * (max(accuracies) - min(accuracies))
     return min(accuracies) - margin, max(accuracies) + margin
-
-
-def _task(event: Mapping[str, Any]) -> tuple[str, str]:
-    return event["party"], event["phase"]
 
 
 def _gain(axes: Axes, y: float, alone: float | None, smule: float | None, party: str) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from smule_crypten.report.formatting import count, human_bytes, human_seconds, percent, task_title
+from smule_crypten.report.formatting import MISSING, count, human_bytes, human_seconds, percent, task_title
+from smule_crypten.report.records import EpochRecord
 
 
 class LiveProgress:
-    """Shows epoch events (docs/results.md, record.jsonl) as they come.
+    """Shows epochs as they come.
 
     Args:
         console: where to show them; without a terminal, plain lines are printed.
@@ -33,20 +33,20 @@ class LiveProgress:
                 title = task_title(party, phase)
                 self._task_ids[party, phase] = self._bars.add_task(title, total=total, accuracy="")
 
-    def update(self, event: Mapping[str, Any], *, is_new: bool = True) -> None:
-        """Show one epoch event of a training that was announced in epochs_by_task.
+    def update(self, epoch: EpochRecord, *, is_new: bool = True) -> None:
+        """Show one epoch of a training that was announced in epochs_by_task.
 
         Args:
             is_new: not an epoch of an earlier attempt, which moves a bar, but is not printed again.
         """
-        task = (event["party"], event["phase"])
+        task = (epoch.party, epoch.phase)
         total = self._epochs_by_task[task]
         if self._bars is None:
             if is_new:
-                self._print(_line(event, total))
+                self._print(_line(epoch, total))
         else:
-            accuracy = f"test {percent(event['test_accuracy'])}"
-            self._bars.update(self._task_ids[task], completed=event["epoch"], accuracy=accuracy)
+            accuracy = f"test {percent(epoch.test_accuracy)}"
+            self._bars.update(self._task_ids[task], completed=epoch.epoch, accuracy=accuracy)
 
     def message(self, text: str) -> None:
         """Show a line of text; on a terminal it stays above the bars."""
@@ -79,13 +79,13 @@ def _bars(console: Console) -> Progress:
     )
 
 
-def _line(event: Mapping[str, Any], total: int) -> str:
+def _line(epoch: EpochRecord, total: int) -> str:
     parts = [
-        f"test accuracy {percent(event['test_accuracy'])}",
-        f"loss {event['loss']:.3f}",
-        human_seconds(event["training_seconds"] + event["exchange_seconds"]),
+        f"test accuracy {percent(epoch.test_accuracy)}",
+        f"loss {MISSING if epoch.loss is None else format(epoch.loss, '.3f')}",
+        human_seconds(epoch.training_seconds + epoch.exchange_seconds),
     ]
-    if event["queries_made"]:
-        num_bytes = event["bytes_sent"] + event["bytes_received"]
-        parts.append(f"{count(event['queries_made'])} queries, {human_bytes(num_bytes)}")
-    return f"{task_title(event['party'], event['phase'])}, epoch {event['epoch']}/{total}: {', '.join(parts)}"
+    if epoch.queries_made:
+        num_bytes = epoch.bytes_sent + epoch.bytes_received
+        parts.append(f"{count(epoch.queries_made)} queries, {human_bytes(num_bytes)}")
+    return f"{task_title(epoch.party, epoch.phase)}, epoch {epoch.epoch}/{total}: {', '.join(parts)}"

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from smule_crypten.files import write_atomic
-from smule_crypten.report.jsontext import to_json
-from smule_crypten.report.schema import PARTY
-from smule_crypten.types import PARTY_NAMES, RunRecord
+from smule_crypten.report.record import read_record
+from smule_crypten.report.records import EpochRecord
+from smule_crypten.report.run_records import (
+    Communication,
+    ControlRecord,
+    Fidelity,
+    PartySummary,
+    RunRecord,
+    RunSeconds,
+    RunSummary,
+)
+from smule_crypten.types import PARTY_NAMES
 
 SUMMARY_FILE = "summary.json"
 
@@ -31,7 +40,8 @@ class EpochTraffic:
 
 def recorded_parties(record: RunRecord) -> tuple[str, ...]:
     """Whose own facts the record holds: of both parties in a simulation, of one elsewhere."""
-    return PARTY_NAMES if record.recorded_by is None else (record.recorded_by,)
+    recorded_by = record.facts.recorded_by
+    return PARTY_NAMES if recorded_by is None else (recorded_by,)
 
 
 def epoch_traffic(record: RunRecord) -> list[EpochTraffic]:
@@ -39,52 +49,38 @@ def epoch_traffic(record: RunRecord) -> list[EpochTraffic]:
 
     A party's own record knows both directions, and of the dealer what it got itself.
     """
+    by_epoch: dict[int, list[EpochRecord]] = {}
+    for epoch in record.epochs:
+        if epoch.phase == "smule":
+            by_epoch.setdefault(epoch.epoch, []).append(epoch)
     # In a simulation the other party counted what this one received.
-    asked: tuple[str, ...] = ("queries_made",)
-    sent: tuple[str, ...] = ("bytes_sent",)
-    if record.recorded_by is not None:
-        asked, sent = ("queries_made", "queries_answered"), ("bytes_sent", "bytes_received")
-    events_by_epoch: dict[int, list[dict[str, Any]]] = {}
-    for event in record.epochs:
-        if event["phase"] == "smule":
-            events_by_epoch.setdefault(event["epoch"], []).append(event)
+    alone = record.facts.recorded_by is not None
     return [
         EpochTraffic(
-            epoch=epoch,
-            queries=sum(event[key] for event in events for key in asked),
-            bytes_total=sum(event[key] for event in events for key in sent),
-            rounds=max(event["rounds"] for event in events),
-            dealer_bytes=sum(event["dealer_bytes"] for event in events),
+            epoch=number,
+            queries=sum(epoch.queries_made + alone * epoch.queries_answered for epoch in epochs),
+            bytes_total=sum(epoch.bytes_sent + alone * epoch.bytes_received for epoch in epochs),
+            rounds=max(epoch.rounds for epoch in epochs),
+            dealer_bytes=sum(epoch.dealer_bytes for epoch in epochs),
         )
-        for epoch, events in sorted(events_by_epoch.items())
-        if len(events) == len(recorded_parties(record))
+        for number, epochs in sorted(by_epoch.items())
+        if len(epochs) == len(recorded_parties(record))
     ]
 
 
-def build_summary(record: RunRecord) -> dict[str, Any]:
+def build_summary(record: RunRecord) -> RunSummary:
     """Condense a record, complete or partial; what was not measured is None."""
-    config = record.config
-    return {
-        "schema_version": record.schema_version,
-        "status": record.status,
-        "run_id": record.run_id,
-        "recorded_by": record.recorded_by,
-        "scheme": config["scheme"]["name"],
-        "provider": config["provider"]["name"],
-        "randomness": config["randomness"],
-        "insecure_choices": list(config["insecure_choices"]),
-        "seed": record.seed,
-        "epochs": config["training"]["epochs"],
-        "parties": {name: _party(record, name) for name in PARTY_NAMES},
-        "pooled_test_accuracy": None if record.pooled is None else record.pooled["test_accuracy"],
-        "communication": _communication(record),
-        "fidelity": _fidelity(record.fidelity),
-        "attack": _attack(record),
-        "seconds": {key: record.seconds.get(key) for key in ("training", "exchange", "total")},
-        "versions": dict(record.versions),
-        "hardware": dict(record.hardware),
-        "error": record.error,
-    }
+    return RunSummary(
+        **vars(record.facts),
+        status=record.status,
+        error=record.error,
+        parties={name: _party(record, name) for name in PARTY_NAMES},
+        pooled_test_accuracy=record.pooled_test_accuracy,
+        communication=_communication(record),
+        fidelity=_fidelity(record.fidelity),
+        attack=record.attack,
+        seconds=_seconds(record),
+    )
 
 
 def write_summary(run_dir: Path, record: RunRecord) -> Path:
@@ -94,86 +90,82 @@ def write_summary(run_dir: Path, record: RunRecord) -> Path:
         OutputError: the folder cannot be written; an earlier summary stays as it was.
     """
     path = run_dir / SUMMARY_FILE
-    text = to_json(build_summary(record), indent=2) + "\n"
-    write_atomic(path, lambda file: file.write(text.encode()), public=record.recorded_by is None)
+    text = build_summary(record).model_dump_json(indent=2) + "\n"
+    write_atomic(path, lambda file: file.write(text.encode()), public=record.facts.recorded_by is None)
     return path
 
 
-def _party(record: RunRecord, name: str) -> dict[str, Any]:
-    party, controls = record.parties.get(name, {}), record.controls.get(name, {})
-    best = _best_local_control(record.config, controls, party.get("standalone_test_accuracy"))
-    return {**{key: party.get(key) for key in PARTY}, "controls": dict(controls), "best_local_control": best}
+def read_summary(run_dir: Path) -> RunSummary:
+    """The summary of a run's folder, of this version or an earlier one.
+
+    Raises:
+        DataError: there is none, or the file is something else.
+    """
+    return read_record(RunSummary, run_dir / SUMMARY_FILE)
 
 
-def _best_local_control(
-    config: dict[str, Any], controls: dict[str, float], alone: float | None
-) -> dict[str, Any] | None:
+def _party(record: RunRecord, name: str) -> PartySummary:
+    party, controls = record.parties.get(name), record.controls.get(name, {})
+    facts = (
+        {} if party is None else {key: value for key, value in vars(party).items() if key in PartySummary.model_fields}
+    )
+    alone = None if party is None else party.standalone_test_accuracy
+    best = _best_local_control(record.asked_controls, controls, alone)
+    return PartySummary(**facts, controls=dict(controls), best_local_control=best)
+
+
+def _best_local_control(asked: Sequence[str], controls: dict[str, float], alone: float | None) -> ControlRecord | None:
     """The best that the party reaches without the other; None before all are known, since the best may be missing."""
-    if any(name not in controls for name in config.get("simulation", {}).get("controls", [])):
-        return None
     known = dict(controls) if alone is None else {"standalone": alone, **controls}
-    if not known:
+    if not known or any(name not in controls for name in asked):
         return None
     best = max(known, key=lambda name: known[name])
-    return {"name": best, "test_accuracy": known[best]}
+    return ControlRecord(name=best, test_accuracy=known[best])
 
 
-def _communication(record: RunRecord) -> dict[str, Any]:
+def _communication(record: RunRecord) -> Communication:
     traffic = epoch_traffic(record)
     queries = sum(epoch.queries for epoch in traffic)
-    exchanged_bytes = sum(epoch.bytes_total for epoch in traffic)
-    rounds = _of_all(record, "rounds")
-    bytes_sent = _of_all(record, "bytes_sent")
-    if record.recorded_by is not None and bytes_sent is not None:
-        bytes_sent += _of_all(record, "bytes_received") or []
-    dealer_bytes = None if record.recorded_by else _of_all(record, "dealer_bytes")
-    return {
-        "bytes_per_epoch": [epoch.bytes_total for epoch in traffic],
-        "bytes_total": None if bytes_sent is None else sum(bytes_sent),
-        "dealer_bytes_total": None if dealer_bytes is None else sum(dealer_bytes),
-        "rounds_total": None if rounds is None else max(rounds),
-        "queries_per_epoch": [epoch.queries for epoch in traffic],
-        "bytes_per_query": exchanged_bytes / queries if queries else None,
-        "bytes_by_phase": _of_the_link(record, "bytes_by_phase"),
-        "bytes_by_layer": _of_the_link(record, "bytes_by_layer"),
-    }
+    parties = [record.parties[name] for name in recorded_parties(record) if name in record.parties]
+    is_known, alone = len(parties) == len(recorded_parties(record)), record.facts.recorded_by is not None
+    sent = sum(party.bytes_sent + alone * party.bytes_received for party in parties)
+    return Communication(
+        bytes_per_epoch=[epoch.bytes_total for epoch in traffic],
+        bytes_total=sent if is_known else None,
+        dealer_bytes_total=sum(party.dealer_bytes for party in parties) if is_known and not alone else None,
+        rounds_total=max(party.rounds for party in parties) if is_known else None,
+        queries_per_epoch=[epoch.queries for epoch in traffic],
+        bytes_per_query=sum(epoch.bytes_total for epoch in traffic) / queries if queries else None,
+        bytes_by_phase=_of_the_link([party.bytes_by_phase for party in record.parties.values()]),
+        bytes_by_layer=_of_the_link([party.bytes_by_layer for party in record.parties.values()]),
+    )
 
 
-def _of_all(record: RunRecord, key: str) -> list[int] | None:
-    """The counter of each party that is recorded, or None where one is not known."""
-    values = [record.parties.get(name, {}).get(key) for name in recorded_parties(record)]
-    known = [value for value in values if value is not None]
-    return known if len(known) == len(values) else None
-
-
-def _of_the_link(record: RunRecord, key: str) -> dict[str, int]:
+def _of_the_link(counts: Sequence[dict[str, int]]) -> dict[str, int]:
     """Bytes in both directions: the two parties count the same traffic, so theirs is united and not added."""
     merged: dict[str, int] = {}
-    for name in PARTY_NAMES:
-        for label, num_bytes in record.parties.get(name, {}).get(key, {}).items():
+    for of_party in counts:
+        for label, num_bytes in of_party.items():
             merged[label] = max(num_bytes, merged.get(label, 0))
     return merged
 
 
-def _attack(record: RunRecord) -> dict[str, Any] | None:
-    attack = record.config["attack"]
-    if attack["name"] == "none":
-        return None
-    return {"name": attack["name"], "party": attack["party"], "success": dict(record.attack or {})}
-
-
-def _fidelity(checks: list[dict[str, Any]]) -> dict[str, Any] | None:
-    num_samples = sum(check["num_samples"] for check in checks)
+def _fidelity(checks: Sequence[Fidelity]) -> Fidelity | None:
+    num_samples = sum(check.num_samples for check in checks)
     if num_samples == 0:
         return None
-    errors = [check["max_abs_logit_error"] for check in checks]
-    agreeing = sum(check["top1_agreement"] * check["num_samples"] for check in checks)
-    return {
-        "max_abs_logit_error": max(errors) if all(map(_is_finite, errors)) else None,
-        "top1_agreement": agreeing / num_samples,
-        "num_samples": num_samples,
-    }
+    errors = [math.nan if check.max_abs_logit_error is None else check.max_abs_logit_error for check in checks]
+    agreeing = sum(check.top1_agreement * check.num_samples for check in checks)
+    return Fidelity(
+        max_abs_logit_error=math.nan if any(map(math.isnan, errors)) else max(errors),
+        top1_agreement=agreeing / num_samples,
+        num_samples=num_samples,
+    )
 
 
-def _is_finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+def _seconds(record: RunRecord) -> RunSeconds:
+    """Of one party, so that they add up: the maxima of both could exceed the time of the run."""
+    seconds = [party.seconds for party in record.parties.values()]
+    longest = max(seconds, key=lambda party: party.training + party.exchange, default=None)
+    facts = {} if longest is None else vars(longest)
+    return RunSeconds(**facts, total=record.total_seconds)

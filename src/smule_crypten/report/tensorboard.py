@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
 from smule_crypten.files import output_error
+from smule_crypten.report.records import EpochRecord
 
 _TRAINING_KEYS = ("loss", "train_accuracy", "test_accuracy", "training_seconds")
 _SMULE_KEYS = (
@@ -30,7 +29,7 @@ _SMULE_KEYS = (
 
 
 class TensorBoardWriter:
-    """Turns epoch events into scalars such as party_a/smule/test_accuracy, with the epoch as step.
+    """Turns epochs into scalars such as party_a/smule/test_accuracy, with the epoch as step.
 
     A folder holds one run: events of an earlier attempt at it are removed.
 
@@ -46,13 +45,13 @@ class TensorBoardWriter:
         except OSError as error:
             raise output_error(folder, error) from error
 
-    def add(self, event: Mapping[str, Any]) -> None:
-        phase = event["phase"]
-        prefix = "pooled" if phase == "pooled" else f"party_{event['party']}/{phase}"
+    def add(self, epoch: EpochRecord) -> None:
+        phase = epoch.phase
+        prefix = "pooled" if phase == "pooled" else f"party_{epoch.party}/{phase}"
         keys = _TRAINING_KEYS + _SMULE_KEYS if phase == "smule" else _TRAINING_KEYS
         for key in keys:
-            if event[key] is not None:
-                self._writer.add_scalar(f"{prefix}/{key}", event[key], event["epoch"])
+            if (value := getattr(epoch, key)) is not None:
+                self._writer.add_scalar(f"{prefix}/{key}", value, epoch.epoch)
 
     def close(self) -> None:
         self._writer.close()

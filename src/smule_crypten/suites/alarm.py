@@ -20,6 +20,7 @@ from smule_crypten.data.images import LabelledImages
 from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.models.modules import copied
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, ForwardingPeer, Peer
+from smule_crypten.report.suite_records import Findings
 from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import SuiteConfig
@@ -58,7 +59,7 @@ Fired = list[dict[str, Any]]
 """Alarms as plain data."""
 
 
-def run_alarm(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> dict[str, Any]:
+def run_alarm(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Findings:
     """A table of honest peers and one of poisoned answers."""
     found: dict[str, list[dict[str, Any]]] = {}
     for name, case in Bench(store).cases(suite, run):
@@ -70,12 +71,12 @@ def run_alarm(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> dict[str,
         _poisoned_row(kind, first, name, runs) for kind in _KINDS for first in _FROM for name, runs in found.items()
     ]
     note = _NOTE + (_NOTE_DRAWN if suite.draws else "")
-    return {
-        "tables": [
+    return Findings(
+        tables=[
             table("The alarm at honest peers", _HONEST, honest, note),
             table("The alarm at poisoned answers", _POISONED, poisoned, note, _ON_TERMINAL),
         ]
-    }
+    )
 
 
 def _measured(case: Case, suite: SuiteConfig) -> dict[str, Any]:

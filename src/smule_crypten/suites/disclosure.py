@@ -13,6 +13,7 @@ import torch
 
 from smule_crypten.attacks.extraction import Selection, extract, fidelity
 from smule_crypten.mutual_learning.in_process import Option
+from smule_crypten.report.suite_records import Findings
 from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import AnswersName, SuiteConfig
@@ -29,7 +30,7 @@ _NOTE = (
 )
 
 
-def run_disclosure(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> dict[str, Any]:
+def run_disclosure(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Findings:
     """A row of each setting and option."""
     copies = list(itertools.product(suite.selections, suite.queries))
     found: dict[tuple[str, AnswersName], list[dict[str, Any]]] = {}
@@ -64,7 +65,7 @@ def run_disclosure(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> dict
         for (setting, name), by_seed in found.items()
     ]
     shown = ("answers", "smule_accuracy", "calibrated_auc", *(key for key, _ in columns if key.startswith("random_")))
-    return {"tables": [table("What answers give away", columns, rows, _NOTE, shown)]}
+    return Findings(tables=[table("What answers give away", columns, rows, _NOTE, shown)])
 
 
 def told(name: AnswersName) -> str:

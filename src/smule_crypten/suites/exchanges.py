@@ -22,6 +22,7 @@ from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model, num_parameters
 from smule_crypten.mpc.training_plan import cost_of_step
 from smule_crypten.processes.rehearsal import rehearse
+from smule_crypten.report.suite_records import Findings
 from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import LINKS
@@ -42,9 +43,7 @@ _ON_TERMINAL = ("network", "scheme", "queries", "exchange_bytes", "dealer_bytes"
 _FULL_TRAINING_STEP = "a step of full training (CrypTen)"
 
 
-def run_schemes(
-    suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore
-) -> dict[str, Any]:
+def run_schemes(suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore) -> Findings:
     """One measured exchange of each network, scheme and number of queries."""
     columns = [
         *_EXCHANGE,
@@ -54,12 +53,11 @@ def run_schemes(
         ("as_predicted", "As cost_of says"),
     ]
     note = "Initial weights; BatchNorm is folded. The second exchange of a session, after one that warms up."
-    return {"tables": [table("Measured exchanges", columns, _measured(suite, run, schemes, store), note, _ON_TERMINAL)]}
+    rows = _measured(suite, run, schemes, store)
+    return Findings(tables=[table("Measured exchanges", columns, rows, note, _ON_TERMINAL)])
 
 
-def run_link(
-    suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore
-) -> dict[str, Any]:
+def run_link(suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore) -> Findings:
     """Measured exchanges, and what they take on three links."""
     measured = _measured(suite, run, schemes, store)
     predicted = [
@@ -72,17 +70,15 @@ def run_link(
         "Predicted: time here, plus the busier direction's bytes over the bandwidth, plus half a round trip a round. "
         "The dealer has a line of its own."
     )
-    return {
-        "tables": [
+    return Findings(
+        tables=[
             table("Measured exchanges", [*_EXCHANGE, ("local_seconds", "Time here")], measured, "", _ON_TERMINAL),
             table("Their time on links", [*_EXCHANGE[:3], *_ON_LINKS], predicted, note),
         ]
-    }
+    )
 
 
-def run_scaling(
-    suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore
-) -> dict[str, Any]:
+def run_scaling(suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore) -> Findings:
     """Predicted exchanges, and a predicted step of full training of the same network."""
     rows: list[dict[str, Any]] = []
     for choice in suite.networks or (NetworkChoice(model=run.party_a.model),):
@@ -110,7 +106,8 @@ def run_scaling(
         "between the parties alone. A step of full training has the batch size of the configuration in the column of "
         "the queries, and counts BatchNorm as folded and dropout as free, in its favour."
     )
-    return {"tables": [table("Predicted cost by network and number of queries", columns, rows, note, _ON_TERMINAL)]}
+    title = "Predicted cost by network and number of queries"
+    return Findings(tables=[table(title, columns, rows, note, _ON_TERMINAL)])
 
 
 def _measured(

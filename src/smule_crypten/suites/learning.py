@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from smule_crypten.report.suite_records import Curve, CurvePoint, Findings
 from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import MethodName, SuiteConfig
@@ -36,7 +37,7 @@ Found = dict[MethodName, list[dict[str, Any] | None]]
 """What each method came to, by seed."""
 
 
-def run_learning(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> dict[str, Any]:
+def run_learning(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Findings:
     """A row of each setting and party that asks, and accuracy by bytes of SMuLe."""
     by_setting: dict[str, Found] = {}
     for name, case in Bench(store).cases(suite, run):
@@ -65,12 +66,10 @@ def run_learning(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> dict[s
         ]
     on_terminal = ("setting", "party", "alone_accuracy", "smule_accuracy", "gain_points", "joint_accuracy")
     shown = [key for key in on_terminal if key in dict(columns)]
-    return {
-        "tables": [table("What a party gains by its peer's answers", columns, rows, _NOTE, shown)],
-        "curves": [
-            {"label": name, "points": points} for name, found in by_setting.items() if (points := _points(found))
-        ],
-    }
+    return Findings(
+        tables=[table("What a party gains by its peer's answers", columns, rows, _NOTE, shown)],
+        curves=[Curve(label=name, points=points) for name, found in by_setting.items() if (points := _points(found))],
+    )
 
 
 def _asks(found: Found, rank: int) -> bool:
@@ -114,7 +113,7 @@ def _of(result: Mapping[str, Any] | None, key: str, rank: int) -> float | None:
     return value
 
 
-def _points(found: Found) -> list[dict[str, Any]]:
+def _points(found: Found) -> list[CurvePoint]:
     """Of the first seed: the mean accuracy of the parties that ask, by bytes so far, an exchange being the same each
     time."""
     first = found.get("smule", [None])[0]
@@ -122,11 +121,11 @@ def _points(found: Found) -> list[dict[str, Any]]:
         return []
     asking = [points for rank, points in enumerate(first["curves"]) if _asks(found, rank)]
     return [
-        {
-            "epoch": points[0]["epoch"],
-            "accuracy": statistics.mean(point["accuracy"] for point in points),
-            "bytes": first["exchange_bytes"] * sum(epoch <= points[0]["epoch"] for epoch in first["exchange_epochs"]),
-            "seconds": max(point["seconds"] for point in points),
-        }
+        CurvePoint(
+            epoch=points[0]["epoch"],
+            accuracy=statistics.mean(point["accuracy"] for point in points),
+            bytes=first["exchange_bytes"] * sum(epoch <= points[0]["epoch"] for epoch in first["exchange_epochs"]),
+            seconds=max(point["seconds"] for point in points),
+        )
         for points in zip(*asking, strict=True)
     ]

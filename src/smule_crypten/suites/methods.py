@@ -11,6 +11,8 @@ from rich.console import Console
 
 from smule_crypten.config import SchemeConfig
 from smule_crypten.processes.simulation import simulate
+from smule_crypten.report.run_records import RunRecord
+from smule_crypten.report.suite_records import Curve, CurvePoint, Findings, ResultTable
 from smule_crypten.report.summary import epoch_traffic
 from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.baselines import FULL_TRAINING, averaged, figures, fully_trained
@@ -18,7 +20,7 @@ from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import LINKS
 from smule_crypten.suites.options import SuiteConfig, changed
 from smule_crypten.suites.tables import mean_of, table
-from smule_crypten.types import PARTY_NAMES, RunRecord
+from smule_crypten.types import PARTY_NAMES
 
 _COLUMNS = [
     ("method", "Method"),
@@ -39,8 +41,8 @@ _ON_TERMINAL = ("method", "mean_accuracy", "epoch_bytes", "epoch_dealer_bytes", 
 
 def run_methods(
     suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore, console: Console
-) -> dict[str, Any]:
-    """Tables and curves. schemes: the settings of each scheme by name."""
+) -> Findings:
+    """schemes: the settings of each scheme by name."""
     results: dict[str, list[dict[str, Any]]] = {}
     for seed in suite.seeds:
         for method, result in _of_seed(suite, changed(run, seed=seed), schemes, store, console).items():
@@ -53,12 +55,15 @@ def run_methods(
     if FULL_TRAINING in results:
         tables.append(_ratios(rows, suite.limit_mb))
     curves = [
-        {"label": method, "points": _mean_curve(list(by_seed[0]["curves"].values()))}
+        Curve(label=method, points=_mean_curve(list(by_seed[0]["curves"].values())))
         for method, by_seed in results.items()
     ]
-    curves = [curve for curve in curves if curve["points"]]
     by_layer = {method: by_seed[0]["bytes_by_layer"] for method, by_seed in results.items()}
-    return {"tables": tables, "curves": curves, "bytes_by_layer": {k: v for k, v in by_layer.items() if v}}
+    return Findings(
+        tables=tables,
+        curves=[curve for curve in curves if curve.points],
+        bytes_by_layer={method: layers for method, layers in by_layer.items() if layers},
+    )
 
 
 def _of_seed(
@@ -93,8 +98,8 @@ def _title(scheme: str) -> str:
 def of_record(record: RunRecord) -> dict[str, Any]:
     """What a simulation says of several methods at once."""
     parties = [record.parties[name] for name in PARTY_NAMES]
-    alone = [party["standalone_test_accuracy"] for party in parties]
-    phases = {"standalone", "smule", "pooled", *(event["phase"] for event in record.epochs)}
+    alone = [party.standalone_test_accuracy for party in parties]
+    phases = {"standalone", "smule", "pooled", *(epoch.phase for epoch in record.epochs)}
     curves = {phase: _curves(record, phase) for phase in phases}
     traffic = [epoch for epoch in epoch_traffic(record) if epoch.queries]
     shared = {
@@ -106,18 +111,18 @@ def of_record(record: RunRecord) -> dict[str, Any]:
             for name in record.controls.get(PARTY_NAMES[0], {})
         },
         "pooled data in one place": None
-        if record.pooled is None
-        else figures("measured", [record.pooled["test_accuracy"]], curves["pooled"]),
+        if record.pooled_test_accuracy is None
+        else figures("measured", [record.pooled_test_accuracy], curves["pooled"]),
     }
-    smule = figures("measured", [party["test_accuracy"] for party in parties], curves["smule"])
+    smule = figures("measured", [party.test_accuracy for party in parties], curves["smule"])
     smule |= {
         "epoch_bytes": max((epoch.bytes_total for epoch in traffic), default=0),
         "epoch_dealer_bytes": max((epoch.dealer_bytes for epoch in traffic), default=0),
         "epoch_rounds": max((epoch.rounds for epoch in traffic), default=0),
-        "total_bytes": sum(party["bytes_sent"] for party in parties),
-        "total_dealer_bytes": sum(party["dealer_bytes"] for party in parties),
-        "rounds": max(party["rounds"] for party in parties),
-        "bytes_by_layer": parties[0]["bytes_by_layer"],
+        "total_bytes": sum(party.bytes_sent for party in parties),
+        "total_dealer_bytes": sum(party.dealer_bytes for party in parties),
+        "rounds": max(party.rounds for party in parties),
+        "bytes_by_layer": parties[0].bytes_by_layer,
     }
     return {"shared": shared, "smule": smule}
 
@@ -128,37 +133,38 @@ def _curves(record: RunRecord, phase: str) -> dict[str, list[dict[str, Any]]]:
     SMuLe's time counts from the start of the training alone before it, whose network it answers with.
     """
     alone_seconds = dict.fromkeys(PARTY_NAMES, 0.0)
-    for event in record.epochs:
-        if phase == "smule" and event["phase"] == "standalone":
-            alone_seconds[event["party"]] += event["training_seconds"]
+    for epoch in record.epochs:
+        if phase == "smule" and epoch.phase == "standalone":
+            alone_seconds[epoch.party] += epoch.training_seconds
     spent, total = {0: 0}, 0
-    for epoch in epoch_traffic(record):
-        total += epoch.bytes_total + epoch.dealer_bytes
-        spent[epoch.epoch] = total
+    for traffic in epoch_traffic(record):
+        total += traffic.bytes_total + traffic.dealer_bytes
+        spent[traffic.epoch] = total
     curves: dict[str, list[dict[str, Any]]] = {}
-    for event in record.epochs:
-        if event["phase"] == phase:
-            points = curves.setdefault(f"party {event['party']}" if event["party"] in PARTY_NAMES else "both", [])
-            before = points[-1]["seconds"] if points else alone_seconds.get(event["party"], 0.0)
+    for epoch in record.epochs:
+        if epoch.phase == phase:
+            points = curves.setdefault(f"party {epoch.party}" if epoch.party in PARTY_NAMES else "both", [])
+            before = points[-1]["seconds"] if points else alone_seconds.get(epoch.party, 0.0)
             points.append(
                 {
-                    "epoch": event["epoch"],
-                    "accuracy": event["test_accuracy"],
-                    "bytes": spent.get(event["epoch"], 0) if phase == "smule" else 0,
-                    "seconds": before + event["training_seconds"] + event["exchange_seconds"],
+                    "epoch": epoch.epoch,
+                    "accuracy": epoch.test_accuracy,
+                    "bytes": spent.get(epoch.epoch, 0) if phase == "smule" else 0,
+                    "seconds": before + epoch.training_seconds + epoch.exchange_seconds,
                 }
             )
     return curves
 
 
-def _mean_curve(curves: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def _mean_curve(curves: list[list[dict[str, Any]]]) -> list[CurvePoint]:
     """Of both parties: their mean accuracy, and the later time."""
     return [
-        {
-            **points[0],
-            "accuracy": statistics.mean(point["accuracy"] for point in points),
-            "seconds": max(point["seconds"] for point in points),
-        }
+        CurvePoint(
+            epoch=points[0]["epoch"],
+            accuracy=statistics.mean(point["accuracy"] for point in points),
+            bytes=points[0]["bytes"],
+            seconds=max(point["seconds"] for point in points),
+        )
         for points in zip(*curves, strict=True)
     ]
 
@@ -201,7 +207,7 @@ def _note(results: Mapping[str, list[dict[str, Any]]]) -> str:
     return " ".join([general, *notes])
 
 
-def _link_times(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _link_times(rows: list[dict[str, Any]]) -> ResultTable:
     columns = [("method", "Method"), *((f"{position}_seconds", link.name) for position, link in enumerate(LINKS))]
     timed = [
         {
@@ -219,7 +225,7 @@ def _link_times(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return table("Time of an epoch's messages on a link", columns, timed, note)
 
 
-def _ratios(rows: list[dict[str, Any]], limit_mb: float | None) -> dict[str, Any]:
+def _ratios(rows: list[dict[str, Any]], limit_mb: float | None) -> ResultTable:
     """How many times the bytes of each method full training costs in an epoch, all in."""
     all_in = {row["method"]: row["epoch_bytes"] + row["epoch_dealer_bytes"] for row in rows if row["epoch_bytes"]}
     basis = {row["method"]: row["basis"] for row in rows}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from smule_crypten.report.suite_records import Findings
 from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import SuiteConfig, chosen
@@ -30,7 +31,7 @@ _NOTE = (
 )
 
 
-def run_poisoning(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> dict[str, Any]:
+def run_poisoning(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Findings:
     """A row of each setting, attack and method that goes together with it."""
     found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for setting, case in Bench(store).cases(suite, run):
@@ -44,7 +45,7 @@ def run_poisoning(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> dict[
                     by_seed = found.setdefault((setting, attack, method), [])
                     by_seed.append({"honest": attacked.honest, "alone": alone, **result})
     rows = [_row(*names, by_seed) for names, by_seed in found.items()]
-    return {"tables": [table("What poison does to the honest party", _COLUMNS, rows, _NOTE, _ON_TERMINAL)]}
+    return Findings(tables=[table("What poison does to the honest party", _COLUMNS, rows, _NOTE, _ON_TERMINAL)])
 
 
 def _row(setting: str, attack: str, method: str, by_seed: list[dict[str, Any]]) -> dict[str, Any]:

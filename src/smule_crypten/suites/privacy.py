@@ -11,6 +11,7 @@ from torch import nn
 
 from smule_crypten.attacks.membership import FALSE_POSITIVES, MembershipRisk, membership_risk, scores
 from smule_crypten.mutual_learning.in_process import Option
+from smule_crypten.report.suite_records import Findings
 from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import SuiteConfig
@@ -32,7 +33,7 @@ _NOTE = (
 )
 
 
-def run_privacy(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> dict[str, Any]:
+def run_privacy(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Findings:
     """A row of each setting."""
     found: dict[str, list[dict[str, Any]]] = {}
     for name, case in Bench(store).cases(suite, run):
@@ -45,7 +46,7 @@ def run_privacy(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> dict[st
         {"setting": name, "basis": "measured", **{key: mean_of([result[key] for result in by_seed]) for key in keys}}
         for name, by_seed in found.items()
     ]
-    return {"tables": [table("What differentially private training costs", _COLUMNS, rows, _NOTE)]}
+    return Findings(tables=[table("What differentially private training costs", _COLUMNS, rows, _NOTE)])
 
 
 def _measured(case: Case) -> dict[str, Any]:

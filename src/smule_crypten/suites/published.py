@@ -5,8 +5,7 @@ Each row was read in the source named beside it.
 
 from __future__ import annotations
 
-from typing import Any
-
+from smule_crypten.report.suite_records import ResultTable, Row
 from smule_crypten.suites.tables import table
 
 _PIRANHA = "Watson, Wagh, Popa, USENIX Security 2022, eprint 2022/892"
@@ -47,7 +46,7 @@ _ROWS = (
 )
 
 
-def published_figures() -> dict[str, Any]:
+def published_figures() -> ResultTable:
     columns = [
         ("system", "System"),
         ("parties", "Parties"),
@@ -57,6 +56,6 @@ def published_figures() -> dict[str, Any]:
         ("source", "Source"),
     ]
     keys = [key for key, _ in columns]
-    rows = [{**dict(zip(keys, row, strict=True)), "basis": "published"} for row in _ROWS]
+    rows: list[Row] = [{**dict(zip(keys, row, strict=True)), "basis": "published"} for row in _ROWS]
     note = "Other networks, data, precision, security and machines than ours: for orientation, not for ratios."
     return table("Published figures of other systems", columns, rows, note, on_terminal=())

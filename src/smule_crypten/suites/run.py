@@ -6,7 +6,6 @@ import datetime
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -17,7 +16,7 @@ from smule_crypten.files import LOCK_FILE, exclusive, write_atomic
 from smule_crypten.processes.environment import describe_hardware, describe_versions
 from smule_crypten.report.benchmark import markdown, render_benchmark, terminal_tables
 from smule_crypten.report.benchmark_plots import accuracy_figure
-from smule_crypten.report.jsontext import to_json
+from smule_crypten.report.suite_records import Findings, SuiteResults
 from smule_crypten.report.svg import to_svg_file
 from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.alarm import run_alarm
@@ -35,8 +34,7 @@ RESULTS_FILE = "results.json"
 PAGE_FILE = "results.html"
 MARKDOWN_FILE = "results.md"
 FIGURE_FILE = "accuracy.svg"
-SCHEMA_VERSION = 1
-_SIMULATED: dict[str, Callable[[SuiteConfig, RunConfig, CaseStore], dict[str, Any]]] = {
+_SIMULATED: dict[str, Callable[[SuiteConfig, RunConfig, CaseStore], Findings]] = {
     "learning": run_learning,
     "poisoning": run_poisoning,
     "alarm": run_alarm,
@@ -53,7 +51,7 @@ def run_suite(
     folder: Path,
     command: Sequence[str],
     console: Console,
-) -> dict[str, Any]:
+) -> SuiteResults:
     """Run what is not yet in folder, and write the results there: JSON, HTML, Markdown and, where
     networks were trained, accuracy by bytes as SVG.
 
@@ -80,7 +78,7 @@ def _run_missing_cases(
     folder: Path,
     command: Sequence[str],
     console: Console,
-) -> dict[str, Any]:
+) -> SuiteResults:
     store = CaseStore(folder, lambda text: console.print(Text(text), soft_wrap=True))
     match suite.name:
         case "methods" | "headline":
@@ -94,24 +92,23 @@ def _run_missing_cases(
         case _:
             found = _SIMULATED[suite.name](suite, run, store)
     if suite.name in ("methods", "headline", "schemes", "scaling"):
-        found["tables"].append(published_figures())
-    results = {
-        "schema_version": SCHEMA_VERSION,
-        "suite": suite.name,
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": list(command),
-        "commit": _commit(),
-        "versions": describe_versions(),
-        "hardware": describe_hardware(run.device),
-        "insecure_choices": list(run.insecure_choices),
-        "config": {"suite": suite.model_dump(mode="json"), "run": run.model_dump(mode="json")},
-        **found,
-    }
-    _write(folder / RESULTS_FILE, to_json(results, indent=2))
+        found.tables.append(published_figures())
+    results = SuiteResults(
+        **vars(found),
+        suite=suite.name,
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        command=list(command),
+        commit=_commit(),
+        versions=describe_versions(),
+        hardware=describe_hardware(run.device),
+        insecure_choices=list(run.insecure_choices),
+        config={"suite": suite.model_dump(mode="json"), "run": run.model_dump(mode="json")},
+    )
+    _write(folder / RESULTS_FILE, results.model_dump_json(indent=2))
     _write(folder / PAGE_FILE, render_benchmark(results))
     _write(folder / MARKDOWN_FILE, markdown(results))
-    if results.get("curves"):
-        _write(folder / FIGURE_FILE, to_svg_file(accuracy_figure(results["curves"], "bytes")).decode())
+    if results.curves:
+        _write(folder / FIGURE_FILE, to_svg_file(accuracy_figure(results.curves, "bytes")).decode())
     console.print(terminal_tables(results))
     console.print(f"{store.computed} case(s) run, {store.kept} kept from earlier calls; {folder}", soft_wrap=True)
     return results

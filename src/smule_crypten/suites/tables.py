@@ -1,10 +1,12 @@
-"""The form in which a suite hands its results to report/benchmark.py: plain values that go to results.json."""
+"""How a suite makes the tables that report/benchmark.py shows."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from smule_crypten.report.suite_records import Cell, ResultTable
 
 Basis = Literal["measured", "predicted", "extrapolated", "published", "not possible"]
 """measured: counted or timed in this suite. predicted: by a formula that tests hold to the counters, without running.
@@ -14,22 +16,15 @@ extrapolated: measured figures times a number. published: by others."""
 def table(
     title: str,
     columns: Sequence[tuple[str, str]],
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Mapping[str, Cell]],
     note: str = "",
     on_terminal: Sequence[str] | None = None,
-) -> dict[str, Any]:
-    """columns are (key, heading) pairs; a row holds the keys, and `basis`. How a value is shown follows from the end of
-    its key: _bytes, _seconds, _accuracy, _points (of accuracy), _auc, _noise, _ratio, _error; other values are shown as
-    they are. on_terminal: keys of the
-    columns that a terminal has room for; None for all."""
+) -> ResultTable:
+    """As ResultTable says; on_terminal is None for all columns."""
     keys = [key for key, _ in columns] if on_terminal is None else list(on_terminal)
-    return {
-        "title": title,
-        "columns": [list(column) for column in columns],
-        "on_terminal": keys,
-        "rows": list(rows),
-        "note": note,
-    }
+    return ResultTable(
+        title=title, columns=list(columns), on_terminal=keys, rows=[dict(row) for row in rows], note=note
+    )
 
 
 def mean_of(values: Iterable[float | None]) -> float | None:

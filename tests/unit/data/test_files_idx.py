@@ -56,7 +56,9 @@ def test_damaged_file_is_refused(
 
 
 @pytest.mark.parametrize(
-    "content", [b"not gzip", gzip.compress(b"x" * 100)[:-12], gzip.compress(b"x" * 100)[:-4] + b"\0" * 4]
+    "content",
+    [b"not gzip", gzip.compress(b"x" * 100)[:-12], gzip.compress(b"x" * 100)[:-4] + b"\0" * 4],
+    ids=["foreign", "truncated", "wrong length"],
 )
 def test_damaged_gzip_is_refused(tmp_path: Path, write_idx: Callable[..., None], content: bytes) -> None:
     """A truncated or foreign .gz file gives a DataError, whatever gzip raises."""

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from smule_crypten.errors import ConfigError
-from smule_crypten.exchange.planner import CONTROL_BYTES, plan
+from smule_crypten.exchange.planner import CONTROL_BYTES, Prices, plan
 from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.types import Cost, DirectionCost
 
 QUERY, DEALT = 1000, 2000
 
 
-def scheme(price_of_a: int = 1, price_of_b: int = 1) -> Any:
+def prices_of(price_of_a: int = 1, price_of_b: int = 1, dealt: bool = True) -> Prices:
     """A query costs QUERY bytes on the link and DEALT from the dealer, times the price of who answers."""
 
     prices = {"a": price_of_a, "b": price_of_b}
@@ -23,11 +23,14 @@ def scheme(price_of_a: int = 1, price_of_b: int = 1) -> Any:
         cost = Cost(bytes_sent=QUERY * count, dealer_bytes=DEALT * count if dealt else 0)
         return DirectionCost(model_owner=cost, data_owner=Cost(bytes_received=QUERY * count))
 
-    return SimpleNamespace(architectures=("a", "b"), config=None, cost_of=cost_of)
+    scheme: Any = SimpleNamespace(cost_of=cost_of)
+    architectures: Any = ("a", "b")
+    config: Any = None
+    return Prices(scheme=scheme, config=config, architectures=architectures, dealt=dealt)
 
 
 def queries(dealt: bool = True, epochs: int = 4, **settings: Any) -> tuple[int, int] | None:
-    return plan(scheme(), ExchangeConfig(warmup_epochs=1, **settings), epochs, dealt=dealt).num_queries
+    return plan(prices_of(dealt=dealt), ExchangeConfig(warmup_epochs=1, **settings), epochs).num_queries
 
 
 def test_without_a_budget_num_queries_decides() -> None:
@@ -50,10 +53,10 @@ def test_the_budget_is_used_up_and_never_exceeded(megabytes: float, share_a: flo
 
 def test_each_direction_has_its_own_price() -> None:
     """What party a asks, party b's network answers: at five times the cost, the same budget pays for fewer queries."""
-    made = scheme(price_of_b=5)
+    made = prices_of(price_of_b=5)
     for share_a, price in ((0.0, 1), (1.0, 5)):
-        config = ExchangeConfig(num_queries=None, budget_mb=1.0, share_a=share_a)
-        found = plan(made, config, 1, dealt=True)
+        config = ExchangeConfig(num_queries=None, warmup_epochs=0, budget_mb=1.0, share_a=share_a)
+        found = plan(made, config, 1)
         assert found.num_queries is not None
         assert found.num_queries[share_a == 0.0] == (10**6 - CONTROL_BYTES) // (price * (QUERY + DEALT))
         assert found.num_queries[share_a == 1.0] == 0

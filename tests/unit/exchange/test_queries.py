@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from smule_crypten.data.images import UNKNOWN, LabelledImages
-from smule_crypten.exchange.queries import MOST_EVIDENCE, OnceEach, QueryPlan
+from smule_crypten.exchange.queries import MOST_EVIDENCE, QueryPlan
 
 
 def samples(first: int, count: int, label: int) -> LabelledImages:
@@ -62,19 +62,3 @@ def test_it_goes_on_where_it_was_saved() -> None:
     plans[0].next(6)
     plans[1].load_state_dict(plans[0].state_dict())
     assert torch.equal(plans[0].next(6), plans[1].next(6))
-
-
-def test_once_each_in_order() -> None:
-    """Parts of a question, the last one smaller, then nothing."""
-    queries = OnceEach(torch.arange(5))
-    counts, parts = [], []
-    for _ in range(4):
-        counts.append(queries.count(2))
-        parts.append(queries.next(2).tolist())
-    assert parts == [[0, 1], [2, 3], [4], []]
-    assert counts == [2, 2, 1, 0]
-    assert OnceEach(torch.arange(5)).next(None).tolist() == [0, 1, 2, 3, 4]
-    later = OnceEach(torch.arange(9))
-    later.next(6)
-    queries.load_state_dict(later.state_dict())
-    assert queries.next(None).tolist() == [6, 7, 8]

@@ -87,7 +87,8 @@ def test_more_bits_scatter_less(scheme: str, key: str) -> None:
     def scatter(bits: int) -> float:
         precision_bits, options = (12, {"ring_bits": 16 + bits}) if scheme == "lean" else (bits, {})
         config = SchemeConfig(name=scheme, precision_bits=precision_bits, options=options)
-        found: float = getattr(scheme_class(scheme).examine(network(), inputs(), config).scatter, key)
+        answerer = scheme_class(scheme).answerer_of(network(), inputs(), config, NoiseRule.without_protection())
+        found: float = getattr(answerer.scatter, key)
         return found
 
     assert scatter(12) / scatter(14) == pytest.approx(16.0, rel=0.6)

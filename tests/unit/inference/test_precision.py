@@ -10,10 +10,12 @@ from torch import nn
 
 from smule_crypten.config import SchemeConfig
 from smule_crypten.errors import UnshareableModelError
+from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import TranslatedNetwork, translate
 
 SHAPE = (1, 4, 4)
+NOISE = NoiseRule.without_protection()
 
 
 class Unequal(nn.Module):
@@ -54,16 +56,16 @@ CRYPTEN = SchemeConfig(name="crypten", precision_bits=8)
 def test_an_ordinary_network_passes_in_silence(config: SchemeConfig, caplog: pytest.LogCaptureFixture) -> None:
     """No warning where nothing is lost."""
     with caplog.at_level(logging.WARNING):
-        scheme_class(config.name).examine(network(1.0), inputs(), config)
+        scheme_class(config.name).answerer_of(network(1.0), inputs(), config, NOISE)
     assert caplog.messages == []
 
 
 def test_a_network_that_fixed_point_ruins_is_refused_with_the_width_that_mends_it() -> None:
     """Silently wrong answers before; and the remedy is true."""
     with pytest.raises(UnshareableModelError, match="changes its logits by up to") as refused:
-        scheme_class("lean").examine(network(10.0), inputs(), lean(17, 10))
+        scheme_class("lean").answerer_of(network(10.0), inputs(), lean(17, 10), NOISE)
     ring_bits = int(str(refused.value).split("set scheme.options.ring_bits=")[1].split()[0])
-    scheme_class("lean").examine(network(10.0), inputs(), lean(ring_bits, 10))
+    scheme_class("lean").answerer_of(network(10.0), inputs(), lean(ring_bits, 10), NOISE)
 
 
 @pytest.mark.parametrize(
@@ -74,5 +76,5 @@ def test_what_is_lost_visibly_is_worth_a_warning(
 ) -> None:
     """Between harmless and ruined there is a line in the log, with the remedy."""
     with caplog.at_level(logging.WARNING):
-        scheme_class(config.name).examine(network(factor), inputs(), config)
+        scheme_class(config.name).answerer_of(network(factor), inputs(), config, NOISE)
     assert ["answers are imprecise" in line and setting in line for line in caplog.messages] == [True]

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import ClassVar
-
 import pytest
 
 from smule_crypten.config import SchemeConfig
@@ -9,14 +7,9 @@ from smule_crypten.errors import ConfigError
 from smule_crypten.inference.crypten import CryptenScheme
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.plaintext import PlaintextScheme
-from smule_crypten.inference.registry import DEALT, SCHEMES, check_traits, make_table, scheme_class
+from smule_crypten.inference.registry import DEALT, SCHEMES, scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.scheme_table import SCHEME_TRAITS
-from smule_crypten.types import Adversary
-
-
-class AnotherCryptenScheme(CryptenScheme):
-    name: ClassVar[str] = "crypten"
 
 
 def test_names_of_the_configuration() -> None:
@@ -28,11 +21,10 @@ def test_names_of_the_configuration() -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
 def test_schemes_say_what_they_protect_against(scheme: type[SecureInferenceScheme]) -> None:
-    """Banner and report print these; a scheme that protects nothing must not claim more."""
+    """The table alone decides where a scheme may run: each class has the row of its name, and no other claims."""
     assert SCHEMES[scheme.name] is scheme
-    assert scheme.adversary in ("none", "semi-honest")
-    assert isinstance(scheme.needs_dealer, bool)
-    assert PlaintextScheme.adversary == "none"
+    assert scheme.traits is SCHEME_TRAITS[scheme.name]
+    assert PlaintextScheme.traits.is_insecure
 
 
 @pytest.mark.parametrize(
@@ -55,23 +47,8 @@ def test_unknown_names_are_refused(name: str, message: str) -> None:
 
 def test_the_dealer_knows_every_scheme_that_needs_one() -> None:
     """What the parties can choose, the dealer deals in the same version's way, and nothing else."""
-    assert {name: scheme.deal for name, scheme in SCHEMES.items() if scheme.needs_dealer} == DEALT
+    assert {name: scheme.deal for name, scheme in SCHEMES.items() if scheme.traits.needs_dealer} == DEALT
     assert set(SCHEME_TRAITS) == set(SCHEMES)
-
-
-class Boastful(PlaintextScheme):
-    adversary: ClassVar[Adversary] = "semi-honest"
-
-
-class Unlisted(PlaintextScheme):
-    name: ClassVar[str] = "unlisted"
-
-
-@pytest.mark.parametrize("scheme", [Boastful, Unlisted])
-def test_a_scheme_claims_what_the_table_says(scheme: type[SecureInferenceScheme]) -> None:
-    """The table alone decides where a scheme may run, so a class cannot be registered beside it."""
-    with pytest.raises(ConfigError, match=rf"{scheme.__name__} claims .*; say the same in scheme_table\.py"):
-        check_traits(make_table(scheme))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
@@ -80,9 +57,3 @@ def test_unknown_options_are_refused(scheme: type[SecureInferenceScheme]) -> Non
     scheme.check_options(SchemeConfig(name=scheme.name))
     with pytest.raises(ConfigError, match=r"^scheme\.options\.ring_bit: unknown option .*"):
         scheme.check_options(SchemeConfig(name=scheme.name, options={"ring_bit": 32}))
-
-
-def test_two_schemes_of_one_name_are_refused() -> None:
-    """A second scheme must not take the place of the first one in silence."""
-    with pytest.raises(ConfigError, match="CryptenScheme and AnotherCryptenScheme are both called 'crypten'"):
-        make_table(CryptenScheme, PlaintextScheme, AnotherCryptenScheme)

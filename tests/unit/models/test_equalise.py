@@ -8,8 +8,8 @@ from torch import nn
 
 from smule_crypten.config import SchemeConfig
 from smule_crypten.inference.lean.clear import ClearEvaluator
-from smule_crypten.inference.lean.lowering import lower
 from smule_crypten.inference.lean.scheme import LeanScheme
+from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.plaintext import evaluate_plaintext
 from smule_crypten.models.equalise import HEADROOM_BITS, equalised
 from smule_crypten.models.translate import translate
@@ -96,10 +96,9 @@ def test_unequal_channels_lose_no_precision(make: type[nn.Module], decades: floa
     torch.manual_seed(2)
     network = translate(spread_out(make(), decades), SHAPE)
     config = SchemeConfig(name="lean", precision_bits=14)
-    examined = LeanScheme.examine(network, inputs(), config)
-    program = lower(network.architecture, config)
+    answerer = LeanScheme.answerer_of(network, inputs(), config, NoiseRule.without_protection())
     generator = torch.Generator().manual_seed(3)
-    evaluator = ClearEvaluator(program, examined.parameters, examined.scales, generator, torch.device("cpu"))
+    evaluator = ClearEvaluator(answerer.program, answerer.parameters, answerer.scales, generator, torch.device("cpu"))
     expected = evaluate_plaintext(network, inputs()).double()
     expected -= expected.mean(1, keepdim=True)
     error = float((evaluator.logits(inputs()) - expected).abs().max())

@@ -9,7 +9,15 @@ import pytest
 
 from smule_crypten.errors import ConfigError, PeerTimeoutError, SmuleError
 from smule_crypten.mpc.link import Link
-from smule_crypten.mpc.meeting import DEALER, LOOPBACK, ROLES, role_from_environment, simulated_meeting
+from smule_crypten.mpc.meeting import (
+    DEALER,
+    ENVIRONMENT_KEYS,
+    LOOPBACK,
+    ROLES,
+    role_environment,
+    role_from_environment,
+    simulated_meeting,
+)
 
 
 @pytest.fixture
@@ -55,7 +63,7 @@ def test_everybody_meets(
 
     Party a serves a tcp rendezvous, so it must not be gone before the slowest has read it.
     """
-    monkeypatch.setenv("RENDEZVOUS", rendezvous(tmp_path))
+    monkeypatch.setenv("SMULE_RENDEZVOUS", rendezvous(tmp_path))
     roles = ROLES if with_dealer else ROLES[:2]
     with ThreadPoolExecutor(3) as pool:
         said = list(pool.map(lambda role: greet(role, meet(role, with_dealer=with_dealer)), roles))
@@ -70,7 +78,7 @@ def test_absence_is_a_timeout(
     role: str, rendezvous: Rendezvous, keys_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Protects: who waits alone is told who is missing, and leaves neither a key nor an open socket."""
-    monkeypatch.setenv("RENDEZVOUS", rendezvous(tmp_path))
+    monkeypatch.setenv("SMULE_RENDEZVOUS", rendezvous(tmp_path))
     missing = ROLES[1] if role == ROLES[0] else ROLES[0]
     with pytest.raises(PeerTimeoutError, match=f"^{missing} did not come to .* within 0.2 seconds; start it, too$"):
         meet(role, with_dealer=True, join_seconds=0.2)
@@ -80,7 +88,7 @@ def test_absence_is_a_timeout(
 @pytest.mark.parametrize("rendezvous", ["", "file://", "/tmp/store", "http://host:1", "tcp://host", "tcp://host:x"])
 def test_unusable_rendezvous(rendezvous: str, keys_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Protects: a mistyped address is a matter of configuration, not of waiting."""
-    monkeypatch.setenv("RENDEZVOUS", rendezvous)
+    monkeypatch.setenv("SMULE_RENDEZVOUS", rendezvous)
     with pytest.raises(ConfigError, match="RENDEZVOUS"):
         meet(ROLES[0], with_dealer=True)
     assert list(keys_folder.iterdir()) == []
@@ -89,34 +97,33 @@ def test_unusable_rendezvous(rendezvous: str, keys_folder: Path, monkeypatch: py
 def test_rendezvous_that_is_taken(keys_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Protects: party a says that its port is taken, and does not wait for itself."""
     with socket.create_server((LOOPBACK, 0)) as server:
-        monkeypatch.setenv("RENDEZVOUS", f"tcp://{LOOPBACK}:{server.getsockname()[1]}")
-        with pytest.raises(ConfigError, match=r"cannot serve RENDEZVOUS=tcp://.*; choose another port"):
+        monkeypatch.setenv("SMULE_RENDEZVOUS", f"tcp://{LOOPBACK}:{server.getsockname()[1]}")
+        with pytest.raises(ConfigError, match=r"cannot serve SMULE_RENDEZVOUS=tcp://.*; choose another port"):
             meet(ROLES[0], with_dealer=False)
     assert list(keys_folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(("rank", "role"), [("0", ROLES[0]), ("1", ROLES[1]), ("2", DEALER)])
-@pytest.mark.parametrize("world_size", ["2", "3"])
-def test_roles(rank: str, world_size: str, role: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Protects: ranks as CrypTen's launcher hands them out, with or without its third party."""
-    for key, value in {"RANK": rank, "WORLD_SIZE": world_size, "RENDEZVOUS": "file:///x"}.items():
-        monkeypatch.setenv(key, value)
+@pytest.mark.parametrize(("value", "role"), [("a", ROLES[0]), ("b", ROLES[1]), ("dealer", DEALER)])
+def test_roles(value: str, role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Protects: a role is read as it is written, whatever torchrun says of the processes of one party."""
+    assert role_environment(role, "file:///x") == {"SMULE_ROLE": value, "SMULE_RENDEZVOUS": "file:///x"}
+    for key, text in {"RANK": "3", "WORLD_SIZE": "8", **role_environment(role, "file:///x")}.items():
+        monkeypatch.setenv(key, text)
     assert role_from_environment() == role
 
 
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({"RANK": "0", "WORLD_SIZE": "2"}, "RENDEZVOUS is not set"),
-        ({}, "WORLD_SIZE, RANK, RENDEZVOUS is not set"),
-        ({"RANK": "3", "WORLD_SIZE": "3", "RENDEZVOUS": "x"}, "RANK=3 WORLD_SIZE=3"),
-        ({"RANK": "0", "WORLD_SIZE": "1", "RENDEZVOUS": "x"}, "RANK=0 WORLD_SIZE=1"),
-        ({"RANK": "a", "WORLD_SIZE": "2", "RENDEZVOUS": "x"}, "RANK=a WORLD_SIZE=2"),
+        ({"SMULE_ROLE": "a"}, "SMULE_RENDEZVOUS is not set"),
+        ({}, "SMULE_ROLE, SMULE_RENDEZVOUS is not set; set SMULE_ROLE to a, b or dealer"),
+        ({"RANK": "0", "WORLD_SIZE": "2", "RENDEZVOUS": "x"}, "SMULE_ROLE, SMULE_RENDEZVOUS is not set"),
+        ({"SMULE_ROLE": "0", "SMULE_RENDEZVOUS": "x"}, "SMULE_ROLE=0: no such role"),
     ],
 )
 def test_unusable_environments(environment: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Protects: each variable that is missing or has no meaning here is named."""
-    for key in ("RANK", "WORLD_SIZE", "RENDEZVOUS"):
+    for key in ENVIRONMENT_KEYS:
         monkeypatch.delenv(key, raising=False)
     for key, value in environment.items():
         monkeypatch.setenv(key, value)

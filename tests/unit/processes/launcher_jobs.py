@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import NoReturn
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
 
-from smule_crypten.processes.launcher import Emit
+Emit = Callable[[Any], None]
 
 
 def report(emit: Emit, value: int) -> tuple[int, str | None]:
@@ -47,3 +49,23 @@ def die_in_the_middle_of_a_message(emit: Emit) -> None:
     emit({"pid": os.getpid()})
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     emit({"value": bytes(1 << 20)})
+
+
+def origins(emit: Emit) -> dict[str, object]:
+    parent = os.getppid()
+    return {
+        "parent": parent,
+        "torch was there": "torch" in sys.modules,
+        "threads of the parent": len(os.listdir(f"/proc/{parent}/task")),
+    }
+
+
+def surroundings(emit: Emit) -> dict[str, object]:
+    print("said")
+    print("complained", file=sys.stderr)
+    return {"environment": dict(os.environ), "folder": os.getcwd(), "path": sys.path}
+
+
+def name_both_and_wait(emit: Emit) -> None:
+    emit({"pids": [os.getpid(), os.getppid()]})
+    wait(emit)

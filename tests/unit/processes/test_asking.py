@@ -132,6 +132,13 @@ def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
         predict(config(tmp_path), tmp_path / "in.npz", tmp_path / "file" / "out.npz")
 
 
+def test_questions_in_parts() -> None:
+    """Each sample once, in order, the last part smaller; then nothing, while the peer still asks."""
+    asked = LabelledImages(torch.zeros(5, 1, 1, 1), torch.full((5,), UNKNOWN), torch.arange(5))
+    assert [asking._part(asked, number, 2).sample_ids_N.tolist() for number in range(4)] == [[0, 1], [2, 3], [4], []]
+    assert asking._part(asked, 0, 5).sample_ids_N.tolist() == [0, 1, 2, 3, 4]
+
+
 class _EnoughSeenError(Exception):
     """Ends a question once it is clear what it would be made of."""
 
@@ -143,15 +150,14 @@ def test_what_is_announced_does_not_follow_from_what_is_asked(tmp_path: Path, mo
     found = load_trained_party(trained(tmp_path))
     given: dict[str, Any] = {}
 
-    def noting(**arguments: Any) -> None:
+    def noting(*positional: object, **arguments: Any) -> None:
         given.update(arguments)
         raise _EnoughSeenError
 
-    monkeypatch.setattr(asking, "Exchanger", noting)
+    monkeypatch.setattr(asking, "SecurePeer", noting)
     asked = LabelledImages(torch.full((5, 1, 8, 8), 9.0), torch.full((5,), UNKNOWN), torch.arange(5))
     with pytest.raises(_EnoughSeenError):
         asking._exchange(found, None, asked, None, (5, 5), 1)  # type: ignore[arg-type]
     calibration = given["calibration"].images_NCHW
-    assert len(calibration) == min(256, len(found.inputs.train))
-    assert torch.isin(calibration.flatten(), found.inputs.train.images_NCHW.flatten()).all()
+    assert torch.equal(calibration, found.inputs.train.images_NCHW)
     assert not (calibration == 9.0).any()

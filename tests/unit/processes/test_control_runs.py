@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from party_configs import party
+from party_records import party_record
 from rich.console import Console
 
 from smule_crypten.config import (
@@ -26,8 +27,9 @@ from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.party_config import PartySection
 from smule_crypten.processes import simulation
 from smule_crypten.processes.controls import run_controls
+from smule_crypten.processes.events import ControlEnded, EpochEnded, Event
 from smule_crypten.processes.inputs import build_party_model
-from smule_crypten.processes.launcher import Event, Job
+from smule_crypten.processes.launcher import Job
 from smule_crypten.run_config import PartyConfig, RunConfig
 
 DATA = DataConfig(name="digits", max_train=200, max_test=100)
@@ -40,16 +42,16 @@ def config(folder: Path, **settings: Any) -> PartyConfig:
 
 def test_each_epoch_and_each_control_is_said_at_once(tmp_path: Path) -> None:
     """The parent shows and keeps what is finished; the accuracy is that after the last epoch."""
-    events: list[Event] = []
+    events: list[Any] = []
     run_controls(events.append, config(tmp_path), ("self_mutual", "label_smoothing"))
-    kinds = [(event["kind"], event.get("phase", event.get("name"))) for event in events]
+    kinds = [(type(event), event.record.phase if isinstance(event, EpochEnded) else event.name) for event in events]
     expected = []
     for name in ("self_mutual", "label_smoothing"):
-        expected += [("epoch", name), ("epoch", name), ("control", name)]
+        expected += [(EpochEnded, name), (EpochEnded, name), (ControlEnded, name)]
     assert kinds == expected
-    assert {event["party"] for event in events} == {"a"}
-    assert events[2]["test_accuracy"] == events[1]["test_accuracy"]
-    assert events[5]["test_accuracy"] == events[4]["test_accuracy"]
+    for epoch, control in (events[1:3], events[4:6]):
+        assert (epoch.record.party, control.party) == ("a", "a")
+        assert epoch.record.test_accuracy == control.test_accuracy
 
 
 def test_a_control_that_cannot_be_trained_is_an_error(tmp_path: Path) -> None:
@@ -94,8 +96,7 @@ def test_a_control_that_fails_ends_the_run_and_what_was_finished_stays(
 
 def _parties_succeed_and_a_control_fails(jobs: list[Job], on_event: Callable[[str, Event], None]) -> list[Any]:
     if jobs[0].name == "party a":
-        seconds = {"training": 1.0, "exchange": 1.0}
-        return [{"test_accuracy": 0.8, "standalone_test_accuracy": 0.7, "seconds": dict(seconds)} for _ in jobs]
+        return [party_record(test_accuracy=0.8, standalone_test_accuracy=0.7) for _ in jobs]
     assert [job.name for job in jobs] == ["controls of party a", "controls of party b"]
-    on_event(jobs[0].name, {"kind": "control", "party": "a", "name": "label_smoothing", "test_accuracy": 0.75})
+    on_event(jobs[0].name, ControlEnded("a", "label_smoothing", 0.75))
     raise PartyFailedError("controls of party b: training diverged")

@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import select
 import signal
 import time
+from contextlib import suppress
 from typing import Any
 
 import launcher_jobs
 import pytest
 
 from smule_crypten.errors import DataError, OutputError, PartyFailedError, PeerDisconnectedError, UnshareableModelError
-from smule_crypten.processes.launcher import Event, Job, run_jobs
+from smule_crypten.processes.launcher import Job, run_jobs
 
 STOP_SECONDS = 10.0
 """What the project promises: from the failure of one process to the end of all."""
@@ -35,7 +37,7 @@ class Failed:
 
 def test_results_and_events_arrive_in_order() -> None:
     """Each job gets its arguments and environment; results come back by job, events by sender, large results whole."""
-    events: list[tuple[str, Event]] = []
+    events: list[tuple[str, Any]] = []
     jobs = [
         job("first", launcher_jobs.report, 1),
         job("second", launcher_jobs.report, 10),
@@ -117,8 +119,9 @@ def test_a_killed_process_is_reported() -> None:
 def test_half_a_message_is_no_result() -> None:
     """A process that dies while it speaks is reported like any other that was killed."""
 
-    def wait_for_the_end(sender: str, event: Event) -> None:
-        os.waitid(os.P_PID, event["pid"], os.WEXITED | os.WNOWAIT)
+    def wait_for_the_end(sender: str, event: Any) -> None:
+        with suppress(ProcessLookupError), open(os.pidfd_open(event["pid"]), "rb") as process:
+            select.select([process], [], [])
 
     with pytest.raises(PartyFailedError, match="party a: was killed by SIGALRM"):
         run_jobs([job("party a", launcher_jobs.die_in_the_middle_of_a_message)], wait_for_the_end)
@@ -127,7 +130,7 @@ def test_half_a_message_is_no_result() -> None:
 def test_an_error_of_the_caller_stops_the_processes() -> None:
     """When an event cannot be handled, for example on a full disk, that error comes back and no process is left."""
 
-    def refuse(sender: str, event: Event) -> None:
+    def refuse(sender: str, event: Any) -> None:
         raise OutputError("disk full")
 
     with pytest.raises(OutputError, match="disk full"):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from party_configs import party
+from party_records import party_record
 
 from smule_crypten.errors import OutputError
 from smule_crypten.processes.run_folder import (
@@ -16,6 +17,8 @@ from smule_crypten.processes.run_folder import (
     write_result,
 )
 from smule_crypten.processes.states import StateFolder
+from smule_crypten.report.record import read_record
+from smule_crypten.report.records import PartyRecord
 from smule_crypten.run_config import PartyConfig
 
 
@@ -34,9 +37,9 @@ def test_a_new_folder(parties: list[PartyConfig], tmp_path: Path) -> None:
 @pytest.mark.parametrize(("status", "is_refused"), [("completed", True), ("running", False), ("failed", False)])
 def test_the_result_of_a_party(status: str, is_refused: bool, parties: list[PartyConfig], tmp_path: Path) -> None:
     """A party whose run is complete is refused; one whose run was cut off, even in its last moment, goes on."""
-    write_result(parties[0], status, {"test_accuracy": 0.5})  # type: ignore[arg-type]
-    written = json.loads((party_folder(parties[0]) / RESULT_FILE).read_text())
-    assert written == {"status": status, "test_accuracy": 0.5}
+    record = party_record(status=status)
+    write_result(parties[0], record)
+    assert read_record(PartyRecord, party_folder(parties[0]) / RESULT_FILE) == record
     if is_refused:
         with pytest.raises(OutputError, match="holds a finished run"):
             check_run_dir(tmp_path, parties[:1])
@@ -48,7 +51,7 @@ def test_the_result_of_a_party(status: str, is_refused: bool, parties: list[Part
 def test_the_summary_of_a_simulation(status: str, is_refused: bool, parties: list[PartyConfig], tmp_path: Path) -> None:
     """In a simulation the summary decides: it comes last, after both parties have ended."""
     for config in parties:
-        write_result(config, "completed", {})
+        write_result(config, party_record())
     (tmp_path / "summary.json").write_text(json.dumps({"status": status}))
     if is_refused:
         with pytest.raises(OutputError, match="holds a finished run"):
@@ -59,7 +62,7 @@ def test_the_summary_of_a_simulation(status: str, is_refused: bool, parties: lis
 
 def test_results_without_a_summary(parties: list[PartyConfig], tmp_path: Path) -> None:
     """A simulation does not write over what parties in shells of their own have finished."""
-    write_result(parties[1], "completed", {})
+    write_result(parties[1], party_record())
     with pytest.raises(OutputError, match="holds a finished run"):
         check_run_dir(tmp_path, parties)
 
@@ -92,7 +95,7 @@ def test_a_folder_is_for_one_process(parties: list[PartyConfig], tmp_path: Path)
         with pytest.raises(OutputError, match="in use"):
             check_unused(party_folder(parties[0]))
         with claimed_run_dir(tmp_path, parties[1:]):
-            write_result(parties[0], "completed", {})
+            write_result(parties[0], party_record(status="completed"))
     check_unused(party_folder(parties[0]))
     with pytest.raises(OutputError, match="holds a finished run"), claimed_run_dir(tmp_path, parties[:1]):
         pass

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from smule_crypten.report.html import render_report
-from smule_crypten.types import RunRecord
+from smule_crypten.report.records import EpochRecord, PartyRecord
+from smule_crypten.report.run_records import FidelityRecord, RunFacts, RunRecord
 
 EPOCHS = 3
 WARMUP_EPOCHS = 1
@@ -17,16 +16,28 @@ _OWN = {("a", "standalone"), ("a", "smule")}
 def sample_record() -> RunRecord:
     """A completed simulation of three epochs; in the second and third, a asks about 100 samples and b about 50."""
     return RunRecord(
-        schema_version=1,
-        run_id="2031-05-04_03-02-01",
+        facts=RunFacts(
+            run_id="2031-05-04_03-02-01",
+            scheme="crypten",
+            provider="trusted_first_party",
+            randomness="fresh",
+            insecure_choices=["provider=trusted_first_party"],
+            seed=7,
+            epochs=EPOCHS,
+            versions={"python": "3.11.9", "torch": "2.13.0", "crypten": "0.4.1", "smule_crypten": "0.1.0"},
+            hardware={"cpu": "Example CPU", "cores": 2, "memory_bytes": 8_000_000_000, "device": "cpu"},
+        ),
+        data="digits",
+        settings={
+            "seed": 7,
+            "scheme": {"name": "crypten", "precision_bits": 16},
+            "data": {"name": "digits", "path": None},
+        },
+        asked_controls=("label_smoothing", "self_mutual"),
         status="completed",
-        config=_config(),
-        seed=7,
-        versions={"python": "3.11.9", "torch": "2.13.0", "crypten": "0.4.1", "smule_crypten": "0.1.0"},
-        hardware={"cpu": "Example CPU", "cores": 2, "memory_bytes": 8_000_000_000, "device": "cpu"},
         epochs=_epochs(),
         parties={"a": _party("a"), "b": _party("b")},
-        pooled={"test_accuracy": 0.96, "num_train": 1400},
+        pooled_test_accuracy=0.96,
         controls={
             "a": {"label_smoothing": 0.89, "self_mutual": 0.91},
             "b": {"label_smoothing": 0.94, "self_mutual": 0.93},
@@ -35,7 +46,7 @@ def sample_record() -> RunRecord:
             _fidelity_check(epoch=2, data_owner="a", num_samples=100, error=2e-4, agreement=1.0),
             _fidelity_check(epoch=2, data_owner="b", num_samples=50, error=3e-4, agreement=0.94),
         ],
-        seconds={"training": 12.5, "exchange": 31.0, "total": 47.25},
+        total_seconds=47.25,
     )
 
 
@@ -48,10 +59,10 @@ def record() -> RunRecord:
 @pytest.fixture
 def record_of_a(record: RunRecord) -> RunRecord:
     """The same run as party a alone recorded it."""
-    record.recorded_by = "a"
-    record.epochs = [event for event in record.epochs if (event["party"], event["phase"]) in _OWN]
-    del record.parties["b"], record.config["simulation"]
-    record.pooled, record.controls, record.fidelity = None, {}, []
+    record.facts = record.facts.model_copy(update={"recorded_by": "a"})
+    record.epochs = [event for event in record.epochs if (event.party, event.phase) in _OWN]
+    del record.parties["b"]
+    record.asked_controls, record.pooled_test_accuracy, record.controls, record.fidelity = (), None, {}, []
     return record
 
 
@@ -67,29 +78,15 @@ def partial_record(record: RunRecord) -> RunRecord:
     record.status = "failed"
     record.error = "party b: out of memory"
     record.epochs = [
-        event for event in record.epochs if event["phase"] == "smule" and (event["party"], event["epoch"]) != ("b", 2)
+        event for event in record.epochs if event.phase == "smule" and (event.party, event.epoch) != ("b", 2)
     ]
-    record.epochs = [event for event in record.epochs if event["epoch"] <= 2]
-    record.parties = {"a": {"architecture": "small_convnet", "num_train": 800}}
-    record.pooled, record.controls, record.fidelity, record.seconds = None, {}, [], {}
+    record.epochs = [event for event in record.epochs if event.epoch <= 2]
+    record.parties, record.pooled_test_accuracy, record.controls, record.fidelity = {}, None, {}, []
+    record.total_seconds = None
     return record
 
 
-def _config() -> dict[str, Any]:
-    return {
-        "seed": 7,
-        "randomness": "fresh",
-        "insecure_choices": ["provider=trusted_first_party"],
-        "scheme": {"name": "crypten", "precision_bits": 16, "micro_batch": 64},
-        "provider": {"name": "trusted_first_party"},
-        "data": {"name": "digits", "path": None, "mean": [0.0]},
-        "training": {"epochs": EPOCHS, "temperature": 2.0},
-        "attack": {"name": "none", "party": "b", "options": {}},
-        "simulation": {"controls": ["label_smoothing", "self_mutual"]},
-    }
-
-
-def _epochs() -> list[dict[str, Any]]:
+def _epochs() -> list[EpochRecord]:
     events = []
     for epoch in range(1, EPOCHS + 1):
         for party in ("a", "b"):
@@ -101,8 +98,8 @@ def _epochs() -> list[dict[str, Any]]:
     return events
 
 
-def _event(party: str, phase: str, epoch: int, *, test_accuracy: float, **traffic: int) -> dict[str, Any]:
-    return {
+def _event(party: str, phase: str, epoch: int, *, test_accuracy: float, **traffic: int) -> EpochRecord:
+    values = {
         "party": party,
         "phase": phase,
         "epoch": epoch,
@@ -126,6 +123,7 @@ def _event(party: str, phase: str, epoch: int, *, test_accuracy: float, **traffi
         "peak_memory_bytes": 300_000_000,
         **traffic,
     }
+    return EpochRecord(**values)
 
 
 def _traffic(party: str, epoch: int) -> dict[str, int]:
@@ -145,11 +143,12 @@ def _traffic(party: str, epoch: int) -> dict[str, int]:
     }
 
 
-def _party(name: str) -> dict[str, Any]:
+def _party(name: str) -> PartyRecord:
     asked, answered = {"a": (200, 100), "b": (100, 200)}[name]
     sent, received = {"a": (4_001_008, 6_001_008), "b": (6_001_008, 4_001_008)}[name]
     to_party = {"a": "b", "b": "a"}[name]
-    return {
+    values = {
+        "status": "completed",
         "architecture": {"a": "small_convnet", "b": "lenet"}[name],
         "num_parameters": 24_000,
         "num_train": {"a": 800, "b": 600}[name],
@@ -189,14 +188,16 @@ def _party(name: str) -> dict[str, Any]:
             {"query_id": query, "to_party": to_party, "num_samples": answered // 2, "model_step": 7 * query}
             for query in (1, 2)
         ],
+        "seconds": {"training": 12.5, "exchange": 31.0} if name == "a" else {"training": 1.0, "exchange": 2.0},
     }
+    return PartyRecord.model_validate(values)
 
 
-def _fidelity_check(*, epoch: int, data_owner: str, num_samples: int, error: float, agreement: float) -> dict[str, Any]:
-    return {
-        "epoch": epoch,
-        "data_owner": data_owner,
-        "num_samples": num_samples,
-        "max_abs_logit_error": error,
-        "top1_agreement": agreement,
-    }
+def _fidelity_check(*, epoch: int, data_owner: str, num_samples: int, error: float, agreement: float) -> FidelityRecord:
+    return FidelityRecord(
+        epoch=epoch,
+        data_owner=data_owner,
+        num_samples=num_samples,
+        max_abs_logit_error=error,
+        top1_agreement=agreement,
+    )

@@ -8,7 +8,8 @@ import pytest
 
 from smule_crypten.errors import OutputError
 from smule_crypten.report.html import render_report, write_report
-from smule_crypten.types import RunRecord
+from smule_crypten.report.records import AlarmRecord, DisclosureRecord
+from smule_crypten.report.run_records import AttackRecord, RunRecord
 
 VOID_ELEMENTS = {"meta", "br", "hr", "img", "link", "input"}
 SVG_NAMESPACES = ("http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink")
@@ -56,14 +57,13 @@ def test_sections_show_the_numbers(report_html: str) -> None:
 def test_text_from_outside_is_escaped(record: RunRecord) -> None:
     """A name in the configuration, a record or an error cannot become markup."""
     attack = '<script>alert("x")</script>'
-    record.config["data"]["path"] = attack
-    record.config[attack] = attack
-    record.parties["a"]["architecture"] = attack
-    record.parties["a"]["bytes_by_layer"] = {attack: 5}
-    record.parties["b"]["bytes_by_phase"] = {attack: 5}
-    record.parties["b"]["disclosures"][0]["to_party"] = attack
-    record.run_id = record.versions["torch"] = record.hardware["cpu"] = attack
-    record.config["insecure_choices"] = [attack]
+    record.settings["path"] = record.settings[attack] = attack
+    entry = DisclosureRecord(query_id=1, to_party=attack, num_samples=1, model_step=1)
+    of_a, of_b = {"architecture": attack, "bytes_by_layer": {attack: 5}}, {"bytes_by_phase": {attack: 5}}
+    record.parties["a"] = record.parties["a"].model_copy(update=of_a)
+    record.parties["b"] = record.parties["b"].model_copy(update={**of_b, "disclosures": [entry]})
+    named = {"run_id": attack, "insecure_choices": [attack], "versions": {"torch": attack}, "hardware": {"cpu": attack}}
+    record.facts = record.facts.model_copy(update=named)
     record.status, record.error = "failed", attack
     html = render_report(record)
     assert "<script" not in html
@@ -136,8 +136,11 @@ def _parse(html: str) -> _Page:
 def test_attack_and_alarms_are_banners(record: RunRecord) -> None:
     """Neither can be overlooked, and neither is there without cause."""
     assert "adversary" not in _parse(render_report(record)).text
-    record.config["attack"] = {"name": "answers", "party": "b", "options": {}}
-    record.parties["a"]["alarms"] = [{"exchange": 2, "test": "drop", "evidence": "5 of 100 answers are right"}]
+    record.attack = AttackRecord(name="answers", party="b")
+    alarm = AlarmRecord(
+        exchange=2, test="drop", suspects=[2], evidence="5 of 100 answers are right", p_value=1e-9, limit=1e-4
+    )
+    record.parties["a"] = record.parties["a"].model_copy(update={"alarms": [alarm]})
     text = _parse(render_report(record)).text
     assert "simulated attack: party b is an adversary (answers)." in text
     assert "party a, exchange 2, drop: 5 of 100 answers are right" in text

@@ -9,7 +9,7 @@ from smule_crypten.report.plots import (
     bytes_per_epoch_svg,
     class_counts_svg,
 )
-from smule_crypten.types import RunRecord
+from smule_crypten.report.run_records import RunRecord
 
 
 def test_accuracy_curves_name_their_lines_and_axes(record: RunRecord) -> None:
@@ -21,7 +21,7 @@ def test_accuracy_curves_name_their_lines_and_axes(record: RunRecord) -> None:
 
 def test_what_was_not_trained_is_not_in_the_legend(record: RunRecord) -> None:
     """A run without reference does not show an empty line called 'alone'."""
-    texts = _texts(accuracy_svg([event for event in record.epochs if event["phase"] == "smule"], "a"))
+    texts = _texts(accuracy_svg([event for event in record.epochs if event.phase == "smule"], "a"))
     assert "a SMuLe" in texts
     assert not texts & {"a alone", "a self mutual", "pooled data"}
 

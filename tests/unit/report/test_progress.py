@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from smule_crypten.report.progress import LiveProgress
-from smule_crypten.types import RunRecord
+from smule_crypten.report.run_records import RunRecord
 
 PHASES = ("standalone", "smule", "self_mutual")
 TASKS = {(party, phase): 3 for phase in PHASES for party in ("a", "b")} | {("pooled", "pooled"): 3}

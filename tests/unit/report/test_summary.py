@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from smule_crypten.errors import OutputError
-from smule_crypten.report.schema import validate_summary
-from smule_crypten.report.summary import build_summary, write_summary
-from smule_crypten.types import RunRecord
+from smule_crypten.report.run_records import AttackRecord, ControlRecord, FidelityRecord, RunRecord, RunSeconds
+from smule_crypten.report.summary import build_summary, read_summary, write_summary
 
 
 def test_communication_of_a_hand_computed_run(record: RunRecord) -> None:
@@ -17,7 +16,7 @@ def test_communication_of_a_hand_computed_run(record: RunRecord) -> None:
 
     Each party sends 1,000 bytes of handshake and keys, so the total is 10,000,016 + 2,000.
     """
-    assert build_summary(record)["communication"] == {
+    assert build_summary(record).communication.model_dump() == {
         "bytes_per_epoch": [16, 5_000_000, 5_000_000],
         "bytes_total": 10_002_016,
         "dealer_bytes_total": 1_600,
@@ -31,7 +30,7 @@ def test_communication_of_a_hand_computed_run(record: RunRecord) -> None:
 
 def test_fidelity_is_the_worst_error_and_the_agreement_over_all_samples(record: RunRecord) -> None:
     """147 of 150 answers agree: the mean is weighted by samples, not by checks."""
-    assert build_summary(record)["fidelity"] == {
+    assert build_summary(record).model_dump()["fidelity"] == {
         "max_abs_logit_error": 3e-4,
         "top1_agreement": pytest.approx(0.98),
         "num_samples": 150,
@@ -40,16 +39,17 @@ def test_fidelity_is_the_worst_error_and_the_agreement_over_all_samples(record: 
 
 def test_a_logit_that_is_not_finite_is_never_hidden_by_a_finite_one(record: RunRecord) -> None:
     """max() must not lose a NaN; the summary says null, which is not a small error."""
-    record.fidelity[0]["max_abs_logit_error"] = math.nan
-    fidelity = build_summary(record)["fidelity"]
-    assert fidelity["max_abs_logit_error"] is None
-    assert fidelity["num_samples"] == 150
+    record.fidelity[0] = FidelityRecord(**vars(record.fidelity[0]) | {"max_abs_logit_error": math.nan})
+    fidelity = build_summary(record).fidelity
+    assert fidelity is not None
+    assert fidelity.max_abs_logit_error is None
+    assert fidelity.num_samples == 150
 
 
 def test_parties_and_run_facts(record: RunRecord) -> None:
     """What a reader compares between runs comes from the right place in the record."""
     summary = build_summary(record)
-    assert summary["parties"]["b"] == {
+    assert summary.parties["b"].model_dump() == {
         "architecture": "lenet",
         "num_parameters": 24_000,
         "num_train": 600,
@@ -81,63 +81,63 @@ def test_parties_and_run_facts(record: RunRecord) -> None:
             "logit_noise": 0.02,
         },
     }
-    assert (summary["scheme"], summary["provider"], summary["randomness"]) == (
+    assert (summary.scheme, summary.provider, summary.randomness) == (
         "crypten",
         "trusted_first_party",
         "fresh",
     )
-    assert (summary["seed"], summary["epochs"], summary["pooled_test_accuracy"]) == (7, 3, 0.96)
-    assert summary["insecure_choices"] == ["provider=trusted_first_party"]
+    assert (summary.seed, summary.epochs, summary.pooled_test_accuracy) == (7, 3, 0.96)
+    assert summary.insecure_choices == ["provider=trusted_first_party"]
 
 
 def test_the_best_control_is_known_when_all_are(record: RunRecord) -> None:
     """A gain is never shown over the best of some: an interrupted run keeps what was finished, and no more."""
-    assert build_summary(record)["parties"]["a"]["best_local_control"] == {"name": "self_mutual", "test_accuracy": 0.91}
+    best = ControlRecord(name="self_mutual", test_accuracy=0.91)
+    assert build_summary(record).parties["a"].best_local_control == best
     del record.controls["a"]["label_smoothing"]
-    party = build_summary(record)["parties"]["a"]
-    assert party["controls"] == {"self_mutual": 0.91}
-    assert party["best_local_control"] is None
+    party = build_summary(record).parties["a"]
+    assert party.controls == {"self_mutual": 0.91}
+    assert party.best_local_control is None
 
 
 def test_without_controls_alone_is_the_best(record: RunRecord) -> None:
     """A run that asked for none is compared with the network trained alone, if there is one."""
-    record.config["simulation"]["controls"], record.controls = [], {}
-    del record.parties["b"]["standalone_test_accuracy"]
-    parties = build_summary(record)["parties"]
-    assert parties["a"]["best_local_control"] == {"name": "standalone", "test_accuracy": 0.9}
-    assert parties["b"]["best_local_control"] is None
+    record.asked_controls, record.controls = (), {}
+    record.parties["b"] = record.parties["b"].model_copy(update={"standalone_test_accuracy": None})
+    parties = build_summary(record).parties
+    assert parties["a"].best_local_control == ControlRecord(name="standalone", test_accuracy=0.9)
+    assert parties["b"].best_local_control is None
 
 
 def test_a_partial_record_says_null_and_never_zero(partial_record: RunRecord) -> None:
     """A failed run still has a valid summary; unknown totals are null; a half-reported epoch is not counted."""
     summary = build_summary(partial_record)
-    validate_summary(summary)
-    assert summary["status"] == "failed"
-    assert summary["error"] == "party b: out of memory"
-    assert summary["parties"]["a"]["num_train"] == 800
-    assert summary["parties"]["a"]["test_accuracy"] is None
-    assert summary["parties"]["b"]["architecture"] is None
-    assert summary["communication"]["bytes_per_epoch"] == [16]
-    assert summary["communication"]["bytes_total"] is None
-    assert summary["communication"]["bytes_per_query"] is None
-    assert summary["fidelity"] is None
-    assert summary["seconds"] == {"training": None, "exchange": None, "total": None}
+    assert summary.status == "failed"
+    assert summary.error == "party b: out of memory"
+    assert summary.parties["a"].test_accuracy is None
+    assert summary.parties["b"].architecture is None
+    assert summary.communication.bytes_per_epoch == [16]
+    assert summary.communication.bytes_total is None
+    assert summary.communication.bytes_per_query is None
+    assert summary.fidelity is None
+    assert summary.seconds == RunSeconds()
 
 
 def test_totals_need_both_parties(record: RunRecord) -> None:
     """The bytes of one party alone are not presented as those of the link."""
     del record.parties["b"]
-    communication = build_summary(record)["communication"]
-    assert communication["bytes_total"] is None
-    assert communication["dealer_bytes_total"] is None
-    assert communication["rounds_total"] is None
+    communication = build_summary(record).communication
+    assert communication.bytes_total is None
+    assert communication.dealer_bytes_total is None
+    assert communication.rounds_total is None
 
 
 def test_the_file_holds_the_summary(tmp_path: Path, record: RunRecord) -> None:
-    """summary.json is the summary, as JSON."""
+    """summary.json is the summary, as JSON, and is read back as it was."""
     path = write_summary(tmp_path, record)
     assert path == tmp_path / "summary.json"
-    assert json.loads(path.read_text()) == build_summary(record)
+    assert json.loads(path.read_text()) == build_summary(record).model_dump(mode="json")
+    assert read_summary(tmp_path) == build_summary(record)
 
 
 def test_an_unwritable_folder_is_an_output_error(tmp_path: Path, record: RunRecord) -> None:
@@ -148,11 +148,8 @@ def test_an_unwritable_folder_is_an_output_error(tmp_path: Path, record: RunReco
 
 
 def test_an_attack_stands_in_the_summary(record: RunRecord) -> None:
-    """Who attacked and how it went, also where the run ended before that was measured; null without an adversary."""
-    assert build_summary(record)["attack"] is None
-    record.config["attack"] = {"name": "backdoor", "party": "b", "options": {}}
-    for success in (None, {"alone": 0.01, "smule": 0.02}):
-        record.attack = success
-        summary = build_summary(record)
-        validate_summary(summary)
-        assert summary["attack"] == {"name": "backdoor", "party": "b", "success": success or {}}
+    """Who attacked and how it went; null without an adversary, and what is no number is null."""
+    assert build_summary(record).attack is None
+    record.attack = AttackRecord(name="backdoor", party="b", success={"alone": 0.01, "smule": math.nan})
+    attack = json.loads(build_summary(record).model_dump_json())["attack"]
+    assert attack == {"name": "backdoor", "party": "b", "success": {"alone": 0.01, "smule": None}}

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from smule_crypten.errors import OutputError
+from smule_crypten.report.run_records import RunRecord
 from smule_crypten.report.summary import write_summary
 from smule_crypten.report.sweep import collect_sweep, write_sweep_summary
-from smule_crypten.types import RunRecord
 
 
 @pytest.fixture
@@ -23,7 +23,8 @@ def sweep_dir(tmp_path: Path, record: RunRecord) -> Path:
         folder.mkdir()
         overrides = [f"training.temperature={temperature}", "+data=digits"]
         (folder / "overrides.json").write_text(json.dumps(overrides))
-    record.parties["a"]["dealer_bytes"], record.parties["b"]["dealer_bytes"] = 1_500_000, 1_000_000
+    for name, dealer_bytes in (("a", 1_500_000), ("b", 1_000_000)):
+        record.parties[name] = record.parties[name].model_copy(update={"dealer_bytes": dealer_bytes})
     write_summary(tmp_path / "0", record)
     write_summary(tmp_path / "10", record)
     record.status, record.error, record.parties, record.controls = "failed", "loss is not finite, in epoch 2", {}, {}
@@ -89,17 +90,17 @@ def test_a_damaged_summary_is_a_failed_job(sweep_dir: Path) -> None:
     """One broken file does not hide the other jobs."""
     (sweep_dir / "0" / "summary.json").write_text('{"status": "completed"}')
     (sweep_dir / "2" / "summary.json").write_text('{"sta')
-    rows = {row["job"]: row for row in collect_sweep(sweep_dir)}
-    assert rows["0"]["status"] == rows["2"]["status"] == "failed"
-    assert "not a summary of schema version 1" in rows["0"]["error"]
-    assert rows["10"]["status"] == "completed"
+    jobs = {job.name: job for job in collect_sweep(sweep_dir)}
+    assert jobs["0"].status == jobs["2"].status == "failed"
+    assert "summary.json is no RunSummary: run_id: Field required" in str(jobs["0"].error)
+    assert jobs["10"].status == "completed"
 
 
 def test_a_job_that_failed_before_its_record_says_why(sweep_dir: Path) -> None:
     """An impossible setting is found before there is a summary; the launcher leaves its message in error.txt."""
     (sweep_dir / "3" / "error.txt").write_text("training.temperature: must be positive\n")
-    rows = {row["job"]: row for row in collect_sweep(sweep_dir)}
-    assert (rows["3"]["status"], rows["3"]["error"]) == ("failed", "training.temperature: must be positive")
+    jobs = {job.name: job for job in collect_sweep(sweep_dir)}
+    assert (jobs["3"].status, jobs["3"].error) == ("failed", "training.temperature: must be positive")
 
 
 def test_jobs_without_overrides_go_by_their_number(tmp_path: Path, record: RunRecord) -> None:

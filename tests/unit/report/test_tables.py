@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 from rich.console import Console, RenderableType
 
+from smule_crypten.report.records import AlarmRecord
+from smule_crypten.report.run_records import AttackRecord, RunRecord
 from smule_crypten.report.summary import build_summary
 from smule_crypten.report.tables import result_table
-from smule_crypten.types import RunRecord
 
 
 def test_the_table_says_what_a_run_found(record: RunRecord) -> None:
@@ -36,14 +36,14 @@ def test_an_insecure_run_says_so(record: RunRecord) -> None:
 
 def test_a_secure_run_is_not_called_insecure(record: RunRecord) -> None:
     """The warning keeps its meaning by being absent elsewhere."""
-    record.config["insecure_choices"] = []
+    record.facts = record.facts.model_copy(update={"insecure_choices": []})
     assert "simulation" not in _text(result_table(build_summary(record)))
 
 
 def test_a_failed_run_shows_its_error(partial_record: RunRecord) -> None:
     """A partial record prints what is known and why the run ended."""
     lines = _lines(result_table(build_summary(partial_record)))
-    assert "party a small_convnet 800 – – – –" in lines
+    assert "party a – – – – – –" in lines
     assert "queries an epoch no exchange" in lines
     assert "failed: party b: out of memory" in lines
     assert not any(line.startswith(("time", "bytes in total")) for line in lines)
@@ -52,20 +52,19 @@ def test_a_failed_run_shows_its_error(partial_record: RunRecord) -> None:
 def test_exchanges_of_different_size_are_a_range(record: RunRecord) -> None:
     """One typical number is not shown for exchanges that differ."""
     summary = build_summary(record)
-    summary["communication"]["queries_per_epoch"] = [0, 150, 20]
+    summary.communication.queries_per_epoch[2] = 20
     assert "queries an epoch 20 to 150 in 2 of 3 epochs" in _lines(result_table(summary))
 
 
 def test_an_error_that_is_not_finite_is_called_so(record: RunRecord) -> None:
     """An overflow in secure inference does not look like a missing measurement."""
-    summary: dict[str, Any] = build_summary(record)
-    summary["fidelity"]["max_abs_logit_error"] = None
-    assert "logit error not finite at most" in _text(result_table(summary))
+    record.fidelity[0] = record.fidelity[0].model_copy(update={"max_abs_logit_error": None})
+    assert "logit error not finite at most" in _text(result_table(build_summary(record)))
 
 
 def test_names_are_not_read_as_markup(record: RunRecord) -> None:
     """A user's network called [bold] is printed, not interpreted."""
-    record.parties["a"]["architecture"] = "net[bold]"
+    record.parties["a"] = record.parties["a"].model_copy(update={"architecture": "net[bold]"})
     assert "net[bold]" in _text(result_table(build_summary(record)))
 
 
@@ -84,9 +83,12 @@ def _text(renderable: RenderableType) -> str:
 
 def test_attack_and_alarms_are_shown(record: RunRecord) -> None:
     """A simulated adversary is named, with its success; an alarm names party, exchange, test and evidence."""
-    record.config["attack"] = {"name": "backdoor", "party": "b", "options": {}}
-    record.attack = {"alone": 0.01, "smule": 0.025, "pooled": None}
-    record.parties["a"]["alarms"] = [{"exchange": 2, "test": "drop", "evidence": "5 of 100 answers are right"}]
+    success = {"alone": 0.01, "smule": 0.025, "pooled": None}
+    record.attack = AttackRecord(name="backdoor", party="b", success=success)
+    alarm = AlarmRecord(
+        exchange=2, test="drop", suspects=[2], evidence="5 of 100 answers are right", p_value=1e-9, limit=1e-4
+    )
+    record.parties["a"] = record.parties["a"].model_copy(update={"alarms": [alarm]})
     lines = _lines(result_table(build_summary(record)))
     assert "simulated attack: party b is an adversary (backdoor)" in lines
     assert "attack success alone 1.0 %, smule 2.5 %" in lines

@@ -6,8 +6,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from smule_crypten.errors import OutputError
+from smule_crypten.report.run_records import RunRecord
 from smule_crypten.report.tensorboard import TensorBoardWriter
-from smule_crypten.types import RunRecord
 
 
 def test_scalars_can_be_read_back(tmp_path: Path, record: RunRecord) -> None:

@@ -9,10 +9,11 @@ import pytest
 from rich.console import Console, RenderableType
 
 from smule_crypten.report.benchmark import terminal_tables
+from smule_crypten.report.run_records import RunRecord
+from smule_crypten.report.suite_records import ResultTable, SuiteResults
 from smule_crypten.report.summary import build_summary
 from smule_crypten.report.tables import result_table
 from smule_crypten.report.terminal import Column, Facts, Grid
-from smule_crypten.types import RunRecord
 
 _WIDTHS = (48, 80, 120)
 
@@ -33,8 +34,10 @@ def _words(lines: list[str]) -> set[str]:
 @pytest.mark.parametrize("width", _WIDTHS)
 def test_numbers_and_words_of_a_result_stay_whole(width: int, record: RunRecord) -> None:
     """With long names and large counts, too; a long name is broken only behind its own separators."""
-    record.parties["a"]["architecture"] = "efficientnet_v2_small_cifar"
-    record.parties["b"] |= {"architecture": "my_package.networks.VeryLongName", "num_train": 123_456_789}
+    of_a = {"architecture": "efficientnet_v2_small_cifar"}
+    of_b = {"architecture": "my_package.networks.VeryLongName", "num_train": 123_456_789}
+    for name, values in (("a", of_a), ("b", of_b)):
+        record.parties[name] = record.parties[name].model_copy(update=values)
     lines = _printed(result_table(build_summary(record)), width)
     words = _words(lines)
     assert {"123,456,789", "90.0", "95.0", "+1.0", "-0.5"} <= words
@@ -49,8 +52,10 @@ def test_every_column_of_a_comparison_is_shown(width: int) -> None:
     keys = [("method", "Method"), *((f"{number}_accuracy", f"Heading number {number}") for number in range(7))]
     row: dict[str, Any] = {f"{number}_accuracy": 0.111 * (number + 1) for number in range(7)}
     row |= {"method": "averaging of weights", "basis": "extrapolated"}
-    content = {"title": "All", "columns": keys, "on_terminal": [key for key, _ in keys], "rows": [row], "note": ""}
-    lines = _printed(terminal_tables({"insecure_choices": [], "tables": [content]}), width)
+    shown = ResultTable(title="All", columns=keys, on_terminal=[key for key, _ in keys], rows=[row], note="")
+    facts: dict[str, Any] = {"suite": "", "date": "", "command": [], "commit": None, "versions": {}, "hardware": {}}
+    results = SuiteResults(tables=[shown], insecure_choices=[], config={}, **facts)
+    lines = _printed(terminal_tables(results), width)
     text = " ".join(" ".join(lines).split())
     for number in range(7):
         assert f"{11.1 * (number + 1):.1f} %" in text

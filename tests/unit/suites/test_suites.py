@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from party_records import party_record
 from rich.console import Console
 
 from smule_crypten.config import SchemeConfig
@@ -19,6 +20,11 @@ from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model, num_parameters
 from smule_crypten.mpc.training_plan import cost_of_step
+from smule_crypten.processes.ledger import epoch_record
+from smule_crypten.processes.recording import new_record
+from smule_crypten.report.record import read_record
+from smule_crypten.report.records import ExchangeRecord
+from smule_crypten.report.suite_records import SuiteResults
 from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.baselines import FULL_TRAINING, fully_trained
 from smule_crypten.suites.cases import CaseStore
@@ -26,7 +32,7 @@ from smule_crypten.suites.links import LINKS
 from smule_crypten.suites.methods import of_record
 from smule_crypten.suites.options import SuiteConfig
 from smule_crypten.suites.run import FIGURE_FILE, MARKDOWN_FILE, PAGE_FILE, RESULTS_FILE, run_suite
-from smule_crypten.types import RunRecord
+from smule_crypten.training.trainer import EpochResult
 
 MLP = {"name": "mlp", "options": {"hidden": [8]}}
 SHAPE = (1, 8, 8)
@@ -59,20 +65,18 @@ RUN = parse(
 )
 
 
-def run(folder: Path, **suite: Any) -> dict[str, Any]:
+def run(folder: Path, **suite: Any) -> SuiteResults:
     with (folder / "terminal.txt").open("a", encoding="utf-8") as terminal:
         console = Console(file=terminal, width=100)
         results = run_suite(parse(SuiteConfig, suite), RUN, SCHEMES, folder, ["smule-benchmark"], console)
-    assert json.loads((folder / RESULTS_FILE).read_text())["tables"] == json.loads(json.dumps(results["tables"]))
+    assert read_record(SuiteResults, folder / RESULTS_FILE) == results
     page = (folder / PAGE_FILE).read_text()
-    for content in results["tables"]:
-        assert escape(content["title"]) in page
-        assert all(row["basis"] in page for row in content["rows"])
+    for content in results.tables:
+        assert escape(content.title) in page
+        assert all(row["basis"] in page for row in content.rows)
     lines = (folder / MARKDOWN_FILE).read_text().splitlines()
-    assert sum(line.startswith("| ") for line in lines) == sum(
-        2 + len(content["rows"]) for content in results["tables"]
-    )
-    assert (folder / FIGURE_FILE).exists() == bool(results.get("curves"))
+    assert sum(line.startswith("| ") for line in lines) == sum(2 + len(content.rows) for content in results.tables)
+    assert (folder / FIGURE_FILE).exists() == bool(results.curves)
     return results
 
 
@@ -90,7 +94,7 @@ def test_methods_and_headline(tmp_path: Path) -> None:
     same cases runs none of them again."""
     options = {"schemes": ("lean",), "full_training": {"run": "steps", "steps": 1}}
     results = run(tmp_path, name="methods", **options)
-    rows = {row["method"]: row for row in results["tables"][0]["rows"]}
+    rows = {row["method"]: row for row in results.tables[0].rows}
     smule, full, averaged = rows["SMuLe, lean"], rows[FULL_TRAINING], rows["FedAvg, sees weights"]
     assert set(rows) == {"alone", "pooled data in one place", "SMuLe, lean", "FedAvg, sees weights", FULL_TRAINING}
     assert (smule["basis"], full["basis"]) == ("measured", "extrapolated")
@@ -104,16 +108,16 @@ def test_methods_and_headline(tmp_path: Path) -> None:
     assert full["epoch_rounds"] == step.rounds * steps_per_epoch
     assert full["mean_accuracy"] is None
     assert full["local_seconds"] == pytest.approx(2 * full["epoch_seconds"])
-    first, last = next(curve["points"] for curve in results["curves"] if curve["label"] == "FedAvg, sees weights")
-    assert averaged["epoch_seconds"] == pytest.approx(last["seconds"] - first["seconds"])
+    first, last = next(curve.points for curve in results.curves if curve.label == "FedAvg, sees weights")
+    assert averaged["epoch_seconds"] == pytest.approx(last.seconds - first.seconds)
     assert "Seconds of an epoch" in (tmp_path / PAGE_FILE).read_text()
     weights = 4 * num_parameters(build_model(RUN.party_a.model, SHAPE, 10, seed=0))
     assert averaged["total_bytes"] == 2 * 2 * weights
     assert kept(tmp_path) == "3 case(s) run, 0 kept from earlier calls"
     again = run(tmp_path, name="headline", limit_mb=75.0, **options)
     assert kept(tmp_path) == "0 case(s) run, 3 kept from earlier calls"
-    assert again["tables"][0]["rows"] == results["tables"][0]["rows"]
-    ratios = {row["method"]: row for row in again["tables"][2]["rows"]}
+    assert again.tables[0].rows == results.tables[0].rows
+    ratios = {row["method"]: row for row in again.tables[2].rows}
     assert ratios["SMuLe, lean"]["limit"] == "yes"
     assert ratios["SMuLe, lean"]["full_ratio"] > 1
 
@@ -121,30 +125,24 @@ def test_methods_and_headline(tmp_path: Path) -> None:
 def test_local_controls_are_methods() -> None:
     """Protects: what a party can do without a peer stands beside what it learns from one, with its curve and the
     slower party's time, which for SMuLe begins with the training alone."""
-    parties = {
-        name: {"test_accuracy": 0.6, "standalone_test_accuracy": 0.5, "bytes_by_layer": {}}
-        | dict.fromkeys(("bytes_sent", "dealer_bytes", "rounds"), 0)
-        for name in "ab"
-    }
-    event = {"epoch": 1, "test_accuracy": 0.55, "training_seconds": 2.0}
-    event |= dict.fromkeys(("queries_made", "bytes_sent", "rounds", "dealer_bytes"), 0)
-    record = RunRecord(
-        schema_version=1,
-        run_id="run",
-        status="completed",
-        config={},
-        seed=0,
-        versions={},
-        hardware={},
-        parties=parties,
-        controls={name: {"self_mutual": 0.55} for name in "ab"},
-        epochs=[
-            event | {"party": name, "phase": phase, "exchange_seconds": 3.0 if (name, phase) == ("b", "smule") else 0.0}
-            for name in "ab"
-            for phase in ("standalone", "self_mutual", "smule")
-        ],
-        seconds={},
-    )
+    party = party_record(test_accuracy=0.6, standalone_test_accuracy=0.5)
+    record = new_record(RUN, "run")
+    record.parties = dict.fromkeys("ab", party)
+    record.controls = {name: {"self_mutual": 0.55} for name in "ab"}
+    for name in "ab":
+        for phase in ("standalone", "self_mutual", "smule"):
+            done = EpochResult(
+                epoch=1,
+                loss=1.0,
+                distillation_loss=0.0,
+                train_accuracy=0.5,
+                soft_label_fraction=0.0,
+                peer_accuracy=None,
+                peer_weight=None,
+                seconds=2.0,
+            )
+            seconds = 3.0 if (name, phase) == ("b", "smule") else 0.0
+            record.epochs.append(epoch_record(name, phase, done, 0.55, ExchangeRecord(exchange_seconds=seconds)))
     found = of_record(record)
     shared = found["shared"]
     assert found["smule"]["local_seconds"] == 2.0 + 2.0 + 3.0
@@ -159,10 +157,10 @@ def test_local_controls_are_methods() -> None:
 def test_schemes_and_link(tmp_path: Path) -> None:
     """Protects: what is measured is what cost_of says, and the link's time is that of the measured bytes and rounds."""
     options = {"schemes": ("lean",), "queries": (2,)}
-    rows = run(tmp_path, name="schemes", **options)["tables"][0]["rows"]
+    rows = run(tmp_path, name="schemes", **options).tables[0].rows
     assert [row["as_predicted"] for row in rows] == ["exactly"]
     assert all(row["logit_error"] < 0.05 for row in rows)
-    on_links = run(tmp_path, name="link", **options)["tables"][1]["rows"]
+    on_links = run(tmp_path, name="link", **options).tables[1].rows
     assert kept(tmp_path) == "0 case(s) run, 1 kept from earlier calls"
     for row in on_links:
         assert row["basis"] == "predicted"
@@ -174,7 +172,7 @@ def test_an_exchange_that_is_not_possible(tmp_path: Path, monkeypatch: pytest.Mo
     """Protects: a network that cannot be shared is a row that says so; a run that failed is no result and not kept."""
     model = {"name": "torchvision", "options": {"arch": "squeezenet1_1"}}
     options = {"schemes": ("lean",), "networks": ({"model": model, "input_shape": (3, 32, 32)},)}
-    (row,) = run(tmp_path, name="link", **options)["tables"][0]["rows"]
+    (row,) = run(tmp_path, name="link", **options).tables[0].rows
     assert row["basis"] == "not possible"
 
     def fail(*arguments: Any) -> None:
@@ -193,7 +191,7 @@ def test_scaling(tmp_path: Path) -> None:
         {"model": MLP, "input_shape": SHAPE},
         {"model": {"name": "torchvision", "options": {"arch": "mobilenet_v3_small"}}, "input_shape": (3, 32, 32)},
     )
-    rows = run(tmp_path, name="scaling", schemes=("crypten",), queries=(1, 5), networks=networks)["tables"][0]["rows"]
+    rows = run(tmp_path, name="scaling", schemes=("crypten",), queries=(1, 5), networks=networks).tables[0].rows
     one, five, step, impossible = rows
     cost = scheme_class("crypten").cost_of(architecture(), 5, SCHEMES["crypten"], dealt=True)
     assert five["exchange_bytes"] == (cost.data_owner + cost.model_owner).bytes_total

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from smule_crypten.config import AugmentationConfig, OptimizerConfig, TrainingConfig
 from smule_crypten.data.images import UNKNOWN, LabelledImages
-from smule_crypten.training.controls import LABEL_SMOOTHING, LocalTraining
+from smule_crypten.training.controls import LABEL_SMOOTHING, local_control
+from smule_crypten.training.learner import Holding, Learner
 from smule_crypten.training.self_mutual import SelfMutualTrainer
 from smule_crypten.training.trainer import Trainer
 
@@ -25,9 +26,23 @@ ONE_STEP = TrainingConfig(
 )
 
 
-def local(train: LabelledImages, config: TrainingConfig, pool: LabelledImages | None = None) -> LocalTraining:
+def local(
+    train: LabelledImages,
+    config: TrainingConfig,
+    pool: LabelledImages | None = None,
+    copy: nn.Module | None = None,
+) -> Learner:
+    """copy: the second network of self mutual learning."""
     nothing = train.select(torch.arange(0))
-    return LocalTraining(train=train, pool=nothing if pool is None else pool, config=config, seed=7, device=CPU)
+    return Learner(
+        name="a",
+        holding=Holding(train=train, validation=nothing, pool=nothing if pool is None else pool, test=train),
+        training=config,
+        num_classes=3,
+        build=lambda number: linear(1) if copy is None else copy,
+        seed=7,
+        device=CPU,
+    )
 
 
 def alone(model: nn.Module, train: LabelledImages, config: TrainingConfig) -> Trainer:
@@ -62,7 +77,7 @@ def test_label_smoothing_reaches_the_loss(blobs: LabelledImages) -> None:
     model = linear(0)
     loss = F.cross_entropy(model(blobs.images_NCHW), blobs.labels_N, label_smoothing=LABEL_SMOOTHING)
     expected = step_of(model, loss)
-    local(blobs, ONE_STEP).label_smoothing(model).run_epoch()
+    local_control("label_smoothing", local(blobs, ONE_STEP), model, None).run_epoch()
     assert_parameters(model, expected)
 
 
@@ -88,7 +103,7 @@ def test_both_copies_learn_from_what_the_other_said(blobs: LabelledImages) -> No
         target = F.softmax(other.detach() / 3.0, dim=1)
         divergence = (target * (target.log() - F.log_softmax(own / 3.0, dim=1))).sum(dim=1).mean()
         expected.append(step_of(network, F.cross_entropy(own, blobs.labels_N) + 9.0 * divergence))
-    result = local(blobs, ONE_STEP).self_mutual(model, copy).run_epoch()
+    result = local_control("self_mutual", local(blobs, ONE_STEP, copy=copy), model, None).run_epoch()
     assert_parameters(model, expected[0])
     assert_parameters(copy, expected[1])
     assert (result.soft_label_fraction, result.peer_accuracy, result.peer_weight) == (0.0, None, None)
@@ -98,7 +113,7 @@ def test_self_mutual_learning_resumes_with_its_copy(blobs: LabelledImages, make_
     """A saved state holds both copies."""
 
     def trainer(model: nn.Module) -> Trainer:
-        return local(blobs, CONFIG).self_mutual(model, linear(1))
+        return local_control("self_mutual", local(blobs, CONFIG), model, None)
 
     first, resumed = make_network(), make_network()
     undisturbed = trainer(first)
@@ -120,7 +135,7 @@ def test_self_distillation_on_labelled_samples(blobs: LabelledImages) -> None:
     expected = step_of(model, F.cross_entropy(logits_NC, blobs.labels_N) + 0.5 * 9.0 * divergence)
     # The settings of the run for its peer do not weaken the control.
     config = ONE_STEP.model_copy(update={"teacher": "peer", "trust": "adaptive"})
-    local(blobs, config).self_distillation(model, finished).run_epoch()
+    local_control("self_distillation", local(blobs, config), model, finished).run_epoch()
     assert_parameters(model, expected)
 
 
@@ -135,7 +150,8 @@ def test_self_distillation_on_the_pool(blobs: LabelledImages, make_network: Make
     pool = LabelledImages(blobs.images_NCHW, torch.full((50,), UNKNOWN), blobs.sample_ids_N + 1000)
     config = TrainingConfig(epochs=20, batch_size=16, distillation_weight=1.0)
     network = make_network()
-    control = local(labelled, config, pool if has_pool else None).self_distillation(network, finished)
+    learner = local(labelled, config, pool if has_pool else None)
+    control = local_control("self_distillation", learner, network, finished)
     for _ in range(20):
         control.run_epoch()
     third = blobs.select((blobs.labels_N == 2).nonzero().squeeze(1))
@@ -147,9 +163,9 @@ def test_each_does_as_many_steps_as_alone(blobs: LabelledImages, make_network: M
     """The comparison is fair."""
     training = local(blobs, CONFIG)
     trainers = [
-        training.label_smoothing(make_network()),
-        training.self_mutual(make_network(), make_network()),
-        training.self_distillation(make_network(), make_network()),
+        local_control("label_smoothing", training, make_network(), None),
+        local_control("self_mutual", training, make_network(), None),
+        local_control("self_distillation", training, make_network(), make_network()),
         alone(make_network(), blobs, CONFIG),
     ]
     for trainer in trainers:

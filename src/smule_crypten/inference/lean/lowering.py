@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 from smule_crypten.config import SchemeConfig
 from smule_crypten.errors import ConfigError, UnshareableModelError
 from smule_crypten.inference.lean.options import LeanOptions, lean_options
-from smule_crypten.inference.lean.program import Opening, Program, Step
+from smule_crypten.inference.lean.program import Kind, Opening, Program, Step
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import NETWORK_INPUT
 from smule_crypten.models.pooling import WEIGHT_BITS, AveragePool, SumPool, comparisons
@@ -91,107 +92,67 @@ class _Builder:
 
     def _product(self, op: arch.WeightedOp, source: int, shape: tuple[int, ...], pool: SumPool | None) -> int:
         source = self._truncated(source)
-        before = self._steps[source]
         if source not in self._masks:
-            mask = Step(name=op.name, kind="mask", inputs=(source,), shape=before.shape, width=before.width)
-            self._masks[source] = self._add(mask)
-        growth = max(0, before.width - self._width)
-        return self._add(
-            Step(
-                name=op.name,
-                kind="product",
-                inputs=(self._masks[source],),
-                shape=shape,
-                width=self._width,
-                fraction=self._precision_bits + growth,
-                op=op,
-                pool=pool,
-            )
+            self._masks[source] = self._append(op.name, "mask", source)
+        growth = max(0, self._steps[source].width - self._width)
+        fraction = self._precision_bits + growth
+        return self._append(
+            op.name,
+            "product",
+            self._masks[source],
+            shape=shape,
+            width=self._width,
+            fraction=fraction,
+            op=op,
+            pool=pool,
         )
 
     def _rectified(self, op: arch.ReLU, source: int, shape: tuple[int, ...]) -> int:
-        width = self._steps[source].width
-        step = Step(name=op.name, kind="relu", inputs=(source,), shape=shape, width=width, op=op, is_non_negative=True)
-        return self._add(step)
+        return self._append(op.name, "relu", source, shape=shape, op=op, is_non_negative=True)
 
     def _maximum(self, op: arch.MaxPool2d, source: int, shape: tuple[int, ...]) -> int:
         source = self._truncated(source)
-        before = self._steps[source]
-        return self._add(
-            Step(
-                name=op.name,
-                kind="max",
-                inputs=(source,),
-                shape=shape,
-                width=before.width,
-                op=op,
-                is_non_negative=before.is_non_negative,
-            )
-        )
+        sign = self._steps[source].is_non_negative
+        return self._append(op.name, "max", source, shape=shape, op=op, is_non_negative=sign)
 
     def _average(self, op: AveragePool, source: int, shape: tuple[int, ...]) -> int:
         pool = _pool_of_shape(op, self._steps[source].shape)
         growth = math.ceil(math.log2(pool.window))
         if not pool.is_uniform:
             source = self._truncated(source)
-            width, fraction = self._steps[source].width, growth + WEIGHT_BITS
-            return self._add(
-                Step(
-                    name=op.name,
-                    kind="weight",
-                    inputs=(source,),
-                    shape=shape,
-                    width=width,
-                    fraction=fraction,
-                    op=op,
-                    pool=pool,
-                )
-            )
+            return self._append(op.name, "weight", source, shape=shape, fraction=growth + WEIGHT_BITS, op=op, pool=pool)
         before = self._steps[source]
-        return self._add(
-            Step(
-                name=op.name,
-                kind="sum",
-                inputs=(source,),
-                shape=shape,
-                width=before.width + (growth if before.fraction == 0 else 0),
-                fraction=before.fraction,
-                op=op,
-                pool=pool,
-                is_non_negative=before.is_non_negative,
-            )
+        return self._append(
+            op.name,
+            "sum",
+            source,
+            shape=shape,
+            width=before.width + (growth if before.fraction == 0 else 0),
+            fraction=before.fraction,
+            op=op,
+            pool=pool,
+            is_non_negative=before.is_non_negative,
         )
 
     def _sum_of_two(self, op: arch.Add, inputs: tuple[int, ...], shape: tuple[int, ...]) -> int:
         left, right = (self._steps[i] for i in inputs)
         fraction = max(left.fraction, right.fraction)
-        return self._add(
-            Step(
-                name=op.name,
-                kind="add",
-                inputs=inputs,
-                shape=shape,
-                width=max(left.width, right.width),
-                fraction=fraction,
-                op=op,
-                shifts=(fraction - left.fraction, fraction - right.fraction),
-                is_non_negative=left.is_non_negative and right.is_non_negative,
-            )
+        return self._append(
+            op.name,
+            "add",
+            *inputs,
+            shape=shape,
+            width=max(left.width, right.width),
+            fraction=fraction,
+            op=op,
+            shifts=(fraction - left.fraction, fraction - right.fraction),
+            is_non_negative=left.is_non_negative and right.is_non_negative,
         )
 
     def _flatten(self, name: str, source: int, shape: tuple[int, ...]) -> int:
         before = self._steps[source]
-        return self._add(
-            Step(
-                name=name,
-                kind="flatten",
-                inputs=(source,),
-                shape=shape,
-                width=before.width,
-                fraction=before.fraction,
-                is_non_negative=before.is_non_negative,
-            )
-        )
+        kept = {"fraction": before.fraction, "is_non_negative": before.is_non_negative}
+        return self._append(name, "flatten", source, shape=shape, **kept)
 
     def _truncated(self, source: int) -> int:
         """The activation of a value: itself, or a truncation of it."""
@@ -199,10 +160,14 @@ class _Builder:
         if before.fraction == 0:
             return source
         if source not in self._truncations:
-            name = f"{before.name} (truncation)"
-            step = Step(name=name, kind="truncate", inputs=(source,), shape=before.shape, width=before.width)
-            self._truncations[source] = self._add(step)
+            self._truncations[source] = self._append(f"{before.name} (truncation)", "truncate", source)
         return self._truncations[source]
+
+    def _append(self, name: str, kind: Kind, *inputs: int, **fields: Any) -> int:
+        """A step after others, of the shape and width of the first of them unless fields say otherwise."""
+        before = self._steps[inputs[0]]
+        kept: dict[str, Any] = {"shape": before.shape, "width": before.width}
+        return self._add(Step(name=name, kind=kind, inputs=inputs, **kept | fields))
 
     def _add(self, step: Step) -> int:
         bits = step.width + step.fraction

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from smule_crypten.inference.lean.program import Program, Step
-from smule_crypten.inference.lean.scales import Scales, plain_values, weight_unit
+from smule_crypten.inference.lean.scales import Scales, weight_unit
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import apply_op, num_elements
 from smule_crypten.models.module_handlers import Parameters
@@ -35,9 +35,8 @@ Remedies = dict[str, list[torch.Tensor]]
 row j says how the weights after j, and the bias, make up for a change of weight j."""
 
 
-def remedies(program: Program, parameters: Parameters, inputs_NCHW: torch.Tensor) -> Remedies:
-    """What the owner's data says about errors that cancel, whatever the scales."""
-    values = plain_values(program, parameters, inputs_NCHW)
+def remedies(program: Program, values: list[torch.Tensor]) -> Remedies:
+    """What the `plain_values` on the owner's data say about errors that cancel, whatever the scales."""
     found = {}
     for step in program.products:
         grouped = isinstance(step.op, arch.Conv2d) and step.op.groups > 1

@@ -58,13 +58,12 @@ class _Group:
     """(largest scale of the group, step that demands it, largest value there)."""
 
 
-def fit(program: Program, parameters: Parameters, inputs_NCHW: torch.Tensor, margin_bits: int) -> Scales:
-    """Choose the scales by the values on the owner's inputs.
+def fit(program: Program, parameters: Parameters, values: list[torch.Tensor], margin_bits: int) -> Scales:
+    """Choose the scales by the `plain_values` on the owner's inputs.
 
     Raises:
         UnshareableModelError: names the layer that cannot be fitted, and the remedy.
     """
-    values = plain_values(program, parameters, inputs_NCHW)
     for step, value in zip(program.steps, values, strict=True):
         if not bool((value.abs() < _LARGEST_VALUE).all()):
             raise _does_not_fit(step, f"values of magnitude {float(value.abs().max()):g} on this party's data")

@@ -17,7 +17,7 @@ from smule_crypten.inference.lean.lowering import lower
 from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.lean.program import Program
 from smule_crypten.inference.lean.roles import ShareEvaluator
-from smule_crypten.inference.lean.scales import Scales, fit
+from smule_crypten.inference.lean.scales import Scales, fit, plain_values
 from smule_crypten.inference.lean.wire import Post, Script, Want
 from smule_crypten.models.translate import TranslatedNetwork, translate
 from smule_crypten.mpc.keys import insecure_key
@@ -208,7 +208,7 @@ def direction(
     program = lower(network.architecture, config)
     if scales is None:
         known = inputs_NCHW if calibration_NCHW is None else calibration_NCHW
-        scales = fit(program, network.parameters, known, margin_bits)
+        scales = fit(program, network.parameters, plain_values(program, network.parameters, known), margin_bits)
     size, count = config.micro_batch, len(inputs_NCHW)
     batches = [min(size, count - start) for start in range(0, count, size)]
     dealings = Dealings(program, batches, seed)

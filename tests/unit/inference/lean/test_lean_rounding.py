@@ -20,8 +20,8 @@ CONFIG = SchemeConfig(name="lean", precision_bits=10, options={"ring_bits": 24, 
 def fitted(network: nn.Module, inputs_NCHW: torch.Tensor) -> tuple[Program, Parameters, Scales, Parameters]:
     translated = translate(network, tuple(inputs_NCHW.shape[1:]))
     program = lower(translated.architecture, CONFIG)
-    scales = fit(program, translated.parameters, inputs_NCHW, 2)
-    found = remedies(program, translated.parameters, inputs_NCHW)
+    values = plain_values(program, translated.parameters, inputs_NCHW)
+    scales, found = fit(program, translated.parameters, values, 2), remedies(program, values)
     return program, translated.parameters, scales, compensated(program, translated.parameters, scales, found)
 
 

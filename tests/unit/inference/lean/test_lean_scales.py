@@ -25,7 +25,8 @@ def fitted(
 ) -> tuple[TranslatedNetwork, Program, Scales]:
     network = translate(model, tuple(x.shape[1:]))  # type: ignore[arg-type]
     program = lower(network.architecture, lean_config(**options))
-    return network, program, fit(program, network.parameters, x, margin_bits)
+    values = plain_values(program, network.parameters, x)
+    return network, program, fit(program, network.parameters, values, margin_bits)
 
 
 def build(name: str, seed: int = 3) -> tuple[nn.Module, torch.Tensor]:

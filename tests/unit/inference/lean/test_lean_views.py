@@ -24,7 +24,7 @@ from torch import nn
 from smule_crypten.inference.lean.dealing import OpeningMaterial, PackedFields, corrections
 from smule_crypten.inference.lean.lowering import lower
 from smule_crypten.inference.lean.program import Opening, Program
-from smule_crypten.inference.lean.scales import Scales, fit
+from smule_crypten.inference.lean.scales import Scales, fit, plain_values
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.packing import packed_bytes
@@ -54,7 +54,8 @@ def task() -> Task:
         networks.append(translate(model, SHAPE))
     program = lower(networks[0].architecture, lean_config(block_bits=5))
     inputs = torch.randn(2, sum(BATCHES), *SHAPE)
-    scales = fit(program, networks[0].parameters, inputs.flatten(0, 1), margin_bits=4)
+    values = plain_values(program, networks[0].parameters, inputs.flatten(0, 1))
+    scales = fit(program, networks[0].parameters, values, margin_bits=4)
     return Task(program, (networks[0].parameters, networks[1].parameters), (inputs[0], inputs[1]), scales)
 
 

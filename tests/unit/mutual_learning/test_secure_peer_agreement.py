@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_peer import IDS, MODEL, TERMS, FakeScheme, make_exchanger
+from fake_scheme import MODEL, TERMS, FakeScheme, make_asker
 
 from smule_crypten.errors import ProtocolError
 
@@ -23,14 +23,14 @@ def test_impossible_preparations_are_refused(tmp_path: Path, prepares: Any, mess
     """What the peer prepares sizes what is dealt: it is checked before that."""
     scheme = FakeScheme(prepares=prepares)
     with pytest.raises(ProtocolError, match=message):
-        make_exchanger(scheme, tmp_path, num_queries=3).prepare()
+        make_asker(scheme, tmp_path, num_queries=3).prepare()
     assert scheme.begun == []
 
 
 def test_peer_may_ask_nothing(tmp_path: Path) -> None:
     """A peer that has nothing to ask still answers."""
     scheme = FakeScheme(announces={"query_id": 1, "num_samples": 0, "model_step": 0, **TERMS})
-    assert make_exchanger(scheme, tmp_path).run(MODEL, model_step=5).disclosure.num_samples == 0
+    assert make_asker(scheme, tmp_path).run(MODEL, model_step=5).disclosure.num_samples == 0
 
 
 ANNOUNCEMENTS: dict[str, tuple[object, str]] = {
@@ -68,30 +68,28 @@ ANNOUNCEMENTS: dict[str, tuple[object, str]] = {
 def test_impossible_announcements_are_refused(tmp_path: Path, announcement: object, message: str) -> None:
     """What the peer announces sizes this party's work: it is checked before anything is evaluated."""
     scheme = FakeScheme(announces=announcement)
-    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
+    asker = make_asker(scheme, tmp_path, num_queries=3)
     with pytest.raises(ProtocolError, match=message) as caught:
-        exchanger.run(MODEL, model_step=5)
+        asker.run(MODEL, model_step=5)
     assert "party b" in str(caught.value)
     assert scheme.exchanges == []
-    assert exchanger.cache.lookup(IDS) is None
 
 
 @pytest.mark.parametrize(("rank", "share_a"), [(0, 0.0), (1, 1.0)])
 def test_a_party_without_a_share_only_answers(tmp_path: Path, rank: int, share_a: float) -> None:
     """It asks nothing, keeps nothing, and its network answers all that the plan gives the other one."""
     scheme = FakeScheme(rank)
-    exchanger = make_exchanger(scheme, tmp_path, num_queries=1, share_a=share_a)
-    result = exchanger.run(MODEL, model_step=5)
+    asker = make_asker(scheme, tmp_path, num_queries=1, share_a=share_a)
+    result = asker.run(MODEL, model_step=5)
     assert (len(result.prediction.sample_ids), result.disclosure.num_samples) == (0, 2)
     assert scheme.begun == [(2, (0, 2) if rank == 0 else (2, 0))]
-    assert exchanger.cache.lookup(IDS) is None
 
 
 def test_the_peer_is_held_to_its_own_share(tmp_path: Path) -> None:
     """What this party may ask is no measure for the other one."""
-    exchanger = make_exchanger(FakeScheme(), tmp_path, num_queries=2, share_a=0.75)
+    asker = make_asker(FakeScheme(), tmp_path, num_queries=2, share_a=0.75)
     with pytest.raises(ProtocolError, match="party b asks about 2 samples, the agreed plan allows 1"):
-        exchanger.run(MODEL, model_step=5)
+        asker.run(MODEL, model_step=5)
 
 
 def test_without_a_limit_the_first_number_counts(tmp_path: Path) -> None:
@@ -99,18 +97,18 @@ def test_without_a_limit_the_first_number_counts(tmp_path: Path) -> None:
     also when the run goes on after an interruption; the budget follows from it."""
     scheme = FakeScheme()
     scheme.most = 2
-    exchanger = make_exchanger(scheme, tmp_path)
-    assert exchanger._budget.limit == (10 + 2) * 2
-    exchanger.run(MODEL, model_step=5)
-    state = exchanger.state_dict()
+    asker = make_asker(scheme, tmp_path)
+    assert asker.peer._budget.limit == (10 + 2) * 2
+    asker.run(MODEL, model_step=5)
+    state = asker.peer.state_dict()
     scheme.announces = {"query_id": 2, "num_samples": 3, "model_step": 1, **TERMS}
     with pytest.raises(ProtocolError, match="party b asks about 3 samples, the agreed plan allows 2"):
-        exchanger.run(MODEL, model_step=6)
-    resumed = make_exchanger(scheme, tmp_path, agrees=False)
-    resumed.load_state_dict(state)
+        asker.run(MODEL, model_step=6)
+    resumed = make_asker(scheme, tmp_path, agrees=False)
+    resumed.peer.load_state_dict(state)
     scheme.most = 3
     with pytest.raises(ProtocolError, match="party b asks about 3 samples, the agreed plan allows 2"):
-        resumed.agree(10)
+        resumed.agree()
 
 
 @pytest.mark.parametrize("most", [None, -1, True, "2"])
@@ -119,4 +117,4 @@ def test_impossible_numbers_are_refused_at_the_beginning(tmp_path: Path, most: A
     scheme = FakeScheme()
     scheme.most = most
     with pytest.raises(ProtocolError, match=r"party b announced .* samples"):
-        make_exchanger(scheme, tmp_path)
+        make_asker(scheme, tmp_path)

@@ -7,7 +7,6 @@ if it had been typed there; that saves seconds for each process.
 from __future__ import annotations
 
 import ctypes
-import multiprocessing as mp
 import os
 import signal
 import sys
@@ -17,11 +16,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
-_context = mp.get_context("forkserver")
-_context.set_forkserver_preload(
-    # PyTorch imports the last one when it first computes with shapes only, which takes longer than a whole run here.
-    ["smule_crypten.launch.command", "smule_crypten.launch.party", "smule_crypten.processes.dealing", "torch._dynamo"]
-)
+from smule_crypten.fork_server import interrupts_held_back, process_context
+
 _CLONE_NEWNET = 0x40000000
 
 Command = Callable[[], None]
@@ -44,6 +40,7 @@ class HostProcess:
         command: runs in the process, with arguments in sys.argv and folder as working directory.
         namespace: the network namespace to stand in.
         instrument: a tripwire or a spy.
+        separate_errors: whether standard error goes into a file of its own, beside log_path, and not with the rest.
     """
 
     def __init__(
@@ -55,16 +52,23 @@ class HostProcess:
         namespace: str | None = None,
         environment: Mapping[str, str] | None = None,
         instrument: Instrument | None = None,
+        separate_errors: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         number = len(list(folder.glob("log_*.txt")))
         self.log_path = folder / f"log_{number}.txt"
-        self.connection, theirs = _context.Pipe()
-        self._process = _context.Process(
+        self._errors_path = folder / f"errors_{number}.txt" if separate_errors else self.log_path
+        paths = (self.log_path, self._errors_path)
+        for path in paths:
+            path.touch()  # here, so that the next process in this folder takes another number
+        context = process_context()
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(
             target=_run,
-            args=(command, arguments, folder, self.log_path, namespace, dict(environment or {}), instrument, theirs),
+            args=(command, arguments, folder, paths, namespace, dict(environment or {}), instrument, theirs),
         )
-        self._process.start()
+        with interrupts_held_back():
+            self._process.start()
         theirs.close()
 
     def wait(self, seconds: float) -> int | None:
@@ -102,7 +106,11 @@ class HostProcess:
 
     @property
     def log(self) -> str:
-        return self.log_path.read_text() if self.log_path.exists() else ""
+        return self.log_path.read_text()
+
+    @property
+    def errors(self) -> str:
+        return self._errors_path.read_text()
 
     @property
     def error(self) -> str:
@@ -114,17 +122,17 @@ def _run(
     command: Command,
     arguments: list[str],
     folder: Path,
-    log_path: Path,
+    paths: tuple[Path, Path],
     namespace: str | None,
     environment: dict[str, str],
     instrument: Instrument | None,
     connection: Connection,
 ) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # the fork server holds it back
     if namespace is not None:
         _enter(namespace)
-    descriptor = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
+    for number, path in enumerate(paths, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), number)
     os.chdir(folder)
     os.environ.update(environment)
     sys.argv = ["smule", *arguments]

@@ -1,4 +1,4 @@
-"""An exchanger whose scheme, and peer, is an object in memory."""
+"""A SecurePeer whose scheme, and what is behind it, is an object in memory."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from typing import Any
 import torch
 from torch import nn
 
+from smule_crypten.config import SchemeConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.exchange.exchanger import Exchanger
 from smule_crypten.exchange.planner import configured_queries
+from smule_crypten.exchange.queries import QueryPlan
 from smule_crypten.exchange_config import ExchangeConfig
-from smule_crypten.inference.scheme import AnswerTerms
+from smule_crypten.inference.answerer import Answerer, AnswerTerms
+from smule_crypten.inference.noise import NoiseRule, Scatter
 from smule_crypten.models.calibration import calibrate, largest_value
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.meter import CostMeter
+from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
+from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import Cost, InferenceQuery, PeerPrediction
 
@@ -47,7 +51,9 @@ class FakeScheme:
         self.announces = announces
         self.announced: list[Any] = []
         self.begun: list[tuple[int, tuple[int, int]]] = []
-        self.exchanges: list[tuple[nn.Module, InferenceQuery, InferenceQuery]] = []
+        self.noise_rules: list[NoiseRule] = []
+        self.answerers: list[Answerer] = []
+        self.exchanges: list[tuple[Answerer, InferenceQuery, InferenceQuery]] = []
         self.damage: list[dict[int, float]] = []
         """For each exchange, the logit to answer by sample id in place of the right one."""
 
@@ -55,9 +61,19 @@ class FakeScheme:
     def largest_input(self) -> float:
         return largest_value(PRECISION_BITS)
 
-    def calibrate(self, model: nn.Module, inputs_NCHW: torch.Tensor) -> AnswerTerms:
-        bound = calibrate(translate(model, (1, 1, 1)), inputs_NCHW, PRECISION_BITS)
-        return AnswerTerms(logit_bound=bound, input_bound=INPUT_BOUND, logit_noise=0.25)
+    def prepare_answers(self, model: nn.Module, inputs_NCHW: torch.Tensor, noise: NoiseRule) -> Answerer:
+        self.noise_rules.append(noise)
+        network = translate(model, (1, 1, 1))
+        bound = calibrate(network, network.values(inputs_NCHW.double()), PRECISION_BITS)
+        answerer = Answerer(
+            network=network,
+            parameters=network.parameters,
+            config=SchemeConfig(name="fake"),
+            scatter=Scatter(),
+            terms=AnswerTerms(logit_bound=bound, input_bound=INPUT_BOUND, logit_noise=0.25),
+        )
+        self.answerers.append(answerer)
+        return answerer
 
     def announce(self, message: Any) -> Any:
         self.session.meter.record(rounds=1, bytes_sent=10, bytes_received=10)
@@ -76,8 +92,8 @@ class FakeScheme:
     def begin(self, index: int, counts: tuple[int, int]) -> None:
         self.begun.append((index, counts))
 
-    def exchange(self, model: nn.Module, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
-        self.exchanges.append((model, asked, answered))
+    def exchange(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
+        self.exchanges.append((answerer, asked, answered))
         assert asked.inputs_NCHW is not None
         assert asked.sample_ids is not None
         pixels_N = asked.inputs_NCHW.flatten(1)[:, 0]
@@ -95,26 +111,56 @@ class FakeScheme:
         )
 
 
-def make_exchanger(
-    scheme: Any, folder: Path, budget: DisclosureConfig | None = None, agrees: bool = True, **config: Any
-) -> Exchanger:
-    """Four samples whose only pixel is their own id. Up to ten exchanges are agreed on, unless agrees is False.
+class Asker:
+    """Asks the peer about the samples that are next, at most `limit` at a time."""
+
+    def __init__(self, peer: SecurePeer, images: LabelledImages, limit: int | None) -> None:
+        self.peer = peer
+        self._images = images
+        nothing = images.select(torch.empty(0, dtype=torch.int64))
+        self._plan = QueryPlan(images, nothing, nothing, 0.1, seed=0)
+        self._limit = limit
+
+    def agree(self) -> None:
+        """On up to ten exchanges."""
+        self.peer.agree(10, self._plan.count(None))
+
+    def prepare(self) -> None:
+        self.peer.prepare(self._plan.count(self._limit))
+
+    def run(self, model: nn.Module, model_step: int) -> Answers:
+        self.ask(model, model_step)
+        return self.peer.answers()
+
+    def ask(self, model: nn.Module, model_step: int) -> None:
+        question = self._images.of_ids(self._plan.next(self._limit))
+        self.peer.ask(question, AnsweringNetwork(model, model_step, "some network"))
+
+
+def make_asker(
+    scheme: Any,
+    folder: Path,
+    budget: DisclosureConfig | None = None,
+    agrees: bool = True,
+    largest: float = 1000.0,
+    **config: Any,
+) -> Asker:
+    """Four samples whose only pixel is their own id, but for 1000, whose is `largest`.
 
     Where config does not say how many, all samples are asked about.
     """
     images = LabelledImages(IDS.float().reshape(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64), IDS)
+    images.images_NCHW[IDS == 1000] = largest
     settings = ExchangeConfig(**{"num_queries": None, **config})
-    exchanger = Exchanger(
-        scheme=scheme,
-        config=settings,
-        train=images,
-        pool=images.select(torch.empty(0, dtype=torch.int64)),
-        held_out=images.select(torch.empty(0, dtype=torch.int64)),
-        num_queries=configured_queries(settings),
-        num_classes=2,
+    num_queries = configured_queries(settings)
+    peer = SecurePeer(
+        scheme,
+        settings,
+        num_queries=num_queries,
         budget=QueryBudget(budget or DisclosureConfig(), folder / "disclosures.jsonl", run="first", peer=None),
-        seed=0,
+        calibration=images,
     )
+    asker = Asker(peer, images, None if num_queries is None else num_queries[scheme.session.rank])
     if agrees:
-        exchanger.agree(10)
-    return exchanger
+        asker.agree()
+    return asker

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_peer import BOUND, IDS, INPUT_BOUND, MODEL, PEER_STEP, TERMS, FakeScheme, make_exchanger
+from fake_scheme import BOUND, IDS, INPUT_BOUND, MODEL, PEER_STEP, TERMS, FakeScheme, make_asker
+from torch import nn
 
 from smule_crypten.errors import BudgetError, DataError, ProtocolError, SpotCheckError, UnshareableModelError
 from smule_crypten.exchange.disclosures import read_ledger
@@ -16,15 +17,16 @@ from smule_crypten.types import Disclosure
 def test_queries_of_one_exchange(tmp_path: Path, rank: int) -> None:
     """Own and peer's query name the right owners, numbers of samples and model steps; inputs only in the own one."""
     scheme = FakeScheme(rank)
-    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
-    result = exchanger.run(MODEL, model_step=5)
+    asker = make_asker(scheme, tmp_path, num_queries=3)
+    result = asker.run(MODEL, model_step=5)
     # Pixels reach 1000, the margin is 16, and the bound is rounded up to a power of two.
     own = {"logit_bound": 2.0**14, "input_bound": INPUT_BOUND, "logit_noise": 0.25}
     assert scheme.announced == [{"query_id": 1, "num_samples": 3, "model_step": 5, **own}]
     assert scheme.prepared == [{"prepared_query": 1, "num_samples": 3}]
     assert scheme.begun == [(2, (3, 2) if rank == 0 else (2, 3))]
-    [(model, asked, answered)] = scheme.exchanges
-    assert model is MODEL
+    [(answerer, asked, answered)] = scheme.exchanges
+    assert [answerer] == scheme.answerers
+    assert [rule.num_answers for rule in scheme.noise_rules] == [asker.peer._budget.limit]
     assert (asked.model_owner, asked.data_owner, asked.num_samples, asked.model_step) == (1 - rank, rank, 3, PEER_STEP)
     assert (answered.model_owner, answered.data_owner, answered.num_samples, answered.model_step) == (
         rank,
@@ -43,39 +45,36 @@ def test_queries_of_one_exchange(tmp_path: Path, rank: int) -> None:
 def test_what_was_prepared_is_what_is_asked(tmp_path: Path) -> None:
     """Preparing ahead begins the exchange once, and counts to its cost; a peer that then asks more is refused."""
     scheme = FakeScheme()
-    exchanger = make_exchanger(scheme, tmp_path, num_queries=3)
-    exchanger.prepare()
+    asker = make_asker(scheme, tmp_path, num_queries=3)
+    asker.prepare()
     assert (scheme.begun, scheme.announced) == ([(2, (3, 2))], [])
-    assert exchanger.run(MODEL, model_step=5).cost.rounds == 2
+    assert asker.run(MODEL, model_step=5).cost.rounds == 2
     assert scheme.begun == [(2, (3, 2))]
     other = FakeScheme(prepares={"prepared_query": 1, "num_samples": 1})
     with pytest.raises(ProtocolError, match="party b asks about another number of samples than it prepared"):
-        make_exchanger(other, tmp_path / "other", num_queries=3).run(MODEL, model_step=5)
+        make_asker(other, tmp_path / "other", num_queries=3).run(MODEL, model_step=5)
     assert other.exchanges == []
 
 
 def test_images_and_answers_belong_to_the_asked_ids(tmp_path: Path) -> None:
     """Ids are in no order; each must be asked with its own image, and its answer kept under the same id."""
     scheme = FakeScheme()
-    exchanger = make_exchanger(scheme, tmp_path)
-    exchanger.run(MODEL, model_step=5)
+    asker = make_asker(scheme, tmp_path)
+    result = asker.run(MODEL, model_step=5)
     [(_, asked, _)] = scheme.exchanges
     assert asked.sample_ids is not None
     assert asked.inputs_NCHW is not None
     assert sorted(asked.sample_ids.tolist()) == sorted(IDS.tolist())
     assert torch.equal(asked.inputs_NCHW.flatten(), asked.sample_ids.float())
-    found = exchanger.cache.lookup(IDS)
-    assert found is not None
-    assert found.positions.tolist() == [0, 1, 2, 3]
-    assert torch.equal(found.logits_NC[:, 0], IDS.float())
-    assert found.model_step.tolist() == [PEER_STEP] * 4
+    assert torch.equal(result.prediction.logits_NC[:, 0], result.prediction.sample_ids.float())
+    assert result.prediction.model_step == PEER_STEP
 
 
 def test_queries_are_numbered_and_do_not_repeat(tmp_path: Path) -> None:
     """Two exchanges of two cover all four samples; the query ids count up."""
     scheme = FakeScheme()
-    exchanger = make_exchanger(scheme, tmp_path, num_queries=2)
-    results = [exchanger.run(MODEL, model_step) for model_step in (5, 6)]
+    asker = make_asker(scheme, tmp_path, num_queries=2)
+    results = [asker.run(MODEL, model_step) for model_step in (5, 6)]
     asked = torch.cat([result.prediction.sample_ids for result in results])
     assert sorted(asked.tolist()) == sorted(IDS.tolist())
     assert [result.prediction.query_id for result in results] == [1, 2]
@@ -91,105 +90,115 @@ def test_implausible_answers_are_dropped_in_silence(tmp_path: Path, logit: float
     for damage in ({}, {1000: logit}):
         scheme = FakeScheme()
         scheme.damage = [damage]
-        exchanger = make_exchanger(scheme, tmp_path / str(len(damage)), spot_checks=spot_checks)
-        result = exchanger.run(MODEL, model_step=5)
+        asker = make_asker(scheme, tmp_path / str(len(damage)), spot_checks=spot_checks)
+        result = asker.run(MODEL, model_step=5)
         asked = [(asked.num_samples, answered.num_samples) for _, asked, answered in scheme.exchanges]
         heard.append((scheme.prepared, scheme.announced, scheme.begun, asked, result.cost))
     assert heard[0] == heard[1]
     assert (result.num_asked, result.num_dropped) == (4, 1)
     assert sorted(result.prediction.sample_ids.tolist()) == [3, 7, 40]
     assert torch.equal(result.prediction.logits_NC[:, 0], result.prediction.sample_ids.float())
-    found = exchanger.cache.lookup(IDS)
-    assert found is not None
-    assert IDS[found.positions].tolist() == [40, 7, 3]
 
 
 def test_a_run_goes_on_without_any_plausible_answer(tmp_path: Path) -> None:
     """To end it would tell the peer what this party's samples are like."""
     scheme = FakeScheme()
     scheme.damage = [dict.fromkeys(IDS.tolist(), 2.0**40)]
-    exchanger = make_exchanger(scheme, tmp_path)
-    assert exchanger.run(MODEL, model_step=5).num_dropped == 4
-    assert exchanger.cache.lookup(IDS) is None
-    assert exchanger.run(MODEL, model_step=6).num_dropped == 0
+    asker = make_asker(scheme, tmp_path)
+    assert asker.run(MODEL, model_step=5).num_dropped == 4
+    assert asker.run(MODEL, model_step=6).num_dropped == 0
 
 
 def test_large_but_plausible_answers_are_kept(tmp_path: Path) -> None:
     """A confident network is not an error."""
     scheme = FakeScheme()
     scheme.damage = [{1000: BOUND}]
-    assert make_exchanger(scheme, tmp_path).run(MODEL, model_step=5).num_dropped == 0
+    assert make_asker(scheme, tmp_path).run(MODEL, model_step=5).num_dropped == 0
 
 
 def test_query_is_charged_before_it_is_answered(tmp_path: Path) -> None:
     """A query beyond the budget is refused before any computation; one within it stands in the ledger."""
     scheme = FakeScheme()
-    exchanger = make_exchanger(scheme, tmp_path, num_queries=2)
-    exchanger._budget.plan("b", [], can_repeat=False)
+    asker = make_asker(scheme, tmp_path, num_queries=2)
+    asker.peer._budget.plan("b", [], can_repeat=False)
     with pytest.raises(BudgetError, match=r"party b asks for 2 answers, the plan of this run, of 0 answers, leaves 0"):
-        exchanger.run(MODEL, model_step=5)
+        asker.run(MODEL, model_step=5)
     assert scheme.exchanges == []
     assert not (tmp_path / "disclosures.jsonl").exists()
-    exchanger = make_exchanger(scheme, tmp_path, num_queries=2)
-    exchanger.run(MODEL, model_step=5)
-    assert len(scheme.exchanges) == 1
+    asker = make_asker(scheme, tmp_path, num_queries=2)
+    asker.ask(MODEL, model_step=5)
+    assert scheme.exchanges == []
     assert [entry.num_samples for entry in read_ledger(tmp_path / "disclosures.jsonl")] == [2]
+    asker.peer.answers()
+    assert len(scheme.exchanges) == 1
 
 
 def test_a_budget_that_cannot_suffice_is_refused_at_the_beginning(tmp_path: Path) -> None:
     """Not in the middle of a run that both have paid for; the plan counts second answers."""
     scheme = FakeScheme()
     with pytest.raises(BudgetError, match=r"may ask for 30 answers in 10 exchange.*total=29 leaves 29; 30 would do"):
-        make_exchanger(scheme, tmp_path, DisclosureConfig(max_answers_total=29), num_queries=2, spot_checks=1)
+        make_asker(scheme, tmp_path, DisclosureConfig(max_answers_total=29), num_queries=2, spot_checks=1)
     assert scheme.begun == []
 
 
-def test_values_beyond_the_range_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("pixel", "error", "message"),
+    [
+        (float("inf"), DataError, "sample 1000 holds a value that is not finite"),
+        (2.0**27, UnshareableModelError, r"layer .*lower scheme\.precision_bits"),
+    ],
+)
+def test_values_beyond_the_range_are_refused(
+    tmp_path: Path, pixel: float, error: type[Exception], message: str
+) -> None:
     """What does not fit fixed point would wrap around silently: inputs by sample, layers by name."""
-    exchanger = make_exchanger(FakeScheme(), tmp_path)
-    exchanger._candidates.images_NCHW[2] = float("inf")
-    with pytest.raises(DataError, match="sample 1000 holds a value that is not finite"):
-        exchanger.run(MODEL, model_step=5)
-    exchanger._candidates.images_NCHW[2] = 2.0**27
-    with pytest.raises(UnshareableModelError, match=r"layer .*lower scheme\.precision_bits"):
-        exchanger.run(MODEL, model_step=5)
+    scheme = FakeScheme()
+    with pytest.raises(error, match=message):
+        make_asker(scheme, tmp_path, largest=pixel).run(MODEL, model_step=5)
+    assert scheme.announced == []
 
 
-def test_state_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    """A resumed exchanger asks what the undisturbed one would have asked, and keeps the answers it had."""
-    undisturbed, cut_off = (make_exchanger(FakeScheme(), tmp_path / name, num_queries=2) for name in "ab")
-    first = undisturbed.run(MODEL, model_step=5)
+def test_a_resumed_peer_counts_on(tmp_path: Path) -> None:
+    """The numbers of exchanges go on where they stopped."""
+    cut_off, resumed = (make_asker(FakeScheme(), tmp_path / name, num_queries=2) for name in "ab")
     cut_off.run(MODEL, model_step=5)
-    resumed = make_exchanger(FakeScheme(), tmp_path / "c", num_queries=2)
-    resumed.load_state_dict(cut_off.state_dict())
-    results = [exchanger.run(MODEL, model_step=6).prediction for exchanger in (undisturbed, resumed)]
-    assert torch.equal(results[0].sample_ids, results[1].sample_ids)
-    assert results[1].query_id == 2
-    found = resumed.cache.lookup(first.prediction.sample_ids)
-    assert found is not None
-    assert torch.equal(found.logits_NC, first.prediction.logits_NC)
+    resumed.peer.load_state_dict(cut_off.peer.state_dict())
+    assert resumed.peer.next_number == 2
+    assert resumed.run(MODEL, model_step=6).prediction.query_id == 2
+
+
+def test_a_network_that_changed_its_ways_is_refused(tmp_path: Path) -> None:
+    """What the scheme would compute must be what the network says with the weights that it has now."""
+
+    class Moody(nn.Flatten):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return super().forward(inputs) + torch.rand(())
+
+    scheme = FakeScheme()
+    with pytest.raises(UnshareableModelError):
+        make_asker(scheme, tmp_path).run(Moody(), model_step=5)
+    assert scheme.announced == []
 
 
 def test_a_spot_check_compares_answers(tmp_path: Path) -> None:
     """A wrong but plausible answer is found when asked again, and named; without a check it is kept."""
     scheme = FakeScheme()
     scheme.damage = [{1000: 5.0}]
-    exchanger = make_exchanger(scheme, tmp_path, spot_checks=4)
+    asker = make_asker(scheme, tmp_path, spot_checks=4)
     with pytest.raises(
         SpotCheckError, match="spot check of exchange 1: 1 of 4 answers of the other party differ when asked again"
     ):
-        exchanger.run(MODEL, model_step=5)
+        asker.run(MODEL, model_step=5)
     assert [message["num_samples"] for message in scheme.announced] == [4]
-    assert exchanger.cache.lookup(IDS) is None
     unchecked = FakeScheme()
     unchecked.damage = [{1000: 5.0}]
-    assert make_exchanger(unchecked, tmp_path / "b").run(MODEL, model_step=5).num_dropped == 0
+    assert make_asker(unchecked, tmp_path / "b").run(MODEL, model_step=5).num_dropped == 0
 
 
 def test_a_passed_spot_check_costs_queries_and_changes_nothing(tmp_path: Path) -> None:
     """What the peer asks again is charged to it before that: nothing proves that it asks about the same samples."""
     scheme = FakeScheme()
-    result = make_exchanger(scheme, tmp_path, spot_checks=1).run(MODEL, model_step=5)
+    result = make_asker(scheme, tmp_path, spot_checks=1).run(MODEL, model_step=5)
     assert result.num_dropped == 0
     assert result.disclosure.num_samples == 3
     assert result.prediction.cost.rounds == 2
@@ -203,7 +212,7 @@ def test_the_number_of_second_questions_is_fixed(tmp_path: Path, spot_checks: in
     """It follows from what both agreed on: neither the answers nor the peer can change it."""
     scheme = FakeScheme()
     scheme.damage = [dict.fromkeys(IDS.tolist(), float("nan"))]
-    make_exchanger(scheme, tmp_path, spot_checks=spot_checks).run(MODEL, model_step=5)
+    make_asker(scheme, tmp_path, spot_checks=spot_checks).run(MODEL, model_step=5)
     assert scheme.begun == [(2, (4, 2)), (3, (own, peer))]
     [_, (_, asked, answered)] = scheme.exchanges
     assert (asked.num_samples, answered.num_samples) == (own, peer)
@@ -215,13 +224,13 @@ def test_inputs_that_the_peers_network_was_not_fitted_for_are_not_sent(tmp_path:
     """
     announced = {"query_id": 1, "num_samples": 2, "model_step": PEER_STEP, **TERMS, "input_bound": 64.0}
     scheme = FakeScheme(announces=announced)
-    exchanger = make_exchanger(scheme, tmp_path, num_queries=4)
-    result = exchanger.run(MODEL, model_step=5)
+    asker = make_asker(scheme, tmp_path, num_queries=4)
+    result = asker.run(MODEL, model_step=5)
     [(_, asked, _)] = scheme.exchanges
     assert asked.inputs_NCHW is not None
     assert sorted(asked.inputs_NCHW.flatten().tolist()) == [0.0, 3.0, 7.0, 40.0]
     assert (result.num_asked, result.num_dropped) == (4, 1)
-    assert exchanger.cache.lookup(torch.tensor([1000])) is None
+    assert 1000 not in result.prediction.sample_ids
 
 
 @pytest.mark.parametrize(("logit_noise", "passes"), [(0.0, False), (0.4, False), (0.6, True)])
@@ -231,9 +240,9 @@ def test_a_spot_check_tolerates_the_announced_noise(tmp_path: Path, logit_noise:
         announces={"query_id": 1, "num_samples": 2, "model_step": PEER_STEP, **TERMS, "logit_noise": logit_noise}
     )
     scheme.damage = [{}, {sample: -sample + 5.0 for sample in IDS.tolist()}]
-    exchanger = make_exchanger(scheme, tmp_path, num_queries=4, spot_checks=4)
+    asker = make_asker(scheme, tmp_path, num_queries=4, spot_checks=4)
     if passes:
-        exchanger.run(MODEL, model_step=5)
+        asker.run(MODEL, model_step=5)
     else:
         with pytest.raises(SpotCheckError):
-            exchanger.run(MODEL, model_step=5)
+            asker.run(MODEL, model_step=5)

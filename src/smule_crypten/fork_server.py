@@ -1,0 +1,73 @@
+"""How processes start here: forked, in milliseconds, from a server that imports once what each of them needs.
+
+A new interpreter would import PyTorch and CrypTen for seconds, in each process again. Python's fork server is such an
+interpreter; it computes nothing, so that it holds no threads of PyTorch, no CUDA context, no keys and no random state
+worth having when it forks. It starts with the first process, serves all later ones of this process, and ends with it.
+
+What a process inherits (limits of resources, namespaces) is the server's, as it was when that started; path, working
+directory and main module are those of the caller. `CallersOutput` and `environment` of a job hand on the rest.
+"""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.reduction import DupFd
+from typing import Any
+
+PRELOADED = (
+    "smule_crypten.processes.party",
+    "smule_crypten.processes.controls",
+    "smule_crypten.processes.dealing",
+    # PyTorch imports it when it first computes with shapes only.
+    "torch._dynamo",
+)
+
+LONGEST_TEMPORARY_FOLDER = 70
+"""Bytes. The server's socket lies below that folder, and the system allows 107 for its whole path."""
+
+
+def process_context() -> ForkServerContext | SpawnContext:
+    """Where to take processes and pipes from: the fork server, or new interpreters where forking is not safe (macOS)
+    or the server's socket has no room for its path. What the processes do is the same."""
+    if sys.platform != "linux" or len(tempfile.gettempdir().encode()) > LONGEST_TEMPORARY_FOLDER:
+        return mp.get_context("spawn")
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    return context
+
+
+@contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """A process that is started here never sees Ctrl-C, not even while it imports; the parent sees it afterwards."""
+    resource_tracker.ensure_running()  # its first start would release SIGINT
+    blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
+
+
+class CallersOutput:
+    """Among the arguments of a process: what it prints goes where its caller prints now, not where the server did."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A descriptor that was closed when Python started may belong to any file by now.
+        streams = {1: sys.__stdout__, 2: sys.__stderr__}
+        return _print_to, ({number: DupFd(number) for number, stream in streams.items() if stream is not None},)
+
+
+def _print_to(descriptors: dict[int, Any]) -> CallersOutput:
+    for number, sent in descriptors.items():
+        descriptor = sent.detach()
+        if descriptor != number:  # a new interpreter has inherited it
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+    return CallersOutput()

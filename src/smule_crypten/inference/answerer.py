@@ -1,0 +1,50 @@
+"""A version of a network, translated once and ready to answer, and what its owner says of the answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from smule_crypten.config import SchemeConfig
+from smule_crypten.inference.noise import Scatter, on_grid
+from smule_crypten.models.module_handlers import Parameters
+from smule_crypten.models.translate import TranslatedNetwork
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerTerms:
+    """What a model owner says of its answers; the data owner may know it.
+
+    logit_bound: beyond it an answer cannot be right. input_bound: beyond it an input is larger than what the network
+    was examined for, so that hidden values may wrap unseen. logit_noise: standard deviation of each logit's noise.
+    """
+
+    logit_bound: float
+    input_bound: float
+    logit_noise: float
+
+    @classmethod
+    def of(cls, inputs_NCHW: torch.Tensor, *, margin: float, logit_bound: float, logit_noise: float) -> AnswerTerms:
+        """margin: how many times larger values may be on the peer's inputs than on these, the owner's."""
+        largest = max(float(inputs_NCHW.abs().max()), 1e-6) if inputs_NCHW.numel() else 1.0
+        return cls(logit_bound=logit_bound, input_bound=on_grid(margin * largest, up=False), logit_noise=logit_noise)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answerer:
+    """Made by a scheme's `prepare_answers`, or without a session by `answerer_of`; its owner alone may see it.
+
+    The weights are copies: what is trained afterwards has no part in the answers. A scheme may add what else it needs.
+
+    Args:
+        network: as its owner has it. parameters: those that are evaluated in their place.
+        config: what it was prepared for.
+        scatter: how its logits scatter by rounding.
+    """
+
+    network: TranslatedNetwork
+    parameters: Parameters
+    config: SchemeConfig
+    scatter: Scatter
+    terms: AnswerTerms

@@ -1,0 +1,51 @@
+"""What a process of a run tells its parent while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from smule_crypten.report.records import EpochRecord
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The party has agreed with the others on where to begin; what an earlier attempt left may be written over."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A line for whoever follows the run."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """is_new: not an epoch of an earlier attempt, which is told again."""
+
+    record: EpochRecord
+    is_new: bool = True
+
+
+@dataclass(frozen=True)
+class ControlEnded:
+    """A local control of a party is trained."""
+
+    party: str
+    name: str
+    test_accuracy: float
+
+
+@dataclass(frozen=True)
+class EvidenceLeft:
+    """A party has left at path what the fidelity check needs of the exchange before an epoch."""
+
+    party: str
+    epoch: int
+    path: Path
+
+
+Event = Begun | Message | EpochEnded | ControlEnded | EvidenceLeft
+Emit = Callable[[Event], None]
