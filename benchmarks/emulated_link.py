@@ -35,7 +35,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from delaying_proxy import LinkSpeed, delayed
 from figures_file import write_figures
 from link_calibration import Calibration, calibrate
@@ -59,7 +58,6 @@ LEAN_LIMIT = 0.1
 TOLERANCE = 0.01
 """Of a class's probability: what soft labels are made of, whatever a scheme adds to all logits of a sample."""
 RATE_TOLERANCE, RTT_TOLERANCE_MS = 0.05, 2.0
-SCHEME_CONFIGS = Path(__file__).parents[1] / "conf" / "scheme"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +77,6 @@ class Wiring:
                 for role, address in meeting.addresses.items()
             }
             yield dataclasses.replace(meeting, addresses=addresses)
-
-
-def scheme_config(name: str) -> SchemeConfig:
-    """The settings that are delivered with a scheme."""
-    return SchemeConfig.model_validate(yaml.safe_load((SCHEME_CONFIGS / f"{name}.yaml").read_text()))
 
 
 def run_party(
@@ -221,7 +214,7 @@ def _spread(seconds: list[float]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scheme", default="crypten", help="names from conf/scheme, with commas (default crypten)")
+    parser.add_argument("--scheme", default="crypten", help="names of schemes, with commas (default crypten)")
     parser.add_argument("--mbit", type=float, default=100.0, help="million bits a second each way (default 100)")
     parser.add_argument("--rtt-ms", type=float, default=40.0, help="milliseconds there and back (default 40)")
     parser.add_argument("--dealer-link", choices=("local", "emulated"), default="local", help="(default local)")
@@ -240,7 +233,7 @@ def main() -> int:
     slow_roles = (*ROLES[:2], DEALER) if arguments.dealer_link == "emulated" else ROLES[:2]
     by_scheme = {}
     for name in arguments.scheme.split(","):
-        common = (scheme_config(name), arguments.samples, arguments.repeats, arguments.threads)
+        common = (SchemeConfig(name=name), arguments.samples, arguments.repeats, arguments.threads)
         local = run_all(*common, Wiring(speeds={}))
         by_scheme[name] = summarize(link, local, run_all(*common, Wiring(speeds=dict.fromkeys(slow_roles, link))))
     show(by_scheme, f"{arguments.samples} images a party, {link}, dealer's link {arguments.dealer_link}")

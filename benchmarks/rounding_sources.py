@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from lean_in_process import play_roles
 from rounding_first_version import FirstDataOwner, FirstModelOwner, first_version, rounded_locally, truncated_bits
 from torch import nn
@@ -36,7 +34,6 @@ from smule_crypten.models.pooling import SumPool
 from smule_crypten.models.translate import TranslatedNetwork, translate
 
 SCHEMES = ("lean", "crypten")
-CONF = Path(__file__).parents[1] / "conf" / "scheme"
 CPU = torch.device("cpu")
 
 Known = dict[str, torch.Tensor]
@@ -56,7 +53,7 @@ class Asked:
     @classmethod
     def of(cls, scheme: str, model: nn.Module, calibration_NCHW: torch.Tensor) -> Asked:
         """Raises UnshareableModelError where the scheme refuses the network."""
-        config = SchemeConfig.model_validate(yaml.safe_load((CONF / f"{scheme}.yaml").read_text()))
+        config = SchemeConfig(name=scheme)
         network = translate(model, tuple(calibration_NCHW.shape[1:]))
         noise = NoiseRule.without_protection()
         return cls(network, config, scheme_class(scheme).answerer_of(network, calibration_NCHW, config, noise))

@@ -109,9 +109,7 @@ def trained(model: ModelConfig, epochs: int, images: Images, work: Path) -> Subj
 
 
 def _train(network: nn.Module, epochs: int, images: Images) -> None:
-    settings = yaml.safe_load((CONF / "training" / "default.yaml").read_text())
-    settings |= yaml.safe_load((CONF / "training" / "images.yaml").read_text())
-    del settings["defaults"]
+    settings = yaml.safe_load((CONF / "training" / "images.yaml").read_text())
     config = TrainingConfig.model_validate(settings | {"epochs": epochs})
     trainer = Trainer(model=network, train=images.train, config=config, seed=SEED, device=CPU)
     for _ in range(epochs):

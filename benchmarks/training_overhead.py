@@ -73,7 +73,7 @@ def minimal_loop(data: LabelledImages, config: TrainingConfig) -> Callable[[], N
 def measure(num_samples: int, repeats: int) -> dict[str, list[float]]:
     """Seconds an epoch of both sides, taking turns, after one warm-up epoch each."""
     data = make_data(num_samples)
-    config = TrainingConfig(epochs=repeats + 1)
+    config = TrainingConfig(epochs=repeats + 1, batch_size=128)
     trainer = Trainer(model=make_network(), train=data, config=config, seed=0, device=CPU)
     sides: dict[str, Callable[[], object]] = {"minimal loop": minimal_loop(data, config), "trainer": trainer.run_epoch}
     seconds: dict[str, list[float]] = {name: [] for name in sides}

@@ -7,7 +7,17 @@ from import_graph import PACKAGE, imports_of, inner_imports, module_files
 
 MODULES = module_files()
 
-CONFIGURATION = {"removed", "config", "exchange_config", "connection_config", "scheme_table", "run_config"}
+CONFIGURATION = {
+    "removed",
+    "config",
+    "config_reading",
+    "exchange_config",
+    "party_config",
+    "connection_config",
+    "scheme_table",
+    "run_config",
+    "protocol_config",
+}
 BOTTOM = CONFIGURATION | {"errors", "types", "files", "options", "torchvision_compat", "_version"}
 COMPOSED = {"data", "models", "report", "mpc", "attacks", "training", "inference", "exchange", "mutual_learning"}
 
@@ -20,12 +30,15 @@ ALLOWED: dict[str, set[str]] = {
     "fork_server": set(),
     "files": {"errors"},
     "removed": set(),
-    "config": {"errors", "removed"},
+    "config": set(),
+    "config_reading": {"errors", "removed", "config"},
     "exchange_config": {"config"},
+    "party_config": {"config"},
     "connection_config": {"config"},
-    "scheme_table": {"errors", "types", "config"},
-    "run_config": {"types", "config", "exchange_config", "connection_config", "scheme_table"},
-    "options": {"errors", "config", "torchvision_compat"},
+    "scheme_table": {"errors", "types", "config_reading"},
+    "run_config": {"types", "config", "exchange_config", "party_config", "connection_config", "scheme_table"},
+    "protocol_config": {"config", "exchange_config", "run_config"},
+    "options": {"errors", "config", "config_reading", "torchvision_compat"},
     "data": BOTTOM,
     "models": BOTTOM,
     "report": {"errors", "types", "files"},

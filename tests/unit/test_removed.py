@@ -11,8 +11,8 @@ from smule_crypten.config_reading import known_keys
 from smule_crypten.errors import ConfigError
 from smule_crypten.launch.composition import explain, register_run, to_run_config
 from smule_crypten.launch.side_file import read_party
-from smule_crypten.removed import REMOVED
-from smule_crypten.run_config import RunConfig
+from smule_crypten.removed import REMOVED, RENAMED
+from smule_crypten.run_config import PartyConfig, RunConfig
 
 SIDE = """
 role: a
@@ -58,7 +58,7 @@ def test_who_sets_it_for_smule_is_told_what_to_do(row: str) -> None:
         assert "\n" not in text
 
 
-@pytest.mark.parametrize("row", REMOVED)
+@pytest.mark.parametrize("row", [row for row in REMOVED if not row.startswith("party_")])
 def test_who_sets_it_in_a_party_s_file_is_told_where_and_what_to_do(row: str, tmp_path: Path) -> None:
     """The place in the file, then the same words; on the command line of a party likewise."""
     key, value = setting(row)
@@ -83,3 +83,24 @@ def test_a_row_is_of_what_is_gone_and_names_what_there_is(row: str) -> None:
     assert ("=" in row) == (row.partition("=")[0] in known)
     named = re.findall(r"\b(?:exchange|training)\.[a-z_.]*[a-z_]", REMOVED[row])
     assert set(named) <= set(known)
+
+
+@pytest.mark.parametrize(
+    ("override", "name"),
+    [
+        ("party_a.data.labeled=3", "party_a.samples"),
+        ("party_b.budget={max_queries_total:3}", "party_b.disclosure"),
+        ("party_a.disclosure.max_queries_total=3", "party_a.disclosure.max_answers_total"),
+        ("network.listen=here:1", "connection.listen"),
+    ],
+)
+def test_who_uses_a_former_name_is_told_the_present_one(override: str, name: str) -> None:
+    """In one line, for `smule`; tests/unit/test_side_file.py has the same for a side's file."""
+    assert refusal_of_smule(override).endswith(f"is called {name} now")
+
+
+def test_former_names_are_gone_and_present_ones_exist() -> None:
+    """As above, for the names."""
+    known = {*known_keys(RunConfig), *known_keys(PartyConfig)}
+    assert not known & RENAMED.keys()
+    assert set(RENAMED.values()) <= known

@@ -63,7 +63,7 @@ def test_a_control_that_cannot_be_trained_is_an_error(tmp_path: Path) -> None:
 def test_copies_begin_with_weights_of_their_own(tmp_path: Path) -> None:
     """No copy is the party's network, nor the other party's."""
     bundle = load_data(DATA)
-    networks = [build_party_model(config(tmp_path, rank=rank), bundle, copy=copy) for rank in (0, 1) for copy in (0, 1)]
+    networks = [build_party_model(config(tmp_path, role=role), bundle, copy=copy) for role in "ab" for copy in (0, 1)]
     first = [next(network.parameters()) for network in networks]
     assert not any(torch.equal(first[i], first[j]) for i in range(4) for j in range(i))
 

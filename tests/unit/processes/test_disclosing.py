@@ -17,7 +17,7 @@ from smule_crypten.run_config import PartyConfig
 from smule_crypten.types import Disclosure
 
 QUERY = Disclosure(query_id=1, to_party="b", num_samples=5, model_step=0)
-PRIVATE = TrainingConfig(dp=DpConfig(target_epsilon=8.0))
+PRIVATE = TrainingConfig(trust="none", dp=DpConfig(target_epsilon=8.0))
 
 
 def begun(root: Path, data: str = "data", **settings: Any) -> tuple[PartyConfig, StateFolder]:

@@ -24,7 +24,7 @@ from smule_crypten.run_config import PartyConfig
 
 @pytest.fixture
 def parties(tmp_path: Path) -> list[PartyConfig]:
-    return [party(rank=rank, output_dir=str(tmp_path)) for rank in (0, 1)]
+    return [party(role=role, output_dir=str(tmp_path)) for role in "ab"]
 
 
 def test_a_new_folder(parties: list[PartyConfig], tmp_path: Path) -> None:
