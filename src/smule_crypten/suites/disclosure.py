@@ -11,12 +11,12 @@ from typing import Any, get_args
 
 import torch
 
-from smule_crypten.attacks.extraction import Selection, extract, fidelity
+from smule_crypten.attacks.extraction import extract, fidelity
 from smule_crypten.mutual_learning.in_process import Option
 from smule_crypten.report.suite_records import Findings
 from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.cases import CaseStore
-from smule_crypten.suites.options import AnswersName, SuiteConfig
+from smule_crypten.suites.options import AnswersName, SelectionName, SuiteConfig
 from smule_crypten.suites.privacy import membership
 from smule_crypten.suites.simulated import Bench, Case
 from smule_crypten.suites.tables import mean_of, table
@@ -111,7 +111,7 @@ def _members(case: Case, name: AnswersName) -> dict[str, Any]:
     return found | {f"{kind}_found": risk.true_positives for kind, risk in risks.items()}
 
 
-def _copied(case: Case, name: AnswersName, selection: Selection, count: int, steps: int) -> dict[str, Any]:
+def _copied(case: Case, name: AnswersName, selection: SelectionName, count: int, steps: int) -> dict[str, Any]:
     learner, owner, tell = case.here.learners[0], case.both_alone[1].model, option(name)
     copy = extract(
         lambda images_NCHW: tell(case.logits(owner, images_NCHW)),

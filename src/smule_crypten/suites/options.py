@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from smule_crypten.attacks.extraction import Selection
 from smule_crypten.config import MAX_SEED, ModelConfig, Section
 from smule_crypten.config_reading import parse, suggest
 from smule_crypten.errors import ConfigError
@@ -28,6 +27,7 @@ SuiteName = Literal[
 MethodName = Literal[
     "alone", "label_smoothing", "self_mutual", "self_distillation", "smule", "full_exchange", "fedavg", "pooled"
 ]
+SelectionName = Literal["random", "noise", "mixed", "uncertain"]
 AnswersName = Literal["as_they_are", "noise_1", "noise_3", "temperature_4", "two_bits", "top_3", "label_only"]
 Positive = Annotated[int, Field(ge=1)]
 
@@ -86,7 +86,7 @@ class SuiteConfig(Section):
     """Of poisoning: by name what stands in attack, without the party."""
     answers: tuple[AnswersName, ...] = Field(default=get_args(AnswersName), strict=False, min_length=1)
     """Of disclosure: what is done to answers before the other party sees them; only noise can be enforced."""
-    selections: tuple[Selection, ...] = Field(default=get_args(Selection), strict=False)
+    selections: tuple[SelectionName, ...] = Field(default=get_args(SelectionName), strict=False)
     """Of disclosure: which images one asks about who copies a network; empty for no copies."""
     copy_steps: int = Field(default=400, ge=1)
     """Of disclosure: optimizer steps of the copy's training, or of each round of it."""
