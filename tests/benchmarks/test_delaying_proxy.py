@@ -75,9 +75,11 @@ def test_what_is_on_its_way_still_arrives_when_the_proxy_is_told_to_end(delaying
     speed = delaying_proxy.LinkSpeed(mbit=MBIT, rtt_ms=RTT_MS)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         arrived: list[bytes] = []
+        is_connected = threading.Event()
 
         def receive() -> None:
             with listener.accept()[0] as far:
+                is_connected.set()
                 arrived.append(read_to_the_end(far))
 
         receiver = threading.Thread(target=receive)
@@ -86,6 +88,7 @@ def test_what_is_on_its_way_still_arrives_when_the_proxy_is_told_to_end(delaying
             delaying_proxy.delayed(*listener.getsockname(), speed) as address,
             socket.create_connection(address) as near,
         ):
+            is_connected.wait()  # a proxy that ends before it has accepted has nothing on its way
             near.sendall(b"goodbye")
         receiver.join()
     assert arrived == [b"goodbye"]

@@ -26,11 +26,6 @@ def test_formula(emulated_link: ModuleType) -> None:
     assert figures["online_seconds"] == [6.0, 6.0]
 
 
-def test_delivered_settings(emulated_link: ModuleType) -> None:
-    """A scheme is measured with the settings that it is delivered with."""
-    assert emulated_link.scheme_config("crypten").name == "crypten"
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("dealer_link", ["local", "emulated"])
 def test_small_run(tmp_path: Path, dealer_link: str) -> None:

@@ -12,9 +12,8 @@ from smule_crypten.files import LOCK_FILE, exclusive
 BAD_SETTINGS = {
     "unknown key": (["training.epochz=2"], 2, "training.epochz: unknown key; did you mean training.epochs?"),
     "unknown added key": (["+extra=1"], 2, "extra: unknown key"),
-    "unknown option": (["data.options.layot=NHWC"], 2, "data.options.layot: not among the options"),
-    "unknown added option": (
-        ["+data.options.layot=NHWC"],
+    "unknown option": (
+        ["data.options.layot=NHWC"],
         2,
         "did you mean layout? known: class_names, layout, num_classes",
     ),
@@ -22,17 +21,17 @@ BAD_SETTINGS = {
     "unknown network choice": (["party_b/model=lenett"], 2, "party_b/model: no choice 'lenett' (did you mean lenet?"),
     "unknown scheme": (["scheme.name=cryptn"], 2, "'cryptn' (did you mean crypten? known: crypten, lean, plaintext)"),
     "ledger of a simulation": (
-        ["+party_a.disclosure.ledger=kept.jsonl"],
+        ["party_a.disclosure.ledger=kept.jsonl"],
         2,
-        "party_a.disclosure: ledger and former_fingerprints",
+        "party_a.disclosure.ledger: was removed: parties of a simulation throw their certificates away",
     ),
     "unknown scheme option": (
-        ["scheme=lean", "+scheme.options.ring_bit=32"],
+        ["scheme=lean", "scheme.options.ring_bit=32"],
         2,
         "scheme.options.ring_bit: unknown option (did you mean ring_bits?",
     ),
     "useless scheme option": (
-        ["scheme=crypten", "+scheme.options.ring_bits=32"],
+        ["scheme=crypten", "scheme.options.ring_bits=32"],
         2,
         "scheme.options.ring_bits: unknown option (no options are known here)",
     ),

@@ -14,6 +14,7 @@ from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import apply_op, num_elements
 from smule_crypten.models.pooling import SumPool, max_pool_padding, max_pool_windows
 from smule_crypten.models.translate import TranslatedNetwork
+from smule_crypten.types import centred
 
 
 class SharesInTheClear:
@@ -31,8 +32,7 @@ class SharesInTheClear:
         for op in self._network.architecture.ops:
             operands = [encoded if i == arch.NETWORK_INPUT else values[i] for i in op.inputs]
             values.append(self._apply(op, operands))
-        logits_NC = values[-1].double() / self._scale
-        return logits_NC - logits_NC.mean(1, keepdim=True)
+        return centred(values[-1].double() / self._scale)
 
     def _apply(self, op: arch.Op, operands: list[torch.Tensor]) -> torch.Tensor:
         x = operands[0]

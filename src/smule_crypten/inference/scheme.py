@@ -125,12 +125,7 @@ class SecureInferenceScheme(ABC):
 
     @classmethod
     def deal(
-        cls,
-        architecture: Architecture,
-        num_samples: int,
-        config: SchemeConfig,
-        model_owner: Stream,
-        data_owner: Stream,
+        cls, architecture: Architecture, num_samples: int, config: SchemeConfig, model_owner: Stream, data_owner: Stream
     ) -> Iterator[torch.Tensor]:
         """What the dealer sends the model owner for one direction, in order.
 

@@ -24,6 +24,12 @@ def packed_bytes(count: int, width: int) -> int:
     return count * whole + sum(_plane_bytes(count, plane) for plane in planes)
 
 
+def signed(values: torch.Tensor, bits: int) -> torch.Tensor:
+    """Residues modulo 2^bits, whatever their higher bits, in two's complement."""
+    unused = MAX_WIDTH - bits
+    return (values << unused) >> unused
+
+
 def pack(values: torch.Tensor, width: int) -> torch.Tensor:
     """The low `width` bits (1 to 64) of each int64 of values (any shape), as uint8 (packed_bytes,)."""
     count = values.numel()

@@ -1,15 +1,12 @@
 """Secure mutual learning (SMuLe), from the side of one party.
 
 1. Train alone.
-2. At each epoch that begins with an exchange: choose a question, ask it, answer the peer with the best network so far,
-   keep the peer's answers, and watch them.
+2. At each due epoch: choose a question, ask, answer the peer with the best network so far, keep and watch its answers.
 3. Train for an epoch, on labels and on soft labels.
 4. Judge the network by the validation part, and keep the best one. At the end, put it back.
 
 `run` is a generator, which yields once in each exchange, between asking and reading the answers. A process of its own
-exhausts it; two parties in one process run in step:
-
-    for _ in zip(party_a.run(), party_b.run(), strict=True): pass
+exhausts it; two parties in one process run in step: `for _ in zip(party_a.run(), party_b.run(), strict=True): pass`.
 """
 
 from __future__ import annotations
@@ -53,8 +50,7 @@ class MutualLearning:
     ) -> None:
         held, config, known_fraction = learner.holding, learner.training, exchange.queries.known_fraction
         self.learner, self.network, self.best, self.accuracy = learner, learner.network(), BestNetwork(), 0.0
-        self.due = exchange_epochs(exchange, config.epochs)
-        self.epoch, self.num_exchanges = 1, 0
+        self.due, self.epoch, self.num_exchanges = exchange_epochs(exchange, config.epochs), 1, 0
         self.questions = QueryPlan(held.train, held.pool, held.validation, known_fraction, learner.seed)
         self.watchman = Watchman(config.alarm, held.known, learner.num_classes, len(self.due))
         self.training_alone: KeptTraining | None = None
@@ -85,9 +81,8 @@ class MutualLearning:
         self._observer.kept("smule", self.network, self.best.model_step or trainer.model_step)
 
     def _train_alone(self) -> None:
-        training = self.training_alone = self.training_alone or self._new_training_alone()
-        alone = training.run(self._observer.reached)
-        self.training_alone = None
+        self.training_alone = self.training_alone or self._new_training_alone()
+        alone, self.training_alone = self.training_alone.run(self._observer.reached), None
         self._has_finished(alone)
         self._observer.kept("standalone", alone.model, alone.model_step)
 
@@ -102,7 +97,7 @@ class MutualLearning:
         yield
         resumed = time.perf_counter()
         answers = self._peer.answers()
-        seconds = time.perf_counter() - resumed + asked - begun
+        seconds = asked - begun + time.perf_counter() - resumed
         self.num_exchanges += 1
         self._cache.store(answers.prediction.sample_ids, answers.prediction.logits_NC, answers.prediction.model_step)
         self._observer.exchanged(self.epoch, answers, seconds)
@@ -122,26 +117,19 @@ class MutualLearning:
             self.best.load_state_dict(alone.best.state_dict())
 
     def _new_training_alone(self) -> KeptTraining:
-        model = self.learner.network()
-        trainer = self.learner.trainer(model, on_step=self._peer.check)
-        return KeptTraining(self.learner, model, trainer, "alone", partial(self._observer.epoch, "standalone"))
+        return KeptTraining.alone(self.learner, partial(self._observer.epoch, "standalone"), self._peer.check)
 
     def _new_trainer(self) -> Trainer:
-        teacher = self.learner.teacher(self._cache, None if self.alone is None else self.alone.model)
-        return self.learner.trainer(self.network, teacher, self._peer.check)
+        finished = None if self.alone is None else self.alone.model
+        return self.learner.taught_trainer(self.network, self._cache, finished, self._peer.check)
 
     def state_dict(self) -> dict[str, Any]:
         """At a moment of which the observer is told by `reached`."""
         if self.training_alone is not None:
             return {"training_alone": self.training_alone.state_dict()}
-        assert self._trainer is not None
-        return {
-            "epoch": self.epoch,
-            "num_exchanges": self.num_exchanges,
-            "alone": None if self.alone is None else self.alone.state_dict(),
-            "trainer": self._trainer.state_dict(),
-            **{name: part.state_dict() for name, part in self._parts.items()},
-        }
+        alone = None if self.alone is None else self.alone.state_dict()
+        parts = {name: part.state_dict() for name, part in self._parts.items()}
+        return {"epoch": self.epoch, "num_exchanges": self.num_exchanges, "alone": alone, **parts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if "training_alone" in state:
@@ -150,13 +138,12 @@ class MutualLearning:
             return
         self.epoch, self.num_exchanges = state["epoch"], state["num_exchanges"]
         self.alone = None if state["alone"] is None else Finished.of(state["alone"], self.learner)
+        self._trainer = self._new_trainer()
         for name, part in self._parts.items():
             part.load_state_dict(state[name])
-        # Last, since it looks at the answers.
-        self._trainer = self._new_trainer()
-        self._trainer.load_state_dict(state["trainer"])
 
     @property
     def _parts(self) -> dict[str, Any]:
-        parts = (self._peer, self.questions, self._cache, self.best, self.watchman)
-        return dict(zip(("peer", "questions", "answers", "best", "watchman"), parts, strict=True))
+        """All that changes. The trainer is the last one, since it looks at the answers."""
+        parts = (self._peer, self.questions, self._cache, self.best, self.watchman, self._trainer)
+        return dict(zip(("peer", "questions", "answers", "best", "watchman", "trainer"), parts, strict=True))

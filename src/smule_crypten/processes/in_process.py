@@ -61,8 +61,7 @@ class InProcess:
 
     def alone(self, rank: int, on_epoch: OnEpoch = _silent) -> Finished:
         """What the party of this rank comes to alone."""
-        learner = self.learners[rank]
-        return _kept(learner, learner.trainer, "alone", on_epoch)
+        return KeptTraining.alone(self.learners[rank], on_epoch).run()
 
     def control(self, name: ControlName, rank: int, finished: Finished, on_epoch: OnEpoch = _silent) -> Finished:
         """A local control of the party, which has trained `finished` alone."""
@@ -82,14 +81,28 @@ class InProcess:
         observers: tuple[Observer | None, Observer | None] = (None, None),
         wrap: Callable[[Peer, int], Peer] = lambda peer, rank: peer,
     ) -> tuple[MutualLearning, MutualLearning]:
-        """Both parties after mutual learning.
+        """Both parties after mutual learning; as `begun`."""
+        first, second = self.begun(alone, option=option, observers=observers, wrap=wrap)
+        for _ in zip(first.run(), second.run(), strict=True):
+            pass
+        return first, second
+
+    def begun(
+        self,
+        alone: tuple[Finished | None, Finished | None] = (None, None),
+        *,
+        option: Option = lambda logits_NC: logits_NC,
+        observers: tuple[Observer | None, Observer | None] = (None, None),
+        wrap: Callable[[Peer, int], Peer] = lambda peer, rank: peer,
+    ) -> tuple[MutualLearning, MutualLearning]:
+        """Both parties before mutual learning, to be run in step (loop.py).
 
         Args:
             alone: what either has come to alone; None trains it first, where the run says so.
             option: what the owners do to their answers.
             wrap: from a peer of the party of this rank to the one that the party learns with.
         """
-        parties = [
+        first, second = (
             MutualLearning(
                 learner,
                 self.run.exchange,
@@ -101,10 +114,8 @@ class InProcess:
             for rank, (learner, peer) in enumerate(
                 zip(self.learners, in_process_peers(self.prices, option), strict=True)
             )
-        ]
-        for _ in zip(parties[0].run(), parties[1].run(), strict=True):
-            pass
-        return parties[0], parties[1]
+        )
+        return first, second
 
     def _as_it_answers(self, learner: Learner, peer: Peer) -> Peer:
         """An adversary answers with another network than its own."""

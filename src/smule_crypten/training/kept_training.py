@@ -67,6 +67,12 @@ class KeptTraining:
         self._accuracy = 0.0
         self.epochs_done = 0
 
+    @classmethod
+    def alone(cls, learner: Learner, on_epoch: OnEpoch, on_step: Callable[[], None] | None = None) -> KeptTraining:
+        """Of the learner's network, on its labelled samples. on_step: as of Trainer."""
+        model = learner.network()
+        return cls(learner, model, learner.trainer(model, on_step=on_step), "alone", on_epoch)
+
     def run(self, reached: Callable[[], None] = lambda: None) -> Finished:
         """Train for the epochs that are left.
 

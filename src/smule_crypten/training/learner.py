@@ -95,9 +95,11 @@ class Learner:
             on_step=on_step,
         )
 
-    def teacher(self, answers: PredictionSource, finished: nn.Module | None) -> Teacher:
-        """From the peer's answers and, where there is one, the own finished network, trained alone."""
-        return Teacher(
+    def taught_trainer(
+        self, model: nn.Module, answers: PredictionSource, finished: nn.Module | None, on_step: Callable[[], None]
+    ) -> Trainer:
+        """Of model, which also learns from the peer's answers and, where there is one, the own finished network."""
+        teacher = Teacher(
             answers,
             train=self.holding.train,
             pool=self.holding.pool,
@@ -107,6 +109,7 @@ class Learner:
             seed=self.seed,
             device=self.device,
         )
+        return self.trainer(model, teacher, on_step)
 
     def test_accuracy(self, model: nn.Module) -> float:
         """0 to 1, on the party's test samples."""

@@ -15,6 +15,8 @@ from smule_crypten.inference.lean.products import multiply
 from smule_crypten.inference.lean.program import Opening, Program, Step
 from smule_crypten.inference.lean.scales import Scales
 from smule_crypten.models.module_handlers import Parameters
+from smule_crypten.mpc.packing import signed
+from smule_crypten.types import centred
 
 
 class ClearEvaluator(Evaluator):
@@ -27,12 +29,7 @@ class ClearEvaluator(Evaluator):
     is_model_owner = True
 
     def __init__(
-        self,
-        program: Program,
-        parameters: Parameters,
-        scales: Scales,
-        generator: torch.Generator,
-        device: torch.device,
+        self, program: Program, parameters: Parameters, scales: Scales, generator: torch.Generator, device: torch.device
     ) -> None:
         super().__init__(program, device)
         self._scales = scales
@@ -47,8 +44,7 @@ class ClearEvaluator(Evaluator):
         try:
             next(self._evaluate(len(encoded), encoded))
         except StopIteration as end:
-            logits_NC: torch.Tensor = _signed(end.value, self._program.output.ring).double() / 2.0**self._scales.output
-            return logits_NC - logits_NC.mean(1, keepdim=True)
+            return centred(signed(end.value, self._program.output.ring).double() / 2.0**self._scales.output)
         raise AssertionError("in the clear there is nothing to wait for")
 
     def _hand_over(self, position: int, step: Step, share: Share) -> Talk:
@@ -64,7 +60,7 @@ class ClearEvaluator(Evaluator):
         """max(v, -offset) for v = floor((z + rho) / 2^f), where v + offset is wrapped into w bits."""
         yield from ()
         rounded = (share.reshape(-1) + self._rho(opening, share)) >> opening.fraction
-        return _signed(rounded + opening.offset, opening.width).clamp(min=0) - opening.offset
+        return signed(rounded + opening.offset, opening.width).clamp(min=0) - opening.offset
 
     def _rho(self, opening: Opening, share: Share) -> torch.Tensor | int:
         """Uniform below 2^f, one for each value."""
@@ -72,9 +68,3 @@ class ClearEvaluator(Evaluator):
             return 0
         rho = torch.randint(0, 1 << opening.fraction, (share.numel(),), generator=self._generator)
         return rho.to(self._device)
-
-
-def _signed(values: torch.Tensor, bits: int) -> torch.Tensor:
-    """Residues modulo 2^bits in two's complement."""
-    unused = 64 - bits
-    return (values << unused) >> unused

@@ -21,8 +21,9 @@ from smule_crypten.inference.lean.program import Opening, Program, Step
 from smule_crypten.inference.lean.roles import ShareEvaluator
 from smule_crypten.inference.lean.wire import Script, Want
 from smule_crypten.models.architecture import num_elements
-from smule_crypten.mpc.packing import pack, packed_bytes, unpack
+from smule_crypten.mpc.packing import pack, packed_bytes, signed, unpack
 from smule_crypten.mpc.streams import Stream
+from smule_crypten.types import centred
 
 
 class DataOwner(ShareEvaluator):
@@ -114,8 +115,4 @@ class DataOwner(ShareEvaluator):
 
 def _decoded(opened: torch.Tensor, ring: int, scale: int) -> torch.Tensor:
     """Ring elements (N, C) with an unknown offset a sample -> float32, zero on average over the classes."""
-    relative = opened - opened[:, :1]
-    unused = 64 - ring
-    signed = (relative << unused) >> unused
-    logits_NC = signed.double() / 2.0**scale
-    return (logits_NC - logits_NC.mean(1, keepdim=True)).float()
+    return centred(signed(opened - opened[:, :1], ring).double() / 2.0**scale).float()

@@ -97,14 +97,7 @@ class _Builder:
         growth = max(0, self._steps[source].width - self._width)
         fraction = self._precision_bits + growth
         return self._append(
-            op.name,
-            "product",
-            self._masks[source],
-            shape=shape,
-            width=self._width,
-            fraction=fraction,
-            op=op,
-            pool=pool,
+            op.name, "product", self._masks[source], shape=shape, width=self._width, fraction=fraction, op=op, pool=pool
         )
 
     def _rectified(self, op: arch.ReLU, source: int, shape: tuple[int, ...]) -> int:

@@ -86,12 +86,7 @@ class LeanScheme(SecureInferenceScheme):
 
     @classmethod
     def deal(
-        cls,
-        architecture: Architecture,
-        num_samples: int,
-        config: SchemeConfig,
-        model_owner: Stream,
-        data_owner: Stream,
+        cls, architecture: Architecture, num_samples: int, config: SchemeConfig, model_owner: Stream, data_owner: Stream
     ) -> Iterator[torch.Tensor]:
         return corrections(lower(architecture, config), micro_batches(num_samples, config), model_owner, data_owner)
 
