@@ -43,12 +43,12 @@ from reference_task import NUM_SAMPLES, Run, Task, prepared_scheme, run_exchange
 from rich.console import Console
 from rich.table import Table
 
-from smule_crypten.config import LaunchConfig, SchemeConfig
-from smule_crypten.mpc.endpoint import Address
-from smule_crypten.mpc.meeting import DEALER, ROLES, Meeting
-from smule_crypten.processes.events import Emit
-from smule_crypten.scheme_table import scheme_traits
+from smule_crypten.config.schemes import scheme_traits
+from smule_crypten.config.sections import LaunchConfig, SchemeConfig
+from smule_crypten.party.events import Emit
 from smule_crypten.suites.links import LinkModel
+from smule_crypten.transport.endpoint import Address
+from smule_crypten.transport.meeting import DEALER, ROLES, Meeting
 
 LIMIT = 1.2
 COMPUTING = ("lean",)

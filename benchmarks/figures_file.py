@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from smule_crypten.files import write_atomic
-from smule_crypten.processes.environment import describe_hardware, describe_versions
+from smule_crypten.party.environment import describe_hardware, describe_versions
 
 
 def write_figures(path: Path, benchmark: str, threads: int, figures: dict[str, Any]) -> None:

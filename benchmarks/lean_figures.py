@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
+from smule_crypten.fixed_point.lowering import lower
 from smule_crypten.inference.lean.cost import weight_bytes
-from smule_crypten.inference.lean.lowering import lower
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import micro_batches
 from smule_crypten.models.architecture import num_elements

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import torch
 
+from smule_crypten.fixed_point.program import Program
+from smule_crypten.fixed_point.scales import Scales
+from smule_crypten.fixed_point.wire import Role
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import corrections
 from smule_crypten.inference.lean.model_owner import ModelOwner
-from smule_crypten.inference.lean.program import Program
-from smule_crypten.inference.lean.scales import Scales
-from smule_crypten.inference.lean.wire import Role
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.mpc.keys import fresh_entropy
 from smule_crypten.mpc.streams import Stream

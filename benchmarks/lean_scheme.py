@@ -29,9 +29,9 @@ from party_processes import barrier_group, in_both_parties, session_of
 from reference_task import Run, Task, prepared_scheme, run_exchange
 from trained_networks import Images, Subject, load_cifar10, trained
 
-from smule_crypten.config import LaunchConfig, ModelConfig, SchemeConfig
+from smule_crypten.config.sections import LaunchConfig, ModelConfig, SchemeConfig
 from smule_crypten.files import write_atomic
-from smule_crypten.processes.events import Emit
+from smule_crypten.party.events import Emit
 from smule_crypten.torchvision_compat import load_torchvision
 
 

@@ -1,7 +1,7 @@
 """Settings of scheme `lean`: what each costs in bytes, what it gets wrong, and how much noise hides its rounding.
 
 Bytes are cost_of for 64 queries in each direction, weights included. Errors are those of centred logits on 2,000 test
-images of CIFAR-10 on a trained reference network, by the ideal function of the scheme in the clear (inference/lean/
+images of CIFAR-10 on a trained reference network, by the ideal function of the scheme in the clear (fixed_point/
 clear.py), without the noise; the noise is what the scheme adds for a disclosure limit of 10,000 answers.
 
     python benchmarks/lean_sweep.py --data cifar10-folder --work work --output sweep.json
@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 from trained_networks import INPUT_SHAPE, load_cifar10, trained
 
-from smule_crypten.config import ModelConfig, SchemeConfig
+from smule_crypten.config.sections import ModelConfig, SchemeConfig
 from smule_crypten.errors import ConfigError, UnshareableModelError
-from smule_crypten.inference.lean.clear import ClearEvaluator
+from smule_crypten.fixed_point.clear import ClearEvaluator
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.models.translate import TranslatedNetwork, translate

@@ -13,12 +13,19 @@ import torch
 import torch.distributed as dist
 from reference_task import peak_memory_bytes
 
-from smule_crypten.config import LaunchConfig
-from smule_crypten.mpc.meeting import DEALER, ROLES, Meeting, role_environment, role_from_environment, simulated_meeting
+from smule_crypten.config.sections import LaunchConfig
 from smule_crypten.mpc.session import Session, open_session
-from smule_crypten.processes.dealing import run_simulated_dealer
-from smule_crypten.processes.events import Emit
-from smule_crypten.processes.launcher import Job, run_jobs
+from smule_crypten.party.dealing import run_simulated_dealer
+from smule_crypten.party.events import Emit
+from smule_crypten.party.launcher import Job, run_jobs
+from smule_crypten.transport.meeting import (
+    DEALER,
+    ROLES,
+    Meeting,
+    role_environment,
+    role_from_environment,
+    simulated_meeting,
+)
 
 SILENCE_SECONDS = 600.0
 

@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from smule_crypten.config import ModelConfig, SchemeConfig
+from smule_crypten.config.sections import ModelConfig, SchemeConfig
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class

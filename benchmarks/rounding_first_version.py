@@ -9,10 +9,10 @@ import dataclasses
 
 import torch
 
+from smule_crypten.fixed_point.evaluator import Share, Talk
+from smule_crypten.fixed_point.program import Opening, Program, Step
 from smule_crypten.inference.lean.data_owner import DataOwner
-from smule_crypten.inference.lean.evaluator import Share, Talk
 from smule_crypten.inference.lean.model_owner import ModelOwner
-from smule_crypten.inference.lean.program import Opening, Program, Step
 
 
 def rounded_locally(z: torch.Tensor, own_low: torch.Tensor, fraction: int) -> torch.Tensor:

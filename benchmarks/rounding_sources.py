@@ -17,15 +17,15 @@ from rounding_first_version import FirstDataOwner, FirstModelOwner, first_versio
 from torch import nn
 
 from smule_crypten.attacks.rounding import layers_within
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
+from smule_crypten.fixed_point.clear import ClearEvaluator
+from smule_crypten.fixed_point.evaluator import Evaluator, Share, Talk
+from smule_crypten.fixed_point.program import Opening, Step
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.crypten_scatter import SharesInTheClear
-from smule_crypten.inference.lean.clear import ClearEvaluator
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import OpeningMaterial
-from smule_crypten.inference.lean.evaluator import Evaluator, Share, Talk
 from smule_crypten.inference.lean.model_owner import ModelOwner
-from smule_crypten.inference.lean.program import Opening, Step
 from smule_crypten.inference.lean.scheme import LeanAnswerer
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from smule_crypten.config import DataConfig, ModelConfig
+from smule_crypten.config.sections import DataConfig, ModelConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.models.zoo import build_model
 

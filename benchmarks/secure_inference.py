@@ -32,10 +32,10 @@ from reference_task import DATA_OWNER, MODEL_OWNER, NUM_SAMPLES, Run, Task, prep
 from rich.console import Console
 from rich.table import Table
 
-from smule_crypten.config import LaunchConfig, SchemeConfig
+from smule_crypten.config.sections import LaunchConfig, SchemeConfig
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.session import Session
-from smule_crypten.processes.events import Emit
+from smule_crypten.party.events import Emit
 
 SIDES = ("ours", "bare")
 PRECISION_BITS = 16

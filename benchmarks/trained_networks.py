@@ -13,7 +13,7 @@ import torch
 import yaml
 from torch import nn
 
-from smule_crypten.config import DataConfig, ModelConfig, TrainingConfig
+from smule_crypten.config.sections import DataConfig, ModelConfig, TrainingConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.files import write_atomic

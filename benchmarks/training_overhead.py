@@ -25,7 +25,7 @@ from rich.table import Table
 from torch import nn
 from torch.nn import functional as F
 
-from smule_crypten.config import TrainingConfig
+from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.files import write_atomic
 from smule_crypten.training.optimizer import build_optimizer

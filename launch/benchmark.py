@@ -20,13 +20,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from smule_crypten.config import SchemeConfig
-from smule_crypten.config_reading import parse
+from smule_crypten.config.config_reading import parse
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.schemes import SCHEME_TRAITS
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.launch.composition import register_run
 from smule_crypten.launch.info import BENCHMARK, answer
 from smule_crypten.launch.outcome import exit_code_of
-from smule_crypten.run_config import RunConfig
-from smule_crypten.scheme_table import SCHEME_TRAITS
 from smule_crypten.suites.options import SuiteConfig
 
 _NAME = "benchmark"

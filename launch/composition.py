@@ -17,12 +17,12 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from smule_crypten.config import Section
-from smule_crypten.config_reading import defaults_of, known_keys, parse, suggest
+from smule_crypten.config.config_reading import defaults_of, known_keys, parse, suggest
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import Section
 from smule_crypten.errors import ConfigError, quoted
 from smule_crypten.launch.groups import choices
 from smule_crypten.removed import removal
-from smule_crypten.run_config import RunConfig
 
 CONF = "smule_crypten.conf"
 _LONGEST_SHOWN = 100

@@ -14,15 +14,15 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
+from smule_crypten.config.run import RunConfig
 from smule_crypten.errors import PartyFailedError, PeerDeclinedError, PeerError
 from smule_crypten.launch.command import print_banner, remove_if_empty
 from smule_crypten.launch.composition import to_run_config
 from smule_crypten.launch.outcome import exit_code_of
 from smule_crypten.mpc.compat import crypten
-from smule_crypten.mpc.meeting import ROLES, role_environment
-from smule_crypten.processes.named_role import run_named_role
-from smule_crypten.processes.simulation import check_inputs
-from smule_crypten.run_config import RunConfig
+from smule_crypten.party.named_role import run_named_role
+from smule_crypten.simulation.simulation import check_inputs
+from smule_crypten.transport.meeting import ROLES, role_environment
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> None:
     # Imported late: it takes seconds, which --help and a mistake in the file need not wait for.
-    from smule_crypten.processes.dealing import serve_runs
+    from smule_crypten.party.dealing import serve_runs
 
     config = read_dealer(arguments)
     configure_logging(config.launch.log_level.upper())

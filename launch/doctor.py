@@ -8,13 +8,13 @@ import sys
 
 from rich.console import Console
 
+from smule_crypten.doctor.all_checks import DEFAULT_WAIT_SECONDS, examine
 from smule_crypten.errors import ConfigError
 from smule_crypten.launch.doctor_view import as_json, exit_code_of_all, show, show_verdict
 from smule_crypten.launch.info import answer
 from smule_crypten.launch.outcome import exit_code_of
 from smule_crypten.launch.side_command import heed_sigterm
 from smule_crypten.launch.side_file import read_party
-from smule_crypten.processes.doctor import DEFAULT_WAIT_SECONDS, examine
 from smule_crypten.report.logs import configure_logging
 
 _LONGEST_WAIT_SECONDS = 24 * 3600.0

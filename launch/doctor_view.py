@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from smule_crypten.processes.checkup import Finding, Status
+from smule_crypten.doctor.checkup import Finding, Status
 
 SCHEMA_VERSION = 1
 _STYLES: dict[Status, str] = {"ok": "green", "FAILED": "bold red", "skipped": "yellow"}

@@ -26,7 +26,7 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> None:
     # Imported late: it takes seconds, which --help and a mistake in the file need not wait for.
-    from smule_crypten.processes.estimate import estimate
+    from smule_crypten.prediction.estimate import estimate
 
     config = read_party(arguments)
     configure_logging(config.launch.log_level.upper())

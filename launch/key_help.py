@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
-from smule_crypten.config_reading import leaves
+from smule_crypten.config.config_reading import leaves
+from smule_crypten.config.run import DealerConfig, PartyConfig, RunConfig
 from smule_crypten.launch.groups import GROUPS_OF_A_PARTY, GROUPS_OF_A_RUN, choices
-from smule_crypten.run_config import DealerConfig, PartyConfig, RunConfig
 
 _WIDTH = 80
 TOPICS: dict[str, tuple[str, ...]] = {

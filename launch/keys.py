@@ -10,7 +10,7 @@ from pathlib import Path
 
 from smule_crypten._version import __version__
 from smule_crypten.errors import INTERRUPTED_EXIT_CODE, SmuleError
-from smule_crypten.mpc.credentials import DEFAULT_DAYS, Certificate, create_identity, load_certificate
+from smule_crypten.transport.credentials import DEFAULT_DAYS, Certificate, create_identity, load_certificate
 
 _ADVICE = """\
 Send {certificate} to the other party and to whoever runs the dealer, and compare fingerprints with each by telephone.

@@ -27,7 +27,7 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> None:
     # Imported late: it takes seconds, which --help and a mistake in the file need not wait for.
-    from smule_crypten.processes.single_party import run_single_party
+    from smule_crypten.party.single_party import run_single_party
 
     config = read_party(arguments)
     configure_logging(config.launch.log_level.upper())

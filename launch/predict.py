@@ -49,7 +49,7 @@ def split_files(arguments: list[str]) -> tuple[dict[str, Path], list[str]]:
 
 def _run(arguments: list[str]) -> None:
     # Imported late: it takes seconds, which --help and a mistake in the file need not wait for.
-    from smule_crypten.processes.prediction import predict
+    from smule_crypten.prediction.predict_files import predict
 
     files, settings = split_files(arguments)
     config = read_party(settings)

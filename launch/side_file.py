@@ -11,12 +11,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from smule_crypten.config_reading import parse, suggest
+from smule_crypten.config.config_reading import parse, suggest
+from smule_crypten.config.run import DealerConfig, PartyConfig
 from smule_crypten.errors import ConfigError, quoted
 from smule_crypten.launch.composition import compose_side
 from smule_crypten.launch.groups import CHOSEN_BY_NAME, GROUPS_OF_A_PARTY, choices
 from smule_crypten.launch.side_yaml import SideSettings, read_settings
-from smule_crypten.run_config import DealerConfig, PartyConfig
 
 _PARTY_PATHS = (
     "connection.certificate",

@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from smule_crypten.attacks.table import ATTACKS
-from smule_crypten.config_reading import leaves
+from smule_crypten.config.config_reading import leaves
 from smule_crypten.data.loaders import DATA_OPTIONS
-from smule_crypten.inference.lean.options import LeanOptions
+from smule_crypten.fixed_point.options import LeanOptions
 from smule_crypten.launch.key_help import (
     TOPICS,
     dealer_keys,

@@ -23,9 +23,9 @@ from multiprocessing.reduction import DupFd
 from typing import Any
 
 PRELOADED = (
-    "smule_crypten.processes.party",
-    "smule_crypten.processes.controls",
-    "smule_crypten.processes.dealing",
+    "smule_crypten.party.party",
+    "smule_crypten.simulation.controls",
+    "smule_crypten.party.dealing",
     # PyTorch imports it when it first computes with shapes only.
     "torch._dynamo",
 )

@@ -13,15 +13,15 @@ from typing import Any
 
 import torch
 
-from smule_crypten.config import Randomness
+from smule_crypten.config.sections import Randomness
 from smule_crypten.fork_server import interrupts_held_back, process_context
 from smule_crypten.inference.registry import DEALT
-from smule_crypten.mpc.channel import Channel
 from smule_crypten.mpc.dealer import Dealer
-from smule_crypten.mpc.meeting import DEALER, ROLES, role_environment, simulated_meeting
 from smule_crypten.mpc.session import closing_links, open_session
 from smule_crypten.mpc.training_plan import NAME as FULL_TRAINING
 from smule_crypten.mpc.training_plan import deal_steps
+from smule_crypten.transport.channel import Channel
+from smule_crypten.transport.meeting import DEALER, ROLES, role_environment, simulated_meeting
 
 
 class RecordingChannel(Channel):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import ProtocolError
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.noise import NoiseRule

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.inference.lean import data_owner
 from smule_crypten.inference.lean.model_owner import ModelOwner, integer_parameters
 from smule_crypten.inference.lean.scheme import LeanScheme

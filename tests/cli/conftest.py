@@ -6,7 +6,7 @@ import pytest
 from npz_files import save_npz
 from smule_command import MainRun, run
 
-from smule_crypten.mpc.meeting import ENVIRONMENT_KEYS
+from smule_crypten.transport.meeting import ENVIRONMENT_KEYS
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ import pytest
 from hosts_processes import HostProcess
 
 from smule_crypten.launch.train import main
-from smule_crypten.mpc.meeting import ENVIRONMENT_KEYS
+from smule_crypten.transport.meeting import ENVIRONMENT_KEYS
 
 PROGRAM = (str(Path(sys.executable).with_name("smule")),)
 CRYPTENS_LAUNCHER = (sys.executable, "-m", "smule_crypten.launch.crypten_launcher")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from smule_command import MainRun, call
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.models.translate import translate
 from smule_crypten.report.formatting import percent

@@ -11,8 +11,8 @@ import pytest
 
 from smule_crypten.errors import CredentialError, OutputError
 from smule_crypten.launch.keys import main
-from smule_crypten.mpc import credentials
-from smule_crypten.mpc.credentials import load_identity
+from smule_crypten.transport import credentials
+from smule_crypten.transport.credentials import load_identity
 
 
 def _fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mutations import BOUNDED, LONG, changed
 
-from smule_crypten.config import ModelConfig
+from smule_crypten.config.party import DisclosureConfig
+from smule_crypten.config.sections import ModelConfig
 from smule_crypten.errors import SmuleError
-from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.exchange.disclosures import read_ledger
 from smule_crypten.launch.side_file import read_dealer, read_party
 from smule_crypten.models.zoo import build_model
-from smule_crypten.mpc.credentials import create_identity, load_certificate, load_identity
-from smule_crypten.party_config import DisclosureConfig
+from smule_crypten.mutual_learning.budget import QueryBudget
+from smule_crypten.mutual_learning.disclosures import read_ledger
 from smule_crypten.training.checkpoint import Checkpoint, load_model, save_checkpoint
+from smule_crypten.transport.credentials import create_identity, load_certificate, load_identity
 from smule_crypten.types import Disclosure
 
 

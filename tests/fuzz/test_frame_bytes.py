@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mutations import BOUNDED, LONG, changed
 
 from smule_crypten.errors import ProtocolError
-from smule_crypten.mpc.frames import READ_AHEAD_BYTES, FrameAssembler, FrameWriter, Kind
+from smule_crypten.transport.frames import READ_AHEAD_BYTES, FrameAssembler, FrameWriter, Kind
 
 
 def stream() -> bytes:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from smule_crypten.config.run import PartyConfig
+from smule_crypten.doctor.all_checks import examine
+from smule_crypten.doctor.checkup import Finding
 from smule_crypten.launch.side_file import read_party
-from smule_crypten.mpc.credentials import create_identity
-from smule_crypten.processes.checkup import Finding
-from smule_crypten.processes.doctor import examine
-from smule_crypten.run_config import PartyConfig
+from smule_crypten.transport.credentials import create_identity
 
 CERTIFICATES = {"a": "hospital-a", "b": "hospital-b", "dealer": "dealer"}
 

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from hosts_network import Network
 
-from smule_crypten.mpc.credentials import create_identity
 from smule_crypten.training.checkpoint import load_checkpoint
+from smule_crypten.transport.credentials import create_identity
 
 NAMES = {"a": "hospital-a", "b": "hospital-b", "dealer": "dealer"}
 PEER = {"a": "b", "b": "a"}

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from smule_crypten.mpc import keys
-from smule_crypten.mpc.link import Link
+from smule_crypten.transport.link import Link
 
 _KEPT = 150
 """Of each kind; the connection must take all of it at once."""

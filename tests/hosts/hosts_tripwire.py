@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from smule_crypten.mpc.dealer import Dealer
-from smule_crypten.mpc.link import Link
-from smule_crypten.mpc.meeting import Meeting
 from smule_crypten.mpc.session import Session
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
-from smule_crypten.processes.mutual_training import MutualTraining
-from smule_crypten.processes.states import StateFolder
+from smule_crypten.party.mutual_training import MutualTraining
+from smule_crypten.party.states import StateFolder
+from smule_crypten.transport.link import Link
+from smule_crypten.transport.meeting import Meeting
 
 Action = Literal["kill", "stop", "wait", "count"]
 PHASES = ("handshake", "exchange", "training")

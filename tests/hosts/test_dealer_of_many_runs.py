@@ -17,11 +17,11 @@ from hosts_tripwire import Tripwire
 
 from smule_crypten.errors import PeerTimeoutError
 from smule_crypten.launch.side_file import read_dealer
-from smule_crypten.mpc.link import Link
-from smule_crypten.mpc.meeting import Meeting
-from smule_crypten.processes.dealing import serve_runs
+from smule_crypten.party.dealing import serve_runs
+from smule_crypten.transport.link import Link
+from smule_crypten.transport.meeting import Meeting
 
-_LOST = "level=WARNING source=smule_crypten.processes.dealing"
+_LOST = "level=WARNING source=smule_crypten.party.dealing"
 
 
 def _lines(dealer: HostProcess, text: str) -> list[str]:

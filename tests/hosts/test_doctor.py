@@ -18,26 +18,26 @@ from doctor_sides import by_check, examination, findings, free_port, side, write
 from rich.console import Console
 from rich.text import Text
 
-from smule_crypten.errors import CredentialError, HandshakeError, PeerTimeoutError, ProtocolError
-from smule_crypten.launch import doctor
-from smule_crypten.launch.doctor_view import show, verdict
-from smule_crypten.launch.side_file import read_dealer
-from smule_crypten.models.translate import translate
-from smule_crypten.mpc import reception
-from smule_crypten.mpc.credentials import create_identity, load_certificate, load_identity
-from smule_crypten.mpc.endpoint import Address, accept_all, connect, listen
-from smule_crypten.mpc.meeting import ROLES
-from smule_crypten.processes.checkup import Checkup, Finding, Skipped, Speed
-from smule_crypten.processes.checkup_network import (
+from smule_crypten.config.run import DealerConfig, PartyConfig
+from smule_crypten.doctor.checkup import Checkup, Finding, Skipped, Speed
+from smule_crypten.doctor.checkup_network import (
     check_clock_of,
     check_cost,
     check_dealer,
     check_peer,
     check_rehearsal,
 )
-from smule_crypten.processes.inputs import build_party_model, load_party_inputs
-from smule_crypten.processes.links import meet_others, meeting_of_dealer
-from smule_crypten.run_config import DealerConfig, PartyConfig
+from smule_crypten.errors import CredentialError, HandshakeError, PeerTimeoutError, ProtocolError
+from smule_crypten.launch import doctor
+from smule_crypten.launch.doctor_view import show, verdict
+from smule_crypten.launch.side_file import read_dealer
+from smule_crypten.models.translate import translate
+from smule_crypten.party.inputs import build_party_model, load_party_inputs
+from smule_crypten.party.links import meet_others, meeting_of_dealer
+from smule_crypten.transport import reception
+from smule_crypten.transport.credentials import create_identity, load_certificate, load_identity
+from smule_crypten.transport.endpoint import Address, accept_all, connect, listen
+from smule_crypten.transport.meeting import ROLES
 
 
 @pytest.fixture

@@ -14,15 +14,15 @@ from doctor_sides import by_check, findings, side, write_data, write_sides
 from PIL import Image
 from torch import nn
 
-from smule_crypten.exchange.budget import QueryBudget
+from smule_crypten.config.party import DisclosureConfig
+from smule_crypten.doctor import checkup_local
 from smule_crypten.inference.registry import scheme_class
-from smule_crypten.mpc.credentials import load_certificate
-from smule_crypten.party_config import DisclosureConfig
-from smule_crypten.processes import checkup_local
-from smule_crypten.processes.disclosing import budget_of_run
-from smule_crypten.processes.inputs import load_party_inputs
-from smule_crypten.processes.run_folder import write_result
-from smule_crypten.processes.states import StateFolder, digest_of
+from smule_crypten.mutual_learning.budget import QueryBudget
+from smule_crypten.party.disclosing import budget_of_run
+from smule_crypten.party.inputs import load_party_inputs
+from smule_crypten.party.run_folder import write_result
+from smule_crypten.party.states import StateFolder, digest_of
+from smule_crypten.transport.credentials import load_certificate
 from smule_crypten.types import Disclosure
 
 

@@ -11,7 +11,7 @@ from hosts_network import ROLES, Network
 from hosts_run import HostRun
 from hosts_tripwire import Tripwire
 
-from smule_crypten.exchange.disclosures import locked_ledger
+from smule_crypten.mutual_learning.disclosures import locked_ledger
 
 
 def _entries(folders: Folders) -> list[tuple[str, int]]:

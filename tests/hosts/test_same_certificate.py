@@ -10,7 +10,7 @@ from doctor_sides import side, write_sides
 
 from smule_crypten.errors import ConfigError
 from smule_crypten.launch.side_file import read_dealer
-from smule_crypten.processes.links import meet_others, meeting_of_dealer
+from smule_crypten.party.links import meet_others, meeting_of_dealer
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from hosts_network import ROLES, Network
 from hosts_run import RUN_SECONDS, HostRun, SimulatedRun
 
 from smule_crypten.launch.side_file import read_party
-from smule_crypten.mpc.credentials import load_certificate
 from smule_crypten.report.summary import read_summary
 from smule_crypten.training.checkpoint import load_model
+from smule_crypten.transport.credentials import load_certificate
 
 _COMMANDS = {"a": "party", "b": "party", "dealer": "dealer"}
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from smule_crypten.config.protocol import ProtocolConfig
+from smule_crypten.config.run import PartyConfig
+from smule_crypten.doctor.checkup_local import num_exchanges
 from smule_crypten.launch import doctor, keys, predict
 from smule_crypten.launch.side_file import read_dealer, read_party
-from smule_crypten.mpc.credentials import load_certificate, load_identity
-from smule_crypten.processes.checkup_local import num_exchanges
-from smule_crypten.protocol_config import ProtocolConfig
-from smule_crypten.run_config import PartyConfig
+from smule_crypten.transport.credentials import load_certificate, load_identity
 
 PAGE = (Path(__file__).parents[2] / "docs" / "two-hosts.md").read_text(encoding="utf-8")
 LAST_SECTION = PAGE.rpartition("\n## ")[2]

@@ -10,13 +10,13 @@ import torch
 from steps import one_way
 from torch import nn
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.inference.crypten import CryptenScheme
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.dealing import AdditiveTriple, BinaryTriple, Request, SharedBit, SquarePair, plan
-from smule_crypten.mpc.meeting import DEALER
 from smule_crypten.mpc.session import Session
 from smule_crypten.mpc.streams import Stream
+from smule_crypten.transport.meeting import DEALER
 
 
 class NotingProvider:

@@ -9,18 +9,18 @@ from unittest import mock
 import torch
 from torch import nn
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.exchange import ExchangeConfig
+from smule_crypten.config.party import DisclosureConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import PeerError, ProtocolError
-from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.session import Session
+from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.peer import AnsweringNetwork
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
-from smule_crypten.party_config import DisclosureConfig
 from smule_crypten.types import centred
 
 SAMPLES = 24

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from smule_crypten.config import ModelConfig
+from smule_crypten.config.sections import ModelConfig
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.trainable import translate_trainable
 from smule_crypten.models.zoo import build_model

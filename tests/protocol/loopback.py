@@ -22,9 +22,9 @@ from cryptography.x509.oid import NameOID
 
 from smule_crypten.errors import SmuleError
 from smule_crypten.fork_server import process_context
-from smule_crypten.mpc.credentials import Certificate, Identity, create_identity, load_certificate, load_identity
-from smule_crypten.mpc.endpoint import Address, accept_all, connect, listen
-from smule_crypten.mpc.link import Link
+from smule_crypten.transport.credentials import Certificate, Identity, create_identity, load_certificate, load_identity
+from smule_crypten.transport.endpoint import Address, accept_all, connect, listen
+from smule_crypten.transport.link import Link
 
 LOOPBACK = "127.0.0.1"
 PATIENCE_SECONDS = 10.0

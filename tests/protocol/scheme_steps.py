@@ -11,14 +11,14 @@ import torch
 from steps import LEAN, queries
 from torch import nn
 
-from smule_crypten.config import ModelConfig, SchemeConfig
+from smule_crypten.config.exchange import ExchangeConfig
+from smule_crypten.config.party import DisclosureConfig
+from smule_crypten.config.sections import ModelConfig, SchemeConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import SmuleError
-from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.exchange.exchanger import Exchanger
-from smule_crypten.exchange_config import ExchangeConfig
+from smule_crypten.fixed_point import lowering
 from smule_crypten.inference.answerer import Answerer
-from smule_crypten.inference.lean import data_owner, lowering
+from smule_crypten.inference.lean import data_owner
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
@@ -27,7 +27,8 @@ from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
-from smule_crypten.party_config import DisclosureConfig
+from smule_crypten.mutual_learning.budget import QueryBudget
+from smule_crypten.mutual_learning.exchanger import Exchanger
 from smule_crypten.types import Cost, PeerPrediction, centred
 
 Shape = tuple[int, int, int]

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from smule_crypten.config import ModelConfig, SchemeConfig
+from smule_crypten.config.sections import ModelConfig, SchemeConfig
 from smule_crypten.errors import PeerError
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.noise import NoiseRule

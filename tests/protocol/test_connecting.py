@@ -19,10 +19,10 @@ from loopback import (
 )
 
 from smule_crypten.errors import ConfigError, CredentialError, PeerTimeoutError, ProtocolError, SmuleError
-from smule_crypten.mpc.credentials import Certificate, Identity
-from smule_crypten.mpc.endpoint import Address, connect, listen
-from smule_crypten.mpc.link import Link
-from smule_crypten.mpc.reception import WELCOME
+from smule_crypten.transport.credentials import Certificate, Identity
+from smule_crypten.transport.endpoint import Address, connect, listen
+from smule_crypten.transport.link import Link
+from smule_crypten.transport.reception import WELCOME
 
 
 def _connect_as_b(

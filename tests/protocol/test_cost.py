@@ -6,7 +6,7 @@ import pytest
 from scheme_steps import Exchanged, Shape, exchanged
 from steps import CRYPTEN, LEAN, wire_counts
 
-from smule_crypten.config import ModelConfig, SchemeConfig
+from smule_crypten.config.sections import ModelConfig, SchemeConfig
 from smule_crypten.models.zoo import NETWORKS
 from smule_crypten.testing import PartyPool
 

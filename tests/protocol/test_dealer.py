@@ -7,7 +7,7 @@ import torch
 from dealer_steps import asked_and_planned, keys_of_exchanges, speak_to_dealer
 from torch import nn
 
-from smule_crypten.config import ModelConfig, Randomness, SchemeConfig
+from smule_crypten.config.sections import ModelConfig, Randomness, SchemeConfig
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import NETWORKS, build_model
 from smule_crypten.testing import PartyPool

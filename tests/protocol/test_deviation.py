@@ -7,7 +7,7 @@ import torch
 from deviation_steps import SAMPLES, exchange_with
 from steps import CRYPTEN, LEAN
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.testing import PartyPool
 
 both_schemes = pytest.mark.parametrize("config", [CRYPTEN, LEAN], ids=lambda config: config.name)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from steps import CRYPTEN, one_way, one_way_in_the_zoo, wire_counts
 from torch import nn
 
-from smule_crypten.config import DataConfig, ModelConfig, TrainingConfig
+from smule_crypten.config.sections import DataConfig, ModelConfig, TrainingConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.models.zoo import NETWORKS, build_model

@@ -21,7 +21,7 @@ from steps import (
 )
 from torch import nn
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.testing import PartyPool
 from smule_crypten.types import centred
 

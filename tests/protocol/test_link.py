@@ -24,8 +24,8 @@ from loopback import (
 )
 
 from smule_crypten.errors import PeerDisconnectedError, PeerTimeoutError, ProtocolError
-from smule_crypten.mpc.frames import READ_AHEAD_BYTES, FrameWriter, Kind
-from smule_crypten.mpc.link import Link
+from smule_crypten.transport.frames import READ_AHEAD_BYTES, FrameWriter, Kind
+from smule_crypten.transport.link import Link
 
 _DEADLINE = 0.5
 _IDLE_DEADLINE = 0.6

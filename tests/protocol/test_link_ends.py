@@ -26,9 +26,9 @@ from loopback import (
 )
 
 from smule_crypten.errors import BudgetError, PeerDisconnectedError, PeerError, PeerRefusedError, PeerTimeoutError
-from smule_crypten.mpc.frames import FrameWriter, Kind
-from smule_crypten.mpc.link import Link
-from smule_crypten.mpc.link import give_up as give_up_on
+from smule_crypten.transport.frames import FrameWriter, Kind
+from smule_crypten.transport.link import Link
+from smule_crypten.transport.link import give_up as give_up_on
 from smule_crypten.types import DEALER
 
 _DEADLINE = 0.5
@@ -243,7 +243,7 @@ def test_the_dealer_hears_the_kind_only(people: People) -> None:
 
 def test_refusing_a_stuck_peer_takes_a_moment_only(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
     """A side that gives up in the middle of a long transfer to a peer that reads nothing is soon gone."""
-    monkeypatch.setattr("smule_crypten.mpc.link._REFUSAL_SECONDS", 0.5)
+    monkeypatch.setattr("smule_crypten.transport.link._REFUSAL_SECONDS", 0.5)
     with link_to_raw(people, peer="the dealer") as (companion, dealer), link_to_raw(people, 60.0) as (with_b, _):
         with_b.companions = [companion]
         dealer.close()

@@ -18,8 +18,8 @@ from loopback import (
 )
 
 from smule_crypten.errors import PeerDisconnectedError, ProtocolError, SmuleError
-from smule_crypten.mpc.frames import AGREED_JSON_BYTES, MAX_JSON_BYTES, MAX_PAYLOAD_BYTES, FrameWriter, Kind
-from smule_crypten.mpc.link import Link
+from smule_crypten.transport.frames import AGREED_JSON_BYTES, MAX_JSON_BYTES, MAX_PAYLOAD_BYTES, FrameWriter, Kind
+from smule_crypten.transport.link import Link
 
 
 def _frame(kind: Kind, payload: bytes = b"", *, announced: int | None = None, sequence: int = 0) -> bytes:

@@ -17,7 +17,8 @@ from scheme_steps import (
 )
 from steps import CRYPTEN, LEAN
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.schemes import SchemeTraits
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.crypten import CryptenScheme
 from smule_crypten.inference.lean.data_owner import DataOwner
@@ -26,7 +27,6 @@ from smule_crypten.inference.plaintext import PlaintextScheme
 from smule_crypten.inference.registry import SCHEMES
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.architecture import Architecture
-from smule_crypten.scheme_table import SchemeTraits
 from smule_crypten.testing import PartyPool, check_scheme
 from smule_crypten.types import Cost, DirectionCost, InferenceQuery
 

@@ -25,10 +25,10 @@ from loopback import (
 )
 
 from smule_crypten.errors import CredentialError, PeerDisconnectedError, PeerRefusedError, PeerTimeoutError
-from smule_crypten.mpc import reception
-from smule_crypten.mpc.credentials import Identity
-from smule_crypten.mpc.endpoint import connect
-from smule_crypten.mpc.reception import WELCOME, network_of
+from smule_crypten.transport import reception
+from smule_crypten.transport.credentials import Identity
+from smule_crypten.transport.endpoint import connect
+from smule_crypten.transport.reception import WELCOME, network_of
 
 Visit = Callable[[People, socket.socket], socket.socket]
 """What a stranger does with its connection; returns the connection to watch for the end."""

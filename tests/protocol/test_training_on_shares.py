@@ -7,7 +7,7 @@ import torch
 from full_training_steps import Shape, received_in_a_step, trained_on_shares
 from torch import nn
 
-from smule_crypten.config import ModelConfig
+from smule_crypten.config.sections import ModelConfig
 from smule_crypten.errors import UnshareableModelError
 from smule_crypten.models.trainable import trained_positions, translate_trainable
 from smule_crypten.mpc.training_plan import reciprocal_settings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from smule_crypten.config import DataConfig, ModelConfig, ProviderConfig, SchemeConfig, TrainingConfig
-from smule_crypten.exchange_config import ExchangeConfig
-from smule_crypten.run_config import PartyConfig
+from smule_crypten.config.exchange import ExchangeConfig
+from smule_crypten.config.run import PartyConfig
+from smule_crypten.config.sections import DataConfig, ModelConfig, ProviderConfig, SchemeConfig, TrainingConfig
 
 
 def party(**settings: Any) -> PartyConfig:

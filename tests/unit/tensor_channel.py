@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from smule_crypten.mpc.channel import Channel
-from smule_crypten.mpc.meter import CostMeter
+from smule_crypten.transport.channel import Channel
+from smule_crypten.transport.meter import CostMeter
 
 
 class TensorChannel(Channel):

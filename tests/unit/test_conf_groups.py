@@ -9,7 +9,9 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from smule_crypten.attacks.table import ATTACKS
-from smule_crypten.config import (
+from smule_crypten.config.config_reading import defaults_of, known_keys, leaves, parse
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import (
     AttackConfig,
     DataConfig,
     DpConfig,
@@ -20,16 +22,14 @@ from smule_crypten.config import (
     Section,
     TrainingConfig,
 )
-from smule_crypten.config_reading import defaults_of, known_keys, leaves, parse
 from smule_crypten.data.datasets import LOADERS, load_data
 from smule_crypten.data.loaders import DATA_OPTIONS
 from smule_crypten.errors import ConfigError, DataError
-from smule_crypten.inference.lean.options import LeanOptions
+from smule_crypten.fixed_point.options import LeanOptions
 from smule_crypten.inference.registry import SCHEMES
 from smule_crypten.launch.composition import register_run, to_run_config
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import NETWORKS, build_model
-from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.options import SuiteConfig, SuiteName
 
 SECTIONS: dict[str, type[Section]] = {

@@ -15,7 +15,8 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from smule_crypten._version import __version__
-from smule_crypten.config_reading import leaves
+from smule_crypten.config.config_reading import leaves
+from smule_crypten.config.run import RunConfig
 from smule_crypten.launch.info import answer, dealer_usage, party_usage, smule_usage
 from smule_crypten.launch.key_help import (
     dealer_keys,
@@ -26,7 +27,6 @@ from smule_crypten.launch.key_help import (
     party_keys,
     run_keys,
 )
-from smule_crypten.run_config import RunConfig
 
 _ENTRY_POINTS = ("train", "party", "predict", "estimate", "dealer", "benchmark", "init")
 

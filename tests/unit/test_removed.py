@@ -7,12 +7,12 @@ import pytest
 from hydra import compose, initialize_config_module
 from hydra.errors import HydraException
 
-from smule_crypten.config_reading import known_keys
+from smule_crypten.config.config_reading import known_keys
+from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.errors import ConfigError
 from smule_crypten.launch.composition import explain, register_run, to_run_config
 from smule_crypten.launch.side_file import read_party
 from smule_crypten.removed import REMOVED, RENAMED
-from smule_crypten.run_config import PartyConfig, RunConfig
 
 SIDE = """
 role: a

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smule_crypten.config import DpConfig, TrainingConfig
+from smule_crypten.config.sections import DpConfig, TrainingConfig
 from smule_crypten.errors import ConfigError
 from smule_crypten.launch.side_file import read_dealer, read_party
 

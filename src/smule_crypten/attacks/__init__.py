@@ -1,1 +1,4 @@
-"""Floor 3: attacks on mutual learning, for simulation only. Imports neither mpc, inference, exchange nor training."""
+"""Attacks on mutual learning and on the schemes, for simulations and tests only.
+
+Sees data/, models/ and config/. No party imports it.
+"""

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from smule_crypten.attacks.attack import Attack, Predict, answered_as
-from smule_crypten.config import Section
+from smule_crypten.config.sections import Section
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ModelError
 from smule_crypten.models.modules import copied, device_of

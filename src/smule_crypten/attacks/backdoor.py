@@ -7,7 +7,7 @@ from pydantic import Field
 
 from smule_crypten.attacks.attack import Attack, Predict, answered_as
 from smule_crypten.attacks.triggers import TriggerName, make_trigger
-from smule_crypten.config import Section
+from smule_crypten.config.sections import Section
 from smule_crypten.data.images import LabelledImages
 
 

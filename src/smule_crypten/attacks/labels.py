@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, model_validator
 
 from smule_crypten.attacks.attack import Attack, Predict, answered_as
-from smule_crypten.config import Section
+from smule_crypten.config.sections import Section
 from smule_crypten.data.images import LabelledImages
 
 

@@ -10,10 +10,10 @@ from smule_crypten.attacks.attack import Attack
 from smule_crypten.attacks.backdoor import Backdoor, BackdoorOptions
 from smule_crypten.attacks.labels import LabelFlip, LabelFlipOptions
 from smule_crypten.attacks.trigger_answers import TriggerAnswers, TriggerAnswersOptions
-from smule_crypten.config import AttackConfig, Section
+from smule_crypten.config.options import parse_options
+from smule_crypten.config.sections import AttackConfig, Section
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ConfigError
-from smule_crypten.options import parse_options
 
 ATTACKS: dict[str, tuple[type[Section], Callable[[Any, LabelledImages, int, int], Attack]]] = {
     "label_flip": (LabelFlipOptions, LabelFlip),

@@ -13,7 +13,7 @@ from torch import nn
 
 from smule_crypten.attacks.attack import Attack, Predict, answered_as
 from smule_crypten.attacks.triggers import TriggerName, make_trigger
-from smule_crypten.config import Section
+from smule_crypten.config.sections import Section
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.models.modules import device_of
 

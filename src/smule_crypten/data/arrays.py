@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from smule_crypten.config.options import one_line
 from smule_crypten.errors import DataError
-from smule_crypten.options import one_line
 
 Layout = Literal["NCHW", "NHWC"]
 

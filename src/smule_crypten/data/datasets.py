@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from smule_crypten.config import DataConfig
-from smule_crypten.config_reading import suggest
+from smule_crypten.config.config_reading import suggest
+from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.images import DataBundle, LabelledImages, check_images, random_positions
 from smule_crypten.data.loaders import (
     load_digits,

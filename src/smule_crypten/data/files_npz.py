@@ -18,9 +18,9 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from smule_crypten.config.options import one_line
 from smule_crypten.data.names import listed, shown
 from smule_crypten.errors import DataError
-from smule_crypten.options import one_line
 
 Array = npt.NDArray[Any]
 

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from smule_crypten.config.options import one_line
 from smule_crypten.data.image_depth import Unusable, deep_grey, depth_of
 from smule_crypten.data.names import printable, shown
 from smule_crypten.errors import DataError
-from smule_crypten.options import one_line
 
 SUFFIXES = (
     ".bmp", ".gif", ".j2k", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 
-from smule_crypten.config import DataConfig, Section
+from smule_crypten.config.options import call_target, one_line, parse_options
+from smule_crypten.config.sections import DataConfig, Section
 from smule_crypten.data.arrays import Layout, as_images, as_labels
 from smule_crypten.data.files_folder import Split, read_image_folder
 from smule_crypten.data.files_idx import read_idx_folder
@@ -19,7 +20,6 @@ from smule_crypten.data.images import DataBundle, LabelledImages, numbered_class
 from smule_crypten.data.names import composed, listed
 from smule_crypten.data.own_data import count_classes, own_bundle
 from smule_crypten.errors import ConfigError, DataError
-from smule_crypten.options import call_target, one_line, parse_options
 from smule_crypten.torchvision_compat import load_torchvision
 
 _DIGITS_SPLIT_SEED = 0

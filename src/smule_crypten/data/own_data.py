@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from smule_crypten.config.options import one_line
 from smule_crypten.data.arrays import Layout, as_images, as_labels
 from smule_crypten.data.images import DataBundle, LabelledImages, numbered_classes
 from smule_crypten.data.names import class_names_of
 from smule_crypten.errors import DataError
-from smule_crypten.options import one_line
 
 _READ_BATCH = 1000
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from smule_crypten.config import PartitionConfig
+from smule_crypten.config.sections import PartitionConfig
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.types import PARTY_NAMES
 

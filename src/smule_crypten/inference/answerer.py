@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.inference.noise import Scatter, on_grid
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import TranslatedNetwork

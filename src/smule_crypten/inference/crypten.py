@@ -11,7 +11,8 @@ from typing import ClassVar
 
 import torch
 
-from smule_crypten.config import MAX_PRECISION_BITS, SchemeConfig
+from smule_crypten.config.schemes import SCHEME_TRAITS, SchemeTraits
+from smule_crypten.config.sections import MAX_PRECISION_BITS, SchemeConfig
 from smule_crypten.inference.answerer import Answerer, AnswerTerms
 from smule_crypten.inference.crypten_scatter import SharesInTheClear, products_of
 from smule_crypten.inference.noise import NoiseRule, Trial, measured_scatter
@@ -26,7 +27,6 @@ from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.dealing import Request, correction_bytes, corrections, plan
 from smule_crypten.mpc.network import OUTPUT_LAYER, evaluate, open_logits, share_parameters, share_tensor
 from smule_crypten.mpc.streams import Stream
-from smule_crypten.scheme_table import SCHEME_TRAITS, SchemeTraits
 from smule_crypten.types import Cost, DirectionCost, InferenceQuery
 
 _RING_BYTES = 8

@@ -9,14 +9,14 @@ from typing import ClassVar
 
 import torch
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.schemes import SCHEME_TRAITS, SchemeTraits
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.inference.answerer import Answerer, AnswerTerms
 from smule_crypten.inference.noise import NoiseRule, Scatter
 from smule_crypten.inference.scheme import CPU, SequentialScheme, micro_batches
 from smule_crypten.models.architecture import Architecture, num_elements
 from smule_crypten.models.calibration import MARGIN, calibrate
 from smule_crypten.models.translate import TranslatedNetwork
-from smule_crypten.scheme_table import SCHEME_TRAITS, SchemeTraits
 from smule_crypten.types import Cost, DirectionCost, InferenceQuery
 
 _FLOAT_BYTES = 4

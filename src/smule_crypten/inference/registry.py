@@ -1,12 +1,12 @@
-"""Name -> class, for each row of scheme_table.py. A new scheme is a class, and a row in either table."""
+"""Name -> class, for each row of config/schemes.py. A new scheme is a class, and a row in either table."""
 
 from __future__ import annotations
 
+from smule_crypten.config.schemes import scheme_traits
 from smule_crypten.inference.crypten import CryptenScheme
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.plaintext import PlaintextScheme
 from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.scheme_table import scheme_traits
 
 _CLASSES: tuple[type[SecureInferenceScheme], ...] = (CryptenScheme, LeanScheme, PlaintextScheme)
 SCHEMES = {scheme.name: scheme for scheme in _CLASSES}

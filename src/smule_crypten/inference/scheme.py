@@ -24,7 +24,9 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from smule_crypten.config import SchemeConfig, Section
+from smule_crypten.config.options import parse_options
+from smule_crypten.config.schemes import SchemeTraits
+from smule_crypten.config.sections import SchemeConfig, Section
 from smule_crypten.errors import ProtocolError
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.noise import NoiseRule
@@ -34,8 +36,6 @@ from smule_crypten.models.calibration import largest_value
 from smule_crypten.models.translate import TranslatedNetwork, translate
 from smule_crypten.mpc.session import Session
 from smule_crypten.mpc.streams import Stream
-from smule_crypten.options import parse_options
-from smule_crypten.scheme_table import SchemeTraits
 from smule_crypten.types import Cost, DirectionCost, InferenceQuery, PeerPrediction, centred
 
 CPU = torch.device("cpu")
@@ -44,7 +44,7 @@ CPU = torch.device("cpu")
 class SecureInferenceScheme(ABC):
     """A way to answer queries. The class alone says what it costs, and what fits; an object is bound to a session.
 
-    name: as in the configuration. traits: its row in scheme_table.py.
+    name: as in the configuration. traits: its row in config/schemes.py.
 
     Args:
         architectures: of party a and party b, public and the same for all exchanges; the dealer agrees on them.

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field, ValidationError
 
-from smule_crypten.config import Section
-from smule_crypten.config_reading import describe_validation
+from smule_crypten.config.config_reading import describe_validation
+from smule_crypten.config.sections import Section
 from smule_crypten.errors import ModelError, quoted
 
 NETWORK_INPUT = -1

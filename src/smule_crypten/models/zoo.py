@@ -10,14 +10,14 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from smule_crypten.config import ModelConfig, Section
-from smule_crypten.config_reading import suggest
+from smule_crypten.config.config_reading import suggest
+from smule_crypten.config.options import call_target, one_line, parse_options
+from smule_crypten.config.sections import ModelConfig, Section
 from smule_crypten.errors import ConfigError, ModelError
 from smule_crypten.models.networks import InputShape, convnet, lenet, mlp
 from smule_crypten.models.resnet import resnet
 from smule_crypten.models.state import plain_state
 from smule_crypten.models.usable import buffer_hint, check_usable
-from smule_crypten.options import call_target, one_line, parse_options
 from smule_crypten.torchvision_compat import load_torchvision
 
 _Widths = Annotated[tuple[PositiveInt, ...], Field(strict=False)]

@@ -1,1 +1,4 @@
-"""Floor 3: the secure runtime. The only folder that imports crypten; sees models/, never data/."""
+"""Secret sharing on CrypTen: its remedies, streams of randomness, dealing and the dealer, sessions, evaluation.
+
+The only room that imports crypten. Sees transport/, models/ and config/, never data/.
+"""

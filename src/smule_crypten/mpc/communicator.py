@@ -16,9 +16,9 @@ from torch.distributed import ReduceOp
 
 from smule_crypten.errors import ProtocolError
 from smule_crypten.mpc import plaindata
-from smule_crypten.mpc.channel import Channel
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.messages import MessageQueue, PendingMessage, empty_like
+from smule_crypten.transport.channel import Channel
 
 
 class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[misc]

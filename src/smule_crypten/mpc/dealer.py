@@ -18,18 +18,18 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field, ValidationError
 
-from smule_crypten.config import MAX_SEED, Randomness, SchemeConfig, Section
-from smule_crypten.config_reading import describe_validation
+from smule_crypten.config.config_reading import describe_validation
+from smule_crypten.config.schemes import SCHEME_TRAITS
+from smule_crypten.config.sections import MAX_SEED, Randomness, SchemeConfig, Section
 from smule_crypten.errors import HandshakeError, ModelError, ProtocolError
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.extent import check_extent
-from smule_crypten.mpc.channel import as_bytes
 from smule_crypten.mpc.dealing import Entropy, stream_purpose
-from smule_crypten.mpc.frames import AGREED_JSON_BYTES
 from smule_crypten.mpc.keys import agreed_key, fresh_entropy, insecure_key
-from smule_crypten.mpc.link import Link
 from smule_crypten.mpc.streams import Stream
-from smule_crypten.scheme_table import SCHEME_TRAITS
+from smule_crypten.transport.channel import as_bytes
+from smule_crypten.transport.frames import AGREED_JSON_BYTES
+from smule_crypten.transport.link import Link
 from smule_crypten.types import PARTY_NAMES
 
 Deal = Callable[[Architecture, int, SchemeConfig, Stream, Stream], Iterator[torch.Tensor]]

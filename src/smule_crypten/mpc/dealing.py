@@ -24,7 +24,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from smule_crypten.config import Section
+from smule_crypten.config.sections import Section
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.pooling import comparisons
 from smule_crypten.mpc.streams import Stream

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from smule_crypten.mpc.channel import Channel
+from smule_crypten.transport.channel import Channel
 
 
 class PendingMessage:

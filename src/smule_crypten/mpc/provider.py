@@ -8,10 +8,9 @@ from typing import Any, Protocol
 import torch
 from pydantic import ValidationError
 
-from smule_crypten.config import Randomness, Section
-from smule_crypten.config_reading import describe_validation
+from smule_crypten.config.config_reading import describe_validation
+from smule_crypten.config.sections import Randomness, Section
 from smule_crypten.errors import ConfigError, ProtocolError
-from smule_crypten.mpc.channel import as_bytes
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.dealing import (
     AdditiveTriple,
@@ -25,11 +24,12 @@ from smule_crypten.mpc.dealing import (
     party_shares,
     stream_purpose,
 )
-from smule_crypten.mpc.frames import AGREED_JSON_BYTES
 from smule_crypten.mpc.keys import agreed_key, fresh_entropy, insecure_key
-from smule_crypten.mpc.link import Link
-from smule_crypten.mpc.meter import CostMeter
 from smule_crypten.mpc.streams import Stream
+from smule_crypten.transport.channel import as_bytes
+from smule_crypten.transport.frames import AGREED_JSON_BYTES
+from smule_crypten.transport.link import Link
+from smule_crypten.transport.meter import CostMeter
 
 READ_AHEAD_BYTES = 256 << 20
 """What a party holds of the corrections for an exchange to come; the dealer keeps the rest until then."""

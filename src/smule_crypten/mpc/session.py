@@ -12,16 +12,16 @@ from dataclasses import dataclass
 
 import torch
 
-from smule_crypten.config import Randomness
-from smule_crypten.mpc.channel import Channel, LinkChannel
+from smule_crypten.config.sections import Randomness
 from smule_crypten.mpc.communicator import TwoPartyCommunicator
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.keys import KEY_BYTES, agreed_key, fresh_entropy, insecure_key
-from smule_crypten.mpc.link import Link, give_up
-from smule_crypten.mpc.meeting import DEALER, ROLES
-from smule_crypten.mpc.meter import CostMeter
 from smule_crypten.mpc.provider import Dealt, Provider, TrustedFirstParty
 from smule_crypten.mpc.streams import StreamSet
+from smule_crypten.transport.channel import Channel, LinkChannel
+from smule_crypten.transport.link import Link, give_up
+from smule_crypten.transport.meeting import DEALER, ROLES
+from smule_crypten.transport.meter import CostMeter
 from smule_crypten.types import PARTY_NAMES
 
 
@@ -93,7 +93,7 @@ def open_session(
     """Set CrypTen up over links, which the session closes in the end.
 
     Args:
-        links: to the other party and, where one deals, to the dealer; see mpc/meeting.py. Without a dealer, party a
+        links: to the other party and, where one deals, to the dealer; see transport/meeting.py. Without a dealer, party a
             deals the randomness: simulation only.
         precision_bits: fractional bits of fixed point.
         randomness: "fresh" keys, or "seeded_insecure" keys that follow from seed.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import torch
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import num_elements
 from smule_crypten.models.pooling import comparisons, tournament

@@ -1,2 +1,4 @@
-"""Floor 5: mutual learning itself, with whatever peer: a party asks, answers, and learns from what it was told. Sees a
-scheme by its contract; knows nothing of processes, files and links."""
+"""What the parties ask, answer and keep: queries and selection, budget and ledger, handshake, exchange, alarm.
+
+Sees training/, data/, models/ and the contract of a scheme (inference/scheme.py), no process and no report.
+"""

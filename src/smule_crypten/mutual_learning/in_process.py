@@ -16,10 +16,10 @@ from torch import nn
 
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ProtocolError
-from smule_crypten.exchange.planner import Prices
 from smule_crypten.models.modules import device_of
 from smule_crypten.models.translate import translate
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
+from smule_crypten.mutual_learning.planner import Prices
 from smule_crypten.types import PARTY_NAMES, Disclosure, PeerPrediction, centred
 
 _BATCH = 512

@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from smule_crypten.exchange.cache import SoftLabelCache
-from smule_crypten.exchange.queries import QueryPlan
-from smule_crypten.exchange.schedule import exchange_epochs
-from smule_crypten.exchange_config import ExchangeConfig
+from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.mutual_learning.answering import answering_network
+from smule_crypten.mutual_learning.cache import SoftLabelCache
 from smule_crypten.mutual_learning.observer import Observer, Silent
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Peer
+from smule_crypten.mutual_learning.queries import QueryPlan
+from smule_crypten.mutual_learning.schedule import exchange_epochs
 from smule_crypten.mutual_learning.watching import Watchman
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.kept_training import Finished, KeptTraining

@@ -21,27 +21,27 @@ from typing import Any
 
 import torch
 
+from smule_crypten.config.exchange import ExchangeTerms
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ProtocolError
-from smule_crypten.exchange.announcement import (
+from smule_crypten.inference.answerer import Answerer
+from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.models.calibration import calibration_images, check_inputs
+from smule_crypten.mutual_learning.announcement import (
     Announcement,
     checked_announcement,
     checked_most,
     checked_preparation,
 )
-from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.exchange.spot_check import (
+from smule_crypten.mutual_learning.budget import QueryBudget
+from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
+from smule_crypten.mutual_learning.spot_check import (
     NOISE_TOLERANCE,
     compare_answers,
     draw_subset,
     fitting_inputs,
     plausible_answers,
 )
-from smule_crypten.exchange_config import ExchangeTerms
-from smule_crypten.inference.answerer import Answerer
-from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.models.calibration import calibration_images, check_inputs
-from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, InferenceQuery, PeerPrediction
 
 log = logging.getLogger(__name__)

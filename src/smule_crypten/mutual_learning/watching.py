@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from smule_crypten.config import AlarmName
+from smule_crypten.config.sections import AlarmName
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.exchange.cache import SoftLabelCache
+from smule_crypten.mutual_learning.cache import SoftLabelCache
 from smule_crypten.mutual_learning.peer import Answers
 from smule_crypten.training.alarm import Alarm, PeerWatch
 from smule_crypten.training.best import BestNetwork

@@ -1,1 +1,4 @@
-"""Floor 2: a run record as tables, files, plots and one HTML page. Imports only errors, types and files."""
+"""What a run leaves for people and programs: records, tables, figures, one HTML page, logs.
+
+Sees only errors, types and files: it is handed records and reads nothing of the run itself.
+"""

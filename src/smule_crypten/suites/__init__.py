@@ -1,1 +1,4 @@
-"""Floor 7: suites of comparisons, which smule-benchmark runs. Sees everything below but launch/."""
+"""Comparisons that smule-benchmark runs, each case kept on disk.
+
+Sees every other room but launch/.
+"""

@@ -15,13 +15,13 @@ from torch import nn
 
 from smule_crypten.attacks.answers import AnswersOptions
 from smule_crypten.attacks.table import make_attack
-from smule_crypten.config import AttackConfig
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import AttackConfig
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.models.modules import copied
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, ForwardingPeer, Peer
+from smule_crypten.mutual_learning.schedule import exchange_epochs
 from smule_crypten.report.suite_records import Findings
-from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import SuiteConfig
 from smule_crypten.suites.simulated import Bench, Case

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from smule_crypten.baselines.averaging import federated_averaging
+from smule_crypten.baselines.full_training import train_in_full
+from smule_crypten.config.run import RunConfig
 from smule_crypten.errors import ModelError
-from smule_crypten.processes.full_training import train_in_full
 from smule_crypten.report.formatting import human_bytes, human_seconds, percent
-from smule_crypten.run_config import RunConfig
-from smule_crypten.suites.averaging import federated_averaging
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import SuiteConfig
 

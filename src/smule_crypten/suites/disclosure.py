@@ -12,9 +12,9 @@ from typing import Any, get_args
 import torch
 
 from smule_crypten.attacks.extraction import extract, fidelity
+from smule_crypten.config.run import RunConfig
 from smule_crypten.mutual_learning.in_process import Option
 from smule_crypten.report.suite_records import Findings
-from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import AnswersName, SelectionName, SuiteConfig
 from smule_crypten.suites.privacy import membership

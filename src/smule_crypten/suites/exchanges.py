@@ -12,8 +12,10 @@ from typing import Any
 
 import torch
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.data.datasets import load_data
+from smule_crypten.doctor.rehearsal import rehearse
 from smule_crypten.errors import ModelError, SmuleError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models import architecture as arch
@@ -21,9 +23,7 @@ from smule_crypten.models.pooling import comparisons
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model, num_parameters
 from smule_crypten.mpc.training_plan import cost_of_step
-from smule_crypten.processes.rehearsal import rehearse
 from smule_crypten.report.suite_records import Findings
-from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import LINKS
 from smule_crypten.suites.options import NetworkChoice, SuiteConfig, changed

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from smule_crypten.config.run import RunConfig
 from smule_crypten.report.suite_records import Curve, CurvePoint, Findings
-from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import MethodName, SuiteConfig
 from smule_crypten.suites.simulated import Bench

@@ -9,12 +9,12 @@ from typing import Any
 
 from rich.console import Console
 
-from smule_crypten.config import SchemeConfig
-from smule_crypten.processes.simulation import simulate
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.report.run_records import RunRecord
 from smule_crypten.report.suite_records import Curve, CurvePoint, Findings, ResultTable
 from smule_crypten.report.summary import epoch_traffic
-from smule_crypten.run_config import RunConfig
+from smule_crypten.simulation.simulation import simulate
 from smule_crypten.suites.baselines import FULL_TRAINING, averaged, figures, fully_trained
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import LINKS

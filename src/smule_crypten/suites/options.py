@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from smule_crypten.config import MAX_SEED, ModelConfig, Section
-from smule_crypten.config_reading import parse, suggest
+from smule_crypten.config.config_reading import parse, suggest
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import MAX_SEED, ModelConfig, Section
 from smule_crypten.errors import ConfigError
-from smule_crypten.run_config import RunConfig
 
 SuiteName = Literal[
     "methods",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from smule_crypten.config.run import RunConfig
 from smule_crypten.report.suite_records import Findings
-from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import SuiteConfig, chosen
 from smule_crypten.suites.simulated import Bench

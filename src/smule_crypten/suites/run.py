@@ -10,15 +10,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import ConfigError
 from smule_crypten.files import LOCK_FILE, exclusive, write_atomic
-from smule_crypten.processes.environment import describe_hardware, describe_versions
+from smule_crypten.party.environment import describe_hardware, describe_versions
 from smule_crypten.report.benchmark import markdown, render_benchmark, terminal_tables
 from smule_crypten.report.benchmark_plots import accuracy_figure
 from smule_crypten.report.suite_records import Findings, SuiteResults
 from smule_crypten.report.svg import to_svg_file
-from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.alarm import run_alarm
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.disclosure import run_disclosure

@@ -16,19 +16,19 @@ from typing import Any, get_args
 import torch
 from torch import nn
 
-from smule_crypten.config import ControlName
+from smule_crypten.baselines.averaging import average_weights
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import ControlName
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import DataBundle
 from smule_crypten.errors import OutputError
-from smule_crypten.exchange.schedule import exchange_epochs
 from smule_crypten.files import write_atomic
 from smule_crypten.mutual_learning.in_process import Option
 from smule_crypten.mutual_learning.observer import Phase, Silent
-from smule_crypten.processes.in_process import InProcess
-from smule_crypten.processes.simulated_data import SimulatedData, load_simulated_data
-from smule_crypten.processes.states import digest_of
-from smule_crypten.run_config import RunConfig
-from smule_crypten.suites.averaging import average_weights
+from smule_crypten.mutual_learning.schedule import exchange_epochs
+from smule_crypten.party.in_process import InProcess
+from smule_crypten.party.simulated_data import SimulatedData, load_simulated_data
+from smule_crypten.party.states import digest_of
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import MethodName, SuiteConfig, changed_by, settings_of
 from smule_crypten.training.class_shares import rule_for

@@ -1,1 +1,4 @@
-"""Floor 3: plain PyTorch training. Imports neither mpc, inference nor exchange."""
+"""Plain PyTorch training over a source of soft labels: losses, trust, combination, checkpoints, private training.
+
+Sees data/ and models/. Knows no peer, scheme or process; a test trains with a dictionary as the peer.
+"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from smule_crypten.config import AugmentationConfig
+from smule_crypten.config.sections import AugmentationConfig
 
 
 def augment(images_NCHW: torch.Tensor, config: AugmentationConfig, generator: torch.Generator) -> torch.Tensor:

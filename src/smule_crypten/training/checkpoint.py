@@ -14,8 +14,8 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 from torch import nn
 
-from smule_crypten.config import ModelConfig, Section
-from smule_crypten.config_reading import describe_validation
+from smule_crypten.config.config_reading import describe_validation
+from smule_crypten.config.sections import ModelConfig, Section
 from smule_crypten.data.arrays import as_tensor, speaks_for_channels_last
 from smule_crypten.errors import DataError, ModelError, UnshareableModelError
 from smule_crypten.files import write_atomic

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from smule_crypten.config import TrainingConfig
+from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.models.fusion import fused
 from smule_crypten.training.best import BestNetwork

@@ -7,7 +7,7 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
 
-from smule_crypten.config import OptimizerConfig
+from smule_crypten.config.sections import OptimizerConfig
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig, total_steps: int) -> tuple[Optimizer, LRScheduler]:

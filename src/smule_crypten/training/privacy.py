@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from smule_crypten.config import DpConfig
+from smule_crypten.config.sections import DpConfig
 from smule_crypten.errors import ConfigError
 
 

@@ -29,7 +29,7 @@ from torch import nn
 from torch.func import functional_call, grad_and_value, vmap
 from torch.nn import functional as F
 
-from smule_crypten.config import DpConfig, TrainingConfig
+from smule_crypten.config.sections import DpConfig, TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ModelError
 from smule_crypten.models.modules import has_trainable

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from smule_crypten.config import TrainingConfig
+from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.training.losses import distillation_loss
 from smule_crypten.training.teacher import Teacher

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from smule_crypten.config import TrainingConfig
+from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.models.modules import copied, has_trainable

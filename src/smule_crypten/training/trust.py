@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from smule_crypten.config import TrustName
+from smule_crypten.config.sections import TrustName
 from smule_crypten.data.images import UNKNOWN
 from smule_crypten.types import PredictionSource, SoftLabels
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from smule_crypten.attacks.attack import Attack, answered_as
 from smule_crypten.attacks.table import make_attack
-from smule_crypten.config import AttackConfig
+from smule_crypten.config.sections import AttackConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ModelError
 from smule_crypten.models.translate import translate

@@ -6,7 +6,7 @@ import torch
 from smule_crypten.attacks.attack import Attack
 from smule_crypten.attacks.table import make_attack
 from smule_crypten.attacks.triggers import make_trigger
-from smule_crypten.config import AttackConfig
+from smule_crypten.config.sections import AttackConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ConfigError
 

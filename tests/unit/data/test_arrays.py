@@ -13,13 +13,13 @@ import torch
 from torch import nn
 from torch.utils.data import Subset, TensorDataset
 
-from smule_crypten.config import DataConfig
+from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.arrays import as_images, as_tensor, speaks_for_channels_last
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import DataBundle, LabelledImages
 from smule_crypten.data.inputs import Scale, read_inputs
 from smule_crypten.errors import ConfigError, DataError
-from smule_crypten.processes.states import digest_of
+from smule_crypten.party.states import digest_of
 
 IMAGES = np.linspace(0, 1, 6 * 1 * 2 * 3).reshape(6, 1, 2, 3)
 LABELS = np.arange(6) % 2

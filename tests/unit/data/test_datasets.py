@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from smule_crypten.config import DataConfig
+from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.datasets import LOADERS, load_data
 from smule_crypten.errors import ConfigError, DataError
 

@@ -12,7 +12,7 @@ import torch
 from image_makers import GREY_8, GREY_16, oriented
 from PIL import Image
 
-from smule_crypten.config import DataConfig
+from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import DataBundle
 from smule_crypten.data.inputs import read_inputs

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from smule_crypten.config import DataConfig
+from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.loaders import (
     load_digits,
     load_idx,

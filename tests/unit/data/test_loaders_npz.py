@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from smule_crypten.config import DataConfig
+from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.loaders import (
     load_npz,
 )

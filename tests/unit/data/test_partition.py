@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from smule_crypten.config import PartitionConfig
+from smule_crypten.config.sections import PartitionConfig
 from smule_crypten.data.partition import missing_classes, split
 from smule_crypten.errors import ConfigError, DataError
 

@@ -17,7 +17,7 @@ from image_makers import GREY_8, GREY_16
 from mutations import changed
 from PIL import Image
 
-from smule_crypten.config import DataConfig
+from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.image_file import ImageSize, read_image
 from smule_crypten.data.inputs import read_inputs
 from smule_crypten.data.loaders import load_npz

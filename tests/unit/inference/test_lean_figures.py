@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from smule_crypten.config import ModelConfig, SchemeConfig
+from smule_crypten.config.sections import ModelConfig, SchemeConfig
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model

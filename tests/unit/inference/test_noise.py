@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import UnshareableModelError
 from smule_crypten.inference.crypten_scatter import SharesInTheClear
 from smule_crypten.inference.noise import LEAST_NOISE, MU, NoiseRule, Scatter, hiding_noise, measured_scatter

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import UnshareableModelError
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.schemes import SCHEME_TRAITS
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import ConfigError
 from smule_crypten.inference.crypten import CryptenScheme
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.plaintext import PlaintextScheme
 from smule_crypten.inference.registry import DEALT, SCHEMES, scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.scheme_table import SCHEME_TRAITS
 
 
 def test_names_of_the_configuration() -> None:

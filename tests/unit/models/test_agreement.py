@@ -7,7 +7,7 @@ import torch
 from odd_networks import DIFFERENT, SAME, SHAPE, HookWithGain, plain
 from torch import nn
 
-from smule_crypten.config import ModelConfig
+from smule_crypten.config.sections import ModelConfig
 from smule_crypten.errors import UnshareableModelError
 from smule_crypten.models.agreement import check_agreement, check_answers, translate_checked
 from smule_crypten.models.translate import translate

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_architecture import RESIDUAL_BLOCK
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import ModelError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.architecture import Architecture

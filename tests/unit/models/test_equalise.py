@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from smule_crypten.config import SchemeConfig
-from smule_crypten.inference.lean.clear import ClearEvaluator
+from smule_crypten.config.sections import SchemeConfig
+from smule_crypten.fixed_point.clear import ClearEvaluator
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.plaintext import evaluate_plaintext

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from smule_crypten.config import ModelConfig
+from smule_crypten.config.sections import ModelConfig
 from smule_crypten.models.fusion import PooledConvolution, fused
 from smule_crypten.models.zoo import build_model
 

@@ -10,7 +10,7 @@ import torch
 from odd_networks import SHAPE, changed, plain
 from torch import nn
 
-from smule_crypten.config import ModelConfig
+from smule_crypten.config.sections import ModelConfig
 from smule_crypten.errors import ModelError, UnshareableModelError
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model

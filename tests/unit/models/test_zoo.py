@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from smule_crypten.config import ModelConfig
+from smule_crypten.config.sections import ModelConfig
 from smule_crypten.errors import ConfigError, ModelError
 from smule_crypten.models.zoo import build_model, num_parameters
 

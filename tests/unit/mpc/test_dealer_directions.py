@@ -9,7 +9,7 @@ import pytest
 import torch
 from dealing_links import ScriptedLink, announcement, scheme, small_architecture, terms
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import ProtocolError
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.mpc.dealer import Deal, Dealer

@@ -6,11 +6,11 @@ import pytest
 import torch
 from dealing_links import ENTROPY, ScriptedLink, announcement, scheme, small_architecture, terms
 
+from smule_crypten.config.schemes import SCHEME_TRAITS, SchemeTraits
 from smule_crypten.errors import HandshakeError, ProtocolError, SmuleError
 from smule_crypten.inference.registry import DEALT
 from smule_crypten.mpc.dealer import MAX_QUERIES, Dealer
-from smule_crypten.mpc.frames import AGREED_JSON_BYTES
-from smule_crypten.scheme_table import SCHEME_TRAITS, SchemeTraits
+from smule_crypten.transport.frames import AGREED_JSON_BYTES
 
 DONE = {"done": True}
 

@@ -18,9 +18,9 @@ from smule_crypten.mpc.dealing import (
     stream_purpose,
 )
 from smule_crypten.mpc.keys import agreed_key, insecure_key
-from smule_crypten.mpc.meter import CostMeter
 from smule_crypten.mpc.provider import Dealt, TrustedFirstParty
 from smule_crypten.mpc.streams import Stream
+from smule_crypten.transport.meter import CostMeter
 from smule_crypten.types import Cost
 
 PLANNED: list[Request] = [

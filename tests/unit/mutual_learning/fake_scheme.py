@@ -9,20 +9,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.exchange import ExchangeConfig
+from smule_crypten.config.party import DisclosureConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.exchange.budget import QueryBudget
-from smule_crypten.exchange.planner import configured_queries
-from smule_crypten.exchange.queries import QueryPlan
-from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.inference.answerer import Answerer, AnswerTerms
 from smule_crypten.inference.noise import NoiseRule, Scatter
 from smule_crypten.models.calibration import calibrate, largest_value
 from smule_crypten.models.translate import translate
-from smule_crypten.mpc.meter import CostMeter
+from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
+from smule_crypten.mutual_learning.planner import configured_queries
+from smule_crypten.mutual_learning.queries import QueryPlan
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
-from smule_crypten.party_config import DisclosureConfig
+from smule_crypten.transport.meter import CostMeter
 from smule_crypten.types import Cost, InferenceQuery, PeerPrediction
 
 IDS = torch.tensor([40, 7, 1000, 3])

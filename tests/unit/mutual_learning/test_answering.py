@@ -7,10 +7,10 @@ from learners import learner
 from party_configs import party
 from torch import nn
 
-from smule_crypten.config import SamplesConfig, TrainingConfig
+from smule_crypten.config.sections import SamplesConfig, TrainingConfig
 from smule_crypten.mutual_learning.answering import answering_network
 from smule_crypten.mutual_learning.peer import AnsweringNetwork
-from smule_crypten.processes.party import fallback
+from smule_crypten.party.party import fallback
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.evaluate import Evaluation
 from smule_crypten.training.kept_training import Finished

@@ -9,8 +9,8 @@ import torch
 from learners import CLASSES, learner
 from torch import nn
 
+from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.exchange_config import ExchangeConfig
 from smule_crypten.mutual_learning.loop import MutualLearning
 from smule_crypten.mutual_learning.observer import Phase, Silent
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers

@@ -7,9 +7,9 @@ import torch
 from fake_scheme import BOUND, IDS, INPUT_BOUND, MODEL, PEER_STEP, TERMS, FakeScheme, make_asker
 from torch import nn
 
+from smule_crypten.config.party import DisclosureConfig
 from smule_crypten.errors import BudgetError, DataError, ProtocolError, SpotCheckError, UnshareableModelError
-from smule_crypten.exchange.disclosures import read_ledger
-from smule_crypten.party_config import DisclosureConfig
+from smule_crypten.mutual_learning.disclosures import read_ledger
 from smule_crypten.types import Disclosure
 
 

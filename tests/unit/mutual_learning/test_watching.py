@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from smule_crypten.config import AlarmName, TrainingConfig
+from smule_crypten.config.sections import AlarmName, TrainingConfig
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.exchange.cache import SoftLabelCache
+from smule_crypten.mutual_learning.cache import SoftLabelCache
 from smule_crypten.mutual_learning.watching import Watchman
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.teacher import Teacher

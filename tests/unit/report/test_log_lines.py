@@ -18,7 +18,7 @@ def log() -> Iterator[logging.Logger]:
     """A logger of the package, whose own settings are put back afterwards."""
     package = logging.getLogger("smule_crypten")
     before = package.level, list(package.handlers), package.propagate
-    yield logging.getLogger("smule_crypten.mpc.endpoint")
+    yield logging.getLogger("smule_crypten.transport.endpoint")
     package.setLevel(before[0])
     package.handlers, package.propagate = before[1:]
 

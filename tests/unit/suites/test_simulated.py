@@ -12,12 +12,12 @@ import torch
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from smule_crypten.config import ModelConfig
-from smule_crypten.config_reading import parse
+from smule_crypten.config.config_reading import parse
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import ModelConfig
 from smule_crypten.errors import ConfigError, OutputError
-from smule_crypten.processes.in_process import InProcess
+from smule_crypten.party.in_process import InProcess
 from smule_crypten.report.suite_records import Row, SuiteResults
-from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.alarm import _fired
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.disclosure import option

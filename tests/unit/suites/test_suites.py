@@ -12,20 +12,20 @@ import pytest
 from party_records import party_record
 from rich.console import Console
 
-from smule_crypten.config import SchemeConfig
-from smule_crypten.config_reading import parse
+from smule_crypten.config.config_reading import parse
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import ConfigError, ModelError, OutputError, PartyFailedError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model, num_parameters
 from smule_crypten.mpc.training_plan import cost_of_step
-from smule_crypten.processes.ledger import epoch_record
-from smule_crypten.processes.recording import new_record
+from smule_crypten.party.ledger import epoch_record
+from smule_crypten.party.recording import new_record
 from smule_crypten.report.record import read_record
 from smule_crypten.report.records import ExchangeRecord
 from smule_crypten.report.suite_records import SuiteResults
-from smule_crypten.run_config import RunConfig
 from smule_crypten.suites.baselines import FULL_TRAINING, fully_trained
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import LINKS

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from smule_crypten.config import AugmentationConfig, OptimizerConfig, TrainingConfig
+from smule_crypten.config.sections import AugmentationConfig, OptimizerConfig, TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer

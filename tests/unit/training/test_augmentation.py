@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from smule_crypten.config import AugmentationConfig
+from smule_crypten.config.sections import AugmentationConfig
 from smule_crypten.training.augmentation import augment, crop_and_flip
 
 

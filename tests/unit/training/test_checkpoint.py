@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from smule_crypten.config import ModelConfig
+from smule_crypten.config.sections import ModelConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import DataError, ModelError, OutputError, UnshareableModelError
 from smule_crypten.models.zoo import build_model

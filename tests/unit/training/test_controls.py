@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from smule_crypten.config import AugmentationConfig, OptimizerConfig, TrainingConfig
+from smule_crypten.config.sections import AugmentationConfig, OptimizerConfig, TrainingConfig
 from smule_crypten.data.images import UNKNOWN, LabelledImages
 from smule_crypten.training.controls import LABEL_SMOOTHING, local_control
 from smule_crypten.training.learner import Holding, Learner

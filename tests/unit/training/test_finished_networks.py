@@ -10,7 +10,7 @@ import torch
 from dictionary_peer import CONFIG, CPU, DictionarySource, MakeNetwork, make_trainer, same, trained, weights
 from torch import nn
 
-from smule_crypten.config import DpConfig, TrainingConfig
+from smule_crypten.config.sections import DpConfig, TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ConfigError, ModelError
 from smule_crypten.training.lookahead import distillation_harms

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, AdamW
 
-from smule_crypten.config import OptimizerConfig
+from smule_crypten.config.sections import OptimizerConfig
 from smule_crypten.training.optimizer import build_optimizer
 
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from smule_crypten.config import DpConfig
+from smule_crypten.config.sections import DpConfig
 from smule_crypten.errors import ConfigError
 from smule_crypten.training.privacy import epsilon_spent, noise_multiplier
 

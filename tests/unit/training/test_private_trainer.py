@@ -10,7 +10,7 @@ from dictionary_peer import CPU, DictionarySource, MakeNetwork, make_teacher, sa
 from torch import nn
 from torch.nn import functional as F
 
-from smule_crypten.config import DpConfig, OptimizerConfig, TrainingConfig
+from smule_crypten.config.sections import DpConfig, OptimizerConfig, TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ConfigError, ModelError
 from smule_crypten.training.private_trainer import PrivateTrainer, sample_rate

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from smule_crypten.config import TrainingConfig
+from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.training import teacher as teacher_module
 from smule_crypten.training.combination import LEAST_FOR_FIT

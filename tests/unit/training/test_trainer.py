@@ -10,7 +10,7 @@ from dictionary_peer import CONFIG, PLAIN_CONFIG, DictionarySource, MakeNetwork,
 from torch import nn
 from torch.nn import functional as F
 
-from smule_crypten.config import OptimizerConfig, TrainingConfig
+from smule_crypten.config.sections import OptimizerConfig, TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import DataError, TrainingError
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from dictionary_peer import CONFIG, DictionarySource, MakeNetwork, make_trainer
 
-from smule_crypten.config import AugmentationConfig, TrainingConfig
+from smule_crypten.config.sections import AugmentationConfig, TrainingConfig
 from smule_crypten.data.images import UNKNOWN, LabelledImages
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
+from smule_crypten.fixed_point.program import Opening, Program
 from smule_crypten.inference.lean.and_tree import level_operands, tree_shape
 from smule_crypten.inference.lean.dealing import dealt_fields, fields_bytes, product_fields
-from smule_crypten.inference.lean.program import Opening, Program
 from smule_crypten.models.architecture import num_elements
 from smule_crypten.mpc.packing import packed_bytes
 from smule_crypten.types import Cost, DirectionCost

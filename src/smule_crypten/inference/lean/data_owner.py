@@ -7,6 +7,10 @@ from collections.abc import Generator
 
 import torch
 
+from smule_crypten.fixed_point.evaluator import Share, Talk
+from smule_crypten.fixed_point.products import multiply
+from smule_crypten.fixed_point.program import Opening, Program, Step
+from smule_crypten.fixed_point.wire import Script, Want
 from smule_crypten.inference.lean.dealing import (
     OpeningMaterial,
     dealt_fields,
@@ -15,11 +19,7 @@ from smule_crypten.inference.lean.dealing import (
     mask_fields,
     product_fields,
 )
-from smule_crypten.inference.lean.evaluator import Share, Talk
-from smule_crypten.inference.lean.products import multiply
-from smule_crypten.inference.lean.program import Opening, Program, Step
 from smule_crypten.inference.lean.roles import ShareEvaluator
-from smule_crypten.inference.lean.wire import Script, Want
 from smule_crypten.models.architecture import num_elements
 from smule_crypten.mpc.packing import pack, packed_bytes, signed, unpack
 from smule_crypten.mpc.streams import Stream

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 
 import torch
 
+from smule_crypten.fixed_point.products import multiply
+from smule_crypten.fixed_point.program import Opening, Program, Step
 from smule_crypten.inference.lean.and_tree import mask_products, num_operands, num_products
 from smule_crypten.inference.lean.blocks import thermometers, word_widths
-from smule_crypten.inference.lean.products import multiply
-from smule_crypten.inference.lean.program import Opening, Program, Step
 from smule_crypten.models.architecture import num_elements
 from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 from smule_crypten.mpc.streams import Stream

@@ -6,6 +6,11 @@ from collections.abc import Callable
 
 import torch
 
+from smule_crypten.fixed_point.evaluator import Share, Talk
+from smule_crypten.fixed_point.products import multiply
+from smule_crypten.fixed_point.program import Opening, Program, Step
+from smule_crypten.fixed_point.scales import Scales, integer_bias, integer_weight
+from smule_crypten.fixed_point.wire import Script
 from smule_crypten.inference.lean.dealing import (
     OpeningMaterial,
     PackedFields,
@@ -16,12 +21,7 @@ from smule_crypten.inference.lean.dealing import (
     fields_bytes,
     product_fields,
 )
-from smule_crypten.inference.lean.evaluator import Share, Talk
-from smule_crypten.inference.lean.products import multiply
-from smule_crypten.inference.lean.program import Opening, Program, Step
 from smule_crypten.inference.lean.roles import ShareEvaluator
-from smule_crypten.inference.lean.scales import Scales, integer_bias, integer_weight
-from smule_crypten.inference.lean.wire import Script
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 from smule_crypten.mpc.streams import Stream

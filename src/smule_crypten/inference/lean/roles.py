@@ -9,12 +9,12 @@ from abc import abstractmethod
 
 import torch
 
+from smule_crypten.fixed_point.evaluator import Evaluator, Share, Talk
+from smule_crypten.fixed_point.program import Opening, Program, Step
+from smule_crypten.fixed_point.wire import Post, Want
 from smule_crypten.inference.lean.and_tree import GreaterTree
 from smule_crypten.inference.lean.blocks import look_up
 from smule_crypten.inference.lean.dealing import OpeningMaterial
-from smule_crypten.inference.lean.evaluator import Evaluator, Share, Talk
-from smule_crypten.inference.lean.program import Opening, Program, Step
-from smule_crypten.inference.lean.wire import Post, Want
 from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 
 

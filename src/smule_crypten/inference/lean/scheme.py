@@ -14,20 +14,21 @@ from typing import Any, ClassVar
 
 import torch
 
-from smule_crypten.config import SchemeConfig
+from smule_crypten.config.schemes import SCHEME_TRAITS, SchemeTraits
+from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import ConfigError
+from smule_crypten.fixed_point.clear import ClearEvaluator
+from smule_crypten.fixed_point.lowering import lower
+from smule_crypten.fixed_point.options import lean_options
+from smule_crypten.fixed_point.program import Program
+from smule_crypten.fixed_point.rounding import compensated, remedies
+from smule_crypten.fixed_point.scales import Scales, fit, plain_values
+from smule_crypten.fixed_point.wire import play
 from smule_crypten.inference.answerer import Answerer, AnswerTerms
-from smule_crypten.inference.lean.clear import ClearEvaluator
 from smule_crypten.inference.lean.cost import direction_cost
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import corrections
-from smule_crypten.inference.lean.lowering import lower
 from smule_crypten.inference.lean.model_owner import ModelOwner
-from smule_crypten.inference.lean.options import lean_options
-from smule_crypten.inference.lean.program import Program
-from smule_crypten.inference.lean.rounding import compensated, remedies
-from smule_crypten.inference.lean.scales import Scales, fit, plain_values
-from smule_crypten.inference.lean.wire import play
 from smule_crypten.inference.noise import NoiseRule, Trial, measured_scatter
 from smule_crypten.inference.precision import Precision, check_precision, precision_of
 from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, micro_batches
@@ -38,7 +39,6 @@ from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
 from smule_crypten.mpc.streams import Stream
-from smule_crypten.scheme_table import SCHEME_TRAITS, SchemeTraits
 from smule_crypten.types import Cost, DirectionCost, InferenceQuery
 
 _WIDER_RINGS = (36, 40, 48, 56, 64)

@@ -17,11 +17,11 @@ import torch
 from scipy.stats import binom, chi2
 from sklearn.linear_model import LogisticRegression
 
+from smule_crypten.fixed_point.evaluator import Share, Talk
+from smule_crypten.fixed_point.program import Opening, Step
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import OpeningMaterial, PackedFields
-from smule_crypten.inference.lean.evaluator import Share, Talk
 from smule_crypten.inference.lean.model_owner import ModelOwner
-from smule_crypten.inference.lean.program import Opening, Step
 from smule_crypten.inference.lean.roles import ShareEvaluator
 from smule_crypten.mpc.packing import unpack
 

@@ -11,6 +11,8 @@ from lean_networks import NETWORKS, SHAPE, UNEQUAL_WINDOWS
 from lean_oracle import convolved, residues, window_sums
 from torch import nn
 
+from smule_crypten.fixed_point.lowering import lower
+from smule_crypten.fixed_point.program import Opening, Program, Step
 from smule_crypten.inference.lean import cost
 from smule_crypten.inference.lean.dealing import (
     PackedFields,
@@ -23,8 +25,6 @@ from smule_crypten.inference.lean.dealing import (
     mask_fields,
     product_fields,
 )
-from smule_crypten.inference.lean.lowering import lower
-from smule_crypten.inference.lean.program import Opening, Program, Step
 from smule_crypten.models.architecture import Conv2d
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.keys import insecure_key

@@ -9,9 +9,9 @@ from lean_harness import Direction, Message, direction, lean_config
 from torch import nn
 
 from smule_crypten.attacks.shifted_units import relative_error, stolen_weights
+from smule_crypten.fixed_point.program import Step
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.model_owner import ModelOwner
-from smule_crypten.inference.lean.program import Step
 from smule_crypten.inference.lean.roles import Share, Talk
 
 UNITS, CLASSES = 16, 5

@@ -19,8 +19,8 @@ from lean_views import FALSE_ALARM, SeeingDataOwner
 from scipy.stats import norm
 from torch import nn
 
+from smule_crypten.fixed_point.clear import ClearEvaluator
 from smule_crypten.inference.lean import dealing
-from smule_crypten.inference.lean.clear import ClearEvaluator
 from smule_crypten.inference.lean.dealing import PackedFields
 from smule_crypten.mpc.packing import packed_bytes
 from smule_crypten.mpc.streams import Stream

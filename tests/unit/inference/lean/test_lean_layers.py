@@ -13,8 +13,8 @@ from lean_networks import NETWORKS, SHAPE, UNEQUAL_WINDOWS
 from lean_oracle import RING, Weights, convolved, integers, program_values, residues
 from torch import nn
 
-from smule_crypten.inference.lean.lowering import lower
-from smule_crypten.inference.lean.program import Program
+from smule_crypten.fixed_point.lowering import lower
+from smule_crypten.fixed_point.program import Program
 from smule_crypten.models.architecture import Conv2d
 from smule_crypten.models.translate import translate
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lean_harness import evaluate
 
-from smule_crypten.inference.lean.program import Kind, Opening, Program, Step
+from smule_crypten.fixed_point.program import Kind, Opening, Program, Step
 
 REPEATS = 48
 """Masks that each value is opened under."""

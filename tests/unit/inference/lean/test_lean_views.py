@@ -21,10 +21,10 @@ from lean_views import (
 )
 from torch import nn
 
+from smule_crypten.fixed_point.lowering import lower
+from smule_crypten.fixed_point.program import Opening, Program
+from smule_crypten.fixed_point.scales import Scales, fit, plain_values
 from smule_crypten.inference.lean.dealing import OpeningMaterial, PackedFields, corrections
-from smule_crypten.inference.lean.lowering import lower
-from smule_crypten.inference.lean.program import Opening, Program
-from smule_crypten.inference.lean.scales import Scales, fit, plain_values
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.packing import packed_bytes

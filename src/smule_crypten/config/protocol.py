@@ -1,0 +1,66 @@
+"""What both parties must agree on, as the handshake compares it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from smule_crypten.config.exchange import ExchangeTerms
+from smule_crypten.config.run import PartyConfig
+from smule_crypten.config.sections import ProviderConfig, Randomness, SchemeConfig, Section
+
+
+class PublicData(Section):
+    """What both parties must know of the data to mean the same by an image and by a class.
+
+    class_names are in order of the class numbers, None where the classes are only numbered. mean and std have one value
+    a channel, as they are applied.
+    """
+
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    class_names: tuple[str, ...] | None = None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class ProtocolConfig(Section):
+    """The public part: identical at both parties, compared by digest before anything else is sent."""
+
+    protocol_version: int = 2
+    scheme: SchemeConfig
+    provider: ProviderConfig
+    randomness: Randomness
+    exchange: ExchangeTerms
+    epochs: int
+    data: PublicData
+
+    @classmethod
+    def from_party(
+        cls,
+        party: PartyConfig,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        class_names: tuple[str, ...] | None,
+        scheme_options: Mapping[str, Any],
+    ) -> ProtocolConfig:
+        """class_names as in PublicData. scheme_options: all of them, those that nobody wrote with their defaults."""
+        mean, std = (
+            values * input_shape[0] if len(values) == 1 else values for values in (party.data.mean, party.data.std)
+        )
+        return cls(
+            scheme=party.scheme.model_copy(update={"options": dict(scheme_options)}),
+            provider=party.provider,
+            randomness=party.randomness,
+            exchange=party.exchange.terms,
+            epochs=party.training.epochs,
+            data=PublicData(
+                input_shape=input_shape, num_classes=num_classes, class_names=class_names, mean=mean, std=std
+            ),
+        )
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON form, in hexadecimal."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()

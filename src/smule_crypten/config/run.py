@@ -1,0 +1,243 @@
+"""The configuration of whole processes. Nothing above this floor sees Hydra or a dictionary.
+
+`RunConfig` is what one person writes for a simulation; `PartyConfig` is what one party knows, in a simulation and
+between hosts. Its public part is `ProtocolConfig`, identical at both parties and compared in the handshake; the rest
+stays private. `DealerConfig` belongs to the dealer.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from smule_crypten.config.connection import ConnectionConfig
+from smule_crypten.config.exchange import ExchangeConfig
+from smule_crypten.config.party import DisclosureConfig, PartySection, PredictConfig, SamplesConfig
+from smule_crypten.config.schemes import scheme_traits
+from smule_crypten.config.sections import (
+    MAX_SEED,
+    AttackConfig,
+    DataConfig,
+    LaunchConfig,
+    ModelConfig,
+    PartitionConfig,
+    ProviderConfig,
+    Randomness,
+    SchemeConfig,
+    Section,
+    SimulationConfig,
+    TrainingConfig,
+)
+from smule_crypten.types import PARTY_NAMES
+
+
+def insecure_choices(scheme: SchemeConfig, provider: ProviderConfig, randomness: Randomness) -> tuple[str, ...]:
+    """The chosen settings that protect nothing, as the user would write them."""
+    choices, traits = [], scheme_traits(scheme.name)
+    if traits.is_insecure:
+        choices.append(f"scheme={scheme.name}")
+    elif traits.needs_dealer and provider.name == "trusted_first_party":
+        choices.append("provider=trusted_first_party")
+    if randomness == "seeded_insecure":
+        choices.append("randomness=seeded_insecure")
+    return tuple(choices)
+
+
+class _Common(Section):
+    """What a simulation and a party between hosts have in common."""
+
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
+    """Seed of the split, the initial weights, the order of batches and the choice of queries."""
+    device: str = "cpu"
+    """Where networks are trained, and where scheme=lean computes: cpu, cuda or cuda:1. CrypTen's protocols stay on the
+    CPU."""
+    allow_insecure: bool = False
+    """Accept settings that protect nothing; `smule` does, since a simulation has nobody to protect from. Between hosts
+    they are refused whatever stands here."""
+    randomness: Randomness = "fresh"
+    """Keys of shares and masks: from the operating system (fresh), or from the seed (seeded_insecure, as `smule` sets
+    it), so that a simulation repeats bit for bit."""
+    scheme: SchemeConfig = SchemeConfig()
+    provider: ProviderConfig = ProviderConfig()
+    data: DataConfig
+    exchange: ExchangeConfig = ExchangeConfig()
+    training: TrainingConfig = TrainingConfig()
+    launch: LaunchConfig = LaunchConfig()
+
+    @property
+    def insecure_choices(self) -> tuple[str, ...]:
+        return insecure_choices(self.scheme, self.provider, self.randomness)
+
+    @model_validator(mode="after")
+    def _exchanges_happen(self) -> Self:
+        epochs = self.training.epochs
+        warmup = self.exchange.warmup(epochs)
+        if warmup >= epochs:
+            raise ValueError(
+                f"exchange.warmup_epochs={warmup} leaves no exchange in training.epochs={epochs}; lower it"
+            )
+        return self
+
+    def _check_validation(self, samples: SamplesConfig, key: str) -> None:
+        setting = self.training.needs_validation
+        if setting is not None and samples.validation == 0:
+            raise ValueError(f"{setting} judges by a validation part; set {key}, for example to 0.1")
+
+    def _check_privacy(self, samples: SamplesConfig, key: str) -> None:
+        """What would make a training depend on its samples other than through clipped and noisy gradients."""
+        if self.training.dp is None:
+            return
+        training = self.training
+        needed = {
+            "training.trust=none": training.trust == "none",
+            "training.balanced_softmax=false": not training.balanced_softmax,
+            "training.self_mutual=false": not training.self_mutual,
+            "training.alarm=report or off": training.alarm != "quarantine",
+            # That a check failed ends the run, and so would tell of the samples that were checked.
+            "exchange.spot_checks=0": self.exchange.spot_checks == 0,
+            f"{key}.unlabeled=0": samples.unlabeled == 0,
+        }
+        missing = [setting for setting, is_kept in needed.items() if not is_kept]
+        if missing:
+            raise ValueError(
+                f"training.dp: other settings would tell of training samples past the noise; set {', '.join(missing)}"
+            )
+
+    @model_validator(mode="after")
+    def _insecurity_is_asked_for(self) -> Self:
+        if self.insecure_choices and not self.allow_insecure:
+            raise ValueError(
+                f"{', '.join(self.insecure_choices)}: simulation only, protects nothing; "
+                "set allow_insecure=true to accept that"
+            )
+        return self
+
+
+class PartyConfig(_Common):
+    """One party.
+
+    In a simulation, partition splits one data set and connection is null; attack is what this party does as an
+    adversary. Between hosts each party has data of its own (partition is null), and what protects nothing is refused
+    whatever else is set, as is an attack.
+    """
+
+    role: Literal["a", "b"]
+    """Party a waits for party b; b connects to a."""
+    model: ModelConfig
+    disclosure: DisclosureConfig = DisclosureConfig()
+    samples: SamplesConfig = SamplesConfig()
+    partition: PartitionConfig | None = None
+    connection: ConnectionConfig | None = None
+    predict: PredictConfig = PredictConfig()
+    attack: AttackConfig = AttackConfig()
+    output_dir: str
+    """Where the party keeps its results: in party_a or party_b below it."""
+
+    @property
+    def name(self) -> str:
+        return self.role
+
+    @property
+    def rank(self) -> int:
+        """0 of party a, 1 of party b."""
+        return PARTY_NAMES.index(self.role)
+
+    @property
+    def needs_dealer(self) -> bool:
+        return scheme_traits(self.scheme.name).needs_dealer and self.provider.name == "dealer"
+
+    @model_validator(mode="after")
+    def _nothing_insecure_between_hosts(self) -> Self:
+        if self.connection is not None and self.insecure_choices:
+            raise ValueError(f"{', '.join(self.insecure_choices)}: refused between hosts, since it protects nothing")
+        if self.connection is not None and self.attack.name != "none":
+            raise ValueError(f"attack={self.attack.name}: refused between hosts; attacks are simulated only (smule)")
+        return self
+
+    @model_validator(mode="after")
+    def _validation_is_there(self) -> Self:
+        self._check_validation(self.samples, "samples.validation")
+        self._check_privacy(self.samples, "samples")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_listens(self) -> Self:
+        if self.connection is None:
+            return self
+        if self.role == "a" and self.connection.listen is None:
+            raise ValueError("connection.listen: party a must listen for party b; give host:port")
+        if self.role == "b" and self.connection.peer.address is None:
+            raise ValueError("connection.peer.address: party b connects to party a; give its host:port")
+        return self
+
+
+class RunConfig(_Common):
+    """Everything about a simulated run."""
+
+    partition: PartitionConfig = PartitionConfig()
+    party_a: PartySection
+    party_b: PartySection
+    simulation: SimulationConfig = SimulationConfig()
+    attack: AttackConfig = AttackConfig()
+
+    @model_validator(mode="after")
+    def _validation_is_there(self) -> Self:
+        for name, section in zip(PARTY_NAMES, (self.party_a, self.party_b), strict=True):
+            self._check_validation(section.samples, f"party_{name}.samples.validation")
+            self._check_privacy(section.samples, f"party_{name}.samples")
+        return self
+
+    @model_validator(mode="after")
+    def _references_are_not_private(self) -> Self:
+        if self.training.dp is not None and (self.simulation.controls or self.simulation.pooled):
+            raise ValueError(
+                "training.dp: local controls and training on pooled data are not private; "
+                "set simulation.controls=[] and simulation.pooled=false, and run them without training.dp"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_own_teacher_is_trained(self) -> Self:
+        if "self_distillation" in self.simulation.controls and not self.training.standalone:
+            raise ValueError(
+                "simulation.controls: self_distillation learns from the network that was trained alone; "
+                "set training.standalone=true or leave it out of the list"
+            )
+        return self
+
+    def party_section(self, rank: int) -> PartySection:
+        return (self.party_a, self.party_b)[rank]
+
+    def party(self, rank: int, output_dir: str) -> PartyConfig:
+        """What one party of the simulation is told."""
+        section = self.party_section(rank)
+        common = {name: getattr(self, name) for name in _Common.model_fields}
+        return PartyConfig(
+            **common,
+            role="b" if rank else "a",
+            model=section.model,
+            disclosure=DisclosureConfig(**section.disclosure.model_dump()),
+            samples=section.samples,
+            partition=self.partition,
+            attack=self.attack if self.attack.party == PARTY_NAMES[rank] else AttackConfig(),
+            output_dir=output_dir,
+        )
+
+
+class DealerConfig(Section):
+    """The dealer between hosts."""
+
+    certificate: str
+    """The dealer's own certificate, a file in PEM form."""
+    key: str
+    """The private key that belongs to it, a file in PEM form."""
+    listen: str
+    """host:port on which it waits for both parties; 0.0.0.0 stands for all addresses of the host."""
+    party_a: str
+    """The certificate of party a, compared by telephone."""
+    party_b: str
+    """The certificate of party b, compared by telephone."""
+    runs: int | None = Field(default=None, ge=1)
+    """After so many runs it ends; null for never."""
+    launch: LaunchConfig = LaunchConfig()

@@ -1,0 +1,116 @@
+"""How many queries a budget in megabytes pays for, before anything runs.
+
+Both parties know both architectures, so both come to the same plan; the bytes are exact (`cost_of`), not estimates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from smule_crypten.config.exchange import ExchangeConfig
+from smule_crypten.config.sections import SchemeConfig
+from smule_crypten.errors import ConfigError
+from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.models.architecture import Architecture
+from smule_crypten.mutual_learning.schedule import exchange_epochs
+from smule_crypten.types import Cost
+
+CONTROL_BYTES = 4096
+"""Set aside in each exchange for announcements and keys, which take some 1,000 bytes of both parties together."""
+_MEGABYTE = 10**6
+
+Queries = tuple[int, int]
+"""The most samples that party a and party b ask about in one exchange."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prices:
+    """A scheme whose bytes and rounds are counted, and the architectures of party a and party b. dealt: by a dealer."""
+
+    scheme: type[SecureInferenceScheme]
+    config: SchemeConfig
+    architectures: tuple[Architecture, Architecture]
+    dealt: bool
+
+    @classmethod
+    def of(cls, scheme: SecureInferenceScheme, *, dealt: bool) -> Prices:
+        """Those of a scheme that was prepared."""
+        return cls(scheme=type(scheme), config=scheme.config, architectures=scheme.architectures, dealt=dealt)
+
+    def cost(self, rank: int, counts: Queries) -> Cost:
+        """What an exchange, in which party a and party b ask about counts samples, costs the party of this rank."""
+        asking, answering = (
+            self.scheme.cost_of(self.architectures[owner], counts[1 - owner], self.config, dealt=self.dealt)
+            for owner in (1 - rank, rank)
+        )
+        return self.scheme.combine(asking.data_owner, answering.model_owner)
+
+    def cost_of_both(self, counts: Queries) -> int:
+        """Bytes of such an exchange, of both parties and of the dealer, announcements included."""
+        total = CONTROL_BYTES
+        for architecture, num_queries in zip(self.architectures, reversed(counts), strict=True):
+            cost = self.scheme.cost_of(architecture, num_queries, self.config, dealt=self.dealt)
+            total += cost.model_owner.bytes_total + cost.model_owner.dealer_bytes + cost.data_owner.dealer_bytes
+        return total
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """num_exchanges: in the whole run. num_queries is None without a limit. exchange_bytes: what an
+    exchange of so many queries costs both parties together, None where num_queries is None."""
+
+    num_exchanges: int
+    num_queries: Queries | None
+    exchange_bytes: int | None
+
+
+def plan(prices: Prices, config: ExchangeConfig, num_epochs: int) -> Plan:
+    """The largest number of queries of an exchange that config allows, divided between the parties.
+
+    Raises:
+        ConfigError: the budget does not pay for one query; says what would.
+    """
+
+    def cost(total: int) -> int:
+        return prices.cost_of_both(divided(total, config.share_a))
+
+    total = None if config.num_queries is None else 2 * config.num_queries
+    if config.budget_mb is not None:
+        available = int(config.budget_mb * _MEGABYTE)
+        if cost(1) > available:
+            smallest = cost(1) / _MEGABYTE
+            raise ConfigError(
+                f"exchange.budget_mb={config.budget_mb:g} does not pay for one query in an exchange; the smallest that "
+                f"does is {smallest + 0.0005:.3f}"
+            )
+        total = _largest(cost, available, total)
+    return Plan(
+        num_exchanges=len(exchange_epochs(config, num_epochs)),
+        num_queries=None if total is None else divided(total, config.share_a),
+        exchange_bytes=None if total is None else cost(total),
+    )
+
+
+def divided(total: int, share_a: float) -> Queries:
+    """The queries of both parties, with party a's share of them rounded to the nearest number, a half upwards."""
+    of_a = math.floor(total * share_a + 0.5)
+    return of_a, total - of_a
+
+
+def configured_queries(config: ExchangeConfig) -> Queries | None:
+    """What exchange.num_queries allows, a budget in megabytes apart."""
+    return None if config.num_queries is None else divided(2 * config.num_queries, config.share_a)
+
+
+def _largest(cost: Callable[[int], int], available: int, limit: int | None) -> int:
+    """The largest total, at most limit, whose cost is available; cost(1) is. Costs do not fall as the total grows."""
+    low, high = 1, 2
+    while (limit is None or high <= limit) and cost(high) <= available:
+        low, high = high, 2 * high
+    high = high if limit is None else min(high, limit + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if cost(middle) <= available else (low, middle)
+    return low

@@ -1,0 +1,127 @@
+"""Both parties of a run in this process, in the clear: what the comparisons measure. Protects nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import ControlName
+from smule_crypten.inference.registry import scheme_class
+from smule_crypten.models.translate import translate
+from smule_crypten.mutual_learning.in_process import Option, in_process_peers
+from smule_crypten.mutual_learning.loop import MutualLearning
+from smule_crypten.mutual_learning.observer import Observer
+from smule_crypten.mutual_learning.peer import Peer
+from smule_crypten.mutual_learning.planner import Plan, Prices, plan
+from smule_crypten.party.adversary import LyingPeer, SimulatedAttack
+from smule_crypten.party.simulated_data import (
+    SimulatedData,
+    load_simulated_data,
+    pooled_learner,
+    simulated_parties,
+)
+from smule_crypten.training.controls import local_control
+from smule_crypten.training.kept_training import Finished, KeptTraining, OnEpoch
+from smule_crypten.training.learner import Learner
+from smule_crypten.training.trainer import EpochResult, Trainer
+
+Pair = tuple[Learner, Learner]
+
+
+def _silent(result: EpochResult, accuracy: float) -> None: ...
+
+
+class InProcess:
+    """A run, as far as it can do without processes of its own: the same samples, networks, seeds, plan and costs.
+
+    What run.scheme names is paid for, and not run. learners may be replaced, where parties shall learn otherwise than
+    the run says.
+
+    Args:
+        data: what load_simulated_data has given, to load it once for many runs; an adversary has not poisoned it yet.
+
+    Raises:
+        ConfigError, DataError, ModelError: the run cannot be done.
+    """
+
+    def __init__(self, run: RunConfig, data: SimulatedData | None = None) -> None:
+        self.run = run
+        self.simulated = SimulatedAttack(run, load_simulated_data(run) if data is None else data)
+        self.learners: Pair = simulated_parties(run, self.simulated.data)
+        answering = self.simulated.answering([learner.network() for learner in self.learners])
+        shape = self.simulated.data.bundle.input_shape
+        first, second = (translate(model, shape).architecture for model in answering)
+        self.prices = Prices(
+            scheme=scheme_class(run.scheme.name),
+            config=run.scheme,
+            architectures=(first, second),
+            dealt=run.party(0, ".").needs_dealer,
+        )
+        self.plan: Plan = plan(self.prices, run.exchange, run.training.epochs)
+
+    def alone(self, rank: int, on_epoch: OnEpoch = _silent) -> Finished:
+        """What the party of this rank comes to alone."""
+        return KeptTraining.alone(self.learners[rank], on_epoch).run()
+
+    def control(self, name: ControlName, rank: int, finished: Finished, on_epoch: OnEpoch = _silent) -> Finished:
+        """A local control of the party, which has trained `finished` alone."""
+        learner = self.learners[rank]
+        return _kept(learner, lambda model: local_control(name, learner, model, finished.model), name, on_epoch)
+
+    def pooled(self, on_epoch: OnEpoch = _silent) -> Finished:
+        """Party a's network on the data of both, poisoned samples of an adversary with them."""
+        learner = pooled_learner(self.run, self.simulated.data)
+        return _kept(learner, learner.trainer, "pooled", on_epoch)
+
+    def mutual(
+        self,
+        alone: tuple[Finished | None, Finished | None] = (None, None),
+        *,
+        option: Option = lambda logits_NC: logits_NC,
+        observers: tuple[Observer | None, Observer | None] = (None, None),
+        wrap: Callable[[Peer, int], Peer] = lambda peer, rank: peer,
+    ) -> tuple[MutualLearning, MutualLearning]:
+        """Both parties after mutual learning; as `begun`."""
+        first, second = self.begun(alone, option=option, observers=observers, wrap=wrap)
+        for _ in zip(first.run(), second.run(), strict=True):
+            pass
+        return first, second
+
+    def begun(
+        self,
+        alone: tuple[Finished | None, Finished | None] = (None, None),
+        *,
+        option: Option = lambda logits_NC: logits_NC,
+        observers: tuple[Observer | None, Observer | None] = (None, None),
+        wrap: Callable[[Peer, int], Peer] = lambda peer, rank: peer,
+    ) -> tuple[MutualLearning, MutualLearning]:
+        """Both parties before mutual learning, to be run in step (loop.py).
+
+        Args:
+            alone: what either has come to alone; None trains it first, where the run says so.
+            option: what the owners do to their answers.
+            wrap: from a peer of the party of this rank to the one that the party learns with.
+        """
+        first, second = (
+            MutualLearning(
+                learner,
+                self.run.exchange,
+                wrap(self._as_it_answers(learner, peer), rank),
+                num_queries=None if self.plan.num_queries is None else self.plan.num_queries[rank],
+                observer=observers[rank],
+                alone=alone[rank],
+            )
+            for rank, (learner, peer) in enumerate(
+                zip(self.learners, in_process_peers(self.prices, option), strict=True)
+            )
+        )
+        return first, second
+
+    def _as_it_answers(self, learner: Learner, peer: Peer) -> Peer:
+        """An adversary answers with another network than its own."""
+        return LyingPeer(peer, self.simulated.attack.answering) if learner.name == self.run.attack.party else peer
+
+
+def _kept(learner: Learner, trainer: Callable[..., Trainer], name: str, on_epoch: OnEpoch) -> Finished:
+    model = learner.network()
+    return KeptTraining(learner, model, trainer(model), name, on_epoch).run()

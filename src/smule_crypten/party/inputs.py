@@ -1,0 +1,142 @@
+"""What a party brings to a run: its part of the data and its network, checked before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from smule_crypten.config.protocol import ProtocolConfig
+from smule_crypten.config.run import PartyConfig
+from smule_crypten.config.sections import DataConfig
+from smule_crypten.data.datasets import load_data
+from smule_crypten.data.images import DataBundle, LabelledImages
+from smule_crypten.data.partition import split
+from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.inference.registry import scheme_class
+from smule_crypten.models.zoo import build_model
+from smule_crypten.training.learner import Holding
+
+_SEEDS_A_COPY = 2**31
+"""Far above the seeds of parties, so that no copy begins as another party's network. PyTorch looks at 32 bits only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartyInputs(Holding):
+    """One party's samples, and what is public about its data set."""
+
+    bundle: DataBundle
+
+    @property
+    def parts(self) -> tuple[LabelledImages, ...]:
+        """All that a run depends on, for a digest."""
+        return self.train, self.validation, self.pool, self.test
+
+    def calibration(self, config: PartyConfig) -> LabelledImages:
+        """Own samples that the network is measured on before it answers. The peer learns a bound that follows from
+        them, so under training.dp no training sample may be among them."""
+        return self.train if config.training.dp is None else self.validation
+
+
+def load_party_inputs(config: PartyConfig) -> PartyInputs:
+    """The party's own data: all of it between hosts, its part of the split in a simulation.
+
+    Raises:
+        ConfigError, DataError: the data cannot be used, or holds fewer samples than a batch.
+    """
+    return inputs_of(config, load_data(config.data))
+
+
+def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
+    """As load_party_inputs, from a data set that is loaded."""
+    held = torch.arange(len(bundle.train))
+    if config.partition is not None:
+        held = split(bundle.train.labels_N, config.partition, bundle.num_classes, config.seed)[config.rank]
+    uses = divide(held, config)
+    _require_a_batch(config.name, len(uses.train), config.training.batch_size)
+
+    def part(positions: torch.Tensor) -> LabelledImages:
+        return _normalized(bundle.train.select(positions), config.data)
+
+    return PartyInputs(
+        bundle=bundle,
+        train=part(uses.train),
+        validation=part(uses.validation),
+        pool=part(uses.pool).without_labels(),
+        test=_normalized(bundle.test, config.data),
+    )
+
+
+@dataclass(frozen=True)
+class Uses:
+    """Positions of a party's samples, by what they are used for."""
+
+    train: torch.Tensor
+    validation: torch.Tensor
+    pool: torch.Tensor
+
+
+def divide(held: torch.Tensor, config: PartyConfig) -> Uses:
+    """Divide the samples at these positions, at random but the same every time.
+
+    Raises:
+        DataError: the party holds fewer samples than it is to use.
+    """
+    samples = config.samples
+    generator = torch.Generator().manual_seed(party_seed(config))
+    shuffled = held[torch.randperm(len(held), generator=generator)]
+    pool, rest = shuffled[: samples.unlabeled], shuffled[samples.unlabeled :]
+    wanted = len(rest) if samples.labeled is None else samples.labeled
+    if len(pool) < samples.unlabeled or len(rest) < max(1, wanted):
+        raise DataError(
+            f"party {config.name} has {len(held)} training samples, fewer than {samples.unlabeled} unlabelled and "
+            f"{samples.labeled or 'some'} labelled ones; lower data.unlabeled or data.labeled of this party"
+        )
+    num_validation = round(samples.validation * wanted)
+    parts = rest[num_validation:wanted], rest[:num_validation], pool
+    return Uses(*(positions.sort().values for positions in parts))
+
+
+def build_party_model(config: PartyConfig, bundle: DataBundle, copy: int = 0) -> nn.Module:
+    """The party's network with its initial weights; calling again gives the same weights, another copy others."""
+    seed = party_seed(config) + copy * _SEEDS_A_COPY
+    return build_model(config.model, bundle.input_shape, bundle.num_classes, seed)
+
+
+def public_configuration(config: PartyConfig, bundle: DataBundle) -> ProtocolConfig:
+    """What this party says of itself in the handshake."""
+    options = scheme_class(config.scheme.name).check_options(config.scheme)
+    return ProtocolConfig.from_party(config, bundle.input_shape, bundle.num_classes, bundle.public_class_names, options)
+
+
+def party_seed(config: PartyConfig) -> int:
+    """Seed of everything random in a party's training, different for each party and run seed."""
+    return 2 * config.seed + config.rank
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device to train on.
+
+    Raises:
+        ConfigError: no such device here.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device={name} cannot be used here ({reason}); set device=cpu") from None
+    return device
+
+
+def _normalized(images: LabelledImages, config: DataConfig) -> LabelledImages:
+    return images.normalized(config.mean, config.std)
+
+
+def _require_a_batch(name: str, num_samples: int, batch_size: int) -> None:
+    if num_samples < batch_size:
+        raise DataError(
+            f"party {name} has {num_samples} training samples, fewer than one batch; "
+            f"set training.batch_size to at most that, or change the partition"
+        )

@@ -1,0 +1,74 @@
+"""From configuration to a scheme that is ready for use: ledger, links, session, handshake.
+
+The steps are the same for whatever the parties then do together.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from smule_crypten.config.run import PartyConfig
+from smule_crypten.data.images import DataBundle
+from smule_crypten.inference.registry import scheme_class
+from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.models.architecture import Architecture
+from smule_crypten.mpc.session import Session, open_session
+from smule_crypten.mutual_learning.budget import QueryBudget
+from smule_crypten.mutual_learning.handshake import Architectures, handshake, run_handshake
+from smule_crypten.party.disclosing import ledger_path
+from smule_crypten.party.inputs import public_configuration, resolve_device
+from smule_crypten.party.links import meet_others
+from smule_crypten.transport.frames import AGREED_JSON_BYTES
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def opened_budget(budget: QueryBudget, config: PartyConfig) -> Iterator[None]:
+    """Keep the ledger for this process, before anybody is met."""
+    with budget:
+        log.info(
+            "ledger opened path=%s lines=%d last_digest=%s answered=%d answered_to_others=%d",
+            ledger_path(config),
+            budget.lines,
+            budget.digest,
+            budget.answered,
+            budget.answered_to_others,
+        )
+        yield
+
+
+@contextmanager
+def joined_session(config: PartyConfig) -> Iterator[Session]:
+    """Meet the others and open a session with them."""
+    links = meet_others(config)
+    log.info("connected to=%s", ",".join(links))
+    with open_session(
+        links,
+        config.rank,
+        precision_bits=config.scheme.precision_bits,
+        randomness=config.randomness,
+        seed=config.seed,
+    ) as session:
+        yield session
+
+
+def shake_hands(config: PartyConfig, bundle: DataBundle, own: Architecture, session: Session) -> Architectures:
+    """Agree with the peer on all that is public; the architectures of party a and party b.
+
+    Raises:
+        HandshakeError: the parties disagree.
+    """
+    protocol = public_configuration(config, bundle)
+    architectures = run_handshake(handshake(protocol, config.rank, own), session.channel.swap_json)
+    for link in session.links:
+        link.limit_messages(AGREED_JSON_BYTES)
+    log.info("handshake agreed digest=%s", protocol.digest())
+    return architectures
+
+
+def prepared_scheme(config: PartyConfig, session: Session, architectures: Architectures) -> SecureInferenceScheme:
+    """The configured scheme, with the dealer's consent."""
+    return scheme_class(config.scheme.name)(session, config.scheme, architectures, resolve_device(config.device))

@@ -1,0 +1,86 @@
+"""Meeting the other processes, between hosts or in a simulation; what follows is the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from smule_crypten.config.connection import ConnectionConfig
+from smule_crypten.config.run import DealerConfig, PartyConfig
+from smule_crypten.transport.credentials import check_distinct, load_certificate, load_identity
+from smule_crypten.transport.endpoint import Address, listen
+from smule_crypten.transport.link import Link
+from smule_crypten.transport.meeting import DEALER, ROLES, Meeting, simulated_meeting
+
+
+def meet_others(config: PartyConfig, *, with_dealer: bool | None = None) -> dict[str, Link]:
+    """A party's links by role.
+
+    Args:
+        with_dealer: whether one takes part in a simulation; None where the scheme decides.
+
+    Raises:
+        ConfigError, CredentialError, PeerTimeoutError: see transport/meeting.py.
+    """
+    role = ROLES[config.rank]
+    launch = config.launch
+    if config.connection is not None:
+        meeting = _meeting_of_party(config, config.connection)
+    else:
+        meeting = simulated_meeting(
+            role,
+            with_dealer=config.needs_dealer if with_dealer is None else with_dealer,
+            join_seconds=launch.join_seconds,
+            deadline_seconds=launch.deadline_seconds,
+        )
+    return meeting.meet()
+
+
+def meeting_of_dealer(config: DealerConfig) -> Meeting:
+    """The dealer between hosts: waits for both parties.
+
+    Raises:
+        ConfigError, CredentialError: it cannot listen, or a certificate or key is unusable.
+    """
+    identity = load_identity(Path(config.certificate), Path(config.key))
+    party_a, party_b = (load_certificate(Path(path)) for path in (config.party_a, config.party_b))
+    check_distinct({"certificate": identity.certificate, "party_a": party_a, "party_b": party_b})
+    return Meeting(
+        role=DEALER,
+        identity=identity,
+        listener=listen(Address.parse(config.listen, "listen")),
+        addresses={},
+        certificates={ROLES[0]: party_a, ROLES[1]: party_b},
+        join_seconds=config.launch.join_seconds,
+        deadline_seconds=config.launch.deadline_seconds,
+    )
+
+
+def _meeting_of_party(config: PartyConfig, connection: ConnectionConfig) -> Meeting:
+    role, peer = ROLES[config.rank], ROLES[1 - config.rank]
+    identity = load_identity(Path(connection.certificate), Path(connection.key))
+    certificates = {
+        peer: load_certificate(Path(connection.peer.certificate)),
+        DEALER: load_certificate(Path(connection.dealer.certificate)),
+    }
+    check_distinct(
+        {
+            "connection.certificate": identity.certificate,
+            "connection.peer.certificate": certificates[peer],
+            "connection.dealer.certificate": certificates[DEALER],
+        }
+    )
+    remotes = {
+        peer: (connection.peer.address, "connection.peer.address"),
+        DEALER: (connection.dealer.address, "connection.dealer.address"),
+    }
+    return Meeting(
+        role=role,
+        identity=identity,
+        listener=None if connection.listen is None else listen(Address.parse(connection.listen, "connection.listen")),
+        addresses={
+            name: Address.parse(address, key) for name, (address, key) in remotes.items() if address is not None
+        },
+        certificates=certificates,
+        join_seconds=config.launch.join_seconds,
+        deadline_seconds=config.launch.deadline_seconds,
+    )

@@ -1,0 +1,57 @@
+"""One party of a run in this very process, with its progress, record and log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from smule_crypten.config.run import PartyConfig
+from smule_crypten.party.events import Emit, EpochEnded, Event, Message
+from smule_crypten.party.party import run_party
+from smule_crypten.party.recording import PartyRecording
+from smule_crypten.party.run_folder import LOG_FILE, claimed_run_dir, party_folder
+from smule_crypten.report.formatting import percent
+from smule_crypten.report.logs import log_file
+from smule_crypten.report.progress import LiveProgress
+from smule_crypten.report.records import PartyRecord
+from smule_crypten.report.summary import build_summary
+from smule_crypten.report.tables import result_table
+
+Run = Callable[[Emit, PartyConfig], PartyRecord]
+
+
+def run_single_party(config: PartyConfig, console: Console, run: Run = run_party) -> PartyRecord:
+    """Run one party with progress and the final table on console; its files, report and log with them, are in
+    party_<name>/ of its output folder.
+
+    Args:
+        run: what a simulation runs in place of run_party.
+
+    Raises:
+        SmuleError: anything a user can cause.
+    """
+    phases = ["standalone", "smule"] if config.training.standalone else ["smule"]
+    progress = LiveProgress(console, {(config.name, phase): config.training.epochs for phase in phases})
+    folder = party_folder(config)
+    with (
+        claimed_run_dir(Path(config.output_dir), [config]),
+        log_file(folder / LOG_FILE),
+        PartyRecording(config) as recording,
+        progress,
+    ):
+
+        def follow(event: Event) -> None:
+            recording.add(event)
+            if isinstance(event, EpochEnded):
+                progress.update(event.record, is_new=event.is_new)
+            elif isinstance(event, Message):
+                progress.message(event.text)
+
+        result = run(follow, config)
+        recording.complete(result)
+    console.print(result_table(build_summary(recording.record)))
+    accuracy = percent(result.test_accuracy)
+    console.print(f"party {config.name}: test accuracy {accuracy}; results in {folder}", soft_wrap=True)
+    return result

@@ -1,1 +1,0 @@
-"""Floor 6: processes that compose everything below."""

@@ -1,0 +1,183 @@
+"""Both parties on one machine: start them, follow them, compare with what only a simulation can know, and report."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import nn
+
+from smule_crypten.config.run import RunConfig
+from smule_crypten.inference.registry import scheme_class
+from smule_crypten.models.agreement import translate_checked
+from smule_crypten.party.adversary import SimulatedAttack
+from smule_crypten.party.dealing import run_simulated_dealer
+from smule_crypten.party.events import ControlEnded, EpochEnded, Event, EvidenceLeft, Message
+from smule_crypten.party.inputs import build_party_model, resolve_device
+from smule_crypten.party.launcher import Job, run_jobs
+from smule_crypten.party.ledger import epoch_record
+from smule_crypten.party.recording import finally_written, new_record
+from smule_crypten.party.run_folder import JOURNAL_FILE, TENSORBOARD_FOLDER, claimed_run_dir
+from smule_crypten.party.simulated_data import SimulatedData, load_simulated_data, pooled_learner
+from smule_crypten.party.simulated_party import run_simulated_party
+from smule_crypten.report.journal import EpochJournal
+from smule_crypten.report.progress import LiveProgress
+from smule_crypten.report.records import EpochRecord
+from smule_crypten.report.run_records import AttackRecord, RunRecord
+from smule_crypten.report.tensorboard import TensorBoardWriter
+from smule_crypten.simulation.controls import run_controls
+from smule_crypten.simulation.fidelity import FidelityCheck
+from smule_crypten.training.kept_training import KeptTraining
+from smule_crypten.training.trainer import EpochResult
+from smule_crypten.transport.meeting import DEALER, ROLES, role_environment
+from smule_crypten.types import PARTY_NAMES
+
+
+def simulate(run: RunConfig, run_dir: Path, console: Console) -> RunRecord:
+    """Run the whole protocol with two party processes and write all results into run_dir.
+
+    Raises:
+        SmuleError: anything a user can cause; a started run leaves a summary with status "failed".
+        KeyboardInterrupt: after the parties were stopped; the summary says "interrupted".
+    """
+    data = check_inputs(run)
+    with claimed_run_dir(run_dir, [run.party(rank, str(run_dir)) for rank in (0, 1)]):
+        record = new_record(run, run_dir.name)
+        started = time.perf_counter()
+        with finally_written(record, run_dir, started):
+            _Simulation(run, run_dir, console, data, record).run()
+    return record
+
+
+def check_inputs(run: RunConfig) -> SimulatedData:
+    """Find everything that is wrong with the inputs before a process is started.
+
+    Raises:
+        ConfigError, DataError, ModelError
+    """
+    scheme_class(run.scheme.name).check_options(run.scheme)
+    resolve_device(run.device)
+    data = load_simulated_data(run)
+    for config in (run.party(rank, ".") for rank in (0, 1)):
+        model = build_party_model(config, data.bundle)
+        translate_checked(model, data.bundle.input_shape, data.pooled.train.images_NCHW)
+    if run.attack.name != "none":
+        SimulatedAttack(run, data)
+    return data
+
+
+class _Simulation:
+    def __init__(self, run: RunConfig, run_dir: Path, console: Console, data: SimulatedData, record: RunRecord) -> None:
+        self._run = run
+        self._run_dir = run_dir
+        self._data = data
+        self._record = record
+        models = [build_party_model(run.party(rank, "."), data.bundle) for rank in (0, 1)]
+        self._attack = None if run.attack.name == "none" else SimulatedAttack(run, data)
+        if self._attack is not None:
+            self._data, models = self._attack.data, self._attack.answering(models)
+        changed = None if self._attack is None else self._attack.train
+        self._fidelity = FidelityCheck(run, data, models, changed) if run.simulation.fidelity else None
+        self._progress = LiveProgress(console, _epochs_by_task(run))
+
+    def run(self) -> None:
+        with (
+            EpochJournal(self._run_dir / JOURNAL_FILE) as self._journal,
+            TensorBoardWriter(self._run_dir / TENSORBOARD_FOLDER) as self._tensorboard,
+            self._progress,
+        ):
+            self._run_parties()
+            if self._run.simulation.controls:
+                run_jobs(self._control_jobs(), self._on_event)
+            pooled = self._train_pooled() if self._run.simulation.pooled else None
+        if self._attack is not None:
+            success = self._attack.successes(self._run_dir, self._data.test, pooled)
+            attack = self._run.attack
+            self._record.attack = AttackRecord(name=attack.name, party=attack.party, success=success)
+
+    def _run_parties(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="smule-simulation-") as folder:
+            results = run_jobs(self._jobs(folder), self._on_event)[: len(PARTY_NAMES)]
+        self._record.parties = dict(zip(PARTY_NAMES, results, strict=True))
+
+    def _jobs(self, folder: str) -> list[Job]:
+        """The parties and, if one deals, the dealer; they meet through a store in folder."""
+        rendezvous = f"file://{folder}/rendezvous"
+        evidence_dir = folder if self._fidelity is not None else None
+        configs = [self._run.party(rank, str(self._run_dir)) for rank in (0, 1)]
+        jobs = [
+            Job(
+                name=ROLES[config.rank],
+                function=run_simulated_party,
+                arguments=(config, evidence_dir, self._data.digest),
+                environment=role_environment(ROLES[config.rank], rendezvous),
+            )
+            for config in configs
+        ]
+        if configs[0].needs_dealer:
+            jobs.append(
+                Job(
+                    name=DEALER,
+                    function=run_simulated_dealer,
+                    arguments=(self._run.launch,),
+                    environment=role_environment(DEALER, rendezvous),
+                )
+            )
+        return jobs
+
+    def _control_jobs(self) -> list[Job]:
+        """Apart from the parties, which are through: a control that fails takes nothing of theirs with it."""
+        return [
+            Job(
+                name=f"controls of {ROLES[rank]}",
+                function=run_controls,
+                arguments=(self._run.party(rank, str(self._run_dir)), self._run.simulation.controls, self._data.digest),
+                environment={},
+            )
+            for rank in (0, 1)
+        ]
+
+    def _on_event(self, sender: str, event: Event) -> None:
+        match event:
+            case EpochEnded(record, is_new):
+                self._add_epoch(record, is_new)
+            case Message(text):
+                self._progress.message(text)
+            case ControlEnded(party, name, test_accuracy):
+                self._record.controls.setdefault(party, {})[name] = test_accuracy
+            case EvidenceLeft(party, epoch, path) if self._fidelity is not None:
+                self._fidelity.add(party, epoch, path)
+                self._record.fidelity = self._fidelity.results
+
+    def _add_epoch(self, epoch: EpochRecord, is_new: bool = True) -> None:
+        self._record.epochs.append(epoch)
+        self._journal.append(epoch)
+        self._tensorboard.add(epoch)
+        self._progress.update(epoch, is_new=is_new)
+
+    def _train_pooled(self) -> nn.Module:
+        """Party a's network on the data of both parties: an upper bound that no party can reach alone."""
+        run = self._run
+        torch.set_num_threads(run.launch.threads)
+        learner = pooled_learner(run, self._data)
+        model = learner.network()
+        training = KeptTraining(learner, model, learner.trainer(model), "pooled", self._add_pooled_epoch)
+        self._record.pooled_test_accuracy = training.run().accuracy
+        return model
+
+    def _add_pooled_epoch(self, result: EpochResult, accuracy: float) -> None:
+        self._add_epoch(epoch_record("pooled", "pooled", result, accuracy))
+
+
+def _epochs_by_task(run: RunConfig) -> dict[tuple[str, str], int]:
+    tasks = []
+    for name in PARTY_NAMES:
+        tasks += [(name, "standalone")] if run.training.standalone else []
+        tasks += [(name, "smule")]
+    tasks += [(name, control) for name in PARTY_NAMES for control in run.simulation.controls]
+    if run.simulation.pooled:
+        tasks.append(("pooled", "pooled"))
+    return dict.fromkeys(tasks, run.training.epochs)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from smule_crypten.config.exchange import ExchangeConfig
+from smule_crypten.errors import ConfigError
+from smule_crypten.mutual_learning.planner import CONTROL_BYTES, Prices, plan
+from smule_crypten.types import Cost, DirectionCost
+
+QUERY, DEALT = 1000, 2000
+
+
+def prices_of(price_of_a: int = 1, price_of_b: int = 1, dealt: bool = True) -> Prices:
+    """A query costs QUERY bytes on the link and DEALT from the dealer, times the price of who answers."""
+
+    prices = {"a": price_of_a, "b": price_of_b}
+
+    def cost_of(architecture: str, num_samples: int, config: object, *, dealt: bool) -> DirectionCost:
+        count = prices[architecture] * num_samples
+        cost = Cost(bytes_sent=QUERY * count, dealer_bytes=DEALT * count if dealt else 0)
+        return DirectionCost(model_owner=cost, data_owner=Cost(bytes_received=QUERY * count))
+
+    scheme: Any = SimpleNamespace(cost_of=cost_of)
+    architectures: Any = ("a", "b")
+    config: Any = None
+    return Prices(scheme=scheme, config=config, architectures=architectures, dealt=dealt)
+
+
+def queries(dealt: bool = True, epochs: int = 4, **settings: Any) -> tuple[int, int] | None:
+    return plan(prices_of(dealt=dealt), ExchangeConfig(warmup_epochs=1, **settings), epochs).num_queries
+
+
+def test_without_a_budget_num_queries_decides() -> None:
+    """Null stands for no limit."""
+    assert queries(num_queries=7) == (7, 7)
+    assert queries(num_queries=None) is None
+
+
+@pytest.mark.parametrize("megabytes", [0.05, 0.4, 1.0, 7.3])
+@pytest.mark.parametrize("share_a", [0.0, 0.3, 0.5, 1.0])
+def test_the_budget_is_used_up_and_never_exceeded(megabytes: float, share_a: float) -> None:
+    """One query more of either party would cost more than there is."""
+    available = megabytes * 10**6
+    found = queries(budget_mb=megabytes, share_a=share_a, num_queries=None)
+    assert found is not None
+    a_query = QUERY + DEALT
+    assert CONTROL_BYTES + sum(found) * a_query <= available < CONTROL_BYTES + (sum(found) + 1) * a_query
+    assert found[0] == pytest.approx(share_a * sum(found), abs=0.5)
+
+
+def test_each_direction_has_its_own_price() -> None:
+    """What party a asks, party b's network answers: at five times the cost, the same budget pays for fewer queries."""
+    made = prices_of(price_of_b=5)
+    for share_a, price in ((0.0, 1), (1.0, 5)):
+        config = ExchangeConfig(num_queries=None, warmup_epochs=0, budget_mb=1.0, share_a=share_a)
+        found = plan(made, config, 1)
+        assert found.num_queries is not None
+        assert found.num_queries[share_a == 0.0] == (10**6 - CONTROL_BYTES) // (price * (QUERY + DEALT))
+        assert found.num_queries[share_a == 1.0] == 0
+        assert found.exchange_bytes == CONTROL_BYTES + price * (QUERY + DEALT) * sum(found.num_queries)
+
+
+def test_the_tighter_of_both_limits_binds() -> None:
+    """A budget does not raise num_queries."""
+    assert queries(budget_mb=1.0, num_queries=5) == (5, 5)
+    assert queries(budget_mb=1.0, num_queries=5, share_a=1.0) == (10, 0)
+
+
+def test_a_budget_too_small_for_a_query_says_what_would_do() -> None:
+    """The number that it names works, and one byte less does not."""
+    with pytest.raises(ConfigError, match=r"does not pay for one query.*the smallest that does is (0\.\d+)") as caught:
+        queries(budget_mb=0.002)
+    smallest = float(str(caught.value).rsplit(" ", 1)[1])
+    assert queries(budget_mb=smallest) == (1, 0)
+
+
+def test_a_share_of_everything() -> None:
+    """A share of no number of queries would do nothing."""
+    with pytest.raises(ValueError, match="set num_queries or budget_mb"):
+        ExchangeConfig(share_a=0.7, num_queries=None)
