@@ -1,8 +1,8 @@
 """Settings of scheme `lean`: what each costs in bytes, what it gets wrong, and how much noise hides its rounding.
 
 Bytes are cost_of for 64 queries in each direction, weights included. Errors are those of centred logits on 2,000 test
-images of CIFAR-10 on a trained reference network, by the ideal function of the scheme in the clear (fixed_point/
-clear.py), without the noise; the noise is what the scheme adds for a disclosure limit of 10,000 answers.
+images of CIFAR-10 on a trained reference network, by the ideal function of the scheme in the clear
+(fixed_point/clear.py), without the noise; the noise is what the scheme adds for a disclosure limit of 10,000 answers.
 
     python benchmarks/lean_sweep.py --data cifar10-folder --work work --output sweep.json
 """

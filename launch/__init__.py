@@ -1,1 +1,1 @@
-"""The command line: thin Hydra shells around processes/."""
+"""The command line: thin Hydra shells around party/, simulation/ and the rooms beside them."""

@@ -21,13 +21,13 @@ from smule_crypten.files import write_atomic
 from smule_crypten.launch.composition import register_run, to_run_config
 from smule_crypten.launch.outcome import MENDABLE, exit_code_of, show
 from smule_crypten.launch.sweep import SweepSummary, finish_sweep
-from smule_crypten.party.named_role import named_by_environment, run_named_role
 from smule_crypten.party.recording import with_versions
 from smule_crypten.report.phrases import attack_notice
 from smule_crypten.report.run_records import AttackRecord
 from smule_crypten.report.summary import build_summary
 from smule_crypten.report.sweep import ERROR_FILE, OVERRIDES_FILE
 from smule_crypten.report.tables import result_table
+from smule_crypten.simulation.named_role import named_by_environment, run_named_role
 from smule_crypten.simulation.simulation import simulate
 from smule_crypten.types import PARTY_NAMES
 

@@ -20,7 +20,7 @@ from smule_crypten.launch.command import print_banner, remove_if_empty
 from smule_crypten.launch.composition import to_run_config
 from smule_crypten.launch.outcome import exit_code_of
 from smule_crypten.mpc.compat import crypten
-from smule_crypten.party.named_role import run_named_role
+from smule_crypten.simulation.named_role import run_named_role
 from smule_crypten.simulation.simulation import check_inputs
 from smule_crypten.transport.meeting import ROLES, role_environment
 

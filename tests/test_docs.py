@@ -14,6 +14,9 @@ from smule_crypten.errors import INTERRUPTED_EXIT_CODE, SmuleError
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+PACKAGE = ROOT / "src" / "smule_crypten"
+PAGES = [*ROOT.glob("*.md"), *DOCS.glob("*.md"), *ROOT.glob("benchmarks/*.md"), *PACKAGE.glob("*.md")]
+MAP = (PACKAGE / "README.md").read_text(encoding="utf-8")
 
 
 def scripts_of(page: str) -> dict[str, str]:
@@ -42,6 +45,7 @@ def test_library_page_has_its_examples() -> None:
     assert list(scripts_of("library.md")) == [
         "Own data, network and training loop",
         "Secure inference",
+        "Mutual learning",
         "A trained network",
     ]
 
@@ -68,3 +72,57 @@ def test_dependencies_are_documented() -> None:
     required = {re.split(r"[<>=]", line)[0] for line in requirements if not line.startswith("#")}
     text = (DOCS / "dependencies.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)) == required
+
+
+def anchors_of(page: Path) -> set[str]:
+    """What a link to a heading of the page may be called."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_are_alive(page: Path) -> None:
+    """Each link to a file of the repository, or to a heading in one, leads somewhere."""
+    dead = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists() or (anchor and anchor not in anchors_of(file)):
+            dead.append(target)
+    assert dead == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.stem)
+def test_named_modules_exist(page: Path) -> None:
+    """A page that names `room/module.py` names one that is there; only the changelog may tell of what is gone."""
+    named = re.findall(r"`([\w./]+/\w+\.py)(?:::\w+)?`", page.read_text(encoding="utf-8"))
+    assert [path for path in named if not any((folder / path).exists() for folder in (ROOT, PACKAGE))] == []
+
+
+def files_on(way: str) -> tuple[int, list[str]]:
+    """How many files the map says that a way passes, and those that it draws: "a/b.py, c.py" are both in a/."""
+    match = re.search(rf"^## The way of a {way}: (\d+) files$.*?^```text\n(.*?)^```", MAP, re.DOTALL | re.MULTILINE)
+    assert match is not None
+    files, folder = [], ""
+    for path in re.findall(r"[\w/]*\w\.py", match[2]):
+        folder = path.rpartition("/")[0] if "/" in path else folder
+        files.append(path if "/" in path or not (PACKAGE / folder / path).exists() else f"{folder}/{path}")
+    return int(match[1]), files
+
+
+@pytest.mark.parametrize("way", ["query", "weight"])
+def test_ways_are_counted(way: str) -> None:
+    """The map draws as many files as it says, each of them there; inference/scheme.py, say, may stand twice."""
+    number, files = files_on(way)
+    assert [path for path in files if not (PACKAGE / path).is_file()] == []
+    assert len(set(files)) == number
+
+
+def test_map_names_every_room() -> None:
+    """Each folder of the package is a row of the map, and each row a folder."""
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {"launch", "conf"}
+    rows = re.findall(r"^\| (`\w+/`.*?) \|", MAP, re.MULTILINE)
+    assert {room for row in rows for room in re.findall(r"`(\w+)/`", row)} == rooms

@@ -1,4 +1,4 @@
-"""Secure mutual learning between two parties, on CrypTen. README.md beside this file lists the modules."""
+"""Secure mutual learning between two parties, on CrypTen. README.md beside this file is a map of the rooms."""
 
 from smule_crypten._version import __version__
 

@@ -14,8 +14,9 @@ import torch
 from torch import nn
 
 from smule_crypten.config.sections import SchemeConfig
+from smule_crypten.fixed_point.scales import integer_parameters
 from smule_crypten.inference.lean import data_owner
-from smule_crypten.inference.lean.model_owner import ModelOwner, integer_parameters
+from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.models.translate import translate

@@ -93,7 +93,7 @@ def _key_lines(path: Path) -> Iterator[bytes]:
 
 def _weights_written(path: Path) -> set[bytes]:
     content = torch.load(path, weights_only=True)
-    weights = content["state_dict"] if "state_dict" in content else content["state"]["learner"]["trainer"]["model"]
+    weights = content["state_dict"] if "state_dict" in content else content["state"]["loop"]["trainer"]["model"]
     written: set[bytes] = set()
     for tensor in weights.values():
         values = tensor.flatten()[:20]

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config.run import RunConfig
-from smule_crypten.party.in_process import InProcess
+from smule_crypten.simulation.in_process import InProcess
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.kept_training import Finished
 from smule_crypten.training.learner import Learner

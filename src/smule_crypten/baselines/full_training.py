@@ -29,7 +29,7 @@ from smule_crypten.mpc.training_plan import NAME, cost_of_step, deal_steps
 from smule_crypten.party.dealing import run_simulated_dealer
 from smule_crypten.party.inputs import build_party_model
 from smule_crypten.party.launcher import Job, run_jobs
-from smule_crypten.party.simulated_data import SimulatedData, load_simulated_data
+from smule_crypten.simulation.simulated_data import SimulatedData, load_simulated_data
 from smule_crypten.transport.meeting import DEALER, ROLES, role_environment
 
 _EVALUATED_TOGETHER = 512

@@ -21,7 +21,7 @@ from smule_crypten.mpc.session import Session, open_session
 from smule_crypten.mpc.training_plan import NAME, step_plan
 from smule_crypten.party.inputs import PartyInputs, build_party_model, party_seed
 from smule_crypten.party.links import meet_others
-from smule_crypten.party.simulated_data import load_same_inputs
+from smule_crypten.simulation.simulated_data import load_same_inputs
 
 Event = dict[str, Any]
 """What a party leaves with the simulation: its kind, and arrays and figures of that kind."""

@@ -1,8 +1,8 @@
 """The ideal function of the lean scheme: its integers in the clear, rounded stochastically as the protocol does.
 
 Both roles together compute exactly this, for rho drawn by the dealer's streams (docs/protocol.md). M uses it to see,
-before it answers anything, what rounding does to its own logits. D sees nothing of rho (inference/lean/roles.py, step 2), so all of
-the scatter of the logits is unknown to it.
+before it answers anything, what rounding does to its own logits. D sees nothing of rho
+(inference/lean/roles.py, step 2), so all of the scatter of the logits is unknown to it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import torch
 from smule_crypten.fixed_point.evaluator import Evaluator, Share, Talk
 from smule_crypten.fixed_point.products import multiply
 from smule_crypten.fixed_point.program import Opening, Program, Step
-from smule_crypten.fixed_point.scales import Scales
-from smule_crypten.inference.lean.model_owner import integer_parameters
+from smule_crypten.fixed_point.scales import Scales, integer_parameters
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.mpc.packing import signed
 from smule_crypten.types import centred

@@ -104,7 +104,27 @@ def weight_unit(step: Step, input_scale: float, output_scale: float) -> float:
     return math.pow(2.0, output_scale - input_scale) / window
 
 
-def integer_weight(step: Step, weight: torch.Tensor, input_scale: float, output_scale: float) -> torch.Tensor:
+def integer_parameters(
+    program: Program, parameters: Parameters, scales: Scales
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """The weight and, where there is one, the bias of each product, as the integers that stand for them.
+
+    Raises:
+        UnshareableModelError: nothing of a weight would be left.
+    """
+    weights, biases = {}, {}
+    for position, step in enumerate(program.steps):
+        if step.kind != "product":
+            continue
+        weight, bias = parameters[step.name]
+        input_scale, output_scale = scales.scales[step.inputs[0]], scales.scales[position]
+        weights[step.name] = _integer_weight(step, weight, input_scale, output_scale)
+        if bias is not None:
+            biases[step.name] = _integer_bias(step, bias, output_scale)
+    return weights, biases
+
+
+def _integer_weight(step: Step, weight: torch.Tensor, input_scale: float, output_scale: float) -> torch.Tensor:
     """The weight of a product as int64.
 
     Raises:
@@ -117,7 +137,7 @@ def integer_weight(step: Step, weight: torch.Tensor, input_scale: float, output_
     return integers
 
 
-def integer_bias(step: Step, bias: torch.Tensor, output_scale: float) -> torch.Tensor:
+def _integer_bias(step: Step, bias: torch.Tensor, output_scale: float) -> torch.Tensor:
     """The bias as int64 that is added to the result of a product (after its pooling): (C, H', W') or (features,)."""
     bias = bias.double()
     if step.pool is not None:

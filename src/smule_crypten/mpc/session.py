@@ -93,8 +93,8 @@ def open_session(
     """Set CrypTen up over links, which the session closes in the end.
 
     Args:
-        links: to the other party and, where one deals, to the dealer; see transport/meeting.py. Without a dealer, party a
-            deals the randomness: simulation only.
+        links: to the other party and, where one deals, to the dealer; see transport/meeting.py. Without a dealer,
+            party a deals the randomness: simulation only.
         precision_bits: fractional bits of fixed point.
         randomness: "fresh" keys, or "seeded_insecure" keys that follow from seed.
         wrap_channel: puts an observer between the session and the link, for tests.

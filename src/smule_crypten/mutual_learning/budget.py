@@ -1,9 +1,9 @@
 """What a model owner is willing to disclose.
 
 Soft labels tell about the model that gave them, so its owner limits how many it answers. Every attempt at an exchange
-and every second set of answers is entered into a ledger before it is computed (mutual_learning/disclosures.py). All entries
-count, also those of an exchange that is attempted again after a crash. The limit is known before the first answer,
-since noise in the answers is chosen by it.
+and every second set of answers is entered into a ledger before it is computed (mutual_learning/disclosures.py). All
+entries count, also those of an exchange that is attempted again after a crash. The limit is known before the first
+answer, since noise in the answers is chosen by it.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ It is the same scheme, dealer, budget and ledger as in training:
 
 1. Load the own data and network, open the ledger, meet the others, shake hands.
 2. Each party says how many samples it will ask about; each plans its budget for that, spot checks with it.
-3. Exchanges of at most exchange.num_queries samples a party, until both have all answers (secure_peer.py).
+3. Exchanges of at most exchange.num_queries samples a party, until both have all answers
+   (mutual_learning/secure_peer.py).
 4. Each keeps what it learned, then says that it is done.
 """
 

@@ -13,7 +13,7 @@ from smule_crypten.party.events import ControlEnded, Emit, EpochEnded
 from smule_crypten.party.learner import learner_of
 from smule_crypten.party.ledger import epoch_record
 from smule_crypten.party.run_folder import STANDALONE_FILE, party_folder
-from smule_crypten.party.simulated_data import load_same_inputs
+from smule_crypten.simulation.simulated_data import load_same_inputs
 from smule_crypten.training.checkpoint import load_checkpoint
 from smule_crypten.training.controls import local_control
 from smule_crypten.training.kept_training import KeptTraining

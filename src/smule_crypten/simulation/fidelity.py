@@ -14,8 +14,8 @@ from torch import nn
 
 from smule_crypten.config.run import RunConfig
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.party.simulated_data import SimulatedData
 from smule_crypten.report.run_records import Fidelity, FidelityRecord
+from smule_crypten.simulation.simulated_data import SimulatedData
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import PARTY_NAMES, centred
 

@@ -13,7 +13,6 @@ from torch import nn
 from smule_crypten.config.run import RunConfig
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.agreement import translate_checked
-from smule_crypten.party.adversary import SimulatedAttack
 from smule_crypten.party.dealing import run_simulated_dealer
 from smule_crypten.party.events import ControlEnded, EpochEnded, Event, EvidenceLeft, Message
 from smule_crypten.party.inputs import build_party_model, resolve_device
@@ -21,15 +20,16 @@ from smule_crypten.party.launcher import Job, run_jobs
 from smule_crypten.party.ledger import epoch_record
 from smule_crypten.party.recording import finally_written, new_record
 from smule_crypten.party.run_folder import JOURNAL_FILE, TENSORBOARD_FOLDER, claimed_run_dir
-from smule_crypten.party.simulated_data import SimulatedData, load_simulated_data, pooled_learner
-from smule_crypten.party.simulated_party import run_simulated_party
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.report.progress import LiveProgress
 from smule_crypten.report.records import EpochRecord
 from smule_crypten.report.run_records import AttackRecord, RunRecord
 from smule_crypten.report.tensorboard import TensorBoardWriter
+from smule_crypten.simulation.adversary import SimulatedAttack
 from smule_crypten.simulation.controls import run_controls
 from smule_crypten.simulation.fidelity import FidelityCheck
+from smule_crypten.simulation.simulated_data import SimulatedData, load_simulated_data, pooled_learner
+from smule_crypten.simulation.simulated_party import run_simulated_party
 from smule_crypten.training.kept_training import KeptTraining
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.transport.meeting import DEALER, ROLES, role_environment

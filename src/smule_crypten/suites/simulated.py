@@ -26,9 +26,9 @@ from smule_crypten.files import write_atomic
 from smule_crypten.mutual_learning.in_process import Option
 from smule_crypten.mutual_learning.observer import Phase, Silent
 from smule_crypten.mutual_learning.schedule import exchange_epochs
-from smule_crypten.party.in_process import InProcess
-from smule_crypten.party.simulated_data import SimulatedData, load_simulated_data
 from smule_crypten.party.states import digest_of
+from smule_crypten.simulation.in_process import InProcess
+from smule_crypten.simulation.simulated_data import SimulatedData, load_simulated_data
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import MethodName, SuiteConfig, changed_by, settings_of
 from smule_crypten.training.class_shares import rule_for

@@ -30,7 +30,9 @@ def test_one_line_an_event(log: logging.Logger, capsys: pytest.CaptureFixture[st
     log.warning("%s", message)
     line = capsys.readouterr().err
     match = re.fullmatch(
-        r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z level=WARNING source=smule_crypten\.mpc\.endpoint event=(".*")\n', line
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z level=WARNING "
+        r'source=smule_crypten\.transport\.endpoint event=(".*")\n',
+        line,
     )
     assert match
     assert json.loads(match[1]) == message

@@ -16,8 +16,8 @@ from smule_crypten.config.config_reading import parse
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import ModelConfig
 from smule_crypten.errors import ConfigError, OutputError
-from smule_crypten.party.in_process import InProcess
 from smule_crypten.report.suite_records import Row, SuiteResults
+from smule_crypten.simulation.in_process import InProcess
 from smule_crypten.suites.alarm import _fired
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.disclosure import option

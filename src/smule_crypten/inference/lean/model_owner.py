@@ -9,7 +9,7 @@ import torch
 from smule_crypten.fixed_point.evaluator import Share, Talk
 from smule_crypten.fixed_point.products import multiply
 from smule_crypten.fixed_point.program import Opening, Program, Step
-from smule_crypten.fixed_point.scales import Scales, integer_bias, integer_weight
+from smule_crypten.fixed_point.scales import Scales, integer_parameters
 from smule_crypten.fixed_point.wire import Script
 from smule_crypten.inference.lean.dealing import (
     OpeningMaterial,
@@ -122,23 +122,3 @@ class ModelOwner(ShareEvaluator):
 
     def _correction(self, fields: dict[str, tuple[int, int]]) -> PackedFields:
         return PackedFields(self._receive_correction(fields_bytes(fields)).to(self._device), fields)
-
-
-def integer_parameters(
-    program: Program, parameters: Parameters, scales: Scales
-) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """The weight and, where there is one, the bias of each product, as the integers that stand for them.
-
-    Raises:
-        UnshareableModelError: nothing of a weight would be left.
-    """
-    weights, biases = {}, {}
-    for position, step in enumerate(program.steps):
-        if step.kind != "product":
-            continue
-        weight, bias = parameters[step.name]
-        input_scale, output_scale = scales.scales[step.inputs[0]], scales.scales[position]
-        weights[step.name] = integer_weight(step, weight, input_scale, output_scale)
-        if bias is not None:
-            biases[step.name] = integer_bias(step, bias, output_scale)
-    return weights, biases

@@ -16,7 +16,7 @@ from smule_crypten.data.images import LabelledImages
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, ForwardingPeer, Peer
 from smule_crypten.party.inputs import PartyInputs, party_seed
 from smule_crypten.party.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
-from smule_crypten.party.simulated_data import SimulatedData
+from smule_crypten.simulation.simulated_data import SimulatedData
 from smule_crypten.training.checkpoint import load_model
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import PARTY_NAMES

@@ -28,8 +28,8 @@ from smule_crypten.config.sections import (
 from smule_crypten.errors import ProtocolError
 from smule_crypten.mutual_learning.observer import Phase, Silent
 from smule_crypten.mutual_learning.peer import Answers
-from smule_crypten.party.in_process import InProcess
 from smule_crypten.report.journal import read_journal
+from smule_crypten.simulation.in_process import InProcess
 from smule_crypten.simulation.simulation import simulate
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.types import PARTY_NAMES, Cost

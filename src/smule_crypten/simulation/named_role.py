@@ -9,8 +9,8 @@ from rich.console import Console
 
 from smule_crypten.config.run import RunConfig
 from smule_crypten.party.dealing import run_simulated_dealer
-from smule_crypten.party.simulated_party import run_simulated_party
 from smule_crypten.party.single_party import run_single_party
+from smule_crypten.simulation.simulated_party import run_simulated_party
 from smule_crypten.transport.meeting import DEALER, ENVIRONMENT_KEYS, ROLES, role_from_environment
 
 

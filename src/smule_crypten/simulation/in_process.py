@@ -13,8 +13,8 @@ from smule_crypten.mutual_learning.loop import MutualLearning
 from smule_crypten.mutual_learning.observer import Observer
 from smule_crypten.mutual_learning.peer import Peer
 from smule_crypten.mutual_learning.planner import Plan, Prices, plan
-from smule_crypten.party.adversary import LyingPeer, SimulatedAttack
-from smule_crypten.party.simulated_data import (
+from smule_crypten.simulation.adversary import LyingPeer, SimulatedAttack
+from smule_crypten.simulation.simulated_data import (
     SimulatedData,
     load_simulated_data,
     pooled_learner,

@@ -15,8 +15,8 @@ from smule_crypten.errors import DataError, HandshakeError
 from smule_crypten.mutual_learning.handshake import agree_on_start
 from smule_crypten.party.hooks import Hooks
 from smule_crypten.party.inputs import load_party_inputs
-from smule_crypten.party.same_data import bundle_digest, comparing_data, require_same
-from smule_crypten.party.simulated_data import load_same_inputs
+from smule_crypten.simulation.same_data import bundle_digest, comparing_data, require_same
+from smule_crypten.simulation.simulated_data import load_same_inputs
 
 DATA = DataConfig(name="digits")
 

@@ -11,14 +11,14 @@ from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.images import DataBundle
 from smule_crypten.mutual_learning.peer import Peer
 from smule_crypten.mutual_learning.schedule import exchange_epochs
-from smule_crypten.party.adversary import LyingPeer, attack_of, poisoned
 from smule_crypten.party.events import Emit
-from smule_crypten.party.evidence import WitnessedPeer
 from smule_crypten.party.hooks import Hooks, Swap
 from smule_crypten.party.inputs import PartyInputs
 from smule_crypten.party.party import run_party
-from smule_crypten.party.same_data import comparing_data, require_same
 from smule_crypten.report.records import PartyRecord
+from smule_crypten.simulation.adversary import LyingPeer, attack_of, poisoned
+from smule_crypten.simulation.evidence import WitnessedPeer
+from smule_crypten.simulation.same_data import comparing_data, require_same
 
 
 def run_simulated_party(

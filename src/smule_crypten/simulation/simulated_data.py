@@ -10,7 +10,7 @@ from smule_crypten.data.datasets import load_data
 from smule_crypten.data.images import DataBundle, LabelledImages
 from smule_crypten.party.inputs import PartyInputs, inputs_of, load_party_inputs
 from smule_crypten.party.learner import learner_of
-from smule_crypten.party.same_data import bundle_digest, require_same
+from smule_crypten.simulation.same_data import bundle_digest, require_same
 from smule_crypten.training.learner import Holding, Learner
 
 
