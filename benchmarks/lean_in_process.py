@@ -6,41 +6,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import nn
 
-from smule_crypten.config.sections import SchemeConfig
-from smule_crypten.fixed_point.lowering import lower
-from smule_crypten.fixed_point.options import lean_options
 from smule_crypten.fixed_point.program import Program
-from smule_crypten.fixed_point.rounding import compensated, remedies
-from smule_crypten.fixed_point.scales import Scales, fit, plain_values
+from smule_crypten.fixed_point.scales import Scales
 from smule_crypten.fixed_point.wire import Role
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import corrections
 from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.models.module_handlers import Parameters
-from smule_crypten.models.translate import translate
 from smule_crypten.mpc.keys import fresh_entropy
 from smule_crypten.mpc.streams import Stream
 
 CPU = torch.device("cpu")
-
-
-def evaluate_lean(
-    network: nn.Module, inputs_NCHW: torch.Tensor, calibration_NCHW: torch.Tensor, config: SchemeConfig
-) -> torch.Tensor:
-    """Centred logits (N, C) of one direction.
-
-    Raises:
-        UnshareableModelError: the network does not fit the settings.
-    """
-    translated = translate(network, tuple(inputs_NCHW.shape[1:]))
-    program = lower(translated.architecture, config)
-    values = plain_values(program, translated.parameters, calibration_NCHW)
-    scales = fit(program, translated.parameters, values, lean_options(config).margin_bits)
-    parameters = compensated(program, translated.parameters, scales, remedies(program, values))
-    logits_NC, _ = play_roles(program, parameters, scales, inputs_NCHW, config.micro_batch)
-    return logits_NC
 
 
 def play_roles(

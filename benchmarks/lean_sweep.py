@@ -3,7 +3,6 @@
 Bytes are cost_of for 64 queries in each direction, weights included. Errors are those of centred logits on 2,000 test
 images of CIFAR-10 on a trained reference network, by the ideal function of the scheme in the clear
 (fixed_point/clear.py), without the noise; the noise is what the scheme adds for a disclosure limit of 10,000 answers.
-DEFAULT is also evaluated with the protocol's own roles, streams and dealer (lean_in_process.py).
 
     python benchmarks/lean_sweep.py --data cifar10-folder --work work --output sweep.json
 """
@@ -19,7 +18,6 @@ from pathlib import Path
 
 import torch
 from figures_file import write_figures
-from lean_in_process import evaluate_lean
 from rich.console import Console
 from rich.table import Table
 from trained_networks import INPUT_SHAPE, load_cifar10, trained
@@ -166,16 +164,12 @@ def main() -> int:
     best.sort(key=lambda row: row.online)
     show(best, f"{len(results)} settings, those that no other beats; KB a query; errors on {NUM_IMAGES} images")
     show([row for row in results if row.setting == DEFAULT], "as delivered")
-    answers = evaluate_lean(subject.network, inputs_NCHW, calibration_NCHW, DEFAULT.config)
-    protocol = float((answers - expected_NC).abs().max())
-    print(f"largest error of the delivered setting by the protocol itself: {protocol:.4f}")
     if arguments.output is not None:
         figures = {
             "test_accuracy": subject.test_accuracy,
             "largest_logit": subject.largest_logit,
             "results": [asdict(row) for row in results],
             "front": [asdict(row) for row in best],
-            "protocol_largest_error": protocol,
         }
         write_figures(arguments.output, "lean_sweep", arguments.threads, figures)
     return 0

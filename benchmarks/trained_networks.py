@@ -1,4 +1,4 @@
-"""Data sets, and networks trained on CIFAR-10, kept in a folder so that only the first benchmark makes them.
+"""CIFAR-10, and networks trained on it, kept in a folder so that only the first benchmark makes them.
 
 What a scheme gets wrong can be judged on a trained network only: one with random weights has small logits, which
 hardly differ between images.
@@ -62,16 +62,8 @@ class Subject:
 
 def load_cifar10(folder: Path, work: Path) -> Images:
     """Image files as folder/train/<class>/<file> and folder/test/<class>/<file>; decoded once, then kept in work."""
-    return _load("image_folder", folder, work / "cifar10.pt")
-
-
-def load_idx(folder: Path, work: Path) -> Images:
-    """Fashion-MNIST from a folder of four IDX files."""
-    return _load("idx", folder, work / "idx.pt")
-
-
-def _load(data: str, folder: Path, kept: Path) -> Images:
-    settings = yaml.safe_load((CONF / "data" / f"{data}.yaml").read_text())
+    kept = work / "cifar10.pt"
+    settings = yaml.safe_load((CONF / "data" / "image_folder.yaml").read_text())
     config = DataConfig.model_validate(settings | {"path": str(folder)})
     if not kept.exists():
         bundle = load_data(config)

@@ -45,10 +45,13 @@ docs/keys.md lists all keys, and the options of each choice.
 """
 
 BENCHMARK = """smule-benchmark - suites of comparisons
-suite=methods, headline, schemes, scaling or link; smule-benchmark --cfg job shows the
-keys of the suite. All keys of smule can be set, too: smule --help explains them.
+suite=methods, headline, schemes, scaling or link, by runs and exchanges between processes;
+suite=learning, learning_digits, poisoning, alarm, disclosure or privacy, both parties in
+one process and in the clear. smule-benchmark --cfg job shows the keys of the suite. All
+keys of smule can be set, too: smule --help explains them.
 
 smule-benchmark suite=methods data=digits suite.seeds=[0,1,2]
+smule-benchmark suite=learning_digits suite.changes.training.temperature=4
 
 Results go to hydra.run.dir (default runs/benchmark/<suite>); a case that is
 finished there is not run again.

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hydra import compose, initialize_config_module
@@ -30,7 +30,7 @@ from smule_crypten.inference.registry import SCHEMES
 from smule_crypten.launch.composition import register_run, to_run_config
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import NETWORKS, build_model
-from smule_crypten.suites.options import SuiteConfig
+from smule_crypten.suites.options import SuiteConfig, SuiteName
 
 SECTIONS: dict[str, type[Section]] = {
     "data": DataConfig,
@@ -47,7 +47,7 @@ NAMES = {
     "partition": ["by_class", "dirichlet", "iid", "unequal"],
     "model": sorted([*NETWORKS, "target"]),
     "scheme": sorted(SCHEMES),
-    "suite": ["headline", "link", "methods", "scaling", "schemes"],
+    "suite": sorted([*get_args(SuiteName), "learning_digits"]),
     "attack": sorted([*ATTACKS, "none"]),
     "provider": ["dealer", "trusted_first_party"],
 }
@@ -77,12 +77,17 @@ def test_file_validates_and_holds_differences_alone(group: str, name: str) -> No
     """Each file is accepted under its own name; a default stands in the model, not here a second time."""
     values = load(group, name)
     if group in NAMES:
-        assert values["name"] == name
+        assert values["name"] == name.removesuffix("_digits" if group == "suite" else "")
         parse(SECTIONS[group], values)
     written = {key: value for key, value in flat(values) if key != "name"}
     default = dict(flat(defaults_of(SECTIONS[group])))
     assert [key for key, value in written.items() if key in default and default[key] == value] == []
-    assert {key for key in written if not key.startswith("options.")} <= set(known_keys(SECTIONS[group]))
+    free = (
+        "options.",
+        "settings.",
+        "attacks.",
+    )  # tests/unit/suites/test_simulated.py looks at what a suite holds there
+    assert {key for key in written if not key.startswith(free)} <= set(known_keys(SECTIONS[group]))
 
 
 OPTIONS = {

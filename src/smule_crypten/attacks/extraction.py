@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from smule_crypten.attacks.attack import Predict
+from smule_crypten.models.modules import device_of
 
 Selection = Literal["random", "noise", "mixed", "uncertain"]
 _ROUNDS = 4
@@ -76,7 +77,7 @@ def _in_rounds(
     surrogate = _fitted(make_surrogate(), asked, answers, steps, generator)
     for size in sizes[1:]:
         with torch.no_grad():
-            first_two = surrogate(rest).softmax(1).topk(2, dim=1).values
+            first_two = _apply(surrogate, rest).cpu().softmax(1).topk(2, dim=1).values
         order = (first_two[:, 0] - first_two[:, 1]).argsort()
         chosen, rest = rest[order[:size]], rest[order[size:]]
         asked, answers = torch.cat([asked, chosen]), torch.cat([answers, answer(chosen)])
@@ -91,9 +92,14 @@ def _fitted(
     model.train()
     for _ in range(steps):
         chosen = torch.randint(len(images_NCHW), (_BATCH,), generator=generator)
-        targets = logits_NC[chosen].softmax(1)
-        loss = F.cross_entropy(model(images_NCHW[chosen]), targets)
+        logits_MC = _apply(model, images_NCHW[chosen])
+        loss = F.cross_entropy(logits_MC, logits_NC[chosen].softmax(1).to(logits_MC))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return model.eval()
+
+
+def _apply(model: nn.Module, images_NCHW: torch.Tensor) -> torch.Tensor:
+    logits_NC: torch.Tensor = model(images_NCHW.to(device_of(model)))
+    return logits_NC

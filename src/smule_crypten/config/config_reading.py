@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -67,8 +68,8 @@ def defaults_of(section: type[BaseModel]) -> dict[str, Any]:
 
 def section_of(field: FieldInfo) -> type[BaseModel] | None:
     """The section that stands at a key, alone or with null beside it."""
-    kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
-    return next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
+    members = get_args(field.annotation) if get_origin(field.annotation) in (Union, UnionType) else (field.annotation,)
+    return next((kind for kind in members if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def suggest(wrong: str, known: list[str]) -> str:

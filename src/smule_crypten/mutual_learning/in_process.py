@@ -16,6 +16,7 @@ from torch import nn
 
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import ProtocolError
+from smule_crypten.models.modules import device_of
 from smule_crypten.models.translate import translate
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
 from smule_crypten.mutual_learning.planner import Prices
@@ -124,8 +125,10 @@ def _exchange(table: _Table) -> None:
 
 
 def plain_logits(model: nn.Module, images_NCHW: torch.Tensor) -> torch.Tensor:
-    """Logits (N, C) in float32 of the network as it is translated, by plain torch in float64."""
+    """Logits (N, C) in float32 on the CPU: the translated network, by plain torch in float64 on its device."""
     channels, height, width = images_NCHW.shape[1:]
-    network = translate(model, (channels, height, width))
-    batches = [network.values(batch.double())[-1].float() for batch in torch.split(images_NCHW, _BATCH)]
+    network, device = translate(model, (channels, height, width)), device_of(model)
+    batches = [
+        network.values(batch.to(device).double())[-1].float().cpu() for batch in torch.split(images_NCHW, _BATCH)
+    ]
     return torch.cat([torch.empty(0, *network.architecture.output_shape), *batches])

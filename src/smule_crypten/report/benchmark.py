@@ -148,6 +148,12 @@ def _cell(key: str, value: Cell) -> str:
             return human_seconds(value)
         case "accuracy":
             return percent(value)
+        case "points":
+            return f"{100 * value:+.1f}"
+        case "auc":
+            return f"{value:.3f}"
+        case "noise":
+            return f"{value:.2f}"
         case "ratio":
             return f"{value:,.1f} x"
         case "error":

@@ -11,6 +11,7 @@ from smule_crypten.models.translate import translate
 from smule_crypten.mutual_learning.in_process import Option, in_process_peers
 from smule_crypten.mutual_learning.loop import MutualLearning
 from smule_crypten.mutual_learning.observer import Observer
+from smule_crypten.mutual_learning.peer import Peer
 from smule_crypten.mutual_learning.planner import Plan, Prices, plan
 from smule_crypten.simulation.adversary import LyingPeer, SimulatedAttack
 from smule_crypten.simulation.simulated_data import (
@@ -78,9 +79,10 @@ class InProcess:
         *,
         option: Option = lambda logits_NC: logits_NC,
         observers: tuple[Observer | None, Observer | None] = (None, None),
+        wrap: Callable[[Peer, int], Peer] = lambda peer, rank: peer,
     ) -> tuple[MutualLearning, MutualLearning]:
         """Both parties after mutual learning; as `begun`."""
-        first, second = self.begun(alone, option=option, observers=observers)
+        first, second = self.begun(alone, option=option, observers=observers, wrap=wrap)
         for _ in zip(first.run(), second.run(), strict=True):
             pass
         return first, second
@@ -91,18 +93,20 @@ class InProcess:
         *,
         option: Option = lambda logits_NC: logits_NC,
         observers: tuple[Observer | None, Observer | None] = (None, None),
+        wrap: Callable[[Peer, int], Peer] = lambda peer, rank: peer,
     ) -> tuple[MutualLearning, MutualLearning]:
         """Both parties before mutual learning, to be run in step (loop.py).
 
         Args:
             alone: what either has come to alone; None trains it first, where the run says so.
             option: what the owners do to their answers.
+            wrap: from a peer of the party of this rank to the one that the party learns with.
         """
         first, second = (
             MutualLearning(
                 learner,
                 self.run.exchange,
-                LyingPeer(peer, self.simulated.attack.answering) if learner.name == self.run.attack.party else peer,
+                wrap(self._as_it_answers(learner, peer), rank),
                 num_queries=None if self.plan.num_queries is None else self.plan.num_queries[rank],
                 observer=observers[rank],
                 alone=alone[rank],
@@ -112,6 +116,10 @@ class InProcess:
             )
         )
         return first, second
+
+    def _as_it_answers(self, learner: Learner, peer: Peer) -> Peer:
+        """An adversary answers with another network than its own."""
+        return LyingPeer(peer, self.simulated.attack.answering) if learner.name == self.run.attack.party else peer
 
 
 def _kept(learner: Learner, trainer: Callable[..., Trainer], name: str, on_epoch: OnEpoch) -> Finished:

@@ -41,13 +41,17 @@ class SimulatedData:
         )
 
 
-def load_simulated_data(run: RunConfig) -> SimulatedData:
+def load_simulated_data(run: RunConfig, bundle: DataBundle | None = None) -> SimulatedData:
     """Load and split the data set as the parties of a simulation do.
+
+    Args:
+        bundle: what load_data has given for run.data, to load it once for many runs.
 
     Raises:
         ConfigError, DataError: the data cannot be used, or a party has fewer samples than a batch.
     """
-    bundle = load_data(run.data)
+    if bundle is None:
+        bundle = load_data(run.data)
     first, second = (inputs_of(run.party(rank, "."), bundle) for rank in (0, 1))
     # One test set is enough for both.
     second = dataclasses.replace(second, test=first.test)

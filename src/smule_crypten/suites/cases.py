@@ -22,12 +22,12 @@ class CaseStore:
     """Finished cases of a folder, known by all settings that decide their result.
 
     Args:
-        folder: of the suite.
+        folder: of the suite; kept as an attribute.
         say: hears a line before and after each case; kept as an attribute, for a case's own progress.
     """
 
     def __init__(self, folder: Path, say: Say) -> None:
-        self._folder = folder
+        self.folder = folder
         self.say = say
         self.kept = 0
         self.computed = 0
@@ -43,14 +43,14 @@ class CaseStore:
         settings = {"title": title, "version": __version__, **settings}
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
         name = f"{re.sub(r'[^a-z0-9]+', '_', title.lower()).strip('_')}-{digest}"
-        path = self._folder / "cases" / f"{name}.json"
+        path = self.folder / "cases" / f"{name}.json"
         if path.exists():
             self.kept += 1
             self.say(f"{title}: kept from an earlier call")
             return _read(path)
         self.say(f"{title} ...")
         started = time.perf_counter()
-        result = json.loads(to_json(compute(self._folder / "runs" / name)))
+        result = json.loads(to_json(compute(self.folder / "runs" / name)))
         seconds = time.perf_counter() - started
         text = to_json({"settings": settings, "seconds": seconds, "result": result}, indent=2)
         write_atomic(path, lambda file: file.write(text.encode()), public=True)

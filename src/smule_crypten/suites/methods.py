@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from smule_crypten.suites.baselines import FULL_TRAINING, averaged, figures, ful
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import LINKS
 from smule_crypten.suites.options import SuiteConfig, changed
-from smule_crypten.suites.tables import table
+from smule_crypten.suites.tables import mean_of, table
 from smule_crypten.types import PARTY_NAMES
 
 _COLUMNS = [
@@ -177,22 +177,16 @@ def _row(method: str, by_seed: list[dict[str, Any]]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "method": method,
         "basis": by_seed[0]["basis"],
-        "mean_accuracy": _mean(means),
+        "mean_accuracy": mean_of(means),
         "spread_accuracy": statistics.stdev(means) if len(means) > 1 else None,
-        "epoch_seconds": _mean([_epoch_seconds(result) for result in by_seed]),
-        "local_seconds": _mean([result["local_seconds"] for result in by_seed]),
+        "epoch_seconds": mean_of([_epoch_seconds(result) for result in by_seed]),
+        "local_seconds": mean_of([result["local_seconds"] for result in by_seed]),
     }
     for position, name in enumerate(PARTY_NAMES):
         values = [result["accuracies"][min(position, len(result["accuracies"]) - 1)] for result in known]
-        row[f"{name}_accuracy"] = _mean(values)
+        row[f"{name}_accuracy"] = mean_of(values)
     possible = row["basis"] != "not possible"
     return row | {key: statistics.mean(result[key] for result in by_seed) if possible else None for key in keys}
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    """Of those that are known."""
-    known = [value for value in values if value is not None]
-    return statistics.mean(known) if known else None
 
 
 def _epoch_seconds(result: Mapping[str, Any]) -> float | None:

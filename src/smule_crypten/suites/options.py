@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
-from smule_crypten.config.config_reading import parse
+from smule_crypten.config.config_reading import parse, suggest
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import MAX_SEED, ModelConfig, Section
+from smule_crypten.errors import ConfigError
 
-SuiteName = Literal["methods", "headline", "schemes", "scaling", "link"]
+SuiteName = Literal[
+    "methods",
+    "headline",
+    "schemes",
+    "scaling",
+    "link",
+    "learning",
+    "poisoning",
+    "alarm",
+    "disclosure",
+    "privacy",
+]
+MethodName = Literal[
+    "alone", "label_smoothing", "self_mutual", "self_distillation", "smule", "full_exchange", "fedavg", "pooled"
+]
+SelectionName = Literal["random", "noise", "mixed", "uncertain"]
+AnswersName = Literal["as_they_are", "noise_1", "noise_3", "temperature_4", "two_bits", "top_3", "label_only"]
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -49,9 +67,34 @@ class SuiteConfig(Section):
     networks: tuple[NetworkChoice, ...] = Field(default=(), strict=False)
     """Of schemes, scaling and link: a list of {model, input_shape, num_classes}."""
     queries: tuple[Positive, ...] = Field(default=(64,), strict=False, min_length=1)
-    """Of schemes, scaling and link: images that each party asks about."""
+    """Of schemes, scaling and link: images that each party asks about. Of disclosure: of how many answers a network is
+    copied."""
     limit_mb: float | None = Field(default=None, gt=0)
     """Of headline: what an epoch may cost, all in, both directions and the dealer."""
+    settings: dict[str, dict[str, Any]] = Field(default={})
+    """Of learning, poisoning, alarm, disclosure and privacy: what is compared, by name, each as what differs from the
+    configuration. A part with a name of its own, such as a network, is replaced as a whole. Without any, the
+    configuration as it is."""
+    only: tuple[str, ...] | None = Field(default=None, strict=False)
+    """The settings and attacks to run; null for all."""
+    changes: dict[str, Any] = Field(default={})
+    """What differs from the configuration in every setting, over what the settings say."""
+    methods: tuple[MethodName, ...] = Field(default=get_args(MethodName), strict=False, min_length=1)
+    """Of learning and poisoning: alone, local controls, smule, full_exchange (SMuLe that asks about all samples, once),
+    fedavg, pooled."""
+    attacks: dict[str, dict[str, Any]] = Field(default={})
+    """Of poisoning: by name what stands in attack, without the party."""
+    answers: tuple[AnswersName, ...] = Field(default=get_args(AnswersName), strict=False, min_length=1)
+    """Of disclosure: what is done to answers before the other party sees them; only noise can be enforced."""
+    selections: tuple[SelectionName, ...] = Field(default=get_args(SelectionName), strict=False)
+    """Of disclosure: which images one asks about who copies a network; empty for no copies."""
+    copy_steps: int = Field(default=400, ge=1)
+    """Of disclosure: optimizer steps of the copy's training, or of each round of it."""
+    known: int | None = Field(default=None, ge=1)
+    """Of alarm: how many answers have a known label in each exchange but the first, in which half have; null for all
+    on labelled samples."""
+    draws: int = Field(default=0, ge=0)
+    """Of alarm: draw the questions of so many runs anew, and ask the networks trained alone; 0 trains with the peer."""
 
 
 def changed(run: RunConfig, **sections: Any) -> RunConfig:
@@ -61,3 +104,52 @@ def changed(run: RunConfig, **sections: Any) -> RunConfig:
         ConfigError: they do not go together, such as a scheme that protects nothing without allow_insecure.
     """
     return parse(RunConfig, {**run.model_dump(), **sections})
+
+
+def chosen(suite: SuiteConfig, named: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the suite's settings, or of its attacks, that suite.only lists; all where it lists none of them.
+
+    Raises:
+        ConfigError: suite.only lists what does not exist.
+    """
+    known = [*suite.settings, *suite.attacks]
+    for name in suite.only or ():
+        if name not in known:
+            raise ConfigError(f"suite.only: unknown {name!r} {suggest(name, known)}")
+    return {name: value for name, value in named.items() if name in (suite.only or ())} or dict(named)
+
+
+def settings_of(suite: SuiteConfig, run: RunConfig, seed: int) -> dict[str, RunConfig]:
+    """The settings that are to run, by name, with this seed.
+
+    Raises:
+        ConfigError: a setting changes what does not exist, or its parts do not go together.
+    """
+    wanted = chosen(suite, suite.settings) or {"as configured": {}}
+    found = {}
+    for name, differences in wanted.items():
+        try:
+            found[name] = changed_by(run, {**merged(differences, suite.changes), "seed": seed})
+        except ConfigError as error:
+            raise ConfigError(f"suite.settings.{name}: {error}") from None
+    return found
+
+
+def changed_by(run: RunConfig, differences: Mapping[str, Any]) -> RunConfig:
+    """run with differences over it, validated again.
+
+    Raises:
+        ConfigError: they name what does not exist, or do not go together.
+    """
+    return parse(RunConfig, merged(run.model_dump(), differences))
+
+
+def merged(values: Mapping[str, Any], differences: Mapping[str, Any]) -> dict[str, Any]:
+    """values with differences over them; a part of these that has a name of its own takes the place of the other."""
+    found = dict(values)
+    for key, value in differences.items():
+        before = found.get(key)
+        if isinstance(value, Mapping) and isinstance(before, Mapping) and "name" not in value:
+            value = merged(before, value)
+        found[key] = value
+    return found

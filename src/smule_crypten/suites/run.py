@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -17,18 +17,31 @@ from smule_crypten.files import LOCK_FILE, exclusive, write_atomic
 from smule_crypten.party.environment import describe_hardware, describe_versions
 from smule_crypten.report.benchmark import markdown, render_benchmark, terminal_tables
 from smule_crypten.report.benchmark_plots import accuracy_figure
-from smule_crypten.report.suite_records import SuiteResults
+from smule_crypten.report.suite_records import Findings, SuiteResults
 from smule_crypten.report.svg import to_svg_file
+from smule_crypten.suites.alarm import run_alarm
 from smule_crypten.suites.cases import CaseStore
+from smule_crypten.suites.disclosure import run_disclosure
 from smule_crypten.suites.exchanges import run_link, run_scaling, run_schemes
+from smule_crypten.suites.learning import run_learning
 from smule_crypten.suites.methods import run_methods
 from smule_crypten.suites.options import SuiteConfig
+from smule_crypten.suites.poisoning import run_poisoning
+from smule_crypten.suites.privacy import run_privacy
 from smule_crypten.suites.published import published_figures
 
 RESULTS_FILE = "results.json"
 PAGE_FILE = "results.html"
 MARKDOWN_FILE = "results.md"
 FIGURE_FILE = "accuracy.svg"
+_SIMULATED: dict[str, Callable[[SuiteConfig, RunConfig, CaseStore], Findings]] = {
+    "learning": run_learning,
+    "poisoning": run_poisoning,
+    "alarm": run_alarm,
+    "disclosure": run_disclosure,
+    "privacy": run_privacy,
+}
+"""Those that run both parties in this process, in the clear."""
 
 
 def run_suite(
@@ -76,7 +89,9 @@ def _run_missing_cases(
             found = run_scaling(suite, run, schemes, store)
         case "link":
             found = run_link(suite, run, schemes, store)
-    if suite.name != "link":
+        case _:
+            found = _SIMULATED[suite.name](suite, run, store)
+    if suite.name in ("methods", "headline", "schemes", "scaling"):
         found.tables.append(published_figures())
     results = SuiteResults(
         **vars(found),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from smule_crypten.report.suite_records import Cell, ResultTable
@@ -24,3 +25,9 @@ def table(
     return ResultTable(
         title=title, columns=list(columns), on_terminal=keys, rows=[dict(row) for row in rows], note=note
     )
+
+
+def mean_of(values: Iterable[float | None]) -> float | None:
+    """Of those that are known."""
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if known else None

@@ -2,7 +2,7 @@
 
 p = w softmax(own / t_own) + (1 - w) softmax(peer / t_peer): each network is calibrated first (`trust.judge`), so one
 that knows nothing of the own data becomes flat and changes little. Then w is the weight under which known labels are
-most likely, drawn towards 1/2 as if prior_samples more had no preference. benchmarks/combination_rules.py compares.
+most likely, drawn towards 1/2 as if prior_samples more had no preference.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Privacy of the Sampled Gaussian Mechanism", 2019), composed over all steps.
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,19 +25,21 @@ def noise_multiplier(config: DpConfig, sample_rate: float, steps: int) -> float:
     """
     accountants = _opacus()
     try:
-        with _quiet():
-            sigma: float = accountants.utils.get_noise_multiplier(
-                target_epsilon=config.target_epsilon,
-                target_delta=config.delta,
-                sample_rate=sample_rate,
-                steps=steps,
-                accountant="rdp",
-            )
+        return _least_noise(accountants, config.target_epsilon, config.delta, sample_rate, steps)
     except ValueError:
         raise ConfigError(
             f"training.dp.target_epsilon={config.target_epsilon} cannot be kept over {steps} steps; raise it, or train "
             "for fewer epochs"
         ) from None
+
+
+@functools.cache
+def _least_noise(accountants: ModuleType, epsilon: float, delta: float, sample_rate: float, steps: int) -> float:
+    """A search that takes seconds; all trainings of a run ask for the same."""
+    with _quiet():
+        sigma: float = accountants.utils.get_noise_multiplier(
+            target_epsilon=epsilon, target_delta=delta, sample_rate=sample_rate, steps=steps, accountant="rdp"
+        )
     return sigma
 
 
