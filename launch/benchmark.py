@@ -22,8 +22,6 @@ from rich.console import Console
 
 from smule_crypten.config.config_reading import parse
 from smule_crypten.config.run import RunConfig
-from smule_crypten.config.schemes import SCHEME_TRAITS
-from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.launch.composition import register_run
 from smule_crypten.launch.info import BENCHMARK, answer
 from smule_crypten.launch.outcome import exit_code_of
@@ -67,8 +65,7 @@ def _run(values: dict[str, Any], folder: Path) -> None:
     suite = parse(SuiteConfig, values.pop("suite"))
     run = parse(RunConfig, values)
     command = ["smule-benchmark", *sys.argv[1:]]
-    schemes = {name: SchemeConfig(name=name) for name in SCHEME_TRAITS} | {run.scheme.name: run.scheme}
-    run_suite(suite, run, schemes, folder, command, Console())
+    run_suite(suite, run, folder, command, Console())
 
 
 if __name__ == "__main__":

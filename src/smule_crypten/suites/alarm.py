@@ -176,7 +176,6 @@ def _honest_row(setting: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
     fired = [run["honest"] for run in runs]
     return {
         "setting": setting,
-        "basis": "measured",
         "runs": len(runs),
         "exchanges": sum(run["exchanges"] for run in runs),
         "runs_with": sum(bool(alarms) for alarms in fired),
@@ -197,7 +196,6 @@ def _poisoned_row(kind: str, first: int, setting: str, runs: list[dict[str, Any]
         "kind": kind,
         "from": str(first),
         "setting": setting,
-        "basis": "measured",
         "first": after.count(1),
         "second": after.count(2),
         "later": sum(number is not None and number > 2 for number in after),

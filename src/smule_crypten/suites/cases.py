@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.text import Text
+
 from smule_crypten._version import __version__
 from smule_crypten.errors import OutputError
 from smule_crypten.files import write_atomic
 from smule_crypten.report.jsontext import to_json
-
-Say = Callable[[str], None]
 
 
 class CaseStore:
@@ -23,14 +24,17 @@ class CaseStore:
 
     Args:
         folder: of the suite; kept as an attribute.
-        say: hears a line before and after each case; kept as an attribute, for a case's own progress.
+        console: shows a line before and after each case; kept as an attribute, for a case's own progress.
     """
 
-    def __init__(self, folder: Path, say: Say) -> None:
+    def __init__(self, folder: Path, console: Console) -> None:
         self.folder = folder
-        self.say = say
+        self.console = console
         self.kept = 0
         self.computed = 0
+
+    def say(self, text: str) -> None:
+        self.console.print(Text(text), soft_wrap=True)
 
     def result(self, title: str, settings: dict[str, Any], compute: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
         """What an earlier call found for these settings, or compute(a folder of the case's own).

@@ -60,7 +60,7 @@ def run_disclosure(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Find
         ("calibrated_auc", "calibrated"),
     ]
     rows = [
-        {"setting": setting, "answers": told(name), "basis": "measured"}
+        {"setting": setting, "answers": told(name)}
         | {key: mean_of([result[key] for result in by_seed]) for key in by_seed[0]}
         for (setting, name), by_seed in found.items()
     ]

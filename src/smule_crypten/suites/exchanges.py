@@ -6,7 +6,6 @@ Both parties own a network of one architecture and ask about as many images.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from smule_crypten.models.zoo import build_model, num_parameters
 from smule_crypten.mpc.training_plan import cost_of_step
 from smule_crypten.report.suite_records import Findings
 from smule_crypten.suites.cases import CaseStore
-from smule_crypten.suites.links import LINKS
-from smule_crypten.suites.options import NetworkChoice, SuiteConfig, changed
+from smule_crypten.suites.links import ON_LINKS, on_links
+from smule_crypten.suites.options import NetworkChoice, SuiteConfig, changed, networks_of, scheme_of
 from smule_crypten.suites.tables import table
 from smule_crypten.types import Cost
 
@@ -38,12 +37,11 @@ _EXCHANGE = [
     ("dealer_bytes", "From the dealer"),
     ("rounds", "Rounds"),
 ]
-_ON_LINKS = [(f"{position}_seconds", link.name) for position, link in enumerate(LINKS)]
 _ON_TERMINAL = ("network", "scheme", "queries", "exchange_bytes", "dealer_bytes", "rounds")
 _FULL_TRAINING_STEP = "a step of full training (CrypTen)"
 
 
-def run_schemes(suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore) -> Findings:
+def run_schemes(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Findings:
     """One measured exchange of each network, scheme and number of queries."""
     columns = [
         *_EXCHANGE,
@@ -53,17 +51,17 @@ def run_schemes(suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, Scheme
         ("as_predicted", "As cost_of says"),
     ]
     note = "Initial weights; BatchNorm is folded. The second exchange of a session, after one that warms up."
-    rows = _measured(suite, run, schemes, store)
+    rows = _measured(suite, run, store)
     return Findings(tables=[table("Measured exchanges", columns, rows, note, _ON_TERMINAL)])
 
 
-def run_link(suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore) -> Findings:
+def run_link(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Findings:
     """Measured exchanges, and what they take on three links."""
-    measured = _measured(suite, run, schemes, store)
+    measured = _measured(suite, run, store)
     predicted = [
         row
-        if row["basis"] == "not possible"
-        else row | _on_links(row["one_way_bytes"], row["rounds"], row["local_seconds"]) | {"basis": "predicted"}
+        if row.get("basis") == "not possible"
+        else row | on_links(row["one_way_bytes"], row["rounds"], row["local_seconds"]) | {"basis": "predicted"}
         for row in measured
     ]
     note = (
@@ -73,25 +71,25 @@ def run_link(suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeCon
     return Findings(
         tables=[
             table("Measured exchanges", [*_EXCHANGE, ("local_seconds", "Time here")], measured, "", _ON_TERMINAL),
-            table("Their time on links", [*_EXCHANGE[:3], *_ON_LINKS], predicted, note),
+            table("Their time on links", [*_EXCHANGE[:3], *ON_LINKS], predicted, note),
         ]
     )
 
 
-def run_scaling(suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore) -> Findings:
+def run_scaling(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Findings:
     """Predicted exchanges, and a predicted step of full training of the same network."""
     rows: list[dict[str, Any]] = []
-    for choice in suite.networks or (NetworkChoice(model=run.party_a.model),):
+    for choice in networks_of(suite, run):
         settings = {
             "network": choice.model_dump(mode="json"),
             "queries": list(suite.queries),
-            "schemes": {name: schemes[name].model_dump(mode="json") for name in suite.schemes},
+            "schemes": {name: scheme_of(name, run).model_dump(mode="json") for name in suite.schemes},
             "data": run.data.model_dump(mode="json"),
             "batch": run.training.batch_size,
         }
 
         def compute(folder: Path, choice: NetworkChoice = choice) -> dict[str, Any]:
-            return {"rows": _predicted(suite, run, schemes, choice)}
+            return {"rows": _predicted(suite, run, choice)}
 
         rows += store.result(f"cost of {choice.title}", settings, compute)["rows"]
     columns = [
@@ -99,7 +97,7 @@ def run_scaling(suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, Scheme
         ("relus", "ReLUs a sample"),
         ("parameters", "Parameters"),
         *_EXCHANGE[1:],
-        *_ON_LINKS,
+        *ON_LINKS,
     ]
     note = (
         "Predicted from the public architecture, which tests hold to the counters; the times are those of the messages "
@@ -110,14 +108,14 @@ def run_scaling(suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, Scheme
     return Findings(tables=[table(title, columns, rows, note, _ON_TERMINAL)])
 
 
-def _measured(
-    suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore
-) -> list[dict[str, Any]]:
+def _measured(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> list[dict[str, Any]]:
     rows = []
-    for choice in suite.networks or (NetworkChoice(model=run.party_a.model),):
+    for choice in networks_of(suite, run):
         for name in suite.schemes:
             for queries in suite.queries:
-                chosen = changed(run, scheme=schemes[name].model_dump(), party_a={"model": choice.model.model_dump()})
+                chosen = changed(
+                    run, scheme=scheme_of(name, run).model_dump(), party_a={"model": choice.model.model_dump()}
+                )
                 settings = {
                     "run": chosen.model_dump(mode="json"),
                     "network": choice.model_dump(mode="json"),
@@ -135,7 +133,7 @@ def _measured(
 
 def _measure(run: RunConfig, choice: NetworkChoice, queries: int) -> dict[str, Any]:
     images, num_classes = _images(run, choice, queries)
-    base = {"network": choice.title, "scheme": run.scheme.name, "queries": queries, "basis": "measured"}
+    base = {"network": choice.title, "scheme": run.scheme.name, "queries": queries}
     try:
         architecture = _architecture(choice, images, num_classes)
     except ModelError as error:
@@ -178,9 +176,7 @@ def _cost(architecture: arch.Architecture, queries: int, scheme: SchemeConfig, d
     return scheme_class(scheme.name).combine(direction.data_owner, direction.model_owner)
 
 
-def _predicted(
-    suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], choice: NetworkChoice
-) -> list[dict[str, Any]]:
+def _predicted(suite: SuiteConfig, run: RunConfig, choice: NetworkChoice) -> list[dict[str, Any]]:
     images, num_classes = _images(run, choice, 1)
     channels, height, width = images.shape[1:]
     model = build_model(choice.model, (channels, height, width), num_classes, seed=0)
@@ -191,7 +187,7 @@ def _predicted(
         return [base | {"basis": "not possible", "scheme": str(error)}]
     base["relus"] = _num_relus(architecture)
     costs = [
-        (name, queries, _cost(architecture, queries, schemes[name], dealt=name != "plaintext"))
+        (name, queries, _cost(architecture, queries, scheme_of(name, run), dealt=name != "plaintext"))
         for name in suite.schemes
         for queries in suite.queries
     ]
@@ -208,7 +204,7 @@ def _predicted(
             "exchange_bytes": cost.bytes_total,
             "dealer_bytes": 2 * cost.dealer_bytes,
             "rounds": cost.rounds,
-            **_on_links(max(cost.bytes_sent, cost.bytes_received), cost.rounds, 0.0),
+            **on_links(max(cost.bytes_sent, cost.bytes_received), cost.rounds),
         }
         for name, count, cost in costs
     ]
@@ -223,10 +219,3 @@ def _num_relus(architecture: arch.Architecture) -> int:
         elif isinstance(op, arch.MaxPool2d):
             total += arch.num_elements(shape) * sum(comparisons(op))
     return total
-
-
-def _on_links(one_way_bytes: float, rounds: float, local_seconds: float) -> dict[str, float]:
-    return {
-        key: local_seconds + link.seconds(one_way_bytes, rounds)
-        for (key, _), link in zip(_ON_LINKS, LINKS, strict=True)
-    }

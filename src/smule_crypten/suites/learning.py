@@ -80,7 +80,7 @@ def _asks(found: Found, rank: int) -> bool:
 
 def _row(setting: str, rank: int, found: Found) -> dict[str, Any]:
     accuracies = {method: [_of(result, "accuracies", rank) for result in by_seed] for method, by_seed in found.items()}
-    row: dict[str, Any] = {"setting": setting, "party": PARTY_NAMES[rank], "basis": "measured"}
+    row: dict[str, Any] = {"setting": setting, "party": PARTY_NAMES[rank]}
     row["seeds"] = max(map(len, accuracies.values()))
     row |= {f"{method}_accuracy": mean_of(values) for method, values in accuracies.items()}
     if "smule" not in found:

@@ -28,3 +28,12 @@ LINKS = (
     LinkModel(name="100 Mbit/s, 40 ms", mbit=100.0, rtt_ms=40.0),
     LinkModel(name="20 Mbit/s, 100 ms", mbit=20.0, rtt_ms=100.0),
 )
+ON_LINKS = [(f"{position}_seconds", link.name) for position, link in enumerate(LINKS)]
+"""Columns of a table for what on_links tells."""
+
+
+def on_links(one_way_bytes: float, rounds: float, local_seconds: float = 0.0) -> dict[str, float]:
+    """Time with each link, what this machine takes with it."""
+    return {
+        key: local_seconds + link.seconds(one_way_bytes, rounds) for (key, _), link in zip(ON_LINKS, LINKS, strict=True)
+    }

@@ -7,18 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from smule_crypten.config.run import RunConfig
-from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.report.run_records import RunRecord
 from smule_crypten.report.suite_records import Curve, CurvePoint, Findings, ResultTable
 from smule_crypten.report.summary import epoch_traffic
 from smule_crypten.simulation.simulation import simulate
 from smule_crypten.suites.baselines import FULL_TRAINING, averaged, figures, fully_trained
 from smule_crypten.suites.cases import CaseStore
-from smule_crypten.suites.links import LINKS
-from smule_crypten.suites.options import SuiteConfig, changed
+from smule_crypten.suites.links import ON_LINKS, on_links
+from smule_crypten.suites.options import SuiteConfig, changed, scheme_of
 from smule_crypten.suites.tables import mean_of, table
 from smule_crypten.types import PARTY_NAMES
 
@@ -39,13 +36,10 @@ _COLUMNS = [
 _ON_TERMINAL = ("method", "mean_accuracy", "epoch_bytes", "epoch_dealer_bytes", "local_seconds")
 
 
-def run_methods(
-    suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore, console: Console
-) -> Findings:
-    """schemes: the settings of each scheme by name."""
+def run_methods(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Findings:
     results: dict[str, list[dict[str, Any]]] = {}
     for seed in suite.seeds:
-        for method, result in _of_seed(suite, changed(run, seed=seed), schemes, store, console).items():
+        for method, result in _of_seed(suite, changed(run, seed=seed), store).items():
             results.setdefault(method, []).append(result)
     rows = [_row(method, by_seed) for method, by_seed in results.items()]
     tables = [
@@ -66,18 +60,16 @@ def run_methods(
     )
 
 
-def _of_seed(
-    suite: SuiteConfig, run: RunConfig, schemes: Mapping[str, SchemeConfig], store: CaseStore, console: Console
-) -> dict[str, dict[str, Any]]:
+def _of_seed(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for position, name in enumerate(suite.schemes):
         simulation = run.simulation.model_dump() | {"fidelity": False}
         if position:  # what every simulation of the seed would find again
             simulation |= {"pooled": False, "controls": ()}
-        chosen = changed(run, scheme=schemes[name].model_dump(), simulation=simulation)
+        chosen = changed(run, scheme=scheme_of(name, run).model_dump(), simulation=simulation)
 
         def compute(folder: Path, chosen: RunConfig = chosen) -> dict[str, Any]:
-            return of_record(simulate(chosen, folder, console))
+            return of_record(simulate(chosen, folder, store.console))
 
         result = store.result(f"SMuLe {name} seed {run.seed}", {"run": chosen.model_dump(mode="json")}, compute)
         if position == 0:
@@ -208,21 +200,13 @@ def _note(results: Mapping[str, list[dict[str, Any]]]) -> str:
 
 
 def _link_times(rows: list[dict[str, Any]]) -> ResultTable:
-    columns = [("method", "Method"), *((f"{position}_seconds", link.name) for position, link in enumerate(LINKS))]
     timed = [
-        {
-            "method": row["method"],
-            "basis": "predicted",
-            **{
-                f"{position}_seconds": link.seconds(row["epoch_bytes"] / 2, row["epoch_rounds"])
-                for position, link in enumerate(LINKS)
-            },
-        }
+        {"method": row["method"], "basis": "predicted", **on_links(row["epoch_bytes"] / 2, row["epoch_rounds"])}
         for row in rows
         if row["epoch_bytes"]
     ]
     note = "What the messages between the parties take on such a link in one epoch, without computation and dealer."
-    return table("Time of an epoch's messages on a link", columns, timed, note)
+    return table("Time of an epoch's messages on a link", [("method", "Method"), *ON_LINKS], timed, note)
 
 
 def _ratios(rows: list[dict[str, Any]], limit_mb: float | None) -> ResultTable:

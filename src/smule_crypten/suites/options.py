@@ -9,7 +9,7 @@ from pydantic import Field
 
 from smule_crypten.config.config_reading import parse, suggest
 from smule_crypten.config.run import RunConfig
-from smule_crypten.config.sections import MAX_SEED, ModelConfig, Section
+from smule_crypten.config.sections import MAX_SEED, ModelConfig, SchemeConfig, Section
 from smule_crypten.errors import ConfigError
 
 SuiteName = Literal[
@@ -95,6 +95,16 @@ class SuiteConfig(Section):
     on labelled samples."""
     draws: int = Field(default=0, ge=0)
     """Of alarm: draw the questions of so many runs anew, and ask the networks trained alone; 0 trains with the peer."""
+
+
+def networks_of(suite: SuiteConfig, run: RunConfig) -> tuple[NetworkChoice, ...]:
+    """Those of the suite, or party a's."""
+    return suite.networks or (NetworkChoice(model=run.party_a.model),)
+
+
+def scheme_of(name: str, run: RunConfig) -> SchemeConfig:
+    """As configured, or of another scheme the defaults."""
+    return run.scheme if name == run.scheme.name else SchemeConfig(name=name)
 
 
 def changed(run: RunConfig, **sections: Any) -> RunConfig:

@@ -56,7 +56,6 @@ def _row(setting: str, attack: str, method: str, by_seed: list[dict[str, Any]]) 
         "setting": setting,
         "attack": attack,
         "method": method,
-        "basis": "measured",
         "honest_accuracy": mean_of(accuracies),
         "success_accuracy": mean_of([result["success"] for result in by_seed]),
         "gain_points": ", ".join(f"{100 * gain:+.1f}" for gain in gains),

@@ -43,7 +43,7 @@ def run_privacy(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Finding
         found.setdefault(name, []).append({"alone_accuracy": alone, "smule_accuracy": smule, **result})
     keys = [key for key, _ in _COLUMNS[1:]]
     rows = [
-        {"setting": name, "basis": "measured", **{key: mean_of([result[key] for result in by_seed]) for key in keys}}
+        {"setting": name, **{key: mean_of([result[key] for result in by_seed]) for key in keys}}
         for name, by_seed in found.items()
     ]
     return Findings(tables=[table("What differentially private training costs", _COLUMNS, rows, _NOTE)])

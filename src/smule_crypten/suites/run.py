@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from smule_crypten.config.run import RunConfig
-from smule_crypten.config.sections import SchemeConfig
+from smule_crypten.config.schemes import SCHEME_TRAITS
 from smule_crypten.errors import ConfigError
 from smule_crypten.files import LOCK_FILE, exclusive, write_atomic
 from smule_crypten.party.environment import describe_hardware, describe_versions
@@ -25,7 +24,7 @@ from smule_crypten.suites.disclosure import run_disclosure
 from smule_crypten.suites.exchanges import run_link, run_scaling, run_schemes
 from smule_crypten.suites.learning import run_learning
 from smule_crypten.suites.methods import run_methods
-from smule_crypten.suites.options import SuiteConfig
+from smule_crypten.suites.options import SuiteConfig, SuiteName
 from smule_crypten.suites.poisoning import run_poisoning
 from smule_crypten.suites.privacy import run_privacy
 from smule_crypten.suites.published import published_figures
@@ -34,66 +33,54 @@ RESULTS_FILE = "results.json"
 PAGE_FILE = "results.html"
 MARKDOWN_FILE = "results.md"
 FIGURE_FILE = "accuracy.svg"
-_SIMULATED: dict[str, Callable[[SuiteConfig, RunConfig, CaseStore], Findings]] = {
+_SUITES: dict[SuiteName, Callable[[SuiteConfig, RunConfig, CaseStore], Findings]] = {
+    "methods": run_methods,
+    "headline": run_methods,
+    "schemes": run_schemes,
+    "scaling": run_scaling,
+    "link": run_link,
     "learning": run_learning,
     "poisoning": run_poisoning,
     "alarm": run_alarm,
     "disclosure": run_disclosure,
     "privacy": run_privacy,
 }
-"""Those that run both parties in this process, in the clear."""
+_BESIDE_OTHERS = ("methods", "headline", "schemes", "scaling")
+"""Shown with the published figures of other systems."""
 
 
 def run_suite(
-    suite: SuiteConfig,
-    run: RunConfig,
-    schemes: Mapping[str, SchemeConfig],
-    folder: Path,
-    command: Sequence[str],
-    console: Console,
+    suite: SuiteConfig, run: RunConfig, folder: Path, command: Sequence[str], console: Console
 ) -> SuiteResults:
     """Run what is not yet in folder, and write the results there: JSON, HTML, Markdown and, where
     networks were trained, accuracy by bytes as SVG.
 
     Args:
-        schemes: settings of each scheme by name.
         command: as the user gave it, for the record.
 
     Raises:
         SmuleError: anything a user can cause; finished cases stay.
         KeyboardInterrupt: likewise.
     """
-    unknown = sorted(set(suite.schemes) - set(schemes))
+    unknown = sorted(set(suite.schemes) - set(SCHEME_TRAITS))
     if unknown:
-        raise ConfigError(f"suite.schemes: no scheme is called {unknown[0]!r}; known: {', '.join(sorted(schemes))}")
+        known = ", ".join(sorted(SCHEME_TRAITS))
+        raise ConfigError(f"suite.schemes: no scheme is called {unknown[0]!r}; known: {known}")
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder / LOCK_FILE, str(folder), if_taken="set another folder (hydra.run.dir)"):
-        return _run_missing_cases(suite, run, schemes, folder, command, console)
+        store = CaseStore(folder, console)
+        results = _results(suite, run, store, command)
+        _write_all(folder, results)
+        console.print(terminal_tables(results))
+        store.say(f"{store.computed} case(s) run, {store.kept} kept from earlier calls; {folder}")
+    return results
 
 
-def _run_missing_cases(
-    suite: SuiteConfig,
-    run: RunConfig,
-    schemes: Mapping[str, SchemeConfig],
-    folder: Path,
-    command: Sequence[str],
-    console: Console,
-) -> SuiteResults:
-    store = CaseStore(folder, lambda text: console.print(Text(text), soft_wrap=True))
-    match suite.name:
-        case "methods" | "headline":
-            found = run_methods(suite, run, schemes, store, console)
-        case "schemes":
-            found = run_schemes(suite, run, schemes, store)
-        case "scaling":
-            found = run_scaling(suite, run, schemes, store)
-        case "link":
-            found = run_link(suite, run, schemes, store)
-        case _:
-            found = _SIMULATED[suite.name](suite, run, store)
-    if suite.name in ("methods", "headline", "schemes", "scaling"):
+def _results(suite: SuiteConfig, run: RunConfig, store: CaseStore, command: Sequence[str]) -> SuiteResults:
+    found = _SUITES[suite.name](suite, run, store)
+    if suite.name in _BESIDE_OTHERS:
         found.tables.append(published_figures())
-    results = SuiteResults(
+    return SuiteResults(
         **vars(found),
         suite=suite.name,
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -104,14 +91,14 @@ def _run_missing_cases(
         insecure_choices=list(run.insecure_choices),
         config={"suite": suite.model_dump(mode="json"), "run": run.model_dump(mode="json")},
     )
+
+
+def _write_all(folder: Path, results: SuiteResults) -> None:
     _write(folder / RESULTS_FILE, results.model_dump_json(indent=2))
     _write(folder / PAGE_FILE, render_benchmark(results))
     _write(folder / MARKDOWN_FILE, markdown(results))
     if results.curves:
         _write(folder / FIGURE_FILE, to_svg_file(accuracy_figure(results.curves, "bytes")).decode())
-    console.print(terminal_tables(results))
-    console.print(f"{store.computed} case(s) run, {store.kept} kept from earlier calls; {folder}", soft_wrap=True)
-    return results
 
 
 def _write(path: Path, text: str) -> None:

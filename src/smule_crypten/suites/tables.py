@@ -20,11 +20,10 @@ def table(
     note: str = "",
     on_terminal: Sequence[str] | None = None,
 ) -> ResultTable:
-    """As ResultTable says; on_terminal is None for all columns."""
+    """As ResultTable says; on_terminal is None for all columns. A row without a basis was measured."""
     keys = [key for key, _ in columns] if on_terminal is None else list(on_terminal)
-    return ResultTable(
-        title=title, columns=list(columns), on_terminal=keys, rows=[dict(row) for row in rows], note=note
-    )
+    complete = [{"basis": "measured", **row} for row in rows]
+    return ResultTable(title=title, columns=list(columns), on_terminal=keys, rows=complete, note=note)
 
 
 def mean_of(values: Iterable[float | None]) -> float | None:

@@ -45,7 +45,7 @@ ONLY_A_ASKS = {"exchange": {"share_a": 1.0}}
 def run(folder: Path, **suite: Any) -> SuiteResults:
     with (folder / "terminal.txt").open("a", encoding="utf-8") as terminal:
         console = Console(file=terminal, width=100)
-        return run_suite(parse(SuiteConfig, suite), RUN, {}, folder, ["smule-benchmark"], console)
+        return run_suite(parse(SuiteConfig, suite), RUN, folder, ["smule-benchmark"], console)
 
 
 def rows(results: SuiteResults, table: int = 0) -> list[Row]:
@@ -101,7 +101,7 @@ def test_learning(tmp_path: Path) -> None:
 def test_networks_trained_alone_are_shared(tmp_path: Path) -> None:
     """Protects: what decides a network trained alone is its party's samples and training, not what it meets later; a
     damaged file is named."""
-    bench = Bench(CaseStore(tmp_path, lambda text: None))
+    bench = Bench(CaseStore(tmp_path, Console(quiet=True)))
     suite = parse(SuiteConfig, {"name": "learning", "settings": {"as it is": {}, "weight": {}}})
     (_, first), (_, second) = bench.cases(suite, RUN)
     folder = tmp_path / "networks"

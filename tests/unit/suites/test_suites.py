@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from html import escape
@@ -68,7 +69,7 @@ RUN = parse(
 def run(folder: Path, **suite: Any) -> SuiteResults:
     with (folder / "terminal.txt").open("a", encoding="utf-8") as terminal:
         console = Console(file=terminal, width=100)
-        results = run_suite(parse(SuiteConfig, suite), RUN, SCHEMES, folder, ["smule-benchmark"], console)
+        results = run_suite(parse(SuiteConfig, suite), RUN, folder, ["smule-benchmark"], console)
     assert read_record(SuiteResults, folder / RESULTS_FILE) == results
     page = (folder / PAGE_FILE).read_text()
     for content in results.tables:
@@ -217,9 +218,12 @@ def test_full_training_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.Mo
         raise ModelError("no network")
 
     monkeypatch.setattr("smule_crypten.suites.baselines.train_in_full", train)
-    said: list[str] = []
-    fully_trained(SuiteConfig(name="methods"), RUN, {}, CaseStore(tmp_path, said.append))
-    assert said[-1] == "full training on shares, epoch 3: test accuracy 87.5 %, 2.00 MB so far, 1 min 01 s"
+    said = io.StringIO()
+    fully_trained(SuiteConfig(name="methods"), RUN, {}, CaseStore(tmp_path, Console(file=said)))
+    assert (
+        said.getvalue().splitlines()[-1]
+        == "full training on shares, epoch 3: test accuracy 87.5 %, 2.00 MB so far, 1 min 01 s"
+    )
 
 
 def test_unknown_scheme(tmp_path: Path) -> None:
@@ -230,8 +234,7 @@ def test_unknown_scheme(tmp_path: Path) -> None:
 
 def test_damaged_case(tmp_path: Path) -> None:
     """Protects: a damaged file of a case is named, and other settings are another case."""
-    said: list[str] = []
-    store = CaseStore(tmp_path, said.append)
+    store = CaseStore(tmp_path, Console(file=io.StringIO()))
     assert store.result("case", {"x": 1}, lambda folder: {"y": 2}) == {"y": 2}
     assert store.result("case", {"x": 1}, lambda folder: {"y": 3}) == {"y": 2}
     assert store.result("case", {"x": 2}, lambda folder: {"y": 3}) == {"y": 3}
