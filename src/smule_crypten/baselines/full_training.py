@@ -30,6 +30,7 @@ from smule_crypten.party.dealing import run_simulated_dealer
 from smule_crypten.party.inputs import build_party_model
 from smule_crypten.party.launcher import Job, run_jobs
 from smule_crypten.simulation.simulated_data import SimulatedData, load_simulated_data
+from smule_crypten.training.evaluate import accuracy
 from smule_crypten.transport.meeting import DEALER, ROLES, role_environment
 
 _EVALUATED_TOGETHER = 512
@@ -214,5 +215,4 @@ def _largest_distance(first: Parameters, second: Parameters) -> float:
 
 def _accuracy(network: TranslatedNetwork, test: LabelledImages) -> float:
     chunks = torch.split(test.images_NCHW, _EVALUATED_TOGETHER)
-    predicted = torch.cat([evaluate_plaintext(network, chunk).argmax(dim=1) for chunk in chunks])
-    return float((predicted == test.labels_N).double().mean())
+    return accuracy(torch.cat([evaluate_plaintext(network, chunk) for chunk in chunks]), test.labels_N)

@@ -32,7 +32,7 @@ from smule_crypten.simulation.simulated_data import SimulatedData, load_simulate
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import MethodName, SuiteConfig, changed_by, settings_of
 from smule_crypten.training.class_shares import rule_for
-from smule_crypten.training.evaluate import predict_logits
+from smule_crypten.training.evaluate import accuracy, predict_logits
 from smule_crypten.training.kept_training import Finished
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.trainer import EpochResult
@@ -233,7 +233,7 @@ class Case:
         told = self._told(peer, held_out.images_NCHW, option)
         combined = rule(self.logits(own, held_out.images_NCHW), told, held_out.labels_N)
         both = combined.probabilities(self.logits(own, test.images_NCHW), self._told(peer, test.images_NCHW, option))
-        return float((both.argmax(1) == test.labels_N).double().mean())
+        return accuracy(both, test.labels_N)
 
     def _told(self, peer: nn.Module, images_NCHW: torch.Tensor, option: Option) -> torch.Tensor:
         return option(self.logits(peer, images_NCHW))

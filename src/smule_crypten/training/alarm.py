@@ -115,16 +115,7 @@ class PeerWatch:
     def _alarms(self, test: str, exchange: int, suspects: tuple[int, ...], found: _Finding | None) -> list[Alarm]:
         if found is None or found.p_value >= found.limit:
             return []
-        return [
-            Alarm(
-                exchange=exchange,
-                test=test,
-                suspects=suspects,
-                evidence=found.evidence,
-                p_value=found.p_value,
-                limit=found.limit,
-            )
-        ]
+        return [Alarm(exchange=exchange, test=test, suspects=suspects, **vars(found))]
 
     def _limit(self, exchange: int) -> float:
         """Of each test in this exchange."""

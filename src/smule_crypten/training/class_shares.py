@@ -5,7 +5,7 @@ s_c = n_c / (n_c + m), n_c own labelled samples of class c, and m their mean ove
 many of each, since its counts are its secret.
 
 For a party that hardly sees some classes and is to predict all of them alike. Held-out samples tell nothing of the
-classes that it lacks, so they only calibrate (trust.py): a network that knows nothing of them becomes flat. One weight
+classes that it lacks, so they only calibrate: a network that knows nothing of them becomes flat. One weight
 for all classes (combination.py), fitted to such samples, keeps to the own network, and leaves most of the peer's
 knowledge unused (docs/learning.md). Soft labels for a student are another matter: the pool has the same skewed classes
 as the held-out samples, and what fits these teaches better (ensemble.py).
@@ -20,21 +20,16 @@ from typing import Any
 import torch
 
 from smule_crypten.data.images import LabelledImages
-from smule_crypten.training.combination import LEAST_FOR_FIT, Rule, fit
-from smule_crypten.training.trust import judge
+from smule_crypten.training.combination import LEAST_FOR_FIT, Combined, Rule, calibration, fit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ClassShares:
-    """own_share_C: s_c. num_known: samples it was calibrated on, 0 for none."""
+class ClassShares(Combined):
+    """own_share_C: s_c."""
 
     own_share_C: torch.Tensor
-    own_temperature: float
-    peer_temperature: float
-    num_known: int
 
     def probabilities(self, own_NC: torch.Tensor, peer_NC: torch.Tensor) -> torch.Tensor:
-        """(N, C) from the logits of both networks."""
         own_NC = (own_NC / self.own_temperature).log_softmax(1)
         peer_NC = (peer_NC / self.peer_temperature).log_softmax(1)
         return torch.lerp(peer_NC, own_NC, self.own_share_C).softmax(1)
@@ -57,17 +52,9 @@ def by_class(
     Args:
         class_counts_C: own labelled samples of each class.
     """
-    own_temperature, peer_temperature, num_known = 1.0, 1.0, 0
-    if len(labels_N) >= LEAST_FOR_FIT:
-        own_temperature, peer_temperature = (judge(logits, labels_N).temperature for logits in (own_NC, peer_NC))
-        num_known = len(labels_N)
+    calibrated = calibration(own_NC, peer_NC, labels_N) if len(labels_N) >= LEAST_FOR_FIT else {}
     counts_C = class_counts_C.float()
-    return ClassShares(
-        own_share_C=counts_C / (counts_C + counts_C.mean()),
-        own_temperature=own_temperature,
-        peer_temperature=peer_temperature,
-        num_known=num_known,
-    )
+    return ClassShares(own_share_C=counts_C / (counts_C + counts_C.mean()), **calibrated)
 
 
 def rule_for(train: LabelledImages, num_classes: int, *, balanced: bool) -> Rule:

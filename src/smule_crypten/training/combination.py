@@ -1,8 +1,9 @@
 """Two networks' answers to the same images as one prediction, weighted by answers on samples of known label.
 
-p = w softmax(own / t_own) + (1 - w) softmax(peer / t_peer): each network is calibrated first (`trust.judge`), so one
-that knows nothing of the own data becomes flat and changes little. Then w is the weight under which known labels are
-most likely, drawn towards 1/2 as if prior_samples more had no preference.
+p = w softmax(own / t_own) + (1 - w) softmax(peer / t_peer): each network is calibrated first (C. Guo, G. Pleiss,
+Y. Sun, K. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017), so one that knows nothing of the own data
+becomes flat and changes little. Then w is the weight under which known labels are most likely, drawn towards 1/2 as if
+prior_samples more had no preference.
 """
 
 from __future__ import annotations
@@ -10,49 +11,52 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from smule_crypten.training.trust import judge
+from smule_crypten.training.evaluate import accuracy
 
 LEAST_FOR_FIT = 50
 """Samples of known label below which a fit tells less than it errs."""
 PRIOR_SAMPLES = 200
+_TEMPERATURES = torch.logspace(-1, 1, 41)
 _WEIGHTS = torch.linspace(0, 1, 21)
 _FOLDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Combination:
-    """own_weight is w; num_known is the number of samples it was fitted on, 0 for equal weights without a fit."""
+class Combined:
+    """How two networks' answers become one. The temperatures are those under which num_known labels are most likely;
+    0 labels for none of this."""
 
-    own_weight: float = 0.5
     own_temperature: float = 1.0
     peer_temperature: float = 1.0
     num_known: int = 0
 
     def probabilities(self, own_NC: torch.Tensor, peer_NC: torch.Tensor) -> torch.Tensor:
         """(N, C) from the logits of both networks."""
+        raise NotImplementedError
+
+    def as_plain(self) -> dict[str, Any]:
+        """own_weight, own_temperature, peer_temperature, num_known, own_weight_by_class where there is one."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Combination(Combined):
+    """own_weight is w, 1/2 without a fit."""
+
+    own_weight: float = 0.5
+
+    def probabilities(self, own_NC: torch.Tensor, peer_NC: torch.Tensor) -> torch.Tensor:
         own = (own_NC / self.own_temperature).softmax(1)
         peer = (peer_NC / self.peer_temperature).softmax(1)
         return self.own_weight * own + (1 - self.own_weight) * peer
 
     def as_plain(self) -> dict[str, Any]:
-        return {**dataclasses.asdict(self), "own_weight_by_class": None}
-
-
-class Combined(Protocol):
-    """How two networks' answers become one."""
-
-    def probabilities(self, own_NC: torch.Tensor, peer_NC: torch.Tensor) -> torch.Tensor:
-        """(N, C) from the logits of both networks."""
-        ...
-
-    def as_plain(self) -> dict[str, Any]:
-        """own_weight, own_temperature, peer_temperature, num_known (samples fitted on), own_weight_by_class or None."""
-        ...
+        return dataclasses.asdict(self)
 
 
 Rule = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Combined]
@@ -84,11 +88,7 @@ def fit(
     """
     if len(labels_N) < LEAST_FOR_FIT:
         return Combination()
-    calibrated = Combination(
-        own_temperature=judge(own_NC, labels_N).temperature,
-        peer_temperature=judge(peer_NC, labels_N).temperature,
-        num_known=len(labels_N),
-    )
+    calibrated = Combination(**calibration(own_NC, peer_NC, labels_N))
     weight_N = 1 / torch.bincount(labels_N)[labels_N] if balanced else torch.ones(len(labels_N))
     candidates = [dataclasses.replace(calibrated, own_weight=float(weight)) for weight in _WEIGHTS]
     best = min(candidates, key=lambda c: _weighted_loss(c.probabilities(own_NC, peer_NC), labels_N, weight_N))
@@ -96,6 +96,17 @@ def fit(
     count = float(weight_N.sum() ** 2 / weight_N.square().sum())
     own_weight = (count * best.own_weight + prior_samples * 0.5) / (count + prior_samples)
     return dataclasses.replace(calibrated, own_weight=own_weight)
+
+
+def calibration(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor) -> dict[str, Any]:
+    """The fields of Combined, from LEAST_FOR_FIT labels or more."""
+    own, peer = (_temperature(logits_NC, labels_N) for logits_NC in (own_NC, peer_NC))
+    return {"own_temperature": own, "peer_temperature": peer, "num_known": len(labels_N)}
+
+
+def _temperature(logits_NC: torch.Tensor, labels_N: torch.Tensor) -> float:
+    losses = torch.stack([F.cross_entropy(logits_NC / t, labels_N) for t in _TEMPERATURES])
+    return float(_TEMPERATURES[losses.argmin()])
 
 
 def _weighted_loss(probabilities_NC: torch.Tensor, labels_N: torch.Tensor, weight_N: torch.Tensor) -> float:
@@ -114,10 +125,6 @@ def accuracies(
         peer=accuracy(peer_NC, labels_N),
         combined=accuracy(cross_fitted(own_NC, peer_NC, labels_N, rule), labels_N),
     )
-
-
-def accuracy(scores_NC: torch.Tensor, labels_N: torch.Tensor) -> float:
-    return float((scores_NC.argmax(1) == labels_N).double().mean())
 
 
 def cross_fitted(own_NC: torch.Tensor, peer_NC: torch.Tensor, labels_N: torch.Tensor, rule: Rule = fit) -> torch.Tensor:

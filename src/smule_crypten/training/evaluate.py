@@ -52,6 +52,11 @@ def evaluate(
     )
 
 
+def accuracy(scores_NC: torch.Tensor, labels_N: torch.Tensor) -> float:
+    """Share of the samples whose highest score is that of their label."""
+    return float((scores_NC.argmax(1) == labels_N).double().mean())
+
+
 def predict_logits(model: nn.Module, images_NCHW: torch.Tensor, batch_size: int, device: torch.device) -> torch.Tensor:
     """Logits (N, C) on the CPU, computed in evaluation mode on device, where model lies; its modes are restored."""
     with evaluation_mode(model), torch.no_grad():  # unlike inference mode: the result may serve as soft labels

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import torch
 from torch import nn
@@ -47,12 +46,8 @@ class Holding:
         return self.train.with_others(self.pool).with_others(self.validation)
 
 
-class PrivateTrainers(Protocol):
-    """Makes the trainers of a party under training.dp."""
-
-    def __call__(self, model: nn.Module, teacher: Teacher | None, on_step: Callable[[], None] | None) -> Trainer:
-        """Of model, alone or with a teacher; on_step as of Trainer."""
-        ...
+PrivateTrainers = Callable[[nn.Module, Teacher | None, Callable[[], None] | None], Trainer]
+"""Makes the trainers of a party under training.dp: of a model, alone or with a teacher; on_step as of Trainer."""
 
 
 @dataclass(frozen=True, kw_only=True)

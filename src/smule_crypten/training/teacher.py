@@ -64,8 +64,7 @@ class Teacher:
     @property
     def peer_accuracy(self) -> float | None:
         """Of the peer's answers on samples of known label; None without such answers."""
-        judgement = self._trusted.judgement
-        return None if judgement is None else judgement.accuracy
+        return self._trusted.accuracy
 
     @property
     def peer_weight(self) -> float | None:
@@ -79,12 +78,12 @@ class Teacher:
         if self._ensemble is not None:
             self._ensemble.refresh()
         self._look_up()
-        if not self._trusted.is_adaptive or len(self._held_out) == 0 or self._trusted.judgement is None:
+        if not self._trusted.is_adaptive or len(self._held_out) == 0 or self._trusted.accuracy is None:
             return
         soft = self._some_soft_labels()
         if soft is not None:
             self._trusted.look_ahead(not distillation_harms(model, self._some_held_out(), soft, temperature))
-            # Only weights have changed: the judgement and the fit of the ensemble are made from logits alone.
+            # Only weights have changed: the accuracy and the fit of the ensemble are made from logits alone.
             self._look_up()
 
     def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from smule_crypten.training.combination import Rule, accuracy, cross_fitted, fit
+from smule_crypten.training.combination import Accuracies, Rule, cross_fitted, fit
+from smule_crypten.training.evaluate import accuracy
 
 _RESAMPLINGS = 2000
 _SEED = 20240229
@@ -14,17 +15,11 @@ _TAIL = 0.025
 
 
 @dataclass(frozen=True, kw_only=True)
-class Worth:
-    """Accuracies are 0 to 1. combined: both answers together, each sample by a fit on others (combination.py).
-
-    agreement: how often both answer the same class. gain: combined less own; interval: its 95 %, by bootstrap.
+class Worth(Accuracies):
+    """agreement: how often both answer the same class. gain: combined less own; interval: its 95 %, by bootstrap.
     by_class: samples, own and peer accuracy of each class; None for a class without samples.
     """
 
-    num_known: int
-    own: float
-    peer: float
-    combined: float
     agreement: float
     gain: float
     interval: tuple[float, float]

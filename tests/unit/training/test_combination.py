@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from smule_crypten.training.combination import LEAST_FOR_FIT, PRIOR_SAMPLES, Combination, accuracies, fit
@@ -69,3 +70,13 @@ def test_balanced_evidence_counts_rare_classes_like_frequent_ones() -> None:
     balanced = fit(only_frequent, only_rare, labels, prior_samples=0, balanced=True)
     assert plain.own_weight > 0.9
     assert balanced.own_weight < 0.2
+
+
+def test_answers_are_calibrated() -> None:
+    """A peer that is too sure of itself is made less so: its temperature is above 1."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 2, (400,), generator=generator)
+    wrong = torch.rand(400, generator=generator) < 0.3
+    logits = 8.0 * torch.eye(2)[torch.where(wrong, 1 - labels, labels)]
+    # 70 % right is a margin of log(0.7 / 0.3).
+    assert fit(torch.zeros(400, 2), logits, labels).peer_temperature == pytest.approx(8.0 / 0.85, rel=0.15)
