@@ -9,14 +9,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from smule_crypten.config.sections import ModelConfig
+from smule_crypten.models.architecture import Architecture, num_elements, parameter_shapes
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.trainable import translate_trainable
 from smule_crypten.models.zoo import build_model
+from smule_crypten.mpc.dealing import RING_BYTES
 from smule_crypten.mpc.full_training import FullTraining, SgdSettings, share_batch
 from smule_crypten.mpc.network import SharedTensor
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
-from smule_crypten.mpc.training_plan import NAME, cost_of_opening, cost_of_step, step_plan
+from smule_crypten.mpc.training_plan import NAME, cost_of_step, step_plan
 from smule_crypten.testing import RecordingChannel
 from smule_crypten.types import Cost
 
@@ -82,6 +84,14 @@ def trained_on_shares(
         error=largest_distance(opened, expected),
         moved=largest_distance(initial, expected),
     )
+
+
+def cost_of_opening(architecture: Architecture) -> Cost:
+    """What it costs each party to learn the trained weights."""
+    shapes = [parameter_shapes(op) for op in architecture.ops]
+    sizes = [num_elements(shape) for pair in shapes if pair is not None for shape in pair if shape is not None]
+    num_bytes = RING_BYTES * sum(sizes)
+    return Cost(rounds=1, bytes_sent=num_bytes, bytes_received=num_bytes)
 
 
 def received_in_a_step(

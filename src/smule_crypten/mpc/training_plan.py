@@ -13,7 +13,6 @@ import torch
 
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.models import architecture as arch
-from smule_crypten.models.architecture import num_elements
 from smule_crypten.models.pooling import comparisons, tournament
 from smule_crypten.models.trainable import trained_positions
 from smule_crypten.mpc.dealing import (
@@ -71,14 +70,6 @@ def cost_of_step(architecture: arch.Architecture, batch: int, *, dealt: bool) ->
         bytes_received=num_bytes,
         dealer_bytes=sum(map(correction_bytes, requests)) if dealt else 0,
     )
-
-
-def cost_of_opening(architecture: arch.Architecture) -> Cost:
-    """What it costs each party to learn the trained weights."""
-    shapes = [arch.parameter_shapes(op) for op in architecture.ops]
-    sizes = [num_elements(shape) for pair in shapes if pair is not None for shape in pair if shape is not None]
-    num_bytes = RING_BYTES * sum(sizes)
-    return Cost(rounds=1, bytes_sent=num_bytes, bytes_received=num_bytes)
 
 
 def deal_steps(

@@ -110,20 +110,9 @@ def epoch_record(
     party: str, phase: str, result: EpochResult, test_accuracy: float, exchange: ExchangeRecord | None = None
 ) -> EpochRecord:
     """Of an epoch that began with this exchange, or with none."""
-    return EpochRecord(
-        party=party,
-        phase=phase,
-        epoch=result.epoch,
-        loss=result.loss,
-        distillation_loss=result.distillation_loss,
-        soft_label_fraction=result.soft_label_fraction,
-        peer_accuracy=result.peer_accuracy,
-        peer_weight=result.peer_weight,
-        train_accuracy=result.train_accuracy,
-        test_accuracy=test_accuracy,
-        training_seconds=result.seconds,
-        **vars(exchange or ExchangeRecord()),
-    )
+    facts = {**vars(result), **vars(exchange or ExchangeRecord())}
+    seconds = facts.pop("seconds")
+    return EpochRecord(party=party, phase=phase, test_accuracy=test_accuracy, training_seconds=seconds, **facts)
 
 
 def _counts(cost: Cost) -> dict[str, int]:

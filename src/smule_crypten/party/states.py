@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import OutputError
 from smule_crypten.files import write_atomic
+from smule_crypten.report.formatting import flattened
 
 SCHEMA_VERSION = 5
 _KEPT = 2
@@ -163,19 +163,11 @@ class StateFolder:
 
 def _changes(before: Any, now: Any) -> str:
     """The keys that differ, with both values; empty where none does."""
-    old, new = dict(_flat(before)), dict(_flat(now))
+    old, new = dict(flattened(before)), dict(flattened(now))
     changed = [key for key in dict.fromkeys((*old, *new)) if old.get(key, _UNSET) != new.get(key, _UNSET)]
     texts = [f"{key}: {_shown(old, key)} there, {_shown(new, key)} here" for key in changed[:_NAMED]]
     more = [f"{len(changed) - _NAMED} more"] if len(changed) > _NAMED else []
     return ", ".join(texts + more)
-
-
-def _flat(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(settings, dict) and settings:
-        for key, value in settings.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else key)
-    else:
-        yield prefix, settings
 
 
 def _shown(settings: dict[str, Any], key: str) -> str:

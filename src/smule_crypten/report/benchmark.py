@@ -9,10 +9,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from smule_crypten.report import phrases
-from smule_crypten.report.benchmark_plots import accuracy_figure, epoch_figure, layers_figure
+from smule_crypten.report.benchmark_plots import accuracy_figure, epoch_figure
 from smule_crypten.report.formatting import MISSING, human_bytes, human_seconds, percent
 from smule_crypten.report.html_markup import banner, figure, paragraph, section, table
 from smule_crypten.report.html_page import page
+from smule_crypten.report.plots import layers_figure
 from smule_crypten.report.suite_records import Cell, ResultTable, SuiteResults
 from smule_crypten.report.svg import to_inline_svg
 from smule_crypten.report.terminal import Column, Grid
@@ -115,7 +116,7 @@ def _figures(results: SuiteResults) -> str:
             svg = to_inline_svg(epoch_figure(by_method, what), f"epoch-{what}")
             parts.append(figure(svg, f"{what.capitalize()} of an epoch, {caption}."))
     for position, (method, layers) in enumerate(results.bytes_by_layer.items()):
-        svg = to_inline_svg(layers_figure(layers), f"layers-{position}")
+        svg = to_inline_svg(layers_figure(layers, 5.2), f"layers-{position}")
         parts.append(figure(svg, f"{method}: where the bytes between the parties go."))
     return section("figures", "Figures", *parts) if parts else ""
 

@@ -7,15 +7,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from smule_crypten.report.formatting import byte_unit
-from smule_crypten.report.plots import MAX_LAYERS
+from smule_crypten.report.plots import bars, plain
 from smule_crypten.report.suite_records import Curve
 from smule_crypten.report.svg import FONT_SIZE, INK, new_figure
 
 # Okabe and Ito's colors, repeated with other line styles where there are more curves than colors.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _LINES = ("-", "--", ":", "-.")
-_BAR = "#56b4e9"
 _LABELS = {"bytes": "bytes so far, all in", "epoch": "epoch", "seconds": "seconds on this machine"}
 
 
@@ -30,7 +28,7 @@ def accuracy_figure(curves: Sequence[Curve], by: str) -> Figure:
             "color": _COLORS[position % len(_COLORS)],
             "linestyle": _LINES[position // len(_COLORS) % len(_LINES)],
             "linewidth": 1.6,
-            "label": curve.label.replace("$", r"\$"),
+            "label": plain(curve.label),
         }
         points = [(getattr(point, by), 100 * point.accuracy) for point in curve.points]
         if by == "bytes":
@@ -50,24 +48,7 @@ def accuracy_figure(curves: Sequence[Curve], by: str) -> Figure:
 
 def epoch_figure(by_method: Mapping[str, float], what: str) -> Figure:
     """What an epoch takes of bytes or seconds, on a logarithmic axis."""
-    figure, axes = new_figure(width=6.6, height=0.9 + 0.32 * len(by_method), grid_axis="x")
-    axes.barh(range(len(by_method)), list(by_method.values()), color=_BAR, height=0.7)
+    figure, axes = bars(by_method, 6.6, a_bar=0.32)
     axes.set_xscale("log")
-    axes.set_yticks(range(len(by_method)), [name.replace("$", r"\$") for name in by_method])
-    axes.set_ylim(len(by_method) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
     axes.set_xlabel(f"{what} an epoch")
-    return figure
-
-
-def layers_figure(bytes_by_layer: Mapping[str, int]) -> Figure:
-    """Bytes of the costliest layers, the costliest first."""
-    layers = sorted(bytes_by_layer, key=lambda layer: bytes_by_layer[layer], reverse=True)[:MAX_LAYERS]
-    figure, axes = new_figure(width=5.2, height=0.9 + 0.24 * len(layers), grid_axis="x")
-    size, unit = byte_unit(max(bytes_by_layer.values()))
-    axes.barh(range(len(layers)), [bytes_by_layer[layer] / size for layer in layers], color=_BAR, height=0.7)
-    axes.set_yticks(range(len(layers)), [layer.replace("$", r"\$") for layer in layers])
-    axes.set_ylim(len(layers) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(unit)
     return figure

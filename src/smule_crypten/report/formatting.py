@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 MISSING = "–"
 
 CONTROL_TITLES = {
@@ -54,3 +57,12 @@ def task_title(party: str, phase: str) -> str:
     """The name of one training: 'a alone', 'b SMuLe' or 'pooled data'."""
     title = PHASE_TITLES[phase]
     return title if party == "pooled" else f"{party} {title}"
+
+
+def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Each setting under its key in dotted form; an empty section stays one."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from pydantic import JsonValue
 
@@ -13,6 +13,7 @@ from smule_crypten.report.formatting import (
     MISSING,
     PHASE_TITLES,
     count,
+    flattened,
     gain_in_points,
     human_bytes,
     human_seconds,
@@ -167,21 +168,13 @@ def disclosures(record: RunRecord) -> str:
 
 
 def configuration(record: RunRecord) -> str:
-    rows = [[key, _setting(value)] for key, value in _flatten(record.settings)]
-    return section("configuration", "Configuration", table([], rows, "ll", css_class="settings"))
+    return section("configuration", "Configuration", _settings(record.settings))
 
 
 def environment(record: RunRecord) -> str:
-    versions = [[name, version] for name, version in record.facts.versions.items()]
-    hardware = [[key, _setting(value)] for key, value in _flatten(record.facts.hardware)]
-    return section(
-        "environment",
-        "Versions and hardware",
-        side_by_side(
-            subsection("Versions", table([], versions, "ll", css_class="settings")),
-            subsection("Hardware", table([], hardware, "ll", css_class="settings")),
-        ),
-    )
+    facts: dict[str, Mapping[str, JsonValue]] = {"Versions": record.facts.versions, "Hardware": record.facts.hardware}
+    parts = [subsection(title, _settings(values)) for title, values in facts.items()]
+    return section("environment", "Versions and hardware", side_by_side(*parts))
 
 
 def _tiles(summary: RunSummary) -> str:
@@ -274,13 +267,6 @@ def _limits(budget: BudgetRecord) -> str:
     )
 
 
-def _flatten(values: Mapping[str, JsonValue], prefix: str = "") -> Iterator[tuple[str, JsonValue]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _setting(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _settings(values: Mapping[str, JsonValue]) -> str:
+    rows = [[key, value if isinstance(value, str) else json.dumps(value)] for key, value in flattened(values)]
+    return table([], rows, "ll", css_class="settings")

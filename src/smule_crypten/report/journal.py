@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 
 from smule_crypten.files import output_error
 from smule_crypten.report.record import parse_record, read_text
@@ -41,9 +40,7 @@ class EpochJournal:
     def __enter__(self) -> EpochJournal:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         self.close()
 
 

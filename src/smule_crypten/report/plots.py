@@ -67,16 +67,27 @@ def bytes_per_epoch_svg(bytes_per_epoch: Sequence[int]) -> str:
 
 
 def bytes_by_layer_svg(bytes_by_layer: Mapping[str, int]) -> str:
-    """Bytes of the MAX_LAYERS costliest layers over the whole run, both directions, the costliest first."""
+    """As layers_figure, over the whole run."""
+    return to_inline_svg(layers_figure(bytes_by_layer, 4.6, " in the whole run, both directions"), "bytes-by-layer")
+
+
+def layers_figure(bytes_by_layer: Mapping[str, int], width: float, what: str = "") -> Figure:
+    """Bytes of the MAX_LAYERS costliest layers, the costliest first. what: stands behind the unit of the axis."""
     layers = sorted(bytes_by_layer, key=lambda layer: bytes_by_layer[layer], reverse=True)[:MAX_LAYERS]
-    figure, axes = new_figure(width=4.6, height=0.9 + 0.24 * len(layers), grid_axis="x")
     size, unit = byte_unit(max(bytes_by_layer.values(), default=0))
-    axes.barh(range(len(layers)), [bytes_by_layer[layer] / size for layer in layers], color=_BAR_COLOR, height=0.7)
-    axes.set_yticks(range(len(layers)), [_plain(layer) for layer in layers])
-    axes.set_ylim(len(layers) - 0.4, -0.6)
+    figure, axes = bars({layer: bytes_by_layer[layer] / size for layer in layers}, width, a_bar=0.24)
+    axes.set_xlabel(f"{unit}{what}")
+    return figure
+
+
+def bars(values: Mapping[str, float], width: float, a_bar: float) -> tuple[Figure, Axes]:
+    """One below the other, each with its name; width and what a bar takes of the height in inches."""
+    figure, axes = new_figure(width=width, height=0.9 + a_bar * len(values), grid_axis="x")
+    axes.barh(range(len(values)), list(values.values()), color=_BAR_COLOR, height=0.7)
+    axes.set_yticks(range(len(values)), [plain(name) for name in values])
+    axes.set_ylim(len(values) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(f"{unit} in the whole run, both directions")
-    return to_inline_svg(figure, "bytes-by-layer")
+    return figure, axes
 
 
 def class_counts_svg(class_counts: Mapping[str, Sequence[int]]) -> str:
@@ -113,7 +124,7 @@ def sweep_figure(jobs: Sequence[tuple[str, RunSummary | None]]) -> Figure:
         status = "failed" if summary is None else summary.status
         if status != "completed":
             axes.text(0.01, row, status, va="center", fontsize=FONT_SIZE, transform=axes.get_yaxis_transform())
-    axes.set_yticks(range(len(jobs)), [_plain(label) for label, _ in jobs])
+    axes.set_yticks(range(len(jobs)), [plain(label) for label, _ in jobs])
     axes.set_ylim(max(len(jobs), 1) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("test accuracy (%)")
@@ -163,6 +174,6 @@ def _sweep_legend(axes: Axes) -> list[Line2D]:
     return handles
 
 
-def _plain(label: str) -> str:
+def plain(label: str) -> str:
     """Keep matplotlib from reading dollar signs in a name as mathematics."""
     return label.replace("$", r"\$")

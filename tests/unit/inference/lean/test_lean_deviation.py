@@ -6,9 +6,9 @@ from functools import partial
 
 import torch
 from lean_harness import Direction, Message, direction, lean_config
+from shifted_units import relative_error, stolen_weights
 from torch import nn
 
-from smule_crypten.attacks.shifted_units import relative_error, stolen_weights
 from smule_crypten.fixed_point.program import Step
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.model_owner import ModelOwner
