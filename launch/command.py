@@ -17,7 +17,7 @@ from rich.console import Console
 
 from smule_crypten.config.run import RunConfig
 from smule_crypten.errors import INTERRUPTED_EXIT_CODE, PeerError
-from smule_crypten.files import write_atomic
+from smule_crypten.files import write_text
 from smule_crypten.launch.composition import register_run, to_run_config
 from smule_crypten.launch.outcome import MENDABLE, exit_code_of, show
 from smule_crypten.launch.sweep import SweepSummary, finish_sweep
@@ -74,7 +74,7 @@ def _run(composed: DictConfig, run_dir: Path) -> None:
         run_named_role(run, run_dir, console)
         return
     record = simulate(run, run_dir, console)
-    write_atomic(run_dir / "config.yaml", lambda file: file.write(with_versions(OmegaConf.to_yaml(composed))))
+    write_text(run_dir / "config.yaml", with_versions(OmegaConf.to_yaml(composed)))
     console.print(result_table(build_summary(record)))
     console.print(f"Run folder: {run_dir}", soft_wrap=True)
 
@@ -82,14 +82,12 @@ def _run(composed: DictConfig, run_dir: Path) -> None:
 def _run_sweep_job(composed: DictConfig, run_dir: Path, overrides: list[str]) -> None:
     """A failing job is shown and recorded; the sweep goes on."""
     _leave_loky()
-    text = json.dumps(overrides)
-    write_atomic(run_dir / OVERRIDES_FILE, lambda file: file.write(text.encode()))
+    write_text(run_dir / OVERRIDES_FILE, json.dumps(overrides))
     print(f"--- {' '.join(overrides)}")
     try:
         _run(composed, run_dir)
     except MENDABLE as error:
-        text = f"{show(error)}\n"
-        write_atomic(run_dir / ERROR_FILE, lambda file: file.write(text.encode()))
+        write_text(run_dir / ERROR_FILE, f"{show(error)}\n")
 
 
 def _leave_loky() -> None:

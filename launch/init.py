@@ -19,7 +19,7 @@ import yaml
 
 from smule_crypten._version import __version__
 from smule_crypten.errors import ConfigError, OutputError
-from smule_crypten.files import write_atomic
+from smule_crypten.files import write_text
 from smule_crypten.launch.outcome import exit_code_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -66,7 +66,7 @@ def _init(options: argparse.Namespace) -> None:
             raise OutputError(f"{path} exists already; move it away, or set another --dir")
     for role, path in paths.items():
         text = _dealer_file(answers) if role == "dealer" else _party_file(role, answers)
-        write_atomic(path, lambda file, text=text: file.write(text.encode()), public=True)  # type: ignore[misc]
+        write_text(path, text, public=True)
         print(f"wrote {path}")
     print(_NEXT.format(**answers, a_file=paths["a"].name, b_file=paths["b"].name, dealer_file=paths["dealer"].name))
 

@@ -44,6 +44,11 @@ def write_atomic(path: Path, write: Callable[[IO[bytes]], object], *, public: bo
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str, *, public: bool = False) -> None:
+    """As write_atomic, with a text in UTF-8."""
+    write_atomic(path, lambda file: file.write(text.encode()), public=public)
+
+
 @contextmanager
 def exclusive(lock: Path, what: str, *, if_taken: str) -> Iterator[None]:
     """Keep `what` for this process. The lock goes with the process that holds it, however that ends.

@@ -6,8 +6,10 @@ the party's whole data set, whatever the split.
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     # Imported late: configuration and --help need none of it, and it takes seconds.
@@ -41,27 +43,17 @@ class Cost:
         return self.bytes_sent + self.bytes_received
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            rounds=self.rounds + other.rounds,
-            bytes_sent=self.bytes_sent + other.bytes_sent,
-            bytes_received=self.bytes_received + other.bytes_received,
-            dealer_bytes=self.dealer_bytes + other.dealer_bytes,
-            offline_seconds=self.offline_seconds + other.offline_seconds,
-            online_seconds=self.online_seconds + other.online_seconds,
-            peak_memory_bytes=max(self.peak_memory_bytes, other.peak_memory_bytes),
-        )
+        """The peak of memory is the higher one."""
+        peak = max(self.peak_memory_bytes, other.peak_memory_bytes)
+        return self._combined(operator.add, other, peak_memory_bytes=peak)
 
     def __sub__(self, earlier: Cost) -> Cost:
         """What was added since; the peak of memory is that of the whole time."""
-        return Cost(
-            rounds=self.rounds - earlier.rounds,
-            bytes_sent=self.bytes_sent - earlier.bytes_sent,
-            bytes_received=self.bytes_received - earlier.bytes_received,
-            dealer_bytes=self.dealer_bytes - earlier.dealer_bytes,
-            offline_seconds=self.offline_seconds - earlier.offline_seconds,
-            online_seconds=self.online_seconds - earlier.online_seconds,
-            peak_memory_bytes=self.peak_memory_bytes,
-        )
+        return self._combined(operator.sub, earlier, peak_memory_bytes=self.peak_memory_bytes)
+
+    def _combined(self, how: Callable[[float, float], float], other: Cost, *, peak_memory_bytes: int) -> Cost:
+        counts: dict[str, Any] = {name: how(value, getattr(other, name)) for name, value in vars(self).items()}
+        return Cost(**counts | {"peak_memory_bytes": peak_memory_bytes})
 
 
 @dataclass(frozen=True, kw_only=True)

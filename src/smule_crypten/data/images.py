@@ -68,6 +68,12 @@ class LabelledImages:
             images_NCHW.div_(255)
         return LabelledImages(images_NCHW.sub_(mean_1C11).div_(std_1C11), self.labels_N, self.sample_ids_N)
 
+    @staticmethod
+    def unlabelled(images_NCHW: torch.Tensor) -> LabelledImages:
+        """Images that nothing else is known of, numbered from 0."""
+        count = len(images_NCHW)
+        return LabelledImages(images_NCHW, torch.full((count,), UNKNOWN), torch.arange(count))
+
     def class_counts(self, num_classes: int) -> torch.Tensor:
         """How many samples each class has, (num_classes,) int64."""
         return torch.bincount(self.labels_N, minlength=num_classes)

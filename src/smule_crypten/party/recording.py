@@ -13,7 +13,7 @@ import yaml
 from smule_crypten.config.options import one_line
 from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.errors import OutputError, SmuleError
-from smule_crypten.files import write_atomic
+from smule_crypten.files import write_text
 from smule_crypten.party.environment import describe_hardware, describe_versions
 from smule_crypten.party.events import Begun, EpochEnded, Event
 from smule_crypten.party.run_folder import CONFIG_FILE, TENSORBOARD_FOLDER, party_folder
@@ -78,10 +78,10 @@ def _how_it_ended(error: BaseException) -> tuple[RunStatus, str]:
     return "failed", str(error) if isinstance(error, SmuleError) else one_line(error)
 
 
-def with_versions(text: str) -> bytes:
+def with_versions(text: str) -> str:
     """The text of a YAML file with the versions that ran it as comments before it."""
     versions = "".join(f"# {name} {version}\n" for name, version in describe_versions().items())
-    return f"{versions}{text}".encode()
+    return versions + text
 
 
 class PartyRecording:
@@ -121,7 +121,7 @@ class PartyRecording:
         """As a file that smule-party takes, paths absolute."""
         values = self._config.model_dump(mode="json", exclude={"attack"})
         text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-        write_atomic(self._folder / CONFIG_FILE, lambda file: file.write(with_versions(text)))
+        write_text(self._folder / CONFIG_FILE, with_versions(text))
 
     def __enter__(self) -> PartyRecording:
         return self

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.errors import OutputError
-from smule_crypten.files import LOCK_FILE, PRIVATE_FOLDER_MODE, exclusive, output_error, write_atomic
+from smule_crypten.files import LOCK_FILE, PRIVATE_FOLDER_MODE, exclusive, output_error, write_text
 from smule_crypten.party.states import StateFolder
 from smule_crypten.report.records import PartyRecord
 from smule_crypten.report.summary import SUMMARY_FILE
@@ -41,8 +41,7 @@ def write_result(config: PartyConfig, result: PartyRecord) -> None:
     Raises:
         OutputError: the folder cannot be written.
     """
-    text = result.model_dump_json(indent=2)
-    write_atomic(party_folder(config) / RESULT_FILE, lambda file: file.write(text.encode()))
+    write_text(party_folder(config) / RESULT_FILE, result.model_dump_json(indent=2))
 
 
 @contextmanager
@@ -80,7 +79,7 @@ def check_run_dir(run_dir: Path, configs: Sequence[PartyConfig]) -> None:
         folder = party_folder(config)
         _create(folder, run_dir)
         probe = folder / ".writable"
-        write_atomic(probe, lambda file: file.write(b""))
+        write_text(probe, "")
         probe.unlink(missing_ok=True)  # a run that begins there just now has the same probe
 
 
@@ -139,8 +138,7 @@ def identify_run(config: PartyConfig, states: StateFolder) -> str:
     if known is not None:
         return known
     run = uuid.uuid4().hex
-    text = json.dumps({"run": run, "belongs_to": states.belongs_to}, indent=2)
-    write_atomic(party_folder(config) / RUN_FILE, lambda file: file.write(text.encode()))
+    write_text(party_folder(config) / RUN_FILE, json.dumps({"run": run, "belongs_to": states.belongs_to}, indent=2))
     return run
 
 

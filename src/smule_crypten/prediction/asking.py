@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.data.images import UNKNOWN, LabelledImages, random_positions
+from smule_crypten.data.images import LabelledImages, random_positions
 from smule_crypten.errors import ConfigError, DataError, HandshakeError, ModelError, PeerError
 from smule_crypten.inference.noise import MU
 from smule_crypten.inference.registry import scheme_class
@@ -152,7 +152,7 @@ def ask_once(
     config = party.config
     if len(images_NCHW) > MAX_QUERIES:
         raise DataError(f"{len(images_NCHW):,} samples are too many for one time; ask about at most {MAX_QUERIES:,}")
-    asked = _numbered(images_NCHW)
+    asked = LabelledImages.unlabelled(images_NCHW)
     check_inputs(asked.images_NCHW, asked.sample_ids_N, scheme_class(config.scheme.name).input_limit(config.scheme))
     budget, results = budget_of_questions(config), []
     try:
@@ -168,11 +168,6 @@ def ask_once(
             raise
         log.warning("the others did not end in order: %s", error)
     return results[0]
-
-
-def _numbered(images_NCHW: torch.Tensor) -> LabelledImages:
-    count = len(images_NCHW)
-    return LabelledImages(images_NCHW, torch.full((count,), UNKNOWN), torch.arange(count))
 
 
 def _agree_on_exchanges(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.errors import ConfigError, DataError
-from smule_crypten.files import write_atomic
+from smule_crypten.files import write_text
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.mutual_learning.planner import Prices, plan
 from smule_crypten.party.run_folder import party_folder
@@ -44,8 +44,7 @@ def estimate(config: PartyConfig) -> EstimateRecord:
             worth=WorthRecord(**vars(found)),
             run=_plan(scheme, config),
         )
-        text = result.model_dump_json(indent=2)
-        write_atomic(party_folder(config) / ESTIMATE_FILE, lambda file: file.write(text.encode()))
+        write_text(party_folder(config) / ESTIMATE_FILE, result.model_dump_json(indent=2))
         return result
 
     result = ask_once(party, held_out.images_NCHW, conclude)

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.data.images import UNKNOWN, LabelledImages
+from smule_crypten.data.images import LabelledImages
 from smule_crypten.data.inputs import Inputs, Scale, read_inputs
 from smule_crypten.errors import ConfigError, OutputError
-from smule_crypten.files import write_atomic
+from smule_crypten.files import write_atomic, write_text
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.party.environment import describe_versions
 from smule_crypten.prediction.asking import Answers, TrainedParty, ask_once, asked_record, load_trained_party
@@ -51,7 +51,8 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
         _check_output(output)
     party = load_trained_party(config)
     if images is None or output is None:
-        return ask_once(party, _none(party), lambda scheme, answers: asked_record(party, scheme, answers))
+        nothing = party.held_out.images_NCHW[:0]
+        return ask_once(party, nothing, lambda scheme, answers: asked_record(party, scheme, answers))
     bundle = party.inputs.bundle
     trained_on = bundle.train.images_NCHW
     inputs = read_inputs(
@@ -63,7 +64,7 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
     )
     for note in inputs.notes:
         log.info("input %s", note)
-    normalized = _normalized(inputs, config)
+    normalized = LabelledImages.unlabelled(inputs.images_NCHW).normalized(config.data.mean, config.data.std).images_NCHW
     both_NCHW = torch.cat([normalized, party.held_out.images_NCHW])
 
     def conclude(scheme: SecureInferenceScheme, answers: Answers) -> PredictionRecord:
@@ -84,18 +85,8 @@ def _check_output(output: Path) -> None:
         if path.exists():
             raise OutputError(f"{path} exists; predictions are never written over, so name another output=")
     probe = output.with_name(f".{output.name}.writable")
-    write_atomic(probe, lambda file: file.write(b""))
+    write_text(probe, "")
     probe.unlink()
-
-
-def _none(party: TrainedParty) -> torch.Tensor:
-    return party.held_out.images_NCHW[:0]
-
-
-def _normalized(inputs: Inputs, config: PartyConfig) -> torch.Tensor:
-    count = len(inputs.images_NCHW)
-    images = LabelledImages(inputs.images_NCHW, torch.full((count,), UNKNOWN), torch.arange(count))
-    return images.normalized(config.data.mean, config.data.std).images_NCHW
 
 
 def _keep(
@@ -143,8 +134,8 @@ def _arrays(
 
 
 def _write(output: Path, arrays: Mapping[str, Any], record: PredictionRecord) -> None:
-    content, text = WRITERS[output.suffix](arrays), record.model_dump_json(indent=2)
-    write_atomic(metadata_path(output), lambda file: file.write(text.encode()))
+    content = WRITERS[output.suffix](arrays)
+    write_text(metadata_path(output), record.model_dump_json(indent=2))
     write_atomic(output, lambda file: file.write(content))
 
 

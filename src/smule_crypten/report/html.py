@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from smule_crypten.files import write_atomic
+from smule_crypten.files import write_text
 from smule_crypten.report import html_sections as sections
 from smule_crypten.report import phrases
 from smule_crypten.report.html_markup import banner, paragraph
@@ -79,8 +79,7 @@ def write_report(run_dir: Path, record: RunRecord) -> Path:
         OutputError: the folder cannot be written; an earlier report stays as it was.
     """
     path = run_dir / REPORT_FILE
-    html = render_report(record)
-    write_atomic(path, lambda file: file.write(html.encode()), public=record.facts.recorded_by is None)
+    write_text(path, render_report(record), public=record.facts.recorded_by is None)
     return path
 
 

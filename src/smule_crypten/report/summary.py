@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from smule_crypten.files import write_atomic
+from smule_crypten.files import write_text
 from smule_crypten.report.record import read_record
 from smule_crypten.report.records import EpochRecord
 from smule_crypten.report.run_records import (
@@ -91,7 +91,7 @@ def write_summary(run_dir: Path, record: RunRecord) -> Path:
     """
     path = run_dir / SUMMARY_FILE
     text = build_summary(record).model_dump_json(indent=2) + "\n"
-    write_atomic(path, lambda file: file.write(text.encode()), public=record.facts.recorded_by is None)
+    write_text(path, text, public=record.facts.recorded_by is None)
     return path
 
 

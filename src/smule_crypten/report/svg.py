@@ -47,9 +47,9 @@ def to_inline_svg(figure: Figure, name: str) -> str:
     return svg.replace(INK, "currentColor").replace(GRID, "var(--line)")
 
 
-def to_svg_file(figure: Figure) -> bytes:
+def to_svg_file(figure: Figure) -> str:
     """A complete SVG file on white."""
-    return _render(figure, transparent=False).replace(INK, "#1a1a1a").replace(GRID, "#d0d0d0").encode()
+    return _render(figure, transparent=False).replace(INK, "#1a1a1a").replace(GRID, "#d0d0d0")
 
 
 def _render(figure: Figure, *, transparent: bool) -> str:

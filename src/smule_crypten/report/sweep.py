@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from smule_crypten.errors import DataError, OutputError
-from smule_crypten.files import write_atomic
+from smule_crypten.files import write_text
 from smule_crypten.report import phrases
 from smule_crypten.report.formatting import human_bytes, percent
 from smule_crypten.report.plots import sweep_figure
@@ -82,10 +82,9 @@ def write_sweep_summary(sweep_dir: Path) -> RenderableType:
         OutputError: sweep_dir cannot be read or written.
     """
     jobs = collect_sweep(sweep_dir)
-    csv_text = _csv(jobs)
-    write_atomic(sweep_dir / "sweep_summary.csv", lambda file: file.write(csv_text.encode()), public=True)
+    write_text(sweep_dir / "sweep_summary.csv", _csv(jobs), public=True)
     svg = to_svg_file(sweep_figure([("\n".join(_settings(job, jobs)), job.summary) for job in jobs]))
-    write_atomic(sweep_dir / "sweep_summary.svg", lambda file: file.write(svg), public=True)
+    write_text(sweep_dir / "sweep_summary.svg", svg, public=True)
     return _table(jobs)
 
 

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_json
 from rich.console import Console
 from rich.text import Text
 
 from smule_crypten._version import __version__
 from smule_crypten.errors import OutputError
-from smule_crypten.files import write_atomic
-from smule_crypten.report.jsontext import to_json
+from smule_crypten.files import write_text
 
 
 class CaseStore:
@@ -54,10 +54,12 @@ class CaseStore:
             return _read(path)
         self.say(f"{title} ...")
         started = time.perf_counter()
-        result = json.loads(to_json(compute(self.folder / "runs" / name)))
+        # JSON has no NaN and no infinity, so these become null.
+        result = json.loads(to_json(compute(self.folder / "runs" / name), inf_nan_mode="null"))
         seconds = time.perf_counter() - started
-        text = to_json({"settings": settings, "seconds": seconds, "result": result}, indent=2)
-        write_atomic(path, lambda file: file.write(text.encode()), public=True)
+        write_text(
+            path, json.dumps({"settings": settings, "seconds": seconds, "result": result}, indent=2), public=True
+        )
         self.computed += 1
         self.say(f"{title}: {seconds:.1f} s")
         return dict(result)

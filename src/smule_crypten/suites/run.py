@@ -12,7 +12,7 @@ from rich.console import Console
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.schemes import SCHEME_TRAITS
 from smule_crypten.errors import ConfigError
-from smule_crypten.files import LOCK_FILE, exclusive, write_atomic
+from smule_crypten.files import LOCK_FILE, exclusive, write_text
 from smule_crypten.party.environment import describe_hardware, describe_versions
 from smule_crypten.report.benchmark import markdown, render_benchmark, terminal_tables
 from smule_crypten.report.benchmark_plots import accuracy_figure
@@ -94,15 +94,11 @@ def _results(suite: SuiteConfig, run: RunConfig, store: CaseStore, command: Sequ
 
 
 def _write_all(folder: Path, results: SuiteResults) -> None:
-    _write(folder / RESULTS_FILE, results.model_dump_json(indent=2))
-    _write(folder / PAGE_FILE, render_benchmark(results))
-    _write(folder / MARKDOWN_FILE, markdown(results))
+    write_text(folder / RESULTS_FILE, results.model_dump_json(indent=2), public=True)
+    write_text(folder / PAGE_FILE, render_benchmark(results), public=True)
+    write_text(folder / MARKDOWN_FILE, markdown(results), public=True)
     if results.curves:
-        _write(folder / FIGURE_FILE, to_svg_file(accuracy_figure(results.curves, "bytes")).decode())
-
-
-def _write(path: Path, text: str) -> None:
-    write_atomic(path, lambda file: file.write(text.encode()), public=True)
+        write_text(folder / FIGURE_FILE, to_svg_file(accuracy_figure(results.curves, "bytes")), public=True)
 
 
 def _commit() -> str | None:

@@ -69,13 +69,7 @@ class CostMeter:
 
     def total(self) -> Cost:
         """Everything so far, without times."""
-        counted = self.by_phase.values()
-        return Cost(
-            rounds=sum(traffic.rounds for traffic in counted),
-            bytes_sent=sum(traffic.bytes_sent for traffic in counted),
-            bytes_received=sum(traffic.bytes_received for traffic in counted),
-            dealer_bytes=sum(traffic.dealer_bytes for traffic in counted),
-        )
+        return sum((Cost(**vars(traffic)) for traffic in self.by_phase.values()), start=Cost())
 
     def state_dict(self) -> dict[str, dict[str, dict[str, int]]]:
         tables = {"by_phase": self.by_phase, "by_layer": self.by_layer}

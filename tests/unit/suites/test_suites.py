@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -233,11 +234,14 @@ def test_unknown_scheme(tmp_path: Path) -> None:
 
 
 def test_damaged_case(tmp_path: Path) -> None:
-    """Protects: a damaged file of a case is named, and other settings are another case."""
+    """Protects: a damaged file of a case is named, other settings are another case, and what is no number is null."""
     store = CaseStore(tmp_path, Console(file=io.StringIO()))
     assert store.result("case", {"x": 1}, lambda folder: {"y": 2}) == {"y": 2}
     assert store.result("case", {"x": 1}, lambda folder: {"y": 3}) == {"y": 2}
     assert store.result("case", {"x": 2}, lambda folder: {"y": 3}) == {"y": 3}
+    odd = {"nan": math.nan, "inf": [(-math.inf, 1.5)]}
+    for _ in range(2):
+        assert store.result("odd", {}, lambda folder: odd) == {"nan": None, "inf": [[None, 1.5]]}
     for path in (tmp_path / "cases").iterdir():
         path.write_text("{")
     with pytest.raises(OutputError, match="damaged"):
