@@ -26,12 +26,12 @@ from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.trainable import translate_trainable
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.training_plan import NAME, cost_of_step, deal_steps
-from smule_crypten.party.dealing import run_simulated_dealer
+from smule_crypten.party.dealing import jobs_that_meet
 from smule_crypten.party.inputs import build_party_model
 from smule_crypten.party.launcher import Job, run_jobs
 from smule_crypten.simulation.simulated_data import SimulatedData, load_simulated_data
 from smule_crypten.training.evaluate import accuracy
-from smule_crypten.transport.meeting import DEALER, ROLES, role_environment
+from smule_crypten.transport.meeting import ROLES
 
 _EVALUATED_TOGETHER = 512
 
@@ -86,26 +86,10 @@ def train_in_full(
 
 
 def _jobs(run: RunConfig, max_steps: int | None, folder: str, data_digest: str) -> list[Job]:
-    rendezvous = f"file://{folder}/rendezvous"
     configs = [run.party(rank, ".") for rank in (0, 1)]
-    jobs = [
-        Job(
-            name=role,
-            function=run_full_training_party,
-            arguments=(config, configs[0], max_steps, data_digest),
-            environment=role_environment(role, rendezvous),
-        )
-        for role, config in zip(ROLES[:2], configs, strict=True)
-    ]
-    if run.provider.name == "dealer":
-        dealer = Job(
-            name=DEALER,
-            function=run_simulated_dealer,
-            arguments=(run.launch, {NAME: deal_steps}),
-            environment=role_environment(DEALER, rendezvous),
-        )
-        jobs.append(dealer)
-    return jobs
+    arguments = [(config, configs[0], max_steps, data_digest) for config in configs]
+    deals, dealt = run.provider.name == "dealer", {NAME: deal_steps}
+    return jobs_that_meet(folder, run_full_training_party, arguments, run.launch, with_dealer=deals, schemes=dealt)
 
 
 def _in_order(by_role: Mapping[str, Event]) -> list[Event]:

@@ -18,11 +18,11 @@ from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.session import open_session
-from smule_crypten.party.dealing import run_simulated_dealer
+from smule_crypten.party.dealing import jobs_that_meet
 from smule_crypten.party.events import Emit
 from smule_crypten.party.inputs import party_seed
-from smule_crypten.party.launcher import Job, run_jobs
-from smule_crypten.transport.meeting import DEALER, ROLES, role_environment, role_from_environment, simulated_meeting
+from smule_crypten.party.launcher import run_jobs
+from smule_crypten.transport.meeting import ROLES, role_from_environment, simulated_meeting
 from smule_crypten.types import Cost, InferenceQuery, centred
 
 
@@ -46,20 +46,9 @@ def rehearse(config: PartyConfig, inputs_NCHW: torch.Tensor, num_classes: int) -
         PartyFailedError: one of the three processes failed; the message names the cause.
     """
     with tempfile.TemporaryDirectory(prefix="smule-rehearsal-") as folder:
-        rendezvous = f"file://{folder}/rendezvous"
-        arguments = {role: (config, inputs_NCHW.numpy(), num_classes) for role in ROLES[:2]}
-        dealer = Job(
-            name=DEALER,
-            function=run_simulated_dealer,
-            arguments=(config.launch,),
-            environment=role_environment(DEALER, rendezvous),
-        )
-        dealers = [dealer] if config.needs_dealer else []
-        parties = [
-            Job(name=role, function=_play, arguments=arguments[role], environment=role_environment(role, rendezvous))
-            for role in ROLES[:2]
-        ]
-        results = run_jobs([*parties, *dealers], on_event=lambda name, event: None)
+        arguments = [(config, inputs_NCHW.numpy(), num_classes)] * 2
+        jobs = jobs_that_meet(folder, _play, arguments, config.launch, with_dealer=config.needs_dealer)
+        results = run_jobs(jobs, on_event=lambda name, event: None)
     costs = results[0].pop("cost"), results[1].pop("cost")
     return Rehearsal(num_samples=len(inputs_NCHW), costs=costs, **results[0])
 

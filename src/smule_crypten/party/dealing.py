@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -14,9 +15,10 @@ from smule_crypten.inference.registry import DEALT
 from smule_crypten.mpc.dealer import Deal, Dealer
 from smule_crypten.mpc.session import closing_links
 from smule_crypten.party.events import Emit
+from smule_crypten.party.launcher import Job
 from smule_crypten.party.links import meeting_of_dealer
 from smule_crypten.transport.link import Link
-from smule_crypten.transport.meeting import DEALER, ROLES, simulated_meeting
+from smule_crypten.transport.meeting import DEALER, ROLES, role_environment, simulated_meeting
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +91,32 @@ def _meet_both(config: DealerConfig) -> dict[str, Link]:
         else:
             log.info("connected to=%s", ",".join(links))
             return links
+
+
+def jobs_that_meet(
+    folder: str,
+    function: Callable[..., Any],
+    arguments: Sequence[tuple[Any, ...]],
+    launch: LaunchConfig,
+    *,
+    with_dealer: bool,
+    schemes: Mapping[str, Deal] = DEALT,
+) -> list[Job]:
+    """The processes of a simulation, which meet through a store in folder: party a, party b and, if one deals, the
+    dealer.
+
+    Args:
+        function, arguments: what either party runs, and with what.
+        schemes: as in `deal`.
+    """
+    tasks = [(role, function, given) for role, given in zip(ROLES[:2], arguments, strict=True)]
+    if with_dealer:
+        tasks.append((DEALER, run_simulated_dealer, (launch, schemes)))
+    rendezvous = f"file://{folder}/rendezvous"
+    return [
+        Job(name=role, function=task, arguments=given, environment=role_environment(role, rendezvous))
+        for role, task, given in tasks
+    ]
 
 
 def run_simulated_dealer(emit: Emit, launch: LaunchConfig, schemes: Mapping[str, Deal] = DEALT) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -44,10 +45,9 @@ def _trained(emit: Emit, config: PartyConfig, learner: Learner, name: ControlNam
     def on_epoch(result: EpochResult, accuracy: float) -> None:
         emit(EpochEnded(epoch_record(config.name, name, result, accuracy)))
 
-    model = learner.network()
     finished = _standalone_network(config, learner) if name == "self_distillation" else None
-    trainer = local_control(name, learner, model, finished)
-    return KeptTraining(learner, model, trainer, name, on_epoch).run().accuracy
+    control = partial(local_control, name, learner, finished=finished)
+    return KeptTraining(learner, control, name, on_epoch).run().accuracy
 
 
 def _standalone_network(config: PartyConfig, learner: Learner) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import ControlName
@@ -23,7 +24,7 @@ from smule_crypten.simulation.simulated_data import (
 from smule_crypten.training.controls import local_control
 from smule_crypten.training.kept_training import Finished, KeptTraining, OnEpoch
 from smule_crypten.training.learner import Learner
-from smule_crypten.training.trainer import EpochResult, Trainer
+from smule_crypten.training.trainer import EpochResult
 
 Pair = tuple[Learner, Learner]
 
@@ -66,12 +67,13 @@ class InProcess:
     def control(self, name: ControlName, rank: int, finished: Finished, on_epoch: OnEpoch = _silent) -> Finished:
         """A local control of the party, which has trained `finished` alone."""
         learner = self.learners[rank]
-        return _kept(learner, lambda model: local_control(name, learner, model, finished.model), name, on_epoch)
+        control = partial(local_control, name, learner, finished=finished.model)
+        return KeptTraining(learner, control, name, on_epoch).run()
 
     def pooled(self, on_epoch: OnEpoch = _silent) -> Finished:
         """Party a's network on the data of both, poisoned samples of an adversary with them."""
         learner = pooled_learner(self.run, self.simulated.data)
-        return _kept(learner, learner.trainer, "pooled", on_epoch)
+        return KeptTraining(learner, learner.trainer, "pooled", on_epoch).run()
 
     def mutual(
         self,
@@ -120,8 +122,3 @@ class InProcess:
     def _as_it_answers(self, learner: Learner, peer: Peer) -> Peer:
         """An adversary answers with another network than its own."""
         return LyingPeer(peer, self.simulated.attack.answering) if learner.name == self.run.attack.party else peer
-
-
-def _kept(learner: Learner, trainer: Callable[..., Trainer], name: str, on_epoch: OnEpoch) -> Finished:
-    model = learner.network()
-    return KeptTraining(learner, model, trainer(model), name, on_epoch).run()

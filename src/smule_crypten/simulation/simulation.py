@@ -13,7 +13,7 @@ from torch import nn
 from smule_crypten.config.run import RunConfig
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.agreement import translate_checked
-from smule_crypten.party.dealing import run_simulated_dealer
+from smule_crypten.party.dealing import jobs_that_meet
 from smule_crypten.party.events import ControlEnded, EpochEnded, Event, EvidenceLeft, Message
 from smule_crypten.party.inputs import build_party_model, resolve_device
 from smule_crypten.party.launcher import Job, run_jobs
@@ -32,7 +32,7 @@ from smule_crypten.simulation.simulated_data import SimulatedData, load_simulate
 from smule_crypten.simulation.simulated_party import run_simulated_party
 from smule_crypten.training.kept_training import KeptTraining
 from smule_crypten.training.trainer import EpochResult
-from smule_crypten.transport.meeting import DEALER, ROLES, role_environment
+from smule_crypten.transport.meeting import ROLES
 from smule_crypten.types import PARTY_NAMES
 
 
@@ -105,28 +105,12 @@ class _Simulation:
 
     def _jobs(self, folder: str) -> list[Job]:
         """The parties and, if one deals, the dealer; they meet through a store in folder."""
-        rendezvous = f"file://{folder}/rendezvous"
         evidence_dir = folder if self._fidelity is not None else None
         configs = [self._run.party(rank, str(self._run_dir)) for rank in (0, 1)]
-        jobs = [
-            Job(
-                name=ROLES[config.rank],
-                function=run_simulated_party,
-                arguments=(config, evidence_dir, self._data.digest),
-                environment=role_environment(ROLES[config.rank], rendezvous),
-            )
-            for config in configs
-        ]
-        if configs[0].needs_dealer:
-            jobs.append(
-                Job(
-                    name=DEALER,
-                    function=run_simulated_dealer,
-                    arguments=(self._run.launch,),
-                    environment=role_environment(DEALER, rendezvous),
-                )
-            )
-        return jobs
+        arguments = [(config, evidence_dir, self._data.digest) for config in configs]
+        return jobs_that_meet(
+            folder, run_simulated_party, arguments, self._run.launch, with_dealer=configs[0].needs_dealer
+        )
 
     def _control_jobs(self) -> list[Job]:
         """Apart from the parties, which are through: a control that fails takes nothing of theirs with it."""
@@ -163,13 +147,13 @@ class _Simulation:
         run = self._run
         torch.set_num_threads(run.launch.threads)
         learner = pooled_learner(run, self._data)
-        model = learner.network()
-        training = KeptTraining(learner, model, learner.trainer(model), "pooled", self._add_pooled_epoch)
-        self._record.pooled_test_accuracy = training.run().accuracy
-        return model
 
-    def _add_pooled_epoch(self, result: EpochResult, accuracy: float) -> None:
-        self._add_epoch(epoch_record("pooled", "pooled", result, accuracy))
+        def on_epoch(result: EpochResult, accuracy: float) -> None:
+            self._add_epoch(epoch_record("pooled", "pooled", result, accuracy))
+
+        finished = KeptTraining(learner, learner.trainer, "pooled", on_epoch).run()
+        self._record.pooled_test_accuracy = finished.accuracy
+        return finished.model
 
 
 def _epochs_by_task(run: RunConfig) -> dict[tuple[str, str], int]:

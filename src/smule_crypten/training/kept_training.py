@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -49,18 +50,18 @@ class Finished:
 
 
 class KeptTraining:
-    """All epochs of a trainer, the best network of which is kept as learner judges it.
+    """All epochs of a training of the learner's network, the best of which is kept as learner judges it.
 
     Args:
-        model: what trainer trains in place.
+        trainer: makes what trains a network in place.
         name: of the training, in the names of the networks that are offered.
         on_epoch: is told of each epoch.
     """
 
-    def __init__(self, learner: Learner, model: nn.Module, trainer: Trainer, name: str, on_epoch: OnEpoch) -> None:
+    def __init__(self, learner: Learner, trainer: Callable[[nn.Module], Trainer], name: str, on_epoch: OnEpoch) -> None:
         self._learner = learner
-        self._model = model
-        self._trainer = trainer
+        self._model = learner.network()
+        self._trainer = trainer(self._model)
         self._name = name
         self._on_epoch = on_epoch
         self._best = BestNetwork()
@@ -69,9 +70,8 @@ class KeptTraining:
 
     @classmethod
     def alone(cls, learner: Learner, on_epoch: OnEpoch, on_step: Callable[[], None] | None = None) -> KeptTraining:
-        """Of the learner's network, on its labelled samples. on_step: as of Trainer."""
-        model = learner.network()
-        return cls(learner, model, learner.trainer(model, on_step=on_step), "alone", on_epoch)
+        """On the learner's labelled samples. on_step: as of Trainer."""
+        return cls(learner, partial(learner.trainer, on_step=on_step), "alone", on_epoch)
 
     def run(self, reached: Callable[[], None] = lambda: None) -> Finished:
         """Train for the epochs that are left.
