@@ -31,7 +31,3 @@ def _run(arguments: list[str]) -> None:
     config = read_party(arguments)
     configure_logging(config.launch.log_level.upper())
     Console().print(estimate_table(estimate(config)))
-
-
-if __name__ == "__main__":
-    main()

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from smule_crypten._version import __version__
+from smule_crypten.launch.groups import GROUPS_OF_A_PARTY, GROUPS_OF_A_RUN
 
 SMULE = """smule - secure mutual learning between two parties, simulated on this machine
 
@@ -82,23 +83,23 @@ def answer(usage: Callable[[bool], str] | None = None, arguments: Sequence[str] 
 
 def smule_usage(everything: bool = False) -> str:
     """That of `smule`."""
-    from smule_crypten.launch.key_help import choices_of_run, keys_of_run
+    from smule_crypten.launch.key_help import by_topic, choices_of, run_keys
 
     rest = "" if everything else _RARE
-    return SMULE.format(choices=choices_of_run(), keys=keys_of_run(everything=everything), rest=rest)
+    return SMULE.format(choices=choices_of(GROUPS_OF_A_RUN), keys=by_topic(run_keys(), everything), rest=rest)
 
 
 def party_usage(usage: str, everything: bool = False) -> str:
     """That of a command which reads the file of a party."""
-    from smule_crypten.launch.key_help import choices_of_party, keys_of_party
+    from smule_crypten.launch.key_help import by_topic, choices_of, party_keys
 
-    rest = "" if everything else _RARE
-    return PARTY.format(usage=usage, choices=choices_of_party(), keys=keys_of_party(everything=everything), rest=rest)
+    choices, keys = choices_of(GROUPS_OF_A_PARTY), by_topic(party_keys(), everything)
+    return PARTY.format(usage=usage, choices=choices, keys=keys, rest="" if everything else _RARE)
 
 
 def dealer_usage(usage: str) -> str:
     """That of `smule-dealer`."""
-    from smule_crypten.launch.key_help import keys_of_dealer
+    from smule_crypten.launch.key_help import dealer_keys, described
 
-    text = "Keys of the file and of the command line, their values, defaults and meaning"
-    return f"{usage}\n{text}:\n\n{keys_of_dealer()}"
+    keys = "\n".join(described(dealer_keys()))
+    return f"{usage}\nKeys of the file and of the command line, their values, defaults and meaning:\n\n{keys}"

@@ -197,7 +197,3 @@ def _port(address: str) -> str:
 def _written(parts: Sequence[tuple[str, object]]) -> str:
     texts = [yaml.safe_dump(values, sort_keys=False, allow_unicode=True) for _, values in parts]
     return "".join(f"{comment}\n{text}" if comment else text for (comment, _), text in zip(parts, texts, strict=True))
-
-
-if __name__ == "__main__":
-    main()

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from smule_crypten.config.config_reading import leaves
 from smule_crypten.config.run import DealerConfig, PartyConfig, RunConfig
-from smule_crypten.launch.groups import GROUPS_OF_A_PARTY, GROUPS_OF_A_RUN, choices
+from smule_crypten.launch.groups import choices
 
 _WIDTH = 80
 TOPICS: dict[str, tuple[str, ...]] = {
@@ -45,47 +45,22 @@ _KINDS = {bool: "true, false", int: "whole number", float: "number", str: "text"
 _SHOWN = {Ge: ">=", Gt: ">", Le: "<=", Lt: "<"}
 _NOT_OF_SIDES = ("partition.", "attack.", "allow_insecure", "randomness")
 """What a simulation tells its parties, and a side between hosts cannot choose."""
-_Keys = list[tuple[str, FieldInfo]]
+Keys = list[tuple[str, FieldInfo]]
 
 
-def run_keys() -> _Keys:
+def run_keys() -> Keys:
     """Those of `smule`; what party_b has besides is as in party_a."""
     return [(key, field) for key, field in leaves(RunConfig) if not key.startswith("party_b.")]
 
 
-def party_keys() -> _Keys:
+def party_keys() -> Keys:
     """Those of the file of a party between hosts."""
     return [(key, field) for key, field in leaves(PartyConfig) if not key.startswith(_NOT_OF_SIDES)]
 
 
-def dealer_keys() -> _Keys:
+def dealer_keys() -> Keys:
     """Those of the dealer's file."""
     return list(leaves(DealerConfig))
-
-
-def keys_of_run(*, everything: bool = False) -> str:
-    """The keys of `smule` by topic; the rare ones, too, if everything is asked for."""
-    return _by_topic(run_keys(), everything)
-
-
-def keys_of_party(*, everything: bool = False) -> str:
-    """Likewise of a party between hosts."""
-    return _by_topic(party_keys(), everything)
-
-
-def keys_of_dealer() -> str:
-    """Likewise of the dealer, all of them."""
-    return "\n".join(_described(dealer_keys()))
-
-
-def choices_of_run() -> str:
-    """The files of each configuration group: what can be chosen by name."""
-    return _choices(GROUPS_OF_A_RUN)
-
-
-def choices_of_party() -> str:
-    """Those that a party between hosts may choose from."""
-    return _choices(GROUPS_OF_A_PARTY)
 
 
 def topic_of(key: str) -> str:
@@ -132,17 +107,19 @@ def default_of(field: FieldInfo) -> str:
     return str(value)
 
 
-def _by_topic(keys: _Keys, everything: bool) -> str:
+def by_topic(keys: Keys, everything: bool = False) -> str:
+    """Each key under its heading; the rare ones, too, if everything is asked for."""
     parts = []
     for topic in TOPICS:
         of_topic = [(key, field) for key, field in keys if topic_of(key) == topic]
         shown = [(key, field) for key, field in of_topic if everything or not is_rare(field)]
         if shown:
-            parts += ["", f"== {topic} ==", *_described(shown)]
+            parts += ["", f"== {topic} ==", *described(shown)]
     return "\n".join(parts[1:])
 
 
-def _described(keys: Iterable[tuple[str, FieldInfo]]) -> Iterator[str]:
+def described(keys: Iterable[tuple[str, FieldInfo]]) -> Iterator[str]:
+    """The lines that explain each key."""
     for key, field in keys:
         default = default_of(field)
         text = f"{key}: {values_of(field)}" + (f" ({default})" if default else "")
@@ -150,7 +127,8 @@ def _described(keys: Iterable[tuple[str, FieldInfo]]) -> Iterator[str]:
         yield from textwrap.wrap(field.description or "", _WIDTH, initial_indent="    ", subsequent_indent="    ")
 
 
-def _choices(groups: Iterable[str]) -> str:
+def choices_of(groups: Iterable[str]) -> str:
+    """The files of each configuration group: what can be chosen by name."""
     lines = []
     for group in groups:
         lines += textwrap.wrap(f"{group}: {', '.join(choices(group))}", _WIDTH, subsequent_indent="  ")

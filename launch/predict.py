@@ -59,7 +59,3 @@ def _run(arguments: list[str]) -> None:
     console.print(prediction_table(record))
     if "output" in files:
         console.print(f"party {config.name}: predictions in {files['output']}", soft_wrap=True)
-
-
-if __name__ == "__main__":
-    main()

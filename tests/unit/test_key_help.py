@@ -19,11 +19,10 @@ from smule_crypten.config.config_reading import leaves
 from smule_crypten.config.run import RunConfig
 from smule_crypten.launch.info import answer, dealer_usage, party_usage, smule_usage
 from smule_crypten.launch.key_help import (
+    by_topic,
     dealer_keys,
+    described,
     is_rare,
-    keys_of_dealer,
-    keys_of_party,
-    keys_of_run,
     party_keys,
     run_keys,
 )
@@ -32,10 +31,10 @@ _ENTRY_POINTS = ("train", "party", "predict", "estimate", "dealer", "benchmark",
 
 
 @pytest.mark.parametrize(
-    ("described", "expected"),
+    ("help_text", "expected"),
     [
         (
-            partial(keys_of_run, everything=True),
+            partial(by_topic, run_keys(), everything=True),
             {
                 "training.keep: best, last (best)": "Which network a party keeps",
                 "training.dp.delta: number > 0.0 and < 1.0 (1e-05)": "Probability with which the bound may fail",
@@ -46,7 +45,7 @@ _ENTRY_POINTS = ("train", "party", "predict", "estimate", "dealer", "benchmark",
             },
         ),
         (
-            partial(keys_of_party, everything=True),
+            partial(by_topic, party_keys(), everything=True),
             {
                 "role: a, b": "Party a waits for party b",
                 "connection.listen: text or null (null)": "host:port on which party a waits for party b",
@@ -55,15 +54,15 @@ _ENTRY_POINTS = ("train", "party", "predict", "estimate", "dealer", "benchmark",
             },
         ),
         (
-            keys_of_dealer,
+            lambda: "\n".join(described(dealer_keys())),
             {"listen: text": "host:port on which it waits", "runs: whole number >= 1 or null (null)": "After"},
         ),
     ],
     ids=["run", "party", "dealer"],
 )
-def test_a_key_with_its_values_default_and_meaning(described: Callable[[], str], expected: dict[str, str]) -> None:
+def test_a_key_with_its_values_default_and_meaning(help_text: Callable[[], str], expected: dict[str, str]) -> None:
     """All of it is read from the models."""
-    lines = described().splitlines()
+    lines = help_text().splitlines()
     for key, words in expected.items():
         assert any(after.strip().startswith(words) for line, after in itertools.pairwise(lines) if line == key)
 
@@ -74,14 +73,12 @@ def test_every_key_is_explained(keys: Callable[[], list[tuple[str, FieldInfo]]])
     assert [key for key, field in keys() if not field.description] == []
 
 
-@pytest.mark.parametrize(("keys", "shown"), [(run_keys, keys_of_run), (party_keys, keys_of_party)])
-def test_each_key_appears_once_under_one_topic(
-    keys: Callable[[], list[tuple[str, FieldInfo]]], shown: Callable[..., str]
-) -> None:
+@pytest.mark.parametrize("keys", [run_keys, party_keys])
+def test_each_key_appears_once_under_one_topic(keys: Callable[[], list[tuple[str, FieldInfo]]]) -> None:
     """None is lost between the topics; the rare ones wait for --help-all, and what remains is what most users need."""
-    heads = [line.partition(":")[0] for line in shown(everything=True).splitlines() if re.match(r"[a-z]\S*:", line)]
+    heads = [line.partition(":")[0] for line in by_topic(keys(), True).splitlines() if re.match(r"[a-z]\S*:", line)]
     assert sorted(heads) == sorted(key for key, _ in keys())
-    usual = [line.partition(":")[0] for line in shown().splitlines() if re.match(r"[a-z]\S*:", line)]
+    usual = [line.partition(":")[0] for line in by_topic(keys()).splitlines() if re.match(r"[a-z]\S*:", line)]
     assert set(heads) - set(usual) == {key for key, field in keys() if is_rare(field)}
     assert len(usual) <= 60
 

@@ -201,11 +201,6 @@ def disk_bytes(checkup: Checkup) -> int:
     return 3 * network_bytes + 3 * ((1 + momenta) * network_bytes + answers_bytes) + _JOURNAL_BYTES
 
 
-def num_exchanges(config: PartyConfig) -> int:
-    """Of the whole run."""
-    return len(exchange_epochs(config.exchange, config.training.epochs))
-
-
 def check_budget(checkup: Checkup) -> str:
     config = checkup.config
     data_digest = None if checkup.inputs is None else digest_of(*checkup.inputs.parts)
@@ -217,13 +212,10 @@ def check_budget(checkup: Checkup) -> str:
         limit = "no limit is set" if total is None else f"disclosure.max_answers_total={total}"
         raise Skipped(f"{limit}, {found}; exchange.num_queries=null, so the peer's number of queries cannot be known")
     asked = queries[1 - config.rank]
-    exchanges, checks = num_exchanges(config), min(asked, config.exchange.spot_checks)
-    schedule = f"the schedule asks for up to {asked} answers"
-    schedule += (
-        f" and {checks} second ones in each of {exchanges} exchanges"
-        if checks
-        else f" in each of {exchanges} exchanges"
-    )
+    exchanges = len(exchange_epochs(config.exchange, config.training.epochs))
+    checks = min(asked, config.exchange.spot_checks)
+    second = f" and {checks} second ones" if checks else ""
+    schedule = f"the schedule asks for up to {asked} answers{second} in each of {exchanges} exchanges"
     try:
         budget.plan(
             PARTY_NAMES[1 - config.rank],

@@ -64,7 +64,7 @@ class AdditiveTriple(Section):
         return tuple(self.product(a, b).shape)
 
 
-class BinaryTriple(Section):
+class _OfOneSize(Section):
     size: Size
 
     @property
@@ -72,20 +72,16 @@ class BinaryTriple(Section):
         return self.size
 
 
-class SquarePair(Section):
-    size: Size
-
-    @property
-    def result_size(self) -> Size:
-        return self.size
+class BinaryTriple(_OfOneSize):
+    pass
 
 
-class SharedBit(Section):
-    size: Size
+class SquarePair(_OfOneSize):
+    pass
 
-    @property
-    def result_size(self) -> Size:
-        return self.size
+
+class SharedBit(_OfOneSize):
+    pass
 
 
 Request = AdditiveTriple | BinaryTriple | SquarePair | SharedBit

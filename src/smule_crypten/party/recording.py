@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import yaml
 
@@ -126,7 +126,5 @@ class PartyRecording:
     def __enter__(self) -> PartyRecording:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, traceback)
+    def __exit__(self, *ended: Any) -> None:
+        self._stack.__exit__(*ended)

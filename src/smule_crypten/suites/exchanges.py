@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import SchemeConfig
@@ -135,7 +136,7 @@ def _measure(run: RunConfig, choice: NetworkChoice, queries: int) -> dict[str, A
     images, num_classes = _images(run, choice, queries)
     base = {"network": choice.title, "scheme": run.scheme.name, "queries": queries}
     try:
-        architecture = _architecture(choice, images, num_classes)
+        architecture = translate(*_network(choice, images, num_classes)).architecture
     except ModelError as error:
         return base | {"basis": "not possible", "as_predicted": str(error)}
     predicted = _cost(architecture, queries, run.scheme, run.party(0, ".").needs_dealer)
@@ -164,10 +165,11 @@ def _images(run: RunConfig, choice: NetworkChoice, count: int) -> tuple[torch.Te
     return chosen.normalized(run.data.mean, run.data.std).images_NCHW, bundle.num_classes
 
 
-def _architecture(choice: NetworkChoice, images: torch.Tensor, num_classes: int) -> arch.Architecture:
+def _network(choice: NetworkChoice, images: torch.Tensor, num_classes: int) -> tuple[nn.Module, tuple[int, int, int]]:
+    """With its initial weights, and the shape of an image."""
     channels, height, width = images.shape[1:]
     shape = channels, height, width
-    return translate(build_model(choice.model, shape, num_classes, seed=0), shape).architecture
+    return build_model(choice.model, shape, num_classes, seed=0), shape
 
 
 def _cost(architecture: arch.Architecture, queries: int, scheme: SchemeConfig, dealt: bool) -> Cost:
@@ -178,11 +180,10 @@ def _cost(architecture: arch.Architecture, queries: int, scheme: SchemeConfig, d
 
 def _predicted(suite: SuiteConfig, run: RunConfig, choice: NetworkChoice) -> list[dict[str, Any]]:
     images, num_classes = _images(run, choice, 1)
-    channels, height, width = images.shape[1:]
-    model = build_model(choice.model, (channels, height, width), num_classes, seed=0)
+    model, shape = _network(choice, images, num_classes)
     base = {"network": choice.title, "parameters": num_parameters(model), "basis": "predicted"}
     try:
-        architecture = translate(model, (channels, height, width)).architecture
+        architecture = translate(model, shape).architecture
     except SmuleError as error:
         return [base | {"basis": "not possible", "scheme": str(error)}]
     base["relus"] = _num_relus(architecture)

@@ -11,7 +11,7 @@ from smule_crypten.report.suite_records import Curve, CurvePoint, Findings
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import MethodName, SuiteConfig
 from smule_crypten.suites.simulated import Bench
-from smule_crypten.suites.tables import mean_of, table
+from smule_crypten.suites.tables import mean_curve, mean_of, table
 from smule_crypten.types import PARTY_NAMES
 
 _LOCAL = ("alone", "label_smoothing", "self_mutual", "self_distillation")
@@ -119,13 +119,9 @@ def _points(found: Found) -> list[CurvePoint]:
     first = found.get("smule", [None])[0]
     if first is None or first["exchange_bytes"] is None:
         return []
-    asking = [points for rank, points in enumerate(first["curves"]) if _asks(found, rank)]
-    return [
-        CurvePoint(
-            epoch=points[0]["epoch"],
-            accuracy=statistics.mean(point["accuracy"] for point in points),
-            bytes=first["exchange_bytes"] * sum(epoch <= points[0]["epoch"] for epoch in first["exchange_epochs"]),
-            seconds=max(point["seconds"] for point in points),
-        )
-        for points in zip(*asking, strict=True)
-    ]
+    exchanges, num_bytes = first["exchange_epochs"], first["exchange_bytes"]
+    return mean_curve(
+        [{**point, "bytes": num_bytes * sum(epoch <= point["epoch"] for epoch in exchanges)} for point in points]
+        for rank, points in enumerate(first["curves"])
+        if _asks(found, rank)
+    )

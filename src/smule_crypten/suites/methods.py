@@ -9,14 +9,14 @@ from typing import Any
 
 from smule_crypten.config.run import RunConfig
 from smule_crypten.report.run_records import RunRecord
-from smule_crypten.report.suite_records import Curve, CurvePoint, Findings, ResultTable
+from smule_crypten.report.suite_records import Curve, Findings, ResultTable
 from smule_crypten.report.summary import epoch_traffic
 from smule_crypten.simulation.simulation import simulate
 from smule_crypten.suites.baselines import FULL_TRAINING, averaged, figures, fully_trained
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import ON_LINKS, on_links
 from smule_crypten.suites.options import SuiteConfig, changed, scheme_of
-from smule_crypten.suites.tables import mean_of, table
+from smule_crypten.suites.tables import mean_curve, mean_of, table
 from smule_crypten.types import PARTY_NAMES
 
 _COLUMNS = [
@@ -49,8 +49,7 @@ def run_methods(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Finding
     if FULL_TRAINING in results:
         tables.append(_ratios(rows, suite.limit_mb))
     curves = [
-        Curve(label=method, points=_mean_curve(list(by_seed[0]["curves"].values())))
-        for method, by_seed in results.items()
+        Curve(label=method, points=mean_curve(by_seed[0]["curves"].values())) for method, by_seed in results.items()
     ]
     by_layer = {method: by_seed[0]["bytes_by_layer"] for method, by_seed in results.items()}
     return Findings(
@@ -146,19 +145,6 @@ def _curves(record: RunRecord, phase: str) -> dict[str, list[dict[str, Any]]]:
                 }
             )
     return curves
-
-
-def _mean_curve(curves: list[list[dict[str, Any]]]) -> list[CurvePoint]:
-    """Of both parties: their mean accuracy, and the later time."""
-    return [
-        CurvePoint(
-            epoch=points[0]["epoch"],
-            accuracy=statistics.mean(point["accuracy"] for point in points),
-            bytes=points[0]["bytes"],
-            seconds=max(point["seconds"] for point in points),
-        )
-        for points in zip(*curves, strict=True)
-    ]
 
 
 def _row(method: str, by_seed: list[dict[str, Any]]) -> dict[str, Any]:

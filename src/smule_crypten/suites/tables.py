@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from smule_crypten.report.suite_records import Cell, ResultTable
+from smule_crypten.report.suite_records import Cell, CurvePoint, ResultTable
 
 Basis = Literal["measured", "predicted", "extrapolated", "published", "not possible"]
 """measured: counted or timed in this suite. predicted: by a formula that tests hold to the counters, without running.
@@ -24,6 +24,19 @@ def table(
     keys = [key for key, _ in columns] if on_terminal is None else list(on_terminal)
     complete = [{"basis": "measured", **row} for row in rows]
     return ResultTable(title=title, columns=list(columns), on_terminal=keys, rows=complete, note=note)
+
+
+def mean_curve(curves: Iterable[Sequence[Mapping[str, Any]]]) -> list[CurvePoint]:
+    """Of parties that sent as much: their mean accuracy, and the later time."""
+    return [
+        CurvePoint(
+            epoch=points[0]["epoch"],
+            accuracy=statistics.mean(point["accuracy"] for point in points),
+            bytes=points[0]["bytes"],
+            seconds=max(point["seconds"] for point in points),
+        )
+        for points in zip(*curves, strict=True)
+    ]
 
 
 def mean_of(values: Iterable[float | None]) -> float | None:

@@ -111,7 +111,8 @@ class Trainer:
         if self._epochs_done == self._config.epochs:
             raise TrainingError(f"all {self._config.epochs} epochs are done; raise training.epochs to train longer")
         started = time.perf_counter()
-        self._begin_epoch()
+        if self._teacher is not None:
+            self._teacher.refresh(self._model, self._config.temperature)
         self._model.train(not self._is_finished)
         with self._own_randomness():
             batches = self._draw_batches()
@@ -174,10 +175,6 @@ class Trainer:
                 with torch.cuda.device(self._device):
                     torch.cuda.manual_seed(seed)
             yield
-
-    def _begin_epoch(self) -> None:
-        if self._teacher is not None:
-            self._teacher.refresh(self._model, self._config.temperature)
 
     def _draw_batches(self) -> tuple[torch.Tensor, ...]:
         """Positions of the samples in random order, in batches of nearly the same size.
