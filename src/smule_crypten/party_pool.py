@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+import numpy as np
 import torch
 
 from smule_crypten.config.sections import Randomness
@@ -131,6 +132,7 @@ class _Call:
 
 def _serve(connection: Connection, role: str) -> None:
     torch.set_num_threads(1)
+    np.random.seed()  # as launcher._run_job
     while True:
         try:
             message = connection.recv_bytes()

@@ -140,6 +140,9 @@ class SecurePeer:
         """
         if self._prepared is None:
             self.prepare(len(question))
+        assert self._prepared is not None
+        if len(question) != self._prepared[0]:
+            raise ProtocolError(f"a question of {len(question)} samples was prepared as one of {self._prepared[0]}")
         self._query_id += 1
         log.info(
             "exchange begun exchange=%d network=%s model_step=%d", self._query_id, answering.name, answering.model_step

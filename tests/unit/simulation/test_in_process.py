@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from smule_crypten.config.exchange import ExchangeConfig
+from smule_crypten.config.party import PartySection, SamplesConfig
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import (
     AttackConfig,
@@ -18,9 +19,7 @@ from smule_crypten.config.sections import (
     ModelConfig,
     OptimizerConfig,
     PartitionConfig,
-    PartySection,
     ProviderConfig,
-    SamplesConfig,
     SchemeConfig,
     SimulationConfig,
     TrainingConfig,
@@ -36,7 +35,7 @@ from smule_crypten.types import PARTY_NAMES, Cost
 
 
 def configured(scheme: str = "plaintext", attack: str = "none") -> RunConfig:
-    section = PartySection(model=ModelConfig(name="mlp"), data=SamplesConfig(validation=0.2, unlabeled=20))
+    section = PartySection(model=ModelConfig(name="mlp"), samples=SamplesConfig(validation=0.2, unlabeled=20))
     wider = section.model_copy(update={"model": ModelConfig(name="mlp", options={"hidden": [12]})})
     return RunConfig(
         scheme=SchemeConfig(name=scheme),
