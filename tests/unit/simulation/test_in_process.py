@@ -45,7 +45,7 @@ def configured(scheme: str = "plaintext", attack: str = "none") -> RunConfig:
         partition=PartitionConfig(name="iid"),
         party_a=section,
         party_b=wider,
-        exchange=ExchangeConfig(num_queries=60, warmup_epochs=1, share_a=0.6),
+        exchange=ExchangeConfig(num_queries=60, every=1, warmup_epochs=1, share_a=0.6),
         training=TrainingConfig(
             epochs=4,
             batch_size=16,
