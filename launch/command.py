@@ -28,7 +28,7 @@ from smule_crypten.report.summary import build_summary
 from smule_crypten.report.sweep import ERROR_FILE, OVERRIDES_FILE
 from smule_crypten.report.tables import result_table
 from smule_crypten.simulation.named_role import named_by_environment, run_named_role
-from smule_crypten.simulation.simulation import simulate
+from smule_crypten.simulation.simulation import run_simulation
 from smule_crypten.types import PARTY_NAMES
 
 register_run()
@@ -73,7 +73,7 @@ def _run(composed: DictConfig, run_dir: Path) -> None:
     if named_by_environment():
         run_named_role(run, run_dir, console)
         return
-    record = simulate(run, run_dir, console)
+    record = run_simulation(run, run_dir, console)
     write_atomic(run_dir / "config.yaml", lambda file: file.write(with_versions(OmegaConf.to_yaml(composed))))
     console.print(result_table(build_summary(record)))
     console.print(f"Run folder: {run_dir}", soft_wrap=True)

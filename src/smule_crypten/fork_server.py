@@ -22,6 +22,8 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.reduction import DupFd
 from typing import Any
 
+from smule_crypten.errors import ConfigError
+
 PRELOADED = (
     "smule_crypten.party.party",
     "smule_crypten.simulation.controls",
@@ -42,6 +44,15 @@ def process_context() -> ForkServerContext | SpawnContext:
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     return context
+
+
+def refuse_in_imported_script() -> None:
+    """Raise ConfigError in a process that is importing the script of its parent, to be called before any is started."""
+    if getattr(mp.current_process(), "_inheriting", False):
+        raise ConfigError(
+            "processes import the script that starts them, so it would start them again and again; put the calls of "
+            'smule_crypten in it below: if __name__ == "__main__":'
+        )
 
 
 @contextmanager
