@@ -93,8 +93,11 @@ def _run_sweep_job(composed: DictConfig, run_dir: Path, overrides: list[str]) ->
 
 
 def _leave_loky() -> None:
-    """Hydra's joblib launcher runs a job in a process of loky, which names itself as the way to start processes;
-    Python hands that name on to spawned ones, and they do not know it."""
+    """Have the processes of a job in Hydra's joblib launcher start as everywhere else.
+
+    Hydra's joblib launcher runs a job in a process of loky, which names itself as the way to start processes; Python
+    hands that name on to spawned ones, and they do not know it.
+    """
     if multiprocessing.get_start_method(allow_none=True) == "loky":
         multiprocessing.set_start_method("spawn", force=True)
 

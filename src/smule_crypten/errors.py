@@ -39,7 +39,7 @@ def quoted(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """text as one line without control characters, for words of a library that may repeat what another process said."""
+    """Text as one line without control characters, for words of a library that may repeat what another process said."""
     return "".join(char if char.isprintable() else " " for char in text)
 
 

@@ -37,8 +37,11 @@ LONGEST_TEMPORARY_FOLDER = 70
 
 
 def process_context() -> ForkServerContext | SpawnContext:
-    """Where to take processes and pipes from: the fork server, or new interpreters where forking is not safe (macOS)
-    or the server's socket has no room for its path. What the processes do is the same."""
+    """Where to take processes and pipes from: the fork server, or new interpreters.
+
+    New interpreters where forking is not safe (macOS) or the server's socket has no room for its path. What the
+    processes do is the same.
+    """
     if sys.platform != "linux" or len(tempfile.gettempdir().encode()) > LONGEST_TEMPORARY_FOLDER:
         return mp.get_context("spawn")
     context = mp.get_context("forkserver")

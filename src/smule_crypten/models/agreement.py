@@ -90,8 +90,10 @@ def check_agreement(model: nn.Module, network: TranslatedNetwork, samples_NCHW: 
 
 
 def check_answers(model: nn.Module, network: TranslatedNetwork, samples_NCHW: torch.Tensor | None = None) -> None:
-    """The first two steps of check_agreement, and the third only to name the operation. To be called before answers
-    are given, since weights have changed meanwhile."""
+    """The first two steps of check_agreement, and the third only to name the operation.
+
+    To be called before answers are given, since weights have changed meanwhile.
+    """
     batches = list(_batches(network.architecture.input_shape, samples_NCHW))
     with evaluation_mode(model), torch.no_grad():
         answers = [_answer(model, batch) for batch in batches]
@@ -130,8 +132,11 @@ def _answer(model: nn.Module, inputs_NCHW: torch.Tensor) -> torch.Tensor:
 
 @contextmanager
 def _other_weights(model: nn.Module) -> Iterator[None]:
-    """Change all weights of model, and put them back: what a hook does may have no effect before its own parameter is
-    trained. Not those of a copy, since hooks go on reading those of model."""
+    """Change all weights of model, and put them back.
+
+    What a hook does may have no effect before its own parameter is trained. Not those of a copy, since hooks go on
+    reading those of model.
+    """
     generator = torch.Generator().manual_seed(0)
     parameters = list(model.parameters())
     weights = [parameter.detach().clone() for parameter in parameters]

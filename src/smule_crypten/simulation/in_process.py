@@ -47,7 +47,7 @@ class InProcess:
 
     Example:
         >>> import smule_crypten as smule
-        >>> both = smule.InProcess(smule.configure("training.epochs=1", "exchange.num_queries=8", "data.max_train=200"))
+        >>> both = smule.InProcess(smule.configure("training.epochs=1", "data.max_train=200"))
         >>> alone = both.alone(0), both.alone(1)
         >>> party_a, party_b = both.mutual(alone)
         >>> 0 <= party_a.accuracy <= 1, both.prices.cost(0, (8, 8)).rounds > 0

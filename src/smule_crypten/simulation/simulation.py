@@ -59,7 +59,7 @@ def simulate(run: RunConfig, folder: str | Path, *, progress: bool = False) -> R
 
     Example:
         >>> import smule_crypten as smule
-        >>> run = smule.configure("training.epochs=1", "exchange.num_queries=8", "data.max_train=200")
+        >>> run = smule.configure("training.epochs=1", "data.max_train=200", "simulation.controls=[]")
         >>> summary = smule.simulate(run, "runs/example")
         >>> summary.status, summary.communication.bytes_total > 0
         ('completed', True)

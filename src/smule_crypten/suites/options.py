@@ -55,7 +55,7 @@ class SuiteConfig(Section):
 
 
 def changed(run: RunConfig, **sections: Any) -> RunConfig:
-    """run with other sections, validated again.
+    """`run` with other sections, validated again.
 
     Raises:
         ConfigError: they do not go together, such as a scheme that protects nothing without allow_insecure.

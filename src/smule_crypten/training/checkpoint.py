@@ -172,8 +172,9 @@ def load_model(path: str | Path, *, allow_target: bool = False) -> Predictor:
         it has ``class_names``; ``input_shape`` is (C, H, W).
 
     Raises:
-        DataError, ModelError: as load_checkpoint; ModelError also for a target that is not allowed, and where the
-            weights do not fit the network or are not finite.
+        DataError: the file cannot be read.
+        ModelError: the file is no checkpoint, is damaged, or has another schema version; its target is not allowed;
+            its weights do not fit the network or are not finite.
         UnshareableModelError: other parties would get other answers from the network than this one.
         ConfigError: the network of the checkpoint is unknown here.
 

@@ -35,7 +35,7 @@ from smule_crypten.types import PARTY_NAMES, Cost
 
 
 def configured(scheme: str = "plaintext", attack: str = "none") -> RunConfig:
-    section = PartySection(model=ModelConfig(name="mlp"), data=SamplesConfig(validation=0.2, unlabeled=20))
+    section = PartySection(model=ModelConfig(name="mlp"), samples=SamplesConfig(validation=0.2, unlabeled=20))
     wider = section.model_copy(update={"model": ModelConfig(name="mlp", options={"hidden": [12]})})
     return RunConfig(
         scheme=SchemeConfig(name=scheme),
@@ -45,7 +45,7 @@ def configured(scheme: str = "plaintext", attack: str = "none") -> RunConfig:
         partition=PartitionConfig(name="iid"),
         party_a=section,
         party_b=wider,
-        exchange=ExchangeConfig(num_queries=60, warmup_epochs=1, share_a=0.6),
+        exchange=ExchangeConfig(num_queries=60, every=1, warmup_epochs=1, share_a=0.6),
         training=TrainingConfig(
             epochs=4,
             batch_size=16,
