@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import graphlib
 from collections import Counter
 
 import pytest
-from import_graph import PACKAGE, imports_of, inner_imports, module_files
+from import_graph import PACKAGE, ROOT, imports_of, inner_imports, module_files
 
 MODULES = module_files()
 
@@ -149,6 +150,14 @@ def test_production_imports_nothing_of_the_simulation() -> None:
     simulated = {"attacks", "simulation", "baselines", "suites"}
     found = {(name, other) for name in MODULES if room_of(name) in production for other in imported_by(name)}
     assert {(name, other) for name, other in found if room_of(other) in simulated} == set()
+
+
+def test_the_wheel_has_every_room() -> None:
+    """A folder that setup.cfg does not name is missing where the package is installed from a wheel."""
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg", encoding="utf-8")
+    folders = {f"{PACKAGE}.{name}".rstrip(".") for name, path in MODULES.items() if path.name == "__init__.py"}
+    assert set(settings["options"]["packages"].split()) == folders
 
 
 def test_rooms_stay_small() -> None:
