@@ -23,6 +23,8 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.reduction import DupFd
 from typing import Any
 
+from smule_crypten.errors import ConfigError
+
 PRELOADED = (
     "smule_crypten.party.party",
     "smule_crypten.simulation.controls",
@@ -36,13 +38,25 @@ LONGEST_TEMPORARY_FOLDER = 70
 
 
 def process_context() -> ForkServerContext | SpawnContext:
-    """Where to take processes and pipes from: the fork server, or new interpreters where forking is not safe (macOS)
-    or the server's socket has no room for its path. What the processes do is the same."""
+    """Where to take processes and pipes from: the fork server, or new interpreters.
+
+    New interpreters where forking is not safe (macOS) or the server's socket has no room for its path. What the
+    processes do is the same.
+    """
     if sys.platform != "linux" or len(tempfile.gettempdir().encode()) > LONGEST_TEMPORARY_FOLDER:
         return mp.get_context("spawn")
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     return context
+
+
+def refuse_in_imported_script() -> None:
+    """Raise ConfigError in a process that is importing the script of its parent, to be called before any is started."""
+    if getattr(mp.current_process(), "_inheriting", False):
+        raise ConfigError(
+            "processes import the script that starts them, so it would start them again and again; put the calls of "
+            'smule_crypten in it below: if __name__ == "__main__":'
+        )
 
 
 @contextmanager

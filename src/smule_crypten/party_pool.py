@@ -92,7 +92,9 @@ class PartyPool:
 
         Args:
             dealt: whether the dealer deals; otherwise party a does.
-            randomness, seed, precision_bits: of the session.
+            randomness: of the session.
+            seed: of the session.
+            precision_bits: of the session.
             deadline_seconds: longest silence of another process.
             dealer_allows_insecure: whether the dealer accepts randomness="seeded_insecure".
 

@@ -149,8 +149,10 @@ def measured_scatter(evaluations_RNC: torch.Tensor, *, is_known: bool) -> Scatte
 
 
 def _covariance_norms(deviations_NRC: torch.Tensor, classes: int) -> torch.Tensor:
-    """|S|_F of each sample: of the sample covariance, less what R repeats alone add to it, but at least as much as its
-    trace demands."""
+    """|S|_F of each sample.
+
+    Of the sample covariance, less what R repeats alone add to it, but at least as much as its trace demands.
+    """
     freedom = deviations_NRC.size(1) - 1
     products_NRR = deviations_NRC @ deviations_NRC.transpose(1, 2) / freedom
     traces_N = products_NRR.diagonal(dim1=1, dim2=2).sum(1)

@@ -49,8 +49,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """A question that is under way: charged, and not yet computed. inputs_NCHW are what is sent of it; of those of
-    fits_N the peer's network can say something. own and peer is what was announced."""
+    """A question that is under way: charged, and not yet computed.
+
+    inputs_NCHW are what is sent of it; of those of fits_N the peer's network can say something. own and peer is what
+    was announced.
+    """
 
     sample_ids: torch.Tensor
     inputs_NCHW: torch.Tensor

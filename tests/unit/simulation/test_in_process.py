@@ -29,7 +29,7 @@ from smule_crypten.mutual_learning.observer import Phase, Silent
 from smule_crypten.mutual_learning.peer import Answers
 from smule_crypten.report.journal import read_journal
 from smule_crypten.simulation.in_process import InProcess
-from smule_crypten.simulation.simulation import simulate
+from smule_crypten.simulation.simulation import run_simulation
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.types import PARTY_NAMES, Cost
 
@@ -78,7 +78,7 @@ def test_the_same_as_in_processes_of_their_own(tmp_path: Path) -> None:
     data as well; bytes and rounds of the exchanges themselves to the last one.
     """
     run = configured(attack="answers")
-    record = simulate(run, tmp_path / "run", Console(file=io.StringIO()))
+    record = run_simulation(run, tmp_path / "run", Console(file=io.StringIO()))
     threads = torch.get_num_threads()
     torch.set_num_threads(run.launch.threads)
     here, courses = InProcess(run), (Course(), Course())
