@@ -28,7 +28,8 @@ from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
 from smule_crypten.mutual_learning.budget import QueryBudget
-from smule_crypten.mutual_learning.exchanger import Exchanger
+from smule_crypten.mutual_learning.peer import AnsweringNetwork
+from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.types import Cost, PeerPrediction, centred
 
 Shape = tuple[int, int, int]
@@ -171,25 +172,17 @@ def translations_and_lowerings(session: Session, config: SchemeConfig, spot_chec
     architecture = translate(_linear(), (1, 2, 2)).architecture
     scheme = scheme_class(config.name)(session, config, (architecture, architecture))
     samples = LabelledImages(torch.randn(8, 1, 2, 2), torch.zeros(8).long(), torch.arange(8))
-    nothing = samples.select(torch.arange(0))
     with tempfile.TemporaryDirectory() as folder:
         budget = QueryBudget(DisclosureConfig(), Path(folder) / "disclosures.jsonl", run="first", peer=None)
-        exchanger = Exchanger(
-            scheme=scheme,
-            config=ExchangeConfig(spot_checks=spot_checks),
-            train=samples,
-            pool=nothing,
-            held_out=nothing,
-            num_queries=(8, 8),
-            num_classes=5,
-            budget=budget,
-            seed=0,
+        peer = SecurePeer(
+            scheme, ExchangeConfig(spot_checks=spot_checks), num_queries=(8, 8), budget=budget, calibration=samples
         )
         with (
             budget,
             mock.patch.object(translating, "trace", wraps=translating.trace) as translated,
             mock.patch.object(lowering, "_with_rings", wraps=lowering._with_rings) as lowered,
         ):
-            exchanger.agree(1)
-            exchanger.run(_linear(), 0)
+            peer.agree(1, 8)
+            peer.ask(samples, AnsweringNetwork(_linear(), 0, "some network"))
+            peer.answers()
     return translated.call_count, lowered.call_count

@@ -102,8 +102,7 @@ def jobs_that_meet(
     with_dealer: bool,
     schemes: Mapping[str, Deal] = DEALT,
 ) -> list[Job]:
-    """The processes of a simulation, which meet through a store in folder: party a, party b and, if one deals, the
-    dealer.
+    """Party a, party b and, if one deals, the dealer of a simulation, who meet through a store in folder.
 
     Args:
         function, arguments: what either party runs, and with what.

@@ -23,6 +23,7 @@ from smule_crypten.models.pooling import comparisons
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model, num_parameters
 from smule_crypten.mpc.training_plan import cost_of_step
+from smule_crypten.party.local_exchange import shape_of
 from smule_crypten.report.suite_records import Findings
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import ON_LINKS, on_links
@@ -167,8 +168,7 @@ def _images(run: RunConfig, choice: NetworkChoice, count: int) -> tuple[torch.Te
 
 def _network(choice: NetworkChoice, images: torch.Tensor, num_classes: int) -> tuple[nn.Module, tuple[int, int, int]]:
     """With its initial weights, and the shape of an image."""
-    channels, height, width = images.shape[1:]
-    shape = channels, height, width
+    shape = shape_of(images)
     return build_model(choice.model, shape, num_classes, seed=0), shape
 
 

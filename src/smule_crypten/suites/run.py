@@ -52,8 +52,9 @@ _BESIDE_OTHERS = ("methods", "headline", "schemes", "scaling")
 def run_suite(
     suite: SuiteConfig, run: RunConfig, folder: Path, command: Sequence[str], console: Console
 ) -> SuiteResults:
-    """Run what is not yet in folder, and write the results there: JSON, HTML, Markdown and, where
-    networks were trained, accuracy by bytes as SVG.
+    """Run what is not yet in folder, and write the results there.
+
+    As JSON, HTML, Markdown and, where networks were trained, accuracy by bytes as SVG.
 
     Args:
         command: as the user gave it, for the record.

@@ -28,8 +28,10 @@ _FOLDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Combined:
-    """How two networks' answers become one. The temperatures are those under which num_known labels are most likely;
-    0 labels for none of this."""
+    """How two networks' answers become one.
+
+    The temperatures are those under which num_known labels are most likely; 0 labels for none of this.
+    """
 
     own_temperature: float = 1.0
     peer_temperature: float = 1.0

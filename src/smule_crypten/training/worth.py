@@ -16,7 +16,9 @@ _TAIL = 0.025
 
 @dataclass(frozen=True, kw_only=True)
 class Worth(Accuracies):
-    """agreement: how often both answer the same class. gain: combined less own; interval: its 95 %, by bootstrap.
+    """What they are worth to the party that asked.
+
+    agreement: how often both answer the same class. gain: combined less own; interval: its 95 %, by bootstrap.
     by_class: samples, own and peer accuracy of each class; None for a class without samples.
     """
 
