@@ -26,10 +26,6 @@ _DIGITS_SPLIT_SEED = 0
 _NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
-class _NoOptions(Section):
-    pass
-
-
 class _DigitsOptions(Section):
     test_fraction: float = Field(default=0.25, gt=0.0, lt=1.0)
     """Share of all samples that is held out for testing, stratified, always the same split."""
@@ -145,7 +141,7 @@ def load_torchvision_set(config: DataConfig) -> DataBundle:
     Raises:
         DataError: the files are missing (and data.download is false), damaged or cannot be downloaded.
     """
-    parse_options(_NoOptions, config.options, "data.options")
+    parse_options(Section, config.options, "data.options")
     root = _path(config, "the folder that torchvision keeps its data sets in")
     known = _TORCHVISION_SETS[config.name]
     dataset_class = getattr(load_torchvision().datasets, known.class_name)

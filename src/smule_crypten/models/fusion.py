@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from smule_crypten.models.modules import is_plain_call
+from smule_crypten.models.torch_calls import pair
 
 
 class PooledConvolution(nn.Module):
@@ -19,11 +20,11 @@ class PooledConvolution(nn.Module):
     def __init__(self, convolution: nn.Conv2d, pool: nn.AvgPool2d) -> None:
         super().__init__()
         self.convolution = convolution
-        self._window = _pair(pool.kernel_size)
+        self._window = pair(pool.kernel_size)
 
     def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         convolution, (rows, columns) = self.convolution, self._window
-        stride_y, stride_x = _pair(convolution.stride)
+        stride_y, stride_x = pair(convolution.stride)
         room_y, room_x = (rows - 1) * stride_y, (columns - 1) * stride_x
         kernels = [
             F.pad(convolution.weight, (x * stride_x, room_x - x * stride_x, y * stride_y, room_y - y * stride_y))
@@ -35,7 +36,7 @@ class PooledConvolution(nn.Module):
             torch.stack(kernels).mean(0),
             convolution.bias,
             stride=(rows * stride_y, columns * stride_x),
-            padding=_pair(convolution.padding),
+            padding=convolution.padding,
             groups=convolution.groups,
         )
 
@@ -62,20 +63,12 @@ def _can_be_fused(convolution: nn.Conv2d, pool: nn.AvgPool2d) -> bool:
         type(convolution) is nn.Conv2d
         and convolution.padding_mode == "zeros"
         and not isinstance(convolution.padding, str)
-        and _pair(convolution.dilation) == (1, 1)
+        and pair(convolution.dilation) == (1, 1)
     )
     plain_pool = (
-        _pair(pool.stride) == _pair(pool.kernel_size)
-        and _pair(pool.padding) == (0, 0)
+        pair(pool.stride) == pair(pool.kernel_size)
+        and pair(pool.padding) == (0, 0)
         and not pool.ceil_mode
         and pool.divisor_override is None
     )
     return plain_convolution and plain_pool and is_plain_call(convolution) and is_plain_call(pool)
-
-
-def _pair(value: int | tuple[int, ...] | str) -> tuple[int, int]:
-    assert not isinstance(value, str)
-    if isinstance(value, int):
-        return value, value
-    first, second = value
-    return first, second

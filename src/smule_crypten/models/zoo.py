@@ -26,10 +26,6 @@ _AUXILIARY_OUTPUTS = frozenset({"googlenet", "inception_v3"})
 """Networks of torchvision that return more than logits while they are trained."""
 
 
-class _NoOptions(Section):
-    pass
-
-
 class _MlpOptions(Section):
     hidden: _Widths = (128, 64)
     """Widths of the hidden layers, a ReLU after each."""
@@ -74,7 +70,7 @@ def _torchvision(input_shape: InputShape, num_classes: int, arch: str) -> nn.Mod
 
 NETWORKS = {
     "mlp": _Network(_MlpOptions, mlp),
-    "lenet": _Network(_NoOptions, lenet),
+    "lenet": _Network(Section, lenet),
     "small_convnet": _Network(_SmallConvnetOptions, convnet),
     "wide_convnet": _Network(_WideConvnetOptions, convnet),
     "resnet8": _Network(_ResnetOptions, functools.partial(resnet, blocks_per_stage=1)),
