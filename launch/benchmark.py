@@ -66,3 +66,7 @@ def _run(values: dict[str, Any], folder: Path) -> None:
     run = parse(RunConfig, values)
     command = ["smule-benchmark", *sys.argv[1:]]
     run_suite(suite, run, folder, command, Console())
+
+
+if __name__ == "__main__":
+    main()

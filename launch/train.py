@@ -25,3 +25,7 @@ def main() -> None:
         print("smule: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED_EXIT_CODE)
     sys.exit(run_command())
+
+
+if __name__ == "__main__":
+    main()
