@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from smule_crypten.errors import SmuleError
-from smule_crypten.fork_server import process_context
+from smule_crypten.fork_server import process_context, start
 from smule_crypten.transport.credentials import Certificate, Identity, create_identity, load_certificate, load_identity
 from smule_crypten.transport.endpoint import Address, accept_all, connect, listen
 from smule_crypten.transport.link import Link
@@ -261,7 +261,7 @@ def echoing_process(
         port = listener.getsockname()[1]
         arguments = (theirs, str(people.a.key_path.parent), port, deadline_seconds)
         process = context.Process(target=_echo, args=arguments, daemon=True)
-        process.start()
+        start(process)
         expected = {"party b": people.b.certificate}
         times = {"join_seconds": 3 * PATIENCE_SECONDS, "deadline_seconds": own_deadline_seconds}
         link = accept_all(listener, people.a, expected, **times)["party b"]
