@@ -23,12 +23,14 @@ from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models import translate as translating
+from smule_crypten.models.tracing import trace
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
 from smule_crypten.mutual_learning.budget import QueryBudget
-from smule_crypten.mutual_learning.exchanger import Exchanger
+from smule_crypten.mutual_learning.peer import AnsweringNetwork
+from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.types import Cost, PeerPrediction, centred
 
 Shape = tuple[int, int, int]
@@ -89,7 +91,8 @@ class _Bottleneck(nn.Module):
         )
 
     def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        return images_NCHW + self.layers(images_NCHW)
+        result: torch.Tensor = images_NCHW + self.layers(images_NCHW)
+        return result
 
 
 def linear_bottlenecks(input_shape: Shape, num_classes: int) -> nn.Module:
@@ -171,25 +174,16 @@ def translations_and_lowerings(session: Session, config: SchemeConfig, spot_chec
     architecture = translate(_linear(), (1, 2, 2)).architecture
     scheme = scheme_class(config.name)(session, config, (architecture, architecture))
     samples = LabelledImages(torch.randn(8, 1, 2, 2), torch.zeros(8).long(), torch.arange(8))
-    nothing = samples.select(torch.arange(0))
     with tempfile.TemporaryDirectory() as folder:
         budget = QueryBudget(DisclosureConfig(), Path(folder) / "disclosures.jsonl", run="first", peer=None)
-        exchanger = Exchanger(
-            scheme=scheme,
-            config=ExchangeConfig(spot_checks=spot_checks),
-            train=samples,
-            pool=nothing,
-            held_out=nothing,
-            num_queries=(8, 8),
-            num_classes=5,
-            budget=budget,
-            seed=0,
-        )
+        terms = ExchangeConfig(spot_checks=spot_checks)
+        peer = SecurePeer(scheme, terms, num_queries=(8, 8), budget=budget, calibration=samples)
         with (
             budget,
-            mock.patch.object(translating, "trace", wraps=translating.trace) as translated,
+            mock.patch.object(translating, "trace", wraps=trace) as translated,
             mock.patch.object(lowering, "_with_rings", wraps=lowering._with_rings) as lowered,
         ):
-            exchanger.agree(1)
-            exchanger.run(_linear(), 0)
+            peer.agree(1, len(samples))
+            peer.ask(samples, AnsweringNetwork(_linear(), 0, "linear"))
+            peer.answers()
     return translated.call_count, lowered.call_count
