@@ -28,7 +28,7 @@ from smule_crypten.report.summary import build_summary
 from smule_crypten.report.sweep import ERROR_FILE, OVERRIDES_FILE
 from smule_crypten.report.tables import result_table
 from smule_crypten.simulation.named_role import named_by_environment, run_named_role
-from smule_crypten.simulation.simulation import simulate
+from smule_crypten.simulation.simulation import run_simulation
 from smule_crypten.types import PARTY_NAMES
 
 register_run()
@@ -73,7 +73,7 @@ def _run(composed: DictConfig, run_dir: Path) -> None:
     if named_by_environment():
         run_named_role(run, run_dir, console)
         return
-    record = simulate(run, run_dir, console)
+    record = run_simulation(run, run_dir, console)
     write_atomic(run_dir / "config.yaml", lambda file: file.write(with_versions(OmegaConf.to_yaml(composed))))
     console.print(result_table(build_summary(record)))
     console.print(f"Run folder: {run_dir}", soft_wrap=True)
@@ -93,8 +93,11 @@ def _run_sweep_job(composed: DictConfig, run_dir: Path, overrides: list[str]) ->
 
 
 def _leave_loky() -> None:
-    """Hydra's joblib launcher runs a job in a process of loky, which names itself as the way to start processes;
-    Python hands that name on to spawned ones, and they do not know it."""
+    """Have the processes of a job in Hydra's joblib launcher start as everywhere else.
+
+    Hydra's joblib launcher runs a job in a process of loky, which names itself as the way to start processes; Python
+    hands that name on to spawned ones, and they do not know it.
+    """
     if multiprocessing.get_start_method(allow_none=True) == "loky":
         multiprocessing.set_start_method("spawn", force=True)
 

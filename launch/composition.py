@@ -52,6 +52,20 @@ def to_run_config(composed: DictConfig) -> RunConfig:
     return parse(RunConfig, _plain(composed))
 
 
+def compose_run(overrides: list[str]) -> RunConfig:
+    """What `smule` would run with these arguments.
+
+    Raises:
+        ConfigError: in one line, of the override that is wrong.
+    """
+    register_run()
+    try:
+        with initialize_config_module(CONF, version_base="1.3"):
+            return to_run_config(compose("config", overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error) from None
+
+
 def compose_side(
     kind: type[Section], written: DictConfig, chosen: Mapping[str, str | None], overrides: list[str]
 ) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """settings (for read_party), wait, quick and json.
+    """Settings (for read_party), wait, quick and json.
 
     Raises:
         SystemExit: with code 2, where the arguments cannot be read, or 0 after --help.

@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def split_files(arguments: list[str]) -> tuple[dict[str, Path], list[str]]:
-    """input and output, as far as they are given, and the other arguments.
+    """Input and output, as far as they are given, and the other arguments.
 
     Raises:
         ConfigError: one is given twice, or empty.

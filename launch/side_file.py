@@ -86,8 +86,10 @@ def _names_file(argument: str, prefix: str) -> bool:
 
 
 def _chosen(side: SideSettings) -> tuple[DictConfig, dict[str, str | None]]:
-    """What the file says beside its choices, and the file of conf/ that it chooses of each group, by the name of a
-    section or in the list `defaults`, as in `defaults: [training: images]`."""
+    """What the file says beside its choices, and the file of conf/ that it chooses of each group.
+
+    By the name of a section or in the list `defaults`, as in `defaults: [training: images]`.
+    """
     written = side.in_file.copy()
     chosen: dict[str, str | None] = dict.fromkeys(GROUPS_OF_A_PARTY)
     for group in CHOSEN_BY_NAME:

@@ -32,8 +32,9 @@ EXAMPLES = [(page, heading) for page in ("library.md", "protocol.md") for headin
 
 
 @pytest.mark.parametrize(("page", "heading"), EXAMPLES)
-def test_examples_run(page: str, heading: str, tmp_path: Path) -> None:
+def test_examples_run(page: str, heading: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An example that a reader copies works."""
+    monkeypatch.chdir(tmp_path)
     script = tmp_path / "example.py"
     script.write_text(scripts_of(page)[heading], encoding="utf-8")
     with torch.random.fork_rng(devices=[]):
@@ -43,11 +44,26 @@ def test_examples_run(page: str, heading: str, tmp_path: Path) -> None:
 def test_library_page_has_its_examples() -> None:
     """The page did not lose its code, which the test above would not notice."""
     assert list(scripts_of("library.md")) == [
-        "Own data, network and training loop",
-        "Secure inference",
-        "Mutual learning",
-        "A trained network",
+        "Simulate in five lines",
+        "Own data, own network",
+        "One exchange",
+        "Train with a source of soft labels of your own",
+        "Predict with a trained party",
+        "Load a trained network",
     ]
+
+
+def test_library_page_needs_the_front_door_only() -> None:
+    """Who uses the library learns a dozen names, not where they stand inside: each section has one import of ours."""
+    for heading, script in scripts_of("library.md").items():
+        ours = [line for line in script.splitlines() if re.match(r"\s*(import|from) smule_crypten", line)]
+        assert ours == ["import smule_crypten as smule"], heading
+
+
+def test_five_lines_are_five() -> None:
+    """The first thing that a stranger copies is as short as its heading says."""
+    first, *_ = re.findall(r"^```python\n(.*?)^```", (DOCS / "library.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert sum(bool(line.strip()) for line in first.splitlines()) == 5
 
 
 def subclasses(error: type[SmuleError]) -> list[type[SmuleError]]:

@@ -39,14 +39,24 @@ def quoted(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """text as one line without control characters, for words of a library that may repeat what another process said."""
+    """Text as one line without control characters, for words of a library that may repeat what another process said."""
     return "".join(char if char.isprintable() else " " for char in text)
 
 
 class SmuleError(Exception):
-    """Base of all errors that are shown to the user as one line, without a traceback.
+    """Base of all errors that a user can cause, each with a message of one line: what is wrong, where, what to do.
 
-    tell_peer: whether the other processes are told the message. It is not the default: messages may hold paths.
+    Attributes:
+        exit_code: with which a command ends (docs/exit-codes.md).
+        tell_peer: whether the other processes are told the message. It is not the default: messages may hold paths.
+
+    Example:
+        >>> import smule_crypten as smule
+        >>> try:
+        ...     smule.configure("training.epoch=3")
+        ... except smule.SmuleError as error:
+        ...     print(error)
+        training.epoch: unknown key; did you mean training.epochs?
     """
 
     exit_code = 1

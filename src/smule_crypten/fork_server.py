@@ -1,8 +1,9 @@
 """How processes start here: forked, in milliseconds, from a server that imports once what each of them needs.
 
 A new interpreter would import PyTorch and CrypTen for seconds, in each process again. Python's fork server is such an
-interpreter; it computes nothing, so that it holds no threads of PyTorch, no CUDA context, no keys and no random state
-worth having when it forks. It starts with the first process, serves all later ones of this process, and ends with it.
+interpreter; it computes nothing, so that it holds no threads of PyTorch, no CUDA context and no keys when it forks. The
+one random state that forks would share, NumPy's, is drawn anew in each. It starts with the first process, serves all
+later ones of this process, and ends with it.
 
 What a process inherits (limits of resources, namespaces) is the server's, as it was when that started; path, working
 directory and main module are those of the caller. `CallersOutput` and `environment` of a job hand on the rest.
@@ -22,6 +23,8 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.reduction import DupFd
 from typing import Any
 
+from smule_crypten.errors import ConfigError
+
 PRELOADED = (
     "smule_crypten.party.party",
     "smule_crypten.simulation.controls",
@@ -35,13 +38,25 @@ LONGEST_TEMPORARY_FOLDER = 70
 
 
 def process_context() -> ForkServerContext | SpawnContext:
-    """Where to take processes and pipes from: the fork server, or new interpreters where forking is not safe (macOS)
-    or the server's socket has no room for its path. What the processes do is the same."""
+    """Where to take processes and pipes from: the fork server, or new interpreters.
+
+    New interpreters where forking is not safe (macOS) or the server's socket has no room for its path. What the
+    processes do is the same.
+    """
     if sys.platform != "linux" or len(tempfile.gettempdir().encode()) > LONGEST_TEMPORARY_FOLDER:
         return mp.get_context("spawn")
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     return context
+
+
+def refuse_in_imported_script() -> None:
+    """Raise ConfigError in a process that is importing the script of its parent, to be called before any is started."""
+    if getattr(mp.current_process(), "_inheriting", False):
+        raise ConfigError(
+            "processes import the script that starts them, so it would start them again and again; put the calls of "
+            'smule_crypten in it below: if __name__ == "__main__":'
+        )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+import numpy as np
 import torch
 
 from smule_crypten.config.sections import Randomness
@@ -91,7 +92,9 @@ class PartyPool:
 
         Args:
             dealt: whether the dealer deals; otherwise party a does.
-            randomness, seed, precision_bits: of the session.
+            randomness: of the session.
+            seed: of the session.
+            precision_bits: of the session.
             deadline_seconds: longest silence of another process.
             dealer_allows_insecure: whether the dealer accepts randomness="seeded_insecure".
 
@@ -131,6 +134,7 @@ class _Call:
 
 def _serve(connection: Connection, role: str) -> None:
     torch.set_num_threads(1)
+    np.random.seed()  # as launcher._run_job
     while True:
         try:
             message = connection.recv_bytes()

@@ -126,10 +126,20 @@ class Disclosure:
 
 @dataclass(frozen=True, kw_only=True)
 class SoftLabels:
-    """Peer logits for some of the asked samples.
+    """Peer logits for M of the asked samples.
 
-    positions (M,) index into the asked ids; logits_NC is (M, C); model_step (M,) is the peer's step that answered.
-    weight_M (M,), 0 to 1, says how much each is trusted; None stands for 1.
+    Attributes:
+        positions: (M,) int64, indices into the asked ids.
+        logits_NC: (M, C) float32.
+        model_step: (M,) int64, the optimizer step of the peer's network that answered.
+        weight_M: (M,), 0 to 1, how much each is trusted; None stands for 1.
+
+    Example:
+        >>> import torch, smule_crypten as smule
+        >>> logits = torch.tensor([[2.0, -2.0]])
+        >>> soft = smule.SoftLabels(positions=torch.tensor([3]), logits_NC=logits, model_step=torch.tensor([0]))
+        >>> soft.weights()
+        tensor([1.])
     """
 
     positions: torch.Tensor
@@ -144,7 +154,20 @@ class SoftLabels:
 
 
 class PredictionSource(Protocol):
-    """Where the trainer finds soft labels: sample ids in, predictions or nothing out."""
+    """Where a trainer finds soft labels: any object with this method. Sample ids in, predictions or nothing out.
+
+    Example:
+        >>> import torch, smule_crypten as smule
+        >>> class AlwaysTheFirstClass:
+        ...     def lookup(self, sample_ids):
+        ...         count = len(sample_ids)
+        ...         logits = torch.tensor([[1.0, -1.0]]).repeat(count, 1)
+        ...         steps = torch.zeros(count, dtype=torch.int64)
+        ...         return smule.SoftLabels(positions=torch.arange(count), logits_NC=logits, model_step=steps)
+        >>> source: smule.PredictionSource = AlwaysTheFirstClass()
+        >>> source.lookup(torch.tensor([7, 9])).logits_NC.shape
+        torch.Size([2, 2])
+    """
 
     def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
         """Return what is known of sample_ids (N,), or None where nothing is."""

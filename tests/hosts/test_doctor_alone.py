@@ -52,7 +52,7 @@ def readable_key(folder: Path) -> tuple[str, ...]:
 
 
 def finished_run(folder: Path) -> tuple[str, ...]:
-    write_result(side(folder, "a"), party_record())
+    write_result(side(folder, "a"), party_record(status="completed"))
     return ()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hosts_network import ROLES, Network
 from hosts_run import HostRun
 from PIL import Image
 
+import smule_crypten as smule
 from smule_crypten.launch.estimate import main as estimate_main
 from smule_crypten.launch.predict import main as predict_main
 from smule_crypten.training.checkpoint import load_model
@@ -69,6 +71,17 @@ def test_one_asks_and_the_other_answers(network: Network, trained: Folders) -> N
     assert [count for _, count in answered(trained, "a")[len(before["a"]) :]] == [0, 0]
 
 
+def predict_from_python() -> None:
+    """As docs/library.md does, in place of the command."""
+    record = smule.predict(sys.argv[1].removeprefix("+party="), "new", "table.csv")
+    assert record.party == "a"
+
+
+def estimate_from_python() -> None:
+    """Likewise."""
+    assert smule.estimate(sys.argv[1].removeprefix("+party=")).worth.num_known > 0
+
+
 def test_a_folder_of_grey_images_and_a_table(network: Network, trained: Folders) -> None:
     """Radiographs lie about as files: read as grey for a network of one channel, and answered as a table."""
     folder = trained.folder("a")
@@ -78,7 +91,7 @@ def test_a_folder_of_grey_images_and_a_table(network: Network, trained: Folders)
     for name, pixels in zip(("c.png", "a.png", "b.tif"), images, strict=True):
         Image.fromarray(pixels).save(folder / "new" / name)
     (folder / "new" / "notes.txt").write_text("none")
-    with HostRun(network, trained, BOTH, {"a": ["input=new", "output=table.csv"]}) as run:
+    with HostRun(network, trained, {"a": predict_from_python, "b": predict_main}) as run:
         run.complete()
     metadata = json.loads((folder / "table.json").read_text())
     assert metadata["notes"] == ["1 files called *.txt, left out (notes.txt)"]
@@ -133,7 +146,7 @@ def test_the_other_side_trains(network: Network, trained: Folders) -> None:
 
 def test_both_estimate(network: Network, trained: Folders) -> None:
     """Each learns what the other would bring and what a run would cost."""
-    with HostRun(network, trained, {"a": estimate_main, "b": estimate_main}) as run:
+    with HostRun(network, trained, {"a": estimate_main, "b": estimate_from_python}) as run:
         run.complete(*ROLES)
         assert "a whole run" in run.processes["a"].log
     for role, num_known in (("a", NUM_VALIDATION), ("b", 6)):

@@ -248,11 +248,6 @@ def test_over_budget(network: Network, tmp_path: Path) -> None:
             {"disclosure__max_answers_total": 100},
             "disclosure.max_answers_total=100 leaves 100",
         ),
-        (
-            {"exchange__schedule": "adaptive", "samples__validation": 0.2},
-            {"disclosure__max_answers_total": 1},
-            "leaves 1;",
-        ),
     ],
 )
 def test_a_limit_that_cannot_suffice(

@@ -176,14 +176,15 @@ def translations_and_lowerings(session: Session, config: SchemeConfig, spot_chec
     samples = LabelledImages(torch.randn(8, 1, 2, 2), torch.zeros(8).long(), torch.arange(8))
     with tempfile.TemporaryDirectory() as folder:
         budget = QueryBudget(DisclosureConfig(), Path(folder) / "disclosures.jsonl", run="first", peer=None)
-        terms = ExchangeConfig(spot_checks=spot_checks)
-        peer = SecurePeer(scheme, terms, num_queries=(8, 8), budget=budget, calibration=samples)
+        peer = SecurePeer(
+            scheme, ExchangeConfig(spot_checks=spot_checks), num_queries=(8, 8), budget=budget, calibration=samples
+        )
         with (
             budget,
             mock.patch.object(translating, "trace", wraps=trace) as translated,
             mock.patch.object(lowering, "_with_rings", wraps=lowering._with_rings) as lowered,
         ):
-            peer.agree(1, len(samples))
-            peer.ask(samples, AnsweringNetwork(_linear(), 0, "linear"))
+            peer.agree(1, 8)
+            peer.ask(samples, AnsweringNetwork(_linear(), 0, "some network"))
             peer.answers()
     return translated.call_count, lowered.call_count

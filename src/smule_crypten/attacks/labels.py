@@ -13,8 +13,11 @@ from smule_crypten.data.images import LabelledImages
 
 
 class LabelFlipOptions(Section):
-    """source and target together make the flip targeted; without them each label becomes any other class with equal
-    probability."""
+    """Which labels an adversary flips, and to what.
+
+    source and target together make the flip targeted; without them each label becomes any other class with equal
+    probability.
+    """
 
     fraction: float = Field(default=0.4, ge=0.0, le=1.0)
     """Share of its samples, or of those of class source, whose label is changed."""

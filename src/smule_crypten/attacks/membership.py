@@ -19,9 +19,13 @@ FALSE_POSITIVES = 0.001
 
 @dataclass(frozen=True, kw_only=True)
 class MembershipRisk:
-    """auc: 1/2 where nothing can be told. true_positives: share of the members that are recognized by a threshold that
-    takes at most FALSE_POSITIVES of the others for members (N. Carlini et al., "Membership Inference Attacks From First
-    Principles", 2022)."""
+    """How well members are told from others.
+
+    Attributes:
+        auc: 1/2 where nothing can be told.
+        true_positives: share of the members that are recognized by a threshold that takes at most FALSE_POSITIVES of
+            the others for members (N. Carlini et al., "Membership Inference Attacks From First Principles", 2022).
+    """
 
     auc: float
     true_positives: float

@@ -36,8 +36,12 @@ and origin: an error that grows with it gives a guess of the weights, one that f
 
 @dataclass(frozen=True)
 class Guess:
-    """What one kind of knowledge says. weights_UC: of the last layer less their mean over the classes, up to a factor.
-    explained: share of the logits' variance that goes with it, less what chance explains."""
+    """What one kind of knowledge says.
+
+    Attributes:
+        weights_UC: of the last layer less their mean over the classes, up to a factor.
+        explained: share of the logits' variance that goes with it, less what chance explains.
+    """
 
     kind: str
     weights_UC: torch.Tensor
@@ -104,8 +108,10 @@ class _Regression:
         self._columns = torch.cat([_standardized(layer) for layer in layers[:used]], dim=1)
 
     def fit(self, logits_QC: torch.Tensor) -> tuple[torch.Tensor, float]:
-        """Slopes of the last hidden layer's units (units, classes), per standard deviation of what is known, and the
-        share of the variance that all columns explain, less chance."""
+        """Slopes of the last hidden layer's units (units, classes), per standard deviation of what is known.
+
+        With them the share of the variance that all columns explain, less chance.
+        """
         answers, columns = self._columns.shape
         variance = float(logits_QC.square().mean(0).sum())
         if not variance:
@@ -133,8 +139,10 @@ class _Regression:
 
 
 def _without_wraps(logits_QC: torch.Tensor) -> torch.Tensor:
-    """Answers far beyond all others, in which a value wrapped around its ring, become the median answer: a single one
-    would hide all that the others say."""
+    """Answers far beyond all others, in which a value wrapped around its ring, become the median answer.
+
+    A single one would hide all that the others say.
+    """
     median_C = logits_QC.median(0).values
     distances_Q = (logits_QC - median_C).norm(dim=1)
     is_far_Q1 = (distances_Q > _FAR * distances_Q.median()).unsqueeze(1)

@@ -28,8 +28,10 @@ class Trigger:
 
 
 def make_trigger(name: TriggerName, images_NCHW: torch.Tensor, opacity: float, seed: int) -> Trigger:
-    """A trigger for images like these, on the scale of their values; a patch is an eighth of the image high, at least
-    two pixels."""
+    """A trigger for images like these, on the scale of their values.
+
+    A patch is an eighth of the image high, at least two pixels.
+    """
     low, high = images_NCHW.min(), images_NCHW.max()
     shape = images_NCHW.shape[1:]
     if name == "blended":

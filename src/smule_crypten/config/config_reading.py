@@ -54,8 +54,10 @@ def leaves(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fi
 
 
 def defaults_of(section: type[BaseModel]) -> dict[str, Any]:
-    """The default of each key that has one, as plain values. A section for which nothing may stand, and does, is
-    null."""
+    """The default of each key that has one, as plain values.
+
+    A section for which nothing may stand, and does, is null.
+    """
     found: dict[str, Any] = {}
     for name, field in section.model_fields.items():
         inner = section_of(field)

@@ -68,6 +68,8 @@ def _resolve(path: object, key: str) -> Callable[..., Any]:
 
 def _import_remedy(path: str, error: BaseException) -> str:
     """What to do, by whether it is the name that is wrong, a module that the target needs, or the target's own code."""
+    if path.startswith("__main__:") and not _is_from_inside(error):
+        return "what was typed into Python or a notebook is known there alone; put it into a module or a script"
     if isinstance(error, ModuleNotFoundError) and error.name is not None and not _is_on_the_way(error.name, path):
         return f"the module is there, but imports {error.name}, which is not installed here; install it"
     if isinstance(error, ModuleNotFoundError | AttributeError | ValueError) and not _is_from_inside(error):

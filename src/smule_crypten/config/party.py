@@ -12,8 +12,10 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){31}")
 
 
 class DisclosureLimits(Section):
-    """How many answers a party's network gives. A count, not a privacy guarantee; second answers and repeated attempts
-    count."""
+    """How many answers a party's network gives.
+
+    A count, not a privacy guarantee; second answers and repeated attempts count.
+    """
 
     max_answers_total: int | None = Field(default=None, ge=0)
     """The most answers that the own network gives to the peer in all; null for as many as the plan of the run asks for.

@@ -170,7 +170,18 @@ AlarmName = Literal["off", "report", "quarantine"]
 
 
 class TrainingConfig(Section):
-    """Mutual learning: cross entropy + distillation_weight * temperature^2 * KL(peer || own)."""
+    """Mutual learning: cross entropy + distillation_weight * temperature^2 * KL(peer || own).
+
+    Frozen; all keys have defaults, docs/keys.md lists them under `training`.
+
+    Raises:
+        pydantic.ValidationError: a key is unknown, of the wrong type or impossible; `configure` says it in one line.
+
+    Example:
+        >>> import smule_crypten as smule
+        >>> smule.TrainingConfig(epochs=2, batch_size=16).temperature
+        2.0
+    """
 
     epochs: int = Field(default=30, ge=1, le=_MAX_EPOCHS)
     """Epochs of each training: alone, and with the peer. Both parties agree on it."""

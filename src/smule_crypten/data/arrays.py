@@ -20,7 +20,7 @@ _MOST_CHANNELS = 4
 
 
 def as_tensor(value: Any, what: str) -> torch.Tensor:
-    """value as a dense tensor on the CPU, without gradient, independent of how it was made.
+    """`value` as a dense tensor on the CPU, without gradient, independent of how it was made.
 
     Raises:
         DataError: it is no array of numbers, or one that holds more than numbers. The message begins with what.

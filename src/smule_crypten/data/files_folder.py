@@ -21,8 +21,12 @@ _DARK = 1 / 8
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One split of a data set. depth: the bits a channel of its images; notes: what was counted, left out and changed;
-    files: identifies all files of the split, whatever links lead to them.
+    """One split of a data set.
+
+    Attributes:
+        depth: the bits a channel of its images.
+        notes: what was counted, left out and changed.
+        files: identifies all files of the split, whatever links lead to them.
     """
 
     images: LabelledImages
@@ -40,8 +44,9 @@ def read_image_folder(
     channels: int = 3,
     class_names: tuple[str, ...] | None = None,
 ) -> Split:
-    """Images (N, channels, H, W), uint8 or float32 in 0..1 (image_file.py). Sample ids number the files in order of
-    class and name.
+    """Images (N, channels, H, W), uint8 or float32 in 0..1 (image_file.py).
+
+    Sample ids number the files in order of class and name.
 
     Only the `limit` chosen files are decoded. size: what to resize to; None keeps the size of the first image, which
     all others must then have. class_names: as in folder_listing.py.
@@ -65,8 +70,9 @@ def read_image_folder(
 def read_flat_folder(
     folder: Path, size: ImageSize, channels: int
 ) -> tuple[torch.Tensor, tuple[str, ...], tuple[str, ...]]:
-    """The image files in folder, in order of their names, resized: (N, channels, H, W) as in read_image_folder; their
-    names; and what was left out and changed.
+    """The image files in folder, in order of their names, resized: (N, channels, H, W) as in read_image_folder.
+
+    With them their names, and what was left out and changed.
 
     Raises:
         DataError: there are none, or one is damaged or of another depth.

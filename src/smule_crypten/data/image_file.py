@@ -108,7 +108,7 @@ def _read(image: Image.Image, head: bytes, channels: int, size: ImageSize | None
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """image without what is transparent; image itself where nothing is."""
+    """`image` without what is transparent; image itself where nothing is."""
     if image.mode not in ("LA", "La", "PA", "RGBA", "RGBa") and "transparency" not in image.info:
         return image
     colours = image.convert("RGBA")

@@ -20,9 +20,21 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, eq=False)
 class LabelledImages:
-    """images_NCHW is uint8 (0 to 255) or float32; labels_N and sample_ids_N are int64.
+    """Samples in memory, with labels and ids that stay.
 
-    A sample id is the index in the whole set, whatever was selected since.
+    Attributes:
+        images_NCHW: uint8 (0 to 255) or float32.
+        labels_N: class indices, int64; -1 where nobody may look at the label.
+        sample_ids_N: int64. The index in the whole set, whatever was selected since.
+
+    Example:
+        >>> import torch, smule_crypten as smule
+        >>> images = torch.randint(0, 256, (6, 1, 8, 8), dtype=torch.uint8)
+        >>> samples = smule.LabelledImages(images, torch.tensor([0, 1, 2, 0, 1, 2]), torch.arange(6))
+        >>> samples.select(torch.tensor([4, 5])).sample_ids_N.tolist()
+        [4, 5]
+        >>> samples.normalized(mean=[0.5], std=[0.25]).images_NCHW.dtype
+        torch.float32
     """
 
     images_NCHW: torch.Tensor
@@ -84,9 +96,20 @@ class LabelledImages:
 
 @dataclass(frozen=True, eq=False)
 class DataBundle:
-    """A whole data set. Sample ids are unique within train and within test.
+    """A whole data set.
 
-    notes: what its reader counted, left out and changed, one line each.
+    Attributes:
+        train: sample ids are unique within it.
+        test: likewise, apart from train.
+        class_names: what the labels 0, 1, 2 and so on stand for.
+        notes: what its reader counted, left out and changed, one line each.
+
+    Example:
+        >>> import torch, smule_crypten as smule
+        >>> part = smule.LabelledImages(torch.zeros(2, 1, 8, 8), torch.tensor([0, 1]), torch.arange(2))
+        >>> bundle = smule.DataBundle(train=part, test=part, class_names=("cat", "dog"))
+        >>> bundle.input_shape, bundle.num_classes
+        ((1, 8, 8), 2)
     """
 
     train: LabelledImages

@@ -25,8 +25,13 @@ _FAR_BEYOND = 10
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """images_NCHW is uint8 (0 to 255) or float32. names (N) are file names, where there are any. notes: what of a
-    folder was left out and changed."""
+    """Images to be asked about.
+
+    Attributes:
+        images_NCHW: uint8 or float32.
+        names: (N) names of files, where there are any.
+        notes: what of a folder was left out and changed.
+    """
 
     images_NCHW: torch.Tensor
     names: tuple[str, ...] = ()

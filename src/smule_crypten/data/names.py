@@ -52,7 +52,7 @@ def _by_number(value: Mapping[Any, Any]) -> list[Any]:
 
 
 def composed(name: str) -> str:
-    """name of a folder as a class name: in Unicode's composed form, since systems spell umlauts in two ways."""
+    """`name` of a folder as a class name: in Unicode's composed form, since systems spell umlauts in two ways."""
     return unicodedata.normalize("NFC", printable(name))
 
 
@@ -63,7 +63,7 @@ def printable(name: str) -> str:
 
 
 def shown(text: str) -> str:
-    """text on one line, of a bounded length."""
+    """`text` on one line, of a bounded length."""
     line = printable(text)
     return line if len(line) <= _LONGEST_SHOWN else f"{line[:_LONGEST_SHOWN]}..."
 

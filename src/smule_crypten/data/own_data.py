@@ -18,7 +18,7 @@ _READ_BATCH = 1000
 
 
 def own_bundle(result: object, layout: Layout | None, source: object) -> DataBundle:
-    """result as a data set of plain tensors. Class names are those of the Datasets; without any, numbers.
+    """`result` as a data set of plain tensors. Class names are those of the Datasets; without any, numbers.
 
     Args:
         layout: order of the axes of images; None asks for it where their shape speaks for (N, H, W, C).

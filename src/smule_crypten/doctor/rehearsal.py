@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
-import time
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.plaintext import evaluate_plaintext
-from smule_crypten.inference.registry import scheme_class
-from smule_crypten.models.translate import translate
+from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.zoo import build_model
-from smule_crypten.mpc.session import open_session
-from smule_crypten.party.dealing import run_simulated_dealer
-from smule_crypten.party.events import Emit
 from smule_crypten.party.inputs import party_seed
-from smule_crypten.party.launcher import Job, run_jobs
-from smule_crypten.transport.meeting import DEALER, ROLES, role_environment, role_from_environment, simulated_meeting
-from smule_crypten.types import Cost, InferenceQuery, centred
+from smule_crypten.party.local_exchange import Side, exchange_here, shape_of
+from smule_crypten.types import Cost, centred
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,66 +30,24 @@ def rehearse(config: PartyConfig, inputs_NCHW: torch.Tensor, num_classes: int) -
     """Let the party's network, with its initial weights, answer its own samples through the secure protocol.
 
     Args:
+        config: of this party; its settings are those of the exchange.
         inputs_NCHW: normalised, float32.
+        num_classes: outputs of the network.
 
     Raises:
         PartyFailedError: one of the three processes failed; the message names the cause.
     """
-    with tempfile.TemporaryDirectory(prefix="smule-rehearsal-") as folder:
-        rendezvous = f"file://{folder}/rendezvous"
-        arguments = {role: (config, inputs_NCHW.numpy(), num_classes) for role in ROLES[:2]}
-        dealer = Job(
-            name=DEALER,
-            function=run_simulated_dealer,
-            arguments=(config.launch,),
-            environment=role_environment(DEALER, rendezvous),
-        )
-        dealers = [dealer] if config.needs_dealer else []
-        parties = [
-            Job(name=role, function=_play, arguments=arguments[role], environment=role_environment(role, rendezvous))
-            for role in ROLES[:2]
-        ]
-        results = run_jobs([*parties, *dealers], on_event=lambda name, event: None)
-    costs = results[0].pop("cost"), results[1].pop("cost")
-    return Rehearsal(num_samples=len(inputs_NCHW), costs=costs, **results[0])
-
-
-def _play(emit: Emit, config: PartyConfig, images: npt.NDArray[np.float32], num_classes: int) -> dict[str, Any]:
-    torch.set_num_threads(config.launch.threads)
-    role = role_from_environment()
-    rank = ROLES.index(role)
-    inputs_NCHW = torch.from_numpy(images)
-    channels, height, width = inputs_NCHW.shape[1:]
-    model = build_model(config.model, (channels, height, width), num_classes, party_seed(config))
-    network = translate(model, (channels, height, width))
-    query: dict[str, Any] = {"query_id": 1, "num_samples": len(inputs_NCHW), "model_step": 0}
-    asked = InferenceQuery(
-        model_owner=1 - rank,
-        data_owner=rank,
-        sample_ids=torch.arange(len(inputs_NCHW)),
-        inputs_NCHW=inputs_NCHW,
-        **query,
-    )
-    answered = InferenceQuery(model_owner=rank, data_owner=1 - rank, **query)
-    launch, seconds = config.launch, 0.0
-    meeting = simulated_meeting(
-        role,
-        with_dealer=config.needs_dealer,
-        join_seconds=launch.join_seconds,
-        deadline_seconds=launch.deadline_seconds,
-    )
-    with open_session(
-        meeting.meet(), rank, precision_bits=config.scheme.precision_bits, randomness="fresh", seed=0
-    ) as session:
-        both = (network.architecture, network.architecture)
-        scheme = scheme_class(config.scheme.name)(session, config.scheme, both)
-        # Both roles are this process's own: there is nobody to hide anything from, and the error is what is asked for.
-        noise = NoiseRule.without_protection()
-        for index in (1, 2):  # the first one warms up
-            started = time.perf_counter()
-            answerer = scheme.prepare_answers(model, inputs_NCHW, noise)
-            scheme.begin(index, (len(inputs_NCHW), len(inputs_NCHW)))
-            prediction = scheme.exchange(answerer, asked, answered)
-            seconds = time.perf_counter() - started
+    shape = shape_of(inputs_NCHW)
+    model = build_model(config.model, shape, num_classes, party_seed(config))
+    network = translate_checked(model, shape, inputs_NCHW)
+    # Both roles are this process's own: there is nobody to hide anything from, and the error is what is asked for.
+    side = Side(network=network, inputs_NCHW=inputs_NCHW, noise=NoiseRule.without_protection())
+    played = exchange_here((side, side), config.scheme, config.launch, dealt=config.needs_dealer, repeats=2)
+    (prediction, seconds), (others, _) = played
     error = (prediction.logits_NC - centred(evaluate_plaintext(network, inputs_NCHW))).abs().max()
-    return {"seconds": seconds, "max_abs_logit_error": float(error), "cost": prediction.cost}
+    return Rehearsal(
+        num_samples=len(inputs_NCHW),
+        seconds=seconds,
+        max_abs_logit_error=float(error),
+        costs=(prediction.cost, others.cost),
+    )

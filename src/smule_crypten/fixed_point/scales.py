@@ -244,8 +244,9 @@ class _Solver:
         return scale
 
     def _make_room_for_weights(self, chosen: dict[int, float], least_bits: float) -> bool:
-        """Lower the scales of products' inputs where their weights would keep fewer bits, as the scale of a sum that
-        they go to can demand. Says whether there was one.
+        """Lower the scales of products' inputs where their weights would keep fewer bits; says whether there was one.
+
+        The scale of a sum that they go to can demand it.
         """
         is_changed = False
         for position, step in reversed(list(enumerate(self._program.steps))):

@@ -35,7 +35,9 @@ class AnswerTerms:
 class Answerer:
     """Made by a scheme's `prepare_answers`, or without a session by `answerer_of`; its owner alone may see it.
 
-    The weights are copies: what is trained afterwards has no part in the answers. A scheme may add what else it needs.
+    The weights are copies: what is trained afterwards has no part in the answers. Its noise hides as many answers as
+    the rule that it was made with says, and no more: make another one for a larger limit. A scheme may add what else it
+    needs.
 
     Args:
         network: as its owner has it. parameters: those that are evaluated in their place.

@@ -89,17 +89,17 @@ class Trial:
 class NoiseRule:
     """What a model owner adds to each logit.
 
-    num_answers: the disclosure limit Q, all answers of its network to this peer; None adds nothing because of
-    rounding (`without_protection`). extra: standard deviation of what the owner adds on top (disclosure.logit_noise).
+    num_answers: the disclosure limit Q, all answers of its network to this peer. extra: standard deviation of what the
+    owner adds on top (disclosure.logit_noise).
     """
 
-    num_answers: int | None
+    num_answers: int
     extra: float = 0.0
 
     @classmethod
     def without_protection(cls) -> NoiseRule:
         """Logits as they are, from which weights can be computed: for tests and measurements."""
-        return cls(num_answers=None)
+        return _NoRule(num_answers=0)
 
     def sigma(self, scatter: Scatter) -> float:
         """Standard deviation of the noise.
@@ -107,8 +107,6 @@ class NoiseRule:
         Raises:
             UnshareableModelError: it would drown the answers; says what to change.
         """
-        if self.num_answers is None:
-            return self.extra
         hiding = on_grid(max(LEAST_NOISE, hiding_noise(scatter, self.num_answers)), up=True)
         if hiding > max(_ALWAYS_USABLE, _USABLE_SHARE * scatter.signal):
             raise UnshareableModelError(
@@ -119,6 +117,13 @@ class NoiseRule:
                 "(disclosure.max_answers_total)",
             )
         return math.hypot(hiding, self.extra)
+
+
+class _NoRule(NoiseRule):
+    """Apart from NoiseRule, so that a limit that nobody has set can never come to this."""
+
+    def sigma(self, scatter: Scatter) -> float:
+        return 0.0
 
 
 def hiding_noise(scatter: Scatter, num_answers: int) -> float:
@@ -144,8 +149,10 @@ def measured_scatter(evaluations_RNC: torch.Tensor, *, is_known: bool) -> Scatte
 
 
 def _covariance_norms(deviations_NRC: torch.Tensor, classes: int) -> torch.Tensor:
-    """|S|_F of each sample: of the sample covariance, less what R repeats alone add to it, but at least as much as its
-    trace demands."""
+    """|S|_F of each sample.
+
+    Of the sample covariance, less what R repeats alone add to it, but at least as much as its trace demands.
+    """
     freedom = deviations_NRC.size(1) - 1
     products_NRR = deviations_NRC @ deviations_NRC.transpose(1, 2) / freedom
     traces_N = products_NRR.diagonal(dim1=1, dim2=2).sum(1)

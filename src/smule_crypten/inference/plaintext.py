@@ -47,8 +47,10 @@ class PlaintextScheme(SequentialScheme):
         noise: NoiseRule,
         device: torch.device = CPU,
     ) -> Answerer:
-        """Nothing is rounded, so nothing needs hiding: there is only the noise that the owner asks for. The range is
-        that of fixed point, as with the other schemes."""
+        """Nothing is rounded, so nothing needs hiding: there is only the noise that the owner asks for.
+
+        The range is that of fixed point, as with the other schemes.
+        """
         bound = calibrate(network, network.values(inputs_NCHW.double()), config.precision_bits)
         return Answerer(
             network=network,

@@ -20,8 +20,12 @@ _TOO_MUCH = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Precision:
-    """error: the largest difference of a centred logit from the plain network's. signal: standard deviation of those
-    between samples and classes."""
+    """How far a trial of the own answers is off.
+
+    Attributes:
+        error: the largest difference of a centred logit from the plain network's.
+        signal: standard deviation of those between samples and classes.
+    """
 
     error: float
     signal: float

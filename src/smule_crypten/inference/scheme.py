@@ -76,8 +76,9 @@ class SecureInferenceScheme(ABC):
 
     @classmethod
     def check_options(cls, config: SchemeConfig) -> dict[str, Any]:
-        """All options of this scheme, with their defaults where config leaves them out: parties that mean the same
-        shall say the same.
+        """All options of this scheme, with their defaults where config leaves them out.
+
+        Parties that mean the same shall say the same.
 
         Raises:
             ConfigError: config holds an option that this scheme does not know, or cannot use.
@@ -131,7 +132,8 @@ class SecureInferenceScheme(ABC):
 
         Args:
             architecture: the model owner's.
-            model_owner, data_owner: the dealer's streams with either party for this direction.
+            model_owner: the dealer's stream with that party for this direction.
+            data_owner: likewise.
         """
         return iter(())
 
@@ -200,12 +202,13 @@ class SecureInferenceScheme(ABC):
 
     @abstractmethod
     def _run(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> tuple[torch.Tensor, float]:
-        """Both directions, in micro-batches: the logits (N, C) of the own query, and seconds of it that an earlier
-        preparation could have taken."""
+        """Both directions, in micro-batches: the logits (N, C) of the own query, and seconds.
+
+        Those are what an earlier preparation could have taken.
+        """
 
     def output_noise(self, answerer: Answerer, size: tuple[int, ...]) -> torch.Tensor | None:
-        """Fresh noise for logits of this size, float64, from a stream that nobody else knows; None where there is
-        none."""
+        """Fresh noise for logits of this size, float64, from a stream that nobody else knows; None for none."""
         sigma = answerer.terms.logit_noise
         return sigma * self.session.streams.local.normal(size) if sigma else None
 

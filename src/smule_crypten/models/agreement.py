@@ -41,7 +41,33 @@ _REMEDY = "write what it does into the forward function of the network, as opera
 def translate_checked(
     model: nn.Module, input_shape: tuple[int, int, int], samples_NCHW: torch.Tensor | None = None
 ) -> TranslatedNetwork:
-    """As translate, and then check_agreement."""
+    """Whether a network can be evaluated on secret shares, found out without training it.
+
+    The network is followed through its forward function, and the result compared with it on random inputs and given
+    samples, since hooks and the like are not seen there. The network stays as it is.
+
+    Args:
+        model: images (N, C, H, W) -> logits (N, classes), on any device and in any mode.
+        input_shape: (C, H, W) of an image.
+        samples_NCHW: own images, normalised as for training, of which 5 are looked at; None for random inputs alone.
+
+    Returns:
+        ``architecture``, which is public, and ``parameters``, which are its owner's.
+
+    Raises:
+        UnshareableModelError: names the layer, the reason and what to use in its place.
+
+    Example:
+        >>> import torch, smule_crypten as smule
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3), torch.nn.ReLU())
+        >>> [type(op).__name__ for op in smule.translate(network, (1, 8, 8)).architecture.ops]
+        ['Flatten', 'Linear', 'ReLU']
+        >>> try:
+        ...     smule.translate(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Sigmoid()), (1, 8, 8))
+        ... except smule.SmuleError as error:
+        ...     print(str(error)[:50])
+        1 (Sigmoid) cannot be evaluated on secret shares:
+    """
     network = translate(model, input_shape)
     check_agreement(model, network, samples_NCHW)
     return network
@@ -64,8 +90,10 @@ def check_agreement(model: nn.Module, network: TranslatedNetwork, samples_NCHW: 
 
 
 def check_answers(model: nn.Module, network: TranslatedNetwork, samples_NCHW: torch.Tensor | None = None) -> None:
-    """The first two steps of check_agreement, and the third only to name the operation. To be called before answers
-    are given, since weights have changed meanwhile."""
+    """The first two steps of check_agreement, and the third only to name the operation.
+
+    To be called before answers are given, since weights have changed meanwhile.
+    """
     batches = list(_batches(network.architecture.input_shape, samples_NCHW))
     with evaluation_mode(model), torch.no_grad():
         answers = [_answer(model, batch) for batch in batches]
@@ -104,8 +132,11 @@ def _answer(model: nn.Module, inputs_NCHW: torch.Tensor) -> torch.Tensor:
 
 @contextmanager
 def _other_weights(model: nn.Module) -> Iterator[None]:
-    """Change all weights of model, and put them back: what a hook does may have no effect before its own parameter is
-    trained. Not those of a copy, since hooks go on reading those of model."""
+    """Change all weights of model, and put them back.
+
+    What a hook does may have no effect before its own parameter is trained. Not those of a copy, since hooks go on
+    reading those of model.
+    """
     generator = torch.Generator().manual_seed(0)
     parameters = list(model.parameters())
     weights = [parameter.detach().clone() for parameter in parameters]

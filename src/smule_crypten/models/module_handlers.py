@@ -100,7 +100,7 @@ def _conv2d(translation: Translation, node: fx.Node, module: nn.Conv2d) -> None:
 
 
 def _batch_norm(translation: Translation, node: fx.Node, module: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
-    """y = x * factor + offset with the running statistics (Ioffe and Szegedy, 2015)."""
+    """`y` = x * factor + offset with the running statistics (Ioffe and Szegedy, 2015)."""
     if module.running_mean is None or module.running_var is None:
         raise refuse_training_state(str(node.target), module)
     factor = (module.running_var.double() + module.eps).rsqrt()

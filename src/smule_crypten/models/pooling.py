@@ -56,7 +56,7 @@ class SumPool:
         return rows.counts.unsqueeze(1) * columns.counts
 
     def sums(self, x: torch.Tensor) -> torch.Tensor:
-        """x (N, C, H, W) summed over each window."""
+        """`x` (N, C, H, W) summed over each window."""
         for dim, axis in zip((2, 3), self._axes, strict=True):
             x = F.pad(x, (0, 0, 0, 1) if dim == 2 else (0, 1))
             indices = axis.indices.to(x.device)

@@ -26,7 +26,7 @@ def plain_state(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain_value(value: Any, what: str) -> Any:
-    """value with NumPy's numbers and arrays as Python's and tensors on the CPU.
+    """`value` with NumPy's numbers and arrays as Python's and tensors on the CPU.
 
     Raises:
         ModelError: names what it is that holds another kind of object.

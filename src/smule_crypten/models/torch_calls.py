@@ -59,7 +59,7 @@ def changes_operand(node: fx.Node) -> bool:
 
 
 def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
-    """torch's way of writing (height, width): one number, alone or in a tuple, or two."""
+    """Torch's way of writing (height, width): one number, alone or in a tuple, or two."""
     return (value, value) if isinstance(value, int) else (value[0], value[-1])
 
 

@@ -122,7 +122,7 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
         return results if batched else results[0]
 
     def gather(self, tensor: Any, dst: int) -> list[Any]:
-        """dst gets the tensors of party a and party b, of one shape; the other party gets [None]."""
+        """`dst` gets the tensors of party a and party b, of one shape; the other party gets [None]."""
         _check_party(dst)
         if self.get_rank() != dst:
             self._queue.transfer([tensor.data], [])
@@ -152,7 +152,7 @@ class TwoPartyCommunicator(crypten.communicator.Communicator):  # type: ignore[m
         return input
 
     def broadcast_obj(self, obj: Any, src: int, group: None = None) -> Any:
-        """src's plain data at both parties."""
+        """`src`'s plain data at both parties."""
         _check_party(src)
         if self.get_rank() != src:
             return self.recv_obj(src, group)

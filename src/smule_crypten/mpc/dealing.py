@@ -50,7 +50,7 @@ class AdditiveTriple(Section):
     groups: int = 1
 
     def product(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """a * b in the ring of 2^64 elements."""
+        """`a * b` in the ring of 2^64 elements."""
         if self.operation == "conv2d":
             return torch.conv2d(a, b, None, self.stride, self.padding, self.dilation, self.groups)
         if self.operation == "conv_transpose2d":

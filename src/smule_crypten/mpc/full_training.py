@@ -181,7 +181,7 @@ class FullTraining:
                 self._update(self._biases[op.name], with_share(summed), learning_rate, batch)
 
     def _update(self, parameter: _Trained, gradient: SharedTensor, learning_rate: float, batch: int) -> None:
-        """gradient is summed over the batch, and so is the velocity."""
+        """`gradient` is summed over the batch, and so is the velocity."""
         momentum, weight_decay = self._optimizer.momentum, self._optimizer.weight_decay
         if weight_decay:
             gradient = gradient + _times(parameter.value, weight_decay * batch)

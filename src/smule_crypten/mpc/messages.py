@@ -44,7 +44,7 @@ class MessageQueue:
         self.seconds = 0.0
 
     def post_send(self, tensor: torch.Tensor) -> PendingMessage:
-        """tensor must not change before wait()."""
+        """`tensor` must not change before wait()."""
         self._sends.append(PendingMessage(tensor, self._complete_send))
         return self._sends[-1]
 

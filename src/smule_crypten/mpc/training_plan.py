@@ -124,8 +124,10 @@ def _backward(architecture: arch.Architecture, position: int, batch: int, *, pas
 
 
 def weight_gradient_triple(op: arch.Conv2d, input_size: Size, output_size: Size) -> AdditiveTriple:
-    """The gradient of a weight is a convolution of the inputs with the gradient, batch and channels exchanged, in
-    which stride and dilation swap. (CrypTen's own repeats the gradient for every input channel.)"""
+    """The gradient of a weight: a convolution of the inputs with the gradient, batch and channels exchanged.
+
+    Stride and dilation swap. (CrypTen's own repeats the gradient for every input channel.)
+    """
     batch, channels, *image = input_size
     return AdditiveTriple(
         size_a=(channels // op.groups, op.groups * batch, *image),

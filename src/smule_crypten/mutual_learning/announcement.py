@@ -9,9 +9,13 @@ from smule_crypten.errors import ProtocolError, quoted
 
 @dataclass(frozen=True, kw_only=True)
 class Announcement:
-    """model_step: the steps behind the network that answers. logit_bound: beyond it an answer cannot be right.
-    input_bound: larger inputs are beyond what it was fitted for. logit_noise: standard deviation of the noise on each
-    of its logits.
+    """What a party says before it answers.
+
+    Attributes:
+        model_step: the steps behind the network that answers.
+        logit_bound: beyond it an answer cannot be right.
+        input_bound: larger inputs are beyond what it was fitted for.
+        logit_noise: standard deviation of the noise on each of its logits.
     """
 
     num_samples: int

@@ -11,8 +11,10 @@ from smule_crypten.training.learner import Learner
 def answering_network(
     learner: Learner, best: BestNetwork, alone: Finished | None, in_training: AnsweringNetwork
 ) -> AnsweringNetwork:
-    """That which `best` keeps; where nothing was offered to it, the one that was trained alone; where there is none
-    either, the one in training."""
+    """That which `best` keeps.
+
+    Where nothing was offered to it, the one that was trained alone; where there is none either, the one in training.
+    """
     if best.name:
         model = learner.network()
         best.restore(model)

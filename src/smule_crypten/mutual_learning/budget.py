@@ -83,8 +83,11 @@ class QueryBudget:
 
     @property
     def limit(self) -> int:
-        """The most answers that this peer gets in all, those in the ledger with them: max_answers_total or, without
-        one, what it got before this run and what the plan of this run can give it, repeats with it."""
+        """The most answers that this peer gets in all, those in the ledger with them.
+
+        That is max_answers_total or, without one, what it got before this run and what the plan of this run can give
+        it, repeats with it.
+        """
         if self._limit is None:
             raise ProtocolError("without disclosure.max_answers_total the limit follows from the plan; call plan first")
         return self._limit

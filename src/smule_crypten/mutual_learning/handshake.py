@@ -108,7 +108,7 @@ def _shown_key(key: str) -> str:
 
 
 def _shown(value: object, other: object) -> str:
-    """value as text of a bounded length; of a long list the part where it begins to differ from the other one."""
+    """`value` as text of a bounded length; of a long list the part where it begins to differ from the other one."""
     text = quoted(value)
     if text != repr(value) and isinstance(value, list) and isinstance(other, list):
         differing = (number for number, pair in enumerate(zip(value, other, strict=False)) if pair[0] != pair[1])

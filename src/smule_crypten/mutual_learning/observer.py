@@ -33,8 +33,10 @@ class Observer(Protocol):
         ...
 
     def reached(self) -> None:
-        """After each epoch alone, before the first exchange and after each one: who goes on from the state of this
-        moment comes to the same end."""
+        """After each epoch alone, before the first exchange and after each one.
+
+        Who goes on from the state of this moment comes to the same end.
+        """
         ...
 
 

@@ -58,8 +58,13 @@ class Prices:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """num_exchanges: in the whole run. num_queries is None without a limit. exchange_bytes: what an
-    exchange of so many queries costs both parties together, None where num_queries is None."""
+    """How much is asked, and when.
+
+    Attributes:
+        num_exchanges: in the whole run.
+        num_queries: None without a limit.
+        exchange_bytes: what an exchange of so many queries costs both parties together, None where num_queries is None.
+    """
 
     num_exchanges: int
     num_queries: Queries | None

@@ -42,8 +42,10 @@ class QueryPlan:
         return sum(self._counts(num_queries))
 
     def next(self, num_queries: int | None) -> torch.Tensor:
-        """The ids of at most num_queries samples; all that may be asked about where it is None. A sample is there twice
-        only where known and learned ones are the same."""
+        """The ids of at most num_queries samples; all that may be asked about where it is None.
+
+        A sample is there twice only where known and learned ones are the same.
+        """
         num_known, num_learned = self._counts(num_queries)
         self._is_first = False
         return torch.cat([self._known.next(num_known), self._learned.next(num_learned)])

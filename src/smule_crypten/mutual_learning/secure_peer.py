@@ -49,8 +49,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """A question that is under way: charged, and not yet computed. inputs_NCHW are what is sent of it; of those of
-    fits_N the peer's network can say something. own and peer is what was announced."""
+    """A question that is under way: charged, and not yet computed.
+
+    inputs_NCHW are what is sent of it; of those of fits_N the peer's network can say something. own and peer is what
+    was announced.
+    """
 
     sample_ids: torch.Tensor
     inputs_NCHW: torch.Tensor
@@ -140,6 +143,9 @@ class SecurePeer:
         """
         if self._prepared is None:
             self.prepare(len(question))
+        assert self._prepared is not None
+        if len(question) != self._prepared[0]:
+            raise ProtocolError(f"a question of {len(question)} samples was prepared as one of {self._prepared[0]}")
         self._query_id += 1
         log.info(
             "exchange begun exchange=%d network=%s model_step=%d", self._query_id, answering.name, answering.model_step

@@ -41,7 +41,7 @@ def draw_subset(num_samples: int, num_checks: int) -> torch.Tensor:
 
 
 def compare_answers(first: PeerPrediction, again: PeerPrediction, logit_bound: float, tolerance: float) -> None:
-    """first and again hold answers to the same samples, in the same order; implausible ones say nothing.
+    """`first` and `again` hold answers to the same samples, in the same order; implausible ones say nothing.
 
     Raises:
         SpotCheckError: two differ by more than tolerance.

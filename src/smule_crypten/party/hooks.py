@@ -30,5 +30,5 @@ class Hooks:
         return peer
 
     def swap(self, bundle: DataBundle, swap: Swap) -> Swap:
-        """swap for the message that fixes where both begin."""
+        """`swap` for the message that fixes where both begin."""
         return swap

@@ -34,8 +34,10 @@ class PartyInputs(Holding):
         return self.train, self.validation, self.pool, self.test
 
     def calibration(self, config: PartyConfig) -> LabelledImages:
-        """Own samples that the network is measured on before it answers. The peer learns a bound that follows from
-        them, so under training.dp no training sample may be among them."""
+        """Own samples that the network is measured on before it answers.
+
+        The peer learns a bound that follows from them, so under training.dp no training sample may be among them.
+        """
         return self.train if config.training.dp is None else self.validation
 
 

@@ -19,6 +19,8 @@ from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
 from smule_crypten.errors import PartyFailedError, PeerError, SmuleError
 from smule_crypten.fork_server import CallersOutput, interrupts_held_back, process_context
 
@@ -180,6 +182,7 @@ def _run_job(output: CallersOutput, connection: Connection, job: Job, environmen
     signal.signal(signal.SIGTERM, _raise_stopped)
     os.environ.clear()  # that of the fork server, as old as the first run in the parent
     os.environ.update(environment)
+    np.random.seed()  # all forks would begin with the server's state; a user's unseeded loader must not repeat itself
     try:
         result = job.function(lambda event: connection.send(("event", event)), *job.arguments)
         connection.send(("result", result))

@@ -193,8 +193,9 @@ def fallback(config: PartyConfig) -> str | None:
 
 
 def _say_of_data(emit: Emit, config: PartyConfig, inputs: PartyInputs, model: nn.Module) -> None:
-    """What the reader of the data counted and left out, once where both parties have read the same; missing classes;
-    a network that cannot learn.
+    """What to tell people of the data and of a network that cannot learn.
+
+    What the reader of the data counted and left out, once where both parties have read the same; missing classes.
     """
     if config.partition is None or config.rank == 0:
         for note in inputs.bundle.notes:

@@ -23,8 +23,9 @@ Run = Callable[[Emit, PartyConfig], PartyRecord]
 
 
 def run_single_party(config: PartyConfig, console: Console, run: Run = run_party) -> PartyRecord:
-    """Run one party with progress and the final table on console; its files, report and log with them, are in
-    party_<name>/ of its output folder.
+    """Run one party with progress and the final table on console.
+
+    Its files, report and log with them, are in party_<name>/ of its output folder.
 
     Args:
         run: what a simulation runs in place of run_party.

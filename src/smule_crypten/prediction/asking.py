@@ -55,8 +55,11 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedParty:
-    """A party and its network, trained before. held_out: its validation part, as far as the peer may be asked about it;
-    empty where the network may have been trained on it."""
+    """A party and its network, trained before.
+
+    held_out is its validation part, as far as the peer may be asked about it; empty where the network may have been
+    trained on it.
+    """
 
     config: PartyConfig
     inputs: PartyInputs
@@ -81,8 +84,12 @@ class TrainedParty:
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What the peer answered, in the order of the samples, and the cost. answered_N: where the answer can be right; the
-    logits of the others are 0. budget: what the own network answered, and what is left of its limit."""
+    """What the peer answered, in the order of the samples, and the cost.
+
+    Attributes:
+        answered_N: where the answer can be right; the logits of the others are 0.
+        budget: what the own network answered, and what is left of its limit.
+    """
 
     logits_NC: torch.Tensor
     answered_N: torch.Tensor

@@ -155,8 +155,11 @@ def _as_npz(arrays: Mapping[str, Any]) -> bytes:
 
 
 def _as_csv(arrays: Mapping[str, Any]) -> bytes:
-    """A line an image: its file's name (its number where there is none), the names of the classes that both networks
-    together and each alone predict, and the joint probability of each class."""
+    """A line an image: its file's name, or its number where there is none, and what is predicted.
+
+    That is the names of the classes that both networks together and each alone predict, and the joint probability of
+    each class.
+    """
     classes = [str(name) for name in arrays["class_names"]]
     probabilities_NC = arrays["combined_probabilities"]
     names = arrays.get("names", np.arange(len(probabilities_NC)))

@@ -12,9 +12,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """fidelity: number of answers -> share of test images for which a network trained on these answers alone names the
-    same class. membership_auc: of telling training samples of the network from others by one answer each, 1/2 where
-    nothing can be told."""
+    """What answers tell.
+
+    Attributes:
+        fidelity: number of answers -> share of test images for which a network trained on these answers alone names the
+            same class.
+        membership_auc: of telling training samples of the network from others by one answer each, 1/2 where nothing can
+            be told.
+    """
 
     data: str
     fidelity: Mapping[int, float]

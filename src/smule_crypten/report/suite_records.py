@@ -14,9 +14,12 @@ Row = dict[str, Cell]
 
 
 class ResultTable(Record):
-    """columns are (key, heading) pairs; a row holds the keys, and `basis`. How a value is shown follows from the end of
-    its key: _bytes, _seconds, _accuracy, _points (of accuracy), _auc, _noise, _ratio, _error; other values are shown as
-    they are. on_terminal: keys of the columns that a terminal has room for."""
+    """A table: columns are (key, heading) pairs; a row holds the keys, and `basis`.
+
+    How a value is shown follows from the end of its key: _bytes, _seconds, _accuracy, _points (of accuracy),
+    _auc, _noise, _ratio, _error; other values are shown as they are. on_terminal: keys of the
+    columns that a terminal has room for.
+    """
 
     title: str
     columns: list[tuple[str, str]]

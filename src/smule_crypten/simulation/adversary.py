@@ -34,7 +34,7 @@ def attack_of(config: PartyConfig, inputs: PartyInputs) -> Attack:
 
 
 def poisoned(inputs: PartyInputs, attack: Attack) -> PartyInputs:
-    """inputs with what the adversary trains on in place of its samples."""
+    """`inputs` with what the adversary trains on in place of its samples."""
     return dataclasses.replace(inputs, train=attack.poisoned(inputs.train))
 
 

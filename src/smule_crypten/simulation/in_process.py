@@ -35,13 +35,24 @@ class InProcess:
     """A run, as far as it can do without processes of its own: the same samples, networks, seeds, plan and costs.
 
     What run.scheme names is paid for, and not run. learners may be replaced, where parties shall learn otherwise than
-    the run says.
+    the run says. Accuracies are 0 to 1; costs, at prices, are those of one exchange in bytes and rounds.
 
     Args:
+        run: from `configure`.
         data: what load_simulated_data has given, to load it once for many runs; an adversary has not poisoned it yet.
 
     Raises:
-        ConfigError, DataError, ModelError: the run cannot be done.
+        ConfigError: a setting cannot be used.
+        DataError: nor can the data.
+        ModelError: nor can a network.
+
+    Example:
+        >>> import smule_crypten as smule
+        >>> both = smule.InProcess(smule.configure("training.epochs=1", "data.max_train=200"))
+        >>> alone = both.alone(0), both.alone(1)
+        >>> party_a, party_b = both.mutual(alone)
+        >>> 0 <= party_a.accuracy <= 1, both.prices.cost(0, (8, 8)).rounds > 0
+        (True, True)
     """
 
     def __init__(self, run: RunConfig, data: SimulatedData | None = None) -> None:

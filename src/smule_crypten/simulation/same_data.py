@@ -36,7 +36,7 @@ def require_same(bundle: DataBundle, expected: str, data: DataConfig) -> None:
 
 
 def comparing_data(config: PartyConfig, bundle: DataBundle, swap: Swap) -> Swap:
-    """swap for one message more: in a simulation the digest goes with it, and is compared with the other party's.
+    """`swap` for one message more: in a simulation the digest goes with it, and is compared with the other party's.
 
     A round of its own would make a simulation count otherwise than a run between hosts, where swap stays as it is.
 

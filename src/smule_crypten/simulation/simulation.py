@@ -11,6 +11,7 @@ from rich.console import Console
 from torch import nn
 
 from smule_crypten.config.run import RunConfig
+from smule_crypten.fork_server import refuse_in_imported_script
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.party.dealing import run_simulated_dealer
@@ -23,7 +24,8 @@ from smule_crypten.party.run_folder import JOURNAL_FILE, TENSORBOARD_FOLDER, cla
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.report.progress import LiveProgress
 from smule_crypten.report.records import EpochRecord
-from smule_crypten.report.run_records import AttackRecord, RunRecord
+from smule_crypten.report.run_records import AttackRecord, RunRecord, RunSummary
+from smule_crypten.report.summary import build_summary
 from smule_crypten.report.tensorboard import TensorBoardWriter
 from smule_crypten.simulation.adversary import SimulatedAttack
 from smule_crypten.simulation.controls import run_controls
@@ -36,13 +38,39 @@ from smule_crypten.transport.meeting import DEALER, ROLES, role_environment
 from smule_crypten.types import PARTY_NAMES
 
 
-def simulate(run: RunConfig, run_dir: Path, console: Console) -> RunRecord:
-    """Run the whole protocol with two party processes and write all results into run_dir.
+def simulate(run: RunConfig, folder: str | Path, *, progress: bool = False) -> RunSummary:
+    """Run two parties and the dealer as processes on this machine, which learn from each other as `smule` has them do.
+
+    A script calls this below ``if __name__ == "__main__":``, since the processes import the script. A run that was cut
+    off goes on when it is simulated again with the same folder.
+
+    Args:
+        run: from `configure`.
+        folder: where to write all files of the run (docs/results.md); it is made.
+        progress: show each epoch, as bars on a terminal and as lines elsewhere.
+
+    Returns:
+        What the file summary.json says: accuracies 0 to 1 at ``parties["a"].test_accuracy`` and, of training
+        alone, ``parties["a"].standalone_test_accuracy``, bytes and rounds at ``communication``.
 
     Raises:
         SmuleError: anything a user can cause; a started run leaves a summary with status "failed".
         KeyboardInterrupt: after the parties were stopped; the summary says "interrupted".
+
+    Example:
+        >>> import smule_crypten as smule
+        >>> run = smule.configure("training.epochs=1", "data.max_train=200", "simulation.controls=[]")
+        >>> summary = smule.simulate(run, "runs/example")
+        >>> summary.status, summary.communication.bytes_total > 0
+        ('completed', True)
     """
+    refuse_in_imported_script()
+    console = Console() if progress else Console(quiet=True, force_terminal=False)
+    return build_summary(run_simulation(run, Path(folder), console))
+
+
+def run_simulation(run: RunConfig, run_dir: Path, console: Console) -> RunRecord:
+    """As `simulate`, with all that is known of the run in the end."""
     data = check_inputs(run)
     with claimed_run_dir(run_dir, [run.party(rank, str(run_dir)) for rank in (0, 1)]):
         record = new_record(run, run_dir.name)

@@ -14,7 +14,7 @@ from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.report.run_records import RunRecord
 from smule_crypten.report.suite_records import Curve, CurvePoint, Findings, ResultTable
 from smule_crypten.report.summary import epoch_traffic
-from smule_crypten.simulation.simulation import simulate
+from smule_crypten.simulation.simulation import run_simulation
 from smule_crypten.suites.baselines import FULL_TRAINING, averaged, figures, fully_trained
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import LINKS
@@ -77,7 +77,7 @@ def _of_seed(
         chosen = changed(run, scheme=schemes[name].model_dump(), simulation=simulation)
 
         def compute(folder: Path, chosen: RunConfig = chosen) -> dict[str, Any]:
-            return of_record(simulate(chosen, folder, console))
+            return of_record(run_simulation(chosen, folder, console))
 
         result = store.result(f"SMuLe {name} seed {run.seed}", {"run": chosen.model_dump(mode="json")}, compute)
         if position == 0:

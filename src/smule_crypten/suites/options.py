@@ -98,7 +98,7 @@ class SuiteConfig(Section):
 
 
 def changed(run: RunConfig, **sections: Any) -> RunConfig:
-    """run with other sections, validated again.
+    """`run` with other sections, validated again.
 
     Raises:
         ConfigError: they do not go together, such as a scheme that protects nothing without allow_insecure.
@@ -136,7 +136,7 @@ def settings_of(suite: SuiteConfig, run: RunConfig, seed: int) -> dict[str, RunC
 
 
 def changed_by(run: RunConfig, differences: Mapping[str, Any]) -> RunConfig:
-    """run with differences over it, validated again.
+    """Run with differences over it, validated again.
 
     Raises:
         ConfigError: they name what does not exist, or do not go together.
@@ -145,7 +145,7 @@ def changed_by(run: RunConfig, differences: Mapping[str, Any]) -> RunConfig:
 
 
 def merged(values: Mapping[str, Any], differences: Mapping[str, Any]) -> dict[str, Any]:
-    """values with differences over them; a part of these that has a name of its own takes the place of the other."""
+    """Values with differences over them; a part of these that has a name of its own takes the place of the other."""
     found = dict(values)
     for key, value in differences.items():
         before = found.get(key)

@@ -52,8 +52,9 @@ def run_suite(
     command: Sequence[str],
     console: Console,
 ) -> SuiteResults:
-    """Run what is not yet in folder, and write the results there: JSON, HTML, Markdown and, where
-    networks were trained, accuracy by bytes as SVG.
+    """Run what is not yet in folder, and write the results there.
+
+    As JSON, HTML, Markdown and, where networks were trained, accuracy by bytes as SVG.
 
     Args:
         schemes: settings of each scheme by name.

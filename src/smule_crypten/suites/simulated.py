@@ -109,8 +109,12 @@ class Case:
         return self._bench.store.result(f"{self.title}, {what}", settings, lambda folder: compute())
 
     def method(self, name: MethodName) -> dict[str, Any] | None:
-        """accuracies (None for a party of which it was not asked), success of the attack (None without an aim), and
-        what else there is to say; None where the method cannot be used with this setting."""
+        """What the method came to; None where it cannot be used with this setting.
+
+        Returns:
+            accuracies (None for a party of which it was not asked), success of the attack (None without an aim), and
+            what else there is to say.
+        """
         if name == "full_exchange":
             exchange = {**_EXACTLY_ONE_EXCHANGE, "every": self.run.training.epochs}
             return self.changed("all samples asked", {"exchange": exchange}).method("smule")

@@ -40,8 +40,12 @@ _EARLY_SHARE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Alarm:
-    """exchange: after which it fired; suspects: the exchanges that it speaks against. p_value, that of the test, fell
-    below limit."""
+    """An alarm that fired: p_value, that of the test, fell below limit.
+
+    Attributes:
+        exchange: after which it fired.
+        suspects: the exchanges that it speaks against.
+    """
 
     exchange: int
     test: str
@@ -184,8 +188,10 @@ def _worst_pair(counts_LP: torch.Tensor, limit: float) -> _Finding | None:
 
 
 def _uninformed(answers: _Answers, limit: float) -> tuple[_Finding | None, _Finding | None]:
-    """Is agreement with the labels too close to chance for the confidence? By samples of classes that were named, and
-    by answers that name a class that occurs."""
+    """Is agreement with the labels too close to chance for the confidence?
+
+    By samples of classes that were named, and by answers that name a class that occurs.
+    """
     predicted_N, labels_N, count = answers.predicted_N, answers.labels_N, len(answers.labels_N)
     known_N, named_N = torch.isin(labels_N, predicted_N), torch.isin(predicted_N, labels_N)
     num_known, num_named, hits = int(known_N.sum()), int(named_N.sum()), answers.hits

@@ -30,8 +30,10 @@ class Batch:
         return torch.stack((loss.detach() * count, distillation * count, hits))
 
     def soft_of_each(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits (B, C) and weights (B,) of the labelled samples' soft labels, zeros where one has none; the logits are
-        (B, 1) where none has one."""
+        """Logits (B, C) and weights (B,) of the labelled samples' soft labels, zeros where one has none.
+
+        The logits are (B, 1) where none has one.
+        """
         count, like = len(self.labels_B), self.images
         if self.soft is None:
             return like.new_zeros(count, 1), like.new_zeros(count)

@@ -161,14 +161,28 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 def load_model(path: str | Path, *, allow_target: bool = False) -> Predictor:
     """The trained network of a checkpoint, on the CPU and in evaluation mode.
 
-    allow_target: also load a network that the checkpoint names by `_target_`, a callable that is then imported and
-    called. Say so for files of your own only: whoever wrote the file chose the callable.
+    Args:
+        path: for example model.pt in the folder of a party.
+        allow_target: also load a network that the checkpoint names by `_target_`, a callable that is then imported and
+            called. Say so for files of your own only: whoever wrote the file chose the callable.
+
+    Returns:
+        A torch module that normalizes images itself, (N, C, H, W) as tensor or NumPy array, uint8 or on the scale of
+        the training images. Called, it gives logits (N, classes); its ``predict`` gives class indices (N,), for which
+        it has ``class_names``; ``input_shape`` is (C, H, W).
 
     Raises:
-        DataError, ModelError: as load_checkpoint; ModelError also for a target that is not allowed, and where the
-            weights do not fit the network or are not finite.
+        DataError: the file cannot be read.
+        ModelError: the file is no checkpoint, is damaged, or has another schema version; its target is not allowed;
+            its weights do not fit the network or are not finite.
         UnshareableModelError: other parties would get other answers from the network than this one.
         ConfigError: the network of the checkpoint is unknown here.
+
+    Example:
+        >>> import torch, smule_crypten as smule
+        >>> model = smule.load_model("runs/example/party_a/model.pt")  # doctest: +SKIP
+        >>> images = torch.randint(0, 256, (5, *model.input_shape), dtype=torch.uint8)  # doctest: +SKIP
+        >>> model.predict(images)  # doctest: +SKIP
     """
     checkpoint = load_checkpoint(path)
     if checkpoint.model.name == "target" and not allow_target:

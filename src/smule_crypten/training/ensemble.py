@@ -126,9 +126,12 @@ class EnsembleSource:
         )
 
     def _averaged(self, own_MC: torch.Tensor, peer_MC: torch.Tensor, share_M: torch.Tensor) -> torch.Tensor:
-        """A geometric mean of probabilities: what is said of unlikely classes counts when a student learns from it, and
-        an arithmetic one would let the less certain network alone say it. But of a class that one network never saw, it
-        must have no veto, so that skewed parties take the arithmetic one."""
+        """A geometric mean of probabilities, or for skewed parties an arithmetic one.
+
+        In the geometric one, what is said of unlikely classes counts when a student learns from it, and an arithmetic
+        one would let the less certain network alone say it. But of a class that one network never saw, it must have no
+        veto, so that skewed parties take the arithmetic one.
+        """
         share_M1 = share_M.unsqueeze(1)
         if self._balanced:
             return log_probabilities((1 - share_M1) * own_MC.softmax(1) + share_M1 * peer_MC.softmax(1))

@@ -12,6 +12,8 @@ from smule_crypten.data.images import LabelledImages
 from smule_crypten.errors import DataError, ModelError
 from smule_crypten.models.modules import evaluation_mode
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
@@ -23,13 +25,35 @@ class Evaluation:
 
 
 def evaluate(
-    model: nn.Module, data: LabelledImages, num_classes: int, batch_size: int = 512, *, device: torch.device
+    model: nn.Module,
+    data: LabelledImages,
+    num_classes: int,
+    batch_size: int = 512,
+    *,
+    device: torch.device = CPU,
 ) -> Evaluation:
-    """Apply model, which lies on device, to all of data.
+    """Apply a network to all of data, in evaluation mode.
+
+    Args:
+        model: images (N, C, H, W) -> logits (N, num_classes).
+        data: samples as the network takes them, normalised.
+        num_classes: of the data.
+        batch_size: samples at a time.
+        device: where model lies.
+
+    Returns:
+        ``accuracy``, 0 to 1; ``accuracy_by_class``, a list with None for a class without samples; ``loss``, the mean
+        cross entropy in nats.
 
     Raises:
         DataError: data is empty.
         ModelError: model does not give num_classes logits.
+
+    Example:
+        >>> import torch, smule_crypten as smule
+        >>> samples = smule.LabelledImages(torch.eye(2).view(2, 2, 1, 1), torch.tensor([0, 1]), torch.arange(2))
+        >>> smule.evaluate(torch.nn.Flatten(), samples, num_classes=2).accuracy
+        1.0
     """
     if len(data) == 0:
         raise DataError("there are no samples to evaluate on; raise data.max_test or give a data set with a test part")

@@ -42,16 +42,30 @@ def mutual_loss(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross entropy plus distillation_weight times the distillation loss on the samples that have a soft label.
 
-    label_smoothing mixes so much of the uniform distribution into the labels. With log_prior_C, logits plus the
-    logarithm of the classes' shares explain the labels, so that the logits themselves take all classes for equally
-    frequent (J. Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual Recognition", NeurIPS 2020); labels are then
-    mixed with these shares, since a uniform part would ask for many answers of a class that hardly occurs.
-
     Where only M of the N samples have a soft label, their divergences are summed and divided by N, not by M: a
     soft label weighs the same in every batch, however many others came with it.
 
+    Args:
+        logits_NC: of the network in training.
+        labels_N: class indices, int64.
+        soft: what is known of these samples; None for nothing.
+        temperature: softens both sides of the distillation loss.
+        distillation_weight: of the soft labels beside the labels.
+        label_smoothing: share of the uniform distribution that is mixed into the labels.
+        log_prior_C: logarithm of the classes' shares. Logits plus it explain the labels, so that the logits themselves
+            take all classes for equally frequent (J. Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual
+            Recognition", NeurIPS 2020); labels are then mixed with these shares, since a uniform part would ask for
+            many answers of a class that hardly occurs. None for none.
+
     Returns:
-        the loss (to differentiate) and its distillation part without the weight (detached).
+        The loss in nats (to differentiate) and its distillation part without the weight (detached), scalars.
+
+    Example:
+        >>> import torch, smule_crypten as smule
+        >>> logits, labels = torch.zeros(2, 4), torch.tensor([0, 3])
+        >>> loss, distillation = smule.mutual_loss(logits, labels, None, temperature=2.0, distillation_weight=1.0)
+        >>> f"{loss:.3f} {distillation:.3f}"
+        '1.386 0.000'
     """
     cross_entropy = _cross_entropy(logits_NC, labels_N, label_smoothing, log_prior_C)
     if soft is None or len(soft.positions) == 0:

@@ -17,8 +17,9 @@ from smule_crypten.errors import ConfigError
 
 
 def noise_multiplier(config: DpConfig, sample_rate: float, steps: int) -> float:
-    """Standard deviation of the noise of a step, in units of config.max_gradient_norm, so that `steps` steps that each
-    take every sample with probability sample_rate cost at most config.target_epsilon.
+    """Standard deviation of the noise of a step, in units of config.max_gradient_norm.
+
+    `steps` steps that each take every sample with probability sample_rate then cost at most config.target_epsilon.
 
     Raises:
         ConfigError: Opacus is not installed, or no amount of noise is enough.

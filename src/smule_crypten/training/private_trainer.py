@@ -53,8 +53,10 @@ _UNIFORM_BITS = 53
 
 
 def sample_rate(config: TrainingConfig, num_samples: int) -> float:
-    """With which each sample is drawn in a step: such that batch_size of them are expected, or as many as make one
-    pass in an epoch."""
+    """The probability with which each sample is drawn in a step.
+
+    Such that batch_size of them are expected, or as many as make one pass in an epoch.
+    """
     return (
         1 / steps_per_epoch(config, num_samples) if config.steps_per_epoch is None else config.batch_size / num_samples
     )

@@ -18,8 +18,10 @@ def steps_per_epoch(config: TrainingConfig, num_samples: int) -> int:
 
 
 def feasible_steps(model: nn.Module, train: LabelledImages, config: TrainingConfig) -> int:
-    """The steps of an epoch of this network. Where a step would have a single sample, and the network cannot learn
-    from one because it normalizes over the batch, that sample joins another batch: a step less.
+    """The steps of an epoch of this network.
+
+    Where a step would have a single sample, and the network cannot learn from one because it normalizes over the batch,
+    that sample joins another batch: a step less.
 
     Raises:
         DataError: train holds fewer samples than a batch, or images that are not normalized.

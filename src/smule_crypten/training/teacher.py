@@ -10,6 +10,7 @@ from torch import nn
 from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.data.images import LabelledImages
 from smule_crypten.training.ensemble import EnsembleSource, OwnAnswers
+from smule_crypten.training.evaluate import CPU
 from smule_crypten.training.lookahead import distillation_harms
 from smule_crypten.training.pool import PoolBatch, SoftLabelledPool
 from smule_crypten.training.trust import TrustedSource
@@ -21,14 +22,28 @@ _UNASKED_SHARE = 0.3
 
 
 class Teacher:
-    """Soft labels for a trainer, judged anew before each epoch.
+    """Soft labels for a `Trainer`, judged anew before each epoch.
 
     Args:
-        source: what the peer has answered.
-        train: labelled samples, normalised. pool: unlabelled ones. validation: held-out labelled ones; may be empty.
+        source: what the peer has answered; any object with the method of `PredictionSource`.
+        train: labelled samples, normalised.
+        pool: unlabelled samples, normalised, to be learned from by their soft labels alone; None for none.
+        validation: held-out labelled samples, normalised, by which answers that harm are found out; None for none.
         own: what the own finished network says of all these; None without one.
-        unasked_share: of a pool batch, samples of which only the own network speaks.
+        config: how much is trusted (`trust`), and whether the own network teaches, too (`teacher`).
         seed: decides the order of the pool, and which samples the look-ahead draws.
+        device: where the network trains.
+        unasked_share: of a pool batch, samples of which only the own network speaks.
+
+    Example:
+        >>> import torch, smule_crypten as smule
+        >>> class Nothing:
+        ...     def lookup(self, sample_ids):
+        ...         return None
+        >>> samples = smule.LabelledImages(torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 0, 1]), torch.arange(4))
+        >>> teacher = smule.Teacher(Nothing(), train=samples, config=smule.TrainingConfig())
+        >>> teacher.lookup(samples.sample_ids_N) is None
+        True
     """
 
     def __init__(
@@ -36,12 +51,12 @@ class Teacher:
         source: PredictionSource,
         *,
         train: LabelledImages,
-        pool: LabelledImages | None,
-        validation: LabelledImages | None,
-        own: OwnAnswers | None,
         config: TrainingConfig,
-        seed: int,
-        device: torch.device,
+        pool: LabelledImages | None = None,
+        validation: LabelledImages | None = None,
+        own: OwnAnswers | None = None,
+        seed: int = 0,
+        device: torch.device = CPU,
         unasked_share: float = _UNASKED_SHARE,
     ) -> None:
         self._train = train

@@ -21,6 +21,7 @@ from smule_crypten.models.modules import has_trainable
 from smule_crypten.models.state import plain_state
 from smule_crypten.training.augmentation import augment
 from smule_crypten.training.batch import Batch
+from smule_crypten.training.evaluate import CPU
 from smule_crypten.training.losses import distillation_loss, mutual_loss
 from smule_crypten.training.optimizer import build_optimizer
 from smule_crypten.training.pool import PoolBatch
@@ -48,18 +49,35 @@ class EpochResult:
 
 
 class Trainer:
-    """Trains model in place on train, and on the soft labels that teacher knows of its samples.
+    """Trains a network in place on labels, and on the soft labels that a teacher knows of the samples.
 
     Pool samples of the teacher join each batch, for their soft labels alone.
 
     Everything random (order, augmentation, dropout) follows from seed alone: runs with and without a teacher see
     the same batches, and PyTorch's global generators are left as they were found. Data and model are moved to device.
     A finished network, without a parameter to train, stays as it is: its epochs measure it, in evaluation mode.
-    on_step is called after each optimizer step; an exception of it ends the epoch.
+
+    Args:
+        model: images (N, C, H, W) -> logits (N, classes); changed in place by each `run_epoch`.
+        train: labelled samples, normalised.
+        config: epochs, batches, optimizer and loss.
+        seed: of everything random.
+        device: where to train.
+        teacher: where soft labels come from; None to learn from labels alone.
+        on_step: called after each optimizer step; an exception of it ends the epoch.
 
     Raises:
-        DataError: as steps.feasible_steps.
-        ConfigError: as steps.feasible_steps; or config.dp is set, which PrivateTrainer keeps and this one does not.
+        DataError: there are fewer samples than the network can train on (steps.feasible_steps).
+        ConfigError: the batches of config cannot be made; or config.dp is set, which PrivateTrainer keeps and this one
+            does not.
+
+    Example:
+        >>> import torch, smule_crypten as smule
+        >>> samples = smule.LabelledImages(torch.randn(64, 1, 8, 8), torch.arange(64) % 2, torch.arange(64))
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+        >>> trainer = smule.Trainer(model=network, train=samples, config=smule.TrainingConfig(epochs=2))
+        >>> [trainer.run_epoch().epoch for _ in range(2)]
+        [1, 2]
     """
 
     _is_private = False
@@ -70,8 +88,8 @@ class Trainer:
         model: nn.Module,
         train: LabelledImages,
         config: TrainingConfig,
-        seed: int,
-        device: torch.device,
+        seed: int = 0,
+        device: torch.device = CPU,
         teacher: Teacher | None = None,
         on_step: Callable[[], None] | None = None,
     ) -> None:

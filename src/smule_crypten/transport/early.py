@@ -50,8 +50,10 @@ class EarlyTensors:
         return sum(tensor.held for tensor in self._tensors)
 
     def take(self, limit: int) -> bool:
-        """Take the oldest tensor that has come, or make room for the next piece of one, while less than limit bytes are
-        held; returns whether anything was done."""
+        """Take the oldest tensor that has come, or make room for the next piece of one; says whether anything was done.
+
+        While less than limit bytes are held.
+        """
         left = limit - self.held
         if left <= 0 or self._incoming.is_placed:
             return False

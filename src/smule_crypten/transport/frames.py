@@ -149,7 +149,7 @@ class FrameAssembler:
         return (self._awaited > 0 and not self.is_placed) or len(self.frames) >= READ_AHEAD_FRAMES
 
     def advance(self, count: int) -> None:
-        """count bytes were written into target.
+        """`count` bytes were written into target.
 
         Raises:
             ProtocolError: they complete a header that is not acceptable.

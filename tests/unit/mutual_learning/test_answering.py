@@ -7,7 +7,8 @@ from learners import learner
 from party_configs import party
 from torch import nn
 
-from smule_crypten.config.sections import SamplesConfig, TrainingConfig
+from smule_crypten.config.party import SamplesConfig
+from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.mutual_learning.answering import answering_network
 from smule_crypten.mutual_learning.peer import AnsweringNetwork
 from smule_crypten.party.party import fallback

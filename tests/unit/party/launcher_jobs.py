@@ -11,6 +11,16 @@ from typing import Any, NoReturn
 Emit = Callable[[Any], None]
 
 
+def drawn(emit: Emit) -> dict[str, object]:
+    """One number each of the sources that user code may draw from without a seed."""
+    import random
+    import uuid
+
+    import numpy as np
+
+    return {"random": random.random(), "numpy": float(np.random.rand()), "system": os.urandom(8), "uuid": uuid.uuid4()}
+
+
 def report(emit: Emit, value: int) -> tuple[int, str | None]:
     emit({"value": value})
     emit({"value": value + 1})

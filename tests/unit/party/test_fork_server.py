@@ -34,6 +34,12 @@ def test_a_process_is_forked_where_everything_is_imported() -> None:
     assert first["parent"] != os.getpid()
 
 
+def test_no_two_processes_share_a_random_state() -> None:
+    """Protects: what a user's own code draws without a seed differs between two forks, from every global source."""
+    first, second = outcome(launcher_jobs.drawn), outcome(launcher_jobs.drawn)
+    assert {source for source, value in first.items() if value == second[source]} == set()
+
+
 def test_what_changed_since_the_server_started(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -86,7 +86,7 @@ def test_a_control_that_fails_ends_the_run_and_what_was_finished_stays(
         simulation=SimulationConfig(fidelity=False),
     )
     with pytest.raises(PartyFailedError, match="controls of party b: training diverged"):
-        simulation.simulate(run, tmp_path / "run", Console(file=io.StringIO()))
+        simulation.run_simulation(run, tmp_path / "run", Console(file=io.StringIO()))
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert (summary["status"], summary["error"]) == ("failed", "controls of party b: training diverged")
     assert summary["parties"]["a"]["test_accuracy"] == 0.8

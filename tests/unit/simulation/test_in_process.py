@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from smule_crypten.config.exchange import ExchangeConfig
+from smule_crypten.config.party import PartySection, SamplesConfig
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import (
     AttackConfig,
@@ -18,9 +19,7 @@ from smule_crypten.config.sections import (
     ModelConfig,
     OptimizerConfig,
     PartitionConfig,
-    PartySection,
     ProviderConfig,
-    SamplesConfig,
     SchemeConfig,
     SimulationConfig,
     TrainingConfig,
@@ -30,13 +29,13 @@ from smule_crypten.mutual_learning.observer import Phase, Silent
 from smule_crypten.mutual_learning.peer import Answers
 from smule_crypten.report.journal import read_journal
 from smule_crypten.simulation.in_process import InProcess
-from smule_crypten.simulation.simulation import simulate
+from smule_crypten.simulation.simulation import run_simulation
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.types import PARTY_NAMES, Cost
 
 
 def configured(scheme: str = "plaintext", attack: str = "none") -> RunConfig:
-    section = PartySection(model=ModelConfig(name="mlp"), data=SamplesConfig(validation=0.2, unlabeled=20))
+    section = PartySection(model=ModelConfig(name="mlp"), samples=SamplesConfig(validation=0.2, unlabeled=20))
     wider = section.model_copy(update={"model": ModelConfig(name="mlp", options={"hidden": [12]})})
     return RunConfig(
         scheme=SchemeConfig(name=scheme),
@@ -46,7 +45,7 @@ def configured(scheme: str = "plaintext", attack: str = "none") -> RunConfig:
         partition=PartitionConfig(name="iid"),
         party_a=section,
         party_b=wider,
-        exchange=ExchangeConfig(num_queries=60, warmup_epochs=1, share_a=0.6),
+        exchange=ExchangeConfig(num_queries=60, every=1, warmup_epochs=1, share_a=0.6),
         training=TrainingConfig(
             epochs=4,
             batch_size=16,
@@ -79,7 +78,7 @@ def test_the_same_as_in_processes_of_their_own(tmp_path: Path) -> None:
     data as well; bytes and rounds of the exchanges themselves to the last one.
     """
     run = configured(attack="answers")
-    record = simulate(run, tmp_path / "run", Console(file=io.StringIO()))
+    record = run_simulation(run, tmp_path / "run", Console(file=io.StringIO()))
     threads = torch.get_num_threads()
     torch.set_num_threads(run.launch.threads)
     here, courses = InProcess(run), (Course(), Course())

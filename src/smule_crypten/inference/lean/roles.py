@@ -27,7 +27,7 @@ class ShareEvaluator(Evaluator):
 
     @abstractmethod
     def _input_mask(self, position: int) -> torch.Tensor | None:
-        """r for the value that is handed over at this position; None at M, which does not know it."""
+        """`r` for the value that is handed over at this position; None at M, which does not know it."""
 
     @abstractmethod
     def _material(self, opening: Opening, batch: int) -> OpeningMaterial:
@@ -58,7 +58,7 @@ class ShareEvaluator(Evaluator):
 
     @abstractmethod
     def _public_value(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share) -> Talk:
-        """c = floor((z + rho) / 2^f) + r mod 2^w, known to both: stochastic rounding that neither can predict.
+        """`c` = floor((z + rho) / 2^f) + r mod 2^w, known to both: stochastic rounding that neither can predict.
 
         1. D sends y_D + r_D 2^f with y_D = z_D + rho_D: w + f bits. To M the low f bits are uniform by rho_D, the
            others by r_D.
@@ -70,7 +70,7 @@ class ShareEvaluator(Evaluator):
         """
 
     def _sign(self, step: Step, opening: Opening, material: OpeningMaterial, public: torch.Tensor) -> Talk:
-        """b xor s in the clear, int64 (n,), where b says that the value is not negative."""
+        """`b` xor s in the clear, int64 (n,), where b says that the value is not negative."""
         words = material.dealt.values_all("word")
         nodes = look_up(opening.blocks, public, words, self.is_model_owner)
         operands, products = material.drawn.packed_all("operand"), material.dealt.packed_all("product")
@@ -93,7 +93,7 @@ class ShareEvaluator(Evaluator):
     def _select(
         self, opening: Opening, material: OpeningMaterial, public: torch.Tensor, is_open: torch.Tensor
     ) -> Share:
-        """b * z = b' z + (1 - 2 b') s z, where b' = b xor s is public."""
+        """`b` * z = b' z + (1 - 2 b') s z, where b' = b xor s is public."""
         dealt = material.dealt
         unwrapped = (1 - (public >> (opening.width - 1))) << opening.width
         times_selector = dealt.values("selector") * public - dealt.values("selected_mask")
@@ -102,7 +102,7 @@ class ShareEvaluator(Evaluator):
         return torch.where(is_open.bool(), kept, times_selector)
 
     def _difference(self, opening: Opening, material: OpeningMaterial, public: torch.Tensor) -> Share:
-        """v = c - r + high * (1 - highest bit of c) * 2^width, for v >= 0; r = r_M + r_D + lift."""
+        """`v` = c - r + high * (1 - highest bit of c) * 2^width, for v >= 0; r = r_M + r_D + lift."""
         dealt = material.dealt
         unwrapped = 1 - (public >> (opening.width - 1))
         lift = dealt.values("lift") << (0 if opening.fraction else opening.width)

@@ -47,8 +47,13 @@ _WIDER_RINGS = (36, 40, 48, 56, 64)
 
 @dataclass(frozen=True, kw_only=True)
 class LeanAnswerer(Answerer):
-    """program: the steps of the network. scales: of every value. parameters: with weights that are whole multiples of
-    their units."""
+    """A network as integers.
+
+    Attributes:
+        program: the steps of the network.
+        scales: of every value.
+        parameters: with weights that are whole multiples of their units.
+    """
 
     program: Program
     scales: Scales

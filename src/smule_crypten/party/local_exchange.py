@@ -1,0 +1,211 @@
+"""One exchange on this machine: processes of our own play both parties and the dealer, by the protocol of a run.
+
+Nobody is protected from anybody here. It shows what an exchange gives and what it costs.
+"""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from smule_crypten.config.schemes import scheme_traits
+from smule_crypten.config.sections import LaunchConfig, SchemeConfig
+from smule_crypten.data.arrays import as_tensor
+from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.fork_server import refuse_in_imported_script
+from smule_crypten.inference.noise import NoiseRule
+from smule_crypten.inference.registry import scheme_class
+from smule_crypten.models.agreement import translate_checked
+from smule_crypten.models.architecture import Architecture
+from smule_crypten.models.calibration import check_inputs
+from smule_crypten.models.translate import TranslatedNetwork
+from smule_crypten.mpc.session import open_session
+from smule_crypten.party.dealing import run_simulated_dealer
+from smule_crypten.party.events import Emit
+from smule_crypten.party.launcher import Job, run_jobs
+from smule_crypten.transport.meeting import DEALER, ROLES, role_environment, role_from_environment, simulated_meeting
+from smule_crypten.types import InferenceQuery, PeerPrediction
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """What one party brings: its network, its own samples (float32, normalised), and the noise on what it answers."""
+
+    network: TranslatedNetwork
+    inputs_NCHW: torch.Tensor
+    noise: NoiseRule
+
+
+def exchange(
+    networks: tuple[nn.Module, nn.Module],
+    questions: tuple[torch.Tensor, torch.Tensor],
+    *,
+    scheme: str = "lean",
+    answers: int | None = None,
+) -> tuple[PeerPrediction, PeerPrediction]:
+    """Let each of two networks answer the other party's samples securely, by three processes on this machine.
+
+    The networks stay as they are, on the CPU or elsewhere; they are evaluated as in evaluation mode. A script calls
+    this below ``if __name__ == "__main__":``, since the processes import the script.
+
+    Args:
+        networks: of party a and party b, images (N, C, H, W) -> logits (N, classes), of layers that `translate` knows.
+        questions: the samples of party a and of party b, float (N, C, H, W), normalised, at least one each, of one
+            size. Each party asks about its own samples, and they also show it how precise its answers are.
+        scheme: `lean`, `crypten`, or `plaintext`, which protects nothing.
+        answers: how many answers either network gives the other party in all, from which its noise follows; None for
+            those of this exchange alone.
+
+    Returns:
+        For party a and party b what the other one's network says of its own samples: ``logits_NC``, less their mean
+        over the classes and with the noise of the answering party, and ``cost``, of this party for both directions:
+        bytes and rounds are exact.
+
+    Raises:
+        ConfigError: no scheme has this name, or answers are fewer than this exchange gives.
+        DataError: the samples have other shapes, values that are not finite, or values too large for fixed point.
+        UnshareableModelError: a network cannot be evaluated on secret shares; names the layer and a replacement.
+        PartyFailedError: a process failed; the message names the cause.
+
+    Example:
+        >>> import torch, smule_crypten as smule
+        >>> networks = [torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3)) for _ in range(2)]
+        >>> mine, theirs = torch.randn(4, 1, 8, 8), torch.randn(2, 1, 8, 8)
+        >>> for_a, for_b = smule.exchange(networks, (mine, theirs))
+        >>> tuple(for_a.logits_NC.shape), for_a.cost.bytes_sent == for_b.cost.bytes_received
+        ((4, 3), True)
+    """
+    refuse_in_imported_script()
+    config = SchemeConfig(name=scheme)
+    limit = scheme_class(scheme).input_limit(config)
+    first, second = (_samples(samples, name, limit) for samples, name in zip(questions, ROLES[:2], strict=True))
+    if first.shape[1:] != second.shape[1:]:
+        raise DataError(f"the samples have sizes {tuple(first.shape[1:])} and {tuple(second.shape[1:])}; use one size")
+    most = max(len(first), len(second))
+    if answers is not None and answers < most:
+        raise ConfigError(f"answers={answers}: this exchange alone gives {most}; name all that are to be given")
+    sides = [
+        Side(
+            network=translate_checked(network, shape_of(own), own),
+            inputs_NCHW=own,
+            noise=NoiseRule(num_answers=answers or len(asked)),
+        )
+        for network, own, asked in zip(networks, (first, second), (second, first), strict=True)
+    ]
+    (for_a, _), (for_b, _) = exchange_here((sides[0], sides[1]), config, LaunchConfig())
+    return for_a, for_b
+
+
+def exchange_here(
+    sides: tuple[Side, Side],
+    scheme: SchemeConfig,
+    launch: LaunchConfig,
+    *,
+    dealt: bool | None = None,
+    repeats: int = 1,
+) -> list[tuple[PeerPrediction, float]]:
+    """The last of some exchanges: for each party what it was answered, and the seconds of that exchange.
+
+    Args:
+        sides: party a and party b.
+        scheme: its name and options.
+        launch: threads and patience of the processes.
+        dealt: whether a dealer deals, and not party a; None for what the scheme needs.
+        repeats: the first one warms up.
+
+    Raises:
+        PartyFailedError: one of the three processes failed; the message names the cause.
+    """
+    dealt = scheme_traits(scheme.name).needs_dealer if dealt is None else dealt
+    architectures = sides[0].network.architecture, sides[1].network.architecture
+    counts = len(sides[0].inputs_NCHW), len(sides[1].inputs_NCHW)
+    with tempfile.TemporaryDirectory(prefix="smule-exchange-") as folder:
+        rendezvous = f"file://{folder}/rendezvous"
+        # As bytes: tensors among the arguments of a process would share memory with it.
+        terms = _Terms(architectures, counts, scheme, launch, dealt, repeats)
+        jobs = [
+            Job(
+                name=role,
+                function=_play,
+                arguments=(pickle.dumps((side, terms)),),
+                environment=role_environment(role, rendezvous),
+            )
+            for role, side in zip(ROLES[:2], sides, strict=True)
+        ]
+        if dealt:
+            environment = role_environment(DEALER, rendezvous)
+            jobs.append(Job(name=DEALER, function=run_simulated_dealer, arguments=(launch,), environment=environment))
+        results = run_jobs(jobs, on_event=lambda name, event: None)
+    return [pickle.loads(result) for result in results[:2]]
+
+
+def shape_of(inputs_NCHW: torch.Tensor) -> Shape:
+    """(C, H, W) of a sample."""
+    channels, height, width = inputs_NCHW.shape[1:]
+    return channels, height, width
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What both parties know."""
+
+    architectures: tuple[Architecture, Architecture]
+    counts: tuple[int, int]
+    scheme: SchemeConfig
+    launch: LaunchConfig
+    dealt: bool
+    repeats: int
+
+
+def _samples(samples: torch.Tensor, name: str, limit: float) -> torch.Tensor:
+    inputs_NCHW = as_tensor(samples, f"samples of {name}")
+    if inputs_NCHW.ndim != 4 or 0 in inputs_NCHW.shape:
+        raise DataError(f"samples of {name}: have shape {tuple(samples.shape)}; give at least one, as (N, C, H, W)")
+    if not inputs_NCHW.is_floating_point():
+        raise DataError(f"samples of {name}: are {inputs_NCHW.dtype}; normalise them to floats first")
+    check_inputs(inputs_NCHW, torch.arange(len(inputs_NCHW)), limit)
+    return inputs_NCHW.float()
+
+
+def _play(emit: Emit, play: bytes) -> bytes:
+    """One party, in its process."""
+    side, terms = pickle.loads(play)
+    torch.set_num_threads(terms.launch.threads)
+    role = role_from_environment()
+    rank = ROLES.index(role)
+    count, peers_count = terms.counts[rank], terms.counts[1 - rank]
+    asked = InferenceQuery(
+        query_id=1,
+        model_owner=1 - rank,
+        data_owner=rank,
+        num_samples=count,
+        model_step=0,
+        sample_ids=torch.arange(count),
+        inputs_NCHW=side.inputs_NCHW,
+    )
+    answered = InferenceQuery(query_id=1, model_owner=rank, data_owner=1 - rank, num_samples=peers_count, model_step=0)
+    meeting = simulated_meeting(
+        role,
+        with_dealer=terms.dealt,
+        join_seconds=terms.launch.join_seconds,
+        deadline_seconds=terms.launch.deadline_seconds,
+    )
+    config = terms.scheme
+    with open_session(
+        meeting.meet(), rank, precision_bits=config.precision_bits, randomness="fresh", seed=0
+    ) as session:
+        scheme = scheme_class(config.name)(session, config, terms.architectures)
+        for index in range(1, terms.repeats + 1):
+            started = time.perf_counter()
+            answerer = scheme.answerer_of(side.network, side.inputs_NCHW, scheme.config, side.noise)
+            scheme.begin(index, terms.counts)
+            prediction = scheme.exchange(answerer, asked, answered)
+            seconds = time.perf_counter() - started
+    return pickle.dumps((prediction, seconds))
