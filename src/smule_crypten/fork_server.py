@@ -52,9 +52,20 @@ def process_context() -> ForkServerContext | SpawnContext:
     return context
 
 
+def refuse_in_imported_script() -> None:
+    """Raise ConfigError in a process that is importing the script of its parent, to be called before any is started."""
+    if getattr(mp.current_process(), "_inheriting", False):
+        raise ConfigError(
+            "processes import the script that starts them, so it would start them again and again; put the calls of "
+            'smule_crypten in it below: if __name__ == "__main__":'
+        )
+
+
 def start(process: BaseProcess) -> None:
-    """Start a process of process_context(). It never sees Ctrl-C, not even while it imports; its parent does, and does
-    not wait then until the server has imported everything."""
+    """Start a process of process_context(), which never sees Ctrl-C, not even while it imports.
+
+    Its parent does, and does not wait then until the server has imported everything.
+    """
     context = process_context()
     if isinstance(context, SpawnContext):
         with _interrupts_held_back():
