@@ -174,7 +174,12 @@ def delayed(host: str, port: int, speed: LinkSpeed) -> Iterator[tuple[str, int]]
 async def _serve_until_input_ends(proxy: Proxy) -> None:
     print(proxy.port, flush=True)
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(sys.stdin.fileno(), lambda: os.read(sys.stdin.fileno(), 1024) or ended.set())
+
+    def read() -> None:
+        if not os.read(sys.stdin.fileno(), 1024):
+            ended.set()
+
+    loop.add_reader(sys.stdin.fileno(), read)
     serving = asyncio.create_task(proxy.serve())
     await ended.wait()
     loop.remove_reader(sys.stdin.fileno())

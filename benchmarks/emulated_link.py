@@ -29,7 +29,7 @@ import argparse
 import dataclasses
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,13 +171,14 @@ def failures(link: LinkSpeed, calibration: Calibration, by_scheme: dict[str, dic
 def _ratio(mine: dict[str, Any], theirs: dict[str, Any]) -> float:
     """Of the online times, run by run."""
     pairs = zip(mine["online_seconds"], theirs["online_seconds"], strict=True)
-    return statistics.median(one / other for one, other in pairs)
+    ratios: list[float] = [one / other for one, other in pairs]
+    return statistics.median(ratios)
 
 
 def show(by_scheme: dict[str, dict[str, Any]], title: str) -> None:
     console = Console()
     table = Table("", *by_scheme, title=title)
-    rows = {
+    rows: dict[str, Callable[[dict[str, Any]], str]] = {
         "online s, median (quartiles)": lambda row: _spread(row["online_seconds"]),
         "the same without the link": lambda row: _spread(row["local_seconds"]),
         "full duplex s": lambda row: f"{row['full_duplex_seconds']:.3f}",

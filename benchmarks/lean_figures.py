@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from typing import Any
 
 from reference_task import INPUT_SHAPE, Run
@@ -73,7 +74,7 @@ def bytes_of_weights(network: nn.Module, config: SchemeConfig, samples: int) -> 
     if config.name == "lean":
         return weight_bytes(lower(architecture, config))
     weights = sum(num_elements(op.weight_shape) for op in architecture.ops if hasattr(op, "weight_shape"))
-    return 2 * 8 * weights * len(micro_batches(samples, config.micro_batch))
+    return 2 * 8 * weights * len(micro_batches(samples, config))
 
 
 def _predicted(network: nn.Module, config: SchemeConfig, counts: tuple[int, int]) -> list[list[int]]:
@@ -128,7 +129,7 @@ def show(network: str, figures: dict[str, Any]) -> None:
     Console(width=160).print(table)
 
 
-ROWS = {
+ROWS: dict[str, Callable[[dict[str, Any]], str]] = {
     "ring / precision / options": lambda row: _setting(row["config"]),
     "online KB": lambda row: f"{row['online_bytes'] / 1e3:,.2f}",
     "online KB without weights": lambda row: f"{row['online_bytes_without_weights'] / 1e3:,.2f}",

@@ -96,7 +96,7 @@ class Reference:
             return None
         terms, generator = answerer.terms, torch.Generator().manual_seed(0)
         evaluator = ClearEvaluator(answerer.program, answerer.parameters, answerer.scales, generator, CPU)
-        logits_NC = torch.cat([evaluator.logits(chunk) for chunk in self.inputs_NCHW.split(500)])
+        logits_NC = torch.cat([evaluator.logits(chunk) for chunk in torch.split(self.inputs_NCHW, 500)])
         noise_NC = torch.randn(logits_NC.shape, generator=generator, dtype=torch.float64)
         errors_NC = (logits_NC - self.expected_NC).abs()
         cost = LeanScheme.cost_of(self.network.architecture, NUM_QUERIES, setting.config, dealt=True)

@@ -51,7 +51,7 @@ def _pair(speed: LinkSpeed) -> Iterator[tuple[socket.socket, socket.socket]]:
     """Two sockets that are connected over the link."""
     with (
         socket.create_server((LOOPBACK, 0)) as listener,
-        delayed(*listener.getsockname(), speed) as address,
+        delayed(LOOPBACK, listener.getsockname()[1], speed) as address,
         socket.create_connection(address) as near,
     ):
         far, _ = listener.accept()

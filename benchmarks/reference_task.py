@@ -108,23 +108,25 @@ class Task:
         if not asked:
             return run
         assert logits_NC is not None
-        return dataclasses.replace(run, **self._errors(logits_NC, asked))
+        return self._judged(run, logits_NC, asked)
 
-    def _errors(self, logits_NC: torch.Tensor, asked: int) -> dict[str, float]:
+    def _judged(self, run: Run, logits_NC: torch.Tensor, asked: int) -> Run:
         with torch.no_grad():
             expected_NC = torch.cat([self.network(chunk) for chunk in torch.split(self.inputs_NCHW[:asked], 256)])
         error_NC = (centred(expected_NC) - centred(logits_NC)).abs()
-        return {
-            "logit_error": float(error_NC.max()),
-            "mean_logit_error": float(error_NC.mean()),
-            "soft_label_error": float((expected_NC.softmax(1) - logits_NC.softmax(1)).abs().max()),
-            "agreement": float((expected_NC.argmax(1) == logits_NC.argmax(1)).double().mean()),
-        }
+        return dataclasses.replace(
+            run,
+            logit_error=float(error_NC.max()),
+            mean_logit_error=float(error_NC.mean()),
+            soft_label_error=float((expected_NC.softmax(1) - logits_NC.softmax(1)).abs().max()),
+            agreement=float((expected_NC.argmax(1) == logits_NC.argmax(1)).double().mean()),
+        )
 
 
 def prepared_scheme(session: Session, task: Task, config: SchemeConfig) -> tuple[SecureInferenceScheme, Answerer]:
     """Both networks have the same architecture, though that of a party whose peer does not ask is never used."""
-    architecture = translate(task.network, tuple(task.inputs_NCHW.shape[1:])).architecture
+    channels, height, width = task.inputs_NCHW.shape[1:]
+    architecture = translate(task.network, (channels, height, width)).architecture
     scheme = scheme_class(config.name)(session, config, (architecture, architecture))
     noise = NoiseRule.without_protection()  # the scheme's own errors are measured
     return scheme, scheme.prepare_answers(task.network, task.calibration_NCHW, noise)

@@ -54,7 +54,8 @@ class Asked:
     def of(cls, scheme: str, model: nn.Module, calibration_NCHW: torch.Tensor) -> Asked:
         """Raises UnshareableModelError where the scheme refuses the network."""
         config = SchemeConfig(name=scheme)
-        network = translate(model, tuple(calibration_NCHW.shape[1:]))
+        channels, height, width = calibration_NCHW.shape[1:]
+        network = translate(model, (channels, height, width))
         noise = NoiseRule.without_protection()
         return cls(network, config, scheme_class(scheme).answerer_of(network, calibration_NCHW, config, noise))
 
@@ -188,9 +189,9 @@ class LeanInTheClear(_Writing, ClearEvaluator):
         if not opening.fraction:
             return (yield from super()._opening(step, opening, batch, share))
         fraction, width, z = opening.fraction, opening.width, share.reshape(-1)
-        own_share, own_rho, carry = self._below(fraction, z), None, 0
+        own_share, own_rho = self._below(fraction, z), None
         if self.is_local:
-            value = rounded_locally(z, own_share, fraction)
+            value, carry = rounded_locally(z, own_share, fraction), torch.zeros_like(z)
         else:
             own_rho = self._below(fraction, z)
             both = own_rho + self._their_rho(fraction, z)

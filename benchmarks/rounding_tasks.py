@@ -67,7 +67,7 @@ class Subject:
 
     def queries(self, kind: str, count: int) -> Queries:
         generator = torch.Generator().manual_seed(1000 + self.seed)
-        sizes = [len(part) for part in torch.arange(count).split(BATCH)]
+        sizes = [len(part) for part in torch.split(torch.arange(count), BATCH)]
         if kind == "images":
             return self._images(sizes, generator)
         base = self._base(generator)
@@ -76,7 +76,7 @@ class Subject:
         places = torch.randperm(base.numel(), generator=generator)[:VARIED]
         changes_QK = torch.randint(-STEPS, STEPS + 1, (count, VARIED), generator=generator)
         batches = []
-        for changes in changes_QK.split(BATCH):
+        for changes in torch.split(changes_QK, BATCH):
             flat = base.flatten().repeat(len(changes), 1)
             flat[:, places] += changes * STEP
             batches.append(flat.view(-1, *base.shape[1:]))
@@ -109,19 +109,20 @@ class Subject:
 
 def load_subject(name: str, seed: int) -> Subject:
     """Network number `seed`, trained on three quarters of scikit-learn's digits for a few seconds."""
-    config = DataConfig(name="digits", mean=[0.305], std=[0.376])
+    config = DataConfig(name="digits", mean=(0.305,), std=(0.376,))
     bundle = load_data(config)
     train, test = (part.normalized(config.mean, config.std) for part in (bundle.train, bundle.test))
     network = NETWORKS[name]
     images_NCHW = network.large(train.images_NCHW)
-    model = build_model(network.model, tuple(images_NCHW.shape[1:]), 10, seed)
+    channels, height, width = images_NCHW.shape[1:]
+    model = build_model(network.model, (channels, height, width), 10, seed)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     for _ in range(network.epochs):
-        for chosen in torch.randperm(len(images_NCHW), generator=generator).split(64):
+        for chosen in torch.split(torch.randperm(len(images_NCHW), generator=generator), 64):
             loss = F.cross_entropy(model(images_NCHW[chosen]), train.labels_N[chosen])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     model.eval()
     with torch.no_grad():

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
-from smule_crypten.fork_server import interrupts_held_back, process_context
+from smule_crypten.fork_server import process_context, start
 
 _CLONE_NEWNET = 0x40000000
 
@@ -67,8 +67,7 @@ class HostProcess:
             target=_run,
             args=(command, arguments, folder, paths, namespace, dict(environment or {}), instrument, theirs),
         )
-        with interrupts_held_back():
-            self._process.start()
+        start(self._process)
         theirs.close()
 
     def wait(self, seconds: float) -> int | None:

@@ -46,8 +46,11 @@ def _imported(importer: str, node: ast.AST) -> Iterator[str]:
             module = importlib.util.resolve_name(relative, importer.rpartition(".")[0])
             yield module
             yield from (f"{module}.{alias.name}" for alias in node.names)
-        case ast.Call(func=ast.Attribute(attr="import_module") | ast.Name(id="import_module" | "__import__")):
-            yield from (argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant))
+        case ast.Call(
+            func=ast.Attribute(attr="import_module") | ast.Name(id="import_module" | "__import__"),
+            args=[ast.Constant(value=str(module)), *_],
+        ):
+            yield module
 
 
 def inner_imports(name: str, source: str, modules: set[str]) -> set[str]:

@@ -11,15 +11,17 @@ directory and main module are those of the caller. `CallersOutput` and `environm
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing as mp
 import os
 import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from contextlib import contextmanager, suppress
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import DupFd
 from typing import Any
 
@@ -59,15 +61,43 @@ def refuse_in_imported_script() -> None:
         )
 
 
+def start(process: BaseProcess) -> None:
+    """Start a process of process_context(), which never sees Ctrl-C, not even while it imports.
+
+    Its parent does, and does not wait then until the server has imported everything.
+    """
+    context = process_context()
+    if isinstance(context, SpawnContext):
+        with _interrupts_held_back():
+            process.start()
+        return
+    with _interrupts_held_back():  # which the server hands on to those that it forks
+        forkserver.ensure_running()
+    try:
+        process.start()
+    except KeyboardInterrupt:
+        if not mp.active_children():  # where there are some, the server is through, and says how they end
+            _kill_server()
+        raise
+
+
 @contextmanager
-def interrupts_held_back() -> Iterator[None]:
-    """A process that is started here never sees Ctrl-C, not even while it imports; the parent sees it afterwards."""
+def _interrupts_held_back() -> Iterator[None]:
     resource_tracker.ensure_running()  # its first start would release SIGINT
     blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
+
+
+@atexit.register
+def _kill_server() -> None:
+    """The server would end by itself, but only after its imports, and then take down all of PyTorch."""
+    pid: int | None = vars(forkserver._forkserver)["_forkserver_pid"]
+    if pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 class CallersOutput:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from smule_crypten.config.sections import Randomness
-from smule_crypten.fork_server import interrupts_held_back, process_context
+from smule_crypten.fork_server import process_context, start
 from smule_crypten.inference.registry import DEALT
 from smule_crypten.mpc.dealer import Dealer
 from smule_crypten.mpc.session import closing_links, open_session
@@ -64,8 +64,7 @@ class PartyPool:
         for role in ROLES:
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs, role), daemon=True)
-            with interrupts_held_back():  # Ctrl-C ends the caller, who ends these
-                process.start()
+            start(process)
             theirs.close()
             self._connections.append(ours)
             self._processes.append(process)

@@ -72,8 +72,8 @@ def write_data(path: Path, *, num_train: int, missing: int | None = None, value:
     images = generator.normal(size=(len(labels), 1, 4, 4)).astype(np.float32)
     if value is not None:
         images[0, 0, 0, 0] = value
-    arrays = {"x_train": images[:num_train], "y_train": labels[:num_train]}
-    np.savez(path, **arrays, x_test=images[num_train:], y_test=np.arange(9) % 3)
+    train, test = slice(num_train), slice(num_train, None)
+    np.savez(path, x_train=images[train], y_train=labels[train], x_test=images[test], y_test=np.arange(9) % 3)
 
 
 def side(folder: Path, role: str, *overrides: str) -> PartyConfig:

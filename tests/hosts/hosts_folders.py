@@ -25,7 +25,7 @@ DEADLINE_SECONDS = 3.0
 JOIN_SECONDS = 6.0
 NUM_QUERIES = 8
 EXCHANGES = (1, 2, 3)
-SMALL = {
+SMALL: dict[str, Any] = {
     "model": {"name": "mlp", "options": {"hidden": [8]}},
     "training": {"epochs": 4, "batch_size": 16, "keep": "last"},
     "exchange": {"num_queries": NUM_QUERIES, "every": 1, "warmup_epochs": 1},
@@ -142,14 +142,12 @@ def write_data(path: Path, *, num_train: int = 64, seed: int) -> None:
     """Images of 1x8x8 in four classes, easy to tell apart, 40 of them for testing; other noise for another seed."""
     rng = np.random.default_rng(seed)
     patterns = np.random.default_rng(99).uniform(0.2, 0.8, size=(4, 1, 8, 8))
-    arrays = {}
-    for split, count in (("train", num_train), ("test", 40)):
-        labels = np.arange(count) % 4
-        images = patterns[labels] + rng.normal(0.0, 0.15, size=(count, 1, 8, 8))
-        arrays[f"x_{split}"] = (images.clip(0.0, 1.0) * 255).astype(np.uint8)
-        arrays[f"y_{split}"] = labels
+    labels = np.concatenate([np.arange(count) % 4 for count in (num_train, 40)])
+    noisy = patterns[labels] + rng.normal(0.0, 0.15, size=(len(labels), 1, 8, 8))
+    images = (noisy.clip(0.0, 1.0) * 255).astype(np.uint8)
+    train, test = slice(num_train), slice(num_train, None)
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **arrays)
+    np.savez(path, x_train=images[train], y_train=labels[train], x_test=images[test], y_test=labels[test])
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

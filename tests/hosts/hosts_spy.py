@@ -7,6 +7,9 @@ import os
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
+from unittest import mock
+
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from smule_crypten.mpc import keys
 from smule_crypten.transport.link import Link
@@ -45,13 +48,13 @@ class Spy:
 
         class WatchedHKDF:
             def __init__(self, *arguments: Any, **options: Any) -> None:
-                self._hkdf = hkdf(*arguments, **options)
+                self._hkdf = HKDF(*arguments, **options)
 
             def derive(self, material: bytes) -> bytes:
                 secrets.append(self._hkdf.derive(material))
                 return secrets[-1]
 
-        hkdf, keys.HKDF = keys.HKDF, WatchedHKDF
+        mock.patch.object(keys, "HKDF", WatchedHKDF).start()
 
     def _watch_links(self) -> None:
         transfer = Link.transfer
@@ -61,4 +64,4 @@ class Spy:
             transfer(link, outgoing, incoming)
             self._secrets["tensors"] += [bytes(buffer[:_TENSOR_BYTES]) for buffer in (*outgoing, *incoming)]
 
-        Link.transfer = watched
+        mock.patch.object(Link, "transfer", watched).start()

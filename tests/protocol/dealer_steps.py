@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import torch
 from steps import one_way
@@ -76,11 +77,8 @@ def noted_keys() -> Iterator[list[bytes]]:
         keys.append(key)
         original(stream, key)
 
-    Stream.__init__ = begin  # type: ignore[method-assign]
-    try:
+    with mock.patch.object(Stream, "__init__", begin):
         yield keys
-    finally:
-        Stream.__init__ = original  # type: ignore[method-assign]
 
 
 def keys_of_exchanges(session: Session, num_exchanges: int) -> list[dict[str, bytes]]:

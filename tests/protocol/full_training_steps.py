@@ -140,7 +140,7 @@ def shared_batch(
 ) -> tuple[SharedTensor, SharedTensor]:
     shared = []
     for tensor in (images, F.one_hot(labels, NUM_CLASSES).float()):
-        own = [part if rank == session.rank else None for rank, part in enumerate(tensor.split(parts))]
+        own = [part if rank == session.rank else None for rank, part in enumerate(torch.split(tensor, list(parts)))]
         shared.append(share_batch((own[0], own[1]), [(count, *tensor.shape[1:]) for count in parts]))
     return shared[0], shared[1]
 
@@ -157,7 +157,7 @@ def trained_in_plaintext(model: nn.Module, batches: list[Batch], shape: Shape) -
     )
     for images, labels in batches:
         optimizer.zero_grad()
-        F.cross_entropy(model(images.double()), labels).backward()
+        F.cross_entropy(model(images.double()), labels).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return translate_trainable(model.float(), shape).parameters
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from smule_crypten.errors import SmuleError
-from smule_crypten.fork_server import process_context
+from smule_crypten.fork_server import process_context, start
 from smule_crypten.transport.credentials import Certificate, Identity, create_identity, load_certificate, load_identity
 from smule_crypten.transport.endpoint import Address, accept_all, connect, listen
 from smule_crypten.transport.link import Link
@@ -198,8 +198,14 @@ class Waiting:
         return socket.create_connection((self.address.host, self.address.port), PATIENCE_SECONDS, (source, 0))
 
     def connect(self, people: People) -> Link:
-        times = {"join_seconds": PATIENCE_SECONDS, "deadline_seconds": DEADLINE_SECONDS}
-        return connect(self.address, people.b, "party a", people.a.certificate, **times)
+        return connect(
+            self.address,
+            people.b,
+            "party a",
+            people.a.certificate,
+            join_seconds=PATIENCE_SECONDS,
+            deadline_seconds=DEADLINE_SECONDS,
+        )
 
 
 @contextmanager
@@ -208,9 +214,10 @@ def waiting(
 ) -> Iterator[Waiting]:
     """Party a waits for party b, or for those expected; afterwards all its links are closed."""
     awaited = {"party b": people.b.certificate} if expected is None else expected
-    times = {"join_seconds": join_seconds, "deadline_seconds": DEADLINE_SECONDS}
     with listen(Address(LOOPBACK, 0)) as listener, ThreadPoolExecutor(1) as pool:
-        links = pool.submit(accept_all, listener, people.a, awaited, **times)
+        links = pool.submit(
+            accept_all, listener, people.a, awaited, join_seconds=join_seconds, deadline_seconds=DEADLINE_SECONDS
+        )
         try:
             yield Waiting(Address(LOOPBACK, listener.getsockname()[1]), links)
         finally:
@@ -235,8 +242,8 @@ def _echo(report: Connection, folder: str, port: int, deadline_seconds: float) -
     """Party b: answer every JSON message with itself until something ends that, then report how it ended."""
     own = load_identity(Path(folder) / "b.crt.pem", Path(folder) / "b.key.pem")
     theirs = load_certificate(Path(folder) / "a.crt.pem")
-    times = {"join_seconds": PATIENCE_SECONDS, "deadline_seconds": deadline_seconds}
-    link = connect(Address(LOOPBACK, port), own, "party a", theirs, **times)
+    address = Address(LOOPBACK, port)
+    link = connect(address, own, "party a", theirs, join_seconds=PATIENCE_SECONDS, deadline_seconds=deadline_seconds)
     try:
         while True:
             link.send_json(link.receive_json()[0])
@@ -261,10 +268,16 @@ def echoing_process(
         port = listener.getsockname()[1]
         arguments = (theirs, str(people.a.key_path.parent), port, deadline_seconds)
         process = context.Process(target=_echo, args=arguments, daemon=True)
-        process.start()
+        start(process)
         expected = {"party b": people.b.certificate}
-        times = {"join_seconds": 3 * PATIENCE_SECONDS, "deadline_seconds": own_deadline_seconds}
-        link = accept_all(listener, people.a, expected, **times)["party b"]
+        links = accept_all(
+            listener,
+            people.a,
+            expected,
+            join_seconds=3 * PATIENCE_SECONDS,
+            deadline_seconds=own_deadline_seconds,
+        )
+        link = links["party b"]
     try:
         yield link, process, reports
     finally:

@@ -23,6 +23,7 @@ from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models import translate as translating
+from smule_crypten.models.tracing import trace
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.provider import Dealt
@@ -90,7 +91,8 @@ class _Bottleneck(nn.Module):
         )
 
     def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        return images_NCHW + self.layers(images_NCHW)
+        result: torch.Tensor = images_NCHW + self.layers(images_NCHW)
+        return result
 
 
 def linear_bottlenecks(input_shape: Shape, num_classes: int) -> nn.Module:
@@ -179,7 +181,7 @@ def translations_and_lowerings(session: Session, config: SchemeConfig, spot_chec
         )
         with (
             budget,
-            mock.patch.object(translating, "trace", wraps=translating.trace) as translated,
+            mock.patch.object(translating, "trace", wraps=trace) as translated,
             mock.patch.object(lowering, "_with_rings", wraps=lowering._with_rings) as lowered,
         ):
             peer.agree(1, 8)

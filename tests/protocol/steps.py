@@ -83,16 +83,19 @@ def queries(
     rank: int, counts: tuple[int, int], inputs_NCHW: torch.Tensor | None
 ) -> tuple[InferenceQuery, InferenceQuery]:
     """(asked, answered) of the party of this rank."""
-    common = {"query_id": 1, "model_step": 0}
     asked = InferenceQuery(
-        **common,
+        query_id=1,
+        model_step=0,
         model_owner=1 - rank,
         data_owner=rank,
         num_samples=counts[rank],
         sample_ids=torch.arange(counts[rank]),
         inputs_NCHW=inputs_NCHW,
     )
-    return asked, InferenceQuery(**common, model_owner=rank, data_owner=1 - rank, num_samples=counts[1 - rank])
+    answered = InferenceQuery(
+        query_id=1, model_step=0, model_owner=rank, data_owner=1 - rank, num_samples=counts[1 - rank]
+    )
+    return asked, answered
 
 
 @contextmanager

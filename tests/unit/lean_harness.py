@@ -12,7 +12,7 @@ from torch import nn
 
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.fixed_point.lowering import lower
-from smule_crypten.fixed_point.program import Program
+from smule_crypten.fixed_point.program import Program, Step
 from smule_crypten.fixed_point.scales import Scales, fit, plain_values
 from smule_crypten.fixed_point.wire import Post, Script, Want
 from smule_crypten.inference.lean.data_owner import DataOwner
@@ -163,7 +163,7 @@ def evaluate(program: Program, x: torch.Tensor, weights: dict[str, Any], *, seed
     return ((ours + theirs) << unused) >> unused
 
 
-def _pooled_bias(step: Any, bias: torch.Tensor) -> torch.Tensor:
+def _pooled_bias(step: Step, bias: torch.Tensor) -> torch.Tensor:
     if len(step.shape) == 1:
         return bias
     bias = bias.view(-1, 1, 1)

@@ -32,7 +32,8 @@ class Branches(nn.Module):
         self.right = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.left(x) + self.right(x) + x
+        result: torch.Tensor = self.left(x) + self.right(x) + x
+        return result
 
 
 class UsedTwice(nn.Module):
@@ -46,7 +47,8 @@ class UsedTwice(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.conv(x)
-        return self.pool(y) + self.after(torch.relu(y))
+        result: torch.Tensor = self.pool(y) + self.after(torch.relu(y))
+        return result
 
 
 def head(channels: int, size: int) -> list[nn.Module]:

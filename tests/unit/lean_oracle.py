@@ -101,13 +101,13 @@ def _step(step: Step, operands: list[Values], program: Program, weights: Weights
 
 
 def _product(step: Step, value: Values, weight: torch.Tensor, bias: torch.Tensor | None) -> Values:
-    shift = 0 if bias is None else integers(bias)
     if isinstance(step.op, arch.Linear):
-        return value.dot(integers(weight).T) + shift
+        result = value.dot(integers(weight).T)
+        return result if bias is None else result + integers(bias)
     assert isinstance(step.op, arch.Conv2d)
     result = convolve(step.op, value, integers(weight))
     if bias is not None:
-        result = result + shift.reshape(-1, 1, 1)
+        result = result + integers(bias).reshape(-1, 1, 1)
     return result if step.pool is None else window_sums(step.pool.op, result)[0]
 
 

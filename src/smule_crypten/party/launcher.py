@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from smule_crypten.errors import PartyFailedError, PeerError, SmuleError
-from smule_crypten.fork_server import CallersOutput, interrupts_held_back, process_context
+from smule_crypten.fork_server import CallersOutput, process_context, start
 
 GRACE_SECONDS = 3.0
 """After the first failure, how long siblings may take to end by themselves, and again after SIGTERM."""
@@ -69,8 +69,7 @@ class _Child:
         self.connection, theirs = context.Pipe(duplex=False)
         arguments = (CallersOutput(), theirs, job, {**os.environ, **job.environment})
         self.process = context.Process(target=_run_job, args=arguments, name=job.name, daemon=True)
-        with interrupts_held_back():
-            self.process.start()
+        start(self.process)
         theirs.close()
         self.open = True
         self.was_told_to_stop = False

@@ -18,6 +18,8 @@ Forward = Callable[[Any, torch.Tensor], torch.Tensor]
 class Parts(nn.Module):
     """Layers for a forward function that is given from outside."""
 
+    calls: torch.Tensor
+
     def __init__(self, forward: Forward) -> None:
         super().__init__()
         self.given = forward
@@ -75,7 +77,7 @@ class Tripling(torch.Tensor):
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = super().__torch_function__(func, types, args, kwargs or {})
+        result = super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[no-untyped-call]
         return result * 3 if func is F.linear else result
 
     def __deepcopy__(self, memo: Any) -> Tripling:
@@ -117,22 +119,22 @@ fx.wrap("scaled_by_calls")
 
 def zero_last_layer(model: nn.Sequential) -> None:
     model[0].register_forward_hook(lambda module, inputs, result: result * 3)
-    nn.init.zeros_(model[3].weight)
-    nn.init.zeros_(model[3].bias)
+    for parameter in model[3].parameters():
+        nn.init.zeros_(parameter)
 
 
 def tripled_weight(model: nn.Sequential) -> None:
-    model[3].weight = nn.Parameter(model[3].weight.detach().as_subclass(Tripling))
+    model[3].weight = nn.Parameter(model[3].get_parameter("weight").detach().as_subclass(Tripling))
 
 
 def replaced_forward(model: nn.Sequential) -> None:
-    original = model.forward
-    model.forward = lambda x: original(x) * 3  # type: ignore[method-assign, assignment]
+    original: Callable[[torch.Tensor], torch.Tensor] = model.forward
+    model.forward = lambda x: original(x) * 3  # type: ignore[method-assign]
 
 
 def replaced_layer(model: nn.Sequential) -> None:
     layer = model[3]
-    layer.forward = types.MethodType(lambda self, x: F.linear(x, self.weight) * 3, layer)  # type: ignore[method-assign]
+    layer.forward = types.MethodType(lambda self, x: F.linear(x, self.weight) * 3, layer)
 
 
 def drifting(model: nn.Sequential) -> None:
@@ -161,7 +163,7 @@ def with_norm(change: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
 
 def pruned(change: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
     model = plain()
-    prune.l1_unstructured(model[3], "weight", amount=0.5)
+    prune.l1_unstructured(model[3], "weight", amount=0.5)  # type: ignore[no-untyped-call]
     model[3].register_forward_hook(lambda module, inputs, result: change(result))
     return model
 
@@ -233,8 +235,8 @@ def tied() -> nn.Module:
 def ill_conditioned() -> nn.Module:
     """In float32 the network itself is off by 6 % of its logits, since BatchNorm takes back a bias of a million."""
     model = nn.Sequential(nn.Conv2d(2, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(32, 3))
-    nn.init.constant_(model[0].bias, 1e6)
-    model[1].running_mean.fill_(1e6)  # type: ignore[union-attr, operator]
+    nn.init.constant_(model[0].get_parameter("bias"), 1e6)
+    model[1].get_buffer("running_mean").fill_(1e6)
     return model
 
 

@@ -123,7 +123,7 @@ def _event(party: str, phase: str, epoch: int, *, test_accuracy: float, **traffi
         "peak_memory_bytes": 300_000_000,
         **traffic,
     }
-    return EpochRecord(**values)
+    return EpochRecord.model_validate(values)
 
 
 def _traffic(party: str, epoch: int) -> dict[str, int]:

@@ -100,7 +100,7 @@ class SeeingDataOwner(_Recording, DataOwner):
     def _public_value(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share) -> Talk:
         public = yield from super()._public_value(step, opening, material, share)
         fraction, below = opening.fraction, (1 << opening.fraction) - 1
-        rho = material.drawn.values("rounding") if fraction else 0
+        rho = material.drawn.values("rounding") if fraction else torch.zeros_like(share)
         theirs = unpack(self._heard, share.numel(), opening.width)
         self.saw("opened", opening.width, ((share + rho) >> fraction) + theirs)
         if fraction:
