@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from smule_crypten.data.image_file import SUFFIXES
 from smule_crypten.data.names import composed, listed, printable
@@ -33,7 +34,6 @@ _IRREGULAR = "no regular files, left out"
 _BELOW = "subfolders, not looked into"
 
 Identity = tuple[int, int] | str | None
-ResultT = TypeVar("ResultT")
 
 
 class Remarks:
@@ -81,7 +81,23 @@ def list_classes(folder: Path, class_names: tuple[str, ...] | None) -> Listing:
         DataError: folder cannot be listed, holds no classes, a class without images or an unknown one; or a file
             belongs to two classes.
     """
-    return _or_data_error(folder, lambda: _list_classes(folder, class_names))
+    remarks = Remarks()
+    paths: list[Path] = []
+    labels: list[int] = []
+    with _errors_of(folder):
+        folders = _class_folders(folder, class_names, remarks)
+        names = class_names if class_names is not None else tuple(sorted(folders))
+        walk = _Walk(folder, remarks)
+        for label, name in enumerate(names):
+            found = walk.images(folders[name], name) if name in folders else []
+            if class_names is None and not found:
+                remedy = "remove it, or list all classes by data.options.class_names"
+                raise _nothing(folders[name].path, remarks, remedy)
+            paths += found
+            labels += [label] * len(found)
+    if not paths:
+        raise _nothing(folder, remarks, _REMEDY)
+    return Listing(paths, labels, names, remarks, walk.files)
 
 
 def list_images(folder: Path) -> tuple[list[Path], Remarks]:
@@ -91,43 +107,23 @@ def list_images(folder: Path) -> tuple[list[Path], Remarks]:
         DataError: folder cannot be listed.
     """
     remarks = Remarks()
-
-    def images() -> list[Path]:
+    with _errors_of(folder):
         entries = _entries(folder)
         for entry in entries:
             if entry.is_folder:
                 remarks.add(_BELOW, entry.path)
-        return [entry.path for entry in entries if not entry.is_folder and _is_image(entry, remarks)]
-
-    return _or_data_error(folder, images), remarks
+        return [entry.path for entry in entries if not entry.is_folder and _is_image(entry, remarks)], remarks
 
 
-def _or_data_error(folder: Path, work: Callable[[], ResultT]) -> ResultT:
+@contextmanager
+def _errors_of(folder: Path) -> Iterator[None]:
     try:
-        return work()
+        yield
     except OSError as error:
         where = printable(str(error.filename or folder))
         raise DataError(f"cannot list {where} ({error.strerror}); {_REMEDY}, and see that it can be read") from error
     except RecursionError:
         raise DataError(f"cannot list {printable(str(folder))}: too many folders in one another; {_REMEDY}") from None
-
-
-def _list_classes(folder: Path, class_names: tuple[str, ...] | None) -> Listing:
-    remarks = Remarks()
-    folders = _class_folders(folder, class_names, remarks)
-    names = class_names if class_names is not None else tuple(sorted(folders))
-    walk = _Walk(folder, remarks)
-    paths: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(names):
-        found = walk.images(folders[name], name) if name in folders else []
-        if class_names is None and not found:
-            raise _nothing(folders[name].path, remarks, "remove it, or list all classes by data.options.class_names")
-        paths += found
-        labels += [label] * len(found)
-    if not paths:
-        raise _nothing(folder, remarks, _REMEDY)
-    return Listing(paths, labels, names, remarks, walk.files)
 
 
 def _nothing(folder: Path, remarks: Remarks, remedy: str) -> DataError:

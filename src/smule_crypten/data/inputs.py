@@ -111,7 +111,7 @@ def _from_array(images: Array, path: Path, input_shape: tuple[int, int, int], la
         raise DataError(f"{path}: images have type {images.dtype}; save them as uint8 or float32")
     read = as_tensor(images, f"{path}: images")
     read = read.float() if read.is_floating_point() else read
-    if tuple(read.shape[1:]) != _channels_last(input_shape) or read.dim() != 4:
+    if tuple(read.shape[1:]) != (*input_shape[1:], input_shape[0]) or read.dim() != 4:
         return read
     if layout == "NHWC":
         return read.permute(0, 3, 1, 2).contiguous()
@@ -121,11 +121,6 @@ def _from_array(images: Array, path: Path, input_shape: tuple[int, int, int], la
         f"{path}: images have shape {tuple(read.shape)}, the network takes (N, {', '.join(map(str, input_shape))}); "
         "resize or transpose them, or set data.options.layout=NHWC if their channels come last"
     )
-
-
-def _channels_last(input_shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    channels, height, width = input_shape
-    return height, width, channels
 
 
 def _check(images_NCHW: torch.Tensor, path: Path, input_shape: tuple[int, int, int], trained_on: torch.dtype) -> None:

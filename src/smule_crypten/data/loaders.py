@@ -182,16 +182,13 @@ def load_image_folder(config: DataConfig) -> DataBundle:
         if min(options.image_size) < 1:
             raise ConfigError(f"data.options.image_size: must be positive [height, width], got {options.image_size}")
         size = ImageSize(*options.image_size)
+    names = None if options.class_names is None else tuple(map(composed, options.class_names))
     train, test = (
-        read_image_folder(root, split, size, limit, options.channels, _composed(options.class_names))
+        read_image_folder(root, split, size, limit, options.channels, names)
         for split, limit in (("train", config.max_train), ("test", config.max_test))
     )
     _compare_splits(train, test, root)
     return DataBundle(train.images, test.images, train.class_names, _notes(train, test, root))
-
-
-def _composed(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    return None if names is None else tuple(map(composed, names))
 
 
 def _compare_splits(train: Split, test: Split, root: Path) -> None:
