@@ -60,9 +60,9 @@ class _Guarded(deque[memoryview]):
 
 def test_what_waits_is_counted_under_the_lock(people: People) -> None:
     """The heartbeat thread sends what waits, too; a deque that changes while it is walked through raises an error."""
-    with link_pair(people) as (a, b):
+    with link_pair(people) as (a, _b):
         a._frames.outgoing = waiting = _Guarded(a._lock)
-        together(a.flush, lambda: None)
+        a.flush()
     assert waiting.seen
     assert all(waiting.seen)
 
