@@ -7,6 +7,8 @@ import signal
 import socket
 import threading
 import time
+from collections import deque
+from collections.abc import Iterator
 
 import pytest
 from loopback import (
@@ -41,6 +43,28 @@ def test_50_mb_cross_without_deadlock(people: People) -> None:
     payload = bytes(range(251)) * (50_000_000 // 251)
     with link_pair(people) as (a, b):
         swap(a, b, payload)
+
+
+class _Guarded(deque[memoryview]):
+    """What waits to be sent; says whether it is only walked through by who holds the lock."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        super().__init__()
+        self._lock = lock
+        self.seen: list[bool] = []
+
+    def __iter__(self) -> Iterator[memoryview]:
+        self.seen.append(self._lock.locked())
+        return super().__iter__()
+
+
+def test_what_waits_is_counted_under_the_lock(people: People) -> None:
+    """The heartbeat thread sends what waits, too; a deque that changes while it is walked through raises an error."""
+    with link_pair(people) as (a, _b):
+        a._frames.outgoing = waiting = _Guarded(a._lock)
+        a.flush()
+    assert waiting.seen
+    assert all(waiting.seen)
 
 
 @pytest.mark.parametrize("count", [1, 5])

@@ -174,7 +174,8 @@ class Link:
         two sides that send more than the network holds would wait for each other. The one with less to send gets rid
         of it.
         """
-        limit = sum(map(len, self._frames.outgoing))
+        with self._lock:  # the heartbeat thread sends, too
+            limit = sum(map(len, self._frames.outgoing))
 
         def is_sent() -> bool:
             self._early.take(limit)
