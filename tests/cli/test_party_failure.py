@@ -57,7 +57,7 @@ def test_a_killed_party_stops_the_other(
 ) -> None:
     """One party is killed in the middle of a run: the other ends, one line says which, and what was saved stays."""
     monkeypatch.chdir(tmp_path)
-    killed_at = []
+    children, killed_at = multiprocessing.active_children(), []
 
     def kill_party_b() -> None:
         wait_until(lambda: has_exchanged(tmp_path / "run"))
@@ -70,7 +70,7 @@ def test_a_killed_party_stops_the_other(
     assert call(monkeypatch, *long_problem) == 8
     killer.join()
     assert time.monotonic() - killed_at[0] < STOP_SECONDS
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= set(children)
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("smule: error: party b: was killed by SIGKILL")
     check_what_is_left(tmp_path / "run", "failed", "party b: was killed by SIGKILL")
@@ -96,10 +96,10 @@ def test_a_full_disk(
 ) -> None:
     """When a file cannot grow any more in the middle of a run: one line, exit code 5, other runs untouched."""
     monkeypatch.chdir(main_run.folder.parent)
-    before = digest_of(main_run.folder)
+    before, children = digest_of(main_run.folder), multiprocessing.active_children()
     with largest_file(30_000):
         assert call(monkeypatch, *long_problem, f"hydra.run.dir={tmp_path}/run") == 5
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= set(children)
     (line,) = capfd.readouterr().err.splitlines()
     file = rf"{re.escape(str(tmp_path))}/run/(record\.jsonl|party_[ab]/\S+)"
     assert re.match(rf"smule: error: (party [ab]: )?cannot write {file}: File too large; free space", line)
