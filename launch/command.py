@@ -42,6 +42,7 @@ def run_command() -> int:
     """
     # Errors of composing are explained here, in one line; Hydra would print several and exit on its own.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    register_run()
     SweepSummary.forget()
     exit_code = exit_code_of(_task)
     folder = SweepSummary.folder

@@ -27,6 +27,7 @@ from smule_crypten.removed import removal
 CONF = "smule_crypten.conf"
 _LONGEST_SHOWN = 100
 _SIDE, _SIDE_DEFAULTS = "side", "side_defaults"
+_OF_A_RUN = ("party_a", "party_b")
 
 
 def register_run(beside: Mapping[str, type[Section]] | None = None) -> None:
@@ -39,7 +40,7 @@ def register_run(beside: Mapping[str, type[Section]] | None = None) -> None:
     others = {name: defaults_of(kind) for name, kind in (beside or {}).items()}
     store.store(name="run_defaults", node=_open(defaults_of(RunConfig) | others))
     for name in choices("model"):
-        for party in ("party_a", "party_b"):
+        for party in _OF_A_RUN:
             store.store(group=f"{party}/model", name=name, node={"defaults": [{"/model@_here_": name}]})
 
 
@@ -80,6 +81,8 @@ def compose_side(
         ConfigError: in one line, of the command line.
     """
     store = ConfigStore.instance()
+    for party in _OF_A_RUN:  # a dealer's file has keys of these names, which are no groups
+        store.repo.pop(party, None)
     store.store(name=_SIDE_DEFAULTS, node=_open(defaults_of(kind)))
     listed = [_SIDE_DEFAULTS, *({group: choice} for group, choice in chosen.items()), "_self_"]
     store.store(name=_SIDE, node=OmegaConf.merge({"defaults": listed}, written))

@@ -15,9 +15,9 @@ import pytest
 
 from smule_crypten.config.protocol import ProtocolConfig
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.doctor.checkup_local import num_exchanges
 from smule_crypten.launch import doctor, keys, predict
 from smule_crypten.launch.side_file import read_dealer, read_party
+from smule_crypten.mutual_learning.schedule import exchange_epochs
 from smule_crypten.transport.credentials import load_certificate, load_identity
 
 PAGE = (Path(__file__).parents[2] / "docs" / "two-hosts.md").read_text(encoding="utf-8")
@@ -61,7 +61,11 @@ def test_files_are_valid_and_fit_together(folder: Path) -> None:
         for path in (side.connection.peer.certificate, side.connection.dealer.certificate):
             load_certificate(Path(path))
         assert side.disclosure.max_answers_total is not None
-        assert num_exchanges(side) * (side.exchange.num_queries or 0) == 1600 <= side.disclosure.max_answers_total
+        assert (
+            len(exchange_epochs(side.exchange, side.training.epochs)) * (side.exchange.num_queries or 0)
+            == 1600
+            <= side.disclosure.max_answers_total
+        )
     load_identity(Path(dealer.certificate), Path(dealer.key))
 
 

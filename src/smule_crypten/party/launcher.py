@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from multiprocessing.connection import Connection, wait
@@ -108,7 +109,8 @@ class _Child:
     def stop(self, number: signal.Signals) -> None:
         if self.process.is_alive() and self.process.pid is not None:
             self.was_told_to_stop = True
-            os.kill(self.process.pid, number)
+            with suppress(ProcessLookupError):  # forked processes are the server's children: one may be gone by now
+                os.kill(self.process.pid, number)
 
 
 def run_jobs(jobs: list[Job], on_event: Callable[[str, Any], None]) -> list[Any]:
