@@ -9,6 +9,7 @@ prior_samples more had no preference.
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ _FOLDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Combined:
+class Combined(ABC):
     """How two networks' answers become one.
 
     The temperatures are those under which num_known labels are most likely; 0 labels for none of this.
@@ -37,13 +38,13 @@ class Combined:
     peer_temperature: float = 1.0
     num_known: int = 0
 
+    @abstractmethod
     def probabilities(self, own_NC: torch.Tensor, peer_NC: torch.Tensor) -> torch.Tensor:
         """(N, C) from the logits of both networks."""
-        raise NotImplementedError
 
+    @abstractmethod
     def as_plain(self) -> dict[str, Any]:
         """own_weight, own_temperature, peer_temperature, num_known, own_weight_by_class where there is one."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
