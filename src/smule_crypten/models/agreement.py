@@ -180,9 +180,7 @@ def _check_answer(model: nn.Module, network: TranslatedNetwork, inputs_NX: torch
 
 
 @torch.no_grad()
-def _check_operations(
-    model: nn.Module, input_shape: InputShape, inputs_NX: torch.Tensor | None = None
-) -> None:
+def _check_operations(model: nn.Module, input_shape: InputShape, inputs_NX: torch.Tensor | None = None) -> None:
     """Compare each operation with its node; in float64, or in float32 where the network insists on that."""
     translated = translate_with_graph(model, input_shape)
     if inputs_NX is None:

@@ -3,9 +3,9 @@
 Both parties know both architectures; the weights stay with their owner. An architecture travels as JSON, so its
 shapes are always recomputed here and never believed.
 
-A network takes vectors (features,), series (channels, time) or images (channels, height, width). Operations know vectors
-and images only: a series is an image of height 1 to them, and a convolution over time one whose kernel has height 1. So
-evaluators, costs and what the dealer deals need nothing of their own for series.
+A network takes vectors (features,), series (channels, time) or images (channels, height, width). Operations know
+vectors and images only: a series is an image of height 1 to them, and a convolution over time one whose kernel has
+height 1. So evaluators, costs and what the dealer deals need nothing of their own for series.
 
 Shape legend: the batch size N is left out of every stored shape; a weight is OIHW or (out, in).
 """

@@ -1,8 +1,8 @@
 """The whole training under secret sharing: the baseline that mutual learning is compared with.
 
-The network, the samples and the one-hot labels of both parties are shared; forward, softmax, cross entropy, backward and
-the update of SGD happen on shares, and nothing is opened before the last step. Notation as in mpc/network.py; one step
-on a batch of n samples:
+The network, the samples and the one-hot labels of both parties are shared; forward, softmax, cross entropy, backward
+and the update of SGD happen on shares, and nothing is opened before the last step. Notation as in mpc/network.py; one
+step on a batch of n samples:
 
 1. Forward as in mpc/network.py; the masks of the comparisons are kept.
 2. Softmax with CrypTen's own approximations: the largest logit by a tree of comparisons, exp by repeated squaring, the

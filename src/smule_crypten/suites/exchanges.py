@@ -23,13 +23,12 @@ from smule_crypten.models.pooling import comparisons
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model, num_parameters
 from smule_crypten.mpc.training_plan import cost_of_step
-from smule_crypten.party.local_exchange import shape_of
 from smule_crypten.report.suite_records import Findings
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import ON_LINKS, on_links
 from smule_crypten.suites.options import NetworkChoice, SuiteConfig, changed, networks_of, scheme_of
 from smule_crypten.suites.tables import table
-from smule_crypten.types import Cost
+from smule_crypten.types import Cost, InputShape
 
 _EXCHANGE = [
     ("network", "Network"),
@@ -166,9 +165,9 @@ def _images(run: RunConfig, choice: NetworkChoice, count: int) -> tuple[torch.Te
     return chosen.normalized(run.data.mean, run.data.std).inputs, bundle.num_classes
 
 
-def _network(choice: NetworkChoice, images: torch.Tensor, num_classes: int) -> tuple[nn.Module, tuple[int, int, int]]:
-    """With its initial weights, and the shape of an image."""
-    shape = shape_of(images)
+def _network(choice: NetworkChoice, images: torch.Tensor, num_classes: int) -> tuple[nn.Module, InputShape]:
+    """With its initial weights, and the shape of a sample."""
+    shape = tuple(images.shape[1:])
     return build_model(choice.model, shape, num_classes, seed=0), shape
 
 
