@@ -68,8 +68,8 @@ def _doubts(train: Samples, test: Samples) -> list[str]:
     if train.inputs.dim() == 3 and train.inputs.shape[1] == train.inputs.shape[2] > 1:
         side = train.inputs.shape[1]
         doubts.append(
-            f"inputs of {side}x{side} are taken as {side} channels of {side} steps in time; if they are grey images, give "
-            "them an axis of one channel, images[:, None]"
+            f"inputs of {side}x{side} are taken as {side} channels of {side} steps in time; if they are grey images, "
+            "give them an axis of one channel, images[:, None]"
         )
     if train.inputs.dtype == torch.uint8 and largest[0] <= 1:
         doubts.append("train: bytes of 0 and 1 only, where 255 is white; were values of 0..1 cut to whole numbers?")

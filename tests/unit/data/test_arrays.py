@@ -109,7 +109,7 @@ class TestPlainTensors:
             (IMAGES.astype(complex), "type complex128"),
             (IMAGES.astype(np.int32), "int32; convert them to uint8 or float32"),
             (torch.from_numpy(IMAGES) > 0.5, "bool; convert them"),
-            (IMAGES[:, 0], r"give grey images an axis of one channel"),
+            ((255 * IMAGES[:, 0]).astype(np.uint8), r"give these an axis of one channel"),
             (IMAGES * 1e300, "NaN or infinite"),
         ],
     )
