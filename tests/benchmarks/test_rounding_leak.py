@@ -58,6 +58,9 @@ CASES = [
     {"scheme": "lean", "kind": "repeated", "source": "protocol"},
     {"scheme": "crypten", "kind": "repeated"},
     {"scheme": "crypten", "kind": "distinct"},
+    {"scheme": "lean", "kind": "repeated", "opening": "values"},
+    {"scheme": "lean", "kind": "repeated", "source": "protocol", "opening": "values"},
+    {"scheme": "crypten", "kind": "repeated", "opening": "values"},
 ]
 
 
@@ -84,10 +87,13 @@ def test_lean_without_its_noise_does_not_show_what_local_rounding_shows(rounding
     assert abs(row["correlation"]) <= row["limit"]
 
 
-def test_a_rounding_that_the_data_owner_draws_alone_is_found(rounding_leak: ModuleType, sources: Any) -> None:
+@pytest.mark.parametrize("opening", ["differences", "values"])
+def test_a_rounding_that_the_data_owner_draws_alone_is_found(
+    rounding_leak: ModuleType, sources: Any, opening: str
+) -> None:
     """Control of the other kinds of knowledge: without M's part of rho, D's own part gives the weights."""
     with mock.patch.object(sources.LeanInTheClear, "_their_rho", lambda self, fraction, like: torch.zeros_like(like)):
-        row = rounding_leak.measure(case(rounding_leak, noise="none"), subject(rounding_leak))
+        row = rounding_leak.measure(case(rounding_leak, noise="none", opening=opening), subject(rounding_leak))
     assert row["guessed from"] == "own part of rho"
     assert row["correlation"] > 0.8
 
