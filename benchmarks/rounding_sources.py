@@ -67,7 +67,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answers:
-    """logits_QC: what is opened of them, without the owner's noise. knowledge: of the roundings of hidden values behind them.
+    """logits_QC: what is opened, without the owner's noise. knowledge: of the roundings of hidden values behind them.
     of_logits_QC: of the roundings of the logits themselves, where there are such."""
 
     logits_QC: torch.Tensor

@@ -20,6 +20,7 @@ from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.models.translate import translate
+from smule_crypten.mpc.packing import signed
 
 SHAPE = (1, 4, 4)
 
@@ -186,19 +187,13 @@ class OneUnit:
             role.notebook = notebook
             return role
 
-        with mock.patch.object(data_owner, "decoded", _differences):
+        with mock.patch.object(data_owner, "decoded", wraps=data_owner.decoded) as decoded:
             inputs = sample.expand(self.ANSWERS, *SHAPE)
-            differences, _ = sources.play_roles(
-                program, examined.parameters, examined.scales, inputs, self.ANSWERS, (roles[0], seeing)
-            )
-        self.opened = differences[:, 1].long()
+            sources.play_roles(program, examined.parameters, examined.scales, inputs, self.ANSWERS, (roles[0], seeing))
+        elements_NC, ring, *_ = decoded.call_args.args
+        # To the first logit, in whole units.
+        self.opened = signed(elements_NC[:, 1] - elements_NC[:, 0], ring)
         self.low_bits = -notebook.knowledge()["own share"][0].flatten()
-
-
-def _differences(opened: torch.Tensor, ring: int, scale: int, opening: str) -> torch.Tensor:
-    """To the first logit, in whole units; float64 holds them exactly."""
-    unused = 64 - ring
-    return (((opened - opened[:, :1]) << unused) >> unused).double()
 
 
 def test_the_first_version_gave_away_a_secret_integer(sources: Any) -> None:
