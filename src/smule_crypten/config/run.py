@@ -29,7 +29,7 @@ from smule_crypten.config.sections import (
     SimulationConfig,
     TrainingConfig,
 )
-from smule_crypten.types import PARTY_NAMES
+from smule_crypten.types import PARTY_NAMES, LogitOpening
 
 
 def insecure_choices(scheme: SchemeConfig, provider: ProviderConfig, randomness: Randomness) -> tuple[str, ...]:
@@ -68,6 +68,11 @@ class _Common(Section):
     @property
     def insecure_choices(self) -> tuple[str, ...]:
         return insecure_choices(self.scheme, self.provider, self.randomness)
+
+    @property
+    def opening(self) -> LogitOpening:
+        """What answers open; it follows from what the run is to learn. A softmax needs no more than differences."""
+        return "differences"
 
     @model_validator(mode="after")
     def _exchanges_happen(self) -> Self:
