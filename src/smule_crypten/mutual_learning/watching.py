@@ -16,7 +16,7 @@ from smule_crypten.config.sections import AlarmName
 from smule_crypten.data.samples import Samples
 from smule_crypten.mutual_learning.cache import SoftLabelCache
 from smule_crypten.mutual_learning.peer import Answers
-from smule_crypten.training.alarm import Alarm, PeerWatch
+from smule_crypten.tasks.alarm import Alarm, PeerWatch
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.trainer import Trainer
 

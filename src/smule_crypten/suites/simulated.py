@@ -31,7 +31,7 @@ from smule_crypten.simulation.in_process import InProcess
 from smule_crypten.simulation.simulated_data import SimulatedData, load_simulated_data
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import MethodName, SuiteConfig, changed_by, settings_of
-from smule_crypten.training.class_shares import rule_for
+from smule_crypten.tasks.class_shares import rule_for
 from smule_crypten.training.evaluate import accuracy, predict_logits
 from smule_crypten.training.kept_training import Finished
 from smule_crypten.training.learner import Learner

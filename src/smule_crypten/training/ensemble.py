@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import torch
 
-from smule_crypten.training.combination import Combination, fit, log_probabilities
+from smule_crypten.tasks.combination import Combination, fit, log_probabilities
 from smule_crypten.training.trust import TrustedSource
 from smule_crypten.types import SoftLabels
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from smule_crypten.training.combination import Accuracies, Rule, cross_fitted, fit
+from smule_crypten.tasks.combination import Accuracies, Rule, cross_fitted, fit
 from smule_crypten.training.evaluate import accuracy
 
 _RESAMPLINGS = 2000

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from smule_crypten.data.samples import Samples
-from smule_crypten.training.combination import LEAST_FOR_FIT, Combined, Rule, calibration, fit
+from smule_crypten.tasks.combination import LEAST_FOR_FIT, Combined, Rule, calibration, fit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
