@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
-from smule_crypten.metric_names import METRIC_FACTS, MetricFacts
+from smule_crypten.metric_names import METRIC_FACTS, MetricFacts, TaskName
 
 Array = NDArray[np.float64]
 Targets = NDArray[np.float64] | NDArray[np.int64]
@@ -30,12 +30,13 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What a network says of samples, and what is true.
+    """What a network says of samples of a task, and what is true.
 
-    thresholds_C: from which probability a class or a label is said to be there: of several labels one each, of two
-    classes that of class 1 at the second place; None for 0.5, and for the most probable of several classes.
+    thresholds_C: from which probability a class or a label is found: of several labels one each, of two classes that
+    of class 1 at the second place; None for 0.5, and always the most probable one of several classes.
     """
 
+    task: TaskName
     outputs_NC: Array
     targets: Targets
     thresholds_C: Array | None = None
@@ -45,31 +46,35 @@ class Prediction:
         return int(self.outputs_NC.shape[1])
 
     @property
+    def is_regression(self) -> bool:
+        return self.task == "regression"
+
+    @property
     def is_binary(self) -> bool:
         """Of two classes; class 1 is what one looks for."""
-        return self.targets.ndim == 1 and self.num_outputs == 2
+        return self.task == "classification" and self.num_outputs == 2
 
     @property
     def truth_NC(self) -> NDArray[np.bool_]:
         """Which class, or which labels, each sample has. Not of regression."""
-        if self.targets.ndim == 2:
+        if self.task == "multilabel":
             return np.asarray(self.targets == 1)
         return np.asarray(self.targets[:, None] == np.arange(self.num_outputs))
 
     @property
-    def said_NC(self) -> NDArray[np.bool_]:
-        """Which class, or which labels, the network finds, at the thresholds. Not of regression."""
-        if self.targets.ndim == 2:
+    def decided_NC(self) -> NDArray[np.bool_]:
+        """What the network decides: the most probable class, or the labels from their thresholds on."""
+        if self.task == "multilabel":
             return np.asarray(self.outputs_NC >= (0.5 if self.thresholds_C is None else self.thresholds_C))
-        if self.is_binary and self.thresholds_C is not None:
-            positive_N = self.outputs_NC[:, 1] >= self.thresholds_C[1]
-            return np.stack([~positive_N, positive_N], axis=1)
-        return self.most_probable_NC
+        return np.asarray(self.outputs_NC.argmax(axis=1)[:, None] == np.arange(self.num_outputs))
 
     @property
-    def most_probable_NC(self) -> NDArray[np.bool_]:
-        """The class of highest probability, whatever the thresholds are."""
-        return np.asarray(self.outputs_NC.argmax(axis=1)[:, None] == np.arange(self.num_outputs))
+    def flagged_NC(self) -> NDArray[np.bool_]:
+        """The same, but of two classes class 1 from its threshold on."""
+        if not self.is_binary or self.thresholds_C is None:
+            return self.decided_NC
+        positive_N = self.outputs_NC[:, 1] >= self.thresholds_C[1]
+        return np.stack([~positive_N, positive_N], axis=1)
 
     @property
     def ranked(self) -> range:
@@ -88,7 +93,8 @@ class Metric:
         """Of any samples; None where it is not defined."""
         if len(outputs_NC) == 0:
             return None
-        return self.value(Prediction(outputs_NC=outputs_NC, targets=targets, thresholds_C=thresholds_C))
+        task = "classification" if targets.ndim == 1 else self.facts.tasks[-1]
+        return self.value(Prediction(task=task, outputs_NC=outputs_NC, targets=targets, thresholds_C=thresholds_C))
 
 
 def ranking(score: Callable[..., float], is_there_N: NDArray[np.bool_], probability_N: Array) -> float | None:
@@ -105,7 +111,7 @@ def confidence(prediction: Prediction) -> tuple[NDArray[np.bool_], Array]:
     after the other.
     """
     outputs_NC = prediction.outputs_NC
-    if prediction.targets.ndim == 2:
+    if prediction.task == "multilabel":
         return prediction.truth_NC.reshape(-1), outputs_NC.reshape(-1)
     if prediction.is_binary:
         return prediction.truth_NC[:, 1], outputs_NC[:, 1]
@@ -132,10 +138,9 @@ def _balanced_accuracy(of: Prediction) -> float:
 
 def _macro_f1(of: Prediction) -> float | None:
     """Mean F1 of the classes or labels that occur in the targets or in what was said."""
-    said_NC = of.said_NC if of.targets.ndim == 2 else of.most_probable_NC
-    truth_NC = of.truth_NC
-    there = [label for label in range(of.num_outputs) if (truth_NC[:, label] | said_NC[:, label]).any()]
-    return _mean(float(sk.f1_score(truth_NC[:, label], said_NC[:, label])) for label in there)
+    truth_NC, decided_NC = of.truth_NC, of.decided_NC
+    there = [label for label in range(of.num_outputs) if (truth_NC[:, label] | decided_NC[:, label]).any()]
+    return _mean(float(sk.f1_score(truth_NC[:, label], decided_NC[:, label])) for label in there)
 
 
 def _auroc(of: Prediction) -> float | None:
@@ -158,22 +163,22 @@ def _mean(values: Iterator[float | None]) -> float | None:
 
 def _recall(of: Prediction, sign: bool) -> float | None:
     """Of what is there (sign True), or of what is not there: of class 1, or the mean over the classes."""
-    truth_NC, said_NC = of.truth_NC == sign, of.said_NC == sign
+    truth_NC, flagged_NC = of.truth_NC == sign, of.flagged_NC == sign
     there = [label for label in of.ranked if truth_NC[:, label].any()]
-    return _mean(float(sk.recall_score(truth_NC[:, label], said_NC[:, label])) for label in there)
+    return _mean(float(sk.recall_score(truth_NC[:, label], flagged_NC[:, label])) for label in there)
 
 
 def _subset_accuracy(of: Prediction) -> float:
-    return float(sk.accuracy_score(of.truth_NC, of.said_NC))
+    return float(sk.accuracy_score(of.truth_NC, of.decided_NC))
 
 
 def _hamming_loss(of: Prediction) -> float:
-    return float(sk.hamming_loss(of.truth_NC, of.said_NC))
+    return float(sk.hamming_loss(of.truth_NC, of.decided_NC))
 
 
 def _log_loss(of: Prediction) -> float:
     """In nats; of several labels the mean over them. A probability of 0 counts as 2.2e-16."""
-    if of.targets.ndim == 2:
+    if of.task == "multilabel":
         pairs = zip(of.truth_NC.T, of.outputs_NC.T, strict=True)
         return float(np.mean([sk.log_loss(truth_N, said_N, labels=[False, True]) for truth_N, said_N in pairs]))
     # Of probabilities in float32 the sum is not close enough to 1 for scikit-learn.
