@@ -52,8 +52,8 @@ class DataConfig(Section):
     std: tuple[float, ...] = Field(default=(1.0,), strict=False)
     """See data.mean; positive."""
     target_mean: tuple[float, ...] = Field(default=(0.0,), strict=False)
-    """With task=regression: public constants of the targets, one or one a target, in their own units. The network learns
-    (target - target_mean) / target_std; predictions and metrics are in the targets' units."""
+    """With task=regression: public constants of the targets, one or one a target, in their own units. The network
+    learns (target - target_mean) / target_std; predictions and metrics are in the targets' units."""
     target_std: tuple[float, ...] = Field(default=(1.0,), strict=False)
     """See data.target_mean; positive."""
     max_train: int | None = Field(default=None, ge=1)
@@ -207,8 +207,8 @@ class TrainingConfig(Section):
     """Learn as if all classes were equally frequent; for parties that lack classes which occur where the network is
     used."""
     class_weights: ClassWeightsName = "none"
-    """Weight rare classes up (balanced): each counts by the inverse of how often it occurs among the party's own labels;
-    with task=multilabel, so do the samples that have a label beside those that lack it."""
+    """Weight rare classes up (balanced): each counts by the inverse of how often it occurs among the party's own
+    labels; with task=multilabel, so do the samples that have a label beside those that lack it."""
     optimizer: OptimizerConfig = OptimizerConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     pool_batch: int = Field(default=64, ge=1, json_schema_extra=RARE)

@@ -41,9 +41,9 @@ from smule_crypten.party.run_folder import MODEL_FILE, STATES_FOLDER, known_run,
 from smule_crypten.party.states import StateFolder, digest_of
 from smule_crypten.report.answer_records import AskedRecord
 from smule_crypten.report.records import BudgetRecord
-from smule_crypten.training.checkpoint import Checkpoint, load_checkpoint, load_model
 from smule_crypten.tasks.class_shares import rule_for
 from smule_crypten.tasks.combination import Rule
+from smule_crypten.training.checkpoint import Checkpoint, load_checkpoint, load_model
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import PARTY_NAMES, Cost
 

@@ -7,11 +7,13 @@ them.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
 
 from smule_crypten.config.sections import TrainingConfig
@@ -20,7 +22,7 @@ from smule_crypten.metric_names import METRIC_FACTS, PRIMARY, TaskName
 from smule_crypten.tasks.alarm import Watch
 from smule_crypten.tasks.combination import PRIOR_SAMPLES, Combination, Rule
 from smule_crypten.tasks.metrics import METRICS, Prediction
-from smule_crypten.tasks.resampling import resampled
+from smule_crypten.tasks.resampling import LEAST_RESAMPLES, resampled, weights
 
 Opening = Literal["differences", "values"]
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -40,6 +42,9 @@ class LossTerms:
     class_weight_C: torch.Tensor | None = None
 
 
+PLAIN = LossTerms()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
     """metric: the one that decides which network is kept; None for the task's own."""
@@ -56,7 +61,7 @@ class Task(ABC):
         return self.metric or PRIMARY[self.name]
 
     @abstractmethod
-    def loss(self, outputs_NC: torch.Tensor, targets: torch.Tensor, terms: LossTerms = LossTerms()) -> torch.Tensor:
+    def loss(self, outputs_NC: torch.Tensor, targets: torch.Tensor, terms: LossTerms = PLAIN) -> torch.Tensor:
         """Of the targets, a scalar: the mean over the N >= 1 samples."""
 
     @abstractmethod
@@ -144,7 +149,10 @@ class Task(ABC):
 
     def value(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> float | None:
         """The primary metric, in own units; None where it is not defined."""
-        return METRICS[self.primary](*self._as_arrays(outputs_NC, targets))
+        if len(outputs_NC) == 0:
+            return None
+        prediction = self.prediction(outputs_NC, targets)
+        return METRICS[self.primary](prediction.outputs_NC, prediction.targets)
 
     def judged(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> tuple[float, float]:
         """How good a network is by the metric that decides which is kept, higher is better, and its standard error.
@@ -154,8 +162,13 @@ class Task(ABC):
         """
         value = self.value(outputs_NC, targets)
         if value is None:
-            return -float("inf"), 0.0
-        outputs, true = self._as_arrays(outputs_NC, targets)
-        values_B = resampled(Prediction(outputs_NC=outputs, targets=true), [self.primary]).metrics[self.primary]
+            return -math.inf, 0.0
+        drawn = weights(len(outputs_NC), LEAST_RESAMPLES)
+        values_B = resampled(self.prediction(outputs_NC, targets), [self.primary], drawn).metrics[self.primary]
         sign = 1 if METRIC_FACTS[self.primary].higher_is_better else -1
         return sign * value, float(np.nanstd(values_B))
+
+    def prediction(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> Prediction:
+        """What the metrics take."""
+        predictions_NC = self.predictions(outputs_NC.detach().cpu()).double().numpy()
+        return Prediction(task=self.name, outputs_NC=predictions_NC, targets=self.in_own_units(targets.cpu()).numpy())
