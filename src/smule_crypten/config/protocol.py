@@ -11,7 +11,7 @@ from smule_crypten.config.exchange import ExchangeTerms
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.config.sections import ProviderConfig, Randomness, SchemeConfig, Section
 from smule_crypten.metric_names import TaskName
-from smule_crypten.types import InputShape
+from smule_crypten.types import InputShape, LogitOpening
 
 
 class PublicData(Section):
@@ -32,10 +32,14 @@ class PublicData(Section):
 
 
 class ProtocolConfig(Section):
-    """The public part: identical at both parties, compared by digest before anything else is sent."""
+    """The public part: identical at both parties, compared by digest before anything else is sent.
 
-    protocol_version: int = 2
+    opening: what answers open of the logits; no key of the configuration, it follows from what is learned.
+    """
+
+    protocol_version: int = 3
     scheme: SchemeConfig
+    opening: LogitOpening
     provider: ProviderConfig
     randomness: Randomness
     exchange: ExchangeTerms
@@ -61,6 +65,7 @@ class ProtocolConfig(Section):
         )
         return cls(
             scheme=party.scheme.model_copy(update={"options": dict(scheme_options)}),
+            opening=party.opening,
             provider=party.provider,
             randomness=party.randomness,
             exchange=party.exchange.terms,

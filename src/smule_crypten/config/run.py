@@ -32,7 +32,7 @@ from smule_crypten.config.sections import (
 )
 from smule_crypten.config.task_limits import refuse_classes_only, refuse_impossible
 from smule_crypten.metric_names import TaskName
-from smule_crypten.types import PARTY_NAMES
+from smule_crypten.types import PARTY_NAMES, LogitOpening
 
 
 def insecure_choices(scheme: SchemeConfig, provider: ProviderConfig, randomness: Randomness) -> tuple[str, ...]:
@@ -77,6 +77,11 @@ class _Common(Section):
     @property
     def insecure_choices(self) -> tuple[str, ...]:
         return insecure_choices(self.scheme, self.provider, self.randomness)
+
+    @property
+    def opening(self) -> LogitOpening:
+        """What answers open; it follows from the task. A softmax needs no more than differences."""
+        return "differences" if self.task == "classification" else "values"
 
     @model_validator(mode="after")
     def _exchanges_happen(self) -> Self:

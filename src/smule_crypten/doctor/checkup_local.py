@@ -130,7 +130,7 @@ def check_range(checkup: Checkup) -> str:
     scheme = scheme_class(config.name)
     # How much noise it will add is said once the budget is known (_about_noise).
     noise = NoiseRule.without_protection()
-    checkup.answerer = answerer = scheme.answerer_of(network, samples, config, noise)
+    checkup.answerer = answerer = scheme.answerer_of(network, samples, config, noise, opening=checkup.config.opening)
     return (
         f"{config.precision_bits} fractional bits allow inputs below {scheme.input_limit(config):g}; with initial "
         f"weights, {len(samples)} own samples fit, logits below {answerer.terms.logit_bound:g}"

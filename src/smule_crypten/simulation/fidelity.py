@@ -17,7 +17,7 @@ from smule_crypten.data.samples import Samples
 from smule_crypten.report.run_records import Fidelity, FidelityRecord
 from smule_crypten.simulation.simulated_data import SimulatedData
 from smule_crypten.training.evaluate import predict_logits
-from smule_crypten.types import PARTY_NAMES, centred
+from smule_crypten.types import PARTY_NAMES, opened_logits
 
 
 class FidelityCheck:
@@ -59,7 +59,8 @@ class FidelityCheck:
         secure_NC, inputs = evidence["logits_NC"], self._images(evidence["sample_ids"])
         if len(inputs) == 0:
             return Fidelity(num_samples=0, max_abs_logit_error=0.0, top1_agreement=1.0)
-        plain_NC = centred(predict_logits(self._models[model_owner], inputs, 512, torch.device("cpu")))
+        logits_NC = predict_logits(self._models[model_owner], inputs, 512, torch.device("cpu"))
+        plain_NC = opened_logits(logits_NC, self._run.opening)
         agreement = (plain_NC.argmax(1) == secure_NC.argmax(1)).double().mean()
         return Fidelity(
             num_samples=len(inputs),

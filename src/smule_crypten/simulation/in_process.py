@@ -125,7 +125,7 @@ class InProcess:
                 alone=alone[rank],
             )
             for rank, (learner, peer) in enumerate(
-                zip(self.learners, in_process_peers(self.prices, option), strict=True)
+                zip(self.learners, in_process_peers(self.prices, option, opening=self.run.opening), strict=True)
             )
         )
         return first, second

@@ -26,7 +26,6 @@ class Classification(Task):
     """Without a metric, what is kept is decided by balanced accuracy, whose standard error is known in closed form."""
 
     name = "classification"
-    opening = "differences"
     measure = "accuracy"
 
     def loss(self, outputs_NC: torch.Tensor, targets: torch.Tensor, terms: LossTerms = PLAIN) -> torch.Tensor:
@@ -84,6 +83,9 @@ class Classification(Task):
     def right(self, predictions_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return predictions_NC.argmax(1) == targets
 
+    def accuracy_by_class(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> list[float | None]:
+        return [hits / samples if samples else None for hits, samples in _hits_by_class(outputs_NC, targets)]
+
     def merit(self, predictions_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """(N, 1): 1 where it is right."""
         return self.right(predictions_NC, targets).double().unsqueeze(1)
@@ -107,7 +109,7 @@ class Classification(Task):
 
     def rule(self, train: Samples, num_outputs: int, *, balanced: bool) -> Rule:
         """Class by class (class_shares.py) where all classes shall be served alike (training.balanced_softmax)."""
-        return partial(by_class, class_counts_C=train.class_counts(num_outputs)) if balanced else fit
+        return partial(by_class, class_counts_C=self.class_counts(train.targets, num_outputs)) if balanced else fit
 
     def watch(self, num_outputs: int, num_exchanges: int) -> PeerWatch:
         return PeerWatch(num_outputs, num_exchanges)
@@ -121,14 +123,19 @@ def balanced_accuracy(outputs_NC: torch.Tensor, labels_N: torch.Tensor) -> tuple
 
     A party that holds few samples of a class may need it as much as the others.
     """
+    rates = [(hits / n, n) for hits, n in _hits_by_class(outputs_NC, labels_N) if n]
+    # One right and one wrong answer more for each class keep the error of a perfect score above zero.
+    variances = [(rate * n + 1) * ((1 - rate) * n + 1) / (n + 2) ** 3 for rate, n in rates]
+    return sum(rate for rate, _ in rates) / len(rates), sum(variances) ** 0.5 / len(rates)
+
+
+def _hits_by_class(outputs_NC: torch.Tensor, labels_N: torch.Tensor) -> list[tuple[int, int]]:
+    """Right answers and samples of each class."""
     num_classes = outputs_NC.shape[1]
     hits_N = outputs_NC.argmax(1) == labels_N
     samples_C = torch.bincount(labels_N, minlength=num_classes).tolist()
     hits_C = torch.bincount(labels_N[hits_N], minlength=num_classes).tolist()
-    rates = [(hits / n, n) for hits, n in zip(hits_C, samples_C, strict=True) if n]
-    # One right and one wrong answer more for each class keep the error of a perfect score above zero.
-    variances = [(rate * n + 1) * ((1 - rate) * n + 1) / (n + 2) ** 3 for rate, n in rates]
-    return sum(rate for rate, _ in rates) / len(rates), sum(variances) ** 0.5 / len(rates)
+    return list(zip(hits_C, samples_C, strict=True))
 
 
 CLASSIFICATION = Classification()

@@ -22,7 +22,6 @@ class MultiLabel(Task):
     """Targets (N, C) are 0 and 1."""
 
     name = "multilabel"
-    opening = "values"
     measure = "share of labels right"
 
     def loss(self, outputs_NC: torch.Tensor, targets: torch.Tensor, terms: LossTerms = PLAIN) -> torch.Tensor:
@@ -61,6 +60,9 @@ class MultiLabel(Task):
 
     def right(self, predictions_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return ((predictions_NC >= 0.5) == (targets == 1)).to(predictions_NC).mean(dim=1)
+
+    def accuracy_by_class(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> list[float | None]:
+        return list(self.merit(self.predictions(outputs_NC), targets).mean(dim=0).tolist())
 
     def merit(self, predictions_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """(N, C): 1 where a label is right."""

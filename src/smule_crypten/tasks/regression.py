@@ -22,7 +22,6 @@ class Regression(Task):
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     name = "regression"
-    opening = "values"
     measure = "mean absolute error"
 
     def loss(self, outputs_NC: torch.Tensor, targets: torch.Tensor, terms: LossTerms = PLAIN) -> torch.Tensor:
@@ -65,6 +64,9 @@ class Regression(Task):
 
     def right(self, predictions_NC: torch.Tensor, targets: torch.Tensor) -> None:
         return None
+
+    def accuracy_by_class(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> list[float | None]:
+        return []
 
     def merit(self, predictions_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """(N, C): minus the absolute error, in own units."""

@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -24,7 +24,6 @@ from smule_crypten.tasks.combination import PRIOR_SAMPLES, Combination, Rule
 from smule_crypten.tasks.metrics import METRICS, Prediction
 from smule_crypten.tasks.resampling import LEAST_RESAMPLES, resampled, weights
 
-Opening = Literal["differences", "values"]
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """From outputs (N, C) and targets to a scalar."""
 
@@ -51,7 +50,6 @@ class Task(ABC):
 
     metric: str | None = None
     name: ClassVar[TaskName]
-    opening: ClassVar[Opening]
     measure: ClassVar[str]
     """What the mean of merit is called, or of what is taken off in it."""
 
@@ -114,6 +112,10 @@ class Task(ABC):
         """Mean of `right`."""
         right_N = self.right(self.predictions(outputs_NC), targets)
         return None if right_N is None else float(right_N.double().mean())
+
+    @abstractmethod
+    def accuracy_by_class(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> list[float | None]:
+        """Of each class, None where it has no sample; of each label; empty where nothing is right or wrong."""
 
     @abstractmethod
     def merit(self, predictions_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
