@@ -33,15 +33,15 @@ def check_targets(
     """Refuse what the task cannot be learned from.
 
     Raises:
-        DataError: the wrong type or shape, a class that does not exist, a label other than 0 and 1, a number that is not
-            finite. The message begins with where.
+        DataError: the wrong type or shape, a class that does not exist, a label other than 0 and 1, a number that is
+            not finite. The message begins with where.
     """
     found = f"targets are {targets.dtype} of shape {tuple(targets.shape)}"
     if task == "classification":
         if targets.dtype != torch.int64 or targets.dim() != 1:
             raise DataError(
-                f"{where}: {found}; task=classification needs one class number a sample, int64 (N,); for several labels "
-                "set task=multilabel, for numbers task=regression"
+                f"{where}: {found}; task=classification needs one class number a sample, int64 (N,); for several "
+                "labels set task=multilabel, for numbers task=regression"
             )
         bad_N = (targets < 0) | (targets >= num_outputs)
         if bad_N.any():
@@ -58,6 +58,6 @@ def check_targets(
         wanted = "0 and 1" if task == "multilabel" else "finite numbers"
         bad = targets[bad_N][0][~is_good_NC[bad_N][0]][0]
         raise DataError(
-            f"{where}: target {float(bad):g} of sample {int(sample_ids[bad_N][0])}, the first of {int(bad_N.sum())} such "
-            f"samples; task={task} takes {wanted} alone"
+            f"{where}: target {float(bad):g} of sample {int(sample_ids[bad_N][0])}, the first of {int(bad_N.sum())} "
+            f"such samples; task={task} takes {wanted} alone"
         )

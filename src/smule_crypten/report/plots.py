@@ -141,7 +141,11 @@ def _accuracy_line(
     color: str,
     linestyle: LineStyle,
 ) -> None:
-    points = [(epoch.epoch, 100 * epoch.test_accuracy) for epoch in epochs if (epoch.party, epoch.phase) == task]
+    points = [
+        (epoch.epoch, 100 * epoch.test_accuracy)
+        for epoch in epochs
+        if (epoch.party, epoch.phase) == task and epoch.test_accuracy is not None
+    ]
     if points:
         x, y = zip(*sorted(points), strict=True)
         marker = "o" if len(points) <= MAX_MARKED_EPOCHS else ""
@@ -150,7 +154,7 @@ def _accuracy_line(
 
 def _accuracy_limits(epochs: Sequence[EpochRecord]) -> tuple[float, float]:
     """The same limits for every party, in percent, so that its figures can be compared."""
-    accuracies = [100 * epoch.test_accuracy for epoch in epochs]
+    accuracies = [100 * epoch.test_accuracy for epoch in epochs if epoch.test_accuracy is not None]
     margin = 2.0 + 0.05 * (max(accuracies) - min(accuracies))
     return min(accuracies) - margin, max(accuracies) + margin
 

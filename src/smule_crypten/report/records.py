@@ -28,8 +28,11 @@ class TrainingRecord(Record):
         "how often the peer's answers are right on samples of known label; null without any"
     )
     peer_weight: float | None = maybe("mean weight, 0 to 1, of the peer's answers; null without answers")
-    train_accuracy: float = Field(description="accuracy on the training samples, while training")
-    test_accuracy: float = Field(description="accuracy on the test samples, after the epoch")
+    train_accuracy: float | None = maybe("accuracy on the training samples, while training; null in regression")
+    test_accuracy: float | None = maybe(
+        "accuracy on the test samples, after the epoch; null where the run's `metric` is another one"
+    )
+    test_metric: float | None = maybe("the run's `metric` on the test samples, after the epoch; null in older files")
     training_seconds: float = Field(description="time in training")
 
 

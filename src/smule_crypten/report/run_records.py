@@ -28,7 +28,9 @@ class PartySummary(PartyFacts):
     )
     dealer_bytes: int | None = maybe("bytes that the dealer sent to the party")
     trust: list[TrustRecord] | None = maybe("of each epoch that had answers")
-    controls: dict[str, float] = Field(default_factory=dict, description="test accuracy of each finished local control")
+    controls: dict[str, float | None] = Field(
+        default_factory=dict, description="the run's `metric` of each finished local control, on the test samples"
+    )
     best_local_control: ControlRecord | None = maybe(
         "null until all that were asked for are finished: the best may be missing"
     )
@@ -58,7 +60,9 @@ class Fidelity(Record):
         "largest distance of a secure logit from that of plain PyTorch, both less the mean of their sample; null if "
         "one was not finite"
     )
-    top1_agreement: float = Field(description="share of answers in which both predict the same class")
+    top1_agreement: float | None = maybe(
+        "share of answers in which both predict the same class, or of labels; null in regression"
+    )
     num_samples: int = Field(description="answers that were compared")
 
 
@@ -133,7 +137,7 @@ class RunRecord:
     parties: dict[str, PartyRecord] = field(default_factory=dict)
     pooled_test_accuracy: float | None = None
     attack: AttackRecord | None = None
-    controls: dict[str, dict[str, float]] = field(default_factory=dict)
+    controls: dict[str, dict[str, float | None]] = field(default_factory=dict)
     fidelity: list[FidelityRecord] = field(default_factory=list)
     total_seconds: float | None = None
     error: str | None = None

@@ -114,9 +114,11 @@ def _party(record: RunRecord, name: str) -> PartySummary:
     return PartySummary(**facts, controls=dict(controls), best_local_control=best)
 
 
-def _best_local_control(asked: Sequence[str], controls: dict[str, float], alone: float | None) -> ControlRecord | None:
+def _best_local_control(
+    asked: Sequence[str], controls: dict[str, float | None], alone: float | None
+) -> ControlRecord | None:
     """The best that the party reaches without the other; None before all are known, since the best may be missing."""
-    known = dict(controls) if alone is None else {"standalone": alone, **controls}
+    known = {name: value for name, value in {"standalone": alone, **controls}.items() if value is not None}
     if not known or any(name not in controls for name in asked):
         return None
     best = max(known, key=lambda name: known[name])
@@ -155,10 +157,10 @@ def _fidelity(checks: Sequence[Fidelity]) -> Fidelity | None:
     if num_samples == 0:
         return None
     errors = [math.nan if check.max_abs_logit_error is None else check.max_abs_logit_error for check in checks]
-    agreeing = sum(check.top1_agreement * check.num_samples for check in checks)
+    agreeing = [check.top1_agreement * check.num_samples for check in checks if check.top1_agreement is not None]
     return Fidelity(
         max_abs_logit_error=math.nan if any(map(math.isnan, errors)) else max(errors),
-        top1_agreement=agreeing / num_samples,
+        top1_agreement=sum(agreeing) / num_samples if agreeing else None,
         num_samples=num_samples,
     )
 

@@ -160,7 +160,7 @@ def _inputs(run: RunConfig, choice: NetworkChoice, count: int) -> tuple[torch.Te
     """Random inputs of the chosen size, or normalised ones of the configured data."""
     if choice.input_shape is not None:
         return torch.randn(count, *choice.input_shape, generator=torch.Generator().manual_seed(0)), choice.num_classes
-    bundle = load_data(run.data)
+    bundle = load_data(run.data, run.task)
     chosen = bundle.train.select(torch.arange(count) % len(bundle.train))
     return chosen.normalized(run.data.mean, run.data.std).inputs, bundle.num_classes
 

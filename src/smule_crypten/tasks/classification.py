@@ -80,8 +80,8 @@ class Classification(Task):
     def decided(self, predictions_NC: torch.Tensor) -> torch.Tensor:
         return predictions_NC.argmax(1)
 
-    def right(self, predictions_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return predictions_NC.argmax(1) == targets
+    def right(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return outputs_NC.argmax(1) == targets
 
     def accuracy_by_class(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> list[float | None]:
         return [hits / samples if samples else None for hits, samples in _hits_by_class(outputs_NC, targets)]

@@ -58,11 +58,11 @@ class MultiLabel(Task):
     def decided(self, predictions_NC: torch.Tensor) -> torch.Tensor:
         return (predictions_NC >= 0.5).long()
 
-    def right(self, predictions_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return ((predictions_NC >= 0.5) == (targets == 1)).to(predictions_NC).mean(dim=1)
+    def right(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return ((outputs_NC >= 0) == (targets == 1)).to(outputs_NC).mean(dim=1)
 
     def accuracy_by_class(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> list[float | None]:
-        return list(self.merit(self.predictions(outputs_NC), targets).mean(dim=0).tolist())
+        return list(((outputs_NC >= 0) == (targets == 1)).double().mean(dim=0).tolist())
 
     def merit(self, predictions_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """(N, C): 1 where a label is right."""

@@ -62,7 +62,7 @@ class Regression(Task):
     def decided(self, predictions_NC: torch.Tensor) -> torch.Tensor:
         return predictions_NC
 
-    def right(self, predictions_NC: torch.Tensor, targets: torch.Tensor) -> None:
+    def right(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> None:
         return None
 
     def accuracy_by_class(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> list[float | None]:

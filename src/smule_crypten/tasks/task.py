@@ -100,17 +100,17 @@ class Task(ABC):
         """The most probable class (N,), 0 or 1 for each label (N, C), or the values (N, C)."""
 
     @abstractmethod
-    def right(self, predictions_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor | None:
+    def right(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor | None:
         """(N,), 0 to 1: is the class right, or which share of the labels? None where nothing is right or wrong."""
 
     def hits(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Sum of `right`, on the device; 0 where nothing is right or wrong."""
-        right_N = self.right(outputs_NC if self.name == "classification" else self.predictions(outputs_NC), targets)
+        right_N = self.right(outputs_NC, targets)
         return outputs_NC.new_zeros(()) if right_N is None else right_N.sum()
 
     def accuracy(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> float | None:
         """Mean of `right`."""
-        right_N = self.right(self.predictions(outputs_NC), targets)
+        right_N = self.right(outputs_NC, targets)
         return None if right_N is None else float(right_N.double().mean())
 
     @abstractmethod

@@ -11,7 +11,6 @@ import copy
 import math
 from typing import Any
 
-import torch
 from torch import nn
 
 from smule_crypten.models.state import plain_state

@@ -18,9 +18,13 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """accuracy in 0..1, of several labels the share that is right, None in regression; accuracy_by_class, of each class
-    or label, is None for a class without samples; loss is that of the task, of classes and labels in nats. score is the
-    primary metric, in the targets' own units; None where it is not defined.
+    """What a network does on samples of known label.
+
+    Attributes:
+        accuracy: 0 to 1, of several labels the share that is right; None in regression.
+        accuracy_by_class: of each class or label; None for a class without samples.
+        loss: that of the task, of classes and labels in nats.
+        score: the primary metric, in the targets' own units; None where it is not defined.
     """
 
     accuracy: float | None
@@ -85,6 +89,11 @@ def evaluate(
         loss=task.loss(outputs_NC, targets).item(),
         score=task.value(outputs_NC, targets),
     )
+
+
+def accuracy(scores_NC: torch.Tensor, labels_N: torch.Tensor) -> float:
+    """Share of the samples whose highest score is that of their label."""
+    return float((scores_NC.argmax(1) == labels_N).double().mean())
 
 
 def predict_logits(model: nn.Module, inputs_NX: torch.Tensor, batch_size: int, device: torch.device) -> torch.Tensor:

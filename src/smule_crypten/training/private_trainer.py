@@ -32,7 +32,8 @@ from smule_crypten.config.sections import DpConfig, TrainingConfig
 from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ModelError
 from smule_crypten.models.modules import has_trainable
-from smule_crypten.tasks.task import LossTerms
+from smule_crypten.tasks.classification import CLASSIFICATION
+from smule_crypten.tasks.task import LossTerms, Task
 from smule_crypten.training.batch import Batch
 from smule_crypten.training.privacy import noise_multiplier
 from smule_crypten.training.steps import steps_per_epoch
@@ -105,6 +106,7 @@ class PrivateTrainer(Trainer):
         stream: Callable[[bytes], SecretStream],
         teacher: Teacher | None = None,
         on_step: Callable[[], None] | None = None,
+        task: Task = CLASSIFICATION,
     ) -> None:
         if config.dp is None:
             raise ValueError("a private training needs config.dp")
@@ -113,7 +115,14 @@ class PrivateTrainer(Trainer):
             raise ModelError("training.dp: no parameter of the network can be trained; set training.dp=null for it")
         seed = int.from_bytes(hashlib.sha256(key + b"order").digest()[:8], "big") >> 1
         super().__init__(
-            model=model, train=train, config=config, seed=seed, device=device, teacher=teacher, on_step=on_step
+            model=model,
+            train=train,
+            config=config,
+            seed=seed,
+            device=device,
+            teacher=teacher,
+            on_step=on_step,
+            task=task,
         )
         self._dp: DpConfig = config.dp
         self._noise_multiplier = noise_multiplier
