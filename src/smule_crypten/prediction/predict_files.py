@@ -23,8 +23,8 @@ from smule_crypten.errors import ConfigError, OutputError
 from smule_crypten.files import write_atomic, write_text
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.party.environment import describe_versions
+from smule_crypten.prediction.answer_records import AskedRecord, CombinationRecord, JudgedRecord, PredictionRecord
 from smule_crypten.prediction.asking import Answers, TrainedParty, ask_once, asked_record, load_trained_party
-from smule_crypten.report.answer_records import AskedRecord, CombinationRecord, JudgedRecord, PredictionRecord
 from smule_crypten.training.combination import Combined, accuracies
 
 log = logging.getLogger(__name__)
