@@ -29,10 +29,10 @@ class TrainingRecord(Record):
         "how often the peer's answers are right on samples of known label; null without any"
     )
     peer_weight: float | None = maybe("mean weight, 0 to 1, of the peer's answers; null without answers")
-    train_accuracy: float | None = maybe("accuracy on the training samples, while training; null in regression")
-    test_accuracy: float | None = maybe(
-        "accuracy on the test samples, after the epoch; null where the run's `metric` is another one"
+    train_accuracy: float | None = maybe(
+        "accuracy on the training samples, while training; of several labels, share of labels right; null in regression"
     )
+    test_accuracy: float | None = maybe("the same on the test samples, after the epoch")
     test_metric: float | None = maybe("the run's `metric` on the test samples, after the epoch; null in older files")
     training_seconds: float = Field(description="time in training")
 
@@ -128,7 +128,8 @@ class PartyFacts(Record):
     num_test: int | None = maybe("test samples that its accuracies are measured on")
     missing_classes: list[int] | None = maybe("classes of which the party has no training sample")
     test_accuracy: float | None = maybe(
-        "accuracy with SMuLe, of the network that was kept (`kept_network`); null where the task has no accuracy"
+        "accuracy with SMuLe, of the network that was kept (`kept_network`); of several labels, share of labels right; "
+        "null in regression"
     )
     standalone_test_accuracy: float | None = maybe("the same of the network trained alone, kept by the same rule")
     evaluations: dict[str, EvaluationRecord] | None = maybe(

@@ -19,7 +19,7 @@ PartyKey = Annotated[str, StringConstraints(pattern="^[ab]$")]
 
 class ControlRecord(Record):
     name: str = Field(description="of `controls` or `standalone`, picked by the run's `metric`, which favours it")
-    test_accuracy: float | None = maybe("its test accuracy; null where the task has no accuracy")
+    test_accuracy: float | None = maybe("its test accuracy; null but in classification")
 
 
 def higher_is_better(metric: str) -> bool:
