@@ -39,7 +39,7 @@ from smule_crypten.party.inputs import PartyInputs, load_party_inputs, resolve_d
 from smule_crypten.party.joining import joined_session, opened_budget, prepared_scheme, shake_hands
 from smule_crypten.party.run_folder import MODEL_FILE, STATES_FOLDER, known_run, party_folder
 from smule_crypten.party.states import StateFolder, digest_of
-from smule_crypten.report.answer_records import AskedRecord
+from smule_crypten.prediction.answer_records import AskedRecord
 from smule_crypten.report.records import BudgetRecord
 from smule_crypten.tasks.by_name import party_task
 from smule_crypten.tasks.combination import Rule

@@ -8,8 +8,8 @@ from smule_crypten.files import write_text
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.mutual_learning.planner import Prices, plan
 from smule_crypten.party.run_folder import party_folder
+from smule_crypten.prediction.answer_records import EstimateRecord, PlanRecord, WorthRecord
 from smule_crypten.prediction.asking import Answers, ask_once, asked_record, load_trained_party
-from smule_crypten.report.answer_records import EstimateRecord, PlanRecord, WorthRecord
 from smule_crypten.training.worth import worth
 
 ESTIMATE_FILE = "estimate.json"

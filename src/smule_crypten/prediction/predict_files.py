@@ -24,8 +24,8 @@ from smule_crypten.files import write_atomic, write_text
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.metric_names import TaskName
 from smule_crypten.party.environment import describe_versions
+from smule_crypten.prediction.answer_records import AskedRecord, CombinationRecord, JudgedRecord, PredictionRecord
 from smule_crypten.prediction.asking import Answers, TrainedParty, ask_once, asked_record, load_trained_party
-from smule_crypten.report.answer_records import AskedRecord, CombinationRecord, JudgedRecord, PredictionRecord
 from smule_crypten.tasks.combination import Combined
 from smule_crypten.tasks.task import Task
 from smule_crypten.training.worth import judged
