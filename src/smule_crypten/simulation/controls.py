@@ -17,7 +17,7 @@ from smule_crypten.party.run_folder import STANDALONE_FILE, party_folder
 from smule_crypten.simulation.simulated_data import load_same_inputs
 from smule_crypten.training.checkpoint import load_checkpoint
 from smule_crypten.training.controls import local_control
-from smule_crypten.training.evaluate import Tested
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.kept_training import KeptTraining
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.trainer import EpochResult
@@ -42,7 +42,7 @@ def run_controls(emit: Emit, config: PartyConfig, names: Sequence[ControlName], 
 def _trained(emit: Emit, config: PartyConfig, learner: Learner, name: ControlName) -> float | None:
     """The score of a control, whose best network is kept as that of the party's own trainings."""
 
-    def on_epoch(result: EpochResult, tested: Tested) -> None:
+    def on_epoch(result: EpochResult, tested: Outcome) -> None:
         emit(EpochEnded(epoch_record(config.name, name, result, tested)))
 
     finished = _standalone_network(config, learner) if name == "self_distillation" else None

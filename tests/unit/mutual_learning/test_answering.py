@@ -12,7 +12,7 @@ from smule_crypten.mutual_learning.answering import answering_network
 from smule_crypten.mutual_learning.peer import AnsweringNetwork
 from smule_crypten.party.party import fallback
 from smule_crypten.training.best import BestNetwork
-from smule_crypten.training.evaluate import Tested
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.kept_training import Finished
 
 IN_TRAINING, ALONE, KEPT = 0.0, 1.0, 2.0
@@ -40,7 +40,7 @@ def test_the_best_network_answers() -> None:
     Restoring the best one leaves the one in training as it is.
     """
     in_training = AnsweringNetwork(network(IN_TRAINING), 6, "smule, epoch 2")
-    alone = Finished(model=network(ALONE), model_step=30, tested=Tested(accuracy=0.5), best=BestNetwork())
+    alone = Finished(model=network(ALONE), model_step=30, tested=Outcome(accuracy=0.5), best=BestNetwork())
     found = answering_network(learner(), kept(), alone, in_training)
     assert (value_of(found), found.model_step, found.name) == (KEPT, 3, "smule, epoch 1")
     found = answering_network(learner(), BestNetwork(), alone, in_training)
