@@ -18,6 +18,7 @@ from smule_crypten.data.loaders import (
 )
 from smule_crypten.data.samples import DataBundle, Samples, check_samples, random_positions
 from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.metric_names import TaskName
 
 LOADERS: dict[str, Callable[[DataConfig], DataBundle]] = {
     "digits": load_digits,
@@ -36,35 +37,41 @@ _OTHER_SCALE = 10
 """Splits whose largest values differ by more hardly have the same unit."""
 
 
-def load_data(config: DataConfig) -> DataBundle:
-    """Load and check a data set; images are as stored, see Samples.normalized.
+def load_data(config: DataConfig, task: TaskName = "classification") -> DataBundle:
+    """Load and check a data set; inputs are as stored, see Samples.normalized.
 
     max_train and max_test take a uniformly random subset, the same in every run. Sample ids stay those of the whole
     set. Nothing is downloaded unless config.download is set.
 
     Raises:
         ConfigError: unknown name or option, or a setting that this data set cannot use.
-        DataError: files are missing or damaged, or hold what cannot be learned from.
+        DataError: files are missing or damaged, or hold what the task cannot be learned from.
     """
     _check_settings(config)
     bundle = LOADERS[config.name](config)
-    _check_bundle(bundle, config.name)
+    _check_bundle(bundle, config.name, task)
     train = bundle.train.select(random_positions(len(bundle.train), config.max_train))
     test = bundle.test.select(random_positions(len(bundle.test), config.max_test))
     return DataBundle(train, test, bundle.class_names, (*bundle.notes, *_doubts(train, test)))
 
 
 def _doubts(train: Samples, test: Samples) -> list[str]:
-    """What can be learned from, but hardly is meant: images that a conversion has ruined, and scales that differ."""
+    """What can be learned from, but hardly is meant: inputs that a conversion has ruined, and scales that differ."""
     doubts = []
     largest = [float(part.inputs.abs().max()) for part in (train, test)]
     for name, part in (("train", train), ("test", test)):
-        pixels = part.inputs.flatten(1)
-        flat = int((pixels.amax(1) == pixels.amin(1)).sum())
-        if flat:
+        values = part.inputs.flatten(1)
+        flat = int((values.amax(1) == values.amin(1)).sum())
+        if flat and values.shape[1] > 1:
             doubts.append(
-                f"{name}: {flat} of {len(part)} images hold one value only; see whether they were read rightly"
+                f"{name}: {flat} of {len(part)} inputs hold one value only; see whether they were read rightly"
             )
+    if train.inputs.dim() == 3 and train.inputs.shape[1] == train.inputs.shape[2] > 1:
+        side = train.inputs.shape[1]
+        doubts.append(
+            f"inputs of {side}x{side} are taken as {side} channels of {side} steps in time; if they are grey images, "
+            "give them an axis of one channel, images[:, None]"
+        )
     if train.inputs.dtype == torch.uint8 and largest[0] <= 1:
         doubts.append("train: bytes of 0 and 1 only, where 255 is white; were values of 0..1 cut to whole numbers?")
     if train.inputs.is_floating_point() and max(largest) > _OTHER_SCALE * min(largest):
@@ -83,14 +90,14 @@ def _check_settings(config: DataConfig) -> None:
         raise ConfigError(f"data.download: data set {config.name!r} cannot be downloaded; set data.download=false")
 
 
-def _check_bundle(bundle: DataBundle, dataset: str) -> None:
-    if bundle.num_classes < 2:
+def _check_bundle(bundle: DataBundle, dataset: str, task: TaskName) -> None:
+    if bundle.num_classes < 2 and task == "classification":
         raise DataError(f"data set {dataset!r}: {bundle.num_classes} class(es); at least 2 are needed to learn")
-    check_samples(bundle.train, dataset=dataset, split="train", num_classes=bundle.num_classes)
-    check_samples(bundle.test, dataset=dataset, split="test", num_classes=bundle.num_classes)
+    check_samples(bundle.train, dataset=dataset, split="train", num_classes=bundle.num_classes, task=task)
+    check_samples(bundle.test, dataset=dataset, split="test", num_classes=bundle.num_classes, task=task)
     train, test = bundle.train.inputs, bundle.test.inputs
     if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
         raise DataError(
-            f"data set {dataset!r}: train images are {tuple(train.shape[1:])} {train.dtype}, test images are "
+            f"data set {dataset!r}: train inputs are {tuple(train.shape[1:])} {train.dtype}, test inputs are "
             f"{tuple(test.shape[1:])} {test.dtype}; give both the same shape and type"
         )

@@ -41,9 +41,10 @@ from smule_crypten.party.run_folder import MODEL_FILE, STATES_FOLDER, known_run,
 from smule_crypten.party.states import StateFolder, digest_of
 from smule_crypten.prediction.answer_records import AskedRecord
 from smule_crypten.report.records import BudgetRecord
+from smule_crypten.tasks.by_name import party_task
+from smule_crypten.tasks.combination import Rule
+from smule_crypten.tasks.task import Task
 from smule_crypten.training.checkpoint import Checkpoint, load_checkpoint, load_model
-from smule_crypten.training.class_shares import rule_for
-from smule_crypten.training.combination import Rule
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import PARTY_NAMES, Cost
 
@@ -69,13 +70,17 @@ class TrainedParty:
     held_out: Samples
 
     @property
+    def task(self) -> Task:
+        return party_task(self.config)
+
+    @property
     def combination_rule(self) -> Rule:
         """How its network's answers and the peer's become one: class by class, if it shall serve all of them alike."""
         num_classes, balanced = self.inputs.bundle.num_classes, self.config.training.balanced_softmax
-        return rule_for(self.inputs.train, num_classes, balanced=balanced)
+        return self.task.rule(self.inputs.train, num_classes, balanced=balanced)
 
     def own_logits(self, inputs_NX: torch.Tensor) -> torch.Tensor:
-        """Logits (N, C) of the own network; N may be 0. Images are normalised."""
+        """Logits (N, C) of the own network; N may be 0. Inputs are normalised."""
         if len(inputs_NX) == 0:
             return torch.zeros(0, self.inputs.bundle.num_classes)
         device = resolve_device(self.config.device)
@@ -132,10 +137,13 @@ def load_trained_party(config: PartyConfig) -> TrainedParty:
 def _check_fit(checkpoint: Checkpoint, path: str, config: PartyConfig, inputs: PartyInputs) -> None:
     bundle = inputs.bundle
     pairs = {
-        "image shape": (checkpoint.input_shape, bundle.input_shape),
+        "input shape": (checkpoint.input_shape, bundle.input_shape),
+        "task": ([checkpoint.task], [config.task]),
         "classes": (checkpoint.class_names, bundle.class_names),
         "data.mean": (checkpoint.mean, config.data.mean),
         "data.std": (checkpoint.std, config.data.std),
+        "data.target_mean": (checkpoint.target_mean, config.data.target_mean),
+        "data.target_std": (checkpoint.target_std, config.data.target_std),
     }
     for what, (found, expected) in pairs.items():
         if tuple(found) != tuple(expected):

@@ -37,7 +37,9 @@ def estimate(config: PartyConfig) -> EstimateRecord:
         if not bool(answered_N.any()):
             return None
         own_NC = party.own_logits(held_out.inputs)[answered_N]
-        found = worth(own_NC, answers.logits_NC[answered_N], held_out.targets[answered_N], party.combination_rule)
+        found = worth(
+            own_NC, answers.logits_NC[answered_N], held_out.targets[answered_N], party.combination_rule, party.task
+        )
         result = EstimateRecord(
             **vars(asked_record(party, scheme, answers)),
             class_names=list(party.inputs.bundle.class_names),

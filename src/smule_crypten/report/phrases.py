@@ -76,8 +76,9 @@ def agreement(fidelity: Fidelity | None) -> str:
     """How closely secure inference matched plaintext; empty where it was not measured."""
     if fidelity is None:
         return ""
-    agreement = percent(fidelity.top1_agreement, 2)
-    return f"logit error {logit_error(fidelity)} at most, noise with it, top-1 agreement {agreement}"
+    text = f"logit error {logit_error(fidelity)} at most, noise with it"
+    agreeing = fidelity.top1_agreement
+    return text if agreeing is None else f"{text}, top-1 agreement {percent(agreeing, 2)}"
 
 
 def missing_classes(parties: Mapping[str, PartySummary]) -> str:

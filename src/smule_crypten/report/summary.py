@@ -163,10 +163,10 @@ def _fidelity(checks: Sequence[Fidelity]) -> Fidelity | None:
     if num_samples == 0:
         return None
     errors = [math.nan if check.max_abs_logit_error is None else check.max_abs_logit_error for check in checks]
-    agreeing = sum(check.top1_agreement * check.num_samples for check in checks)
+    agreeing = [check.top1_agreement * check.num_samples for check in checks if check.top1_agreement is not None]
     return Fidelity(
         max_abs_logit_error=math.nan if any(map(math.isnan, errors)) else max(errors),
-        top1_agreement=agreeing / num_samples,
+        top1_agreement=sum(agreeing) / num_samples if agreeing else None,
         num_samples=num_samples,
     )
 

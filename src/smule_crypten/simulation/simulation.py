@@ -32,6 +32,7 @@ from smule_crypten.simulation.controls import run_controls
 from smule_crypten.simulation.fidelity import FidelityCheck
 from smule_crypten.simulation.simulated_data import SimulatedData, load_simulated_data, pooled_learner
 from smule_crypten.simulation.simulated_party import run_simulated_party
+from smule_crypten.training.evaluate import Tested
 from smule_crypten.training.kept_training import KeptTraining
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.transport.meeting import ROLES
@@ -118,7 +119,7 @@ class _Simulation:
             self._progress,
         ):
             self._run_parties()
-            if self._run.simulation.controls:
+            if self._run.controls:
                 run_jobs(self._control_jobs(), self._on_event)
             pooled = self._train_pooled() if self._run.simulation.pooled else None
         if self._attack is not None:
@@ -146,7 +147,7 @@ class _Simulation:
             Job(
                 name=f"controls of {ROLES[rank]}",
                 function=run_controls,
-                arguments=(self._run.party(rank, str(self._run_dir)), self._run.simulation.controls, self._data.digest),
+                arguments=(self._run.party(rank, str(self._run_dir)), self._run.controls, self._data.digest),
                 environment={},
             )
             for rank in (0, 1)
@@ -158,8 +159,8 @@ class _Simulation:
                 self._add_epoch(record, is_new)
             case Message(text):
                 self._progress.message(text)
-            case ControlEnded(party, name, test_accuracy):
-                self._record.controls.setdefault(party, {})[name] = test_accuracy
+            case ControlEnded(party, name, score):
+                self._record.controls.setdefault(party, {})[name] = score
             case EvidenceLeft(party, epoch, path) if self._fidelity is not None:
                 self._fidelity.add(party, epoch, path)
                 self._record.fidelity = self._fidelity.results
@@ -176,8 +177,8 @@ class _Simulation:
         torch.set_num_threads(run.launch.threads)
         learner = pooled_learner(run, self._data)
 
-        def on_epoch(result: EpochResult, accuracy: float) -> None:
-            self._add_epoch(epoch_record("pooled", "pooled", result, accuracy))
+        def on_epoch(result: EpochResult, tested: Tested) -> None:
+            self._add_epoch(epoch_record("pooled", "pooled", result, tested))
 
         finished = KeptTraining(learner, learner.trainer, "pooled", on_epoch).run()
         self._record.pooled_test_accuracy = finished.accuracy
@@ -189,7 +190,7 @@ def _epochs_by_task(run: RunConfig) -> dict[tuple[str, str], int]:
     for name in PARTY_NAMES:
         tasks += [(name, "standalone")] if run.training.standalone else []
         tasks += [(name, "smule")]
-    tasks += [(name, control) for name in PARTY_NAMES for control in run.simulation.controls]
+    tasks += [(name, control) for name in PARTY_NAMES for control in run.controls]
     if run.simulation.pooled:
         tasks.append(("pooled", "pooled"))
     return dict.fromkeys(tasks, run.training.epochs)

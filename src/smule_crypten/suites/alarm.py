@@ -26,7 +26,7 @@ from smule_crypten.suites.options import SuiteConfig
 from smule_crypten.suites.simulated import Bench, Case
 from smule_crypten.suites.suite_records import Findings
 from smule_crypten.suites.tables import table
-from smule_crypten.training.alarm import PeerWatch
+from smule_crypten.tasks.alarm import PeerWatch
 from smule_crypten.types import centred
 
 _KINDS = get_args(AnswersOptions.model_fields["kind"].annotation)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from smule_crypten.training.combination import LEAST_FOR_FIT, PRIOR_SAMPLES, Combination, accuracies, fit
+from smule_crypten.tasks.combination import LEAST_FOR_FIT, PRIOR_SAMPLES, Combination, accuracies, fit
 
 
 def answers(labels_N: torch.Tensor, accuracy: float, seed: int, confidence: float = 4.0) -> torch.Tensor:

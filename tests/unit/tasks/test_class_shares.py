@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from smule_crypten.training.class_shares import by_class
-from smule_crypten.training.combination import LEAST_FOR_FIT
+from smule_crypten.tasks.class_shares import by_class
+from smule_crypten.tasks.combination import LEAST_FOR_FIT
 
 COUNT = 4 * LEAST_FOR_FIT
 LABELS = torch.arange(COUNT) % 2
