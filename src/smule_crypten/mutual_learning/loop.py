@@ -25,7 +25,7 @@ from smule_crypten.mutual_learning.queries import QueryPlan
 from smule_crypten.mutual_learning.schedule import exchange_epochs
 from smule_crypten.mutual_learning.watching import Watchman
 from smule_crypten.training.best import BestNetwork
-from smule_crypten.training.evaluate import Tested
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.kept_training import Finished, KeptTraining
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.trainer import Trainer
@@ -50,7 +50,7 @@ class MutualLearning:
         alone: Finished | None = None,
     ) -> None:
         held, config, known_fraction = learner.holding, learner.training, exchange.queries.known_fraction
-        self.learner, self.network, self.best, self.tested = learner, learner.network(), BestNetwork(), Tested()
+        self.learner, self.network, self.best, self.tested = learner, learner.network(), BestNetwork(), Outcome()
         self.due, self.epoch, self.num_exchanges = exchange_epochs(exchange, config.epochs), 1, 0
         self.questions = QueryPlan(held.train, held.pool, held.validation, known_fraction, learner.seed)
         self.watchman = Watchman(config.alarm, held.known, learner.task.watch(learner.num_classes, len(self.due)))
@@ -83,7 +83,7 @@ class MutualLearning:
 
     @property
     def accuracy(self) -> float | None:
-        """As in Tested."""
+        """As in Outcome."""
         return self.tested.accuracy
 
     def _train_alone(self) -> None:

@@ -16,7 +16,7 @@ from smule_crypten.report.records import (
     PartyTotals,
     TrustRecord,
 )
-from smule_crypten.training.evaluate import Tested
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.transport.meter import CostMeter, Traffic
 from smule_crypten.types import Cost
@@ -45,7 +45,7 @@ class PartyLedger:
             **_counts(answers.cost),
         )
 
-    def epoch(self, phase: str, result: EpochResult, tested: Tested) -> None:
+    def epoch(self, phase: str, result: EpochResult, tested: Outcome) -> None:
         """Report one epoch, with the exchange at its start if there was one."""
         record, self._pending = epoch_record(self._party, phase, result, tested, self._pending), ExchangeRecord()
         self._publish(record)
@@ -108,7 +108,7 @@ class PartyLedger:
 
 
 def epoch_record(
-    party: str, phase: str, result: EpochResult, tested: Tested, exchange: ExchangeRecord | None = None
+    party: str, phase: str, result: EpochResult, tested: Outcome, exchange: ExchangeRecord | None = None
 ) -> EpochRecord:
     """Of an epoch that began with this exchange, or with none."""
     facts = {**vars(result), **vars(exchange or ExchangeRecord())}

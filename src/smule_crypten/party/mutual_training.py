@@ -26,7 +26,7 @@ from smule_crypten.party.run_folder import MODEL_FILE, STANDALONE_FILE, party_fo
 from smule_crypten.party.states import StateFolder
 from smule_crypten.report.records import AlarmRecord, BudgetRecord, PartyFacts
 from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
-from smule_crypten.training.evaluate import Tested
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.transport.meter import CostMeter
 
@@ -107,7 +107,7 @@ class MutualTraining:
             "gains": {"standalone": gain_records(smule, alone)},
         }
 
-    def epoch(self, phase: Phase, result: EpochResult, tested: Tested) -> None:
+    def epoch(self, phase: Phase, result: EpochResult, tested: Outcome) -> None:
         self._ledger.epoch(phase, result, tested)
 
     def exchanged(self, epoch: int, answers: Answers, seconds: float) -> None:

@@ -18,7 +18,7 @@ from smule_crypten.party.run_folder import MODEL_FILE, STANDALONE_FILE, party_fo
 from smule_crypten.simulation.simulated_data import load_same_inputs
 from smule_crypten.training.checkpoint import load_checkpoint
 from smule_crypten.training.controls import local_control
-from smule_crypten.training.evaluate import Tested
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.kept_training import Finished, KeptTraining
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.trainer import EpochResult
@@ -47,7 +47,7 @@ def run_controls(emit: Emit, config: PartyConfig, names: Sequence[ControlName], 
 def _trained(emit: Emit, config: PartyConfig, learner: Learner, name: ControlName) -> Finished:
     """A control, whose best network is kept as that of the party's own trainings."""
 
-    def on_epoch(result: EpochResult, tested: Tested) -> None:
+    def on_epoch(result: EpochResult, tested: Outcome) -> None:
         emit(EpochEnded(epoch_record(config.name, name, result, tested)))
 
     finished = _kept_network(config, learner, STANDALONE_FILE) if name == "self_distillation" else None

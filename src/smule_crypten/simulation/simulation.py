@@ -33,7 +33,7 @@ from smule_crypten.simulation.controls import run_controls
 from smule_crypten.simulation.fidelity import FidelityCheck
 from smule_crypten.simulation.simulated_data import SimulatedData, load_simulated_data, pooled_learner
 from smule_crypten.simulation.simulated_party import run_simulated_party
-from smule_crypten.training.evaluate import Tested
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.kept_training import KeptTraining
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.transport.meeting import ROLES
@@ -180,7 +180,7 @@ class _Simulation:
         torch.set_num_threads(run.launch.threads)
         learner = pooled_learner(run, self._data)
 
-        def on_epoch(result: EpochResult, tested: Tested) -> None:
+        def on_epoch(result: EpochResult, tested: Outcome) -> None:
             self._add_epoch(epoch_record("pooled", "pooled", result, tested))
 
         finished = KeptTraining(learner, learner.trainer, "pooled", on_epoch).run()

@@ -31,7 +31,7 @@ from smule_crypten.simulation.in_process import InProcess
 from smule_crypten.simulation.simulated_data import SimulatedData, load_simulated_data
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import MethodName, SuiteConfig, changed_by, settings_of
-from smule_crypten.training.evaluate import Tested, accuracy, predict_logits
+from smule_crypten.training.evaluate import Outcome, accuracy, predict_logits
 from smule_crypten.training.kept_training import Finished
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.trainer import EpochResult
@@ -249,7 +249,7 @@ class _Curve(Silent):
     def __init__(self) -> None:
         self.points: list[dict[str, Any]] = []
 
-    def epoch(self, phase: Phase, result: EpochResult, tested: Tested) -> None:
+    def epoch(self, phase: Phase, result: EpochResult, tested: Outcome) -> None:
         if phase == "smule":
             seconds = result.seconds + (self.points[-1]["seconds"] if self.points else 0.0)
             self.points.append({"epoch": result.epoch, "accuracy": tested.accuracy, "seconds": seconds})

@@ -34,7 +34,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tested:
+class Outcome:
     """What a network does on test samples; both as in Evaluation."""
 
     accuracy: float | None = None

@@ -11,11 +11,11 @@ from torch import nn
 
 from smule_crypten.models.state import plain_state
 from smule_crypten.training.best import BestNetwork
-from smule_crypten.training.evaluate import Tested
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.trainer import EpochResult, Trainer
 
-OnEpoch = Callable[[EpochResult, Tested], None]
+OnEpoch = Callable[[EpochResult, Outcome], None]
 """Is told of each epoch, and of what the network does on the test samples after it."""
 
 
@@ -28,12 +28,12 @@ class Finished:
 
     model: nn.Module
     model_step: int
-    tested: Tested
+    tested: Outcome
     best: BestNetwork
 
     @property
     def accuracy(self) -> float | None:
-        """As in Tested."""
+        """As in Outcome."""
         return self.tested.accuracy
 
     def state_dict(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Finished:
             best.restore(model)
         else:
             model.load_state_dict(state["weights"])
-        return cls(model=model, model_step=state["model_step"], tested=Tested(**state["tested"]), best=best)
+        return cls(model=model, model_step=state["model_step"], tested=Outcome(**state["tested"]), best=best)
 
 
 class KeptTraining:
@@ -74,7 +74,7 @@ class KeptTraining:
         self._name = name
         self._on_epoch = on_epoch
         self._best = BestNetwork()
-        self._tested = Tested()
+        self._tested = Outcome()
         self.epochs_done = 0
 
     @classmethod
@@ -113,4 +113,4 @@ class KeptTraining:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._trainer.load_state_dict(state["trainer"])
         self._best.load_state_dict(state["best"])
-        self._tested, self.epochs_done = Tested(**state["tested"]), state["epochs_done"]
+        self._tested, self.epochs_done = Outcome(**state["tested"]), state["epochs_done"]

@@ -19,7 +19,7 @@ from smule_crypten.tasks.task import Task
 from smule_crypten.tasks.thresholds import picked_thresholds
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.ensemble import OwnAnswers
-from smule_crypten.training.evaluate import Evaluation, Tested, evaluate, predict_logits
+from smule_crypten.training.evaluate import Evaluation, Outcome, evaluate, predict_logits
 from smule_crypten.training.self_mutual import SelfMutualTrainer
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
@@ -114,10 +114,10 @@ class Learner:
         )
         return self.trainer(model, teacher, on_step)
 
-    def test(self, model: nn.Module) -> Tested:
+    def test(self, model: nn.Module) -> Outcome:
         """On the party's test samples."""
         result = self._evaluated(model, self.holding.test)
-        return Tested(accuracy=result.accuracy, score=result.score)
+        return Outcome(accuracy=result.accuracy, score=result.score)
 
     def evaluated(self, model: nn.Module) -> Evaluated:
         """All figures on the party's test samples; thresholds are picked on its validation part."""
@@ -132,7 +132,7 @@ class Learner:
             outputs_NC = predict_logits(fused(model), validation.inputs, _BATCH, self.device)
             best.offer(model, *self.task.judged(outputs_NC, validation.targets.cpu()), name, model_step)
 
-    def restored(self, best: BestNetwork, model: nn.Module, tested: Tested) -> Tested:
+    def restored(self, best: BestNetwork, model: nn.Module, tested: Outcome) -> Outcome:
         """Put the best weights back; returns what they do on the test samples: `tested` where nothing was kept."""
         if not best.name:
             return tested

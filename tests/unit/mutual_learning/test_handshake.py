@@ -24,6 +24,7 @@ def make_config(**changes: Any) -> ProtocolConfig:
         "randomness": "fresh",
         "exchange": ExchangeTerms(),
         "epochs": 3,
+        "task": "classification",
         "data": make_data(),
     }
     return ProtocolConfig(**(values | changes))
@@ -36,6 +37,8 @@ def make_data(**changes: Any) -> PublicData:
         "class_names": ("ant", "bee", "cow"),
         "mean": (0.5,),
         "std": (0.25,),
+        "target_mean": (),
+        "target_std": (),
     }
     return PublicData(**(values | changes))
 
