@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from smule_crypten.metric_names import METRIC_FACTS, metrics_of
 from smule_crypten.tasks.curves import MOST_CURVES, MOST_POINTS, roc_curves
 from smule_crypten.tasks.evaluation import evaluated, gain
-from smule_crypten.tasks.metrics import Prediction
+from smule_crypten.tasks.metrics import METRICS, Prediction
 from smule_crypten.tasks.thresholds import picked_thresholds
 
 
@@ -193,6 +193,17 @@ def test_values_have_metrics_and_no_classes() -> None:
         None,
         None,
     )
+
+
+def test_outputs_that_are_not_finite_have_no_figures() -> None:
+    """A network that overflows is not taken for a bad one, and ends no run; nor is it compared."""
+    good = _of_two(60)
+    outputs_NC = good.outputs_NC.copy()
+    outputs_NC[3] = np.nan
+    bad = evaluated(Prediction(task="classification", outputs_NC=outputs_NC, targets=good.targets))
+    assert all(figure.value is None for figure in bad.metrics.values())
+    assert METRICS["accuracy"](outputs_NC, good.targets) is None
+    assert gain("accuracy", evaluated(good), bad).low is None
 
 
 def test_ten_thousand_samples_take_little_time() -> None:
