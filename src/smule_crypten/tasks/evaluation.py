@@ -115,7 +115,8 @@ def _measured(value: float | None, resamples_B: Array) -> Measured:
     if value is None or len(defined) < _LEAST_DEFINED * len(resamples_B):
         return Measured(value=value, low=None, high=None)
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).round(_DIGITS).tolist()
-    return Measured(value=value, low=low, high=high)
+    # A biased metric may be larger in all resamples: samples that are held twice help a precision of few samples.
+    return Measured(value=value, low=min(low, value), high=max(high, value))
 
 
 def _by_class(prediction: Prediction, resamples: Resampled) -> list[ClassFigures]:

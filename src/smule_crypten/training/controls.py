@@ -85,6 +85,7 @@ def _trainer(learner: Learner, model: nn.Module, config: TrainingConfig, teacher
         config=config,
         seed=learner.seed,
         device=learner.device,
+        task=learner.task,
         teacher=teacher,
         task=learner.task,
     )

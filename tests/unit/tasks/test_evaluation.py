@@ -98,6 +98,19 @@ def test_what_few_samples_cannot_say_has_no_interval() -> None:
     assert evaluated(_hits(30, np.arange(3))).metrics["auroc"].value is None
 
 
+def test_an_interval_holds_its_figure() -> None:
+    """Also of a metric that is larger in nearly all resamples: the calibration error of a network without any."""
+    positive_N = np.repeat(np.arange(1, 10) / 10, 100)
+    targets_N = (np.tile(np.arange(100), 9) < 100 * positive_N - 0.5).astype(np.int64)
+    outputs_NC = np.stack([1 - positive_N, positive_N], axis=1)
+    found = evaluated(Prediction(task="classification", outputs_NC=outputs_NC, targets=targets_N))
+    resampled_B, figure = found.resamples.metrics["calibration_error"], found.metrics["calibration_error"]
+    assert figure.value == pytest.approx(0, abs=1e-12)
+    assert np.quantile(resampled_B, 0.025) > 0.01
+    assert figure.low == figure.value
+    assert figure.high == pytest.approx(np.quantile(resampled_B, 0.975), abs=1e-6)
+
+
 def test_each_class_apart() -> None:
     """Support, and recall with an interval, of one against the rest; a class that is not there has none."""
     prediction = _of_classes(400, 4)
