@@ -147,9 +147,9 @@ class OneOutputAccepted(PlaintextScheme):
 @pytest.mark.parametrize(
     ("scheme", "clause"),
     [
-        (OneNoiseForAll, "^values of 3 outputs: the noise is not of each output alone"),
-        (NoNoiseOnWhatIsCommon, "^values of 3 outputs: the noise is not of each output alone"),
-        (LessNoiseThanSaid, "^differences of 3 outputs: the noise is not .* or not what is announced"),
+        (OneNoiseForAll, "^values of 3 outputs, inputs .+: the noise is not of each output alone"),
+        (NoNoiseOnWhatIsCommon, "^values of 3 outputs, inputs .+: the noise is not of each output alone"),
+        (LessNoiseThanSaid, "^differences of 3 outputs, inputs .+: the noise is not .* or not what is announced"),
         (LeanNoiseForDifferences, "^values: 3 outputs alike get noise of"),
         (CryptenNoiseForDifferences, "^values: 3 outputs alike get noise of"),
         (DifferencesForValues, "values of 3 outputs, .* a logit is off by"),

@@ -10,14 +10,16 @@ from typing import Any
 from smule_crypten.config.exchange import ExchangeTerms
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.config.sections import ProviderConfig, Randomness, SchemeConfig, Section
+from smule_crypten.metric_names import TaskName
 from smule_crypten.types import InputShape, LogitOpening
 
 
 class PublicData(Section):
-    """What both parties must know of the data to mean the same by an input and by a class.
+    """What both parties must know of the data to mean the same by an input and by an output.
 
     class_names are in order of the class numbers, None where the classes are only numbered. mean and std have one
-    value for each place of the first axis of an input, as they are applied.
+    value for each place of the first axis of an input, as they are applied; target_mean and target_std one for each
+    target in regression, and none in other tasks.
     """
 
     input_shape: InputShape
@@ -25,6 +27,8 @@ class PublicData(Section):
     class_names: tuple[str, ...] | None = None
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    target_mean: tuple[float, ...]
+    target_std: tuple[float, ...]
 
 
 class ProtocolConfig(Section):
@@ -40,6 +44,7 @@ class ProtocolConfig(Section):
     randomness: Randomness
     exchange: ExchangeTerms
     epochs: int
+    task: TaskName
     data: PublicData
 
     @classmethod
@@ -52,8 +57,11 @@ class ProtocolConfig(Section):
         scheme_options: Mapping[str, Any],
     ) -> ProtocolConfig:
         """class_names as in PublicData. scheme_options: all of them, those that nobody wrote with their defaults."""
-        mean, std = (
-            values * input_shape[0] if len(values) == 1 else values for values in (party.data.mean, party.data.std)
+        data = party.data
+        mean, std = (values * input_shape[0] if len(values) == 1 else values for values in (data.mean, data.std))
+        targets = num_classes if party.task == "regression" else 0
+        target_mean, target_std = (
+            values * targets if len(values) == 1 else values for values in (data.target_mean, data.target_std)
         )
         return cls(
             scheme=party.scheme.model_copy(update={"options": dict(scheme_options)}),
@@ -62,8 +70,15 @@ class ProtocolConfig(Section):
             randomness=party.randomness,
             exchange=party.exchange.terms,
             epochs=party.training.epochs,
+            task=party.task,
             data=PublicData(
-                input_shape=input_shape, num_classes=num_classes, class_names=class_names, mean=mean, std=std
+                input_shape=input_shape,
+                num_classes=num_classes,
+                class_names=class_names,
+                mean=mean,
+                std=std,
+                target_mean=target_mean,
+                target_std=target_std,
             ),
         )
 

@@ -16,6 +16,7 @@ from smule_crypten.config.run import RunConfig
 from smule_crypten.data.samples import Samples
 from smule_crypten.report.run_records import Fidelity, FidelityRecord
 from smule_crypten.simulation.simulated_data import SimulatedData
+from smule_crypten.tasks.by_name import task_of
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import PARTY_NAMES, opened_logits
 
@@ -61,11 +62,10 @@ class FidelityCheck:
             return Fidelity(num_samples=0, max_abs_logit_error=0.0, top1_agreement=1.0)
         logits_NC = predict_logits(self._models[model_owner], inputs, 512, torch.device("cpu"))
         plain_NC = opened_logits(logits_NC, self._run.opening)
-        agreement = (plain_NC.argmax(1) == secure_NC.argmax(1)).double().mean()
         return Fidelity(
             num_samples=len(inputs),
             max_abs_logit_error=float((plain_NC - secure_NC).abs().max()),
-            top1_agreement=float(agreement),
+            top1_agreement=task_of(self._run.task).agreement(plain_NC, secure_NC),
         )
 
     def _images(self, sample_ids: torch.Tensor) -> torch.Tensor:

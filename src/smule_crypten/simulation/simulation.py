@@ -16,6 +16,7 @@ from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.party.dealing import jobs_that_meet
 from smule_crypten.party.events import ControlEnded, EpochEnded, Event, EvidenceLeft, Message
+from smule_crypten.party.figures import evaluation_record
 from smule_crypten.party.inputs import build_party_model, resolve_device
 from smule_crypten.party.launcher import Job, run_jobs
 from smule_crypten.party.ledger import epoch_record
@@ -37,6 +38,7 @@ from smule_crypten.simulation.simulated_data import (
     with_named_networks,
 )
 from smule_crypten.simulation.simulated_party import run_simulated_party
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.kept_training import KeptTraining
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.transport.meeting import ROLES
@@ -120,7 +122,7 @@ class _Simulation:
             self._data, models = self._attack.data, self._attack.answering(models)
         changed = None if self._attack is None else self._attack.train
         self._fidelity = FidelityCheck(run, data, models, changed) if run.simulation.fidelity else None
-        self._progress = LiveProgress(console, _epochs_by_task(run))
+        self._progress = LiveProgress(console, _epochs_by_task(run), record.facts.metric)
 
     def run(self) -> None:
         with (
@@ -129,7 +131,7 @@ class _Simulation:
             self._progress,
         ):
             self._run_parties()
-            if self._run.simulation.controls:
+            if self._run.controls:
                 run_jobs(self._control_jobs(), self._on_event)
             pooled = self._train_pooled() if self._run.simulation.pooled else None
         if self._attack is not None:
@@ -157,7 +159,7 @@ class _Simulation:
             Job(
                 name=f"controls of {ROLES[rank]}",
                 function=run_controls,
-                arguments=(self._run.party(rank, str(self._run_dir)), self._run.simulation.controls, self._data.digest),
+                arguments=(self._run.party(rank, str(self._run_dir)), self._run.controls, self._data.digest),
                 environment={},
             )
             for rank in (0, 1)
@@ -169,8 +171,10 @@ class _Simulation:
                 self._add_epoch(record, is_new)
             case Message(text):
                 self._progress.message(text)
-            case ControlEnded(party, name, test_accuracy):
-                self._record.controls.setdefault(party, {})[name] = test_accuracy
+            case ControlEnded(party, name, score, evaluation, gains):
+                self._record.controls.setdefault(party, {})[name] = score
+                self._record.evaluations.setdefault(party, {})[name] = evaluation
+                self._record.gains.setdefault(party, {})[name] = gains
             case EvidenceLeft(party, epoch, path) if self._fidelity is not None:
                 self._fidelity.add(party, epoch, path)
                 self._record.fidelity = self._fidelity.results
@@ -187,11 +191,12 @@ class _Simulation:
         torch.set_num_threads(run.launch.threads)
         learner = pooled_learner(run, self._data)
 
-        def on_epoch(result: EpochResult, accuracy: float) -> None:
-            self._add_epoch(epoch_record("pooled", "pooled", result, accuracy))
+        def on_epoch(result: EpochResult, tested: Outcome) -> None:
+            self._add_epoch(epoch_record("pooled", "pooled", result, tested))
 
         finished = KeptTraining(learner, learner.trainer, "pooled", on_epoch).run()
         self._record.pooled_test_accuracy = finished.accuracy
+        self._record.pooled_evaluation = evaluation_record(learner.evaluated(finished.model)).in_short
         return finished.model
 
 
@@ -200,7 +205,7 @@ def _epochs_by_task(run: RunConfig) -> dict[tuple[str, str], int]:
     for name in PARTY_NAMES:
         tasks += [(name, "standalone")] if run.training.standalone else []
         tasks += [(name, "smule")]
-    tasks += [(name, control) for name in PARTY_NAMES for control in run.simulation.controls]
+    tasks += [(name, control) for name in PARTY_NAMES for control in run.controls]
     if run.simulation.pooled:
         tasks.append(("pooled", "pooled"))
     return dict.fromkeys(tasks, run.training.epochs)
