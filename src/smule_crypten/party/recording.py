@@ -45,7 +45,7 @@ def new_record(config: RunConfig | PartyConfig, run_id: str, recorded_by: str | 
         facts=facts,
         data=config.data.name,
         settings=config.model_dump(mode="json") | {"insecure_choices": facts.insecure_choices},
-        asked_controls=config.simulation.controls if isinstance(config, RunConfig) else (),
+        asked_controls=config.controls if isinstance(config, RunConfig) else (),
         attack=None
         if config.attack.name == "none"
         else AttackRecord(name=config.attack.name, party=config.attack.party),
