@@ -87,7 +87,6 @@ def _trainer(learner: Learner, model: nn.Module, config: TrainingConfig, teacher
         device=learner.device,
         task=learner.task,
         teacher=teacher,
-        task=learner.task,
     )
 
 
