@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import Field
+
 from smule_crypten.config.exchange import ExchangeTerms
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.config.sections import ProviderConfig, Randomness, SchemeConfig, Section
@@ -16,7 +18,7 @@ class PublicData(Section):
     """What both parties must know of the data to mean the same by an image and by a class.
 
     class_names are in order of the class numbers, None where the classes are only numbered. mean and std have one value
-    a channel, as they are applied.
+    a channel, as they are applied. columns: of a table, what its schema says of each column that is used.
     """
 
     input_shape: tuple[int, int, int]
@@ -24,6 +26,7 @@ class PublicData(Section):
     class_names: tuple[str, ...] | None = None
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    columns: dict[str, str] = Field(default_factory=dict)
 
 
 class ProtocolConfig(Section):
@@ -45,8 +48,9 @@ class ProtocolConfig(Section):
         num_classes: int,
         class_names: tuple[str, ...] | None,
         scheme_options: Mapping[str, Any],
+        columns: Mapping[str, str] | None = None,
     ) -> ProtocolConfig:
-        """class_names as in PublicData. scheme_options: all of them, those that nobody wrote with their defaults."""
+        """class_names, columns: as in PublicData. scheme_options: all, those that nobody wrote with their defaults."""
         mean, std = (
             values * input_shape[0] if len(values) == 1 else values for values in (party.data.mean, party.data.std)
         )
@@ -57,7 +61,12 @@ class ProtocolConfig(Section):
             exchange=party.exchange.terms,
             epochs=party.training.epochs,
             data=PublicData(
-                input_shape=input_shape, num_classes=num_classes, class_names=class_names, mean=mean, std=std
+                input_shape=input_shape,
+                num_classes=num_classes,
+                class_names=class_names,
+                mean=mean,
+                std=std,
+                columns=dict(columns or {}),
             ),
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,17 +17,14 @@ _BOOLEAN = (0.5, 0.5)
 """Centre and scale of false and true as 0 and 1, which become -1 and +1."""
 
 
-@dataclass
-class Cut:
-    """How many values were cut to the limit of the schema, by column."""
-
-    by_column: Counter[str] = field(default_factory=Counter)
-
-
 class TableEncoder:
     """Features in order: numeric and boolean columns, whether values are missing, one input a category.
 
     It learns nothing from a table: all constants are those of the schema.
+
+    Attributes:
+        feature_names: of the inputs, in their order.
+        cut: how many values were cut to the limit of the schema, by column.
     """
 
     def __init__(self, schema: TableSchema) -> None:
@@ -38,11 +34,12 @@ class TableEncoder:
         from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
         self.schema = schema
-        self.cut = Cut()
+        self.cut: Counter[str] = Counter()
         numeric = [column for column in schema.features if column.kind != "categorical"]
+        self._numeric = _names(numeric)
         categorical = [column for column in schema.features if column.kind == "categorical"]
         standardise = FunctionTransformer(
-            self._standardised,
+            _standardised,
             kw_args={"constants": [_constants(column) for column in numeric]},
             feature_names_out="one-to-one",
         )
@@ -71,25 +68,27 @@ class TableEncoder:
     def features(self, cleaned: pd.DataFrame) -> NDArray[np.float32]:
         """(N, features) of rows whose columns values.clean has made."""
         features: NDArray[Any] = self._transformer.transform(cleaned[_names(self.schema.features)])
+        limit, numbers = self.schema.limit, features[:, : len(self._numeric)]
+        beyond = (np.abs(numbers) > limit).sum(0)
+        self.cut.update({name: int(count) for name, count in zip(self._numeric, beyond, strict=True) if count})
+        np.clip(numbers, -limit, limit, out=numbers)
         return features.astype(np.float32)
 
     def targets(self, cleaned: pd.DataFrame) -> NDArray[Any]:
         """(N) int64 class numbers; or (N, labels or targets) float32, regression targets in their own units."""
         columns = self.schema.targets
         if self.schema.task != "classification":
-            return cleaned[_names(columns)].to_numpy(np.float32)
+            return np.asarray(cleaned[_names(columns)], np.float32)
         (column,) = columns
         if column.kind == "boolean":
-            return cleaned[column.name].to_numpy(np.int64)
+            return np.asarray(cleaned[column.name], np.int64)
         numbers = {name: number for number, name in enumerate(column.categories)}
-        return cleaned[column.name].map(numbers).to_numpy(np.int64)
+        return np.asarray(cleaned[column.name].map(numbers), np.int64)
 
-    def _standardised(self, numbers: pd.DataFrame, constants: list[tuple[float, float]]) -> pd.DataFrame:
-        centre, scale = np.array(constants).T
-        standardised = (numbers.astype(np.float64) - centre) / scale
-        beyond = (standardised.abs() > self.schema.limit).sum()
-        self.cut.by_column.update({name: int(count) for name, count in beyond.items() if count})
-        return standardised.clip(-self.schema.limit, self.schema.limit)
+
+def _standardised(numbers: pd.DataFrame, constants: list[tuple[float, float]]) -> pd.DataFrame:
+    centre, scale = np.array(constants).T
+    return (numbers.astype(np.float64) - centre) / scale
 
 
 def _constants(column: Column) -> tuple[float, float]:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from smule_crypten.errors import DataError, quoted
 from smule_crypten.tables.schema import BOOLEANS

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 4 << 30
 """Of the inputs of one table in memory."""
-_HASH_KEY = "smule table 00 01"[:16]
+_HASH_KEY = "smule table rows"
 """Public: the same rows are held out for testing at everyone who has the same rows."""
 _MOST_CUT = 3
 
@@ -113,14 +113,17 @@ def clean_column(
         raise DataError(
             f"{file.path}, column {quoted(column.name)}, row {first + error.row + 1}: {error.reason}"
         ) from None
+    except DataError as error:
+        raise DataError(f"{file.path}, column {quoted(column.name)}: {error}; give it role ignore") from error
 
 
 def _places(cleaned: pd.DataFrame, schema: TableSchema) -> NDArray[np.float64]:
     import pandas as pd
 
     of_features = cleaned[[column.name for column in schema.features]]
-    hashed = pd.util.hash_pandas_object(of_features, index=False, hash_key=_HASH_KEY).to_numpy(np.uint64)
-    return (hashed >> np.uint64(11)).astype(np.float64) / 2.0**53
+    hashed = np.asarray(pd.util.hash_pandas_object(of_features, index=False, hash_key=_HASH_KEY), np.uint64)
+    places: NDArray[np.float64] = (hashed >> np.uint64(11)).astype(np.float64) / 2.0**53
+    return places
 
 
 def _notes(file: TableFile, schema: TableSchema, encoder: TableEncoder, others: dict[str, int]) -> Iterator[str]:
@@ -130,7 +133,7 @@ def _notes(file: TableFile, schema: TableSchema, encoder: TableEncoder, others: 
         yield f"{file.path.name}: not in the schema and not used: {listed(extra)}"
     for name, count in others.items():
         yield f"{file.path.name}: {count} unknown values of {quoted(name)} count as its other category"
-    cut = encoder.cut.by_column.most_common(_MOST_CUT)
+    cut = encoder.cut.most_common(_MOST_CUT)
     if cut:
         columns = ", ".join(f"{quoted(name)} ({count})" for name, count in cut)
         yield f"{file.path.name}: values more than {schema.limit:g} scales from the centre are cut to that: {columns}"

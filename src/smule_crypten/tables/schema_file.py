@@ -89,5 +89,5 @@ def text_of(schema: TableSchema, comment: str = "A public schema: both parties h
 
 
 def _flow(value: object) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=_WIDE)
+    text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=_WIDE)
     return text.removesuffix("\n").removesuffix("...").strip()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import csv
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, Literal
 
 from smule_crypten.config.options import one_line
 from smule_crypten.config.sections import Section
@@ -23,7 +21,7 @@ CHUNK_ROWS = 20_000
 """So many rows are in memory as text at a time."""
 PARQUET = (".parquet", ".pq")
 SUFFIXES = (".csv", ".tsv", ".txt", *PARQUET)
-_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _MOST_SHOWN = 5
 
@@ -31,12 +29,16 @@ _MOST_SHOWN = 5
 class CsvFormat(Section):
     """How a CSV file is written."""
 
-    separator: str = Field(default=",", min_length=1, max_length=1)
-    """Of a CSV file: the character between two values."""
+    separator: Literal["comma", "semicolon", "tab", "bar"] = "comma"
+    """Of a CSV file: what stands between two values."""
     encoding: str = "utf-8"
     """Of a CSV file: latin-1, cp1252 and others."""
-    decimal: str = Field(default=".", pattern="^[.,]$")
+    decimal: Literal["point", "comma"] = "point"
     """Of a CSV file: the sign before the decimals of a number."""
+
+    @property
+    def separator_sign(self) -> str:
+        return _SEPARATORS[self.separator]
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class TableFile:
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut
             with pd.read_csv(
                 self.path,
-                sep=self.format.separator,
+                sep=self.format.separator_sign,
                 encoding=_encoding(self.format),
                 header=0,
                 index_col=False,
@@ -153,7 +155,7 @@ def _csv_header(path: Path, format: CsvFormat) -> list[str]:
         raise DataError(f"{path} is no text, so no CSV file; Parquet files are called .parquet")
     try:
         with path.open(encoding=_encoding(format), newline="") as file:
-            names = next((row for row in csv.reader(file, delimiter=format.separator) if row), [])
+            names = next((row for row in csv.reader(file, delimiter=format.separator_sign) if row), [])
     except LookupError as error:
         raise DataError(f"data.options.encoding: {quoted(format.encoding)} is unknown; utf-8 or latin-1?") from error
     except UnicodeError as error:
@@ -168,12 +170,11 @@ def _csv_header(path: Path, format: CsvFormat) -> list[str]:
 
 
 def _refuse_other_separator(path: Path, line: str, used: str) -> None:
-    for separator, called in _SEPARATORS.items():
-        if separator != used and separator in line:
-            sign = "'\\t'" if separator == "\t" else f"'{separator}'"
+    for called, separator in _SEPARATORS.items():
+        if called != used and separator in line:
             raise DataError(
-                f"{path}: one column found, called {quoted(line[:60])}; are values separated by {called}? "
-                f"set data.options.separator={sign}"
+                f"{path}: one column found, called {quoted(line[:60])}; are values separated otherwise? "
+                f"set data.options.separator={called}"
             )
 
 
@@ -183,7 +184,7 @@ def _wrong_encoding(path: Path, encoding: str) -> DataError:
     )
 
 
-def listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """The first few names, and how many more there are."""
     more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
     return ", ".join(quoted(name) for name in names[:_MOST_SHOWN]) + more

@@ -1,4 +1,4 @@
-"""One column of a chunk, from what a file holds to texts, numbers or truth values, with the first row that does not fit."""
+"""One column of a chunk: from what a file holds to texts, numbers or truth values, or the first row that is wrong."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class Values:
             codes, different = pd.factorize(np.asarray(stored, dtype=object), use_na_sentinel=True)
         except TypeError as error:
             raise DataError("holds lists or other nested values; a table has one value a row and column") from error
-        renamed = np.full(len(different) + 1, -1, np.int64)  # the last one stands for what the file itself says is missing
+        renamed = np.full(
+            len(different) + 1, -1, np.int64
+        )  # the last one stands for what the file itself says is missing
         numbers: dict[str, int] = {}
         for position, value in enumerate(different):
             text = _text(value)
@@ -44,11 +46,11 @@ class Values:
         self.codes: NDArray[np.int64] = renamed[codes]
         self.texts = list(numbers)
 
-    def numbers(self, decimal: str = ".") -> tuple[Floats, Floats]:
+    def numbers(self, decimal: str = "point") -> tuple[Floats, Floats]:
         """(N) values as numbers, NaN where missing or no number; and the numbers of the different texts."""
         import pandas as pd
 
-        texts = self.texts if decimal == "." else [text.replace(decimal, ".") for text in self.texts]
+        texts = [text.replace(",", ".") for text in self.texts] if decimal == "comma" else self.texts
         of_text = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy(np.float64)
         return self.spread(of_text, np.nan), of_text
 
@@ -73,7 +75,9 @@ def _text(value: Any) -> str:
 def is_inexact(texts: list[str], numbers: Floats) -> NDArray[np.bool_]:
     """(texts) whether it is a whole number that a floating-point number does not hold."""
     large = np.abs(numbers) > _EXACT
-    return np.array([bool(is_large) and text.lstrip("+-").isdigit() for text, is_large in zip(texts, large, strict=True)], bool)
+    return np.array(
+        [bool(is_large) and text.lstrip("+-").isdigit() for text, is_large in zip(texts, large, strict=True)], bool
+    )
 
 
 def clean(column: Column, values: Values, decimal: str) -> tuple[NDArray[Any], int]:
