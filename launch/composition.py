@@ -28,11 +28,6 @@ CONF = "smule_crypten.conf"
 _LONGEST_SHOWN = 100
 _SIDE, _SIDE_DEFAULTS = "side", "side_defaults"
 _OF_A_RUN = ("party_a", "party_b")
-USUAL_NETWORK = "small_convnet"
-NETWORKS_OF_DATA = {"table": "mlp"}
-"""Data whose samples are no images -> the network that takes them, where a user chooses none."""
-_FITTING = "fits_"
-"""Before the name of data: conf/config.yaml chooses the network by it."""
 
 
 def register_run(beside: Mapping[str, type[Section]] | None = None) -> None:
@@ -44,10 +39,9 @@ def register_run(beside: Mapping[str, type[Section]] | None = None) -> None:
     store = ConfigStore.instance()
     others = {name: defaults_of(kind) for name, kind in (beside or {}).items()}
     store.store(name="run_defaults", node=_open(defaults_of(RunConfig) | others))
-    fitting = {f"{_FITTING}{data}": NETWORKS_OF_DATA.get(data, USUAL_NETWORK) for data in choices("data")}
-    for name, network in {**{name: name for name in choices("model")}, **fitting}.items():
+    for name in choices("model"):
         for party in _OF_A_RUN:
-            store.store(group=f"{party}/model", name=name, node={"defaults": [{"/model@_here_": network}]})
+            store.store(group=f"{party}/model", name=name, node={"defaults": [{"/model@_here_": name}]})
 
 
 def to_run_config(composed: DictConfig) -> RunConfig:
@@ -111,8 +105,7 @@ def explain(error: Exception, kind: type[Section] = RunConfig) -> ConfigError:
     missing = re.search(r"Could not find '([\w@/]+)/([\w.-]+)' Available options in '[^']*': (.*?) Config search", text)
     if missing:
         group, choice, known = missing.groups()
-        named = [name for name in known.split() if not name.startswith(_FITTING)]
-        return ConfigError(f"{group}: no choice {choice!r} {suggest(choice, named)}")
+        return ConfigError(f"{group}: no choice {choice!r} {suggest(choice, known.split())}")
     if isinstance(error, OverrideParseException):
         return _explain_override(error.override)
     return ConfigError(text)

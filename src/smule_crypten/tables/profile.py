@@ -91,7 +91,8 @@ class ColumnProfile:
     @property
     def is_id(self) -> bool:
         """Whether it only counts the rows."""
-        return self.is_numeric and self.is_counter and self.is_whole and self.known > MOST_CATEGORIES
+        counts = self.is_numeric and self.is_counter and self.is_whole and self.first_bad is None
+        return counts and self.known > MOST_CATEGORIES
 
     @property
     def has_few_values(self) -> bool:
