@@ -29,7 +29,7 @@ from smule_crypten.fixed_point.options import LeanOptions
 from smule_crypten.inference.registry import SCHEMES
 from smule_crypten.launch.composition import register_run, to_run_config
 from smule_crypten.models.translate import translate
-from smule_crypten.models.zoo import NETWORKS, build_model
+from smule_crypten.models.zoo import AUTO, NETWORKS, build_model
 from smule_crypten.suites.options import SuiteConfig, SuiteName
 
 SECTIONS: dict[str, type[Section]] = {
@@ -45,7 +45,7 @@ SECTIONS: dict[str, type[Section]] = {
 NAMES = {
     "data": sorted(LOADERS),
     "partition": ["by_class", "dirichlet", "iid", "unequal"],
-    "model": sorted([*NETWORKS, "target"]),
+    "model": sorted([*NETWORKS, AUTO, "target"]),
     "scheme": sorted(SCHEMES),
     "suite": sorted([*get_args(SuiteName), "learning_digits"]),
     "attack": sorted([*ATTACKS, "none"]),
