@@ -15,7 +15,7 @@ from smule_crypten.launch.composition import compose_run
 from smule_crypten.launch.side_file import read_party
 from smule_crypten.prediction import estimate as estimating
 from smule_crypten.prediction import predict_files
-from smule_crypten.report.answer_records import AskedRecord, EstimateRecord
+from smule_crypten.prediction.answer_records import AskedRecord, EstimateRecord
 
 
 def configure(

@@ -10,7 +10,7 @@ from smule_crypten.errors import ConfigError
 from smule_crypten.launch.info import party_usage
 from smule_crypten.launch.side_command import run_side_command
 from smule_crypten.launch.side_file import read_party
-from smule_crypten.report.answers import prediction_table
+from smule_crypten.prediction.answers import prediction_table
 from smule_crypten.report.logs import configure_logging
 
 USAGE = """smule-predict +party=my_side.yaml [input=images.npz output=predictions.npz] [key=value ...]

@@ -180,7 +180,7 @@ class OneUnit:
             role.notebook = notebook
             return role
 
-        with mock.patch.object(data_owner, "_decoded", _differences):
+        with mock.patch.object(data_owner, "decoded", _differences):
             inputs = sample.expand(self.ANSWERS, *SHAPE)
             differences, _ = sources.play_roles(
                 program, examined.parameters, examined.scales, inputs, self.ANSWERS, (roles[0], seeing)
@@ -189,7 +189,7 @@ class OneUnit:
         self.low_bits = -notebook.knowledge()["own share"][0].flatten()
 
 
-def _differences(opened: torch.Tensor, ring: int, scale: int) -> torch.Tensor:
+def _differences(opened: torch.Tensor, ring: int, scale: int, opening: str) -> torch.Tensor:
     """To the first logit, in whole units; float64 holds them exactly."""
     unused = 64 - ring
     return (((opened - opened[:, :1]) << unused) >> unused).double()

@@ -31,7 +31,7 @@ from smule_crypten.mpc.session import Session
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.peer import AnsweringNetwork
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
-from smule_crypten.types import Cost, PeerPrediction, centred
+from smule_crypten.types import Cost, LogitOpening, PeerPrediction, centred
 
 Shape = tuple[int, int, int]
 CALIBRATION_SAMPLES = 16
@@ -132,16 +132,16 @@ def _ready(
 def elements_that_lean_opens(session: Session, inputs_NX: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """What the data owner adds up before it looks at differences, modulo the ring, and the logits of it."""
     opened: list[torch.Tensor] = []
-    original = data_owner._decoded
+    original = data_owner.decoded
 
-    def noting(elements: torch.Tensor, ring: int, scale: int) -> torch.Tensor:
+    def noting(elements: torch.Tensor, ring: int, scale: int, opening: LogitOpening) -> torch.Tensor:
         opened.append(elements & ((1 << ring) - 1))
-        return original(elements, ring, scale)
+        return original(elements, ring, scale, opening)
 
     scheme, answerer = _ready(session, LEAN, inputs_NX)
     counts = (len(inputs_NX), 0)
     scheme.begin(1, counts)
-    with mock.patch.object(data_owner, "_decoded", noting):
+    with mock.patch.object(data_owner, "decoded", noting):
         prediction = scheme.exchange(answerer, *queries(session.rank, counts, inputs_NX[: counts[session.rank]]))
     return torch.cat([*opened, torch.empty(0, 5, dtype=torch.int64)]), prediction.logits_NC
 

@@ -18,6 +18,7 @@ from smule_crypten.config.schemes import scheme_traits
 from smule_crypten.config.sections import (
     MAX_SEED,
     AttackConfig,
+    ControlName,
     DataConfig,
     LaunchConfig,
     ModelConfig,
@@ -29,7 +30,9 @@ from smule_crypten.config.sections import (
     SimulationConfig,
     TrainingConfig,
 )
-from smule_crypten.types import PARTY_NAMES
+from smule_crypten.config.task_limits import refuse_classes_only, refuse_impossible
+from smule_crypten.metric_names import TaskName
+from smule_crypten.types import PARTY_NAMES, LogitOpening
 
 
 def insecure_choices(scheme: SchemeConfig, provider: ProviderConfig, randomness: Randomness) -> tuple[str, ...]:
@@ -60,6 +63,12 @@ class _Common(Section):
     it), so that a simulation repeats bit for bit."""
     scheme: SchemeConfig = SchemeConfig()
     provider: ProviderConfig = ProviderConfig()
+    task: TaskName = "classification"
+    """What is learned: one class a sample, several labels each of which a sample has or has not (multilabel), or one or
+    more numbers (regression)."""
+    metric: str | None = None
+    """The metric that decides which network is kept; docs/tasks.md lists those of each task. Null for the task's own:
+    balanced accuracy, AUROC over the labels, or RMSE."""
     data: DataConfig
     exchange: ExchangeConfig = ExchangeConfig()
     training: TrainingConfig = TrainingConfig()
@@ -69,6 +78,11 @@ class _Common(Section):
     def insecure_choices(self) -> tuple[str, ...]:
         return insecure_choices(self.scheme, self.provider, self.randomness)
 
+    @property
+    def opening(self) -> LogitOpening:
+        """What answers open; it follows from the task. A softmax needs no more than differences."""
+        return "differences" if self.task == "classification" else "values"
+
     @model_validator(mode="after")
     def _exchanges_happen(self) -> Self:
         epochs = self.training.epochs
@@ -77,6 +91,11 @@ class _Common(Section):
             raise ValueError(
                 f"exchange.warmup_epochs={warmup} leaves no exchange in training.epochs={epochs}; lower it"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _the_task_can(self) -> Self:
+        refuse_impossible(self.task, self.metric, self.training, self.data)
         return self
 
     def _check_validation(self, samples: SamplesConfig, key: str) -> None:
@@ -92,6 +111,7 @@ class _Common(Section):
         needed = {
             "training.trust=none": training.trust == "none",
             "training.balanced_softmax=false": not training.balanced_softmax,
+            "training.class_weights=none": training.class_weights == "none",
             "training.self_mutual=false": not training.self_mutual,
             "training.alarm=report or off": training.alarm != "quarantine",
             # That a check failed ends the run, and so would tell of the samples that were checked.
@@ -171,6 +191,11 @@ class PartyConfig(_Common):
         return self
 
     @model_validator(mode="after")
+    def _classes_are_there(self) -> Self:
+        refuse_classes_only(self.task, self.partition, self.attack)
+        return self
+
+    @model_validator(mode="after")
     def _somebody_listens(self) -> Self:
         if self.connection is None:
             return self
@@ -196,6 +221,17 @@ class RunConfig(_Common):
             self._check_validation(section.samples, f"party_{name}.samples.validation")
             self._check_privacy(section.samples, f"party_{name}.samples")
         return self
+
+    @model_validator(mode="after")
+    def _classes_are_there(self) -> Self:
+        refuse_classes_only(self.task, self.partition, self.attack)
+        return self
+
+    @property
+    def controls(self) -> tuple[ControlName, ...]:
+        """simulation.controls, as far as the task has them."""
+        without = {"label_smoothing"} if self.task == "regression" else set()
+        return tuple(name for name in self.simulation.controls if name not in without)
 
     @model_validator(mode="after")
     def _references_are_not_private(self) -> Self:

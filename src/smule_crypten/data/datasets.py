@@ -20,6 +20,7 @@ from smule_crypten.data.loaders import (
 )
 from smule_crypten.data.samples import DataBundle, Samples, check_samples, random_positions
 from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.metric_names import TaskName
 
 LOADERS: dict[str, Callable[[DataConfig], DataBundle]] = {
     "digits": load_digits,
@@ -39,7 +40,7 @@ _OTHER_SCALE = 10
 """Splits whose largest values differ by more hardly have the same unit."""
 
 
-def load_data(config: DataConfig) -> DataBundle:
+def load_data(config: DataConfig, task: TaskName = "classification") -> DataBundle:
     """Load and check a data set; inputs are as stored, see Samples.normalized.
 
     max_train and max_test take a uniformly random subset, the same in every run. Sample ids stay those of the whole
@@ -47,11 +48,11 @@ def load_data(config: DataConfig) -> DataBundle:
 
     Raises:
         ConfigError: unknown name or option, or a setting that this data set cannot use.
-        DataError: files are missing or damaged, or hold what cannot be learned from.
+        DataError: files are missing or damaged, or hold what the task cannot be learned from.
     """
     _check_settings(config)
-    bundle = LOADERS[config.name](config)
-    _check_bundle(bundle, config.name)
+    bundle = load_table(config, task) if config.name == "table" else LOADERS[config.name](config)
+    _check_bundle(bundle, config.name, task)
     train = bundle.train.select(random_positions(len(bundle.train), config.max_train))
     test = bundle.test.select(random_positions(len(bundle.test), config.max_test))
     notes = (*bundle.notes, *_doubts(train, test))
@@ -95,11 +96,11 @@ def _check_settings(config: DataConfig) -> None:
         raise ConfigError(f"data.download: data set {config.name!r} cannot be downloaded; set data.download=false")
 
 
-def _check_bundle(bundle: DataBundle, dataset: str) -> None:
-    if bundle.num_classes < 2:
+def _check_bundle(bundle: DataBundle, dataset: str, task: TaskName) -> None:
+    if bundle.num_classes < 2 and task == "classification":
         raise DataError(f"data set {dataset!r}: {bundle.num_classes} class(es); at least 2 are needed to learn")
-    check_samples(bundle.train, dataset=dataset, split="train", num_classes=bundle.num_classes)
-    check_samples(bundle.test, dataset=dataset, split="test", num_classes=bundle.num_classes)
+    check_samples(bundle.train, dataset=dataset, split="train", num_classes=bundle.num_classes, task=task)
+    check_samples(bundle.test, dataset=dataset, split="test", num_classes=bundle.num_classes, task=task)
     train, test = bundle.train.inputs, bundle.test.inputs
     if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
         raise DataError(

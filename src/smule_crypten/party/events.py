@@ -36,11 +36,11 @@ class EpochEnded:
 
 @dataclass(frozen=True)
 class ControlEnded:
-    """A local control of a party is trained."""
+    """A local control of a party is trained; score: the run's metric on the test samples."""
 
     party: str
     name: str
-    test_accuracy: float
+    score: float | None
 
 
 @dataclass(frozen=True)

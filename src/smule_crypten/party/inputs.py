@@ -9,13 +9,13 @@ from torch import nn
 
 from smule_crypten.config.protocol import ProtocolConfig
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.partition import split
 from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.zoo import build_model, named_network
+from smule_crypten.tasks.by_name import party_task
 from smule_crypten.training.augmentation import require_images
 from smule_crypten.training.learner import Holding
 
@@ -48,7 +48,7 @@ def load_party_inputs(config: PartyConfig) -> PartyInputs:
     Raises:
         ConfigError, DataError: the data cannot be used, holds fewer samples than a batch, or cannot be augmented.
     """
-    return inputs_of(config, load_data(config.data))
+    return inputs_of(config, load_data(config.data, config.task))
 
 
 def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
@@ -60,15 +60,20 @@ def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
     uses = divide(held, config)
     _require_a_batch(config.name, len(uses.train), config.training.batch_size)
 
+    task = party_task(config)
+
+    def taken(samples: Samples) -> Samples:
+        return task.taken(samples.normalized(config.data.mean, config.data.std))
+
     def part(positions: torch.Tensor) -> Samples:
-        return _normalized(bundle.train.select(positions), config.data)
+        return taken(bundle.train.select(positions))
 
     return PartyInputs(
         bundle=bundle,
         train=part(uses.train),
         validation=part(uses.validation),
         pool=part(uses.pool).without_labels(),
-        test=_normalized(bundle.test, config.data),
+        test=taken(bundle.test),
     )
 
 
@@ -139,10 +144,6 @@ def resolve_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device={name} cannot be used here ({reason}); set device=cpu") from None
     return device
-
-
-def _normalized(images: Samples, config: DataConfig) -> Samples:
-    return images.normalized(config.mean, config.std)
 
 
 def _require_a_batch(name: str, num_samples: int, batch_size: int) -> None:

@@ -25,6 +25,7 @@ from smule_crypten.party.run_folder import MODEL_FILE, STANDALONE_FILE, party_fo
 from smule_crypten.party.states import StateFolder
 from smule_crypten.report.records import AlarmRecord, BudgetRecord, PartyFacts
 from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.transport.meter import CostMeter
 
@@ -92,8 +93,8 @@ class MutualTraining:
             budget=BudgetRecord(answered=answered, mu=MU, logit_noise=noise, **self._budget.facts()),
         )
 
-    def epoch(self, phase: Phase, result: EpochResult, test_accuracy: float) -> None:
-        self._ledger.epoch(phase, result, test_accuracy)
+    def epoch(self, phase: Phase, result: EpochResult, tested: Outcome) -> None:
+        self._ledger.epoch(phase, result, tested)
 
     def exchanged(self, epoch: int, answers: Answers, seconds: float) -> None:
         _log_exchange(answers, seconds)
@@ -116,6 +117,9 @@ class MutualTraining:
             class_names=bundle.class_names,
             mean=config.data.mean,
             std=config.data.std,
+            task=config.task,
+            target_mean=config.data.target_mean,
+            target_std=config.data.target_std,
             model_step=model_step,
             state_dict=network.state_dict(),
         )

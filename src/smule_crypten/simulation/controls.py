@@ -17,6 +17,7 @@ from smule_crypten.party.run_folder import STANDALONE_FILE, party_folder
 from smule_crypten.simulation.simulated_data import load_same_inputs
 from smule_crypten.training.checkpoint import load_checkpoint
 from smule_crypten.training.controls import local_control
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.kept_training import KeptTraining
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.trainer import EpochResult
@@ -35,19 +36,18 @@ def run_controls(emit: Emit, config: PartyConfig, names: Sequence[ControlName], 
     torch.set_num_threads(config.launch.threads)
     learner = learner_of(config, load_same_inputs(config, data_digest))
     for name in names:
-        accuracy = _trained(emit, config, learner, name)
-        emit(ControlEnded(config.name, name, accuracy))
+        emit(ControlEnded(config.name, name, _trained(emit, config, learner, name)))
 
 
-def _trained(emit: Emit, config: PartyConfig, learner: Learner, name: ControlName) -> float:
-    """The test accuracy of a control, whose best network is kept as that of the party's own trainings."""
+def _trained(emit: Emit, config: PartyConfig, learner: Learner, name: ControlName) -> float | None:
+    """The score of a control, whose best network is kept as that of the party's own trainings."""
 
-    def on_epoch(result: EpochResult, accuracy: float) -> None:
-        emit(EpochEnded(epoch_record(config.name, name, result, accuracy)))
+    def on_epoch(result: EpochResult, tested: Outcome) -> None:
+        emit(EpochEnded(epoch_record(config.name, name, result, tested)))
 
     finished = _standalone_network(config, learner) if name == "self_distillation" else None
     control = partial(local_control, name, learner, finished=finished)
-    return KeptTraining(learner, control, name, on_epoch).run().accuracy
+    return KeptTraining(learner, control, name, on_epoch).run().tested.score
 
 
 def _standalone_network(config: PartyConfig, learner: Learner) -> nn.Module:

@@ -53,7 +53,7 @@ def load_simulated_data(run: RunConfig, bundle: DataBundle | None = None) -> Sim
         ConfigError, DataError: the data cannot be used, or a party has fewer samples than a batch.
     """
     if bundle is None:
-        bundle = load_data(run.data)
+        bundle = load_data(run.data, run.task)
     first, second = (inputs_of(run.party(rank, "."), bundle) for rank in (0, 1))
     # One test set is enough for both.
     second = dataclasses.replace(second, test=first.test)

@@ -37,6 +37,7 @@ from smule_crypten.simulation.simulated_data import (
     with_named_networks,
 )
 from smule_crypten.simulation.simulated_party import run_simulated_party
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.kept_training import KeptTraining
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.transport.meeting import ROLES
@@ -128,7 +129,7 @@ class _Simulation:
             self._progress,
         ):
             self._run_parties()
-            if self._run.simulation.controls:
+            if self._run.controls:
                 run_jobs(self._control_jobs(), self._on_event)
             pooled = self._train_pooled() if self._run.simulation.pooled else None
         if self._attack is not None:
@@ -156,7 +157,7 @@ class _Simulation:
             Job(
                 name=f"controls of {ROLES[rank]}",
                 function=run_controls,
-                arguments=(self._run.party(rank, str(self._run_dir)), self._run.simulation.controls, self._data.digest),
+                arguments=(self._run.party(rank, str(self._run_dir)), self._run.controls, self._data.digest),
                 environment={},
             )
             for rank in (0, 1)
@@ -168,8 +169,8 @@ class _Simulation:
                 self._add_epoch(record, is_new)
             case Message(text):
                 self._progress.message(text)
-            case ControlEnded(party, name, test_accuracy):
-                self._record.controls.setdefault(party, {})[name] = test_accuracy
+            case ControlEnded(party, name, score):
+                self._record.controls.setdefault(party, {})[name] = score
             case EvidenceLeft(party, epoch, path) if self._fidelity is not None:
                 self._fidelity.add(party, epoch, path)
                 self._record.fidelity = self._fidelity.results
@@ -186,8 +187,8 @@ class _Simulation:
         torch.set_num_threads(run.launch.threads)
         learner = pooled_learner(run, self._data)
 
-        def on_epoch(result: EpochResult, accuracy: float) -> None:
-            self._add_epoch(epoch_record("pooled", "pooled", result, accuracy))
+        def on_epoch(result: EpochResult, tested: Outcome) -> None:
+            self._add_epoch(epoch_record("pooled", "pooled", result, tested))
 
         finished = KeptTraining(learner, learner.trainer, "pooled", on_epoch).run()
         self._record.pooled_test_accuracy = finished.accuracy
@@ -199,7 +200,7 @@ def _epochs_by_task(run: RunConfig) -> dict[tuple[str, str], int]:
     for name in PARTY_NAMES:
         tasks += [(name, "standalone")] if run.training.standalone else []
         tasks += [(name, "smule")]
-    tasks += [(name, control) for name in PARTY_NAMES for control in run.simulation.controls]
+    tasks += [(name, control) for name in PARTY_NAMES for control in run.controls]
     if run.simulation.pooled:
         tasks.append(("pooled", "pooled"))
     return dict.fromkeys(tasks, run.training.epochs)

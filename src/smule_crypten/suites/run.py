@@ -16,12 +16,11 @@ from smule_crypten.errors import ConfigError
 from smule_crypten.files import LOCK_FILE, exclusive, write_text
 from smule_crypten.models.zoo import AUTO
 from smule_crypten.party.environment import describe_hardware, describe_versions
-from smule_crypten.report.benchmark import markdown, render_benchmark, terminal_tables
-from smule_crypten.report.benchmark_plots import accuracy_figure
-from smule_crypten.report.suite_records import Findings, SuiteResults
 from smule_crypten.report.svg import to_svg_file
 from smule_crypten.simulation.simulated_data import with_named_networks
 from smule_crypten.suites.alarm import run_alarm
+from smule_crypten.suites.benchmark import markdown, render_benchmark, terminal_tables
+from smule_crypten.suites.benchmark_plots import accuracy_figure
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.disclosure import run_disclosure
 from smule_crypten.suites.exchanges import run_link, run_scaling, run_schemes
@@ -31,6 +30,7 @@ from smule_crypten.suites.options import SuiteConfig, SuiteName
 from smule_crypten.suites.poisoning import run_poisoning
 from smule_crypten.suites.privacy import run_privacy
 from smule_crypten.suites.published import published_figures
+from smule_crypten.suites.suite_records import Findings, SuiteResults
 
 RESULTS_FILE = "results.json"
 PAGE_FILE = "results.html"

@@ -80,7 +80,10 @@ def _propose_target(found: ColumnProfile, kind: Kind) -> Proposal:
     if kind == "boolean":
         return Proposal(found.name, "target", kind)
     if not found.has_few_values:
-        return Proposal(found.name, "target", doubt=f"holds more than {MOST_CATEGORIES} different texts")
+        ways = (
+            "numbers; are they to be learned by task=regression?" if found.is_numeric else "texts, an id or free text"
+        )
+        return Proposal(found.name, "target", doubt=f"holds more than {MOST_CATEGORIES} different {ways}")
     return Proposal(found.name, "target", kind, {"categories": list(found.sorted_values())})
 
 

@@ -12,9 +12,11 @@ from torch import nn
 from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.data.samples import Samples
 from smule_crypten.models.fusion import fused
+from smule_crypten.tasks.classification import CLASSIFICATION
+from smule_crypten.tasks.task import Task
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.ensemble import OwnAnswers
-from smule_crypten.training.evaluate import Evaluation, evaluate, predict_logits
+from smule_crypten.training.evaluate import Evaluation, Outcome, evaluate, predict_logits
 from smule_crypten.training.self_mutual import SelfMutualTrainer
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
@@ -27,7 +29,7 @@ _BATCH = 512
 class Holding:
     """The samples of one party, normalised.
 
-    train, validation and pool are disjoint; the labels of pool are -1. validation and pool may be empty.
+    train, validation and pool are disjoint; the targets of pool are unknown. validation and pool may be empty.
     """
 
     train: Samples
@@ -66,6 +68,7 @@ class Learner:
     seed: int
     device: torch.device
     private: PrivateTrainers | None = None
+    task: Task = CLASSIFICATION
 
     def network(self, copy: int = 0) -> nn.Module:
         """Anew, with its initial weights, on the device."""
@@ -88,6 +91,7 @@ class Learner:
             device=self.device,
             teacher=teacher,
             on_step=on_step,
+            task=self.task,
         )
 
     def taught_trainer(
@@ -103,26 +107,28 @@ class Learner:
             config=self.training,
             seed=self.seed,
             device=self.device,
+            task=self.task,
         )
         return self.trainer(model, teacher, on_step)
 
-    def test_accuracy(self, model: nn.Module) -> float:
-        """0 to 1, on the party's test samples."""
-        return self._evaluated(model, self.holding.test).accuracy
+    def test(self, model: nn.Module) -> Outcome:
+        """On the party's test samples."""
+        result = self._evaluated(model, self.holding.test)
+        return Outcome(accuracy=result.accuracy, score=result.score)
 
     def offer(self, model: nn.Module, model_step: int, name: str, best: BestNetwork) -> None:
         """Let best judge model by the validation part, where training.keep says so and there is one."""
         validation = self.holding.validation
         if self.training.keep == "best" and len(validation) > 0:
-            counts_C = validation.class_counts(self.num_classes)
-            best.offer(model, self._evaluated(model, validation), counts_C, name, model_step)
+            outputs_NC = predict_logits(fused(model), validation.inputs, _BATCH, self.device)
+            best.offer(model, *self.task.judged(outputs_NC, validation.targets.cpu()), name, model_step)
 
-    def restored(self, best: BestNetwork, model: nn.Module, accuracy: float) -> float:
-        """Put the best weights back; returns the test accuracy, which is `accuracy` where nothing was kept."""
+    def restored(self, best: BestNetwork, model: nn.Module, tested: Outcome) -> Outcome:
+        """Put the best weights back; returns what they do on the test samples: `tested` where nothing was kept."""
         if not best.name:
-            return accuracy
+            return tested
         best.restore(model)
-        return self.test_accuracy(model)
+        return self.test(model)
 
     def _own_answers(self, finished: nn.Module) -> OwnAnswers | None:
         """What the finished network says of samples that it was not trained on."""
@@ -133,4 +139,4 @@ class Learner:
         return OwnAnswers(unseen.sample_ids, logits_NC)
 
     def _evaluated(self, model: nn.Module, images: Samples) -> Evaluation:
-        return evaluate(fused(model), images, self.num_classes, device=self.device)
+        return evaluate(fused(model), images, self.num_classes, device=self.device, task=self.task)

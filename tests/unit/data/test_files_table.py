@@ -37,6 +37,11 @@ def config(path: Path, target: Any = None, **options: Any) -> DataConfig:
     return DataConfig(name="table", path=str(path), target=target, options=options)
 
 
+def numbers(path: Path, centre: float, scale: float) -> DataConfig:
+    """x is predicted."""
+    return DataConfig(name="table", path=str(path), target="x", target_mean=(centre,), target_std=(scale,))
+
+
 def with_schema(folder: Path) -> str:
     path = folder / "schema.yaml"
     path.write_text(text_of(SCHEMA))
@@ -114,6 +119,8 @@ WRONG: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
         "data.options.ignore: has no effect",
     ),
     "no schema": (None, {"schema_file": "none.yaml"}, ConfigError, "cannot read the schema"),
+    "two classes": (("c", "y"), {}, ConfigError, "task=classification predicts one column; set task=multilabel or"),
+    "numbers as classes": ("x", {}, DataError, r"more than 50 different numbers; are they to be learned by task=regr"),
     "unknown option": ("y", {"seperator": "tab"}, ConfigError, "did you mean separator"),
     "unknown separator": ("y", {"separator": ";"}, ConfigError, "data.options.separator: Input should be 'comma'"),
 }
@@ -127,6 +134,38 @@ def test_settings_that_cannot_be_used(case: str, tmp_path: Path, monkeypatch: py
     with_schema(tmp_path)
     with pytest.raises(kind, match=message):
         load_table(config(csv(tmp_path / "t.csv"), target, **options))
+
+
+def test_numbers_to_predict(tmp_path: Path) -> None:
+    """In their own units; the constants are public keys of the configuration, and the message says what to set."""
+    path = csv(tmp_path / "t.csv")
+    wanted = r"data.target_mean: .* set data.target_mean=\[[\d.]+\] data.target_std=\["
+    with pytest.raises(ConfigError, match=wanted) as raised:
+        load_table(numbers(path, 0.0, 1.0), "regression")
+    centre, scale = (float(text.partition("]")[0]) for text in str(raised.value).split("[")[1:])
+    bundle = load_table(numbers(path, centre, scale), "regression")
+    values = torch.cat([bundle.train.targets, bundle.test.targets])
+    assert (values.dtype, values.shape, bundle.class_names) == (torch.float32, (200, 1), ("x",))
+    assert (values.mean().item(), values.std().item()) == pytest.approx((centre, scale), rel=0.1)
+
+
+def test_labels_to_predict(tmp_path: Path) -> None:
+    """Columns of yes and no, one label each."""
+    path = tmp_path / "t.csv"
+    rows = [f"{k},{'yes' if k % 2 else 'no'},{int(k % 3 == 0)}" for k in range(60)]
+    path.write_text("x,a,b\n" + "\n".join(reversed(rows)) + "\n")
+    bundle = load_table(config(path, ["a", "b"]), "multilabel")
+    assert bundle.class_names == ("a", "b")
+    assert sorted(map(tuple, bundle.train.targets.unique(dim=0).tolist())) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    with pytest.raises(ConfigError, match="task=multilabel predicts several columns"):
+        load_table(config(path, "a"), "multilabel")
+
+
+def test_a_schema_about_another_task(tmp_path: Path) -> None:
+    """What the schema predicts decides."""
+    path = csv(tmp_path / "t.csv")
+    with pytest.raises(ConfigError, match=r"task=regression, but what .* predicts \(y\) makes it task=classification"):
+        load_table(config(path, schema_file=with_schema(tmp_path)), "regression")
 
 
 def test_folders_that_are_no_table(tmp_path: Path) -> None:

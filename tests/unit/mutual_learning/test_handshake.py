@@ -19,10 +19,12 @@ Steps = Generator[dict[str, Any], object, Architectures]
 def make_config(**changes: Any) -> ProtocolConfig:
     values: dict[str, Any] = {
         "scheme": SchemeConfig(name="crypten"),
+        "opening": "differences",
         "provider": ProviderConfig(name="trusted_first_party"),
         "randomness": "fresh",
         "exchange": ExchangeTerms(),
         "epochs": 3,
+        "task": "classification",
         "data": make_data(),
     }
     return ProtocolConfig(**(values | changes))
@@ -35,6 +37,8 @@ def make_data(**changes: Any) -> PublicData:
         "class_names": ("ant", "bee", "cow"),
         "mean": (0.5,),
         "std": (0.25,),
+        "target_mean": (),
+        "target_std": (),
     }
     return PublicData(**(values | changes))
 
@@ -159,7 +163,8 @@ DIFFERENCES: dict[str, tuple[ProtocolConfig, list[str]]] = {
     ),
     "mean": (make_config(data=make_data(mean=(0.4,))), ["data.mean: [0.5] here, [0.4] at"]),
     "deviation": (make_config(data=make_data(std=(0.3,))), ["data.std: [0.25] here, [0.3] at"]),
-    "version": (make_config(protocol_version=1), ["protocol_version: 2 here, 1 at"]),
+    "opening": (make_config(opening="values"), ["opening: 'differences' here, 'values' at"]),
+    "version": (make_config(protocol_version=2), ["protocol_version: 3 here, 2 at"]),
 }
 
 

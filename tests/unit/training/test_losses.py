@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from smule_crypten.training.losses import distillation_loss, mutual_loss
+from smule_crypten.tasks.classification import CLASSIFICATION
+from smule_crypten.tasks.task import LossTerms
+from smule_crypten.training.losses import mutual_loss
 from smule_crypten.types import SoftLabels
 
 
@@ -41,25 +43,27 @@ def test_distillation_is_the_written_formula(own_logits_NC: torch.Tensor, temper
         divergence_by_hand(own_C, peer_C, temperature)
         for own_C, peer_C in zip(own_logits_NC, peer_logits_NC, strict=True)
     )
-    assert float(distillation_loss(own_logits_NC, peer_logits_NC, temperature)) == pytest.approx(expected / 6, rel=1e-5)
+    assert float(CLASSIFICATION.distillation(own_logits_NC, peer_logits_NC, temperature)) == pytest.approx(
+        expected / 6, rel=1e-5
+    )
 
 
 def test_equal_logits_cost_nothing(own_logits_NC: torch.Tensor) -> None:
     """A peer that agrees, up to a shift that softmax ignores, adds no loss."""
-    assert float(distillation_loss(own_logits_NC, own_logits_NC + 5.0, 2.0)) == pytest.approx(0.0, abs=1e-6)
+    assert float(CLASSIFICATION.distillation(own_logits_NC, own_logits_NC + 5.0, 2.0)) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_extreme_logits_stay_finite() -> None:
     """A very sure and wrong peer gives a large loss, not infinity or NaN."""
     sure_NC = torch.tensor([[1e4, 0.0]])
-    assert float(distillation_loss(sure_NC, sure_NC.flip(1), 1.0)) == pytest.approx(1e4)
+    assert float(CLASSIFICATION.distillation(sure_NC, sure_NC.flip(1), 1.0)) == pytest.approx(1e4)
 
 
 def test_no_gradient_flows_into_the_peer(own_logits_NC: torch.Tensor) -> None:
     """Peer logits are targets: only the own logits learn."""
     own_logits_NC.requires_grad_()
     peer_logits_NC = torch.zeros(6, 4, requires_grad=True)
-    distillation_loss(own_logits_NC, peer_logits_NC, 2.0).backward()  # type: ignore[no-untyped-call]
+    CLASSIFICATION.distillation(own_logits_NC, peer_logits_NC, 2.0).backward()  # type: ignore[no-untyped-call]
     assert peer_logits_NC.grad is None
     assert own_logits_NC.grad is not None
     assert own_logits_NC.grad.abs().sum() > 0
@@ -105,9 +109,8 @@ def test_balanced_softmax_explains_labels_by_their_frequency() -> None:
     """Logits of zero and the true shares of the classes explain the labels as well as anything can."""
     labels = torch.tensor([0, 0, 0, 1])
     log_prior = torch.tensor([0.75, 0.25]).log()
-    loss, _ = mutual_loss(
-        torch.zeros(4, 2), labels, None, temperature=1.0, distillation_weight=0.0, log_prior_C=log_prior
-    )
+    terms = LossTerms(log_prior_C=log_prior)
+    loss, _ = mutual_loss(torch.zeros(4, 2), labels, None, temperature=1.0, distillation_weight=0.0, terms=terms)
     entropy = -(0.75 * torch.tensor(0.75).log() + 0.25 * torch.tensor(0.25).log())
     torch.testing.assert_close(loss, entropy)
 
@@ -116,7 +119,9 @@ def test_label_smoothing_reaches_the_labels() -> None:
     """A quarter of the weight moves to the other class, which is 2 nats less likely."""
     logits, labels = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
     plain, _ = mutual_loss(logits, labels, None, temperature=1.0, distillation_weight=0.0)
-    smoothed, _ = mutual_loss(logits, labels, None, temperature=1.0, distillation_weight=0.0, label_smoothing=0.5)
+    smoothed, _ = mutual_loss(
+        logits, labels, None, temperature=1.0, distillation_weight=0.0, terms=LossTerms(label_smoothing=0.5)
+    )
     torch.testing.assert_close(smoothed - plain, torch.tensor(0.5))
 
 
@@ -130,8 +135,7 @@ def test_smoothing_asks_for_no_class_that_does_not_occur() -> None:
         None,
         temperature=1.0,
         distillation_weight=0.0,
-        label_smoothing=0.5,
-        log_prior_C=log_prior,
+        terms=LossTerms(label_smoothing=0.5, log_prior_C=log_prior),
     )
     (gradient,) = torch.autograd.grad(loss, logits)
     assert gradient.sum(0).abs().max() < 1e-3

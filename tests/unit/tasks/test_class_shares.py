@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from smule_crypten.training.class_shares import by_class
-from smule_crypten.training.combination import LEAST_FOR_FIT
+from smule_crypten.tasks.class_shares import by_class
+from smule_crypten.tasks.combination import LEAST_FOR_FIT
 
 COUNT = 4 * LEAST_FOR_FIT
 LABELS = torch.arange(COUNT) % 2
@@ -23,7 +23,7 @@ def test_a_class_is_left_to_who_has_seen_it() -> None:
     """Two networks that know two classes each know all four together, and no held-out sample has to show it."""
     shares = by_class(NOTHING, NOTHING, LABELS[:0], COUNTS)
     test = torch.arange(40) % 4
-    both = shares.probabilities(knowing([0, 1], test), knowing([2, 3], test))
+    both = shares.predictions(knowing([0, 1], test), knowing([2, 3], test))
     assert (both.argmax(1) == test).all()
     assert shares.own_share_C.tolist() == pytest.approx([2 / 3, 2 / 3, 0, 0])
 
@@ -34,7 +34,7 @@ def test_a_peer_that_knows_nothing_here_counts_little_here() -> None:
     own, peer = knowing([0, 1], LABELS), 3 * knowing([0, 1], noise)
     shares = by_class(own, peer, LABELS, COUNTS)
     assert shares.num_known == COUNT
-    assert (shares.probabilities(own, peer).argmax(1) == LABELS).all()
+    assert (shares.predictions(own, peer).argmax(1) == LABELS).all()
 
 
 def test_without_evidence_only_the_counts_speak() -> None:
@@ -42,7 +42,7 @@ def test_without_evidence_only_the_counts_speak() -> None:
     shares = by_class(NOTHING, NOTHING, LABELS[:0], torch.tensor([10, 10, 10, 10]))
     own, peer = torch.randn(2, 7, 4, generator=torch.Generator().manual_seed(0))
     expected = (own.log_softmax(1) + peer.log_softmax(1)) / 2
-    torch.testing.assert_close(shares.probabilities(own, peer), expected.softmax(1))
+    torch.testing.assert_close(shares.predictions(own, peer), expected.softmax(1))
     assert shares.as_plain() == {
         "own_weight": 0.5,
         "own_temperature": 1.0,

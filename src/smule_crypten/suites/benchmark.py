@@ -9,14 +9,14 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from smule_crypten.report import phrases
-from smule_crypten.report.benchmark_plots import accuracy_figure, epoch_figure
 from smule_crypten.report.formatting import MISSING, human_bytes, human_seconds, percent
 from smule_crypten.report.html_markup import banner, figure, paragraph, section, table
 from smule_crypten.report.html_page import page
 from smule_crypten.report.plots import layers_figure
-from smule_crypten.report.suite_records import Cell, ResultTable, SuiteResults
 from smule_crypten.report.svg import to_inline_svg
 from smule_crypten.report.terminal import Column, Grid
+from smule_crypten.suites.benchmark_plots import accuracy_figure, epoch_figure
+from smule_crypten.suites.suite_records import Cell, ResultTable, SuiteResults
 
 _BASIS = "basis"
 

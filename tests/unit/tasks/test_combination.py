@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from smule_crypten.training.combination import LEAST_FOR_FIT, PRIOR_SAMPLES, Combination, accuracies, fit
+from smule_crypten.tasks.combination import LEAST_FOR_FIT, PRIOR_SAMPLES, Combination, fit
+from smule_crypten.training.worth import judged
 
 
 def answers(labels_N: torch.Tensor, accuracy: float, seed: int, confidence: float = 4.0) -> torch.Tensor:
@@ -23,7 +24,7 @@ def test_too_few_samples_mean_equal_weights() -> None:
     assert fit(answers(few, 1.0, 0), answers(few, 0.3, 1), few) == Combination()
     none = LABELS[:0]
     assert fit(torch.zeros(0, 3), torch.zeros(0, 3), none) == Combination()
-    assert accuracies(torch.zeros(0, 3), torch.zeros(0, 3), none) is None
+    assert judged(torch.zeros(0, 3), torch.zeros(0, 3), none, fit) is None
 
 
 def test_the_better_network_weighs_more() -> None:
@@ -38,16 +39,16 @@ def test_the_better_network_weighs_more() -> None:
 def test_a_peer_that_is_sure_and_wrong_does_little_harm() -> None:
     """Calibration flattens it: what both say together stays what the own network says."""
     own, peer = answers(LABELS, 0.8, 0), answers(LABELS, 0.3, 1, confidence=50.0)
-    combined = fit(own, peer, LABELS).probabilities(own, peer)
+    combined = fit(own, peer, LABELS).predictions(own, peer)
     assert (combined.argmax(1) == own.argmax(1)).double().mean() > 0.99
 
 
 def test_probabilities_are_some() -> None:
     """Positive, with sum 1, and by default the mean of both."""
     own, peer = answers(LABELS, 0.8, 0), answers(LABELS, 0.6, 1)
-    combined = Combination().probabilities(own, peer)
+    combined = Combination().predictions(own, peer)
     torch.testing.assert_close(combined, (own.softmax(1) + peer.softmax(1)) / 2)
-    torch.testing.assert_close(fit(own, peer, LABELS).probabilities(own, peer).sum(1), torch.ones(len(LABELS)))
+    torch.testing.assert_close(fit(own, peer, LABELS).predictions(own, peer).sum(1), torch.ones(len(LABELS)))
 
 
 def test_accuracies_are_those_of_each() -> None:
@@ -56,7 +57,7 @@ def test_accuracies_are_those_of_each() -> None:
     own[:60] = (own[:60] + 1) % 3
     peer[60:120] = (peer[60:120] + 1) % 3
     unsure = torch.where(torch.arange(300) < 60, 1.0, 4.0).unsqueeze(1)
-    found = accuracies(unsure * torch.eye(3)[own], 3.0 * torch.eye(3)[peer], LABELS)
+    found = judged(unsure * torch.eye(3)[own], 3.0 * torch.eye(3)[peer], LABELS, fit)
     assert found is not None
     assert (found.num_known, found.own, found.peer) == (300, 0.8, 0.8)
     assert found.combined == 1.0

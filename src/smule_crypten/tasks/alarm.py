@@ -15,6 +15,8 @@ Honest networks differ in data, classes and quality. These tests reject only wha
 - drop: the share of right answers fell by more than `LARGEST_DROP` below that of the earlier exchanges. Binomial test
   against the lower confidence bound of the earlier share (Clopper and Pearson) less the drop.
 
+These are about one class a sample; alarm_labels.py tests several labels, by the first of them alone.
+
 The probability of a false alarm in a whole run is at most `false_alarm` if the peer keeps to these statements; it
 is divided between exchanges, tests and pairs (Bonferroni). Half of it goes to the first two exchanges, so that a peer
 that is malicious from the start is found before it has taught much. What keeps the most likely class right, as
@@ -23,6 +25,7 @@ attack=answers of kind stealthy does, is not noticed.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -71,8 +74,30 @@ class _Answers:
         return int((self.predicted_N == self.targets).sum())
 
 
-class PeerWatch:
-    """Tests each exchange of a run.
+class Watch(ABC):
+    """Tests each exchange of a run."""
+
+    @abstractmethod
+    def check(self, exchange: int, outputs_NC: torch.Tensor, targets: torch.Tensor) -> list[Alarm]:
+        """Test the answers of an exchange on samples of known label; its number is higher than those before."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+def share_of(exchange: int, num_exchanges: int) -> float:
+    """What part of the probability of a false alarm in a run is for this exchange."""
+    late = num_exchanges - _EARLY_EXCHANGES
+    if late <= 0:
+        return 1 / num_exchanges
+    return _EARLY_SHARE / _EARLY_EXCHANGES if exchange <= _EARLY_EXCHANGES else (1 - _EARLY_SHARE) / late
+
+
+class PeerWatch(Watch):
+    """Of one class a sample.
 
     Args:
         num_exchanges: of the whole run.
@@ -86,10 +111,10 @@ class PeerWatch:
         self._seen: dict[int, _Answers] = {}
         self._suspects: set[int] = set()
 
-    def check(self, exchange: int, logits_NC: torch.Tensor, labels_N: torch.Tensor) -> list[Alarm]:
-        """Test the answers of an exchange on samples of known label; its number is higher than those before."""
-        probability_N, predicted_N = logits_NC.softmax(1).max(1)
-        answers = _Answers(predicted_N, labels_N, probability_N)
+    def check(self, exchange: int, outputs_NC: torch.Tensor, targets: torch.Tensor) -> list[Alarm]:
+        """As Watch, of logits and classes."""
+        probability_N, predicted_N = outputs_NC.softmax(1).max(1)
+        answers = _Answers(predicted_N, targets, probability_N)
         earlier = [number for number in self._seen if number not in self._suspects]
         self._seen[exchange] = answers
         alarms = self._contradictions(exchange, (exchange,)) + self._drop(exchange, earlier)
@@ -116,27 +141,20 @@ class PeerWatch:
             torch.cat([part.confidence_N for part in parts]),
         )
 
-    def _alarms(self, test: str, exchange: int, suspects: tuple[int, ...], found: _Finding | None) -> list[Alarm]:
+    def _alarms(self, test: str, exchange: int, suspects: tuple[int, ...], found: Finding | None) -> list[Alarm]:
         if found is None or found.p_value >= found.limit:
             return []
         return [Alarm(exchange=exchange, test=test, suspects=suspects, **vars(found))]
 
     def _limit(self, exchange: int) -> float:
         """Of each test in this exchange."""
-        late = self._num_exchanges - _EARLY_EXCHANGES
-        if late <= 0:
-            share = 1 / self._num_exchanges
-        elif exchange <= _EARLY_EXCHANGES:
-            share = _EARLY_SHARE / _EARLY_EXCHANGES
-        else:
-            share = (1 - _EARLY_SHARE) / late
-        return self._false_alarm * share / _TESTS
+        return self._false_alarm * share_of(exchange, self._num_exchanges) / _TESTS
 
     def _contradictions(self, exchange: int, suspects: tuple[int, ...]) -> list[Alarm]:
         answers, classes = self._together(suspects), self._num_classes
         cells = torch.bincount(answers.targets * classes + answers.predicted_N, minlength=classes**2)
         counts_LP = cells.view(classes, classes)
-        found = _worst_pair(counts_LP, self._limit(exchange))
+        found = worst_pair(counts_LP, self._limit(exchange))
         return self._alarms("contradiction", exchange, suspects, found)
 
     def _uninformed(self, exchange: int, suspects: tuple[int, ...]) -> list[Alarm]:
@@ -151,14 +169,16 @@ class PeerWatch:
 
 
 @dataclass(frozen=True)
-class _Finding:
+class Finding:
+    """The lowest of the p-values of a test, and what it must fall below."""
+
     evidence: str
     p_value: float
     limit: float
 
 
-def _worst_pair(counts_LP: torch.Tensor, limit: float) -> _Finding | None:
-    """counts_LP[s, t]: samples of class s that were answered t."""
+def worst_pair(counts_LP: torch.Tensor, limit: float) -> Finding | None:
+    """The pair of classes that is told apart the wrong way round; counts_LP[s, t]: of class s, answered t."""
     classes = len(counts_LP)
     s_K, t_K = torch.triu_indices(classes, classes, offset=1)
     right_K, wrong_K = counts_LP[s_K, s_K], counts_LP[s_K, t_K]
@@ -175,10 +195,10 @@ def _worst_pair(counts_LP: torch.Tensor, limit: float) -> _Finding | None:
     s, t = int(s_K[worst]), int(t_K[worst])
     evidence = f"of class {s}, {int(wrong_K[worst])} were answered {t} and {int(right_K[worst])} right; of class {t}, "
     evidence += f"{int(wrong_back_K[worst])} were answered {s} and {int(right_back_K[worst])} right"
-    return _Finding(evidence, float(p_K[worst]), limit / len(p_K))
+    return Finding(evidence, float(p_K[worst]), limit / len(p_K))
 
 
-def _uninformed(answers: _Answers, limit: float) -> tuple[_Finding | None, _Finding | None]:
+def _uninformed(answers: _Answers, limit: float) -> tuple[Finding | None, Finding | None]:
     """Is agreement with the labels too close to chance for the confidence?
 
     By samples of classes that were named, and by answers that name a class that occurs.
@@ -202,17 +222,17 @@ def _uninformed(answers: _Answers, limit: float) -> tuple[_Finding | None, _Find
     )
 
 
-def _finding(answers: _Answers, chosen_N: torch.Tensor, by_chance: float, share: float, limit: float) -> _Finding:
+def _finding(answers: _Answers, chosen_N: torch.Tensor, by_chance: float, share: float, limit: float) -> Finding:
     total, hits = int(chosen_N.sum()), answers.hits
     confidence = float(answers.confidence_N[chosen_N].double().mean())
     expected = by_chance + share * max(0.0, confidence - by_chance)
     evidence = (
         f"{hits} of {total} answers are right, {by_chance * total:.0f} would be by chance; confidence {confidence:.2f}"
     )
-    return _Finding(evidence, float(stats.binom.cdf(hits, total, expected)), limit)
+    return Finding(evidence, float(stats.binom.cdf(hits, total, expected)), limit)
 
 
-def _fallen(earlier: _Answers, now: _Answers, limit: float) -> _Finding | None:
+def _fallen(earlier: _Answers, now: _Answers, limit: float) -> Finding | None:
     """Half of limit pays for the bound, half for the test."""
     hits, total = earlier.hits, len(earlier.targets)
     if hits == 0 or len(now.targets) == 0:
@@ -221,4 +241,4 @@ def _fallen(earlier: _Answers, now: _Answers, limit: float) -> _Finding | None:
     if least <= 0:
         return None
     evidence = f"{now.hits} of {len(now.targets)} answers are right, {hits} of {total} before"
-    return _Finding(evidence, float(stats.binom.cdf(now.hits, len(now.targets), least)), limit / 2)
+    return Finding(evidence, float(stats.binom.cdf(now.hits, len(now.targets), least)), limit / 2)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from smule_crypten.training.alarm import PeerWatch
+from smule_crypten.tasks.alarm import PeerWatch
 
 CLASSES = 10
 

@@ -14,13 +14,11 @@ as the held-out samples, and what fits these teaches better (ensemble.py).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 
-from smule_crypten.data.samples import Samples
-from smule_crypten.training.combination import LEAST_FOR_FIT, Combined, Rule, calibration, fit
+from smule_crypten.tasks.combination import LEAST_FOR_FIT, Combined, calibration
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,7 +27,7 @@ class ClassShares(Combined):
 
     own_share_C: torch.Tensor
 
-    def probabilities(self, own_NC: torch.Tensor, peer_NC: torch.Tensor) -> torch.Tensor:
+    def predictions(self, own_NC: torch.Tensor, peer_NC: torch.Tensor) -> torch.Tensor:
         own_NC = (own_NC / self.own_temperature).log_softmax(1)
         peer_NC = (peer_NC / self.peer_temperature).log_softmax(1)
         return torch.lerp(peer_NC, own_NC, self.own_share_C).softmax(1)
@@ -55,12 +53,3 @@ def by_class(
     calibrated = calibration(own_NC, peer_NC, labels_N) if len(labels_N) >= LEAST_FOR_FIT else {}
     counts_C = class_counts_C.float()
     return ClassShares(own_share_C=counts_C / (counts_C + counts_C.mean()), **calibrated)
-
-
-def rule_for(train: Samples, num_classes: int, *, balanced: bool) -> Rule:
-    """How the answers of a network that was trained on these samples, and its peer's, become one prediction.
-
-    Args:
-        balanced: all classes shall be served alike, rare ones here, too (training.balanced_softmax).
-    """
-    return partial(by_class, class_counts_C=train.class_counts(num_classes)) if balanced else fit

@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from smule_crypten.report.answer_records import (
+from smule_crypten.prediction.answer_records import (
     AskedRecord,
     CombinationRecord,
     EstimateRecord,
@@ -13,7 +13,7 @@ from smule_crypten.report.answer_records import (
     PredictionRecord,
     WorthRecord,
 )
-from smule_crypten.report.answers import estimate_table, prediction_table
+from smule_crypten.prediction.answers import estimate_table, prediction_table
 from smule_crypten.report.records import BudgetRecord
 
 BUDGET = {"charged": 366, "charged_before": 0, "repeats_used": 0, "repeats_allowed": 0, "mu": 0.1, "logit_noise": 0.02}

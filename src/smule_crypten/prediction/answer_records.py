@@ -40,7 +40,12 @@ class JudgedRecord(Record):
     """How both networks do on samples of known label."""
 
     num_known: int = Field(description="held-out samples")
-    own: float = Field(description="accuracy of the own network")
+    measure: str = Field(
+        default="accuracy",
+        description="what the next three are: `accuracy`, `share of labels right` or `mean absolute error`, in the "
+        "targets' own units",
+    )
+    own: float = Field(description="of the own network")
     peer: float = Field(description="of the peer's")
     combined: float = Field(description="of both together, cross-validated")
 
@@ -55,11 +60,11 @@ class PredictionRecord(AskedRecord):
 
 
 class WorthRecord(JudgedRecord):
-    agreement: float = Field(description="how often both answer the same class")
-    gain: float = Field(description="`combined` - `own`")
+    agreement: float | None = maybe("how often both answer the same class, or label; null in regression")
+    gain: float = Field(description="by how much `combined` is better than `own`")
     interval: tuple[float, float] = Field(description="its 95 %, by bootstrap, the same for the same answers")
     by_class: list[tuple[int, float, float] | None] = Field(
-        description="samples, own and peer accuracy; null without samples"
+        description="of each class, label or target: samples, own and peer; null without samples"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Group, RenderableType
 
-from smule_crypten.report.answer_records import (
+from smule_crypten.prediction.answer_records import (
     AskedRecord,
     CombinationRecord,
     EstimateRecord,

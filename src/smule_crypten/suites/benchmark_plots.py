@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from smule_crypten.report.plots import bars, plain
-from smule_crypten.report.suite_records import Curve
 from smule_crypten.report.svg import FONT_SIZE, INK, new_figure
+from smule_crypten.suites.suite_records import Curve
 
 # Okabe and Ito's colors, repeated with other line styles where there are more curves than colors.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
