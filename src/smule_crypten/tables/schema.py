@@ -28,8 +28,8 @@ BOOLEANS |= {"true": 1.0, "yes": 1.0, "y": 1.0, "t": 1.0, "1": 1.0}
 
 
 def composed(text: str) -> str:
-    """`text` without space around it, in Unicode's composed form: the same name may be spelled in two ways."""
-    return unicodedata.normalize("NFC", text.strip())
+    """`text` without space around it, on one line, in Unicode's composed form: a name may be spelled in two ways."""
+    return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
 class _Written(Section):

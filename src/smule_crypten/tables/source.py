@@ -68,6 +68,9 @@ class TableFile:
         else:
             names = _csv_header(path, format)
         names = [composed(name) for name in names]
+        strange = [number for number, name in enumerate(names, 1) if name and not name.isprintable()]
+        if strange:
+            raise DataError(f"{path}: the name of column {strange[0]} has characters that cannot be printed; rename it")
         doubles = sorted({name for name in names if name and names.count(name) > 1})
         if doubles:
             raise DataError(f"{path}: two columns are called {quoted(doubles[0])}; give each a name of its own")

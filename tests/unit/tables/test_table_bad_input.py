@@ -52,6 +52,7 @@ BAD_FILES: dict[str, tuple[str, str, str]] = {
     "column missing": ("age,owns,plan\n", "utf-8", r"lacks 1 column\(s\) of the schema: 'sex'"),
     "column misspelt": ("aeg,sex,owns,plan\n", "utf-8", r"lacks 1 column\(s\) of the schema: 'age' \(did you mean aeg"),
     "column twice": ("age,age,sex,owns,plan\n", "utf-8", "two columns are called 'age'"),
+    "control characters": ("age,s\x07ex,owns,plan\n", "utf-8", "the name of column 2 has characters that cannot be"),
     "semicolons": (
         "age;sex;owns;plan\n1,5;f;1;No\n",
         "utf-8",

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from table_files import CSV, SCHEMA, read, write
@@ -52,6 +52,7 @@ def test_as_scikit_learn_fitted(tmp_path: Path) -> None:
     assert np.allclose(read(path, schema).features, expected, atol=1e-5)
 
 
+@settings(derandomize=True, deadline=None, max_examples=60)
 @given(values=st.lists(st.floats(-1e6, 1e6) | st.none(), min_size=1, max_size=30), centre=st.floats(-1e3, 1e3))
 def test_numbers_of_any_rows(
     values: list[float | None], centre: float, tmp_path_factory: pytest.TempPathFactory

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -50,6 +50,7 @@ def used(draw: st.DrawFn, name: str, kind: str, role: str) -> Column:
     return Column.model_validate(values)
 
 
+@settings(derandomize=True, deadline=None, max_examples=60)
 @given(schema=schemas())
 def test_a_file_gives_the_schema_back(schema: TableSchema, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Names like No, 1, null, or with quotes and colons stay what they are, and numbers stay exact."""
