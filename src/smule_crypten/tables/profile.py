@@ -11,7 +11,7 @@ import numpy as np
 from smule_crypten.errors import DataError, quoted
 from smule_crypten.tables.schema import BOOLEANS
 from smule_crypten.tables.source import TableFile
-from smule_crypten.tables.values import Floats, Values, is_inexact
+from smule_crypten.tables.values import Floats, Numbers, Texts
 
 MOST_CATEGORIES = 50
 """A text column of more different values is no list of categories, unless somebody lists them."""
@@ -43,17 +43,17 @@ class ColumnProfile:
 
     def add(self, stored: Any, first: int, missing_values: Collection[str], decimal: str) -> None:
         """Take in the values of a chunk. first: rows before it."""
-        values = Values(stored, missing_values)
-        self.rows += len(values.codes)
-        self.missing += int((values.codes < 0).sum())
-        room = MOST_CATEGORIES + 1 - len(self.values)
-        self.values.update([text for text in values.texts if text not in self.values][:room])
-        self.is_date = self.is_date and all(_DATE.fullmatch(text) for text in values.texts)
-        numbers, of_text = values.numbers(decimal)
-        self.first_text = self.first_text or _placed(values.first_row(np.isnan(of_text)), first)
-        bad = np.isinf(of_text) | is_inexact(values.texts, of_text)
-        self.first_bad = self.first_bad or _placed(values.first_row(bad), first)
-        self._take_in(numbers[np.isfinite(numbers)], has_gap=bool(np.isnan(numbers).any()))
+        numbers = Numbers.of(stored, missing_values, decimal)
+        self.rows += len(numbers.values)
+        self.missing += int(numbers.is_missing.sum())
+        self.first_text = self.first_text or _placed(numbers.first(numbers.is_text), first)
+        self.first_bad = self.first_bad or _placed(numbers.first(np.isinf(numbers.values) | numbers.is_inexact), first)
+        if self.has_few_values or self.is_date:
+            texts = Texts(stored, missing_values).texts
+            self.is_date = self.is_date and all(_DATE.fullmatch(text) for text in texts)
+            room = MOST_CATEGORIES + 1 - len(self.values)
+            self.values.update([text for text in texts if text not in self.values][:room])
+        self._take_in(numbers.values[np.isfinite(numbers.values)], has_gap=bool(np.isnan(numbers.values).any()))
 
     def _take_in(self, numbers: Floats, *, has_gap: bool) -> None:
         """Means and squares of parts, put together as Chan, Golub and LeVeque do, which is accurate far from 0."""

@@ -14,12 +14,12 @@ from smule_crypten.errors import DataError, quoted
 from smule_crypten.tables.encoder import TableEncoder
 from smule_crypten.tables.schema import Column, TableSchema
 from smule_crypten.tables.source import TableFile, listed
-from smule_crypten.tables.values import RowError, Values, clean
+from smule_crypten.tables.values import RowError, clean
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_BYTES = 4 << 30
+MOST_BYTES = 2 << 30
 """Of the inputs of one table in memory."""
 _HASH_KEY = "smule table rows"
 """Public: the same rows are held out for testing at everyone who has the same rows."""
@@ -108,7 +108,7 @@ def clean_column(
 ) -> tuple[NDArray[Any], int]:
     """As values.clean, with file, column and row in the message. first: rows before the chunk."""
     try:
-        return clean(column, Values(chunk[column.name], schema.missing_values), file.format.decimal)
+        return clean(column, chunk[column.name], set(schema.missing_values), file.format.decimal)
     except RowError as error:
         raise DataError(
             f"{file.path}, column {quoted(column.name)}, row {first + error.row + 1}: {error.reason}"

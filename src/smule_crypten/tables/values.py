@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +20,10 @@ _EXACT = 2.0**53
 """Whole numbers beyond it are rounded as floating-point numbers."""
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
-class Values:
+class Texts:
     """A column as texts, by its different values.
 
     Attributes:
@@ -28,7 +31,7 @@ class Values:
         texts: the different texts, without space around them, in Unicode's composed form.
     """
 
-    def __init__(self, stored: pd.Series[Any], missing_values: Collection[str]) -> None:
+    def __init__(self, stored: pd.Series[Any] | NDArray[Any], missing_values: Collection[str]) -> None:
         import pandas as pd
 
         try:
@@ -37,7 +40,7 @@ class Values:
             raise DataError("holds lists or other nested values; a table has one value a row and column") from error
         renamed = np.full(
             len(different) + 1, -1, np.int64
-        )  # the last one stands for what the file itself says is missing
+        )  # the last one stands for what the file itself calls missing
         numbers: dict[str, int] = {}
         for position, value in enumerate(different):
             text = _text(value)
@@ -46,22 +49,73 @@ class Values:
         self.codes: NDArray[np.int64] = renamed[codes]
         self.texts = list(numbers)
 
-    def numbers(self, decimal: str = "point") -> tuple[Floats, Floats]:
-        """(N) values as numbers, NaN where missing or no number; and the numbers of the different texts."""
-        import pandas as pd
-
-        texts = [text.replace(",", ".") for text in self.texts] if decimal == "comma" else self.texts
-        of_text = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy(np.float64)
-        return self.spread(of_text, np.nan), of_text
-
     def spread(self, of_text: NDArray[Any], missing: Any) -> NDArray[Any]:
         """(N) what belongs to the text of each row."""
         return np.append(of_text, missing)[self.codes] if len(of_text) else np.full(len(self.codes), missing)
 
-    def first_row(self, is_bad: NDArray[np.bool_]) -> tuple[int, str] | None:
-        """The first row of a text that is bad, and the text."""
-        rows = self.spread(is_bad, False).astype(bool).nonzero()[0]
-        return (int(rows[0]), self.texts[self.codes[rows[0]]]) if len(rows) else None
+
+@dataclass(frozen=True)
+class Numbers:
+    """A column as numbers.
+
+    Attributes:
+        stored: as the file has it.
+        values: (N) NaN where missing, or no number.
+        is_missing: (N).
+    """
+
+    stored: pd.Series[Any]
+    values: Floats
+    is_missing: Bools
+
+    @classmethod
+    def of(cls, stored: pd.Series[Any], missing_values: Collection[str], decimal: str) -> Numbers:
+        """Most values are numbers as they stand; only those that are not are looked at as texts."""
+        import pandas as pd
+
+        values = np.full(len(stored), np.nan)
+        if decimal == "point" and _may_be_numbers(stored) and not any(map(_is_number, missing_values)):
+            values = pd.to_numeric(stored, errors="coerce").to_numpy(np.float64, na_value=np.nan, copy=True)
+        rows = np.isnan(values).nonzero()[0]
+        texts = Texts(stored.iloc[rows], missing_values)
+        plain = [text.replace(",", ".") for text in texts.texts] if decimal == "comma" else texts.texts
+        of_text = pd.to_numeric(pd.Series(plain, dtype=object), errors="coerce").to_numpy(np.float64)
+        values[rows] = texts.spread(of_text, np.nan)
+        is_missing = np.zeros(len(stored), bool)
+        is_missing[rows] = texts.codes < 0
+        return cls(stored, values, is_missing)
+
+    @property
+    def is_text(self) -> Bools:
+        return np.isnan(self.values) & ~self.is_missing
+
+    @property
+    def is_inexact(self) -> Bools:
+        """Whether it is a whole number that a floating-point number does not hold."""
+        found = np.abs(self.values) > _EXACT
+        for row in (found & np.isfinite(self.values)).nonzero()[0]:
+            found[row] = self.text(int(row)).lstrip("+-").isdigit()
+        return found & np.isfinite(self.values)
+
+    def text(self, row: int) -> str:
+        return _text(self.stored.iloc[row])
+
+    def first(self, is_wrong: Bools) -> tuple[int, str] | None:
+        """The first such row, and what stands there."""
+        rows = is_wrong.nonzero()[0]
+        return (int(rows[0]), self.text(int(rows[0]))) if len(rows) else None
+
+
+def _may_be_numbers(stored: pd.Series[Any]) -> bool:
+    """Whether values are numbers or texts; truth values and dates would become numbers that nobody means."""
+    return stored.dtype.kind in "iufO" and not isinstance(stored.iloc[0] if len(stored) else "", (bool, np.bool_))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return not math.isnan(float(text))
+    except ValueError:
+        return False
 
 
 def _text(value: Any) -> str:
@@ -72,42 +126,46 @@ def _text(value: Any) -> str:
     return composed(str(value))
 
 
-def is_inexact(texts: list[str], numbers: Floats) -> NDArray[np.bool_]:
-    """(texts) whether it is a whole number that a floating-point number does not hold."""
-    large = np.abs(numbers) > _EXACT
-    return np.array(
-        [bool(is_large) and text.lstrip("+-").isdigit() for text, is_large in zip(texts, large, strict=True)], bool
-    )
-
-
-def clean(column: Column, values: Values, decimal: str) -> tuple[NDArray[Any], int]:
+def clean(
+    column: Column, stored: pd.Series[Any], missing_values: Collection[str], decimal: str
+) -> tuple[NDArray[Any], int]:
     """A column as the schema has it: numbers (NaN where missing), or texts ("" where missing); and how many are other.
 
     Raises:
-        DataError: a value does not fit; the message goes on after the name of the file. Rows count from 0.
+        RowError: a value does not fit.
+        DataError: no value does.
     """
-    _refuse_missing(column, values)
+    if column.kind == "numeric":
+        return _numbers(column, Numbers.of(stored, missing_values, decimal)), 0
+    values = Texts(stored, missing_values)
+    _refuse_missing(column, values.codes < 0)
     if column.kind == "categorical":
         return _categories(column, values)
-    if column.kind == "boolean":
-        truth = np.array([BOOLEANS.get(text.lower(), np.nan) for text in values.texts], np.float64)
-        _refuse(column, values, np.isnan(truth), "is neither true nor false (yes/no, 1/0, y/n, t/f)")
-        return values.spread(truth, np.nan), 0
-    numbers, of_text = values.numbers(decimal)
+    truth = np.array([BOOLEANS.get(text.lower(), np.nan) for text in values.texts], np.float64)
+    _refuse(values, np.isnan(truth), "is neither true nor false (yes/no, 1/0, y/n, t/f)")
+    return values.spread(truth, np.nan), 0
+
+
+def _numbers(column: Column, numbers: Numbers) -> Floats:
+    _refuse_missing(column, numbers.is_missing)
     remedy = "mend it, or name it among missing_values of the schema"
-    _refuse(column, values, np.isnan(of_text), f"is no number; {remedy}")
-    _refuse(column, values, np.isinf(of_text), f"is infinite; {remedy}")
-    inexact = is_inexact(values.texts, of_text)
-    _refuse(column, values, inexact, "is beyond 2^53, where whole numbers are not exact; an id? give it role ignore")
-    return numbers, 0
+    for is_wrong, why in (
+        (numbers.is_text, f"is no number; {remedy}"),
+        (np.isinf(numbers.values), f"is infinite; {remedy}"),
+        (numbers.is_inexact, "is beyond 2^53, where whole numbers are not exact; an id? give it role ignore"),
+    ):
+        found = numbers.first(is_wrong)
+        if found is not None:
+            raise RowError(found[0], f"{quoted(found[1])} {why}")
+    return numbers.values
 
 
-def _categories(column: Column, values: Values) -> tuple[NDArray[Any], int]:
+def _categories(column: Column, values: Texts) -> tuple[NDArray[Any], int]:
     known = set(column.categories)
     unknown = np.array([text not in known for text in values.texts], bool)
     if column.other is None:
         ways = "" if column.role == "target" else ", or name one of them as other"
-        _refuse(column, values, unknown, f"is not among the categories of the schema; add it at both parties{ways}")
+        _refuse(values, unknown, f"is not among the categories of the schema; add it at both parties{ways}")
     texts = [column.other if is_unknown else text for text, is_unknown in zip(values.texts, unknown, strict=True)]
     others = int(values.spread(unknown, False).astype(bool).sum())
     return values.spread(np.array(texts, object), ""), others
@@ -122,14 +180,15 @@ class RowError(DataError):
         self.reason = reason
 
 
-def _refuse(column: Column, values: Values, is_bad: NDArray[np.bool_], why: str) -> None:
-    found = values.first_row(is_bad)
-    if found is not None:
-        raise RowError(found[0], f"{quoted(found[1])} {why}")
+def _refuse(values: Texts, is_bad: Bools, why: str) -> None:
+    """Refuse the first row whose text is bad."""
+    rows = values.spread(is_bad, False).astype(bool).nonzero()[0]
+    if len(rows):
+        raise RowError(int(rows[0]), f"{quoted(values.texts[values.codes[rows[0]]])} {why}")
 
 
-def _refuse_missing(column: Column, values: Values) -> None:
-    rows = (values.codes < 0).nonzero()[0]
+def _refuse_missing(column: Column, is_missing: Bools) -> None:
+    rows = is_missing.nonzero()[0]
     if len(rows) == 0 or column.missing:
         return
     if column.role == "target":
