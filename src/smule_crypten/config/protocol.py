@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import Field
+
 from smule_crypten.config.exchange import ExchangeTerms
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.config.sections import ProviderConfig, Randomness, SchemeConfig, Section
@@ -19,7 +21,8 @@ class PublicData(Section):
 
     class_names are in order of the class numbers, None where the classes are only numbered. mean and std have one
     value for each place of the first axis of an input, as they are applied; target_mean and target_std one for each
-    target in regression, and none in other tasks.
+    target in regression, and none in other tasks. columns: of a table, what its schema says of each column that is
+    used.
     """
 
     input_shape: InputShape
@@ -29,6 +32,7 @@ class PublicData(Section):
     std: tuple[float, ...]
     target_mean: tuple[float, ...]
     target_std: tuple[float, ...]
+    columns: dict[str, str] = Field(default_factory=dict)
 
 
 class ProtocolConfig(Section):
@@ -55,8 +59,9 @@ class ProtocolConfig(Section):
         num_classes: int,
         class_names: tuple[str, ...] | None,
         scheme_options: Mapping[str, Any],
+        columns: Mapping[str, str] | None = None,
     ) -> ProtocolConfig:
-        """class_names as in PublicData. scheme_options: all of them, those that nobody wrote with their defaults."""
+        """class_names, columns: as in PublicData. scheme_options: all, those that nobody wrote with their defaults."""
         data = party.data
         mean, std = (values * input_shape[0] if len(values) == 1 else values for values in (data.mean, data.std))
         targets = num_classes if party.task == "regression" else 0
@@ -77,6 +82,7 @@ class ProtocolConfig(Section):
                 class_names=class_names,
                 mean=mean,
                 std=std,
+                columns=dict(columns or {}),
                 target_mean=target_mean,
                 target_std=target_std,
             ),

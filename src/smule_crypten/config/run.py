@@ -182,6 +182,15 @@ class PartyConfig(_Common):
         return self
 
     @model_validator(mode="after")
+    def _a_table_has_a_public_schema(self) -> Self:
+        if self.connection is not None and self.data.name == "table" and not self.data.options.get("schema_file"):
+            raise ValueError(
+                "data.options.schema_file: between hosts a table needs a schema that both parties have; "
+                "smule-table schema drafts one"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _classes_are_there(self) -> Self:
         refuse_classes_only(self.task, self.partition, self.attack)
         return self

@@ -7,7 +7,7 @@ nowhere else: the files in conf/ hold what differs, --help and docs/keys.md are 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -44,6 +44,8 @@ class DataConfig(Section):
     """Which kind of data."""
     path: str | None = None
     """The file or folder that holds the data; relative to the file of a side, else to the current folder."""
+    target: str | Annotated[tuple[str, ...], Field(strict=False)] | None = None
+    """Of a table: the column to predict, or a list of them; null takes those of its schema."""
     download: bool = False
     """Let torchvision fetch the files where the path lacks them; only of data sets that it can fetch."""
     mean: tuple[float, ...] = Field(default=(0.0,), strict=False)
@@ -62,6 +64,11 @@ class DataConfig(Section):
     """Use so many test samples, likewise."""
     options: dict[str, Any] = {}
     """Options of this kind of data."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns to predict that were named."""
+        return (self.target,) if isinstance(self.target, str) else self.target or ()
 
     @model_validator(mode="after")
     def _std_is_positive(self) -> DataConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from smule_crypten.config.config_reading import suggest
 from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.bundled_sets import load_breast_cancer, load_diabetes, load_digits, load_digits_pairs
+from smule_crypten.data.files_table import load_table
 from smule_crypten.data.loaders import (
     load_idx,
     load_image_folder,
@@ -32,6 +34,7 @@ LOADERS: dict[str, Callable[[DataConfig], DataBundle]] = {
     "idx": load_idx,
     "image_folder": load_image_folder,
     "npz": load_npz,
+    "table": load_table,
     "target": load_target,
 }
 
@@ -51,11 +54,12 @@ def load_data(config: DataConfig, task: TaskName = "classification") -> DataBund
         DataError: files are missing or damaged, or hold what the task cannot be learned from.
     """
     _check_settings(config)
-    bundle = LOADERS[config.name](config)
+    bundle = load_table(config, task) if config.name == "table" else LOADERS[config.name](config)
     _check_bundle(bundle, config.name, task)
     train = bundle.train.select(random_positions(len(bundle.train), config.max_train))
     test = bundle.test.select(random_positions(len(bundle.test), config.max_test))
-    return DataBundle(train, test, bundle.class_names, (*bundle.notes, *_doubts(train, test)))
+    notes = (*bundle.notes, *_doubts(train, test))
+    return dataclasses.replace(bundle, train=train, test=test, notes=notes)
 
 
 def _doubts(train: Samples, test: Samples) -> list[str]:
@@ -89,6 +93,8 @@ def _check_settings(config: DataConfig) -> None:
         raise ConfigError(f"data.name: unknown data set {config.name!r} {suggest(config.name, list(LOADERS))}")
     if config.path is not None and config.name in _NEEDS_NO_PATH:
         raise ConfigError(f"data.path: has no effect on data set {config.name!r}; leave it out or choose another data")
+    if config.targets and config.name != "table":
+        raise ConfigError(f"data.target: has no effect on data set {config.name!r}; only a table has columns")
     if config.download and LOADERS[config.name] is not load_torchvision_set:
         raise ConfigError(f"data.download: data set {config.name!r} cannot be downloaded; set data.download=false")
 

@@ -16,6 +16,7 @@ from smule_crypten.data.bundled_sets import BundledOptions
 from smule_crypten.data.files_folder import Split, read_image_folder
 from smule_crypten.data.files_idx import read_idx_folder
 from smule_crypten.data.files_npz import read_npz
+from smule_crypten.data.files_table import TableOptions
 from smule_crypten.data.image_file import ImageSize
 from smule_crypten.data.names import composed, listed
 from smule_crypten.data.own_data import count_classes, own_bundle
@@ -80,6 +81,7 @@ DATA_OPTIONS: dict[str, type[Section]] = {
     "idx": _ClassOptions,
     "image_folder": _FolderOptions,
     "npz": _NpzOptions,
+    "table": TableOptions,
     "target": _LayoutOptions,
 }
 """The options of each kind of data that has any; those of a user's callable come beside them."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
@@ -109,6 +109,7 @@ class DataBundle:
         test: likewise, apart from train.
         class_names: what the labels 0, 1, 2 and so on stand for.
         notes: what its reader counted, left out and changed, one line each.
+        columns: of a table, by column, what its public schema says; the parties compare it.
 
     Example:
         >>> import torch, smule_crypten as smule
@@ -122,6 +123,7 @@ class DataBundle:
     test: Samples
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def input_shape(self) -> InputShape:

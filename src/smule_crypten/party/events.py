@@ -12,7 +12,12 @@ from smule_crypten.report.records import EpochRecord
 
 @dataclass(frozen=True)
 class Begun:
-    """The party has agreed with the others on where to begin; what an earlier attempt left may be written over."""
+    """The party has agreed with the others on where to begin; what an earlier attempt left may be written over.
+
+    data_notes: what the reader of the data counted, left out and changed.
+    """
+
+    data_notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,9 @@ def build_party_model(config: PartyConfig, bundle: DataBundle, copy: int = 0) ->
 def public_configuration(config: PartyConfig, bundle: DataBundle) -> ProtocolConfig:
     """What this party says of itself in the handshake."""
     options = scheme_class(config.scheme.name).check_options(config.scheme)
-    return ProtocolConfig.from_party(config, bundle.input_shape, bundle.num_classes, bundle.public_class_names, options)
+    return ProtocolConfig.from_party(
+        config, bundle.input_shape, bundle.num_classes, bundle.public_class_names, options, bundle.columns
+    )
 
 
 def party_seed(config: PartyConfig) -> int:

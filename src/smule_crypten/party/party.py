@@ -119,7 +119,7 @@ def _train(prepared: _Prepared, session: Session, emit: Emit) -> PartyRecord:
     scheme, start = _agree(prepared, session)
     state = prepared.states.load(start) if start in prepared.states.completed() else None
     # Only now: a run that cannot start leaves the journal and the report of the one that was cut off.
-    emit(Begun())
+    emit(Begun(prepared.inputs.bundle.notes))
     with EpochJournal(party_folder(config) / JOURNAL_FILE) as journal:
         ledger = PartyLedger(config.name, journal, emit)
         prices = Prices.of(scheme, dealt=config.needs_dealer)

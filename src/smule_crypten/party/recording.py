@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,11 @@ def new_record(config: RunConfig | PartyConfig, run_id: str, recorded_by: str | 
 def shown_metric(config: RunConfig | PartyConfig) -> str:
     """By which tables and curves show the networks of a run."""
     return config.metric or PRIMARY[config.task]
+
+
+def note_data(record: RunRecord, notes: Sequence[str]) -> None:
+    """Keep what the reader of the data counted, left out and changed."""
+    record.facts = record.facts.model_copy(update={"data_notes": list(notes)})
 
 
 @contextmanager
@@ -113,6 +118,7 @@ class PartyRecording:
     def add(self, event: Event) -> None:
         """Take an event of run_party."""
         if isinstance(event, Begun):
+            note_data(self.record, event.data_notes)
             self._stack.enter_context(finally_written(self.record, self._folder, self._started))
             self._tensorboard = self._stack.enter_context(TensorBoardWriter(self._folder / TENSORBOARD_FOLDER))
             self._write_config()

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from smule_crypten.config.run import PartyConfig
+from smule_crypten.data.files_table import read_rows
 from smule_crypten.data.inputs import Inputs, Scale, read_inputs
-from smule_crypten.data.samples import Samples
+from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.errors import ConfigError, OutputError
 from smule_crypten.files import write_atomic, write_text
 from smule_crypten.inference.scheme import SecureInferenceScheme
@@ -37,7 +38,8 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
     """Ask and answer. The predictions go to output (an .npz or .csv file), and what is returned also to one with .json.
 
     Args:
-        images: an .npz file or a folder, see data/inputs.py; None to answer only, output is then None, too.
+        images: an .npz file or a folder, see data/inputs.py, or a table as the own one; None to answer only,
+            output is then None, too.
 
     Returns:
         A PredictionRecord where there were images.
@@ -56,15 +58,7 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
     if images is None or output is None:
         nothing = party.held_out.inputs[:0]
         return ask_once(party, nothing, lambda scheme, answers: asked_record(party, scheme, answers))
-    bundle = party.inputs.bundle
-    trained_on = bundle.train.inputs
-    inputs = read_inputs(
-        images,
-        bundle.input_shape,
-        trained_on=trained_on.dtype,
-        scale=Scale.of(trained_on),
-        layout=config.data.options.get("layout"),
-    )
+    inputs = _read(images, config, party.inputs.bundle)
     for note in inputs.notes:
         log.info("input %s", note)
     normalized = Samples.unlabelled(inputs.inputs).normalized(config.data.mean, config.data.std).inputs
@@ -75,6 +69,21 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
         return _keep(party, inputs, party.own_logits(both_NX), answers, asked, output)
 
     return ask_once(party, both_NX, conclude)
+
+
+def _read(path: Path, config: PartyConfig, bundle: DataBundle) -> Inputs:
+    """By the schema of the own table, or as images of the shape and scale of the own ones."""
+    if config.data.name == "table":
+        rows_NF, notes = read_rows(path, config.data)
+        return Inputs(rows_NF, notes=notes)
+    trained_on = bundle.train.inputs
+    return read_inputs(
+        path,
+        bundle.input_shape,
+        trained_on=trained_on.dtype,
+        scale=Scale.of(trained_on),
+        layout=config.data.options.get("layout"),
+    )
 
 
 def metadata_path(output: Path) -> Path:

@@ -169,7 +169,8 @@ def disclosures(record: RunRecord) -> str:
 
 
 def configuration(record: RunRecord) -> str:
-    return section("configuration", "Configuration", _settings(record.settings))
+    notes = [paragraph(f"Data: {note}.") for note in record.facts.data_notes]
+    return section("configuration", "Configuration", *notes, _settings(record.settings))
 
 
 def environment(record: RunRecord) -> str:

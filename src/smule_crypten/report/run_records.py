@@ -133,6 +133,11 @@ class RunFacts(Record):
         default="accuracy", description="the metric that tables and curves show: the task's own, or as configured"
     )
     epochs: int = Field(description="asked for; as many as `communication.bytes_per_epoch` has entries were finished")
+    data_notes: list[str] = Field(
+        default_factory=list,
+        description="what the reader of the data counted, left out and changed, and whose rows the constants of a "
+        "table without a schema come from",
+    )
     versions: dict[str, str] = Field(description="versions of Python and of the packages that matter")
     hardware: Hardware = Field(description="processor, cores, memory, platform, device")
 

@@ -20,7 +20,7 @@ from smule_crypten.party.figures import evaluation_record
 from smule_crypten.party.inputs import build_party_model, resolve_device
 from smule_crypten.party.launcher import Job, run_jobs
 from smule_crypten.party.ledger import epoch_record
-from smule_crypten.party.recording import finally_written, new_record
+from smule_crypten.party.recording import finally_written, new_record, note_data
 from smule_crypten.party.run_folder import JOURNAL_FILE, TENSORBOARD_FOLDER, claimed_run_dir
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.report.progress import LiveProgress
@@ -87,6 +87,7 @@ def run_simulation(run: RunConfig, run_dir: Path, console: Console) -> RunRecord
         )
     with claimed_run_dir(run_dir, [run.party(rank, str(run_dir)) for rank in (0, 1)]):
         record = new_record(run, run_dir.name)
+        note_data(record, data.bundle.notes)
         started = time.perf_counter()
         with finally_written(record, run_dir, started):
             _Simulation(run, run_dir, console, data, record).run()

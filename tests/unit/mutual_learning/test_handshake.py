@@ -113,6 +113,23 @@ def test_nothing_secret_is_sent() -> None:
     assert sent[0]["config"].keys() == ProtocolConfig.model_fields.keys()
 
 
+def with_columns(**columns: str) -> ProtocolConfig:
+    return make_config(data=make_data(columns=columns))
+
+
+def test_schemas_are_compared_by_column() -> None:
+    """A column that one side lacks is named first, since it gives all that follow another number; of many, some."""
+    own = with_columns(**{f"c{number:02}": f"{number}. {{}}" for number in range(30)})
+    theirs = with_columns(extra="0. {}", **{f"c{number:02}": f"{number + 1}. {{}}" for number in range(30)})
+    with pytest.raises(HandshakeError) as raised:
+        talk(handshake(own, 0, A), messages_of(1, theirs))
+    text = str(raised.value)
+    assert text.index("data.columns.extra: 'absent' here, '0. {}' at party b") < text.index(
+        "data.columns.c00: '0. {}' here, '1. {}' at party b"
+    )
+    assert text.endswith("; and 21 more")
+
+
 DIFFERENCES: dict[str, tuple[ProtocolConfig, list[str]]] = {
     "scheme": (make_config(scheme=SchemeConfig(name="plaintext")), ["scheme.name: 'crypten' here, 'plaintext' at"]),
     "precision": (

@@ -36,7 +36,7 @@ def test_an_old_summary_is_read_whole(old: Path) -> None:
     what was the only choice then for keys that are new."""
     written, before = json.loads(read_summary(old).model_dump_json()), json.loads(OLD_SUMMARY.read_text())
     new = {key: written.pop(key) for key in set(written) - set(before)}
-    assert new == {"task": "classification", "metric": "accuracy", "pooled_evaluation": None}
+    assert new == {"task": "classification", "metric": "accuracy", "pooled_evaluation": None, "data_notes": []}
     for party in written["parties"].values():
         assert (party.pop("evaluations"), party.pop("gains")) == (None, None)
     assert written == before
