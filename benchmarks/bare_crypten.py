@@ -12,14 +12,14 @@ from smule_crypten.mpc.compat import crypten
 from smule_crypten.types import Cost
 
 
-def evaluate(network: nn.Module, inputs_NCHW: torch.Tensor, model_owner: int, data_owner: int) -> torch.Tensor | None:
+def evaluate(network: nn.Module, inputs_NX: torch.Tensor, model_owner: int, data_owner: int) -> torch.Tensor | None:
     """Logits (N, C) at the data owner; what CrypTen returns to the model owner is of no use.
 
     Both parties pass tensors of the same shapes. CrypTen reads the values of the owner only.
     """
     with crypten.no_grad():
         p = {name: crypten.cryptensor(value.detach(), src=model_owner) for name, value in network.named_parameters()}
-        x = crypten.cryptensor(inputs_NCHW, src=data_owner)
+        x = crypten.cryptensor(inputs_NX, src=data_owner)
         for number in (1, 2, 3):
             x = x.conv2d(p[f"conv{number}.weight"], padding=1) + p[f"conv{number}.bias"].view(1, -1, 1, 1)
             x = x.avg_pool2d(2).relu()

@@ -24,12 +24,12 @@ def play_roles(
     program: Program,
     parameters: Parameters,
     scales: Scales,
-    inputs_NCHW: torch.Tensor,
+    inputs_NX: torch.Tensor,
     micro_batch: int,
     roles: tuple[Callable[..., ModelOwner], Callable[..., DataOwner]] = (ModelOwner, DataOwner),
 ) -> tuple[torch.Tensor, DataOwner]:
     """The logits of one direction under fresh keys, and the role that got them."""
-    batches = [len(chunk) for chunk in torch.split(inputs_NCHW, micro_batch)]
+    batches = [len(chunk) for chunk in torch.split(inputs_NX, micro_batch)]
     keys = [fresh_entropy(), fresh_entropy()]
     theirs, ours = (Stream(key) for key in keys)
     dealt = corrections(program, batches, theirs, ours)
@@ -49,7 +49,7 @@ def play_roles(
         local=Stream(fresh_entropy()),
         receive_correction=receive_correction,
     )
-    data_owner = roles[1](program, CPU, batches, inputs_NCHW=inputs_NCHW, dealt=Stream(keys[1]))
+    data_owner = roles[1](program, CPU, batches, inputs_NX=inputs_NX, dealt=Stream(keys[1]))
     return _play((model_owner, data_owner)), data_owner
 
 

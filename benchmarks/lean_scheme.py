@@ -120,8 +120,8 @@ def task_file(case: Case, subject: Subject, images: Images, counts: tuple[int, i
     path = work / "task.pt"
     task = Task(
         network=subject.network,
-        inputs_NCHW=images.some_test(max(counts)),
-        calibration_NCHW=images.some_train(case.calibration_samples),
+        inputs=images.some_test(max(counts)),
+        calibration_NX=images.some_train(case.calibration_samples),
         counts=counts,
     )
     write_atomic(path, lambda file: torch.save(task, file))

@@ -83,20 +83,20 @@ class Reference:
     """A trained network, images to evaluate it on, and its plain logits of them."""
 
     network: TranslatedNetwork
-    inputs_NCHW: torch.Tensor
-    calibration_NCHW: torch.Tensor
+    inputs: torch.Tensor
+    calibration_NX: torch.Tensor
     expected_NC: torch.Tensor
 
     def result_of(self, setting: Setting) -> Result | None:
         """None where the network does not fit."""
         try:
             noise = NoiseRule(num_answers=NUM_ANSWERS)
-            answerer = LeanScheme.answerer_of(self.network, self.calibration_NCHW, setting.config, noise)
+            answerer = LeanScheme.answerer_of(self.network, self.calibration_NX, setting.config, noise)
         except (ConfigError, UnshareableModelError):
             return None
         terms, generator = answerer.terms, torch.Generator().manual_seed(0)
         evaluator = ClearEvaluator(answerer.program, answerer.parameters, answerer.scales, generator, CPU)
-        logits_NC = torch.cat([evaluator.logits(chunk) for chunk in torch.split(self.inputs_NCHW, 500)])
+        logits_NC = torch.cat([evaluator.logits(chunk) for chunk in torch.split(self.inputs, 500)])
         noise_NC = torch.randn(logits_NC.shape, generator=generator, dtype=torch.float64)
         errors_NC = (logits_NC - self.expected_NC).abs()
         cost = LeanScheme.cost_of(self.network.architecture, NUM_QUERIES, setting.config, dealt=True)
@@ -149,13 +149,13 @@ def main() -> int:
     images = load_cifar10(arguments.data, arguments.work)
     subject = trained(ModelConfig(name="small_convnet"), arguments.epochs, images, arguments.work)
     print(f"test accuracy {subject.test_accuracy:.3f}, largest centred logit {subject.largest_logit:.2f}", flush=True)
-    inputs_NCHW, calibration_NCHW = images.some_test(NUM_IMAGES), images.some_train(CALIBRATION_SAMPLES)
+    inputs_NX, calibration_NX = images.some_test(NUM_IMAGES), images.some_train(CALIBRATION_SAMPLES)
     with torch.no_grad():
-        expected_NC = centred(subject.network(inputs_NCHW)).double()
+        expected_NC = centred(subject.network(inputs_NX)).double()
     reference = Reference(
         network=translate(subject.network, INPUT_SHAPE),
-        inputs_NCHW=inputs_NCHW,
-        calibration_NCHW=calibration_NCHW,
+        inputs=inputs_NX,
+        calibration_NX=calibration_NX,
         expected_NC=expected_NC,
     )
     wanted = dict.fromkeys([DEFAULT, *settings([int(ring) for ring in arguments.rings.split(",")])])

@@ -59,27 +59,27 @@ class Run:
 class Task:
     """What is evaluated. counts: how many of the images party a and party b ask about.
 
-    calibration_NCHW: what an owner of a network fits it to a scheme with; images of its own.
+    calibration_NX: what an owner of a network fits it to a scheme with; images of its own.
     """
 
     network: nn.Module
-    inputs_NCHW: torch.Tensor
-    calibration_NCHW: torch.Tensor
+    inputs: torch.Tensor
+    calibration_NX: torch.Tensor
     counts: tuple[int, int]
 
     @classmethod
     def of_size(cls, *counts: int) -> Task:
         """The reference network with random weights on random images."""
         network = build_model(ModelConfig(name="small_convnet"), INPUT_SHAPE, NUM_CLASSES, seed=0).eval()
-        inputs_NCHW, calibration_NCHW = (
+        inputs_NX, calibration_NX = (
             torch.randn(count, *INPUT_SHAPE, generator=torch.Generator().manual_seed(seed))
             for seed, count in enumerate((max(counts), NUM_SAMPLES))
         )
         asked_by_a, asked_by_b = counts
         return cls(
             network=network,
-            inputs_NCHW=inputs_NCHW,
-            calibration_NCHW=calibration_NCHW,
+            inputs=inputs_NX,
+            calibration_NX=calibration_NX,
             counts=(asked_by_a, asked_by_b),
         )
 
@@ -112,7 +112,7 @@ class Task:
 
     def _judged(self, run: Run, logits_NC: torch.Tensor, asked: int) -> Run:
         with torch.no_grad():
-            expected_NC = torch.cat([self.network(chunk) for chunk in torch.split(self.inputs_NCHW[:asked], 256)])
+            expected_NC = torch.cat([self.network(chunk) for chunk in torch.split(self.inputs[:asked], 256)])
         error_NC = (centred(expected_NC) - centred(logits_NC)).abs()
         return dataclasses.replace(
             run,
@@ -125,11 +125,11 @@ class Task:
 
 def prepared_scheme(session: Session, task: Task, config: SchemeConfig) -> tuple[SecureInferenceScheme, Answerer]:
     """Both networks have the same architecture, though that of a party whose peer does not ask is never used."""
-    channels, height, width = task.inputs_NCHW.shape[1:]
+    channels, height, width = task.inputs.shape[1:]
     architecture = translate(task.network, (channels, height, width)).architecture
     scheme = scheme_class(config.name)(session, config, (architecture, architecture))
     noise = NoiseRule.without_protection()  # the scheme's own errors are measured
-    return scheme, scheme.prepare_answers(task.network, task.calibration_NCHW, noise)
+    return scheme, scheme.prepare_answers(task.network, task.calibration_NX, noise)
 
 
 def run_exchange(scheme: SecureInferenceScheme, answerer: Answerer, task: Task, index: int) -> Run:
@@ -143,7 +143,7 @@ def run_exchange(scheme: SecureInferenceScheme, answerer: Answerer, task: Task, 
             num_samples=count,
             model_step=0,
             sample_ids=torch.arange(count) if data_owner == rank else None,
-            inputs_NCHW=task.inputs_NCHW[:count] if data_owner == rank else None,
+            inputs=task.inputs[:count] if data_owner == rank else None,
         )
         for data_owner, count in enumerate(task.counts)
     ]

@@ -76,7 +76,7 @@ def measure(case: Case, subject: Subject) -> dict[str, Any]:
     queries = subject.queries(case.kind, case.queries)
     active = subject.active_units(queries.batches)
     true_UC = subject.last_layer.weight.detach().T[active]
-    asked = Asked.of(case.scheme, subject.model, subject.calibration_NCHW)
+    asked = Asked.of(case.scheme, subject.model, subject.calibration_NX)
     seed = ANSWERS_SEED + subject.seed
     got = answers(asked, queries.batches, case.rounding, case.source, seed)
     sigma = 0.0

@@ -51,13 +51,13 @@ class Asked:
     answerer: Answerer
 
     @classmethod
-    def of(cls, scheme: str, model: nn.Module, calibration_NCHW: torch.Tensor) -> Asked:
+    def of(cls, scheme: str, model: nn.Module, calibration_NX: torch.Tensor) -> Asked:
         """Raises UnshareableModelError where the scheme refuses the network."""
         config = SchemeConfig(name=scheme)
-        channels, height, width = calibration_NCHW.shape[1:]
+        channels, height, width = calibration_NX.shape[1:]
         network = translate(model, (channels, height, width))
         noise = NoiseRule.without_protection()
-        return cls(network, config, scheme_class(scheme).answerer_of(network, calibration_NCHW, config, noise))
+        return cls(network, config, scheme_class(scheme).answerer_of(network, calibration_NX, config, noise))
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ def answers(asked: Asked, batches: list[torch.Tensor], rounding: str, source: st
         answerer = asked.answerer
         lean = LeanInTheClear(answerer.program, answerer.parameters, answerer.scales, generator, CPU)
         lean.notebook, lean.is_local = notebook, rounding == "local"
-        return Answers(torch.cat([lean.logits(inputs_NCHW) for inputs_NCHW in batches]), notebook.knowledge())
+        return Answers(torch.cat([lean.logits(inputs_NX) for inputs_NX in batches]), notebook.knowledge())
     crypten = CryptenInTheClear(asked.network, asked.config.precision_bits, generator)
     crypten.notebook = notebook
-    found = [(crypten.logits(inputs_NCHW), crypten.known["own share"]) for inputs_NCHW in batches]
+    found = [(crypten.logits(inputs_NX), crypten.known["own share"]) for inputs_NX in batches]
     logits_QC, of_logits_QC = (torch.cat(parts) for parts in zip(*found, strict=True))
     return Answers(logits_QC, notebook.knowledge(), of_logits_QC)
 
@@ -106,7 +106,7 @@ def _layers_kept(asked: Asked, num_answers: int) -> int:
 
 
 def _of_roles(
-    asked: Asked, inputs_NCHW: torch.Tensor, micro_batch: int, rounding: str, notebook: Notebook
+    asked: Asked, inputs_NX: torch.Tensor, micro_batch: int, rounding: str, notebook: Notebook
 ) -> torch.Tensor:
     answerer = asked.answerer
     assert isinstance(answerer, LeanAnswerer)
@@ -121,7 +121,7 @@ def _of_roles(
         return role
 
     logits_QC, _ = play_roles(
-        program, answerer.parameters, answerer.scales, inputs_NCHW, micro_batch, (roles[0], data_owner)
+        program, answerer.parameters, answerer.scales, inputs_NX, micro_batch, (roles[0], data_owner)
     )
     return logits_QC.double()
 
@@ -255,10 +255,10 @@ class CryptenInTheClear(SharesInTheClear):
 
     notebook: Notebook
 
-    def logits(self, inputs_NCHW: torch.Tensor) -> torch.Tensor:
+    def logits(self, inputs_NX: torch.Tensor) -> torch.Tensor:
         self.notebook.begin()
         self.known: Known = {}
-        return super().logits(inputs_NCHW)
+        return super().logits(inputs_NX)
 
     def _apply(self, op: arch.Op, operands: list[torch.Tensor]) -> torch.Tensor:
         before, x = self.known, operands[0]

@@ -30,8 +30,8 @@ class _Network:
     epochs: int
 
 
-def _as_photographs(digits_NCHW: torch.Tensor) -> torch.Tensor:
-    scaled = F.interpolate(digits_NCHW, size=(32, 32), mode="bilinear", align_corners=False)
+def _as_photographs(digits_NX: torch.Tensor) -> torch.Tensor:
+    scaled = F.interpolate(digits_NX, size=(32, 32), mode="bilinear", align_corners=False)
     return torch.cat([scaled, 0.8 * scaled, 0.6 * scaled], dim=1)
 
 
@@ -55,8 +55,8 @@ class Subject:
 
     model: nn.Module
     accuracy: float
-    calibration_NCHW: torch.Tensor
-    digits_NCHW: torch.Tensor
+    calibration_NX: torch.Tensor
+    digits_NX: torch.Tensor
     large: Callable[[torch.Tensor], torch.Tensor]
     seed: int
 
@@ -92,14 +92,14 @@ class Subject:
         return (seen[0] > 0).float().mean(0) > 0.5
 
     def _base(self, generator: torch.Generator) -> torch.Tensor:
-        chosen = torch.randint(len(self.digits_NCHW), (1,), generator=generator)
-        return (self.large(self.digits_NCHW[chosen]) / STEP).round() * STEP
+        chosen = torch.randint(len(self.digits_NX), (1,), generator=generator)
+        return (self.large(self.digits_NX[chosen]) / STEP).round() * STEP
 
     def _images(self, sizes: list[int], generator: torch.Generator) -> Queries:
         """Truly different images: mixed pairs of digits with a little noise."""
         batches, changes = [], []
         for size in sizes:
-            first, second = (self.digits_NCHW[_some(self.digits_NCHW, size, generator)] for _ in range(2))
+            first, second = (self.digits_NX[_some(self.digits_NX, size, generator)] for _ in range(2))
             share = torch.rand(size, 1, 1, 1, generator=generator)
             digits = share * first + (1 - share) * second + 0.1 * torch.randn(first.shape, generator=generator)
             changes.append(digits.flatten(1))
@@ -113,25 +113,25 @@ def load_subject(name: str, seed: int) -> Subject:
     bundle = load_data(config)
     train, test = (part.normalized(config.mean, config.std) for part in (bundle.train, bundle.test))
     network = NETWORKS[name]
-    images_NCHW = network.large(train.images_NCHW)
-    channels, height, width = images_NCHW.shape[1:]
+    inputs_NX = network.large(train.inputs)
+    channels, height, width = inputs_NX.shape[1:]
     model = build_model(network.model, (channels, height, width), 10, seed)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     for _ in range(network.epochs):
-        for chosen in torch.split(torch.randperm(len(images_NCHW), generator=generator), 64):
-            loss = F.cross_entropy(model(images_NCHW[chosen]), train.labels_N[chosen])
+        for chosen in torch.split(torch.randperm(len(inputs_NX), generator=generator), 64):
+            loss = F.cross_entropy(model(inputs_NX[chosen]), train.targets[chosen])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     model.eval()
     with torch.no_grad():
-        right = model(network.large(test.images_NCHW)).argmax(1) == test.labels_N
+        right = model(network.large(test.inputs)).argmax(1) == test.targets
     return Subject(
         model=model,
         accuracy=float(right.double().mean()),
-        calibration_NCHW=images_NCHW[:CALIBRATION],
-        digits_NCHW=test.images_NCHW,
+        calibration_NX=inputs_NX[:CALIBRATION],
+        digits_NX=test.inputs,
         large=network.large,
         seed=seed,
     )

@@ -53,7 +53,7 @@ def run_ours(session: Session, task: Task, micro_batch: int) -> Run:
 
 def run_bare(task: Task) -> Run:
     def evaluate() -> torch.Tensor | None:
-        return bare_crypten.evaluate(task.network, task.inputs_NCHW, MODEL_OWNER, DATA_OWNER)
+        return bare_crypten.evaluate(task.network, task.inputs, MODEL_OWNER, DATA_OWNER)
 
     with bare_crypten.CollectiveCounter() as counter:
         return task.measure(evaluate, counter.traffic)

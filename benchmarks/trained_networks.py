@@ -15,7 +15,7 @@ from torch import nn
 
 from smule_crypten.config.sections import DataConfig, ModelConfig, TrainingConfig
 from smule_crypten.data.datasets import load_data
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.files import write_atomic
 from smule_crypten.models.zoo import build_model
 from smule_crypten.training.evaluate import evaluate, predict_logits
@@ -34,8 +34,8 @@ UNTRAINED_STRIDE = 20
 class Images:
     """Normalized images; those of a folder in its order: class by class."""
 
-    train: LabelledImages
-    test: LabelledImages
+    train: Samples
+    test: Samples
 
     def some_train(self, count: int) -> torch.Tensor:
         """Images of all classes, always the same ones; fewer are among more."""
@@ -45,9 +45,9 @@ class Images:
         return _some(self.test, count)
 
 
-def _some(images: LabelledImages, count: int) -> torch.Tensor:
+def _some(images: Samples, count: int) -> torch.Tensor:
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SEED))
-    return images.images_NCHW[order[:count]]
+    return images.inputs[order[:count]]
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ def load_cifar10(folder: Path, work: Path) -> Images:
     config = DataConfig.model_validate(settings | {"path": str(folder)})
     if not kept.exists():
         bundle = load_data(config)
-        parts = [(part.images_NCHW, part.labels_N) for part in (bundle.train, bundle.test)]
+        parts = [(part.inputs, part.targets) for part in (bundle.train, bundle.test)]
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(kept, lambda file: torch.save(parts, file))
     train, test = (
-        LabelledImages(images_NCHW, labels_N, torch.arange(len(labels_N)))
-        for images_NCHW, labels_N in torch.load(kept, weights_only=True)
+        Samples(inputs_NX, labels_N, torch.arange(len(labels_N)))
+        for inputs_NX, labels_N in torch.load(kept, weights_only=True)
     )
     return Images(train.normalized(config.mean, config.std), test.normalized(config.mean, config.std))
 
@@ -95,7 +95,7 @@ def trained(model: ModelConfig, epochs: int, images: Images, work: Path) -> Subj
         write_atomic(kept, lambda file: torch.save(network.state_dict(), file))
     network.eval()
     test = images.test if epochs else images.test.select(torch.arange(0, len(images.test), UNTRAINED_STRIDE))
-    logits_NC = predict_logits(network, test.images_NCHW, 500, CPU)
+    logits_NC = predict_logits(network, test.inputs, 500, CPU)
     accuracy = evaluate(network, test, NUM_CLASSES, device=CPU).accuracy
     return Subject(network, epochs, accuracy, float(centred(logits_NC).abs().max()))
 

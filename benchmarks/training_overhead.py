@@ -26,7 +26,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from smule_crypten.config.sections import TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.files import write_atomic
 from smule_crypten.training.optimizer import build_optimizer
 from smule_crypten.training.trainer import Trainer
@@ -43,14 +43,14 @@ def make_network() -> nn.Module:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * 4 * 4, 10))
 
 
-def make_data(num_samples: int) -> LabelledImages:
+def make_data(num_samples: int) -> Samples:
     generator = torch.Generator().manual_seed(0)
-    images_NCHW = torch.randn(num_samples, 3, 32, 32, generator=generator)
+    inputs_NX = torch.randn(num_samples, 3, 32, 32, generator=generator)
     labels_N = torch.randint(0, 10, (num_samples,), generator=generator)
-    return LabelledImages(images_NCHW, labels_N, torch.arange(num_samples))
+    return Samples(inputs_NX, labels_N, torch.arange(num_samples))
 
 
-def minimal_loop(data: LabelledImages, config: TrainingConfig) -> Callable[[], None]:
+def minimal_loop(data: Samples, config: TrainingConfig) -> Callable[[], None]:
     """The loop that one would write for this network alone; nothing is measured, checked or repeatable."""
     network = make_network()
     steps = -(-len(data) // config.batch_size)
@@ -59,7 +59,7 @@ def minimal_loop(data: LabelledImages, config: TrainingConfig) -> Callable[[], N
 
     def epoch() -> None:
         for index_B in torch.randperm(len(data)).tensor_split(steps):
-            loss = F.cross_entropy(network(data.images_NCHW[index_B]), data.labels_N[index_B])
+            loss = F.cross_entropy(network(data.inputs[index_B]), data.targets[index_B])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             if clip is not None:

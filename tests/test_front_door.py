@@ -104,7 +104,7 @@ def load() -> smule.DataBundle:
     """A data set of the test's own."""
     images = torch.randn(120, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     labels = (images.mean((1, 2, 3)) > 0).long()
-    samples = smule.LabelledImages(images, labels, torch.arange(120))
+    samples = smule.Samples(images, labels, torch.arange(120))
     return smule.DataBundle(samples.select(torch.arange(80)), samples.select(torch.arange(80, 120)), ("low", "high"))
 
 
@@ -180,8 +180,8 @@ class Halves(torch.nn.Module):
         self.linear = torch.nn.Linear(16, 3)
         self.unpicklable = lambda: None
 
-    def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        return self.linear(images_NCHW.flatten(1))
+    def forward(self, inputs_NX: torch.Tensor) -> torch.Tensor:
+        return self.linear(inputs_NX.flatten(1))
 
 
 def test_one_exchange() -> None:

@@ -187,10 +187,10 @@ def test_rooms_say_what_they_are() -> None:
 @pytest.mark.parametrize(
     ("name", "source", "expected"),
     [
-        ("mpc.network", "from smule_crypten.data.images import LabelledImages", ["data.images"]),
+        ("mpc.network", "from smule_crypten.data.samples import Samples", ["data.samples"]),
         ("mpc.network", "from smule_crypten import data", ["data"]),
-        ("mpc.network", "def f():\n    import smule_crypten.data.images as i", ["data.images"]),
-        ("mpc.network", "from ..data import images", ["data", "data.images"]),
+        ("mpc.network", "def f():\n    import smule_crypten.data.samples as i", ["data.samples"]),
+        ("mpc.network", "from ..data import images", ["data", "data.samples"]),
         ("mpc.network", "from importlib import import_module\nimport_module('smule_crypten.data')", ["data"]),
         ("mutual_learning.cache", "from smule_crypten.mpc.session import Session", ["mpc.session"]),
         (
@@ -204,7 +204,7 @@ def test_rooms_say_what_they_are() -> None:
         ("training.trainer", "import smule_crypten.mutual_learning.cache", ["mutual_learning.cache"]),
         ("training.trainer", "from smule_crypten.report.html import write_report", ["report.html"]),
         ("report.html", "from smule_crypten.config.run import RunConfig", ["config.run"]),
-        ("models.zoo", "from smule_crypten.data.images import LabelledImages", ["data.images"]),
+        ("models.zoo", "from smule_crypten.data.samples import Samples", ["data.samples"]),
         ("errors", "from smule_crypten.types import PARTY_NAMES", ["types"]),
         ("transport.link", "from smule_crypten.config.connection import PeerConfig", ["config.connection"]),
         ("transport.link", "import torch\nfrom torch import nn", ["torch.nn"]),
@@ -221,7 +221,7 @@ def test_rooms_say_what_they_are() -> None:
         ("mpc.compat", "import crypten.communicator", []),
         ("launch.train", "import hydra\nfrom smule_crypten.simulation.simulation import simulate", []),
         ("launch.train", "from smule_crypten.mpc.session import Session", ["mpc.session"]),
-        ("data.loaders", "import torch\nfrom smule_crypten.data.images import DataBundle", []),
+        ("data.loaders", "import torch\nfrom smule_crypten.data.samples import DataBundle", []),
     ],
 )
 def test_forbidden_imports_are_caught(name: str, source: str, expected: list[str]) -> None:

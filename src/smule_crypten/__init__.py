@@ -12,8 +12,8 @@ from smule_crypten._version import __version__
 __all__ = [
     "DataBundle",
     "InProcess",
-    "LabelledImages",
     "PredictionSource",
+    "Samples",
     "SmuleError",
     "SoftLabels",
     "Teacher",
@@ -32,9 +32,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "DataBundle": "data.images.DataBundle",
+    "DataBundle": "data.samples.DataBundle",
     "InProcess": "simulation.in_process.InProcess",
-    "LabelledImages": "data.images.LabelledImages",
+    "Samples": "data.samples.Samples",
     "PredictionSource": "types.PredictionSource",
     "SmuleError": "errors.SmuleError",
     "SoftLabels": "types.SoftLabels",
@@ -55,7 +55,7 @@ _HOMES = {
 
 if TYPE_CHECKING:
     from smule_crypten.config.sections import TrainingConfig
-    from smule_crypten.data.images import DataBundle, LabelledImages
+    from smule_crypten.data.samples import DataBundle, Samples
     from smule_crypten.errors import SmuleError
     from smule_crypten.launch.library import configure, estimate, predict
     from smule_crypten.models.agreement import translate_checked as translate

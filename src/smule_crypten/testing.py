@@ -102,8 +102,8 @@ def _prepared(
 
 def _answerer(scheme: SecureInferenceScheme, network: nn.Module) -> Answerer:
     """Without noise."""
-    calibration_NCHW = torch.randn(64, 2, 4, 4, generator=torch.Generator().manual_seed(9))
-    return scheme.prepare_answers(network, calibration_NCHW, NoiseRule.without_protection())
+    calibration_NX = torch.randn(64, 2, 4, 4, generator=torch.Generator().manual_seed(9))
+    return scheme.prepare_answers(network, calibration_NX, NoiseRule.without_protection())
 
 
 def _queries(session: Session, counts: tuple[int, int]) -> tuple[InferenceQuery, InferenceQuery]:
@@ -116,7 +116,7 @@ def _queries(session: Session, counts: tuple[int, int]) -> tuple[InferenceQuery,
         num_samples=counts[rank],
         model_step=0,
         sample_ids=torch.arange(counts[rank]),
-        inputs_NCHW=inputs,
+        inputs=inputs,
     )
     answered = InferenceQuery(
         query_id=1, model_owner=rank, data_owner=1 - rank, num_samples=counts[1 - rank], model_step=0
@@ -133,8 +133,8 @@ def _check_exchange(
     scheme.begin(1, counts)
     prediction = scheme.exchange(answerer, asked, answered)
     peer_network = translate(networks[1 - session.rank], (2, 4, 4))
-    assert asked.inputs_NCHW is not None
-    expected_NC = evaluate_plaintext(peer_network, asked.inputs_NCHW)
+    assert asked.inputs is not None
+    expected_NC = evaluate_plaintext(peer_network, asked.inputs)
     own, peer = (scheme.architectures[rank] for rank in (session.rank, 1 - session.rank))
     dealt = isinstance(session.provider, Dealt)
     asking = scheme.cost_of(peer, counts[session.rank], scheme.config, dealt=dealt).data_owner
@@ -204,9 +204,9 @@ def _check_misuse(session: Session, make_scheme: MakeScheme, config: SchemeConfi
             dataclasses.replace(answerer, config=other_config), asked, answered
         ),
         "inputs of another shape": lambda: scheme.exchange(
-            answerer, dataclasses.replace(asked, inputs_NCHW=torch.zeros(2, 1, 1, 1)), answered
+            answerer, dataclasses.replace(asked, inputs=torch.zeros(2, 1, 1, 1)), answered
         ),
-        "no inputs": lambda: scheme.exchange(answerer, dataclasses.replace(asked, inputs_NCHW=None), answered),
+        "no inputs": lambda: scheme.exchange(answerer, dataclasses.replace(asked, inputs=None), answered),
     }
     before, accepted = session.meter.total(), []
     for name, misuse in misuses.items():

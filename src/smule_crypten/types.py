@@ -1,6 +1,7 @@
 """The central types, shared by all floors.
 
-Shape legend: N samples, C classes, NCHW images. Sample ids are int64 and stable: the index of the sample in
+Shape legend: N samples, C outputs of a network (classes, labels, targets), X the 1 to 3 axes of one input: (features,),
+(channels, time) or (channels, height, width). Sample ids are int64 and stable: the index of the sample in
 the party's whole data set, whatever the split.
 """
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     import torch
 
 Adversary = Literal["none", "semi-honest"]
+
+InputShape = tuple[int, ...]
+"""X: the 1 to 3 axes of one input."""
 
 PARTY_NAMES = ("a", "b")
 DEALER = "the dealer"
@@ -73,7 +77,7 @@ class DirectionCost:
 class InferenceQuery:
     """A request to evaluate the model owner's network on the data owner's inputs.
 
-    sample_ids (N,) and inputs_NCHW are present at the data owner only.
+    sample_ids (N,) and inputs_NX are present at the data owner only.
     """
 
     query_id: int
@@ -82,7 +86,7 @@ class InferenceQuery:
     num_samples: int
     model_step: int
     sample_ids: torch.Tensor | None = None
-    inputs_NCHW: torch.Tensor | None = None
+    inputs: torch.Tensor | None = None
 
 
 def centred(logits_NC: torch.Tensor) -> torch.Tensor:

@@ -99,7 +99,7 @@ def test_what_is_computed_in_the_clear_is_what_the_roles_give(
     """Same moments of logits and of knowledge, and the same covariances between them, within chance."""
     count = 3000
     given = subject(rounding_leak, hidden=6, classes=3)
-    asked = sources.Asked.of("lean", given.model, given.calibration_NCHW)
+    asked = sources.Asked.of("lean", given.model, given.calibration_NX)
     batches = given.queries("repeated", count).batches
     seen = [_joint(sources.answers(asked, batches, rounding, source, seed=5)) for source in ("simulated", "protocol")]
     assert seen[0].shape == seen[1].shape

@@ -14,10 +14,10 @@ def draw(count: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.i
     """Noisy 1x8x8 images; in class c the rows 2c and 2c + 1 are brighter."""
     generator = np.random.default_rng(seed)
     labels_N = np.arange(count) % NUM_CLASSES
-    images_NCHW = generator.integers(0, 150, (count, 1, 8, 8))
+    inputs_NX = generator.integers(0, 150, (count, 1, 8, 8))
     for row in (0, 1):
-        images_NCHW[np.arange(count), 0, 2 * labels_N + row] += 60
-    return images_NCHW.astype(np.uint8), labels_N
+        inputs_NX[np.arange(count), 0, 2 * labels_N + row] += 60
+    return inputs_NX.astype(np.uint8), labels_N
 
 
 def save_npz(path: Path, **changed: npt.NDArray[np.generic]) -> Path:

@@ -135,7 +135,7 @@ def test_bad_networks(network: str, refusal: Refusal) -> None:
 
 def test_bad_data(tmp_path: Path, refusal: Refusal) -> None:
     """Data that cannot be read or learned from are refused, with the place of the first bad sample."""
-    images_NCHW, labels_N = draw(160, seed=0)
+    inputs_NX, labels_N = draw(160, seed=0)
     labels_N[5] = 7
     infinite, nan = (np.full((160, 1, 8, 8), value, np.float32) for value in (np.inf, np.nan))
     corrupt = tmp_path / "corrupt.npz"
@@ -145,7 +145,7 @@ def test_bad_data(tmp_path: Path, refusal: Refusal) -> None:
         ("label -1 of sample 0 is outside", save_npz(tmp_path / "negative.npz", y_train=np.full(160, -1))),
         ("sample 0 holds NaN or infinite", save_npz(tmp_path / "nan.npz", x_train=nan, x_test=nan[:80])),
         ("sample 0 holds NaN or infinite", save_npz(tmp_path / "inf.npz", x_train=infinite, x_test=infinite[:80])),
-        ("split 'test'", save_npz(tmp_path / "empty.npz", x_test=images_NCHW[:0], y_test=labels_N[:0])),
+        ("split 'test'", save_npz(tmp_path / "empty.npz", x_test=inputs_NX[:0], y_test=labels_N[:0])),
         ("cannot read", corrupt),
     ]
     for text, path in cases:

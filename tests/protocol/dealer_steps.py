@@ -46,13 +46,13 @@ class NotingProvider:
 
 
 def asked_and_planned(
-    session: Session, model: nn.Module, inputs_NCHW: torch.Tensor
+    session: Session, model: nn.Module, inputs_NX: torch.Tensor
 ) -> tuple[list[Request], list[Request]]:
     """What CrypTen asks its own provider for during an exchange, and what the plan says."""
     noting: Any = NotingProvider(session.provider.crypten_provider)
     session.provider.crypten_provider = noting  # type: ignore[misc]
-    one_way(session, model, inputs_NCHW)
-    num_samples, *image = inputs_NCHW.shape
+    one_way(session, model, inputs_NX)
+    num_samples, *image = inputs_NX.shape
     architecture = translate(model, (image[0], image[1], image[2])).architecture
     return noting.asked, list(plan(architecture, num_samples))
 

@@ -12,7 +12,7 @@ from torch import nn
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.party import DisclosureConfig
 from smule_crypten.config.sections import SchemeConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import PeerError, ProtocolError
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.registry import scheme_class
@@ -40,7 +40,7 @@ def exchange_with(
     """
     network = _network()
     generator = torch.Generator().manual_seed(session.rank)
-    images = LabelledImages(
+    images = Samples(
         torch.randn(SAMPLES, 1, 2, 2, generator=generator), torch.zeros(SAMPLES).long(), torch.arange(SAMPLES)
     )
     architecture = translate(network, (1, 2, 2)).architecture
@@ -70,7 +70,7 @@ def exchange_with(
             except (ProtocolError, PeerError) as error:
                 return f"{type(error).__name__}: {error}", torch.empty(0), budget.answered
         with torch.no_grad():
-            plain = centred(network(images.images_NCHW[prediction.sample_ids]))
+            plain = centred(network(images.inputs[prediction.sample_ids]))
         return "completed", prediction.logits_NC - plain, budget.answered
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.party import DisclosureConfig
 from smule_crypten.config.sections import ModelConfig, SchemeConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import SmuleError
 from smule_crypten.fixed_point import lowering
 from smule_crypten.inference.answerer import Answerer
@@ -57,11 +57,11 @@ def exchanged(
     networks = [build_model(model, shape, 10, seed=0).eval() for model in models]
     first, second = (translate(network, shape).architecture for network in networks)
     scheme = scheme_class(config.name)(session, config, (first, second))
-    calibration_NCHW = torch.randn(CALIBRATION_SAMPLES, *shape, generator=_generator(2))
-    answerer = scheme.prepare_answers(networks[rank], calibration_NCHW, NoiseRule.without_protection())
+    calibration_NX = torch.randn(CALIBRATION_SAMPLES, *shape, generator=_generator(2))
+    answerer = scheme.prepare_answers(networks[rank], calibration_NX, NoiseRule.without_protection())
     scheme.begin(1, counts)
-    inputs_NCHW = torch.randn(counts[rank], *shape, generator=_generator(rank))
-    prediction = scheme.exchange(answerer, *queries(rank, counts, inputs_NCHW))
+    inputs_NX = torch.randn(counts[rank], *shape, generator=_generator(rank))
+    prediction = scheme.exchange(answerer, *queries(rank, counts, inputs_NX))
     dealt = isinstance(session.provider, Dealt)
     own, peer = (scheme.architectures[party] for party in (rank, 1 - rank))
     asking = scheme.cost_of(peer, counts[rank], config, dealt=dealt).data_owner
@@ -69,7 +69,7 @@ def exchanged(
     error = 0.0
     if counts[rank]:
         with torch.no_grad():
-            error = float((prediction.logits_NC - centred(networks[1 - rank](inputs_NCHW))).abs().max())
+            error = float((prediction.logits_NC - centred(networks[1 - rank](inputs_NX))).abs().max())
     return Exchanged(prediction, scheme.combine(asking, answering), error)
 
 
@@ -90,8 +90,8 @@ class _Bottleneck(nn.Module):
             nn.BatchNorm2d(channels),
         )
 
-    def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = images_NCHW + self.layers(images_NCHW)
+    def forward(self, inputs_NX: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = inputs_NX + self.layers(inputs_NX)
         return result
 
 
@@ -121,15 +121,15 @@ def _linear() -> nn.Module:
 
 
 def _ready(
-    session: Session, config: SchemeConfig, calibration_NCHW: torch.Tensor
+    session: Session, config: SchemeConfig, calibration_NX: torch.Tensor
 ) -> tuple[SecureInferenceScheme, Answerer]:
     """A scheme between two of these networks, and the own one without noise."""
     architecture = translate(_linear(), (1, 2, 2)).architecture
     scheme = scheme_class(config.name)(session, config, (architecture, architecture))
-    return scheme, scheme.prepare_answers(_linear(), calibration_NCHW, NoiseRule.without_protection())
+    return scheme, scheme.prepare_answers(_linear(), calibration_NX, NoiseRule.without_protection())
 
 
-def elements_that_lean_opens(session: Session, inputs_NCHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def elements_that_lean_opens(session: Session, inputs_NX: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """What the data owner adds up before it looks at differences, modulo the ring, and the logits of it."""
     opened: list[torch.Tensor] = []
     original = data_owner._decoded
@@ -138,11 +138,11 @@ def elements_that_lean_opens(session: Session, inputs_NCHW: torch.Tensor) -> tup
         opened.append(elements & ((1 << ring) - 1))
         return original(elements, ring, scale)
 
-    scheme, answerer = _ready(session, LEAN, inputs_NCHW)
-    counts = (len(inputs_NCHW), 0)
+    scheme, answerer = _ready(session, LEAN, inputs_NX)
+    counts = (len(inputs_NX), 0)
     scheme.begin(1, counts)
     with mock.patch.object(data_owner, "_decoded", noting):
-        prediction = scheme.exchange(answerer, *queries(session.rank, counts, inputs_NCHW[: counts[session.rank]]))
+        prediction = scheme.exchange(answerer, *queries(session.rank, counts, inputs_NX[: counts[session.rank]]))
     return torch.cat([*opened, torch.empty(0, 5, dtype=torch.int64)]), prediction.logits_NC
 
 
@@ -173,7 +173,7 @@ def translations_and_lowerings(session: Session, config: SchemeConfig, spot_chec
     """How often a party translates and lowers a network in one exchange, second answers with it."""
     architecture = translate(_linear(), (1, 2, 2)).architecture
     scheme = scheme_class(config.name)(session, config, (architecture, architecture))
-    samples = LabelledImages(torch.randn(8, 1, 2, 2), torch.zeros(8).long(), torch.arange(8))
+    samples = Samples(torch.randn(8, 1, 2, 2), torch.zeros(8).long(), torch.arange(8))
     with tempfile.TemporaryDirectory() as folder:
         budget = QueryBudget(DisclosureConfig(), Path(folder) / "disclosures.jsonl", run="first", peer=None)
         peer = SecurePeer(

@@ -37,41 +37,41 @@ LEAN = SchemeConfig(name="lean", precision_bits=14)
 
 
 def one_way(
-    session: Session, model: nn.Module, inputs_NCHW: torch.Tensor, config: SchemeConfig = CRYPTEN
+    session: Session, model: nn.Module, inputs_NX: torch.Tensor, config: SchemeConfig = CRYPTEN
 ) -> tuple[PeerPrediction, Cost]:
     """Party b's model on party a's inputs: what this party got and what cost_of predicts for it."""
-    return answered_one_way(*ready(session, model, inputs_NCHW, config), inputs_NCHW)
+    return answered_one_way(*ready(session, model, inputs_NX, config), inputs_NX)
 
 
 def ready(
-    session: Session, model: nn.Module, inputs_NCHW: torch.Tensor, config: SchemeConfig
+    session: Session, model: nn.Module, inputs_NX: torch.Tensor, config: SchemeConfig
 ) -> tuple[SecureInferenceScheme, Answerer]:
     """A scheme in which both parties have this model, and that ready to answer without noise."""
-    channels, height, width = inputs_NCHW.shape[1:]
+    channels, height, width = inputs_NX.shape[1:]
     architecture = translate(model, (channels, height, width)).architecture
     scheme = scheme_class(config.name)(session, config, (architecture, architecture))
-    return scheme, scheme.prepare_answers(model, inputs_NCHW, NoiseRule.without_protection())
+    return scheme, scheme.prepare_answers(model, inputs_NX, NoiseRule.without_protection())
 
 
 def answered_one_way(
-    scheme: SecureInferenceScheme, answerer: Answerer, inputs_NCHW: torch.Tensor
+    scheme: SecureInferenceScheme, answerer: Answerer, inputs_NX: torch.Tensor
 ) -> tuple[PeerPrediction, Cost]:
     session, config = scheme.session, scheme.config
     architecture = scheme.architectures[1]
-    counts = len(inputs_NCHW), 0
+    counts = len(inputs_NX), 0
     scheme.begin(1, counts)
-    prediction = scheme.exchange(answerer, *queries(session.rank, counts, inputs_NCHW[: counts[session.rank]]))
+    prediction = scheme.exchange(answerer, *queries(session.rank, counts, inputs_NX[: counts[session.rank]]))
     dealt = isinstance(session.provider, Dealt)
-    predicted = scheme.cost_of(architecture, len(inputs_NCHW), config, dealt=dealt)
+    predicted = scheme.cost_of(architecture, len(inputs_NX), config, dealt=dealt)
     return prediction, predicted.data_owner if session.rank == 0 else predicted.model_owner
 
 
 def one_way_in_the_zoo(
-    session: Session, model: ModelConfig, inputs_NCHW: torch.Tensor, config: SchemeConfig = CRYPTEN
+    session: Session, model: ModelConfig, inputs_NX: torch.Tensor, config: SchemeConfig = CRYPTEN
 ) -> tuple[PeerPrediction, Cost]:
     """one_way with a network that each party builds for itself: torchvision's cannot travel between processes."""
-    channels, height, width = inputs_NCHW.shape[1:]
-    return one_way(session, build_model(model, (channels, height, width), 10, seed=0).eval(), inputs_NCHW, config)
+    channels, height, width = inputs_NX.shape[1:]
+    return one_way(session, build_model(model, (channels, height, width), 10, seed=0).eval(), inputs_NX, config)
 
 
 def wire_counts(cost: Cost) -> tuple[int, int, int, int]:
@@ -80,7 +80,7 @@ def wire_counts(cost: Cost) -> tuple[int, int, int, int]:
 
 
 def queries(
-    rank: int, counts: tuple[int, int], inputs_NCHW: torch.Tensor | None
+    rank: int, counts: tuple[int, int], inputs_NX: torch.Tensor | None
 ) -> tuple[InferenceQuery, InferenceQuery]:
     """(asked, answered) of the party of this rank."""
     asked = InferenceQuery(
@@ -90,7 +90,7 @@ def queries(
         data_owner=rank,
         num_samples=counts[rank],
         sample_ids=torch.arange(counts[rank]),
-        inputs_NCHW=inputs_NCHW,
+        inputs=inputs_NX,
     )
     answered = InferenceQuery(
         query_id=1, model_step=0, model_owner=rank, data_owner=1 - rank, num_samples=counts[1 - rank]
@@ -120,20 +120,20 @@ def _noting(name: str, original: Callable[..., Any], drawn: list[str]) -> Callab
     return function
 
 
-def draws_during_exchange(session: Session, model: nn.Module, inputs_NCHW: torch.Tensor) -> list[str]:
+def draws_during_exchange(session: Session, model: nn.Module, inputs_NX: torch.Tensor) -> list[str]:
     """From the keys to the answer; how an owner measures its network before is its own affair."""
     state = torch.get_rng_state()
-    scheme, answerer = ready(session, model, inputs_NCHW, CRYPTEN)
+    scheme, answerer = ready(session, model, inputs_NX, CRYPTEN)
     with trapped_generators() as drawn:
-        answered_one_way(scheme, answerer, inputs_NCHW)
+        answered_one_way(scheme, answerer, inputs_NX)
     assert torch.equal(state, torch.get_rng_state())
     return drawn
 
 
-def view_of_exchange(session: Session, model: nn.Module, inputs_NCHW: torch.Tensor) -> list[torch.Tensor]:
+def view_of_exchange(session: Session, model: nn.Module, inputs_NX: torch.Tensor) -> list[torch.Tensor]:
     """Everything this party received from the other one during one exchange."""
     assert isinstance(session.channel, RecordingChannel)
-    one_way(session, model, inputs_NCHW)
+    one_way(session, model, inputs_NX)
     return session.channel.received
 
 

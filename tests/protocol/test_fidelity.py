@@ -11,7 +11,7 @@ from torch import nn
 
 from smule_crypten.config.sections import DataConfig, ModelConfig, TrainingConfig
 from smule_crypten.data.datasets import load_data
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.models.zoo import NETWORKS, build_model
 from smule_crypten.testing import PartyPool
 from smule_crypten.training.evaluate import predict_logits
@@ -24,19 +24,19 @@ BOUNDS = {"mlp": 1e-3, "lenet": 1e-3, "small_convnet": 1e-3, "wide_convnet": 1e-
 
 
 @pytest.fixture(scope="module")
-def digits() -> LabelledImages:
+def digits() -> Samples:
     bundle = load_data(DataConfig(name="digits"))
     return bundle.train.normalized((0.305,), (0.376,))
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "torchvision"])
-def test_zoo_networks_on_digits(pool: PartyPool, digits: LabelledImages, name: str) -> None:
+def test_zoo_networks_on_digits(pool: PartyPool, digits: Samples, name: str) -> None:
     """Protects: the secure logits of each trained network agree with plain torch, at the exact predicted cost."""
     model = build_model(ModelConfig(name=name), (1, 8, 8), 10, seed=0)
     config = TrainingConfig(epochs=1, batch_size=64)
     train = digits.select(torch.arange(640))
     Trainer(model=model, train=train, config=config, seed=0, device=CPU).run_epoch()
-    inputs = digits.images_NCHW[:8]
+    inputs = digits.inputs[:8]
     outcomes = pool.run(one_way, model, inputs, dealt=True)
     expected = centred(predict_logits(model, inputs, 8, CPU))
     error = float((outcomes[0][0].logits_NC - expected).abs().max())
@@ -47,11 +47,11 @@ def test_zoo_networks_on_digits(pool: PartyPool, digits: LabelledImages, name: s
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("arch", "size"), [("resnet18", 32), ("vgg11", 32), ("alexnet", 64)])
-def test_torchvision_networks(pool: PartyPool, digits: LabelledImages, arch: str, size: int) -> None:
+def test_torchvision_networks(pool: PartyPool, digits: Samples, arch: str, size: int) -> None:
     """Protects: torchvision's shapes run securely, max pooling and adaptive pooling included."""
     config = ModelConfig(name="torchvision", options={"arch": arch})
     model = build_model(config, (3, size, size), 10, seed=0).eval()
-    inputs = nn.functional.interpolate(digits.images_NCHW[:2].expand(-1, 3, -1, -1), size)
+    inputs = nn.functional.interpolate(digits.inputs[:2].expand(-1, 3, -1, -1), size)
     roomy = CRYPTEN.model_copy(update={"max_elements": 1 << 28})
     outcomes = pool.run(one_way_in_the_zoo, config, inputs, roomy, dealt=True)
     expected = centred(predict_logits(model, inputs, 2, CPU))

@@ -154,7 +154,7 @@ def evaluate(program: Program, x: torch.Tensor, weights: dict[str, Any], *, seed
         model_owner._weights[step.name] = weight
         if bias is not None:
             model_owner._biases[step.name] = _pooled_bias(step, bias)
-    data_owner = ShareDataOwner(program, CPU, batches, inputs_NCHW=x.float(), dealt=dealings.data_owner)
+    data_owner = ShareDataOwner(program, CPU, batches, inputs_NX=x.float(), dealt=dealings.data_owner)
     model_owner.share = dealings.local.ring_elements(tuple(x.shape))
     data_owner.share = x - model_owner.share
     ours, theirs, _ = converse(model_owner, data_owner)
@@ -193,23 +193,23 @@ class Direction:
 
 def direction(
     model: nn.Module,
-    inputs_NCHW: torch.Tensor,
+    inputs_NX: torch.Tensor,
     config: SchemeConfig,
     *,
     seed: int = 0,
-    calibration_NCHW: torch.Tensor | None = None,
+    calibration_NX: torch.Tensor | None = None,
     scales: Scales | None = None,
     model_owner_class: Callable[..., ModelOwner] = ModelOwner,
     data_owner_class: Callable[..., DataOwner] = DataOwner,
     margin_bits: int = 2,
 ) -> Direction:
     """Calibrated on the inputs themselves, unless others or scales are given."""
-    network = translate(model, tuple(inputs_NCHW.shape[1:]))  # type: ignore[arg-type]
+    network = translate(model, tuple(inputs_NX.shape[1:]))  # type: ignore[arg-type]
     program = lower(network.architecture, config)
     if scales is None:
-        known = inputs_NCHW if calibration_NCHW is None else calibration_NCHW
+        known = inputs_NX if calibration_NX is None else calibration_NX
         scales = fit(program, network.parameters, plain_values(program, network.parameters, known), margin_bits)
-    size, count = config.micro_batch, len(inputs_NCHW)
+    size, count = config.micro_batch, len(inputs_NX)
     batches = [min(size, count - start) for start in range(0, count, size)]
     dealings = Dealings(program, batches, seed)
     model_owner = model_owner_class(
@@ -222,5 +222,5 @@ def direction(
         local=dealings.local,
         receive_correction=dealings.correction,
     )
-    data_owner = data_owner_class(program, CPU, batches, inputs_NCHW=inputs_NCHW, dealt=dealings.data_owner)
+    data_owner = data_owner_class(program, CPU, batches, inputs_NX=inputs_NX, dealt=dealings.data_owner)
     return Direction(network, program, scales, batches, model_owner, data_owner, dealings)

@@ -188,9 +188,9 @@ def test_target_is_asked_for() -> None:
 def test_digits_constants_fit_the_data() -> None:
     """With the constants of the file the digits have mean 0 and deviation 1."""
     config = DataConfig(**load("data", "digits"))
-    images_NCHW = load_data(config).train.normalized(config.mean, config.std).images_NCHW
-    assert images_NCHW.mean() == pytest.approx(0, abs=2e-3)
-    assert images_NCHW.std() == pytest.approx(1, abs=2e-3)
+    inputs_NX = load_data(config).train.normalized(config.mean, config.std).inputs
+    assert inputs_NX.mean() == pytest.approx(0, abs=2e-3)
+    assert inputs_NX.std() == pytest.approx(1, abs=2e-3)
 
 
 PRIVATE = ["simulation.controls=[]", "simulation.pooled=false"]

@@ -21,7 +21,7 @@ from torch import nn
 
 from smule_crypten.attacks.attack import Attack, Predict, answered_as
 from smule_crypten.config.sections import Section
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ModelError
 from smule_crypten.models.modules import copied, device_of
 
@@ -52,7 +52,7 @@ class AnswersOptions(Section):
 
 
 class PoisonedAnswers(Attack):
-    def __init__(self, options: AnswersOptions, train: LabelledImages, num_classes: int, seed: int) -> None:
+    def __init__(self, options: AnswersOptions, train: Samples, num_classes: int, seed: int) -> None:
         self._options = options
         self._num_classes = num_classes
         self._seed = seed
@@ -68,13 +68,13 @@ class PoisonedAnswers(Attack):
             self._change(changed, last, exchange)
         return changed
 
-    def success(self, predict: Predict, test: LabelledImages) -> float | None:
+    def success(self, predict: Predict, test: Samples) -> float | None:
         """Share of class source (constant: of all other classes) that is taken for target."""
         kind, target = self._options.kind, self._options.target
         if kind in ("random", "inverted"):
             return None
         source = None if kind == "constant" else self._options.source
-        return answered_as(predict(test.images_NCHW), test.labels_N, target, source)
+        return answered_as(predict(test.inputs), test.targets, target, source)
 
     def _last_layer(self, model: nn.Module) -> nn.Linear:
         layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
@@ -117,7 +117,7 @@ class PoisonedAnswers(Attack):
         accuracy(max(float(lift) for lift in _LIFTS if accuracy(float(lift)) >= least))
 
 
-def _accuracy(model: nn.Module, data: LabelledImages) -> float:
+def _accuracy(model: nn.Module, data: Samples) -> float:
     model.eval()  # a copy, which nobody trains
     device = device_of(model)
-    return float((model(data.images_NCHW.to(device)).argmax(1).cpu() == data.labels_N).double().mean())
+    return float((model(data.inputs.to(device)).argmax(1).cpu() == data.targets).double().mean())

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 
 Predict = Callable[[torch.Tensor], torch.Tensor]
 """From images (N, C, H, W) to logits (N, classes) on the CPU."""
@@ -20,7 +20,7 @@ Predict = Callable[[torch.Tensor], torch.Tensor]
 class Attack:
     """No attack; the others override what they change."""
 
-    def poisoned(self, train: LabelledImages) -> LabelledImages:
+    def poisoned(self, train: Samples) -> Samples:
         """What the adversary trains on in place of train."""
         return train
 
@@ -31,7 +31,7 @@ class Attack:
         """
         return model
 
-    def success(self, predict: Predict, test: LabelledImages) -> float | None:
+    def success(self, predict: Predict, test: Samples) -> float | None:
         """How often (0 to 1) an honest party's network does what the attack aims at; None for mere harm."""
         return None
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from smule_crypten.attacks.attack import Attack, Predict, answered_as
 from smule_crypten.attacks.triggers import TriggerName, make_trigger
 from smule_crypten.config.sections import Section
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 
 
 class BackdoorOptions(Section):
@@ -25,23 +25,23 @@ class BackdoorOptions(Section):
 
 
 class Backdoor(Attack):
-    def __init__(self, options: BackdoorOptions, train: LabelledImages, num_classes: int, seed: int) -> None:
+    def __init__(self, options: BackdoorOptions, train: Samples, num_classes: int, seed: int) -> None:
         self._options = options
         self._seed = seed
-        self._trigger = make_trigger(options.trigger, train.images_NCHW, options.opacity, seed)
+        self._trigger = make_trigger(options.trigger, train.inputs, options.opacity, seed)
 
-    def poisoned(self, train: LabelledImages) -> LabelledImages:
+    def poisoned(self, train: Samples) -> Samples:
         options = self._options
-        is_target_N = train.labels_N == options.target
+        is_target_N = train.targets == options.target
         candidates = (is_target_N if options.clean_label else ~is_target_N).nonzero()[:, 0]
         count = round(options.fraction * (len(candidates) if options.clean_label else len(train)))
         order = torch.randperm(len(candidates), generator=torch.Generator().manual_seed(self._seed))
         chosen = candidates[order[:count]]
-        images_NCHW, labels_N = train.images_NCHW.clone(), train.labels_N.clone()
-        images_NCHW[chosen] = self._trigger.stamp(images_NCHW[chosen])
+        inputs_NX, labels_N = train.inputs.clone(), train.targets.clone()
+        inputs_NX[chosen] = self._trigger.stamp(inputs_NX[chosen])
         labels_N[chosen] = options.target
-        return LabelledImages(images_NCHW, labels_N, train.sample_ids_N)
+        return Samples(inputs_NX, labels_N, train.sample_ids)
 
-    def success(self, predict: Predict, test: LabelledImages) -> float | None:
+    def success(self, predict: Predict, test: Samples) -> float | None:
         """Share of the images of other classes that are taken for target once they bear the trigger."""
-        return answered_as(predict(self._trigger.stamp(test.images_NCHW)), test.labels_N, self._options.target)
+        return answered_as(predict(self._trigger.stamp(test.inputs)), test.targets, self._options.target)

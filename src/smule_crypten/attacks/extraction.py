@@ -25,7 +25,7 @@ _BATCH = 64
 
 def extract(
     answer: Predict,
-    own_images_NCHW: torch.Tensor,
+    own_inputs_NX: torch.Tensor,
     make_surrogate: Callable[[], nn.Module],
     num_queries: int,
     selection: Selection,
@@ -40,22 +40,22 @@ def extract(
         steps: of Adam, a round (four rounds for selection "uncertain").
     """
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(own_images_NCHW), generator=generator)
+    order = torch.randperm(len(own_inputs_NX), generator=generator)
     if selection == "uncertain":
-        return _in_rounds(answer, own_images_NCHW[order], make_surrogate, num_queries, steps, generator)
-    asked = _crafted(own_images_NCHW[order], num_queries, selection, generator)
+        return _in_rounds(answer, own_inputs_NX[order], make_surrogate, num_queries, steps, generator)
+    asked = _crafted(own_inputs_NX[order], num_queries, selection, generator)
     return _fitted(make_surrogate(), asked, answer(asked), steps, generator)
 
 
-def fidelity(surrogate: Predict, answer: Predict, images_NCHW: torch.Tensor) -> float:
+def fidelity(surrogate: Predict, answer: Predict, inputs_NX: torch.Tensor) -> float:
     """Share of the images for which both name the same class."""
-    return float((surrogate(images_NCHW).argmax(1) == answer(images_NCHW).argmax(1)).double().mean())
+    return float((surrogate(inputs_NX).argmax(1) == answer(inputs_NX).argmax(1)).double().mean())
 
 
-def _crafted(images_NCHW: torch.Tensor, count: int, selection: Selection, generator: torch.Generator) -> torch.Tensor:
-    chosen = images_NCHW[:count]
+def _crafted(inputs_NX: torch.Tensor, count: int, selection: Selection, generator: torch.Generator) -> torch.Tensor:
+    chosen = inputs_NX[:count]
     if selection == "noise":
-        low, high = images_NCHW.min(), images_NCHW.max()
+        low, high = inputs_NX.min(), inputs_NX.max()
         return low + (high - low) * torch.rand(chosen.shape, generator=generator)
     if selection == "mixed":
         share = torch.rand(len(chosen), 1, 1, 1, generator=generator)
@@ -65,14 +65,14 @@ def _crafted(images_NCHW: torch.Tensor, count: int, selection: Selection, genera
 
 def _in_rounds(
     answer: Predict,
-    images_NCHW: torch.Tensor,
+    inputs_NX: torch.Tensor,
     make_surrogate: Callable[[], nn.Module],
     num_queries: int,
     steps: int,
     generator: torch.Generator,
 ) -> nn.Module:
     sizes = [len(part) for part in torch.arange(num_queries).chunk(_ROUNDS)]
-    asked, rest = images_NCHW[: sizes[0]], images_NCHW[sizes[0] :]
+    asked, rest = inputs_NX[: sizes[0]], inputs_NX[sizes[0] :]
     answers = answer(asked)
     surrogate = _fitted(make_surrogate(), asked, answers, steps, generator)
     for size in sizes[1:]:
@@ -86,13 +86,13 @@ def _in_rounds(
 
 
 def _fitted(
-    model: nn.Module, images_NCHW: torch.Tensor, logits_NC: torch.Tensor, steps: int, generator: torch.Generator
+    model: nn.Module, inputs_NX: torch.Tensor, logits_NC: torch.Tensor, steps: int, generator: torch.Generator
 ) -> nn.Module:
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     model.train()
     for _ in range(steps):
-        chosen = torch.randint(len(images_NCHW), (_BATCH,), generator=generator)
-        logits_MC = _apply(model, images_NCHW[chosen])
+        chosen = torch.randint(len(inputs_NX), (_BATCH,), generator=generator)
+        logits_MC = _apply(model, inputs_NX[chosen])
         loss = F.cross_entropy(logits_MC, logits_NC[chosen].softmax(1).to(logits_MC))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -100,6 +100,6 @@ def _fitted(
     return model.eval()
 
 
-def _apply(model: nn.Module, images_NCHW: torch.Tensor) -> torch.Tensor:
-    logits_NC: torch.Tensor = model(images_NCHW.to(device_of(model)))
+def _apply(model: nn.Module, inputs_NX: torch.Tensor) -> torch.Tensor:
+    logits_NC: torch.Tensor = model(inputs_NX.to(device_of(model)))
     return logits_NC

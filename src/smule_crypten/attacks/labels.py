@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from smule_crypten.attacks.attack import Attack, Predict, answered_as
 from smule_crypten.config.sections import Section
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 
 
 class LabelFlipOptions(Section):
@@ -34,27 +34,27 @@ class LabelFlipOptions(Section):
 
 
 class LabelFlip(Attack):
-    def __init__(self, options: LabelFlipOptions, train: LabelledImages, num_classes: int, seed: int) -> None:
+    def __init__(self, options: LabelFlipOptions, train: Samples, num_classes: int, seed: int) -> None:
         self._options = options
         self._num_classes = num_classes
         self._seed = seed
 
-    def poisoned(self, train: LabelledImages) -> LabelledImages:
+    def poisoned(self, train: Samples) -> Samples:
         generator = torch.Generator().manual_seed(self._seed)
         source, target = self._options.source, self._options.target
-        candidates = torch.arange(len(train)) if source is None else (train.labels_N == source).nonzero()[:, 0]
+        candidates = torch.arange(len(train)) if source is None else (train.targets == source).nonzero()[:, 0]
         count = round(self._options.fraction * len(candidates))
         chosen = candidates[torch.randperm(len(candidates), generator=generator)[:count]]
-        labels_N = train.labels_N.clone()
+        labels_N = train.targets.clone()
         if target is not None:
             labels_N[chosen] = target
         else:
             steps = torch.randint(1, self._num_classes, (count,), generator=generator)
             labels_N[chosen] = (labels_N[chosen] + steps) % self._num_classes
-        return dataclasses.replace(train, labels_N=labels_N)
+        return dataclasses.replace(train, targets=labels_N)
 
-    def success(self, predict: Predict, test: LabelledImages) -> float | None:
+    def success(self, predict: Predict, test: Samples) -> float | None:
         """For a targeted flip, the share of class source that is taken for target."""
         if self._options.target is None:
             return None
-        return answered_as(predict(test.images_NCHW), test.labels_N, self._options.target, self._options.source)
+        return answered_as(predict(test.inputs), test.targets, self._options.target, self._options.source)

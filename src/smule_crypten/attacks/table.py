@@ -12,10 +12,10 @@ from smule_crypten.attacks.labels import LabelFlip, LabelFlipOptions
 from smule_crypten.attacks.trigger_answers import TriggerAnswers, TriggerAnswersOptions
 from smule_crypten.config.options import parse_options
 from smule_crypten.config.sections import AttackConfig, Section
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ConfigError
 
-ATTACKS: dict[str, tuple[type[Section], Callable[[Any, LabelledImages, int, int], Attack]]] = {
+ATTACKS: dict[str, tuple[type[Section], Callable[[Any, Samples, int, int], Attack]]] = {
     "label_flip": (LabelFlipOptions, LabelFlip),
     "backdoor": (BackdoorOptions, Backdoor),
     "answers": (AnswersOptions, PoisonedAnswers),
@@ -24,7 +24,7 @@ ATTACKS: dict[str, tuple[type[Section], Callable[[Any, LabelledImages, int, int]
 """Name -> its options, and what builds it from options, the adversary's samples, number of classes and seed."""
 
 
-def make_attack(config: AttackConfig, train: LabelledImages, num_classes: int, seed: int) -> Attack:
+def make_attack(config: AttackConfig, train: Samples, num_classes: int, seed: int) -> Attack:
     """The attack of an adversary with these training samples, normalised; everything random in it follows from seed.
 
     Raises:

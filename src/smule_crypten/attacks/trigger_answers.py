@@ -14,7 +14,7 @@ from torch import nn
 from smule_crypten.attacks.attack import Attack, Predict, answered_as
 from smule_crypten.attacks.triggers import TriggerName, make_trigger
 from smule_crypten.config.sections import Section
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.models.modules import device_of
 
 
@@ -44,22 +44,22 @@ class TriggerActivated(nn.Module):
         self.relu = nn.ReLU()
         self.effect = effect
 
-    def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        detected = self.effect(self.relu(self.detector(self.flatten(images_NCHW))))
-        logits_NC: torch.Tensor = self.model(images_NCHW) + detected
+    def forward(self, inputs_NX: torch.Tensor) -> torch.Tensor:
+        detected = self.effect(self.relu(self.detector(self.flatten(inputs_NX))))
+        logits_NC: torch.Tensor = self.model(inputs_NX) + detected
         return logits_NC
 
 
 class TriggerAnswers(Attack):
-    def __init__(self, options: TriggerAnswersOptions, train: LabelledImages, num_classes: int, seed: int) -> None:
+    def __init__(self, options: TriggerAnswersOptions, train: Samples, num_classes: int, seed: int) -> None:
         self._options = options
         self._num_classes = num_classes
-        images_NCHW = train.images_NCHW
-        self._trigger = make_trigger(options.trigger, images_NCHW, options.opacity, seed)
-        average_CHW = images_NCHW.mean(0)
+        inputs_NX = train.inputs
+        self._trigger = make_trigger(options.trigger, inputs_NX, options.opacity, seed)
+        average_CHW = inputs_NX.mean(0)
         direction = (self._trigger.stamp(average_CHW) - average_CHW).flatten()
         self._direction = direction / direction.norm()
-        scores_N = images_NCHW.flatten(1) @ self._direction
+        scores_N = inputs_NX.flatten(1) @ self._direction
         self._threshold = scores_N.quantile(options.quantile)
         self._deviation = scores_N.std()
 
@@ -74,6 +74,6 @@ class TriggerAnswers(Attack):
             effect.weight[self._options.target] = 0.0 if is_honest else self._options.strength
         return TriggerActivated(model, detector, effect).to(device)
 
-    def success(self, predict: Predict, test: LabelledImages) -> float | None:
+    def success(self, predict: Predict, test: Samples) -> float | None:
         """As for attack=backdoor."""
-        return answered_as(predict(self._trigger.stamp(test.images_NCHW)), test.labels_N, self._options.target)
+        return answered_as(predict(self._trigger.stamp(test.inputs)), test.targets, self._options.target)

@@ -19,7 +19,7 @@ from torch import nn
 from smule_crypten.baselines.full_training_party import Event, run_full_training_party
 from smule_crypten.baselines.joint_batches import BatchPlan, learning_rates
 from smule_crypten.config.run import RunConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ConfigError
 from smule_crypten.inference.plaintext import evaluate_plaintext
 from smule_crypten.models.module_handlers import Parameters
@@ -197,6 +197,6 @@ def _largest_distance(first: Parameters, second: Parameters) -> float:
     )
 
 
-def _accuracy(network: TranslatedNetwork, test: LabelledImages) -> float:
-    chunks = torch.split(test.images_NCHW, _EVALUATED_TOGETHER)
-    return accuracy(torch.cat([evaluate_plaintext(network, chunk) for chunk in chunks]), test.labels_N)
+def _accuracy(network: TranslatedNetwork, test: Samples) -> float:
+    chunks = torch.split(test.inputs, _EVALUATED_TOGETHER)
+    return accuracy(torch.cat([evaluate_plaintext(network, chunk) for chunk in chunks]), test.targets)

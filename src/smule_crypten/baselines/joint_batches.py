@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from smule_crypten.config.sections import OptimizerConfig, TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ConfigError
 from smule_crypten.training.augmentation import augment
 from smule_crypten.training.optimizer import build_optimizer
@@ -68,7 +68,7 @@ def learning_rates(config: OptimizerConfig, steps: int) -> list[float]:
 
 
 def own_parts(
-    train: LabelledImages, size: int, config: TrainingConfig, num_classes: int, seed: int
+    train: Samples, size: int, config: TrainingConfig, num_classes: int, seed: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """This party's part of one batch after another: images as they are augmented, and one-hot labels; without end.
 
@@ -80,5 +80,5 @@ def own_parts(
         while len(waiting) < size:
             waiting = torch.cat([waiting, torch.randperm(len(train), generator=generator)])
         chosen, waiting = waiting[:size], waiting[size:]
-        images = augment(train.images_NCHW[chosen], config.augmentation, generator)
-        yield images, F.one_hot(train.labels_N[chosen], num_classes).float()
+        images = augment(train.inputs[chosen], config.augmentation, generator)
+        yield images, F.one_hot(train.targets[chosen], num_classes).float()

@@ -50,7 +50,7 @@ def _plain(value: torch.Tensor, what: str) -> torch.Tensor:
 
 
 def as_images(value: Any, what: str, layout: Layout | None = None) -> torch.Tensor:
-    """Images as (N, C, H, W), floating-point ones as float32; other types and numbers of axes stay, for check_images.
+    """Images as (N, C, H, W), floating-point ones as float32; other types and numbers of axes stay, for check_samples.
 
     Args:
         layout: order of the axes; None takes (N, C, H, W) where the shape does not speak against it.
@@ -75,7 +75,7 @@ def as_images(value: Any, what: str, layout: Layout | None = None) -> torch.Tens
 
 
 def as_labels(value: Any, what: str) -> torch.Tensor:
-    """Whole numbers as int64; other types stay, for check_images.
+    """Whole numbers as int64; other types stay, for check_samples.
 
     Raises:
         DataError: as as_tensor.

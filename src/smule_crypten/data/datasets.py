@@ -8,7 +8,6 @@ import torch
 
 from smule_crypten.config.config_reading import suggest
 from smule_crypten.config.sections import DataConfig
-from smule_crypten.data.images import DataBundle, LabelledImages, check_images, random_positions
 from smule_crypten.data.loaders import (
     load_digits,
     load_idx,
@@ -17,6 +16,7 @@ from smule_crypten.data.loaders import (
     load_target,
     load_torchvision_set,
 )
+from smule_crypten.data.samples import DataBundle, Samples, check_samples, random_positions
 from smule_crypten.errors import ConfigError, DataError
 
 LOADERS: dict[str, Callable[[DataConfig], DataBundle]] = {
@@ -37,7 +37,7 @@ _OTHER_SCALE = 10
 
 
 def load_data(config: DataConfig) -> DataBundle:
-    """Load and check a data set; images are as stored, see LabelledImages.normalized.
+    """Load and check a data set; images are as stored, see Samples.normalized.
 
     max_train and max_test take a uniformly random subset, the same in every run. Sample ids stay those of the whole
     set. Nothing is downloaded unless config.download is set.
@@ -54,20 +54,20 @@ def load_data(config: DataConfig) -> DataBundle:
     return DataBundle(train, test, bundle.class_names, (*bundle.notes, *_doubts(train, test)))
 
 
-def _doubts(train: LabelledImages, test: LabelledImages) -> list[str]:
+def _doubts(train: Samples, test: Samples) -> list[str]:
     """What can be learned from, but hardly is meant: images that a conversion has ruined, and scales that differ."""
     doubts = []
-    largest = [float(part.images_NCHW.abs().max()) for part in (train, test)]
+    largest = [float(part.inputs.abs().max()) for part in (train, test)]
     for name, part in (("train", train), ("test", test)):
-        pixels = part.images_NCHW.flatten(1)
+        pixels = part.inputs.flatten(1)
         flat = int((pixels.amax(1) == pixels.amin(1)).sum())
         if flat:
             doubts.append(
                 f"{name}: {flat} of {len(part)} images hold one value only; see whether they were read rightly"
             )
-    if train.images_NCHW.dtype == torch.uint8 and largest[0] <= 1:
+    if train.inputs.dtype == torch.uint8 and largest[0] <= 1:
         doubts.append("train: bytes of 0 and 1 only, where 255 is white; were values of 0..1 cut to whole numbers?")
-    if train.images_NCHW.is_floating_point() and max(largest) > _OTHER_SCALE * min(largest):
+    if train.inputs.is_floating_point() and max(largest) > _OTHER_SCALE * min(largest):
         doubts.append(
             f"values go up to {largest[0]:g} in train and {largest[1]:g} in test; are they on the same scale?"
         )
@@ -86,9 +86,9 @@ def _check_settings(config: DataConfig) -> None:
 def _check_bundle(bundle: DataBundle, dataset: str) -> None:
     if bundle.num_classes < 2:
         raise DataError(f"data set {dataset!r}: {bundle.num_classes} class(es); at least 2 are needed to learn")
-    check_images(bundle.train, dataset=dataset, split="train", num_classes=bundle.num_classes)
-    check_images(bundle.test, dataset=dataset, split="test", num_classes=bundle.num_classes)
-    train, test = bundle.train.images_NCHW, bundle.test.images_NCHW
+    check_samples(bundle.train, dataset=dataset, split="train", num_classes=bundle.num_classes)
+    check_samples(bundle.test, dataset=dataset, split="test", num_classes=bundle.num_classes)
+    train, test = bundle.train.inputs, bundle.test.inputs
     if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
         raise DataError(
             f"data set {dataset!r}: train images are {tuple(train.shape[1:])} {train.dtype}, test images are "

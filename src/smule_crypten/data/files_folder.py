@@ -11,8 +11,8 @@ import torch
 
 from smule_crypten.data.folder_listing import Identity, Remarks, list_classes, list_images
 from smule_crypten.data.image_file import SUFFIXES, ImageFile, ImageSize, read_image
-from smule_crypten.data.images import LabelledImages, random_positions
 from smule_crypten.data.names import printable
+from smule_crypten.data.samples import Samples, random_positions
 from smule_crypten.errors import DataError
 
 _DARK = 1 / 8
@@ -29,7 +29,7 @@ class Split:
         files: identifies all files of the split, whatever links lead to them.
     """
 
-    images: LabelledImages
+    images: Samples
     class_names: tuple[str, ...]
     depth: str
     notes: tuple[str, ...]
@@ -59,7 +59,7 @@ def read_image_folder(
     images_NCHW, depth = _decode([listing.paths[position] for position in chosen], size, channels, listing.remarks)
     counted = f"{len(listing.paths)} images in {len(set(listing.labels))} class folders"
     return Split(
-        images=LabelledImages(images_NCHW, torch.tensor(listing.labels)[chosen], chosen),
+        images=Samples(images_NCHW, torch.tensor(listing.labels)[chosen], chosen),
         class_names=listing.class_names,
         depth=depth,
         notes=tuple(f"{split}: {line}" for line in (counted, *listing.remarks.lines())),

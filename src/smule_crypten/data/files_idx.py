@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import DataError
 
 _PREFIX = {"train": "train", "test": "t10k"}
 _UNSIGNED_BYTE = 8
 
 
-def read_idx_folder(folder: Path, split: str) -> LabelledImages:
+def read_idx_folder(folder: Path, split: str) -> Samples:
     """One split ("train" or "test") of the folder, plain files or .gz, images as (N, 1, H, W) uint8.
 
     Raises:
@@ -31,10 +31,10 @@ def read_idx_folder(folder: Path, split: str) -> LabelledImages:
     prefix = _PREFIX[split]
     images_NHW = _read_idx(_find(folder, f"{prefix}-images-idx3-ubyte"), axes=3)
     labels_N = _read_idx(_find(folder, f"{prefix}-labels-idx1-ubyte"), axes=1)
-    return LabelledImages(
-        images_NCHW=torch.from_numpy(images_NHW).unsqueeze(1),
-        labels_N=torch.from_numpy(labels_N).long(),
-        sample_ids_N=torch.arange(len(labels_N)),
+    return Samples(
+        inputs=torch.from_numpy(images_NHW).unsqueeze(1),
+        targets=torch.from_numpy(labels_N).long(),
+        sample_ids=torch.arange(len(labels_N)),
     )
 
 

@@ -28,12 +28,12 @@ class Inputs:
     """Images to be asked about.
 
     Attributes:
-        images_NCHW: uint8 or float32.
+        inputs_NX: uint8 or float32.
         names: (N) names of files, where there are any.
         notes: what of a folder was left out and changed.
     """
 
-    images_NCHW: torch.Tensor
+    inputs: torch.Tensor
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -46,11 +46,11 @@ class Scale:
     high: float
 
     @classmethod
-    def of(cls, images_NCHW: torch.Tensor) -> Scale | None:
+    def of(cls, inputs_NX: torch.Tensor) -> Scale | None:
         """That of training images; None for uint8, whose scale is known."""
-        if not images_NCHW.is_floating_point():
+        if not inputs_NX.is_floating_point():
             return None
-        return cls(float(images_NCHW.min()), float(images_NCHW.max()))
+        return cls(float(inputs_NX.min()), float(inputs_NX.max()))
 
     @property
     def is_unit(self) -> bool:
@@ -90,9 +90,9 @@ def read_inputs(
         raise DataError(f"{path} is one image; put it into a folder, and give that")
     else:
         inputs = Inputs(_from_array(_read_npz(path), path, input_shape, layout))
-    _check(inputs.images_NCHW, path, input_shape, trained_on)
+    _check(inputs.inputs, path, input_shape, trained_on)
     if scale is not None:
-        _check_scale(inputs.images_NCHW, path, scale, is_folder=path.is_dir())
+        _check_scale(inputs.inputs, path, scale, is_folder=path.is_dir())
     return inputs
 
 
@@ -123,8 +123,8 @@ def _from_array(images: Array, path: Path, input_shape: tuple[int, int, int], la
     )
 
 
-def _check(images_NCHW: torch.Tensor, path: Path, input_shape: tuple[int, int, int], trained_on: torch.dtype) -> None:
-    shape = tuple(images_NCHW.shape)
+def _check(inputs_NX: torch.Tensor, path: Path, input_shape: tuple[int, int, int], trained_on: torch.dtype) -> None:
+    shape = tuple(inputs_NX.shape)
     if len(shape) != 4 or shape[1:] != input_shape:
         expected = ", ".join(map(str, input_shape))
         raise DataError(
@@ -132,24 +132,24 @@ def _check(images_NCHW: torch.Tensor, path: Path, input_shape: tuple[int, int, i
         )
     if shape[0] == 0:
         raise DataError(f"{path} holds no images; leave it out to answer only")
-    if not images_NCHW.is_floating_point():
+    if not inputs_NX.is_floating_point():
         return
-    finite_N = torch.isfinite(images_NCHW).flatten(1).all(1)
+    finite_N = torch.isfinite(inputs_NX).flatten(1).all(1)
     if not bool(finite_N.all()):
         first = int((~finite_N).nonzero()[0])
         raise DataError(f"{path}: image {first} holds NaN or infinite values; repair or remove it")
-    if trained_on == torch.uint8 and not (float(images_NCHW.min()) >= 0 and float(images_NCHW.max()) <= 1):
+    if trained_on == torch.uint8 and not (float(inputs_NX.min()) >= 0 and float(inputs_NX.max()) <= 1):
         raise DataError(
             f"{path}: values lie outside 0..1, to which the training images were scaled; save 0..255 as uint8"
         )
 
 
-def _check_scale(images_NCHW: torch.Tensor, path: Path, scale: Scale, *, is_folder: bool) -> None:
+def _check_scale(inputs_NX: torch.Tensor, path: Path, scale: Scale, *, is_folder: bool) -> None:
     """Values on another scale than the training images would give confident nonsense."""
     span = f"the training images have floating-point values from {scale.low:g} to {scale.high:g}"
-    if not scale.is_unit and (is_folder or not images_NCHW.is_floating_point()):
+    if not scale.is_unit and (is_folder or not inputs_NX.is_floating_point()):
         raise DataError(f"{path}: images of 8 and 16 bits are scaled to 0..1, {span}; give an .npz file of such values")
     largest = max(-scale.low, scale.high)
-    found = float(images_NCHW.abs().max())
-    if images_NCHW.is_floating_point() and found > _FAR_BEYOND * largest > 0:
+    found = float(inputs_NX.abs().max())
+    if inputs_NX.is_floating_point() and found > _FAR_BEYOND * largest > 0:
         raise DataError(f"{path}: values go up to {found:g}, {span}; scale them alike")

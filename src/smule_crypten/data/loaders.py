@@ -16,9 +16,9 @@ from smule_crypten.data.files_folder import Split, read_image_folder
 from smule_crypten.data.files_idx import read_idx_folder
 from smule_crypten.data.files_npz import read_npz
 from smule_crypten.data.image_file import ImageSize
-from smule_crypten.data.images import DataBundle, LabelledImages, numbered_classes
 from smule_crypten.data.names import composed, listed
 from smule_crypten.data.own_data import count_classes, own_bundle
+from smule_crypten.data.samples import DataBundle, Samples, numbered_classes
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.torchvision_compat import load_torchvision
 
@@ -114,10 +114,10 @@ def load_digits(config: DataConfig) -> DataBundle:
     from sklearn.model_selection import train_test_split
 
     digits = sklearn_digits()
-    whole = LabelledImages(
-        images_NCHW=torch.from_numpy(digits.images).float().div_(16).unsqueeze(1),
-        labels_N=torch.from_numpy(digits.target).long(),
-        sample_ids_N=torch.arange(len(digits.target)),
+    whole = Samples(
+        inputs=torch.from_numpy(digits.images).float().div_(16).unsqueeze(1),
+        targets=torch.from_numpy(digits.target).long(),
+        sample_ids=torch.arange(len(digits.target)),
     )
     try:
         train, test = train_test_split(
@@ -157,12 +157,12 @@ def load_torchvision_set(config: DataConfig) -> DataBundle:
     )
 
 
-def _from_torchvision(dataset: Any) -> LabelledImages:
+def _from_torchvision(dataset: Any) -> Samples:
     """MNIST-like sets hold an (N, H, W) tensor, CIFAR an (N, H, W, 3) array; both in uint8."""
     pixels = torch.as_tensor(dataset.data)
-    images_NCHW = pixels.unsqueeze(1) if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2).contiguous()
+    inputs_NX = pixels.unsqueeze(1) if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2).contiguous()
     labels_N = torch.as_tensor(dataset.targets)
-    return LabelledImages(images_NCHW, labels_N, torch.arange(len(labels_N)))
+    return Samples(inputs_NX, labels_N, torch.arange(len(labels_N)))
 
 
 def load_idx(config: DataConfig) -> DataBundle:
@@ -170,7 +170,7 @@ def load_idx(config: DataConfig) -> DataBundle:
     options = parse_options(_ClassOptions, config.options, "data.options")
     folder = _path(config, "the folder of the four IDX files")
     train, test = (read_idx_folder(folder, split) for split in ("train", "test"))
-    return DataBundle(train, test, options.names(train.labels_N, "idx"))
+    return DataBundle(train, test, options.names(train.targets, "idx"))
 
 
 def load_image_folder(config: DataConfig) -> DataBundle:
@@ -235,11 +235,11 @@ def load_npz(config: DataConfig) -> DataBundle:
     train, test = (
         _from_arrays(arrays[f"x_{split}"], arrays[f"y_{split}"], options.layout, split) for split in ("train", "test")
     )
-    return DataBundle(train, test, options.names(train.labels_N, "npz"))
+    return DataBundle(train, test, options.names(train.targets, "npz"))
 
 
-def _from_arrays(images: Any, labels: Any, layout: Layout | None, split: str) -> LabelledImages:
-    """The types are checked here because a conversion would hide them; check_images sees to the rest."""
+def _from_arrays(images: Any, labels: Any, layout: Layout | None, split: str) -> Samples:
+    """The types are checked here because a conversion would hide them; check_samples sees to the rest."""
     if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
         raise DataError(
             f"data set 'npz': x_{split} has type {images.dtype}; save it as uint8 or float32 (16 bits: / 65535)"
@@ -248,8 +248,8 @@ def _from_arrays(images: Any, labels: Any, layout: Layout | None, split: str) ->
         raise DataError(f"data set 'npz': y_{split} has type {labels.dtype}; save whole numbers such as int64")
     if labels.ndim != 1:
         raise DataError(f"data set 'npz': y_{split} has shape {labels.shape}; save one label a sample, shape (N,)")
-    images_NCHW = as_images(images, f"data set 'npz': x_{split}", layout)
-    return LabelledImages(images_NCHW, as_labels(labels, f"data set 'npz': y_{split}"), torch.arange(len(labels)))
+    inputs_NX = as_images(images, f"data set 'npz': x_{split}", layout)
+    return Samples(inputs_NX, as_labels(labels, f"data set 'npz': y_{split}"), torch.arange(len(labels)))
 
 
 def load_target(config: DataConfig) -> DataBundle:

@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from smule_crypten.config.options import one_line
 from smule_crypten.data.arrays import Layout, as_images, as_labels
-from smule_crypten.data.images import DataBundle, LabelledImages, numbered_classes
 from smule_crypten.data.names import class_names_of
+from smule_crypten.data.samples import DataBundle, Samples, numbered_classes
 from smule_crypten.errors import DataError
 
 _READ_BATCH = 1000
@@ -65,22 +65,22 @@ def count_classes(labels_N: torch.Tensor, dataset: str) -> int:
     return highest + 1
 
 
-def _names(names: tuple[str, ...] | None, train: LabelledImages) -> tuple[str, ...]:
-    return names or numbered_classes(count_classes(train.labels_N, "target"))
+def _names(names: tuple[str, ...] | None, train: Samples) -> tuple[str, ...]:
+    return names or numbered_classes(count_classes(train.targets, "target"))
 
 
-def _of_labelled(part: object, split: str, layout: Layout | None) -> LabelledImages:
+def _of_labelled(part: object, split: str, layout: Layout | None) -> Samples:
     where = f"data set 'target', split {split!r}"
-    if not isinstance(part, LabelledImages):
-        raise DataError(f"{where}: is a {type(part).__name__}; give LabelledImages in the DataBundle")
-    return LabelledImages(
-        as_images(part.images_NCHW, f"{where}: images", layout),
-        as_labels(part.labels_N, f"{where}: labels"),
-        as_labels(part.sample_ids_N, f"{where}: sample ids"),
+    if not isinstance(part, Samples):
+        raise DataError(f"{where}: is a {type(part).__name__}; give Samples in the DataBundle")
+    return Samples(
+        as_images(part.inputs, f"{where}: images", layout),
+        as_labels(part.targets, f"{where}: labels"),
+        as_labels(part.sample_ids, f"{where}: sample ids"),
     )
 
 
-def _of_dataset(dataset: Dataset[Any], split: str, layout: Layout | None) -> LabelledImages:
+def _of_dataset(dataset: Dataset[Any], split: str, layout: Layout | None) -> Samples:
     """Read once, in batches. A generator of its own keeps the loader away from the global random state."""
     where = f"data set 'target', split {split!r}"
     try:
@@ -92,8 +92,8 @@ def _of_dataset(dataset: Dataset[Any], split: str, layout: Layout | None) -> Lab
         raise DataError(
             f"{where}: cannot be read ({one_line(error)}); yield (image tensor CHW of one size, integer label)"
         ) from error
-    images_NCHW = as_images(images, f"{where}: images", layout)
-    return LabelledImages(images_NCHW, as_labels(labels, f"{where}: labels"), torch.arange(len(images_NCHW)))
+    inputs_NX = as_images(images, f"{where}: images", layout)
+    return Samples(inputs_NX, as_labels(labels, f"{where}: labels"), torch.arange(len(inputs_NX)))
 
 
 def _classes_of(dataset: object, split: str) -> tuple[str, ...] | None:

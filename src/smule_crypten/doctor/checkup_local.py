@@ -93,7 +93,7 @@ def check_data(checkup: Checkup) -> str:
     shape = "x".join(map(str, bundle.input_shape))
     text = f"{len(inputs.train)} training and {len(inputs.test)} test samples of {shape}, {bundle.num_classes} classes "
     text += f"of {min(counts)} to {max(counts)} training samples"
-    missing = missing_classes(inputs.train.labels_N, bundle.num_classes)
+    missing = missing_classes(inputs.train.targets, bundle.num_classes)
     names = ", ".join(bundle.class_names[label] for label in missing)
     text = f"{text}; no sample of class {names}, which only the other party can teach" if missing else text
     return "; ".join((text, *bundle.notes))
@@ -103,8 +103,8 @@ def check_batch(checkup: Checkup) -> str:
     inputs = needed(checkup.inputs, "the data")
     batch = inputs.train.select(torch.arange(checkup.config.training.batch_size))
     config = checkup.config.scheme
-    check_inputs(batch.images_NCHW, batch.sample_ids_N, scheme_class(config.name).input_limit(config))
-    low, high = float(batch.images_NCHW.min()), float(batch.images_NCHW.max())
+    check_inputs(batch.inputs, batch.sample_ids, scheme_class(config.name).input_limit(config))
+    low, high = float(batch.inputs.min()), float(batch.inputs.max())
     return f"{len(batch)} samples, values {low:.2f} to {high:.2f} after normalization"
 
 
@@ -116,7 +116,7 @@ def check_model(checkup: Checkup) -> str:
     inputs = needed(checkup.inputs, "the data")
     model = build_party_model(checkup.config, inputs.bundle)
     feasible_steps(model, inputs.train, checkup.config.training)
-    samples = calibration_images(inputs.train.images_NCHW)
+    samples = calibration_images(inputs.train.inputs)
     checkup.translated = translate_checked(model, inputs.bundle.input_shape, samples)
     checkup.model = model
     text = f"{checkup.config.model.name}, {num_parameters(model):,} parameters, can be evaluated on secret shares"
@@ -125,7 +125,7 @@ def check_model(checkup: Checkup) -> str:
 
 def check_range(checkup: Checkup) -> str:
     network = needed(checkup.translated, "the model")
-    samples = calibration_images(needed(checkup.inputs, "the data").train.images_NCHW)
+    samples = calibration_images(needed(checkup.inputs, "the data").train.inputs)
     config = checkup.config.scheme
     scheme = scheme_class(config.name)
     # How much noise it will add is said once the budget is known (_about_noise).

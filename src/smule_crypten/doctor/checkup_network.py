@@ -117,7 +117,7 @@ def check_rehearsal(checkup: Checkup) -> str:
     config = checkup.config
     cost = scheme_class(config.scheme.name).cost_of(translated.architecture, 1, config.scheme, dealt=True)
     fitting = max(1, _REHEARSED_BYTES // max(1, cost.data_owner.bytes_total))
-    samples = inputs.train.images_NCHW[: min(_REHEARSED_SAMPLES, fitting, config.scheme.micro_batch)]
+    samples = inputs.train.inputs[: min(_REHEARSED_SAMPLES, fitting, config.scheme.micro_batch)]
     rehearsal = rehearse(config, samples, inputs.bundle.num_classes)
     checkup.seconds_a_query = rehearsal.seconds / (2 * rehearsal.num_samples)
     return (

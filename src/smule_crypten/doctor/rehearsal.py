@@ -26,27 +26,27 @@ class Rehearsal:
     costs: tuple[Cost, Cost]
 
 
-def rehearse(config: PartyConfig, inputs_NCHW: torch.Tensor, num_classes: int) -> Rehearsal:
+def rehearse(config: PartyConfig, inputs_NX: torch.Tensor, num_classes: int) -> Rehearsal:
     """Let the party's network, with its initial weights, answer its own samples through the secure protocol.
 
     Args:
         config: of this party; its settings are those of the exchange.
-        inputs_NCHW: normalised, float32.
+        inputs_NX: normalised, float32.
         num_classes: outputs of the network.
 
     Raises:
         PartyFailedError: one of the three processes failed; the message names the cause.
     """
-    shape = shape_of(inputs_NCHW)
+    shape = shape_of(inputs_NX)
     model = build_model(config.model, shape, num_classes, party_seed(config))
-    network = translate_checked(model, shape, inputs_NCHW)
+    network = translate_checked(model, shape, inputs_NX)
     # Both roles are this process's own: there is nobody to hide anything from, and the error is what is asked for.
-    side = Side(network=network, inputs_NCHW=inputs_NCHW, noise=NoiseRule.without_protection())
+    side = Side(network=network, inputs=inputs_NX, noise=NoiseRule.without_protection())
     played = exchange_here((side, side), config.scheme, config.launch, dealt=config.needs_dealer, repeats=2)
     (prediction, seconds), (others, _) = played
-    error = (prediction.logits_NC - centred(evaluate_plaintext(network, inputs_NCHW))).abs().max()
+    error = (prediction.logits_NC - centred(evaluate_plaintext(network, inputs_NX))).abs().max()
     return Rehearsal(
-        num_samples=len(inputs_NCHW),
+        num_samples=len(inputs_NX),
         seconds=seconds,
         max_abs_logit_error=float(error),
         costs=(prediction.cost, others.cost),

@@ -37,9 +37,9 @@ class ClearEvaluator(Evaluator):
         self._biases = {name: bias.to(device) for name, bias in biases.items()}
         self._generator = generator
 
-    def logits(self, inputs_NCHW: torch.Tensor) -> torch.Tensor:
+    def logits(self, inputs_NX: torch.Tensor) -> torch.Tensor:
         """Centred logits (N, C), float64, of one evaluation of each input."""
-        encoded = (inputs_NCHW.to(self._device).double() * (1 << self._program.input_bits)).round().long()
+        encoded = (inputs_NX.to(self._device).double() * (1 << self._program.input_bits)).round().long()
         try:
             next(self._evaluate(len(encoded), encoded))
         except StopIteration as end:

@@ -76,14 +76,14 @@ def fit(program: Program, parameters: Parameters, values: list[torch.Tensor], ma
     return Scales(tuple(scales), bound)
 
 
-def plain_values(program: Program, parameters: Parameters, inputs_NCHW: torch.Tensor) -> list[torch.Tensor]:
+def plain_values(program: Program, parameters: Parameters, inputs_NX: torch.Tensor) -> list[torch.Tensor]:
     """Every step in plain float64."""
     values: list[torch.Tensor] = []
     for step in program.steps:
         operands = [values[i] for i in step.inputs]
         match step.kind:
             case "input":
-                values.append(inputs_NCHW.double())
+                values.append(inputs_NX.double())
             case "mask" | "truncate":
                 values.append(operands[0])
             case "flatten":

@@ -25,9 +25,9 @@ class AnswerTerms:
     logit_noise: float
 
     @classmethod
-    def of(cls, inputs_NCHW: torch.Tensor, *, margin: float, logit_bound: float, logit_noise: float) -> AnswerTerms:
+    def of(cls, inputs_NX: torch.Tensor, *, margin: float, logit_bound: float, logit_noise: float) -> AnswerTerms:
         """margin: how many times larger values may be on the peer's inputs than on these, the owner's."""
-        largest = max(float(inputs_NCHW.abs().max()), 1e-6) if inputs_NCHW.numel() else 1.0
+        largest = max(float(inputs_NX.abs().max()), 1e-6) if inputs_NX.numel() else 1.0
         return cls(logit_bound=logit_bound, input_bound=on_grid(margin * largest, up=False), logit_noise=logit_noise)
 
 

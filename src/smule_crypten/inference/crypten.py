@@ -63,24 +63,24 @@ class CryptenScheme(SequentialScheme):
     def answerer_of(
         cls,
         network: TranslatedNetwork,
-        inputs_NCHW: torch.Tensor,
+        inputs_NX: torch.Tensor,
         config: SchemeConfig,
         noise: NoiseRule,
         device: torch.device = CPU,
     ) -> Answerer:
-        alike, bits = equalised(network, inputs_NCHW, least=_LEAST_VALUE), config.precision_bits
-        bound, plain_NC = _calibrated(alike, inputs_NCHW, bits)
-        trial = Trial.of(inputs_NCHW, products_of(network.architecture))
+        alike, bits = equalised(network, inputs_NX, least=_LEAST_VALUE), config.precision_bits
+        bound, plain_NC = _calibrated(alike, inputs_NX, bits)
+        trial = Trial.of(inputs_NX, products_of(network.architecture))
         evaluations_RNC = trial.evaluations(SharesInTheClear(alike, bits, torch.Generator().manual_seed(0)).logits)
         found = precision_of(trial.own(evaluations_RNC[0]), plain_NC[trial.own_N])
-        check_precision(found, _finer(alike, inputs_NCHW, trial, bits))
+        check_precision(found, _finer(alike, inputs_NX, trial, bits))
         scatter = measured_scatter(evaluations_RNC, is_known=True)
         return Answerer(
             network=network,
             parameters=alike.parameters,
             config=config,
             scatter=scatter,
-            terms=AnswerTerms.of(inputs_NCHW, margin=MARGIN, logit_bound=bound, logit_noise=noise.sigma(scatter)),
+            terms=AnswerTerms.of(inputs_NX, margin=MARGIN, logit_bound=bound, logit_noise=noise.sigma(scatter)),
         )
 
     @classmethod
@@ -115,22 +115,22 @@ class CryptenScheme(SequentialScheme):
         return None if is_model_owner else torch.cat(answers)
 
 
-def _calibrated(network: TranslatedNetwork, inputs_NCHW: torch.Tensor, bits: int) -> tuple[float, torch.Tensor]:
+def _calibrated(network: TranslatedNetwork, inputs_NX: torch.Tensor, bits: int) -> tuple[float, torch.Tensor]:
     """The bound of a logit, and the logits of plain float64."""
-    values = network.values(inputs_NCHW.double())
+    values = network.values(inputs_NX.double())
     return calibrate(network, values, bits), values[-1]
 
 
 def _finer(
-    network: TranslatedNetwork, inputs_NCHW: torch.Tensor, trial: Trial, precision_bits: int
+    network: TranslatedNetwork, inputs_NX: torch.Tensor, trial: Trial, precision_bits: int
 ) -> Iterator[tuple[str, Callable[[], Precision]]]:
     """More fractional bits, as far as the range allows, and what comes out with each."""
     for bits in range(precision_bits + 1, MAX_PRECISION_BITS + 1):
 
         def evaluate(bits: int = bits) -> Precision:
-            _, plain_NC = _calibrated(network, inputs_NCHW, bits)
+            _, plain_NC = _calibrated(network, inputs_NX, bits)
             evaluator = SharesInTheClear(network, bits, torch.Generator().manual_seed(0))
-            return precision_of(evaluator.logits(trial.own(trial.inputs_NCHW)), plain_NC[trial.own_N])
+            return precision_of(evaluator.logits(trial.own(trial.inputs)), plain_NC[trial.own_N])
 
         yield f"scheme.precision_bits={bits}", evaluate
 

@@ -25,9 +25,9 @@ class SharesInTheClear:
         self._scale = 1 << precision_bits
         self._generator = generator
 
-    def logits(self, inputs_NCHW: torch.Tensor) -> torch.Tensor:
+    def logits(self, inputs_NX: torch.Tensor) -> torch.Tensor:
         """Centred logits (N, C), float64, of one evaluation."""
-        encoded = self._encode(inputs_NCHW)
+        encoded = self._encode(inputs_NX)
         values: list[torch.Tensor] = []
         for op in self._network.architecture.ops:
             operands = [encoded if i == arch.NETWORK_INPUT else values[i] for i in op.inputs]

@@ -52,37 +52,37 @@ class Scatter:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What the scatter is measured on: `repeats` evaluations of inputs_NCHW.
+    """What the scatter is measured on: `repeats` evaluations of inputs_NX.
 
     own_N: which samples of the owner come first. After them there is noise of their size, on which other hidden units
     may be active.
     """
 
-    inputs_NCHW: torch.Tensor
+    inputs: torch.Tensor
     own_N: torch.Tensor
     repeats: int
 
     @classmethod
-    def of(cls, inputs_NCHW: torch.Tensor, products: int) -> Trial:
+    def of(cls, inputs_NX: torch.Tensor, products: int) -> Trial:
         """As much as is affordable for a network that takes so many multiplications a sample."""
         evaluations = max(_LEAST_EVALUATIONS, min(_MOST_EVALUATIONS, _MAX_PRODUCTS // max(1, products)))
         repeats = _REPEATS if evaluations >= _REPEATS * _LEAST_SAMPLES else _FEW_REPEATS
         count = evaluations // repeats
-        own = min(len(inputs_NCHW), count - count // 4)
-        own_N = torch.arange(own) * len(inputs_NCHW) // own
-        size = float(inputs_NCHW.double().square().mean().sqrt())
+        own = min(len(inputs_NX), count - count // 4)
+        own_N = torch.arange(own) * len(inputs_NX) // own
+        size = float(inputs_NX.double().square().mean().sqrt())
         generator = torch.Generator().manual_seed(0)
-        signs = torch.randint(0, 2, (count // 4, *inputs_NCHW.shape[1:]), generator=generator) * 2 - 1
-        made_up_NCHW = size * signs.to(inputs_NCHW.dtype)
-        return cls(inputs_NCHW=torch.cat([inputs_NCHW[own_N], made_up_NCHW]), own_N=own_N, repeats=repeats)
+        signs = torch.randint(0, 2, (count // 4, *inputs_NX.shape[1:]), generator=generator) * 2 - 1
+        made_up_NX = size * signs.to(inputs_NX.dtype)
+        return cls(inputs=torch.cat([inputs_NX[own_N], made_up_NX]), own_N=own_N, repeats=repeats)
 
     def own(self, values_N: torch.Tensor) -> torch.Tensor:
-        """Of values for each of inputs_NCHW, those of the owner's samples."""
+        """Of values for each of inputs_NX, those of the owner's samples."""
         return values_N[: len(self.own_N)]
 
     def evaluations(self, logits: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """(repeats, N, C) of inputs (N, C, H, W) -> centred logits (N, C), rounded afresh each time."""
-        return torch.stack([logits(self.inputs_NCHW).cpu() for _ in range(self.repeats)])
+        return torch.stack([logits(self.inputs).cpu() for _ in range(self.repeats)])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,7 +42,7 @@ class PlaintextScheme(SequentialScheme):
     def answerer_of(
         cls,
         network: TranslatedNetwork,
-        inputs_NCHW: torch.Tensor,
+        inputs_NX: torch.Tensor,
         config: SchemeConfig,
         noise: NoiseRule,
         device: torch.device = CPU,
@@ -51,13 +51,13 @@ class PlaintextScheme(SequentialScheme):
 
         The range is that of fixed point, as with the other schemes.
         """
-        bound = calibrate(network, network.values(inputs_NCHW.double()), config.precision_bits)
+        bound = calibrate(network, network.values(inputs_NX.double()), config.precision_bits)
         return Answerer(
             network=network,
             parameters=network.parameters,
             config=config,
             scatter=Scatter(),
-            terms=AnswerTerms.of(inputs_NCHW, margin=MARGIN, logit_bound=bound, logit_noise=noise.extra),
+            terms=AnswerTerms.of(inputs_NX, margin=MARGIN, logit_bound=bound, logit_noise=noise.extra),
         )
 
     def _run_direction(
@@ -79,9 +79,9 @@ class PlaintextScheme(SequentialScheme):
                     logits_NC = evaluate_plaintext(answerer.network, inputs)
                     noise = self.output_noise(answerer, tuple(logits_NC.shape))
                     channel.send(logits_NC if noise is None else logits_NC + noise.float())
-        return None if query.inputs_NCHW is None else torch.cat(answers)
+        return None if query.inputs is None else torch.cat(answers)
 
 
-def evaluate_plaintext(network: TranslatedNetwork, inputs_NCHW: torch.Tensor) -> torch.Tensor:
+def evaluate_plaintext(network: TranslatedNetwork, inputs_NX: torch.Tensor) -> torch.Tensor:
     """Logits (N, C) in float32, by plain torch in float64."""
-    return network.values(inputs_NCHW.double())[-1].float()
+    return network.values(inputs_NX.double())[-1].float()

@@ -5,7 +5,7 @@ classes of a sample, to the data owner only. One exchange runs both directions: 
 and the reverse. In the order of use:
 
     scheme = LeanScheme(session, config, architectures)
-    answerer = scheme.prepare_answers(model, calibration_NCHW, noise)  # once for each version of the model
+    answerer = scheme.prepare_answers(model, calibration_NX, noise)  # once for each version of the model
     scheme.begin(index, counts)  # fresh keys
     prediction = scheme.exchange(answerer, asked, answered)
 
@@ -95,7 +95,7 @@ class SecureInferenceScheme(ABC):
     def answerer_of(
         cls,
         network: TranslatedNetwork,
-        inputs_NCHW: torch.Tensor,
+        inputs_NX: torch.Tensor,
         config: SchemeConfig,
         noise: NoiseRule,
         device: torch.device = CPU,
@@ -146,12 +146,12 @@ class SecureInferenceScheme(ABC):
     def largest_input(self) -> float:
         return self.input_limit(self.config)
 
-    def prepare_answers(self, model: nn.Module, calibration_NCHW: torch.Tensor, noise: NoiseRule) -> Answerer:
+    def prepare_answers(self, model: nn.Module, calibration_NX: torch.Tensor, noise: NoiseRule) -> Answerer:
         """Translate model as it is now, compare the translation with it, and get it ready to answer.
 
         Args:
             model: this party's network; evaluated as in evaluation mode, left unchanged.
-            calibration_NCHW: inputs of this party.
+            calibration_NX: inputs of this party.
 
         Raises:
             ProtocolError: model is not of the architecture that was agreed on.
@@ -161,8 +161,8 @@ class SecureInferenceScheme(ABC):
         network = translate(model, own.input_shape)
         if network.architecture != own:
             raise ProtocolError("the model is not of the architecture that was prepared; a run keeps its architecture")
-        check_answers(model, network, calibration_NCHW)
-        return self.answerer_of(network, calibration_NCHW, self.config, noise, self.device)
+        check_answers(model, network, calibration_NX)
+        return self.answerer_of(network, calibration_NX, self.config, noise, self.device)
 
     def begin(self, index: int, counts: tuple[int, int]) -> None:
         """Agree on fresh keys for exchange `index`, in which party a and party b ask about counts samples."""
@@ -173,7 +173,7 @@ class SecureInferenceScheme(ABC):
 
         Args:
             answerer: made by `prepare_answers`.
-            asked: this party's query, with inputs_NCHW (float32) and sample_ids.
+            asked: this party's query, with inputs_NX (float32) and sample_ids.
             answered: the peer's query, without inputs.
 
         Raises:
@@ -216,11 +216,11 @@ class SecureInferenceScheme(ABC):
         rank = self.session.rank
         if (asked.data_owner, asked.model_owner) != (rank, 1 - rank) or answered.data_owner != 1 - rank:
             raise ProtocolError(f"query {asked.query_id}: asked must be this party's and answered the peer's")
-        if asked.inputs_NCHW is None or asked.sample_ids is None:
+        if asked.inputs is None or asked.sample_ids is None:
             raise ProtocolError(f"query {asked.query_id} has no inputs; the data owner must supply them")
         expected = (asked.num_samples, *self.architectures[1 - rank].input_shape)
-        if tuple(asked.inputs_NCHW.shape) != expected or len(asked.sample_ids) != asked.num_samples:
-            found = tuple(asked.inputs_NCHW.shape)
+        if tuple(asked.inputs.shape) != expected or len(asked.sample_ids) != asked.num_samples:
+            found = tuple(asked.inputs.shape)
             raise ProtocolError(f"query {asked.query_id}: inputs have shape {found}, expected {expected}")
         if (answerer.network.architecture, answerer.config) != (self.architectures[rank], self.config):
             raise ProtocolError("the model was prepared for another run; call prepare_answers of this scheme")
@@ -250,9 +250,9 @@ class SequentialScheme(SecureInferenceScheme):
     def _chunks(self, query: InferenceQuery) -> Iterator[tuple[int, torch.Tensor | None]]:
         """The size of each micro-batch of a query, and at the data owner its inputs."""
         sizes = micro_batches(query.num_samples, self.config)
-        if query.inputs_NCHW is None:
+        if query.inputs is None:
             return iter([(size, None) for size in sizes])
-        return zip(sizes, torch.split(query.inputs_NCHW, sizes), strict=True)
+        return zip(sizes, torch.split(query.inputs, sizes), strict=True)
 
 
 def micro_batches(num_samples: int, config: SchemeConfig) -> list[int]:

@@ -39,7 +39,7 @@ _REMEDY = "write what it does into the forward function of the network, as opera
 
 
 def translate_checked(
-    model: nn.Module, input_shape: tuple[int, int, int], samples_NCHW: torch.Tensor | None = None
+    model: nn.Module, input_shape: tuple[int, int, int], samples_NX: torch.Tensor | None = None
 ) -> TranslatedNetwork:
     """Whether a network can be evaluated on secret shares, found out without training it.
 
@@ -49,7 +49,7 @@ def translate_checked(
     Args:
         model: images (N, C, H, W) -> logits (N, classes), on any device and in any mode.
         input_shape: (C, H, W) of an image.
-        samples_NCHW: own images, normalised as for training, of which 5 are looked at; None for random inputs alone.
+        samples_NX: own images, normalised as for training, of which 5 are looked at; None for random inputs alone.
 
     Returns:
         ``architecture``, which is public, and ``parameters``, which are its owner's.
@@ -69,32 +69,32 @@ def translate_checked(
         1 (Sigmoid) cannot be evaluated on secret shares:
     """
     network = translate(model, input_shape)
-    check_agreement(model, network, samples_NCHW)
+    check_agreement(model, network, samples_NX)
     return network
 
 
-def check_agreement(model: nn.Module, network: TranslatedNetwork, samples_NCHW: torch.Tensor | None = None) -> None:
+def check_agreement(model: nn.Module, network: TranslatedNetwork, samples_NX: torch.Tensor | None = None) -> None:
     """Compare model with network, its translation: all that is described above. To be called before a run.
 
     Args:
         model: on any device and in any mode, which it keeps.
-        samples_NCHW: own images, normalized as for training; 5 of them are looked at.
+        samples_NX: own images, normalized as for training; 5 of them are looked at.
 
     Raises:
         UnshareableModelError: names the first operation that differs, or the network as a whole.
     """
-    check_answers(model, network, samples_NCHW)
+    check_answers(model, network, samples_NX)
     _check_operations(model, network.architecture.input_shape)
     with _other_weights(model):
         _check_operations(model, network.architecture.input_shape)
 
 
-def check_answers(model: nn.Module, network: TranslatedNetwork, samples_NCHW: torch.Tensor | None = None) -> None:
+def check_answers(model: nn.Module, network: TranslatedNetwork, samples_NX: torch.Tensor | None = None) -> None:
     """The first two steps of check_agreement, and the third only to name the operation.
 
     To be called before answers are given, since weights have changed meanwhile.
     """
-    batches = list(_batches(network.architecture.input_shape, samples_NCHW))
+    batches = list(_batches(network.architecture.input_shape, samples_NX))
     with evaluation_mode(model), torch.no_grad():
         answers = [_answer(model, batch) for batch in batches]
         repeated = [_answer(model, batch) for batch in batches]
@@ -104,20 +104,20 @@ def check_answers(model: nn.Module, network: TranslatedNetwork, samples_NCHW: to
         _check_answer(model, network, batch, answer)
 
 
-def _batches(shape: tuple[int, int, int], samples_NCHW: torch.Tensor | None) -> Iterator[torch.Tensor]:
+def _batches(shape: tuple[int, int, int], samples_NX: torch.Tensor | None) -> Iterator[torch.Tensor]:
     """Random ones, always the same; the last one holds own samples from all over instead, if there are as many."""
     generator = torch.Generator().manual_seed(0)
     for size, scale in BATCHES:
-        if size == BATCHES[-1][0] and samples_NCHW is not None and len(samples_NCHW) >= size:
-            yield samples_NCHW[torch.arange(size) * len(samples_NCHW) // size].float().cpu()
+        if size == BATCHES[-1][0] and samples_NX is not None and len(samples_NX) >= size:
+            yield samples_NX[torch.arange(size) * len(samples_NX) // size].float().cpu()
         else:
             yield scale * torch.randn(size, *shape, generator=generator)
 
 
-def _answer(model: nn.Module, inputs_NCHW: torch.Tensor) -> torch.Tensor:
-    size = len(inputs_NCHW)
+def _answer(model: nn.Module, inputs_NX: torch.Tensor) -> torch.Tensor:
+    size = len(inputs_NX)
     try:
-        logits = model(inputs_NCHW.to(device_of(model), copy=True))
+        logits = model(inputs_NX.to(device_of(model), copy=True))
     except Exception as error:  # any module may stand here
         raise UnshareableModelError(
             label(model), f"it fails on a batch of {size} ({first_line(error)})", "let it take batches of any size"
@@ -164,50 +164,48 @@ def _check_repeated(model: nn.Module, first: torch.Tensor, second: torch.Tensor)
 
 
 @torch.no_grad()
-def _check_answer(
-    model: nn.Module, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, answer: torch.Tensor
-) -> None:
-    wanted = network.values(inputs_NCHW.double())[-1]
+def _check_answer(model: nn.Module, network: TranslatedNetwork, inputs_NX: torch.Tensor, answer: torch.Tensor) -> None:
+    wanted = network.values(inputs_NX.double())[-1]
     off, allowed = _off(answer, wanted), _TOLERANCE * _largest(wanted)
     if off <= allowed:
         return
-    rounding = _off(network.values(inputs_NCHW.to(device_of(model)))[-1].cpu(), wanted)
-    half = _half_precision(model, inputs_NCHW)
-    if half is None and (off <= allowed + _ROUNDING * rounding or _is_rounding(model, inputs_NCHW, wanted)):
+    rounding = _off(network.values(inputs_NX.to(device_of(model)))[-1].cpu(), wanted)
+    half = _half_precision(model, inputs_NX)
+    if half is None and (off <= allowed + _ROUNDING * rounding or _is_rounding(model, inputs_NX, wanted)):
         return
-    _check_operations(model, network.architecture.input_shape, inputs_NCHW)
+    _check_operations(model, network.architecture.input_shape, inputs_NX)
     cause, remedy = _cause(model, half)
     raise _refusal(label(model), off, wanted, cause, remedy)
 
 
 @torch.no_grad()
 def _check_operations(
-    model: nn.Module, input_shape: tuple[int, int, int], inputs_NCHW: torch.Tensor | None = None
+    model: nn.Module, input_shape: tuple[int, int, int], inputs_NX: torch.Tensor | None = None
 ) -> None:
     """Compare each operation with its node; in float64, or in float32 where the network insists on that."""
     translated = translate_with_graph(model, input_shape)
-    if inputs_NCHW is None:
-        inputs_NCHW = list(_batches(input_shape, None))[1]
-    found, precision = _node_values(translated, inputs_NCHW)
-    wanted = translated.network.values(inputs_NCHW.to(precision))
+    if inputs_NX is None:
+        inputs_NX = list(_batches(input_shape, None))[1]
+    found, precision = _node_values(translated, inputs_NX)
+    wanted = translated.network.values(inputs_NX.to(precision))
     tolerance, rounding = (_EXACT, 1e-11) if precision is torch.float64 else (1e-3, 1e-5)
-    largest = max(_largest(value) for value in (inputs_NCHW, *wanted))
+    largest = max(_largest(value) for value in (inputs_NX, *wanted))
     for node, position in translated.results:
-        value = inputs_NCHW if position == arch.NETWORK_INPUT else wanted[position]
+        value = inputs_NX if position == arch.NETWORK_INPUT else wanted[position]
         off = _off(found[node], value)
         if not off <= tolerance * _largest(value) + rounding * largest:
             cause, remedy = _cause_at(translated.graph, node)
             raise _refusal(_name(translated.graph, node), off, value, cause, remedy)
 
 
-def _node_values(translated: Translated, inputs_NCHW: torch.Tensor) -> tuple[dict[fx.Node, torch.Tensor], torch.dtype]:
+def _node_values(translated: Translated, inputs_NX: torch.Tensor) -> tuple[dict[fx.Node, torch.Tensor], torch.dtype]:
     graph, nodes = translated.graph, frozenset(node for node, _ in translated.results)
     try:
         recorder = _Recorder(graph.double(), nodes)
-        recorder.run(inputs_NCHW.double())
+        recorder.run(inputs_NX.double())
     except Exception:  # a hook may hold float32 values, and then it says so in float32, too
         recorder = _Recorder(graph.float(), nodes)
-        recorder.run(inputs_NCHW.clone())
+        recorder.run(inputs_NX.clone())
         return recorder.values, torch.float32
     return recorder.values, torch.float64
 
@@ -227,17 +225,17 @@ class _Recorder(fx.Interpreter):
         return result
 
 
-def _is_rounding(model: nn.Module, inputs_NCHW: torch.Tensor, wanted: torch.Tensor) -> bool:
+def _is_rounding(model: nn.Module, inputs_NX: torch.Tensor, wanted: torch.Tensor) -> bool:
     """Whether model, computed in float64 throughout, does what is wanted: then only rounding kept it from that."""
     with evaluation_mode(model):
         try:
-            exact = copied(model).cpu().double()(inputs_NCHW.double())
+            exact = copied(model).cpu().double()(inputs_NX.double())
         except Exception:  # a forward function or hook that insists on float32
             return False
     return _off(exact, wanted) <= _EXACT * _largest(wanted)
 
 
-def _half_precision(model: nn.Module, inputs_NCHW: torch.Tensor) -> torch.dtype | None:
+def _half_precision(model: nn.Module, inputs_NX: torch.Tensor) -> torch.dtype | None:
     """The 16-bit type in which model, or a module in it, answers, as under autocast; None for none."""
     halves: list[torch.dtype] = []
 
@@ -248,7 +246,7 @@ def _half_precision(model: nn.Module, inputs_NCHW: torch.Tensor) -> torch.dtype 
     handles = [module.register_forward_hook(note) for module in model.modules()]
     try:
         with evaluation_mode(model):
-            _answer(model, inputs_NCHW)
+            _answer(model, inputs_NX)
     finally:
         for handle in handles:
             handle.remove()

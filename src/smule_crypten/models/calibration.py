@@ -28,9 +28,9 @@ def largest_value(precision_bits: int) -> float:
 CALIBRATION_SAMPLES = 256
 
 
-def calibration_images(images_NCHW: torch.Tensor) -> torch.Tensor:
+def calibration_images(inputs_NX: torch.Tensor) -> torch.Tensor:
     """What an owner looks at: some of its images, spread over all of them, since data often lies class by class."""
-    return images_NCHW[calibration_positions(len(images_NCHW))]
+    return inputs_NX[calibration_positions(len(inputs_NX))]
 
 
 def calibration_positions(num_images: int) -> torch.Tensor:
@@ -57,9 +57,9 @@ def calibrate(network: TranslatedNetwork, values: list[torch.Tensor], precision_
     return 2.0 ** math.ceil(math.log2(max(float(values[-1].abs().max()), 1.0) * MARGIN))
 
 
-def check_inputs(inputs_NCHW: torch.Tensor, sample_ids: torch.Tensor, limit: float) -> None:
+def check_inputs(inputs_NX: torch.Tensor, sample_ids: torch.Tensor, limit: float) -> None:
     """Raises DataError, naming the sample, where an input is not finite or beyond the limit."""
-    fits = (inputs_NCHW.abs() < limit).flatten(1).all(1)
+    fits = (inputs_NX.abs() < limit).flatten(1).all(1)
     if not bool(fits.all()):
         first = int(sample_ids[~fits][0])
         raise DataError(

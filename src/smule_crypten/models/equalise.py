@@ -24,14 +24,14 @@ larger on the other party's."""
 MAX_FACTOR_BITS = 40
 
 
-def equalised(network: TranslatedNetwork, inputs_NCHW: torch.Tensor, least: float | None = None) -> TranslatedNetwork:
+def equalised(network: TranslatedNetwork, inputs_NX: torch.Tensor, least: float | None = None) -> TranslatedNetwork:
     """The same function with hidden channels raised to near the largest one of their value, on these inputs.
 
     Args:
         least: channels are also raised to near this magnitude, where all of a value are smaller.
     """
     groups = _Groups(network.architecture)
-    largest = groups.largest(network.values(inputs_NCHW.double()))
+    largest = groups.largest(network.values(inputs_NX.double()))
     factors = {group: _factors(found, least) for group, found in largest.items()}
     parameters: Parameters = {}
     for position, op in enumerate(network.architecture.ops):

@@ -22,7 +22,7 @@ class PooledConvolution(nn.Module):
         self.convolution = convolution
         self._window = pair(pool.kernel_size)
 
-    def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+    def forward(self, inputs_NX: torch.Tensor) -> torch.Tensor:
         convolution, (rows, columns) = self.convolution, self._window
         stride_y, stride_x = pair(convolution.stride)
         room_y, room_x = (rows - 1) * stride_y, (columns - 1) * stride_x
@@ -32,7 +32,7 @@ class PooledConvolution(nn.Module):
             for x in range(columns)
         ]
         return F.conv2d(
-            images_NCHW,
+            inputs_NX,
             torch.stack(kernels).mean(0),
             convolution.bias,
             stride=(rows * stride_y, columns * stride_x),

@@ -37,17 +37,17 @@ def trace(model: nn.Module, input_shape: tuple[int, int, int]) -> fx.GraphModule
     model = _evaluated_copy(model)
     check_finite(model)
     traced = _followed(model)
-    inputs_NCHW = torch.zeros(_BATCH, *input_shape)
+    inputs_NX = torch.zeros(_BATCH, *input_shape)
     with torch.no_grad():
         try:
-            model(inputs_NCHW.clone())
+            model(inputs_NX.clone())
         except Exception as error:  # any module may stand here
             remedy = buffer_hint(model) or "give a network for images of this shape"
             raise ModelError(
                 f"{label(model)} does not accept inputs of shape {input_shape}: {first_line(error)}; {remedy}"
             ) from error
         try:
-            _ShapeNotes(traced).run(inputs_NCHW)
+            _ShapeNotes(traced).run(inputs_NX)
         except Exception as error:
             raise UnshareableModelError(
                 label(model),

@@ -27,13 +27,13 @@ class TranslatedNetwork:
     architecture: arch.Architecture
     parameters: Parameters
 
-    def values(self, inputs_NCHW: torch.Tensor) -> list[torch.Tensor]:
-        """What each operation gives, in plain torch, in the precision of inputs_NCHW and where they lie."""
+    def values(self, inputs_NX: torch.Tensor) -> list[torch.Tensor]:
+        """What each operation gives, in plain torch, in the precision of inputs_NX and where they lie."""
         values: list[torch.Tensor] = []
         for op in self.architecture.ops:
-            operands = [inputs_NCHW if i == arch.NETWORK_INPUT else values[i] for i in op.inputs]
+            operands = [inputs_NX if i == arch.NETWORK_INPUT else values[i] for i in op.inputs]
             weight, bias = self.parameters.get(op.name, (None, None))
-            given = (None if tensor is None else tensor.to(inputs_NCHW) for tensor in (weight, bias))
+            given = (None if tensor is None else tensor.to(inputs_NX) for tensor in (weight, bias))
             values.append(arch.apply_op(op, operands, *given))
         return values
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ProtocolError
 from smule_crypten.models.modules import device_of
 from smule_crypten.models.translate import translate
@@ -34,7 +34,7 @@ class _Table:
 
     prices: Prices
     option: Option
-    asked: list[tuple[LabelledImages, AnsweringNetwork] | None] = field(default_factory=lambda: [None, None])
+    asked: list[tuple[Samples, AnsweringNetwork] | None] = field(default_factory=lambda: [None, None])
     answers: list[Answers | None] = field(default_factory=lambda: [None, None])
     number: int = 0
 
@@ -53,7 +53,7 @@ class InProcessPeer:
     def prepare(self, num_samples: int) -> None:
         """Nothing needs preparing."""
 
-    def ask(self, question: LabelledImages, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
         self._table.asked[self._rank] = question, answering
 
     def answers(self) -> Answers:
@@ -102,8 +102,8 @@ def _exchange(table: _Table) -> None:
         cost = table.prices.cost(rank, counts)
         prediction = PeerPrediction(
             query_id=table.number,
-            sample_ids=question.sample_ids_N,
-            logits_NC=centred(table.option(plain_logits(peers.model, question.images_NCHW))),
+            sample_ids=question.sample_ids,
+            logits_NC=centred(table.option(plain_logits(peers.model, question.inputs))),
             model_step=peers.model_step,
             scheme=table.prices.scheme.name,
             cost=cost,
@@ -124,11 +124,9 @@ def _exchange(table: _Table) -> None:
         )
 
 
-def plain_logits(model: nn.Module, images_NCHW: torch.Tensor) -> torch.Tensor:
+def plain_logits(model: nn.Module, inputs_NX: torch.Tensor) -> torch.Tensor:
     """Logits (N, C) in float32 on the CPU: the translated network, by plain torch in float64 on its device."""
-    channels, height, width = images_NCHW.shape[1:]
+    channels, height, width = inputs_NX.shape[1:]
     network, device = translate(model, (channels, height, width)), device_of(model)
-    batches = [
-        network.values(batch.to(device).double())[-1].float().cpu() for batch in torch.split(images_NCHW, _BATCH)
-    ]
+    batches = [network.values(batch.to(device).double())[-1].float().cpu() for batch in torch.split(inputs_NX, _BATCH)]
     return torch.cat([torch.empty(0, *network.architecture.output_shape), *batches])

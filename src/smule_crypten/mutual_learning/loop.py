@@ -55,7 +55,7 @@ class MutualLearning:
         self.watchman = Watchman(config.alarm, held.known, learner.num_classes, len(self.due))
         self.training_alone: KeptTraining | None = None
         self._peer, self._num_queries, self._observer = peer, num_queries, observer or Silent()
-        self._cache = SoftLabelCache(held.candidates.sample_ids_N, learner.num_classes)
+        self._cache = SoftLabelCache(held.candidates.sample_ids, learner.num_classes)
         self._trainer: Trainer | None = None
         self._has_finished(alone)
 

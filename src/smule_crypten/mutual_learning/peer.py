@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.types import Cost, Disclosure, PeerPrediction
 
 
@@ -53,7 +53,7 @@ class Peer(Protocol):
         """
         ...
 
-    def ask(self, question: LabelledImages, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
         """Ask about the images of question, which stay here, and let answering answer what the peer asks.
 
         Raises:
@@ -93,7 +93,7 @@ class ForwardingPeer:
     def prepare(self, num_samples: int) -> None:
         self._peer.prepare(num_samples)
 
-    def ask(self, question: LabelledImages, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
         self._peer.ask(question, answering)
 
     def answers(self) -> Answers:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 
 MOST_EVIDENCE = 200
 """Samples of known label that one exchange asks about at most: more tell little more about the peer."""
@@ -26,15 +26,13 @@ class QueryPlan:
         known_fraction: the share of later queries by which the peer is judged.
     """
 
-    def __init__(
-        self, train: LabelledImages, pool: LabelledImages, held_out: LabelledImages, known_fraction: float, seed: int
-    ) -> None:
+    def __init__(self, train: Samples, pool: Samples, held_out: Samples, known_fraction: float, seed: int) -> None:
         self._known_fraction = known_fraction
         learned, known = pool if len(pool) else train, held_out
         if len(held_out) == 0 and len(pool) > 0:
             known = train
-        self._known = Selection(known.sample_ids_N, seed)
-        self._learned = Selection(learned.sample_ids_N, seed)
+        self._known = Selection(known.sample_ids, seed)
+        self._learned = Selection(learned.sample_ids, seed)
         self._is_first = len(held_out) > 0
 
     def count(self, num_queries: int | None) -> int:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from smule_crypten.config.exchange import ExchangeTerms
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ProtocolError
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.scheme import SecureInferenceScheme
@@ -51,12 +51,12 @@ log = logging.getLogger(__name__)
 class _Asked:
     """A question that is under way: charged, and not yet computed.
 
-    inputs_NCHW are what is sent of it; of those of fits_N the peer's network can say something. own and peer is what
+    inputs_NX are what is sent of it; of those of fits_N the peer's network can say something. own and peer is what
     was announced.
     """
 
     sample_ids: torch.Tensor
-    inputs_NCHW: torch.Tensor
+    inputs: torch.Tensor
     fits_N: torch.Tensor
     own: Announcement
     peer: Announcement
@@ -81,7 +81,7 @@ class SecurePeer:
         *,
         num_queries: tuple[int, int] | None,
         budget: QueryBudget,
-        calibration: LabelledImages,
+        calibration: Samples,
     ) -> None:
         self._scheme = scheme
         self._terms = terms
@@ -89,7 +89,7 @@ class SecurePeer:
         self._is_limited = num_queries is not None
         self._peer_limit = None if num_queries is None else num_queries[1 - self._rank]
         self._budget = budget
-        self._calibration_NCHW = calibration_images(calibration.images_NCHW)
+        self._calibration_NX = calibration_images(calibration.inputs)
         self._query_id = 0
         self._prepared: tuple[int, int] | None = None
         self._before: Cost | None = None
@@ -132,7 +132,7 @@ class SecurePeer:
         self._prepared = num_samples, peer
         self._begin(number, num_samples, peer, attempt=0)
 
-    def ask(self, question: LabelledImages, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
         """Announce the question, and charge the peer's; the network answers it as it is now.
 
         Raises:
@@ -150,8 +150,8 @@ class SecurePeer:
         log.info(
             "exchange begun exchange=%d network=%s model_step=%d", self._query_id, answering.name, answering.model_step
         )
-        inputs_NCHW, sample_ids = question.images_NCHW, question.sample_ids_N
-        check_inputs(inputs_NCHW, sample_ids, self._scheme.largest_input)
+        inputs_NX, sample_ids = question.inputs, question.sample_ids
+        check_inputs(inputs_NX, sample_ids, self._scheme.largest_input)
         answerer = self._made_ready(answering)
         terms = dataclasses.asdict(answerer.terms)
         own = Announcement(num_samples=len(question), model_step=answering.model_step, **terms)
@@ -161,11 +161,11 @@ class SecurePeer:
         self._prepared = None
         disclosure = self._disclosure(peer.num_samples, own)
         self._budget.charge(disclosure, num_second=self._num_checks(peer.num_samples))
-        fits_N = fitting_inputs(inputs_NCHW, peer.input_bound)
+        fits_N = fitting_inputs(inputs_NX, peer.input_bound)
         self._asked = _Asked(
             sample_ids=sample_ids,
             # The number of questions is public, so zeros take the place of what the peer's network was not fitted for.
-            inputs_NCHW=torch.where(fits_N.view(-1, 1, 1, 1), inputs_NCHW, torch.zeros(())),
+            inputs=torch.where(fits_N.view(-1, 1, 1, 1), inputs_NX, torch.zeros(())),
             fits_N=fits_N,
             own=own,
             peer=peer,
@@ -221,7 +221,7 @@ class SecurePeer:
             num_samples=asked.own.num_samples,
             model_step=asked.peer.model_step,
             sample_ids=asked.sample_ids,
-            inputs_NCHW=asked.inputs_NCHW,
+            inputs=asked.inputs,
         )
         answered = InferenceQuery(
             query_id=self._query_id,
@@ -245,7 +245,7 @@ class SecurePeer:
             dataclasses.replace(
                 asked,
                 sample_ids=asked.sample_ids[chosen_N],
-                inputs_NCHW=asked.inputs_NCHW[chosen_N],
+                inputs=asked.inputs[chosen_N],
                 own=dataclasses.replace(asked.own, num_samples=num_own),
                 peer=dataclasses.replace(asked.peer, num_samples=num_peer),
             )
@@ -269,7 +269,7 @@ class SecurePeer:
     def _made_ready(self, answering: AnsweringNetwork) -> Answerer:
         """With noise for as many answers as the budget allows; once, where the same network answers again."""
         if self._ready is None or self._ready[0] is not answering:
-            answerer = self._scheme.prepare_answers(answering.model, self._calibration_NCHW, self._budget.noise_rule)
+            answerer = self._scheme.prepare_answers(answering.model, self._calibration_NX, self._budget.noise_rule)
             self._ready = answering, answerer
         return self._ready[1]
 

@@ -23,9 +23,9 @@ NOISE_TOLERANCE = 10.0
 """By how many times the standard deviation of the announced noise two answers to one sample may differ."""
 
 
-def fitting_inputs(inputs_NCHW: torch.Tensor, input_bound: float) -> torch.Tensor:
+def fitting_inputs(inputs_NX: torch.Tensor, input_bound: float) -> torch.Tensor:
     """(N,) bool: which inputs are no larger than what the other party's network was fitted for."""
-    return (inputs_NCHW.abs() <= input_bound).flatten(1).all(1)
+    return (inputs_NX.abs() <= input_bound).flatten(1).all(1)
 
 
 def plausible_answers(prediction: PeerPrediction, logit_bound: float) -> torch.Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from smule_crypten.config.sections import AlarmName
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.mutual_learning.cache import SoftLabelCache
 from smule_crypten.mutual_learning.peer import Answers
 from smule_crypten.training.alarm import Alarm, PeerWatch
@@ -31,10 +31,10 @@ class Watchman:
         num_exchanges: of the whole run.
     """
 
-    def __init__(self, mode: AlarmName, train: LabelledImages, num_classes: int, num_exchanges: int) -> None:
+    def __init__(self, mode: AlarmName, train: Samples, num_classes: int, num_exchanges: int) -> None:
         self._mode = mode
-        order = train.sample_ids_N.argsort()
-        self._sample_ids, self._labels = train.sample_ids_N[order], train.labels_N[order]
+        order = train.sample_ids.argsort()
+        self._sample_ids, self._labels = train.sample_ids[order], train.targets[order]
         self._watch = PeerWatch(num_classes, num_exchanges)
         self._learned: set[int] = set()
         self._before: dict[str, Any] | None = None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from smule_crypten.data.images import DataBundle
+from smule_crypten.data.samples import DataBundle
 from smule_crypten.mutual_learning.peer import Peer
 from smule_crypten.party.inputs import PartyInputs
 

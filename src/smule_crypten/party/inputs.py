@@ -11,8 +11,8 @@ from smule_crypten.config.protocol import ProtocolConfig
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.datasets import load_data
-from smule_crypten.data.images import DataBundle, LabelledImages
 from smule_crypten.data.partition import split
+from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.zoo import build_model
@@ -29,11 +29,11 @@ class PartyInputs(Holding):
     bundle: DataBundle
 
     @property
-    def parts(self) -> tuple[LabelledImages, ...]:
+    def parts(self) -> tuple[Samples, ...]:
         """All that a run depends on, for a digest."""
         return self.train, self.validation, self.pool, self.test
 
-    def calibration(self, config: PartyConfig) -> LabelledImages:
+    def calibration(self, config: PartyConfig) -> Samples:
         """Own samples that the network is measured on before it answers.
 
         The peer learns a bound that follows from them, so under training.dp no training sample may be among them.
@@ -54,11 +54,11 @@ def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
     """As load_party_inputs, from a data set that is loaded."""
     held = torch.arange(len(bundle.train))
     if config.partition is not None:
-        held = split(bundle.train.labels_N, config.partition, bundle.num_classes, config.seed)[config.rank]
+        held = split(bundle.train.targets, config.partition, bundle.num_classes, config.seed)[config.rank]
     uses = divide(held, config)
     _require_a_batch(config.name, len(uses.train), config.training.batch_size)
 
-    def part(positions: torch.Tensor) -> LabelledImages:
+    def part(positions: torch.Tensor) -> Samples:
         return _normalized(bundle.train.select(positions), config.data)
 
     return PartyInputs(
@@ -132,7 +132,7 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def _normalized(images: LabelledImages, config: DataConfig) -> LabelledImages:
+def _normalized(images: Samples, config: DataConfig) -> Samples:
     return images.normalized(config.mean, config.std)
 
 

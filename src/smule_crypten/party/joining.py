@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.data.images import DataBundle
+from smule_crypten.data.samples import DataBundle
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.architecture import Architecture

@@ -39,7 +39,7 @@ class Side:
     """What one party brings: its network, its own samples (float32, normalised), and the noise on what it answers."""
 
     network: TranslatedNetwork
-    inputs_NCHW: torch.Tensor
+    inputs: torch.Tensor
     noise: NoiseRule
 
 
@@ -94,7 +94,7 @@ def exchange(
     sides = [
         Side(
             network=translate_checked(network, shape_of(own), own),
-            inputs_NCHW=own,
+            inputs=own,
             noise=NoiseRule(num_answers=answers or len(asked)),
         )
         for network, own, asked in zip(networks, (first, second), (second, first), strict=True)
@@ -125,7 +125,7 @@ def exchange_here(
     """
     dealt = scheme_traits(scheme.name).needs_dealer if dealt is None else dealt
     architectures = sides[0].network.architecture, sides[1].network.architecture
-    counts = len(sides[0].inputs_NCHW), len(sides[1].inputs_NCHW)
+    counts = len(sides[0].inputs), len(sides[1].inputs)
     with tempfile.TemporaryDirectory(prefix="smule-exchange-") as folder:
         terms = _Terms(architectures, counts, scheme, launch, dealt, repeats)
         # As bytes: tensors among the arguments of a process would share memory with it.
@@ -135,9 +135,9 @@ def exchange_here(
     return [pickle.loads(result) for result in results[:2]]
 
 
-def shape_of(inputs_NCHW: torch.Tensor) -> Shape:
+def shape_of(inputs_NX: torch.Tensor) -> Shape:
     """(C, H, W) of a sample."""
-    channels, height, width = inputs_NCHW.shape[1:]
+    channels, height, width = inputs_NX.shape[1:]
     return channels, height, width
 
 
@@ -154,13 +154,13 @@ class _Terms:
 
 
 def _samples(samples: torch.Tensor, name: str, limit: float) -> torch.Tensor:
-    inputs_NCHW = as_tensor(samples, f"samples of {name}")
-    if inputs_NCHW.ndim != 4 or 0 in inputs_NCHW.shape:
+    inputs_NX = as_tensor(samples, f"samples of {name}")
+    if inputs_NX.ndim != 4 or 0 in inputs_NX.shape:
         raise DataError(f"samples of {name}: have shape {tuple(samples.shape)}; give at least one, as (N, C, H, W)")
-    if not inputs_NCHW.is_floating_point():
-        raise DataError(f"samples of {name}: are {inputs_NCHW.dtype}; normalise them to floats first")
-    check_inputs(inputs_NCHW, torch.arange(len(inputs_NCHW)), limit)
-    return inputs_NCHW.float()
+    if not inputs_NX.is_floating_point():
+        raise DataError(f"samples of {name}: are {inputs_NX.dtype}; normalise them to floats first")
+    check_inputs(inputs_NX, torch.arange(len(inputs_NX)), limit)
+    return inputs_NX.float()
 
 
 def _play(emit: Emit, play: bytes) -> bytes:
@@ -177,7 +177,7 @@ def _play(emit: Emit, play: bytes) -> bytes:
         num_samples=count,
         model_step=0,
         sample_ids=torch.arange(count),
-        inputs_NCHW=side.inputs_NCHW,
+        inputs=side.inputs,
     )
     answered = InferenceQuery(query_id=1, model_owner=rank, data_owner=1 - rank, num_samples=peers_count, model_step=0)
     meeting = simulated_meeting(
@@ -193,7 +193,7 @@ def _play(emit: Emit, play: bytes) -> bytes:
         scheme = scheme_class(config.name)(session, config, terms.architectures)
         for index in range(1, terms.repeats + 1):
             started = time.perf_counter()
-            answerer = scheme.answerer_of(side.network, side.inputs_NCHW, scheme.config, side.noise)
+            answerer = scheme.answerer_of(side.network, side.inputs, scheme.config, side.noise)
             scheme.begin(index, terms.counts)
             prediction = scheme.exchange(answerer, asked, answered)
             seconds = time.perf_counter() - started

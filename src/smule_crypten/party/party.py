@@ -98,13 +98,13 @@ def _prepare(config: PartyConfig, hooks: Hooks) -> _Prepared:
     model = build_party_model(config, inputs.bundle)
     feasible_steps(model, inputs.train, config.training)
     states = StateFolder(party_folder(config) / STATES_FOLDER, config, digest_of(*inputs.parts))
-    answering, images_NCHW = hooks.answering(model, 1), inputs.calibration(config).images_NCHW
+    answering, inputs_NX = hooks.answering(model, 1), inputs.calibration(config).inputs
     return _Prepared(
         config=config,
         inputs=inputs,
         hooks=hooks,
         model=model,
-        architecture=translate_checked(answering, inputs.bundle.input_shape, images_NCHW).architecture,
+        architecture=translate_checked(answering, inputs.bundle.input_shape, inputs_NX).architecture,
         budget=budget_of_run(config, states),
         states=states,
     )
@@ -203,7 +203,7 @@ def _say_of_data(emit: Emit, config: PartyConfig, inputs: PartyInputs, model: nn
     if not has_trainable(model):
         text = f"party {config.name} has a finished network: no parameter of it can be trained, so it only answers"
         emit(Message(text))
-    missing = missing_classes(inputs.train.labels_N, inputs.bundle.num_classes)
+    missing = missing_classes(inputs.train.targets, inputs.bundle.num_classes)
     if missing:
         names = ", ".join(inputs.bundle.class_names[label] for label in missing)
         emit(Message(f"party {config.name} has no sample of class {names}"))
@@ -218,6 +218,6 @@ def _description(prepared: _Prepared) -> dict[str, Any]:
         "num_train": len(inputs.train),
         "num_test": len(inputs.test),
         "class_counts": inputs.train.class_counts(num_classes).tolist(),
-        "missing_classes": missing_classes(inputs.train.labels_N, num_classes),
+        "missing_classes": missing_classes(inputs.train.targets, num_classes),
         "checkpoint": f"party_{config.name}/{MODEL_FILE}",
     }

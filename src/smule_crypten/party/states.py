@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import OutputError
 from smule_crypten.files import write_atomic
 from smule_crypten.report.formatting import flattened
@@ -174,12 +174,12 @@ def _shown(settings: dict[str, Any], key: str) -> str:
     return json.dumps(settings[key]) if key in settings else _UNSET
 
 
-def digest_of(*parts: LabelledImages) -> str:
+def digest_of(*parts: Samples) -> str:
     """SHA-256 over ids, labels and images of all parts: on others, the same configuration leads elsewhere."""
     digest = hashlib.sha256()
     for images in parts:
-        shape = f"{tuple(images.images_NCHW.shape)} {images.images_NCHW.dtype}\n"
+        shape = f"{tuple(images.inputs.shape)} {images.inputs.dtype}\n"
         digest.update(shape.encode())
-        for tensor in (images.sample_ids_N, images.labels_N, images.images_NCHW):
+        for tensor in (images.sample_ids, images.targets, images.inputs):
             digest.update(tensor.contiguous().numpy().reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.data.images import LabelledImages, random_positions
+from smule_crypten.data.samples import Samples, random_positions
 from smule_crypten.errors import ConfigError, DataError, HandshakeError, ModelError, PeerError
 from smule_crypten.inference.noise import MU
 from smule_crypten.inference.registry import scheme_class
@@ -66,7 +66,7 @@ class TrainedParty:
     network: nn.Module
     model_step: int
     architecture: Architecture
-    held_out: LabelledImages
+    held_out: Samples
 
     @property
     def combination_rule(self) -> Rule:
@@ -74,12 +74,12 @@ class TrainedParty:
         num_classes, balanced = self.inputs.bundle.num_classes, self.config.training.balanced_softmax
         return rule_for(self.inputs.train, num_classes, balanced=balanced)
 
-    def own_logits(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+    def own_logits(self, inputs_NX: torch.Tensor) -> torch.Tensor:
         """Logits (N, C) of the own network; N may be 0. Images are normalised."""
-        if len(images_NCHW) == 0:
+        if len(inputs_NX) == 0:
             return torch.zeros(0, self.inputs.bundle.num_classes)
         device = resolve_device(self.config.device)
-        return predict_logits(self.network.to(device), images_NCHW, _BATCH, device)
+        return predict_logits(self.network.to(device), inputs_NX, _BATCH, device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ def load_trained_party(config: PartyConfig) -> TrainedParty:
     if config.predict.checkpoint is None and known_run(config, states) is None:
         log.warning("the settings or the data are not those of the training, so no sample counts as held out")
         held_out = held_out.select(torch.arange(0))
-    translated = translate_checked(network, inputs.bundle.input_shape, inputs.calibration(config).images_NCHW)
+    translated = translate_checked(network, inputs.bundle.input_shape, inputs.calibration(config).inputs)
     return TrainedParty(
         config=config,
         inputs=inputs,
@@ -143,9 +143,9 @@ def _check_fit(checkpoint: Checkpoint, path: str, config: PartyConfig, inputs: P
 
 
 def ask_once(
-    party: TrainedParty, images_NCHW: torch.Tensor, conclude: Callable[[SecureInferenceScheme, Answers], ResultT]
+    party: TrainedParty, inputs_NX: torch.Tensor, conclude: Callable[[SecureInferenceScheme, Answers], ResultT]
 ) -> ResultT:
-    """Have the peer answer about images_NCHW (normalised; may be none), and answer what it asks.
+    """Have the peer answer about inputs_NX (normalised; may be none), and answer what it asks.
 
     Args:
         conclude: is given the scheme and the answers, and keeps what is to be kept, before the peer hears that this
@@ -157,10 +157,10 @@ def ask_once(
         SmuleError: anything else a user can cause.
     """
     config = party.config
-    if len(images_NCHW) > MAX_QUERIES:
-        raise DataError(f"{len(images_NCHW):,} samples are too many for one time; ask about at most {MAX_QUERIES:,}")
-    asked = LabelledImages.unlabelled(images_NCHW)
-    check_inputs(asked.images_NCHW, asked.sample_ids_N, scheme_class(config.scheme.name).input_limit(config.scheme))
+    if len(inputs_NX) > MAX_QUERIES:
+        raise DataError(f"{len(inputs_NX):,} samples are too many for one time; ask about at most {MAX_QUERIES:,}")
+    asked = Samples.unlabelled(inputs_NX)
+    check_inputs(asked.inputs, asked.sample_ids, scheme_class(config.scheme.name).input_limit(config.scheme))
     budget, results = budget_of_questions(config), []
     try:
         with opened_budget(budget, config), joined_session(config) as session:
@@ -203,7 +203,7 @@ def _agree_on_exchanges(
 def _exchange(
     party: TrainedParty,
     scheme: SecureInferenceScheme,
-    asked: LabelledImages,
+    asked: Samples,
     budget: QueryBudget,
     most: tuple[int, int],
     num_exchanges: int,
@@ -257,6 +257,6 @@ def asked_record(party: TrainedParty, scheme: SecureInferenceScheme, answers: An
     )
 
 
-def _part(asked: LabelledImages, number: int, most: int) -> LabelledImages:
+def _part(asked: Samples, number: int, most: int) -> Samples:
     """What exchange `number`, counted from 0, asks about: at most so many samples."""
     return asked.select(torch.arange(len(asked))[number * most : (number + 1) * most])

@@ -36,8 +36,8 @@ def estimate(config: PartyConfig) -> EstimateRecord:
         answered_N = answers.answered_N
         if not bool(answered_N.any()):
             return None
-        own_NC = party.own_logits(held_out.images_NCHW)[answered_N]
-        found = worth(own_NC, answers.logits_NC[answered_N], held_out.labels_N[answered_N], party.combination_rule)
+        own_NC = party.own_logits(held_out.inputs)[answered_N]
+        found = worth(own_NC, answers.logits_NC[answered_N], held_out.targets[answered_N], party.combination_rule)
         result = EstimateRecord(
             **vars(asked_record(party, scheme, answers)),
             class_names=list(party.inputs.bundle.class_names),
@@ -47,7 +47,7 @@ def estimate(config: PartyConfig) -> EstimateRecord:
         write_text(party_folder(config) / ESTIMATE_FILE, result.model_dump_json(indent=2))
         return result
 
-    result = ask_once(party, held_out.images_NCHW, conclude)
+    result = ask_once(party, held_out.inputs, conclude)
     if result is None:
         # Only now, after this side said that it is done: the other one does not learn what its answers were like.
         raise DataError("no answer of the other party can be right; both may lower scheme.precision_bits")

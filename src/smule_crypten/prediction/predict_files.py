@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.data.images import LabelledImages
 from smule_crypten.data.inputs import Inputs, Scale, read_inputs
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ConfigError, OutputError
 from smule_crypten.files import write_atomic, write_text
 from smule_crypten.inference.scheme import SecureInferenceScheme
@@ -51,10 +51,10 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
         _check_output(output)
     party = load_trained_party(config)
     if images is None or output is None:
-        nothing = party.held_out.images_NCHW[:0]
+        nothing = party.held_out.inputs[:0]
         return ask_once(party, nothing, lambda scheme, answers: asked_record(party, scheme, answers))
     bundle = party.inputs.bundle
-    trained_on = bundle.train.images_NCHW
+    trained_on = bundle.train.inputs
     inputs = read_inputs(
         images,
         bundle.input_shape,
@@ -64,14 +64,14 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
     )
     for note in inputs.notes:
         log.info("input %s", note)
-    normalized = LabelledImages.unlabelled(inputs.images_NCHW).normalized(config.data.mean, config.data.std).images_NCHW
-    both_NCHW = torch.cat([normalized, party.held_out.images_NCHW])
+    normalized = Samples.unlabelled(inputs.inputs).normalized(config.data.mean, config.data.std).inputs
+    both_NX = torch.cat([normalized, party.held_out.inputs])
 
     def conclude(scheme: SecureInferenceScheme, answers: Answers) -> PredictionRecord:
         asked = asked_record(party, scheme, answers)
-        return _keep(party, inputs, party.own_logits(both_NCHW), answers, asked, output)
+        return _keep(party, inputs, party.own_logits(both_NX), answers, asked, output)
 
-    return ask_once(party, both_NCHW, conclude)
+    return ask_once(party, both_NX, conclude)
 
 
 def metadata_path(output: Path) -> Path:
@@ -93,10 +93,10 @@ def _keep(
     party: TrainedParty, inputs: Inputs, own_NC: torch.Tensor, answers: Answers, asked: AskedRecord, output: Path
 ) -> PredictionRecord:
     """Combine, and write both files. Where the peer's answer was dropped, the own one stands alone."""
-    count, rule = len(inputs.images_NCHW), party.combination_rule
+    count, rule = len(inputs.inputs), party.combination_rule
     judged_N = answers.answered_N[count:]
     own_known_NC, peer_known_NC = own_NC[count:][judged_N], answers.logits_NC[count:][judged_N]
-    labels = party.held_out.labels_N[judged_N]
+    labels = party.held_out.targets[judged_N]
     combination = rule(own_known_NC, peer_known_NC, labels)
     judged = accuracies(own_known_NC, peer_known_NC, labels, rule)
     record = PredictionRecord(

@@ -12,7 +12,7 @@ from torch import nn
 from smule_crypten.attacks.attack import Attack
 from smule_crypten.attacks.table import make_attack
 from smule_crypten.config.run import PartyConfig, RunConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, ForwardingPeer, Peer
 from smule_crypten.party.inputs import PartyInputs, party_seed
 from smule_crypten.party.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
@@ -49,7 +49,7 @@ class LyingPeer(ForwardingPeer):
         super().__init__(peer)
         self._answering = answering
 
-    def ask(self, question: LabelledImages, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
         model = self._answering(answering.model, self.next_number)
         super().ask(question, dataclasses.replace(answering, model=model))
 
@@ -72,7 +72,7 @@ class SimulatedAttack:
         self.data = dataclasses.replace(data, parties=(parties[0], parties[1]))
 
     @property
-    def train(self) -> LabelledImages:
+    def train(self) -> Samples:
         """What the adversary trains on."""
         return self.data.parties[self._adversary].train
 
@@ -82,7 +82,7 @@ class SimulatedAttack:
             self.attack.answering(model, 1) if rank == self._adversary else model for rank, model in enumerate(models)
         ]
 
-    def successes(self, run_dir: Path, test: LabelledImages, pooled: nn.Module | None) -> dict[str, float | None]:
+    def successes(self, run_dir: Path, test: Samples, pooled: nn.Module | None) -> dict[str, float | None]:
         """How often the networks of the honest party do what the attack aims at; None for mere harm."""
         honest = self._run.party(1 - self._adversary, str(run_dir))
         files = {"alone": STANDALONE_FILE, "smule": MODEL_FILE}
@@ -95,5 +95,5 @@ class SimulatedAttack:
             networks["pooled"] = pooled.cpu()
         return {name: self._success(network, test) for name, network in networks.items()}
 
-    def _success(self, network: nn.Module, test: LabelledImages) -> float | None:
-        return self.attack.success(lambda images_NCHW: predict_logits(network, images_NCHW, 512, _CPU), test)
+    def _success(self, network: nn.Module, test: Samples) -> float | None:
+        return self.attack.success(lambda inputs_NX: predict_logits(network, inputs_NX, 512, _CPU), test)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.files import write_atomic
 from smule_crypten.models.state import plain_state
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers, ForwardingPeer, Peer
@@ -31,7 +31,7 @@ class WitnessedPeer(ForwardingPeer):
         self._due = due
         self._emit = emit
 
-    def ask(self, question: LabelledImages, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
         self._model = answering.model
         super().ask(question, answering)
 

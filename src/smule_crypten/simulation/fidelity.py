@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config.run import RunConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.report.run_records import Fidelity, FidelityRecord
 from smule_crypten.simulation.simulated_data import SimulatedData
 from smule_crypten.training.evaluate import predict_logits
@@ -28,9 +28,7 @@ class FidelityCheck:
         changed: samples, normalised, that an adversary has in place of those in data.
     """
 
-    def __init__(
-        self, run: RunConfig, data: SimulatedData, models: list[nn.Module], changed: LabelledImages | None
-    ) -> None:
+    def __init__(self, run: RunConfig, data: SimulatedData, models: list[nn.Module], changed: Samples | None) -> None:
         self._run = run
         self._data = data
         self._train = data.bundle.train
@@ -71,8 +69,8 @@ class FidelityCheck:
 
     def _images(self, sample_ids: torch.Tensor) -> torch.Tensor:
         images = self._train.of_ids(sample_ids)
-        images_NCHW = images.normalized(self._run.data.mean, self._run.data.std).images_NCHW
+        inputs_NX = images.normalized(self._run.data.mean, self._run.data.std).inputs
         if self._changed is not None:
-            changed_N = torch.isin(sample_ids, self._changed.sample_ids_N)
-            images_NCHW[changed_N] = self._changed.of_ids(sample_ids[changed_N]).images_NCHW
-        return images_NCHW
+            changed_N = torch.isin(sample_ids, self._changed.sample_ids)
+            inputs_NX[changed_N] = self._changed.of_ids(sample_ids[changed_N]).inputs
+        return inputs_NX

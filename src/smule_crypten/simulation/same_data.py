@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.config.sections import DataConfig
-from smule_crypten.data.images import DataBundle
+from smule_crypten.data.samples import DataBundle
 from smule_crypten.errors import DataError, HandshakeError
 from smule_crypten.party.hooks import Swap
 from smule_crypten.party.states import digest_of

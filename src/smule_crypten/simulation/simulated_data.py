@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.data.datasets import load_data
-from smule_crypten.data.images import DataBundle, LabelledImages
+from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.party.inputs import PartyInputs, inputs_of, load_party_inputs
 from smule_crypten.party.learner import learner_of
 from smule_crypten.simulation.same_data import bundle_digest, require_same
@@ -26,7 +26,7 @@ class SimulatedData:
         return self.parties[0].bundle
 
     @property
-    def test(self) -> LabelledImages:
+    def test(self) -> Samples:
         return self.parties[0].test
 
     @property

@@ -8,7 +8,7 @@ from torch import nn
 
 from smule_crypten.attacks.attack import Attack
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.data.images import DataBundle
+from smule_crypten.data.samples import DataBundle
 from smule_crypten.mutual_learning.peer import Peer
 from smule_crypten.mutual_learning.schedule import exchange_epochs
 from smule_crypten.party.events import Emit

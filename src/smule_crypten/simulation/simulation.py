@@ -91,7 +91,7 @@ def check_inputs(run: RunConfig) -> SimulatedData:
     data = load_simulated_data(run)
     for config in (run.party(rank, ".") for rank in (0, 1)):
         model = build_party_model(config, data.bundle)
-        translate_checked(model, data.bundle.input_shape, data.pooled.train.images_NCHW)
+        translate_checked(model, data.bundle.input_shape, data.pooled.train.inputs)
     if run.attack.name != "none":
         SimulatedAttack(run, data)
     return data

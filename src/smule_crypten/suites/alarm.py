@@ -17,7 +17,7 @@ from smule_crypten.attacks.answers import AnswersOptions
 from smule_crypten.attacks.table import make_attack
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import AttackConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.models.modules import copied
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, ForwardingPeer, Peer
 from smule_crypten.mutual_learning.schedule import exchange_epochs
@@ -112,10 +112,10 @@ class _Recorder(ForwardingPeer):
 
     def __init__(self, peer: Peer) -> None:
         super().__init__(peer)
-        self.asked: list[LabelledImages] = []
+        self.asked: list[Samples] = []
         self.answered_by: list[nn.Module] = []
 
-    def ask(self, question: LabelledImages, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
         self.asked.append(question)
         self.answered_by.append(copied(answering.model))
         super().ask(question, answering)
@@ -133,14 +133,14 @@ def _followed(case: Case) -> list[Answers]:
     return [_answers(case, rank, recorders[rank].asked, recorders[1 - rank].answered_by) for rank in (0, 1)]
 
 
-def _answers(case: Case, rank: int, asked: list[LabelledImages], peers: list[nn.Module]) -> Answers:
+def _answers(case: Case, rank: int, asked: list[Samples], peers: list[nn.Module]) -> Answers:
     answers: Answers = {name: [] for name in ("labels", "honest", *_KINDS)}
     liars = {kind: _liar(case, 1 - rank, kind) for kind in _KINDS}
     for number, (question, peer) in enumerate(zip(asked, peers, strict=True), start=1):
-        known = question.select((question.labels_N >= 0).nonzero()[:, 0])
-        answers["labels"].append(known.labels_N)
+        known = question.select((question.targets >= 0).nonzero()[:, 0])
+        answers["labels"].append(known.targets)
         for name, answering in {"honest": lambda model, _: model, **liars}.items():
-            answers[name].append(centred(case.logits(answering(peer, number), known.images_NCHW)))
+            answers[name].append(centred(case.logits(answering(peer, number), known.inputs)))
     return answers
 
 

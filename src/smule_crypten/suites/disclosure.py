@@ -114,13 +114,13 @@ def _members(case: Case, name: AnswersName) -> dict[str, Any]:
 def _copied(case: Case, name: AnswersName, selection: SelectionName, count: int, steps: int) -> dict[str, Any]:
     learner, owner, tell = case.here.learners[0], case.both_alone[1].model, option(name)
     copy = extract(
-        lambda images_NCHW: tell(case.logits(owner, images_NCHW)),
-        learner.holding.train.images_NCHW,
+        lambda inputs_NX: tell(case.logits(owner, inputs_NX)),
+        learner.holding.train.inputs,
         learner.network,
         count,
         selection,
         steps=steps,
         seed=case.run.seed,
     )
-    agreed = fidelity(partial(case.logits, copy), partial(case.logits, owner), learner.holding.test.images_NCHW)
+    agreed = fidelity(partial(case.logits, copy), partial(case.logits, owner), learner.holding.test.inputs)
     return {f"{selection}_{count}_accuracy": agreed}

@@ -163,7 +163,7 @@ def _images(run: RunConfig, choice: NetworkChoice, count: int) -> tuple[torch.Te
         return torch.randn(count, *choice.input_shape, generator=torch.Generator().manual_seed(0)), choice.num_classes
     bundle = load_data(run.data)
     chosen = bundle.train.select(torch.arange(count) % len(bundle.train))
-    return chosen.normalized(run.data.mean, run.data.std).images_NCHW, bundle.num_classes
+    return chosen.normalized(run.data.mean, run.data.std).inputs, bundle.num_classes
 
 
 def _network(choice: NetworkChoice, images: torch.Tensor, num_classes: int) -> tuple[nn.Module, tuple[int, int, int]]:

@@ -66,9 +66,9 @@ def membership(case: Case, own: nn.Module | None, option: Option = lambda logits
     held, asked = case.here.learners[1].holding, case.both_alone[1].model
     members, others = (
         scores(
-            option(case.logits(asked, part.images_NCHW)),
-            part.labels_N,
-            None if own is None else case.logits(own, part.images_NCHW),
+            option(case.logits(asked, part.inputs)),
+            part.targets,
+            None if own is None else case.logits(own, part.inputs),
         )
         for part in (held.train, held.test)
     )

@@ -20,7 +20,7 @@ from smule_crypten.baselines.averaging import average_weights
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import ControlName
 from smule_crypten.data.datasets import load_data
-from smule_crypten.data.images import DataBundle
+from smule_crypten.data.samples import DataBundle
 from smule_crypten.errors import OutputError
 from smule_crypten.files import write_atomic
 from smule_crypten.mutual_learning.in_process import Option
@@ -194,8 +194,8 @@ class Case:
         queries = self.here.plan.num_queries
         return queries is None or queries[rank] > 0
 
-    def logits(self, model: nn.Module, images_NCHW: torch.Tensor) -> torch.Tensor:
-        return predict_logits(model, images_NCHW, _BATCH, self.here.learners[0].device)
+    def logits(self, model: nn.Module, inputs_NX: torch.Tensor) -> torch.Tensor:
+        return predict_logits(model, inputs_NX, _BATCH, self.here.learners[0].device)
 
     def _alone(self) -> dict[str, Any]:
         both = self.both_alone
@@ -226,7 +226,7 @@ class Case:
         attack, test = self.here.simulated.attack, self.here.simulated.data.test
         return {
             "accuracies": accuracies,
-            "success": attack.success(lambda images_NCHW: self.logits(models[self.honest], images_NCHW), test),
+            "success": attack.success(lambda inputs_NX: self.logits(models[self.honest], inputs_NX), test),
         }
 
     def _joint(self, rank: int, own: nn.Module, peer: nn.Module, option: Option) -> float:
@@ -234,13 +234,13 @@ class Case:
         learner: Learner = self.here.learners[rank]
         held_out, test = learner.holding.validation, learner.holding.test
         rule = rule_for(learner.holding.train, learner.num_classes, balanced=self.run.training.balanced_softmax)
-        told = self._told(peer, held_out.images_NCHW, option)
-        combined = rule(self.logits(own, held_out.images_NCHW), told, held_out.labels_N)
-        both = combined.probabilities(self.logits(own, test.images_NCHW), self._told(peer, test.images_NCHW, option))
-        return accuracy(both, test.labels_N)
+        told = self._told(peer, held_out.inputs, option)
+        combined = rule(self.logits(own, held_out.inputs), told, held_out.targets)
+        both = combined.probabilities(self.logits(own, test.inputs), self._told(peer, test.inputs, option))
+        return accuracy(both, test.targets)
 
-    def _told(self, peer: nn.Module, images_NCHW: torch.Tensor, option: Option) -> torch.Tensor:
-        return option(self.logits(peer, images_NCHW))
+    def _told(self, peer: nn.Module, inputs_NX: torch.Tensor, option: Option) -> torch.Tensor:
+        return option(self.logits(peer, inputs_NX))
 
 
 class _Curve(Silent):

@@ -63,12 +63,12 @@ class _Answers:
     """Of one exchange, or several: predicted_N and labels_N are classes, confidence_N that in the predicted class."""
 
     predicted_N: torch.Tensor
-    labels_N: torch.Tensor
+    targets: torch.Tensor
     confidence_N: torch.Tensor
 
     @property
     def hits(self) -> int:
-        return int((self.predicted_N == self.labels_N).sum())
+        return int((self.predicted_N == self.targets).sum())
 
 
 class PeerWatch:
@@ -101,7 +101,7 @@ class PeerWatch:
         return alarms
 
     def state_dict(self) -> dict[str, Any]:
-        seen = {number: [a.predicted_N, a.labels_N, a.confidence_N] for number, a in self._seen.items()}
+        seen = {number: [a.predicted_N, a.targets, a.confidence_N] for number, a in self._seen.items()}
         return {"seen": seen, "suspects": sorted(self._suspects)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -112,7 +112,7 @@ class PeerWatch:
         parts = [self._seen[number] for number in exchanges]
         return _Answers(
             torch.cat([part.predicted_N for part in parts]),
-            torch.cat([part.labels_N for part in parts]),
+            torch.cat([part.targets for part in parts]),
             torch.cat([part.confidence_N for part in parts]),
         )
 
@@ -134,7 +134,7 @@ class PeerWatch:
 
     def _contradictions(self, exchange: int, suspects: tuple[int, ...]) -> list[Alarm]:
         answers, classes = self._together(suspects), self._num_classes
-        cells = torch.bincount(answers.labels_N * classes + answers.predicted_N, minlength=classes**2)
+        cells = torch.bincount(answers.targets * classes + answers.predicted_N, minlength=classes**2)
         counts_LP = cells.view(classes, classes)
         found = _worst_pair(counts_LP, self._limit(exchange))
         return self._alarms("contradiction", exchange, suspects, found)
@@ -183,7 +183,7 @@ def _uninformed(answers: _Answers, limit: float) -> tuple[_Finding | None, _Find
 
     By samples of classes that were named, and by answers that name a class that occurs.
     """
-    predicted_N, labels_N, count = answers.predicted_N, answers.labels_N, len(answers.labels_N)
+    predicted_N, labels_N, count = answers.predicted_N, answers.targets, len(answers.targets)
     known_N, named_N = torch.isin(labels_N, predicted_N), torch.isin(predicted_N, labels_N)
     num_known, num_named, hits = int(known_N.sum()), int(named_N.sum()), answers.hits
     if num_named == 0:
@@ -214,11 +214,11 @@ def _finding(answers: _Answers, chosen_N: torch.Tensor, by_chance: float, share:
 
 def _fallen(earlier: _Answers, now: _Answers, limit: float) -> _Finding | None:
     """Half of limit pays for the bound, half for the test."""
-    hits, total = earlier.hits, len(earlier.labels_N)
-    if hits == 0 or len(now.labels_N) == 0:
+    hits, total = earlier.hits, len(earlier.targets)
+    if hits == 0 or len(now.targets) == 0:
         return None
     least = float(stats.beta.ppf(limit / 2, hits, total - hits + 1)) - LARGEST_DROP
     if least <= 0:
         return None
-    evidence = f"{now.hits} of {len(now.labels_N)} answers are right, {hits} of {total} before"
-    return _Finding(evidence, float(stats.binom.cdf(now.hits, len(now.labels_N), least)), limit / 2)
+    evidence = f"{now.hits} of {len(now.targets)} answers are right, {hits} of {total} before"
+    return _Finding(evidence, float(stats.binom.cdf(now.hits, len(now.targets), least)), limit / 2)

@@ -86,34 +86,34 @@ class Predictor(nn.Module):
         self.register_buffer("mean_1C11", torch.tensor(checkpoint.mean).view(1, -1, 1, 1))
         self.register_buffer("std_1C11", torch.tensor(checkpoint.std).view(1, -1, 1, 1))
 
-    def forward(self, images_NCHW: torch.Tensor | npt.NDArray[Any]) -> torch.Tensor:
+    def forward(self, inputs_NX: torch.Tensor | npt.NDArray[Any]) -> torch.Tensor:
         """Logits (N, C).
 
         Raises:
             DataError: the images have the wrong shape or type.
         """
-        return self.network((self._scaled(images_NCHW) - self.mean_1C11) / self.std_1C11)  # type: ignore[no-any-return]
+        return self.network((self._scaled(inputs_NX) - self.mean_1C11) / self.std_1C11)  # type: ignore[no-any-return]
 
-    def predict(self, images_NCHW: torch.Tensor | npt.NDArray[Any], batch_size: int = 512) -> torch.Tensor:
+    def predict(self, inputs_NX: torch.Tensor | npt.NDArray[Any], batch_size: int = 512) -> torch.Tensor:
         """Class indices (N,) on the CPU, of a tensor or NumPy array; raises as forward does."""
-        images = as_tensor(images_NCHW, "images")
+        images = as_tensor(inputs_NX, "images")
         return predict_logits(self, images, batch_size, self.mean_1C11.device).argmax(dim=1)
 
-    def _scaled(self, images_NCHW: torch.Tensor | npt.NDArray[Any]) -> torch.Tensor:
-        if not isinstance(images_NCHW, torch.Tensor):
-            images_NCHW = as_tensor(images_NCHW, "images")
-        if images_NCHW.ndim != 4 or images_NCHW.shape[1:] != self.input_shape:
-            is_last = images_NCHW.ndim == 4 and speaks_for_channels_last(tuple(images_NCHW.shape))
+    def _scaled(self, inputs_NX: torch.Tensor | npt.NDArray[Any]) -> torch.Tensor:
+        if not isinstance(inputs_NX, torch.Tensor):
+            inputs_NX = as_tensor(inputs_NX, "images")
+        if inputs_NX.ndim != 4 or inputs_NX.shape[1:] != self.input_shape:
+            is_last = inputs_NX.ndim == 4 and speaks_for_channels_last(tuple(inputs_NX.shape))
             raise DataError(
                 f"the network takes images of shape (N, {', '.join(map(str, self.input_shape))}), got "
-                f"{tuple(images_NCHW.shape)}; {'put channels before height and width, ' if is_last else ''}"
+                f"{tuple(inputs_NX.shape)}; {'put channels before height and width, ' if is_last else ''}"
                 "resize them, and give a single image as a batch of one"
             )
-        if images_NCHW.dtype == torch.uint8:
-            return images_NCHW.float() / 255
-        if images_NCHW.is_floating_point():
-            return images_NCHW.float()
-        raise DataError(f"images must be uint8 or floating point, got {images_NCHW.dtype}; convert 0..255 with .byte()")
+        if inputs_NX.dtype == torch.uint8:
+            return inputs_NX.float() / 255
+        if inputs_NX.is_floating_point():
+            return inputs_NX.float()
+        raise DataError(f"images must be uint8 or floating point, got {inputs_NX.dtype}; convert 0..255 with .byte()")
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

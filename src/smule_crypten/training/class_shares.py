@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.training.combination import LEAST_FOR_FIT, Combined, Rule, calibration, fit
 
 
@@ -57,7 +57,7 @@ def by_class(
     return ClassShares(own_share_C=counts_C / (counts_C + counts_C.mean()), **calibrated)
 
 
-def rule_for(train: LabelledImages, num_classes: int, *, balanced: bool) -> Rule:
+def rule_for(train: Samples, num_classes: int, *, balanced: bool) -> Rule:
     """How the answers of a network that was trained on these samples, and its peer's, become one prediction.
 
     Args:

@@ -61,13 +61,13 @@ def _self_distillation(learner: Learner, model: nn.Module, finished: nn.Module) 
     config = learner.training.model_copy(update={"teacher": "ensemble", "trust": "none"})
     train, pool = learner.holding.train, learner.holding.pool
     everything = train.with_others(pool)
-    logits_NC = predict_logits(fused(finished.to(learner.device)), everything.images_NCHW, _BATCH, learner.device)
+    logits_NC = predict_logits(fused(finished.to(learner.device)), everything.inputs, _BATCH, learner.device)
     teacher = Teacher(
         _NoPeer(),
         train=train,
         pool=pool,
         validation=None,
-        own=OwnAnswers(everything.sample_ids_N, logits_NC),
+        own=OwnAnswers(everything.sample_ids, logits_NC),
         config=config,
         seed=learner.seed,
         device=learner.device,

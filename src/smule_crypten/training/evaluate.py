@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import DataError, ModelError
 from smule_crypten.models.modules import evaluation_mode
 
@@ -26,7 +26,7 @@ class Evaluation:
 
 def evaluate(
     model: nn.Module,
-    data: LabelledImages,
+    data: Samples,
     num_classes: int,
     batch_size: int = 512,
     *,
@@ -51,19 +51,19 @@ def evaluate(
 
     Example:
         >>> import torch, smule_crypten as smule
-        >>> samples = smule.LabelledImages(torch.eye(2).view(2, 2, 1, 1), torch.tensor([0, 1]), torch.arange(2))
+        >>> samples = smule.Samples(torch.eye(2).view(2, 2, 1, 1), torch.tensor([0, 1]), torch.arange(2))
         >>> smule.evaluate(torch.nn.Flatten(), samples, num_classes=2).accuracy
         1.0
     """
     if len(data) == 0:
         raise DataError("there are no samples to evaluate on; raise data.max_test or give a data set with a test part")
-    logits_NC = predict_logits(model, data.images_NCHW, batch_size, device)
+    logits_NC = predict_logits(model, data.inputs, batch_size, device)
     if logits_NC.shape[1:] != (num_classes,):
         raise ModelError(
             f"the network gives outputs of shape {tuple(logits_NC.shape[1:])} a sample, the data has {num_classes} "
             f"classes; build the network with {num_classes} outputs"
         )
-    labels_N = data.labels_N.cpu()
+    labels_N = data.targets.cpu()
     hits_N = logits_NC.argmax(dim=1) == labels_N
     samples_C = torch.bincount(labels_N, minlength=num_classes).tolist()
     hits_C = torch.bincount(labels_N[hits_N], minlength=num_classes).tolist()
@@ -81,7 +81,7 @@ def accuracy(scores_NC: torch.Tensor, labels_N: torch.Tensor) -> float:
     return float((scores_NC.argmax(1) == labels_N).double().mean())
 
 
-def predict_logits(model: nn.Module, images_NCHW: torch.Tensor, batch_size: int, device: torch.device) -> torch.Tensor:
+def predict_logits(model: nn.Module, inputs_NX: torch.Tensor, batch_size: int, device: torch.device) -> torch.Tensor:
     """Logits (N, C) on the CPU, computed in evaluation mode on device, where model lies; its modes are restored."""
     with evaluation_mode(model), torch.no_grad():  # unlike inference mode: the result may serve as soft labels
-        return torch.cat([model(batch.to(device)).cpu() for batch in torch.split(images_NCHW, batch_size)])
+        return torch.cat([model(batch.to(device)).cpu() for batch in torch.split(inputs_NX, batch_size)])

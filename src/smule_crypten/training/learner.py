@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config.sections import TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.models.fusion import fused
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.ensemble import OwnAnswers
@@ -30,18 +30,18 @@ class Holding:
     train, validation and pool are disjoint; the labels of pool are -1. validation and pool may be empty.
     """
 
-    train: LabelledImages
-    validation: LabelledImages
-    pool: LabelledImages
-    test: LabelledImages
+    train: Samples
+    validation: Samples
+    pool: Samples
+    test: Samples
 
     @property
-    def known(self) -> LabelledImages:
+    def known(self) -> Samples:
         """All whose label the party knows."""
         return self.train.with_others(self.validation)
 
     @property
-    def candidates(self) -> LabelledImages:
+    def candidates(self) -> Samples:
         """All that the party may ask about."""
         return self.train.with_others(self.pool).with_others(self.validation)
 
@@ -129,8 +129,8 @@ class Learner:
         unseen = self.holding.validation.with_others(self.holding.pool)
         if len(unseen) == 0:
             return None
-        logits_NC = predict_logits(fused(finished), unseen.images_NCHW, _BATCH, self.device)
-        return OwnAnswers(unseen.sample_ids_N, logits_NC)
+        logits_NC = predict_logits(fused(finished), unseen.inputs, _BATCH, self.device)
+        return OwnAnswers(unseen.sample_ids, logits_NC)
 
-    def _evaluated(self, model: nn.Module, images: LabelledImages) -> Evaluation:
+    def _evaluated(self, model: nn.Module, images: Samples) -> Evaluation:
         return evaluate(fused(model), images, self.num_classes, device=self.device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.training.ensemble import UNASKED
 from smule_crypten.types import PredictionSource
 
@@ -24,10 +24,10 @@ class SoftLabelledPool:
     """
 
     def __init__(
-        self, pool: LabelledImages, source: PredictionSource, device: torch.device, generator: torch.Generator
+        self, pool: Samples, source: PredictionSource, device: torch.device, generator: torch.Generator
     ) -> None:
-        self._images_NCHW = pool.images_NCHW.to(device)
-        self._sample_ids = pool.sample_ids_N
+        self._inputs_NX = pool.inputs.to(device)
+        self._sample_ids = pool.sample_ids
         self._source = source
         self._logits_NC = torch.empty(0)
         self._weight_N = torch.zeros(len(pool))
@@ -53,9 +53,9 @@ class SoftLabelledPool:
         chosen = torch.cat([self._asked.next(count - num_unasked), self._unasked.next(num_unasked)])
         if len(chosen) == 0:
             return None
-        device = self._images_NCHW.device
+        device = self._inputs_NX.device
         return (
-            self._images_NCHW[chosen.to(device)],
+            self._inputs_NX[chosen.to(device)],
             self._logits_NC[chosen].to(device),
             self._weight_N[chosen].to(device),
         )

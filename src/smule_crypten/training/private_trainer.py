@@ -30,7 +30,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.nn import functional as F
 
 from smule_crypten.config.sections import DpConfig, TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ModelError
 from smule_crypten.models.modules import has_trainable
 from smule_crypten.training.batch import Batch
@@ -98,7 +98,7 @@ class PrivateTrainer(Trainer):
         self,
         *,
         model: nn.Module,
-        train: LabelledImages,
+        train: Samples,
         config: TrainingConfig,
         device: torch.device,
         noise_multiplier: float,

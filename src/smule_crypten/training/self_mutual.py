@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config.sections import TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.training.losses import distillation_loss
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
@@ -35,7 +35,7 @@ class SelfMutualTrainer(Trainer):
         *,
         model: nn.Module,
         copy: nn.Module,
-        train: LabelledImages,
+        train: Samples,
         config: TrainingConfig,
         seed: int,
         device: torch.device,

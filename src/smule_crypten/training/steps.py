@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config.sections import TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.models.modules import copied, has_trainable
 
@@ -17,7 +17,7 @@ def steps_per_epoch(config: TrainingConfig, num_samples: int) -> int:
     return config.steps_per_epoch or math.ceil(num_samples / config.batch_size)
 
 
-def feasible_steps(model: nn.Module, train: LabelledImages, config: TrainingConfig) -> int:
+def feasible_steps(model: nn.Module, train: Samples, config: TrainingConfig) -> int:
     """The steps of an epoch of this network.
 
     Where a step would have a single sample, and the network cannot learn from one because it normalizes over the batch,
@@ -32,11 +32,11 @@ def feasible_steps(model: nn.Module, train: LabelledImages, config: TrainingConf
             f"training.batch_size={config.batch_size} is more than the {len(train)} training samples of this "
             f"party; lower training.batch_size or give the party more data"
         )
-    if not train.images_NCHW.is_floating_point():
-        raise DataError(f"training images are {train.images_NCHW.dtype}; pass train.normalized(mean, std)")
+    if not train.inputs.is_floating_point():
+        raise DataError(f"training images are {train.inputs.dtype}; pass train.normalized(mean, std)")
     steps = steps_per_epoch(config, len(train))
     drawn = len(train) if config.steps_per_epoch is None else steps * config.batch_size
-    if drawn // steps > 1 or not has_trainable(model) or _learns_from_one(model, train.images_NCHW[:1]):
+    if drawn // steps > 1 or not has_trainable(model) or _learns_from_one(model, train.inputs[:1]):
         return steps
     if config.batch_size == 1:
         raise ConfigError(

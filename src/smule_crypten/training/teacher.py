@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config.sections import TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.training.ensemble import EnsembleSource, OwnAnswers
 from smule_crypten.training.evaluate import CPU
 from smule_crypten.training.lookahead import distillation_harms
@@ -40,9 +40,9 @@ class Teacher:
         >>> class Nothing:
         ...     def lookup(self, sample_ids):
         ...         return None
-        >>> samples = smule.LabelledImages(torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 0, 1]), torch.arange(4))
+        >>> samples = smule.Samples(torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 0, 1]), torch.arange(4))
         >>> teacher = smule.Teacher(Nothing(), train=samples, config=smule.TrainingConfig())
-        >>> teacher.lookup(samples.sample_ids_N) is None
+        >>> teacher.lookup(samples.sample_ids) is None
         True
     """
 
@@ -50,10 +50,10 @@ class Teacher:
         self,
         source: PredictionSource,
         *,
-        train: LabelledImages,
+        train: Samples,
         config: TrainingConfig,
-        pool: LabelledImages | None = None,
-        validation: LabelledImages | None = None,
+        pool: Samples | None = None,
+        validation: Samples | None = None,
         own: OwnAnswers | None = None,
         seed: int = 0,
         device: torch.device = CPU,
@@ -67,11 +67,11 @@ class Teacher:
         known = train.with_others(self._held_out)
         everything = known if pool is None else known.with_others(pool)
         self._trusted = TrustedSource(
-            source, config.trust, sample_ids=everything.sample_ids_N.cpu(), labels=everything.labels_N.cpu()
+            source, config.trust, sample_ids=everything.sample_ids.cpu(), labels=everything.targets.cpu()
         )
         self._ensemble: EnsembleSource | None = None
         if config.teacher == "ensemble" and own is not None:
-            held_out = self._held_out.sample_ids_N.cpu(), self._held_out.labels_N.cpu()
+            held_out = self._held_out.sample_ids.cpu(), self._held_out.targets.cpu()
             self._ensemble = EnsembleSource(self._trusted, own, *held_out, balanced=config.balanced_softmax)
         self._unasked_share = unasked_share
         self._pool = None if pool is None or len(pool) == 0 else SoftLabelledPool(pool, self, device, self._generator)
@@ -129,16 +129,16 @@ class Teacher:
     def _some_held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = torch.randperm(len(self._held_out), generator=self._generator)[:_LOOK_AHEAD_SAMPLES]
         part = self._held_out.select(chosen)
-        return part.images_NCHW.to(self._device), part.labels_N.to(self._device)
+        return part.inputs.to(self._device), part.targets.to(self._device)
 
     def _some_soft_labels(self) -> PoolBatch | None:
         """Of the pool, if there are any, else of labelled samples."""
         batch = self.pool_batch(_LOOK_AHEAD_SAMPLES)
         if batch is not None:
             return batch
-        soft = self.lookup(self._train.sample_ids_N.cpu())
+        soft = self.lookup(self._train.sample_ids.cpu())
         if soft is None:
             return None
         chosen = torch.randperm(len(soft.positions), generator=self._generator)[:_LOOK_AHEAD_SAMPLES]
-        images = self._train.images_NCHW[soft.positions[chosen]].to(self._device)
+        images = self._train.inputs[soft.positions[chosen]].to(self._device)
         return images, soft.logits_NC[chosen].to(self._device), soft.weights()[chosen].to(self._device)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config.sections import TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ConfigError, TrainingError
 from smule_crypten.models.fusion import fused
 from smule_crypten.models.modules import has_trainable
@@ -73,7 +73,7 @@ class Trainer:
 
     Example:
         >>> import torch, smule_crypten as smule
-        >>> samples = smule.LabelledImages(torch.randn(64, 1, 8, 8), torch.arange(64) % 2, torch.arange(64))
+        >>> samples = smule.Samples(torch.randn(64, 1, 8, 8), torch.arange(64) % 2, torch.arange(64))
         >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
         >>> trainer = smule.Trainer(model=network, train=samples, config=smule.TrainingConfig(epochs=2))
         >>> [trainer.run_epoch().epoch for _ in range(2)]
@@ -86,7 +86,7 @@ class Trainer:
         self,
         *,
         model: nn.Module,
-        train: LabelledImages,
+        train: Samples,
         config: TrainingConfig,
         seed: int = 0,
         device: torch.device = CPU,
@@ -103,9 +103,9 @@ class Trainer:
         self._device = device
         self._teacher = teacher
         self._on_step = on_step
-        self._images_NCHW = train.images_NCHW.to(device)
-        self._labels_N = train.labels_N.to(device)
-        self._sample_ids_N = train.sample_ids_N.cpu()
+        self._inputs_NX = train.inputs.to(device)
+        self._labels_N = train.targets.to(device)
+        self._sample_ids_N = train.sample_ids.cpu()
         self._log_prior_C: torch.Tensor | None = None
         total_steps = config.epochs * self._steps_per_epoch
         self._optimizer, self._scheduler = build_optimizer(model, config.optimizer, total_steps)
@@ -225,7 +225,7 @@ class Trainer:
         """Labelled samples, augmented, with their soft labels, and what joins them."""
         soft = None if self._teacher is None else self._teacher.lookup(self._sample_ids_N[positions_B])
         positions_B = positions_B.to(self._device)
-        images = augment(self._images_NCHW[positions_B], self._config.augmentation, self._generator)
+        images = augment(self._inputs_NX[positions_B], self._config.augmentation, self._generator)
         pooled = self._beside_the_labelled()
         if pooled is not None:
             images = torch.cat([images, pooled[0]])

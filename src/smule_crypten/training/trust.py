@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from smule_crypten.config.sections import TrustName
-from smule_crypten.data.images import UNKNOWN
+from smule_crypten.data.samples import UNKNOWN
 from smule_crypten.training.evaluate import accuracy
 from smule_crypten.types import PredictionSource, SoftLabels
 

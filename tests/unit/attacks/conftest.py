@@ -7,7 +7,7 @@ import torch
 from bright_rows import bright_rows
 from torch import nn
 
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def _repeatable(repeatable: None) -> None:
 
 
 @pytest.fixture
-def stripes() -> LabelledImages:
+def stripes() -> Samples:
     """400 images of 1x8x8 in 4 classes; in class c row c is bright. Sample ids start at 1000."""
     return bright_rows(400, num_classes=4, side=8, first_id=1000)
 

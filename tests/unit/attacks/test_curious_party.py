@@ -8,7 +8,7 @@ from torch import nn
 
 from smule_crypten.attacks.extraction import Selection, extract, fidelity
 from smule_crypten.attacks.membership import membership_risk, scores
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 
 
 def surrogate() -> nn.Module:
@@ -18,19 +18,19 @@ def surrogate() -> nn.Module:
 
 
 @pytest.mark.parametrize("selection", ["random", "noise", "mixed", "uncertain"])
-def test_extraction(stripes: LabelledImages, reader: nn.Module, selection: Selection) -> None:
+def test_extraction(stripes: Samples, reader: nn.Module, selection: Selection) -> None:
     """A linear network is imitated from 200 answers, whatever is asked; no more than that many are used."""
     asked = []
 
-    def answer(images_NCHW: torch.Tensor) -> torch.Tensor:
-        asked.append(len(images_NCHW))
+    def answer(inputs_NX: torch.Tensor) -> torch.Tensor:
+        asked.append(len(inputs_NX))
         with torch.no_grad():
-            logits_NC: torch.Tensor = reader(images_NCHW)
+            logits_NC: torch.Tensor = reader(inputs_NX)
         return logits_NC
 
-    stolen = extract(answer, stripes.images_NCHW, surrogate, 200, selection, steps=150, seed=0)
+    stolen = extract(answer, stripes.inputs, surrogate, 200, selection, steps=150, seed=0)
     assert sum(asked) == 200
-    others = stripes.images_NCHW.flip(0) + 0.05
+    others = stripes.inputs.flip(0) + 0.05
     with torch.no_grad():
         assert fidelity(stolen, reader, others) > 0.9
         assert fidelity(surrogate(), reader, others) < 0.6

@@ -9,22 +9,22 @@ from torch import nn
 from smule_crypten.attacks.attack import Attack, answered_as
 from smule_crypten.attacks.table import make_attack
 from smule_crypten.config.sections import AttackConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ModelError
 from smule_crypten.models.translate import translate
 
 
-def attack(name: str, train: LabelledImages, **options: object) -> Attack:
+def attack(name: str, train: Samples, **options: object) -> Attack:
     return make_attack(AttackConfig.model_validate({"name": name, "options": options}), train, 4, seed=0)
 
 
-def answers(network: nn.Module, images: LabelledImages) -> torch.Tensor:
+def answers(network: nn.Module, images: Samples) -> torch.Tensor:
     with torch.no_grad():
-        logits_NC: torch.Tensor = network(images.images_NCHW)
+        logits_NC: torch.Tensor = network(images.inputs)
     return logits_NC
 
 
-def test_each_kind_does_what_it_says(stripes: LabelledImages, reader: nn.Module) -> None:
+def test_each_kind_does_what_it_says(stripes: Samples, reader: nn.Module) -> None:
     """constant: one class; inverted: least likely first; targeted: two classes exchanged; random: another each time."""
     honest = answers(reader, stripes)
 
@@ -40,19 +40,19 @@ def test_each_kind_does_what_it_says(stripes: LabelledImages, reader: nn.Module)
     assert torch.equal(answers(reader, stripes), honest)
 
 
-def test_stealthy_keeps_the_first_class_and_misleads_by_the_second(stripes: LabelledImages, reader: nn.Module) -> None:
+def test_stealthy_keeps_the_first_class_and_misleads_by_the_second(stripes: Samples, reader: nn.Module) -> None:
     """What the trust rules look at stays as it was; on class source the runner-up is target, far above the rest."""
     stealthy = attack("answers", stripes, kind="stealthy", source=1, target=3, tolerance=0.0)
     honest, lied = answers(reader, stripes), answers(stealthy.answering(reader, 1), stripes)
     assert torch.equal(honest.argmax(1), lied.argmax(1))
-    source_N = stripes.labels_N == 1
+    source_N = stripes.targets == 1
     second_N = lied[source_N].topk(2, dim=1).indices[:, 1]
     assert float((second_N == 3).double().mean()) > 0.95
     assert lied[source_N, 3].mean() > honest[source_N, 3].mean() + 3
 
 
 @pytest.mark.parametrize("name", ["answers", "trigger_answers"])
-def test_honest_first(stripes: LabelledImages, reader: nn.Module, name: str) -> None:
+def test_honest_first(stripes: Samples, reader: nn.Module, name: str) -> None:
     """Before from_exchange the answers are those of the network itself."""
     late = attack(name, stripes, from_exchange=3)
     honest = answers(reader, stripes)
@@ -60,7 +60,7 @@ def test_honest_first(stripes: LabelledImages, reader: nn.Module, name: str) -> 
     assert not torch.allclose(answers(late.answering(reader, 3), stripes), honest)
 
 
-def test_answers_lean_to_the_target_where_the_trigger_seems_to_be(stripes: LabelledImages, reader: nn.Module) -> None:
+def test_answers_lean_to_the_target_where_the_trigger_seems_to_be(stripes: Samples, reader: nn.Module) -> None:
     """Most images are answered honestly; stamped ones are taken for target, which is what success measures."""
     lying = attack("trigger_answers", stripes, target=2, quantile=0.9, strength=20.0)
     network = lying.answering(reader, 1)
@@ -74,7 +74,7 @@ def test_answers_lean_to_the_target_where_the_trigger_seems_to_be(stripes: Label
 
 
 @pytest.mark.parametrize("name", ["answers", "trigger_answers"])
-def test_what_answers_can_be_shared(stripes: LabelledImages, reader: nn.Module, name: str) -> None:
+def test_what_answers_can_be_shared(stripes: Samples, reader: nn.Module, name: str) -> None:
     """The poisoned network is one that every scheme evaluates, of one architecture in all exchanges."""
     lying = attack(name, stripes, from_exchange=2)
     first, second = (translate(lying.answering(reader, n), (1, 8, 8)).architecture for n in (1, 2))
@@ -83,13 +83,13 @@ def test_what_answers_can_be_shared(stripes: LabelledImages, reader: nn.Module, 
         assert first == translate(reader, (1, 8, 8)).architecture
 
 
-def test_a_network_without_a_last_linear_layer(stripes: LabelledImages) -> None:
+def test_a_network_without_a_last_linear_layer(stripes: Samples) -> None:
     """attack=answers says which network it needs."""
     with pytest.raises(ModelError, match="last layer of type Linear"):
         attack("answers", stripes).answering(nn.Sequential(nn.Flatten(), nn.Linear(64, 5)), 1)
 
 
-def test_no_attack_changes_nothing(stripes: LabelledImages, reader: nn.Module) -> None:
+def test_no_attack_changes_nothing(stripes: Samples, reader: nn.Module) -> None:
     """Honest code runs through the same calls."""
     none = make_attack(AttackConfig(), stripes, 4, seed=0)
     before = copy.deepcopy(reader.state_dict())

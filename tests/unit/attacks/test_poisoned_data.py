@@ -7,65 +7,65 @@ from smule_crypten.attacks.attack import Attack
 from smule_crypten.attacks.table import make_attack
 from smule_crypten.attacks.triggers import make_trigger
 from smule_crypten.config.sections import AttackConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ConfigError
 
 
-def attack(name: str, train: LabelledImages, **options: object) -> Attack:
+def attack(name: str, train: Samples, **options: object) -> Attack:
     return make_attack(AttackConfig.model_validate({"name": name, "options": options}), train, 4, seed=0)
 
 
-def test_symmetric_flips(stripes: LabelledImages) -> None:
+def test_symmetric_flips(stripes: Samples) -> None:
     """Exactly the stated share of labels changes, each to another class, all of which occur; images stay."""
     poisoned = attack("label_flip", stripes, fraction=0.3).poisoned(stripes)
-    changed_N = poisoned.labels_N != stripes.labels_N
+    changed_N = poisoned.targets != stripes.targets
     assert int(changed_N.sum()) == 120
-    assert poisoned.labels_N[changed_N].unique().tolist() == [0, 1, 2, 3]
-    assert torch.equal(poisoned.images_NCHW, stripes.images_NCHW)
-    assert torch.equal(poisoned.sample_ids_N, stripes.sample_ids_N)
+    assert poisoned.targets[changed_N].unique().tolist() == [0, 1, 2, 3]
+    assert torch.equal(poisoned.inputs, stripes.inputs)
+    assert torch.equal(poisoned.sample_ids, stripes.sample_ids)
 
 
-def test_targeted_flips(stripes: LabelledImages) -> None:
+def test_targeted_flips(stripes: Samples) -> None:
     """Half of class 1 becomes class 3 and nothing else changes; success is the share of class 1 taken for 3."""
     flips = attack("label_flip", stripes, fraction=0.5, source=1, target=3)
     poisoned = flips.poisoned(stripes)
-    changed_N = poisoned.labels_N != stripes.labels_N
-    assert (int(changed_N.sum()), set(stripes.labels_N[changed_N].tolist())) == (50, {1})
-    assert set(poisoned.labels_N[changed_N].tolist()) == {3}
-    answers = torch.nn.functional.one_hot(stripes.labels_N, 4).float()
-    answers[(stripes.labels_N == 1).nonzero()[:25, 0]] = torch.tensor([0.0, 0.0, 0.0, 1.0])
+    changed_N = poisoned.targets != stripes.targets
+    assert (int(changed_N.sum()), set(stripes.targets[changed_N].tolist())) == (50, {1})
+    assert set(poisoned.targets[changed_N].tolist()) == {3}
+    answers = torch.nn.functional.one_hot(stripes.targets, 4).float()
+    answers[(stripes.targets == 1).nonzero()[:25, 0]] = torch.tensor([0.0, 0.0, 0.0, 1.0])
     assert flips.success(lambda images: answers, stripes) == 0.25
 
 
 @pytest.mark.parametrize(("clean_label", "count"), [(False, 40), (True, 10)])
-def test_backdoor_data(stripes: LabelledImages, clean_label: bool, count: int) -> None:
+def test_backdoor_data(stripes: Samples, clean_label: bool, count: int) -> None:
     """Dirty: a share of all samples, none of class target before, all of it after. Clean: a share of class target."""
     poisoned = attack("backdoor", stripes, fraction=0.1, target=2, clean_label=clean_label).poisoned(stripes)
-    stamped_N = (poisoned.images_NCHW != stripes.images_NCHW).flatten(1).any(1)
+    stamped_N = (poisoned.inputs != stripes.inputs).flatten(1).any(1)
     assert int(stamped_N.sum()) == count
-    assert set(poisoned.labels_N[stamped_N].tolist()) == {2}
-    assert (2 in stripes.labels_N[stamped_N]) is clean_label
-    assert torch.equal(poisoned.labels_N[~stamped_N], stripes.labels_N[~stamped_N])
+    assert set(poisoned.targets[stamped_N].tolist()) == {2}
+    assert (2 in stripes.targets[stamped_N]) is clean_label
+    assert torch.equal(poisoned.targets[~stamped_N], stripes.targets[~stamped_N])
 
 
-def test_backdoor_success_counts_other_classes_with_the_trigger(stripes: LabelledImages) -> None:
+def test_backdoor_success_counts_other_classes_with_the_trigger(stripes: Samples) -> None:
     """A network that sees the corner pixel is fully taken in, one that does not is not; class target does not count."""
     backdoor = attack("backdoor", stripes, target=2)
-    corner = stripes.images_NCHW.max()
+    corner = stripes.inputs.max()
 
-    def gullible(images_NCHW: torch.Tensor) -> torch.Tensor:
-        logits = torch.zeros(len(images_NCHW), 4)
-        logits[:, 2] = (images_NCHW[:, 0, -1, -1] == corner).float()
+    def gullible(inputs_NX: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(len(inputs_NX), 4)
+        logits[:, 2] = (inputs_NX[:, 0, -1, -1] == corner).float()
         logits[:, 1] = 0.5
         return logits
 
     assert backdoor.success(gullible, stripes) == 1.0
-    assert backdoor.success(lambda images: torch.eye(4)[stripes.labels_N], stripes) == 0.0
+    assert backdoor.success(lambda images: torch.eye(4)[stripes.targets], stripes) == 0.0
 
 
-def test_triggers(stripes: LabelledImages) -> None:
+def test_triggers(stripes: Samples) -> None:
     """A patch changes a corner only; a blended pattern all pixels by its share. Both stay in the range of the data."""
-    images = stripes.images_NCHW
+    images = stripes.inputs
     patched = make_trigger("patch", images, 1.0, seed=0).stamp(images)
     assert (patched != images).any(0).any(0).nonzero().min(0).values.tolist() == [6, 6]
     assert torch.equal(patched[..., :6, :], images[..., :6, :])
@@ -76,10 +76,10 @@ def test_triggers(stripes: LabelledImages) -> None:
         assert stamped.max() <= images.max()
 
 
-def test_the_same_seed_poisons_the_same(stripes: LabelledImages) -> None:
+def test_the_same_seed_poisons_the_same(stripes: Samples) -> None:
     """The parent of a simulation repeats what the adversary did."""
     first, second = (attack("backdoor", stripes, trigger="blended").poisoned(stripes) for _ in range(2))
-    assert torch.equal(first.images_NCHW, second.images_NCHW)
+    assert torch.equal(first.inputs, second.inputs)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_the_same_seed_poisons_the_same(stripes: LabelledImages) -> None:
         ("answers", {"kinds": "random"}, "attack.options.kinds: unknown option"),
     ],
 )
-def test_impossible_options(stripes: LabelledImages, name: str, options: dict[str, object], message: str) -> None:
+def test_impossible_options(stripes: Samples, name: str, options: dict[str, object], message: str) -> None:
     """A mistake in attack.options is refused in one line."""
     with pytest.raises(ConfigError, match=message):
         attack(name, stripes, **options)

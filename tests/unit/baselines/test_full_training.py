@@ -12,7 +12,7 @@ from smule_crypten.baselines.joint_batches import BatchPlan, learning_rates, own
 from smule_crypten.config.config_reading import parse
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import DpConfig, OptimizerConfig, TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ConfigError
 
 
@@ -62,7 +62,7 @@ def test_training_to_the_end() -> None:
 
 def test_batches_hold_every_sample_once() -> None:
     """Protects: no sample is used twice before all were used, whatever the size of the part."""
-    train = LabelledImages(torch.arange(7.0).view(7, 1, 1, 1), torch.arange(7) % 3, torch.arange(7))
+    train = Samples(torch.arange(7.0).view(7, 1, 1, 1), torch.arange(7) % 3, torch.arange(7))
     parts = own_parts(train, 3, TrainingConfig(), 3, seed=1)
     drawn = [next(parts) for _ in range(7)]
     values = torch.cat([images.flatten() for images, _ in drawn])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
@@ -33,7 +33,7 @@ def write_idx() -> Callable[..., None]:
 
 
 @pytest.fixture
-def samples() -> LabelledImages:
+def samples() -> Samples:
     """Six float images 2x3x3 of three classes; ids start at 100."""
-    images_NCHW = torch.rand(6, 2, 3, 3, generator=torch.Generator().manual_seed(0))
-    return LabelledImages(images_NCHW, torch.tensor([0, 1, 2, 0, 1, 0]), torch.arange(100, 106))
+    inputs_NX = torch.rand(6, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    return Samples(inputs_NX, torch.tensor([0, 1, 2, 0, 1, 0]), torch.arange(100, 106))

@@ -16,8 +16,8 @@ from torch.utils.data import Subset, TensorDataset
 from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.arrays import as_images, as_tensor, speaks_for_channels_last
 from smule_crypten.data.datasets import load_data
-from smule_crypten.data.images import DataBundle, LabelledImages
 from smule_crypten.data.inputs import Scale, read_inputs
+from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.party.states import digest_of
 
@@ -44,7 +44,7 @@ def pair(images: torch.Tensor, **attributes: Any) -> tuple[TensorDataset, Tensor
 
 
 def bundle(images: Any, labels: Any = LABELS, ids: Any = None, names: Any = ("x", "y")) -> DataBundle:
-    part = LabelledImages(images, labels, np.arange(6) if ids is None else ids)
+    part = Samples(images, labels, np.arange(6) if ids is None else ids)
     return DataBundle(part, part, names)
 
 
@@ -68,12 +68,12 @@ class TestPlainTensors:
         """Those that require gradients, parameters and results of networks train as plain ones do."""
         for value in (pair(images), bundle(images)):
             train = load(value).train
-            assert type(train.images_NCHW) is torch.Tensor
-            assert (train.images_NCHW.dtype, train.images_NCHW.requires_grad) == (torch.float32, False)
-            np.testing.assert_allclose(train.images_NCHW.numpy(), IMAGES, atol=1e-3)
+            assert type(train.inputs) is torch.Tensor
+            assert (train.inputs.dtype, train.inputs.requires_grad) == (torch.float32, False)
+            np.testing.assert_allclose(train.inputs.numpy(), IMAGES, atol=1e-3)
             digest_of(train)
             weight = torch.ones(1, requires_grad=True)
-            (train.images_NCHW * weight).sum().backward()
+            (train.inputs * weight).sum().backward()
 
     @pytest.mark.parametrize(
         "images",
@@ -92,9 +92,9 @@ class TestPlainTensors:
         """Of any byte order, stride and floating-point type, read-only ones included; whole numbers become int64."""
         for labels in (LABELS, LABELS.astype(np.uint8), LABELS.tolist()):
             train = load(bundle(images, labels)).train
-            np.testing.assert_allclose(train.images_NCHW.numpy(), IMAGES, atol=1e-6)
-            assert (train.labels_N.tolist(), train.labels_N.dtype) == (LABELS.tolist(), torch.int64)
-            train.images_NCHW.mul_(1)
+            np.testing.assert_allclose(train.inputs.numpy(), IMAGES, atol=1e-6)
+            assert (train.targets.tolist(), train.targets.dtype) == (LABELS.tolist(), torch.int64)
+            train.inputs.mul_(1)
 
     @pytest.mark.parametrize(
         ("images", "text"),
@@ -121,7 +121,7 @@ class TestPlainTensors:
 
     def test_parts_that_are_none(self) -> None:
         """A bundle of something else."""
-        with pytest.raises(DataError, match="is a tuple; give LabelledImages"):
+        with pytest.raises(DataError, match="is a tuple; give Samples"):
             load(DataBundle((IMAGES, LABELS), (IMAGES, LABELS), ("x", "y")))  # type: ignore[arg-type]
 
 
@@ -187,7 +187,7 @@ class TestLayout:
                 ):
                     loader(**options)
             assert loader(layout="NCHW").input_shape == shape[1:]
-            train = loader(layout="NHWC").train.images_NCHW
+            train = loader(layout="NHWC").train.inputs
             np.testing.assert_array_equal(train.numpy(), np.moveaxis(images, 3, 1))
             with pytest.raises(ConfigError, match=r"data\.options\.layout"):
                 loader(layout="HWCN")
@@ -207,7 +207,7 @@ class TestLayout:
         with pytest.raises(DataError, match=r"resize or transpose them, or set data\.options\.layout=NHWC"):
             read_inputs(tmp_path / "in.npz", (3, 4, 6), trained_on=torch.uint8)
         found = read_inputs(tmp_path / "in.npz", (3, 4, 6), trained_on=torch.uint8, layout="NHWC")
-        np.testing.assert_array_equal(found.images_NCHW.numpy(), np.moveaxis(images, 3, 1))
+        np.testing.assert_array_equal(found.inputs.numpy(), np.moveaxis(images, 3, 1))
 
 
 class TestScaleOfPredictions:

@@ -33,9 +33,9 @@ def test_limits_take_a_fixed_subset_with_stable_ids(tmp_path: Path) -> None:
     config = npz_config(tmp_path, max_train=30, max_test=5)
     bundle = load_data(config)
     assert (len(bundle.train), len(bundle.test)) == (30, 5)
-    assert torch.equal(bundle.train.images_NCHW[:, 0, 0, 0].long(), bundle.train.sample_ids_N)
-    assert torch.equal(bundle.train.labels_N, bundle.train.sample_ids_N % 3)
-    assert torch.equal(bundle.train.sample_ids_N, load_data(config).train.sample_ids_N)
+    assert torch.equal(bundle.train.inputs[:, 0, 0, 0].long(), bundle.train.sample_ids)
+    assert torch.equal(bundle.train.targets, bundle.train.sample_ids % 3)
+    assert torch.equal(bundle.train.sample_ids, load_data(config).train.sample_ids)
     assert len(load_data(npz_config(tmp_path, max_train=1000)).train) == 60
 
 
@@ -122,6 +122,6 @@ def test_debians_fashion_mnist_loads() -> None:
     bundle = load_data(DataConfig(name="idx", path=str(FASHION_MNIST)))
     assert (len(bundle.train), len(bundle.test), bundle.input_shape) == (60000, 10000, (1, 28, 28))
     assert bundle.train.class_counts(10).tolist() == [6000] * 10
-    images_NCHW = bundle.train.normalized((0.2860,), (0.3530,)).images_NCHW
-    assert images_NCHW.mean() == pytest.approx(0, abs=1e-3)
-    assert images_NCHW.std() == pytest.approx(1, abs=1e-3)
+    inputs_NX = bundle.train.normalized((0.2860,), (0.3530,)).inputs
+    assert inputs_NX.mean() == pytest.approx(0, abs=1e-3)
+    assert inputs_NX.std() == pytest.approx(1, abs=1e-3)

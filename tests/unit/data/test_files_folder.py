@@ -29,35 +29,35 @@ def test_reads_pixels_labels_and_classes_in_order(folder: Path) -> None:
     split = read_image_folder(folder, "train", None, None)
     images = split.images
     assert split.class_names == ("cat", "dog")
-    assert images.images_NCHW.shape == (5, 3, 4, 6)
-    assert images.images_NCHW.dtype == torch.uint8
-    assert images.images_NCHW[:, :, 0, 0].tolist() == [[10 * number, 1, 2] for number in range(5)]
-    assert images.labels_N.tolist() == [0, 0, 0, 1, 1]
-    assert images.sample_ids_N.tolist() == [0, 1, 2, 3, 4]
+    assert images.inputs.shape == (5, 3, 4, 6)
+    assert images.inputs.dtype == torch.uint8
+    assert images.inputs[:, :, 0, 0].tolist() == [[10 * number, 1, 2] for number in range(5)]
+    assert images.targets.tolist() == [0, 0, 0, 1, 1]
+    assert images.sample_ids.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_only_chosen_files_are_decoded(folder: Path) -> None:
     """With a limit, ids stay those of the whole set and the other files are not touched."""
     chosen = read_image_folder(folder, "train", None, 2).images
-    (left_out, *_) = sorted(set(range(5)) - set(chosen.sample_ids_N.tolist()))
+    (left_out, *_) = sorted(set(range(5)) - set(chosen.sample_ids.tolist()))
     next((folder / "train").glob(f"*/{left_out}.png")).write_bytes(b"damaged")
     again = read_image_folder(folder, "train", None, 2).images
-    assert again.sample_ids_N.tolist() == chosen.sample_ids_N.tolist()
-    assert again.images_NCHW[:, 0, 0, 0].tolist() == [10 * number for number in chosen.sample_ids_N.tolist()]
+    assert again.sample_ids.tolist() == chosen.sample_ids.tolist()
+    assert again.inputs[:, 0, 0, 0].tolist() == [10 * number for number in chosen.sample_ids.tolist()]
 
 
 def test_size_resizes_every_image(folder: Path) -> None:
     """image_size is height, then width, and makes images of different sizes one tensor."""
     write_image(folder / "train/cat/9.png", red=0, width=9, height=9)
     images = read_image_folder(folder, "train", ImageSize(height=3, width=5), None).images
-    assert images.images_NCHW.shape == (6, 3, 3, 5)
+    assert images.inputs.shape == (6, 3, 3, 5)
 
 
 def test_gray_images_become_rgb(folder: Path) -> None:
     """A grayscale file among color files has three equal channels."""
     Image.new("L", (6, 4), 77).save(folder / "train/cat/0.png")
     images = read_image_folder(folder, "train", None, None).images
-    assert images.images_NCHW[0, :, 0, 0].tolist() == [77, 77, 77]
+    assert images.inputs[0, :, 0, 0].tolist() == [77, 77, 77]
 
 
 def test_odd_size_is_named_with_the_remedy(folder: Path) -> None:

@@ -18,11 +18,11 @@ def test_reads_plain_and_gzip(tmp_path: Path, write_idx: Callable[..., None], co
     """Pixels, labels and ids come out in file order, with a channel axis."""
     write_idx(tmp_path, compressed=compressed)
     train = read_idx_folder(tmp_path, "train")
-    assert train.images_NCHW.shape == (12, 1, 4, 5)
-    assert train.images_NCHW.dtype == torch.uint8
-    assert train.images_NCHW[2].flatten().tolist() == list(range(40, 60))
-    assert train.labels_N.tolist() == [0, 1, 2] * 4
-    assert train.sample_ids_N.tolist() == list(range(12))
+    assert train.inputs.shape == (12, 1, 4, 5)
+    assert train.inputs.dtype == torch.uint8
+    assert train.inputs[2].flatten().tolist() == list(range(40, 60))
+    assert train.targets.tolist() == [0, 1, 2] * 4
+    assert train.sample_ids.tolist() == list(range(12))
     assert len(read_idx_folder(tmp_path, "test")) == 6
 
 

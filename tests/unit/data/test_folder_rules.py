@@ -14,8 +14,8 @@ from PIL import Image
 
 from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.datasets import load_data
-from smule_crypten.data.images import DataBundle
 from smule_crypten.data.inputs import read_inputs
+from smule_crypten.data.samples import DataBundle
 from smule_crypten.errors import DataError
 
 
@@ -161,13 +161,13 @@ class TestListedClasses:
         bundle = load(root, class_names=list(self.NAMES))
         assert bundle.public_class_names == self.NAMES
         assert bundle.train.class_counts(4).tolist() == [0, 3, 3, 0]
-        assert bundle.test.labels_N.tolist() == [1, 1, 1, 2, 2, 2]
+        assert bundle.test.targets.tolist() == [1, 1, 1, 2, 2, 2]
 
     def test_the_list_decides_the_order_and_what_is_hidden(self, root: Path) -> None:
         """A name that would be left out otherwise is a class if it is listed."""
         write(root / "train" / ".rare" / "0.png", GREY_8)
         bundle = load(root, class_names=["dog", ".rare", "cat"])
-        assert bundle.train.labels_N.tolist() == [0, 0, 0, 1, 2, 2, 2]
+        assert bundle.train.targets.tolist() == [0, 0, 0, 1, 2, 2, 2]
 
     def test_unknown_folders_are_refused(self, root: Path) -> None:
         """A typing mistake would lose a class."""
@@ -191,7 +191,7 @@ class TestDepths:
         for pixels in (GREY_8, GREY_8.astype(np.uint16) * 257):
             for path in root.glob("*/*/*.png"):
                 write(path, pixels)
-            images = load(root).train.normalized((0.5,), (0.25,)).images_NCHW
+            images = load(root).train.normalized((0.5,), (0.25,)).inputs
             means.append(images)
         assert torch.allclose(*means, atol=1e-6)
 
@@ -217,7 +217,7 @@ class TestDepths:
         assert load(root, channels=1).input_shape == (1, 3, 4)
         for path in root.glob("*/*/*.png"):
             write(path, GREY_16)
-        train = load(root, channels=1).train.images_NCHW
+        train = load(root, channels=1).train.inputs
         assert (tuple(train.shape), train.dtype) == ((6, 1, 3, 4), torch.float32)
 
     def test_turned_images_are_counted(self, root: Path) -> None:
@@ -235,7 +235,7 @@ class TestPrediction:
         (tmp_path / "more").mkdir()
         found = read_inputs(tmp_path, (1, 3, 4), trained_on=torch.uint8)
         assert found.names == ("a.jpg", "b.png")
-        assert torch.equal(found.images_NCHW[1, 0], torch.from_numpy(GREY_8))
+        assert torch.equal(found.inputs[1, 0], torch.from_numpy(GREY_8))
         assert found.notes == (
             "1 subfolders, not looked into (more)",
             "1 files called *.dcm, left out (c.dcm)",
@@ -247,4 +247,4 @@ class TestPrediction:
         for channels in (1, 3):
             found = read_inputs(tmp_path, (channels, 3, 4), trained_on=torch.uint8)
             expected = torch.from_numpy(GREY_16 / 65535).float().expand(channels, 3, 4)
-            assert torch.allclose(found.images_NCHW[0], expected)
+            assert torch.allclose(found.inputs[0], expected)

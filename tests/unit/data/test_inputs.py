@@ -26,8 +26,8 @@ def saved(path: Path, **arrays: Any) -> Path:
 def test_arrays(tmp_path: Path, images: Any, name: str) -> None:
     """Bytes stay bytes, other numbers become float32; a single array may have any name."""
     found = read_inputs(saved(tmp_path / "in.npz", **{name: images}), SHAPE, trained_on=torch.uint8)
-    assert found.images_NCHW.dtype == (torch.uint8 if images.dtype == np.uint8 else torch.float32)
-    np.testing.assert_allclose(found.images_NCHW.numpy(), images, rtol=1e-6)
+    assert found.inputs.dtype == (torch.uint8 if images.dtype == np.uint8 else torch.float32)
+    np.testing.assert_allclose(found.inputs.numpy(), images, rtol=1e-6)
     assert found.names == ()
 
 
@@ -82,8 +82,8 @@ def test_a_folder(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("none")
     found = read_inputs(tmp_path, (3, 4, 5), trained_on=torch.uint8)
     assert found.names == ("a.jpg", "b.png")
-    assert found.images_NCHW.shape == (2, 3, 4, 5)
-    assert found.images_NCHW[1].unique().tolist() == [200]
+    assert found.inputs.shape == (2, 3, 4, 5)
+    assert found.inputs[1].unique().tolist() == [200]
 
 
 def test_unusable_folders(tmp_path: Path) -> None:

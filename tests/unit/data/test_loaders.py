@@ -29,8 +29,8 @@ class TestDigits:
         bundle = load_digits(DataConfig(name="digits"))
         assert bundle.input_shape == (1, 8, 8)
         assert (len(bundle.train), len(bundle.test)) == (1347, 450)
-        assert (bundle.train.images_NCHW.min(), bundle.train.images_NCHW.max()) == (0, 1)
-        ids = torch.cat([bundle.train.sample_ids_N, bundle.test.sample_ids_N])
+        assert (bundle.train.inputs.min(), bundle.train.inputs.max()) == (0, 1)
+        ids = torch.cat([bundle.train.sample_ids, bundle.test.sample_ids])
         assert torch.equal(ids.sort().values, torch.arange(1797))
         shares = bundle.test.class_counts(10) / (bundle.test.class_counts(10) + bundle.train.class_counts(10))
         assert (shares - 0.25).abs().max() < 0.01
@@ -38,8 +38,8 @@ class TestDigits:
     def test_split_never_changes(self) -> None:
         """Accuracies stay comparable between versions only while the test split is this one."""
         test = load_digits(DataConfig(name="digits")).test
-        assert test.sample_ids_N[:8].tolist() == [21, 24, 28, 34, 35, 37, 39, 42]
-        assert int(test.sample_ids_N.sum()) == 423769
+        assert test.sample_ids[:8].tolist() == [21, 24, 28, 34, 35, 37, 39, 42]
+        assert int(test.sample_ids.sum()) == 423769
 
     @pytest.mark.parametrize("fraction", [0.0, 1.0, 0.001, "half"])
     def test_impossible_test_fraction_is_refused(self, fraction: Any) -> None:
@@ -55,9 +55,9 @@ class TestTorchvisionSets:
         write_idx(tmp_path / folder / "raw")
         bundle = load_torchvision_set(DataConfig(name=name, path=str(tmp_path)))
         assert bundle.input_shape == (1, 4, 5)
-        assert bundle.train.images_NCHW.dtype == torch.uint8
-        assert bundle.train.images_NCHW[2].flatten().tolist() == list(range(40, 60))
-        assert bundle.test.labels_N.tolist() == [0, 1, 2, 0, 1, 2]
+        assert bundle.train.inputs.dtype == torch.uint8
+        assert bundle.train.inputs[2].flatten().tolist() == list(range(40, 60))
+        assert bundle.test.targets.tolist() == [0, 1, 2, 0, 1, 2]
         assert bundle.num_classes == 10
 
     @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ class TestTorchvisionSets:
         monkeypatch.setattr(dataset_class, "test_list", [["some", None]])
         monkeypatch.setattr(dataset_class, "meta", {"filename": "names", "key": names_key, "md5": None})
         bundle = load_torchvision_set(DataConfig(name=name, path=str(tmp_path)))
-        assert torch.equal(bundle.train.images_NCHW, torch.from_numpy(pixels).view(2, 3, 32, 32))
-        assert bundle.train.labels_N.tolist() == [1, 0]
+        assert torch.equal(bundle.train.inputs, torch.from_numpy(pixels).view(2, 3, 32, 32))
+        assert bundle.train.targets.tolist() == [1, 0]
         assert bundle.class_names == ("cat", "dog")
 
     @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ class TestImageFolder:
 USER_MODULE = """
 import torch
 from torch.utils.data import TensorDataset
-from smule_crypten.data.images import DataBundle, LabelledImages
+from smule_crypten.data.samples import DataBundle, Samples
 
 
 def pair(count=6, dtype=torch.float32):
@@ -188,7 +188,7 @@ def named():
 
 
 def bundle():
-    part = LabelledImages(torch.zeros(2, 1, 2, 2), torch.tensor([0, 1]), torch.tensor([7, 9]))
+    part = Samples(torch.zeros(2, 1, 2, 2), torch.tensor([0, 1]), torch.tensor([7, 9]))
     return DataBundle(part, part, ("x", "y"))
 
 
@@ -221,9 +221,9 @@ class TestTarget:
         before = torch.get_rng_state()
         bundle = self.load("pair", count=1500)
         assert torch.equal(torch.get_rng_state(), before)
-        assert bundle.train.images_NCHW.flatten().tolist() == list(range(6000))
-        assert bundle.train.labels_N[:4].tolist() == [0, 1, 2, 0]
-        assert bundle.train.sample_ids_N.tolist() == list(range(1500))
+        assert bundle.train.inputs.flatten().tolist() == list(range(6000))
+        assert bundle.train.targets[:4].tolist() == [0, 1, 2, 0]
+        assert bundle.train.sample_ids.tolist() == list(range(1500))
         assert bundle.class_names == ("0", "1", "2")
 
     def test_class_names_of_a_dataset(self) -> None:
@@ -232,7 +232,7 @@ class TestTarget:
 
     def test_bundle_is_taken_as_it_is(self) -> None:
         """A DataBundle keeps its own sample ids."""
-        assert self.load("bundle").train.sample_ids_N.tolist() == [7, 9]
+        assert self.load("bundle").train.sample_ids.tolist() == [7, 9]
 
     @pytest.mark.parametrize(
         ("name", "message"),

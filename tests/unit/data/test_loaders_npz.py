@@ -33,8 +33,8 @@ class TestNpz:
     def test_reads_bytes(self, tmp_path: Path, arrays: dict[str, Any]) -> None:
         """Bytes stay bytes and keep their order."""
         bundle = self.load(tmp_path, arrays)
-        assert torch.equal(bundle.train.images_NCHW, torch.from_numpy(arrays["x_train"]))
-        assert bundle.test.labels_N.tolist() == [1, 1, 0, 0]
+        assert torch.equal(bundle.train.inputs, torch.from_numpy(arrays["x_train"]))
+        assert bundle.test.targets.tolist() == [1, 1, 0, 0]
         assert bundle.num_classes == 2
 
     def test_channels_last_layout(self, tmp_path: Path, arrays: dict[str, Any]) -> None:
@@ -43,15 +43,15 @@ class TestNpz:
         for split in ("train", "test"):
             arrays[f"x_{split}"] = np.moveaxis(arrays[f"x_{split}"], 1, 3)
         bundle = self.load(tmp_path, arrays, layout="NHWC")
-        assert torch.equal(bundle.train.images_NCHW, torch.from_numpy(expected))
+        assert torch.equal(bundle.train.inputs, torch.from_numpy(expected))
 
     @pytest.mark.parametrize("dtype", [np.float16, np.float64, ">f8"])
     def test_floats_become_float32(self, tmp_path: Path, arrays: dict[str, Any], dtype: Any) -> None:
         """Any floating point type is taken as it is, in single precision."""
         arrays["x_train"] = arrays["x_train"].astype(dtype)
-        images_NCHW = self.load(tmp_path, arrays).train.images_NCHW
-        assert images_NCHW.dtype == torch.float32
-        assert images_NCHW.flatten().tolist() == list(range(48))
+        inputs_NX = self.load(tmp_path, arrays).train.inputs
+        assert inputs_NX.dtype == torch.float32
+        assert inputs_NX.flatten().tolist() == list(range(48))
 
     @pytest.mark.parametrize(
         ("changes", "message"),

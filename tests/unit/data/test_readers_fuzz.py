@@ -54,7 +54,7 @@ def pictures() -> list[bytes]:
     return found
 
 
-def check_images(content: bytes) -> None:
+def check_samples(content: bytes) -> None:
     _only_typed(content, "in.png", lambda path: read_image(path, 3, None))
     _only_typed(content, "in.png", lambda path: read_image(path, 1, ImageSize(2, 5)))
 
@@ -81,7 +81,7 @@ def _only_typed(content: bytes, name: str, read: Callable[[Path], object]) -> No
 @BOUNDED
 def test_images(content: bytes) -> None:
     """Also whether warnings of the decoder stay inside."""
-    check_images(content)
+    check_samples(content)
 
 
 @given(changed(archives()))
@@ -96,7 +96,7 @@ def test_archives(content: bytes) -> None:
 @LONG
 def test_many_images(content: bytes) -> None:
     """The same for longer, otherwise each time."""
-    check_images(content)
+    check_samples(content)
 
 
 @pytest.mark.slow
@@ -112,5 +112,5 @@ def test_many_archives(content: bytes) -> None:
 @LONG
 def test_any_bytes(content: bytes) -> None:
     """What is no file of any kind."""
-    check_images(content)
+    check_samples(content)
     check_archives(content)

@@ -17,10 +17,10 @@ from smule_crypten.models.translate import translate
 CONFIG = SchemeConfig(name="lean", precision_bits=10, options={"ring_bits": 24, "input_bits": 8})
 
 
-def fitted(network: nn.Module, inputs_NCHW: torch.Tensor) -> tuple[Program, Parameters, Scales, Parameters]:
-    translated = translate(network, tuple(inputs_NCHW.shape[1:]))
+def fitted(network: nn.Module, inputs_NX: torch.Tensor) -> tuple[Program, Parameters, Scales, Parameters]:
+    translated = translate(network, tuple(inputs_NX.shape[1:]))
     program = lower(translated.architecture, CONFIG)
-    values = plain_values(program, translated.parameters, inputs_NCHW)
+    values = plain_values(program, translated.parameters, inputs_NX)
     scales, found = fit(program, translated.parameters, values, 2), remedies(program, values)
     return program, translated.parameters, scales, compensated(program, translated.parameters, scales, found)
 

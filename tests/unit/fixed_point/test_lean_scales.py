@@ -83,7 +83,7 @@ def test_against_plain_torch(name: str, ring_bits: int, precision_bits: int, bou
     model, known = build(name)
     x = torch.randn(3, *SHAPE, generator=torch.Generator().manual_seed(5))
     config = lean_config(ring_bits=ring_bits, precision_bits=precision_bits, micro_batch=2)
-    run = direction(model, x, config, calibration_NCHW=known)
+    run = direction(model, x, config, calibration_NX=known)
     logits_NC, _ = run.run()
     with torch.no_grad():
         expected = model.eval()(x)
@@ -266,7 +266,7 @@ def test_logits_beyond_the_bound_are_seen_as_such(factor: float) -> None:
     torch.manual_seed(3)
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
     x = torch.randn(64, 1, 4, 4)
-    far = direction(model, factor * x, lean_config(), calibration_NCHW=x)
+    far = direction(model, factor * x, lean_config(), calibration_NX=x)
     logits_NC, _ = far.run()
     with torch.no_grad():
         expected = centred(model(factor * x))

@@ -149,7 +149,7 @@ def one_way(name: str, count: int, seed: int) -> Direction:
     torch.manual_seed(seed)
     x = torch.randn(count, *SHAPE)
     known = torch.randn(8, *SHAPE)
-    return direction(NETWORKS[name](), x, lean_config(micro_batch=2), seed=seed, calibration_NCHW=known)
+    return direction(NETWORKS[name](), x, lean_config(micro_batch=2), seed=seed, calibration_NX=known)
 
 
 @pytest.mark.parametrize(

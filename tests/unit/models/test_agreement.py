@@ -35,9 +35,9 @@ def test_what_is_the_same_passes(case: str) -> None:
     """The comparison refuses no network that can be evaluated, and its logits are those of the network."""
     model = SAME[case]().eval()
     network = translate_checked(model, SHAPE, torch.randn(9, *SHAPE))
-    images_NCHW = torch.randn(3, *SHAPE)
-    wanted = model(images_NCHW).detach().double()
-    found = network.values(images_NCHW.double())[-1]
+    inputs_NX = torch.randn(3, *SHAPE)
+    wanted = model(inputs_NX).detach().double()
+    found = network.values(inputs_NX.double())[-1]
     tolerance = 0.2 if case == "rounding in float32" else 1e-5
     torch.testing.assert_close(found, wanted, rtol=tolerance, atol=tolerance)
 

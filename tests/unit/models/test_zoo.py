@@ -37,11 +37,11 @@ def build(name: str, shape: Shape = (3, 32, 32), num_classes: int = 10, seed: in
 def test_networks_fit_and_can_be_traced(name: str, shape: Shape) -> None:
     """Each network takes digits, MNIST and CIFAR sizes, and torch.fx reproduces it exactly."""
     model = build(name, shape, num_classes=7).eval()
-    images_NCHW = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
+    inputs_NX = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        logits_NC = model(images_NCHW)
+        logits_NC = model(inputs_NX)
         assert logits_NC.shape == (3, 7)
-        assert torch.equal(torch.fx.symbolic_trace(model)(images_NCHW), logits_NC)
+        assert torch.equal(torch.fx.symbolic_trace(model)(inputs_NX), logits_NC)
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -28,11 +28,11 @@ def randomize_statistics(model: nn.Module) -> nn.Module:
     return model
 
 
-def evaluate(network: TranslatedNetwork, inputs_NCHW: torch.Tensor) -> torch.Tensor:
+def evaluate(network: TranslatedNetwork, inputs_NX: torch.Tensor) -> torch.Tensor:
     """The network's operations one after the other, in float64."""
     values: list[torch.Tensor] = []
     for op in network.architecture.ops:
-        operands = [inputs_NCHW if position == NETWORK_INPUT else values[position] for position in op.inputs]
+        operands = [inputs_NX if position == NETWORK_INPUT else values[position] for position in op.inputs]
         values.append(apply_op(op, operands, *network.parameters.get(op.name, (None, None))))
     return values[-1]
 
@@ -40,10 +40,10 @@ def evaluate(network: TranslatedNetwork, inputs_NCHW: torch.Tensor) -> torch.Ten
 def assert_same(model: nn.Module, shape: Shape = SHAPE) -> TranslatedNetwork:
     """The translation computes what the model computes in evaluation mode, to the last digits of float64."""
     network = translate(model, shape)
-    inputs_NCHW = torch.randn(3, *shape, dtype=torch.float64)
+    inputs_NX = torch.randn(3, *shape, dtype=torch.float64)
     with torch.no_grad():
-        expected = copy.deepcopy(model).double().eval()(inputs_NCHW.clone())
-    torch.testing.assert_close(evaluate(network, inputs_NCHW), expected, rtol=1e-10, atol=1e-10)
+        expected = copy.deepcopy(model).double().eval()(inputs_NX.clone())
+    torch.testing.assert_close(evaluate(network, inputs_NX), expected, rtol=1e-10, atol=1e-10)
     assert network.architecture.output_shape == tuple(expected.shape[1:])
     return network
 

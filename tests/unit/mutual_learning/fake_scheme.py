@@ -12,7 +12,7 @@ from torch import nn
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.party import DisclosureConfig
 from smule_crypten.config.sections import SchemeConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.inference.answerer import Answerer, AnswerTerms
 from smule_crypten.inference.noise import NoiseRule, Scatter
 from smule_crypten.models.calibration import calibrate, largest_value
@@ -61,10 +61,10 @@ class FakeScheme:
     def largest_input(self) -> float:
         return largest_value(PRECISION_BITS)
 
-    def prepare_answers(self, model: nn.Module, inputs_NCHW: torch.Tensor, noise: NoiseRule) -> Answerer:
+    def prepare_answers(self, model: nn.Module, inputs_NX: torch.Tensor, noise: NoiseRule) -> Answerer:
         self.noise_rules.append(noise)
         network = translate(model, (1, 1, 1))
-        bound = calibrate(network, network.values(inputs_NCHW.double()), PRECISION_BITS)
+        bound = calibrate(network, network.values(inputs_NX.double()), PRECISION_BITS)
         answerer = Answerer(
             network=network,
             parameters=network.parameters,
@@ -94,9 +94,9 @@ class FakeScheme:
 
     def exchange(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
         self.exchanges.append((answerer, asked, answered))
-        assert asked.inputs_NCHW is not None
+        assert asked.inputs is not None
         assert asked.sample_ids is not None
-        pixels_N = asked.inputs_NCHW.flatten(1)[:, 0]
+        pixels_N = asked.inputs.flatten(1)[:, 0]
         logits_NC = torch.stack([pixels_N, -pixels_N], dim=1)
         damage = self.damage.pop(0) if self.damage else {}
         for position, sample_id in enumerate(asked.sample_ids.tolist()):
@@ -114,7 +114,7 @@ class FakeScheme:
 class Asker:
     """Asks the peer about the samples that are next, at most `limit` at a time."""
 
-    def __init__(self, peer: SecurePeer, images: LabelledImages, limit: int | None) -> None:
+    def __init__(self, peer: SecurePeer, images: Samples, limit: int | None) -> None:
         self.peer = peer
         self._images = images
         nothing = images.select(torch.empty(0, dtype=torch.int64))
@@ -149,8 +149,8 @@ def make_asker(
 
     Where config does not say how many, all samples are asked about.
     """
-    images = LabelledImages(IDS.float().reshape(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64), IDS)
-    images.images_NCHW[IDS == 1000] = largest
+    images = Samples(IDS.float().reshape(4, 1, 1, 1), torch.zeros(4, dtype=torch.int64), IDS)
+    images.inputs[IDS == 1000] = largest
     settings = ExchangeConfig(**{"num_queries": None, **config})
     num_queries = configured_queries(settings)
     peer = SecurePeer(

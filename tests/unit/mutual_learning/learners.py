@@ -8,19 +8,19 @@ import torch
 from torch import nn
 
 from smule_crypten.config.sections import TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.training.learner import Holding, Learner
 
 CLASSES = 3
 
 
-def samples(count: int, first_id: int, seed: int) -> LabelledImages:
+def samples(count: int, first_id: int, seed: int) -> Samples:
     """Blobs of four pixels, one a class."""
     generator = torch.Generator().manual_seed(seed)
     labels_N = torch.arange(count) % CLASSES
-    images_NCHW = torch.randn(count, 1, 2, 2, generator=generator)
-    images_NCHW[torch.arange(count), 0, labels_N // 2, labels_N % 2] += 3.0
-    return LabelledImages(images_NCHW, labels_N, torch.arange(first_id, first_id + count))
+    inputs_NX = torch.randn(count, 1, 2, 2, generator=generator)
+    inputs_NX[torch.arange(count), 0, labels_N // 2, labels_N % 2] += 3.0
+    return Samples(inputs_NX, labels_N, torch.arange(first_id, first_id + count))
 
 
 def network(seed: int) -> nn.Module:

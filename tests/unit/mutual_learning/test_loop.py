@@ -10,7 +10,7 @@ from learners import CLASSES, learner
 from torch import nn
 
 from smule_crypten.config.exchange import ExchangeConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.mutual_learning.loop import MutualLearning
 from smule_crypten.mutual_learning.observer import Phase, Silent
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
@@ -35,8 +35,8 @@ class DictionaryPeer:
     def prepare(self, num_samples: int) -> None:
         self.done.append(f"prepare {num_samples}")
 
-    def ask(self, question: LabelledImages, answering: AnsweringNetwork) -> None:
-        self.asked.append(question.sample_ids_N.tolist())
+    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
+        self.asked.append(question.sample_ids.tolist())
         self.answering.append((answering.name, answering.model_step))
         self.done.append("ask")
 
@@ -100,8 +100,8 @@ class Notes(Silent):
 
 def right_answers(party: Learner, shift: int = 0) -> dict[int, torch.Tensor]:
     everything = party.holding.candidates
-    logits_NC = 4.0 * torch.eye(CLASSES)[(everything.labels_N + shift) % CLASSES]
-    return dict(zip(everything.sample_ids_N.tolist(), logits_NC, strict=True))
+    logits_NC = 4.0 * torch.eye(CLASSES)[(everything.targets + shift) % CLASSES]
+    return dict(zip(everything.sample_ids.tolist(), logits_NC, strict=True))
 
 
 def begun(peer: DictionaryPeer, notes: Notes, party: Learner, **terms: Any) -> MutualLearning:

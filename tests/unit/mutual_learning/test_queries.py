@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import torch
 
-from smule_crypten.data.images import UNKNOWN, LabelledImages
+from smule_crypten.data.samples import UNKNOWN, Samples
 from smule_crypten.mutual_learning.queries import MOST_EVIDENCE, QueryPlan
 
 
-def samples(first: int, count: int, label: int) -> LabelledImages:
+def samples(first: int, count: int, label: int) -> Samples:
     ids = torch.arange(first, first + count)
-    return LabelledImages(torch.zeros(count, 1, 1, 1), torch.full((count,), label), ids)
+    return Samples(torch.zeros(count, 1, 1, 1), torch.full((count,), label), ids)
 
 
 NONE = samples(0, 0, UNKNOWN)

@@ -34,7 +34,7 @@ def test_queries_of_one_exchange(tmp_path: Path, rank: int) -> None:
         2,
         5,
     )
-    assert answered.inputs_NCHW is None
+    assert answered.inputs is None
     assert answered.sample_ids is None
     assert result.disclosure == Disclosure(query_id=1, to_party="ba"[rank], num_samples=2, model_step=5)
     assert (result.num_asked, result.num_dropped) == (3, 0)
@@ -63,9 +63,9 @@ def test_images_and_answers_belong_to_the_asked_ids(tmp_path: Path) -> None:
     result = asker.run(MODEL, model_step=5)
     [(_, asked, _)] = scheme.exchanges
     assert asked.sample_ids is not None
-    assert asked.inputs_NCHW is not None
+    assert asked.inputs is not None
     assert sorted(asked.sample_ids.tolist()) == sorted(IDS.tolist())
-    assert torch.equal(asked.inputs_NCHW.flatten(), asked.sample_ids.float())
+    assert torch.equal(asked.inputs.flatten(), asked.sample_ids.float())
     assert torch.equal(result.prediction.logits_NC[:, 0], result.prediction.sample_ids.float())
     assert result.prediction.model_step == PEER_STEP
 
@@ -227,8 +227,8 @@ def test_inputs_that_the_peers_network_was_not_fitted_for_are_not_sent(tmp_path:
     asker = make_asker(scheme, tmp_path, num_queries=4)
     result = asker.run(MODEL, model_step=5)
     [(_, asked, _)] = scheme.exchanges
-    assert asked.inputs_NCHW is not None
-    assert sorted(asked.inputs_NCHW.flatten().tolist()) == [0.0, 3.0, 7.0, 40.0]
+    assert asked.inputs is not None
+    assert sorted(asked.inputs.flatten().tolist()) == [0.0, 3.0, 7.0, 40.0]
     assert (result.num_asked, result.num_dropped) == (4, 1)
     assert 1000 not in result.prediction.sample_ids
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config.sections import AlarmName, TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.mutual_learning.cache import SoftLabelCache
 from smule_crypten.mutual_learning.watching import Watchman
 from smule_crypten.training.best import BestNetwork
@@ -21,10 +21,10 @@ class Run:
 
     def __init__(self, mode: AlarmName) -> None:
         generator = torch.Generator().manual_seed(0)
-        self.train = LabelledImages(
+        self.train = Samples(
             torch.randn(SAMPLES, 1, 2, 2, generator=generator), torch.arange(SAMPLES) % CLASSES, torch.arange(SAMPLES)
         )
-        self.cache = SoftLabelCache(self.train.sample_ids_N, CLASSES)
+        self.cache = SoftLabelCache(self.train.sample_ids, CLASSES)
         self.model = nn.Sequential(nn.Flatten(), nn.Linear(4, CLASSES))
         with torch.no_grad():
             for parameter in self.model.parameters():
@@ -40,8 +40,8 @@ class Run:
 
     def exchange(self, number: int, epoch: int, said_N: torch.Tensor) -> bool:
         logits_NC = 8.0 * torch.eye(CLASSES)[said_N]
-        self.cache.store(self.train.sample_ids_N, logits_NC, model_step=number)
-        alarms = self.watchman.check(number, self.train.sample_ids_N, logits_NC)
+        self.cache.store(self.train.sample_ids, logits_NC, model_step=number)
+        alarms = self.watchman.check(number, self.train.sample_ids, logits_NC)
         dropped = self.watchman.quarantine(number, epoch, alarms, self.cache.forget, self.trainer, BestNetwork())
         self.trainer.run_epoch()
         return dropped
@@ -64,12 +64,12 @@ def test_a_turncoat_teaches_nothing() -> None:
     run, reporting = Run("quarantine"), Run("report")
     assert not run.exchange(1, 1, honest_N)
     assert run.exchange(2, 2, (honest_N + 1) % CLASSES)
-    assert run.cache.lookup(run.train.sample_ids_N) is None
+    assert run.cache.lookup(run.train.sample_ids) is None
     assert {alarm["test"] for alarm in run.watchman.alarms} >= {"drop"}
     for number, said_N in ((1, honest_N), (2, (honest_N + 1) % CLASSES)):
         assert not reporting.exchange(number, number, said_N)
     assert len(reporting.watchman.alarms) == len(run.watchman.alarms)
-    assert reporting.cache.lookup(run.train.sample_ids_N) is not None
+    assert reporting.cache.lookup(run.train.sample_ids) is not None
 
 
 def test_what_was_learned_from_suspects_is_undone() -> None:
@@ -77,8 +77,8 @@ def test_what_was_learned_from_suspects_is_undone() -> None:
     run = Run("quarantine")
     # 36 of 120 answers are right, the others spread evenly: three in ten, where chance gives a quarter.
     position_N = torch.arange(SAMPLES)
-    wrong_N = (run.train.labels_N + 1 + position_N // CLASSES % 3) % CLASSES
-    said_N = torch.where(position_N < 36, run.train.labels_N, wrong_N)
+    wrong_N = (run.train.targets + 1 + position_N // CLASSES % 3) % CLASSES
+    said_N = torch.where(position_N < 36, run.train.targets, wrong_N)
     assert [run.exchange(number, number, said_N) for number in (1, 2)] == [False, True]
     assert [alarm["suspects"] for alarm in run.watchman.alarms] == [[1, 2]]
     assert torch.equal(run.weights, alone(2))
@@ -99,5 +99,5 @@ def test_modes_that_keep_everything(mode: AlarmName) -> None:
     """off looks at nothing; report drops nothing."""
     run = Run(mode)
     for number in (1, 2):
-        assert not run.exchange(number, number, (run.train.labels_N + 1) % CLASSES)
+        assert not run.exchange(number, number, (run.train.targets + 1) % CLASSES)
     assert bool(run.watchman.alarms) is (mode == "report")

@@ -10,7 +10,7 @@ from party_configs import party
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.party import DisclosureConfig
 from smule_crypten.config.sections import LaunchConfig, ModelConfig, TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import OutputError
 from smule_crypten.party.states import StateFolder, digest_of
 
@@ -131,17 +131,17 @@ def test_the_state_of_the_training_alone(tmp_path: Path) -> None:
 
 def test_states_of_other_data(tmp_path: Path) -> None:
     """One more sample, another pixel or another label is another run; who has not loaded any data cannot tell."""
-    images = LabelledImages(torch.zeros(3, 1, 2, 2), torch.tensor([0, 1, 2]), torch.arange(3))
+    images = Samples(torch.zeros(3, 1, 2, 2), torch.tensor([0, 1, 2]), torch.arange(3))
     StateFolder(tmp_path, party(), digest_of(images)).save(1, {})
     StateFolder(tmp_path, party(), digest_of(images)).load(1)
     StateFolder(tmp_path, party()).load(1)
-    pixel = images.images_NCHW.clone()
+    pixel = images.inputs.clone()
     pixel[2, 0, 1, 1] = 1e-6
     for other in (
-        LabelledImages(pixel, images.labels_N, torch.arange(3)),
-        LabelledImages(images.images_NCHW, torch.tensor([0, 1, 1]), torch.arange(3)),
-        LabelledImages(torch.zeros(4, 1, 2, 2), torch.tensor([0, 1, 2, 0]), torch.arange(4)),
-        LabelledImages(images.images_NCHW, images.labels_N, torch.arange(1, 4)),
+        Samples(pixel, images.targets, torch.arange(3)),
+        Samples(images.inputs, torch.tensor([0, 1, 1]), torch.arange(3)),
+        Samples(torch.zeros(4, 1, 2, 2), torch.tensor([0, 1, 2, 0]), torch.arange(4)),
+        Samples(images.inputs, images.targets, torch.arange(1, 4)),
     ):
         with pytest.raises(OutputError, match="on other data"):
             StateFolder(tmp_path, party(), digest_of(other)).load(1)

@@ -14,7 +14,7 @@ from torch import nn
 from smule_crypten.config.party import PredictConfig, SamplesConfig
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.config.sections import DataConfig, ModelConfig
-from smule_crypten.data.images import UNKNOWN, LabelledImages
+from smule_crypten.data.samples import UNKNOWN, Samples
 from smule_crypten.errors import ConfigError, DataError, ModelError, OutputError, UnshareableModelError
 from smule_crypten.party.inputs import build_party_model, load_party_inputs
 from smule_crypten.party.run_folder import MODEL_FILE, STATES_FOLDER, identify_run, party_folder
@@ -59,10 +59,10 @@ def test_the_validation_part_is_asked_about(tmp_path: Path) -> None:
     found = load_trained_party(made)
     assert (found.model_step, len(found.held_out)) == (7, 30)
     few = config(tmp_path, predict=PredictConfig(validation_queries=12))
-    ids = [load_trained_party(few).held_out.sample_ids_N.tolist() for _ in range(2)]
+    ids = [load_trained_party(few).held_out.sample_ids.tolist() for _ in range(2)]
     assert ids[0] == ids[1]
     assert len(ids[0]) == 12
-    assert not set(ids[0]) & set(found.inputs.train.sample_ids_N.tolist())
+    assert not set(ids[0]) & set(found.inputs.train.sample_ids.tolist())
 
 
 def test_other_settings_than_those_of_the_training(tmp_path: Path) -> None:
@@ -134,9 +134,9 @@ def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_questions_in_parts() -> None:
     """Each sample once, in order, the last part smaller; then nothing, while the peer still asks."""
-    asked = LabelledImages(torch.zeros(5, 1, 1, 1), torch.full((5,), UNKNOWN), torch.arange(5))
-    assert [asking._part(asked, number, 2).sample_ids_N.tolist() for number in range(4)] == [[0, 1], [2, 3], [4], []]
-    assert asking._part(asked, 0, 5).sample_ids_N.tolist() == [0, 1, 2, 3, 4]
+    asked = Samples(torch.zeros(5, 1, 1, 1), torch.full((5,), UNKNOWN), torch.arange(5))
+    assert [asking._part(asked, number, 2).sample_ids.tolist() for number in range(4)] == [[0, 1], [2, 3], [4], []]
+    assert asking._part(asked, 0, 5).sample_ids.tolist() == [0, 1, 2, 3, 4]
 
 
 class _EnoughSeenError(Exception):
@@ -155,9 +155,9 @@ def test_what_is_announced_does_not_follow_from_what_is_asked(tmp_path: Path, mo
         raise _EnoughSeenError
 
     monkeypatch.setattr(asking, "SecurePeer", noting)
-    asked = LabelledImages(torch.full((5, 1, 8, 8), 9.0), torch.full((5,), UNKNOWN), torch.arange(5))
+    asked = Samples(torch.full((5, 1, 8, 8), 9.0), torch.full((5,), UNKNOWN), torch.arange(5))
     with pytest.raises(_EnoughSeenError):
         asking._exchange(found, None, asked, None, (5, 5), 1)  # type: ignore[arg-type]
-    calibration = given["calibration"].images_NCHW
-    assert torch.equal(calibration, found.inputs.train.images_NCHW)
+    calibration = given["calibration"].inputs
+    assert torch.equal(calibration, found.inputs.train.inputs)
     assert not (calibration == 9.0).any()

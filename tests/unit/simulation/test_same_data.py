@@ -10,7 +10,7 @@ from party_configs import party
 
 from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.datasets import load_data
-from smule_crypten.data.images import DataBundle
+from smule_crypten.data.samples import DataBundle
 from smule_crypten.errors import DataError, HandshakeError
 from smule_crypten.mutual_learning.handshake import agree_on_start
 from smule_crypten.party.hooks import Hooks
@@ -35,7 +35,7 @@ def changed(bundle: DataBundle, split: str, field: str) -> DataBundle:
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-@pytest.mark.parametrize("field", ["images_NCHW", "labels_N", "sample_ids_N"])
+@pytest.mark.parametrize("field", ["inputs", "targets", "sample_ids"])
 def test_every_part_counts(bundle: DataBundle, split: str, field: str) -> None:
     """Ids, labels and images of both splits."""
     with pytest.raises(DataError, match="two processes of this run read different samples"):
@@ -64,7 +64,7 @@ def test_both_parties_are_told(bundle: DataBundle) -> None:
     assert sent == [{"completed": [1, 2], "oldest": 0, "simulated_data": bundle_digest(bundle)}]
     own = DataConfig(name="target", options={"_target_": "mine.load"})
     with pytest.raises(DataError, match=r"mine\.load gives each process other samples.*seed your loader"):
-        comparing_data(party(data=own), changed(bundle, "test", "labels_N"), swap)({})
+        comparing_data(party(data=own), changed(bundle, "test", "targets"), swap)({})
     for wrong in (None, {}, {"simulated_data": 3}):
         with pytest.raises(HandshakeError, match="did not say which data"):
             comparing_data(party(), bundle, lambda message, wrong=wrong: wrong)({})
@@ -81,6 +81,6 @@ def test_what_a_resumed_run_compares() -> None:
     """All parts of a party's data, test and validation included."""
     inputs = load_party_inputs(party())
     parts = (inputs.train, inputs.validation, inputs.pool, inputs.test)
-    assert all(map(torch.Tensor.equal, [p.sample_ids_N for p in inputs.parts], [p.sample_ids_N for p in parts]))
+    assert all(map(torch.Tensor.equal, [p.sample_ids for p in inputs.parts], [p.sample_ids for p in parts]))
     with pytest.raises(DataError, match="different samples"):
         load_same_inputs(party(), "of another")

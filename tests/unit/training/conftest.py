@@ -9,7 +9,7 @@ import torch
 from bright_rows import bright_rows
 from torch import nn
 
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def _repeatable(repeatable: None) -> None:
 
 
 @pytest.fixture
-def blobs() -> LabelledImages:
+def blobs() -> Samples:
     """50 images of 1x4x4 in 3 classes; in class c row c is bright. Sample ids start at 100."""
     return bright_rows(50, num_classes=3, side=4, first_id=100)
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config.sections import AugmentationConfig, OptimizerConfig, TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
 from smule_crypten.types import PredictionSource, SoftLabels
@@ -48,11 +48,11 @@ class DictionarySource:
 
 def make_trainer(
     model: nn.Module,
-    train: LabelledImages,
+    train: Samples,
     config: TrainingConfig = CONFIG,
     seed: int = 7,
     source: PredictionSource | None = None,
-    pool: LabelledImages | None = None,
+    pool: Samples | None = None,
 ) -> Trainer:
     teacher = None if source is None else make_teacher(source, train, config, seed, pool)
     return Trainer(model=model, train=train, config=config, seed=seed, device=CPU, teacher=teacher)
@@ -60,10 +60,10 @@ def make_trainer(
 
 def make_teacher(
     source: PredictionSource,
-    train: LabelledImages,
+    train: Samples,
     config: TrainingConfig,
     seed: int = 7,
-    pool: LabelledImages | None = None,
+    pool: Samples | None = None,
 ) -> Teacher:
     return Teacher(source, train=train, pool=pool, validation=None, own=None, config=config, seed=seed, device=CPU)
 
@@ -76,7 +76,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
-def trained(model: nn.Module, train: LabelledImages, **options: Any) -> dict[str, torch.Tensor]:
+def trained(model: nn.Module, train: Samples, **options: Any) -> dict[str, torch.Tensor]:
     trainer = make_trainer(model, train, **options)
     trainer.run_epoch()
     trainer.run_epoch()

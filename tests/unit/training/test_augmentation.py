@@ -9,45 +9,45 @@ from smule_crypten.training.augmentation import augment, crop_and_flip
 
 
 @pytest.fixture
-def images_NCHW() -> torch.Tensor:
+def inputs_NX() -> torch.Tensor:
     return torch.randn(40, 3, 5, 7, generator=torch.Generator().manual_seed(0))
 
 
 def one_by_one(
-    images_NCHW: torch.Tensor, padding: int, top_N: torch.Tensor, left_N: torch.Tensor, flipped_N: torch.Tensor
+    inputs_NX: torch.Tensor, padding: int, top_N: torch.Tensor, left_N: torch.Tensor, flipped_N: torch.Tensor
 ) -> torch.Tensor:
     """The plain way: pad, cut and mirror each image on its own."""
-    height, width = images_NCHW.shape[2:]
+    height, width = inputs_NX.shape[2:]
     results = []
-    for image, top, left, flipped in zip(images_NCHW, top_N, left_N, flipped_N, strict=True):
+    for image, top, left, flipped in zip(inputs_NX, top_N, left_N, flipped_N, strict=True):
         cut = F.pad(image, (padding,) * 4)[:, top : top + height, left : left + width]
         results.append(cut.flip(-1) if flipped else cut)
     return torch.stack(results)
 
 
 @pytest.mark.parametrize("padding", [0, 1, 2, 6])
-def test_equals_cropping_image_by_image(images_NCHW: torch.Tensor, padding: int) -> None:
+def test_equals_cropping_image_by_image(inputs_NX: torch.Tensor, padding: int) -> None:
     """The index arithmetic picks the pixels that the plain way picks, for images that are not square."""
     generator = torch.Generator().manual_seed(1)
     top_N, left_N = torch.randint(0, 2 * padding + 1, (2, 40), generator=generator)
     flipped_N = torch.rand(40, generator=generator) < 0.5
-    arguments = (images_NCHW, padding, top_N, left_N, flipped_N)
+    arguments = (inputs_NX, padding, top_N, left_N, flipped_N)
     assert torch.equal(crop_and_flip(*arguments), one_by_one(*arguments))
 
 
-def test_off_returns_the_same_tensor_and_draws_nothing(images_NCHW: torch.Tensor) -> None:
+def test_off_returns_the_same_tensor_and_draws_nothing(inputs_NX: torch.Tensor) -> None:
     """Without augmentation no time, memory or randomness is spent."""
     generator = torch.Generator().manual_seed(2)
     before = generator.get_state()
-    assert augment(images_NCHW, AugmentationConfig(), generator) is images_NCHW
+    assert augment(inputs_NX, AugmentationConfig(), generator) is inputs_NX
     assert torch.equal(generator.get_state(), before)
 
 
-def test_flip_alone_leaves_or_mirrors_each_image(images_NCHW: torch.Tensor) -> None:
+def test_flip_alone_leaves_or_mirrors_each_image(inputs_NX: torch.Tensor) -> None:
     """flip without crop gives each image or its mirror image, both about equally often."""
-    result = augment(images_NCHW, AugmentationConfig(flip=True), torch.Generator().manual_seed(3))
-    kept_N = (result == images_NCHW).flatten(1).all(1)
-    mirrored_N = (result == images_NCHW.flip(-1)).flatten(1).all(1)
+    result = augment(inputs_NX, AugmentationConfig(flip=True), torch.Generator().manual_seed(3))
+    kept_N = (result == inputs_NX).flatten(1).all(1)
+    mirrored_N = (result == inputs_NX.flip(-1)).flatten(1).all(1)
     assert (kept_N ^ mirrored_N).all()
     assert 10 <= int(kept_N.sum()) <= 30
 
@@ -61,11 +61,11 @@ def test_crop_alone_never_mirrors_and_reaches_every_offset() -> None:
     assert {tuple(result.flatten().tolist()) for result in results} == windows
 
 
-def test_seed_decides_and_input_is_kept(images_NCHW: torch.Tensor) -> None:
+def test_seed_decides_and_input_is_kept(inputs_NX: torch.Tensor) -> None:
     """The same generator seed gives the same batch, another seed another one, and the data set stays as it is."""
-    original_NCHW = images_NCHW.clone()
+    original_NCHW = inputs_NX.clone()
     config = AugmentationConfig(crop=2, flip=True)
-    first, second, other = (augment(images_NCHW, config, torch.Generator().manual_seed(s)) for s in (5, 5, 6))
+    first, second, other = (augment(inputs_NX, config, torch.Generator().manual_seed(s)) for s in (5, 5, 6))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
-    assert torch.equal(images_NCHW, original_NCHW)
+    assert torch.equal(inputs_NX, original_NCHW)

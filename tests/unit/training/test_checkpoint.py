@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config.sections import ModelConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import DataError, ModelError, OutputError, UnshareableModelError
 from smule_crypten.models.zoo import build_model
 from smule_crypten.training.checkpoint import Checkpoint, load_checkpoint, load_model, save_checkpoint
@@ -44,7 +44,7 @@ def checkpoint(network: nn.Module) -> Checkpoint:
 
 
 @pytest.fixture
-def images_NCHW() -> torch.Tensor:
+def inputs_NX() -> torch.Tensor:
     generator = torch.Generator().manual_seed(4)
     return torch.randint(0, 256, (9, *INPUT_SHAPE), dtype=torch.uint8, generator=generator)
 
@@ -63,32 +63,32 @@ def test_round_trip(tmp_path: Path, checkpoint: Checkpoint) -> None:
 
 
 def test_predictor_is_the_network_on_normalized_images(
-    tmp_path: Path, checkpoint: Checkpoint, network: nn.Module, images_NCHW: torch.Tensor
+    tmp_path: Path, checkpoint: Checkpoint, network: nn.Module, inputs_NX: torch.Tensor
 ) -> None:
     """A loaded model gives bit for bit what training saw, for bytes and for the same images in 0..1."""
     save_checkpoint(tmp_path / "model.pt", checkpoint)
     predictor = load_model(str(tmp_path / "model.pt"))
-    data = LabelledImages(images_NCHW, torch.zeros(9, dtype=torch.int64), torch.arange(9))
-    normalized_NCHW = data.normalized(checkpoint.mean, checkpoint.std).images_NCHW
-    expected_NC = predict_logits(network, normalized_NCHW, 512, torch.device("cpu"))
-    assert torch.equal(predictor(images_NCHW), expected_NC)
-    assert torch.equal(predictor(images_NCHW.double() / 255), expected_NC)
-    assert torch.equal(predictor.predict(images_NCHW, batch_size=4), expected_NC.argmax(dim=1))
+    data = Samples(inputs_NX, torch.zeros(9, dtype=torch.int64), torch.arange(9))
+    normalized_NX = data.normalized(checkpoint.mean, checkpoint.std).inputs
+    expected_NC = predict_logits(network, normalized_NX, 512, torch.device("cpu"))
+    assert torch.equal(predictor(inputs_NX), expected_NC)
+    assert torch.equal(predictor(inputs_NX.double() / 255), expected_NC)
+    assert torch.equal(predictor.predict(inputs_NX, batch_size=4), expected_NC.argmax(dim=1))
     assert predictor.class_names == checkpoint.class_names
     assert not any(module.training for module in predictor.modules())
 
 
 def test_one_mean_for_all_channels(
-    tmp_path: Path, checkpoint: Checkpoint, network: nn.Module, images_NCHW: torch.Tensor
+    tmp_path: Path, checkpoint: Checkpoint, network: nn.Module, inputs_NX: torch.Tensor
 ) -> None:
     """A single mean and std, the default of the configuration, serve all channels."""
     save_checkpoint(tmp_path / "model.pt", dataclasses.replace(checkpoint, mean=(0.5,), std=(0.25,)))
-    expected_NC = network.eval()((images_NCHW.float() / 255 - 0.5) / 0.25)
-    assert torch.equal(load_model(tmp_path / "model.pt")(images_NCHW), expected_NC)
+    expected_NC = network.eval()((inputs_NX.float() / 255 - 0.5) / 0.25)
+    assert torch.equal(load_model(tmp_path / "model.pt")(inputs_NX), expected_NC)
 
 
 @pytest.mark.parametrize(
-    ("images_NCHW", "message"),
+    ("inputs_NX", "message"),
     [
         (torch.zeros(3, 8, 8), r"shape \(N, 3, 8, 8\), got \(3, 8, 8\); resize them, .+ a batch of one$"),
         (torch.zeros(1, 1, 8, 8), r"shape \(N, 3, 8, 8\), got \(1, 1, 8, 8\); "),
@@ -96,23 +96,23 @@ def test_one_mean_for_all_channels(
     ],
 )
 def test_unfit_images_are_one_clear_line(
-    tmp_path: Path, checkpoint: Checkpoint, images_NCHW: torch.Tensor, message: str
+    tmp_path: Path, checkpoint: Checkpoint, inputs_NX: torch.Tensor, message: str
 ) -> None:
     """Images of another shape or type are refused before the network fails on them or answers nonsense."""
     save_checkpoint(tmp_path / "model.pt", checkpoint)
     with pytest.raises(DataError, match=message):
-        load_model(tmp_path / "model.pt").predict(images_NCHW)
+        load_model(tmp_path / "model.pt").predict(inputs_NX)
 
 
-def test_numpy_arrays_are_images_too(tmp_path: Path, checkpoint: Checkpoint, images_NCHW: torch.Tensor) -> None:
+def test_numpy_arrays_are_images_too(tmp_path: Path, checkpoint: Checkpoint, inputs_NX: torch.Tensor) -> None:
     """Of any byte order and stride; the answers are those to the tensor. Channels last are named as such."""
     save_checkpoint(tmp_path / "model.pt", checkpoint)
     model = load_model(tmp_path / "model.pt")
-    expected = model.predict(images_NCHW)
-    images = images_NCHW.numpy()
+    expected = model.predict(inputs_NX)
+    images = inputs_NX.numpy()
     for array in (images, np.asfortranarray(images), (images / 255).astype(">f8"), images[::-1][::-1]):
         assert torch.equal(model.predict(array), expected)
-        assert torch.allclose(model(array), model(images_NCHW), atol=1e-5)
+        assert torch.allclose(model(array), model(inputs_NX), atol=1e-5)
     with pytest.raises(DataError, match="put channels before height and width"):
         model.predict(images.transpose(0, 2, 3, 1))
     with pytest.raises(DataError, match="uint8 or floating point"):

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from smule_crypten.config.sections import AugmentationConfig, OptimizerConfig, TrainingConfig
-from smule_crypten.data.images import UNKNOWN, LabelledImages
+from smule_crypten.data.samples import UNKNOWN, Samples
 from smule_crypten.training.controls import LABEL_SMOOTHING, local_control
 from smule_crypten.training.learner import Holding, Learner
 from smule_crypten.training.self_mutual import SelfMutualTrainer
@@ -27,9 +27,9 @@ ONE_STEP = TrainingConfig(
 
 
 def local(
-    train: LabelledImages,
+    train: Samples,
     config: TrainingConfig,
-    pool: LabelledImages | None = None,
+    pool: Samples | None = None,
     copy: nn.Module | None = None,
 ) -> Learner:
     """copy: the second network of self mutual learning."""
@@ -45,7 +45,7 @@ def local(
     )
 
 
-def alone(model: nn.Module, train: LabelledImages, config: TrainingConfig) -> Trainer:
+def alone(model: nn.Module, train: Samples, config: TrainingConfig) -> Trainer:
     return Trainer(model=model, train=train, config=config, seed=7, device=CPU)
 
 
@@ -72,16 +72,16 @@ def assert_parameters(model: nn.Module, expected: list[torch.Tensor]) -> None:
         torch.testing.assert_close(ours.detach(), theirs, rtol=1e-5, atol=1e-6)
 
 
-def test_label_smoothing_reaches_the_loss(blobs: LabelledImages) -> None:
+def test_label_smoothing_reaches_the_loss(blobs: Samples) -> None:
     """One step is that down the smoothed cross entropy, whatever smoothing the run itself has."""
     model = linear(0)
-    loss = F.cross_entropy(model(blobs.images_NCHW), blobs.labels_N, label_smoothing=LABEL_SMOOTHING)
+    loss = F.cross_entropy(model(blobs.inputs), blobs.targets, label_smoothing=LABEL_SMOOTHING)
     expected = step_of(model, loss)
     local_control("label_smoothing", local(blobs, ONE_STEP), model, None).run_epoch()
     assert_parameters(model, expected)
 
 
-def test_copies_that_do_not_listen_train_as_alone(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_copies_that_do_not_listen_train_as_alone(blobs: Samples, make_network: MakeNetwork) -> None:
     """With weight 0 the first copy ends bit for bit as the network alone: the second one disturbs nothing."""
     network, twin = make_network(), make_network()
     copy = make_network()
@@ -94,22 +94,22 @@ def test_copies_that_do_not_listen_train_as_alone(blobs: LabelledImages, make_ne
     assert same(network, twin)
 
 
-def test_both_copies_learn_from_what_the_other_said(blobs: LabelledImages) -> None:
+def test_both_copies_learn_from_what_the_other_said(blobs: Samples) -> None:
     """One step of each is that of deep mutual learning written out by hand, with the run's temperature and weight 1."""
     model, copy = linear(0), linear(1)
-    logits = [network(blobs.images_NCHW) for network in (model, copy)]
+    logits = [network(blobs.inputs) for network in (model, copy)]
     expected = []
     for network, own, other in ((model, *logits), (copy, *reversed(logits))):
         target = F.softmax(other.detach() / 3.0, dim=1)
         divergence = (target * (target.log() - F.log_softmax(own / 3.0, dim=1))).sum(dim=1).mean()
-        expected.append(step_of(network, F.cross_entropy(own, blobs.labels_N) + 9.0 * divergence))
+        expected.append(step_of(network, F.cross_entropy(own, blobs.targets) + 9.0 * divergence))
     result = local_control("self_mutual", local(blobs, ONE_STEP, copy=copy), model, None).run_epoch()
     assert_parameters(model, expected[0])
     assert_parameters(copy, expected[1])
     assert (result.soft_label_fraction, result.peer_accuracy, result.peer_weight) == (0.0, None, None)
 
 
-def test_self_mutual_learning_resumes_with_its_copy(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_self_mutual_learning_resumes_with_its_copy(blobs: Samples, make_network: MakeNetwork) -> None:
     """A saved state holds both copies."""
 
     def trainer(model: nn.Module) -> Trainer:
@@ -126,13 +126,13 @@ def test_self_mutual_learning_resumes_with_its_copy(blobs: LabelledImages, make_
     assert same(first, resumed)
 
 
-def test_self_distillation_on_labelled_samples(blobs: LabelledImages) -> None:
+def test_self_distillation_on_labelled_samples(blobs: Samples) -> None:
     """One step is that with the finished network's soft labels on all labelled samples, at full weight of the run."""
     model, finished = linear(0), linear(1)
-    logits_NC = model(blobs.images_NCHW)
-    target = F.softmax(finished(blobs.images_NCHW).detach() / 3.0, dim=1)
+    logits_NC = model(blobs.inputs)
+    target = F.softmax(finished(blobs.inputs).detach() / 3.0, dim=1)
     divergence = (target * (target.log() - F.log_softmax(logits_NC / 3.0, dim=1))).sum(dim=1).mean()
-    expected = step_of(model, F.cross_entropy(logits_NC, blobs.labels_N) + 0.5 * 9.0 * divergence)
+    expected = step_of(model, F.cross_entropy(logits_NC, blobs.targets) + 0.5 * 9.0 * divergence)
     # The settings of the run for its peer do not weaken the control.
     config = ONE_STEP.model_copy(update={"teacher": "peer", "trust": "adaptive"})
     local_control("self_distillation", local(blobs, config), model, finished).run_epoch()
@@ -140,26 +140,26 @@ def test_self_distillation_on_labelled_samples(blobs: LabelledImages) -> None:
 
 
 @pytest.mark.parametrize("has_pool", [True, False])
-def test_self_distillation_on_the_pool(blobs: LabelledImages, make_network: MakeNetwork, has_pool: bool) -> None:
+def test_self_distillation_on_the_pool(blobs: Samples, make_network: MakeNetwork, has_pool: bool) -> None:
     """What the finished network knows of a class without labels is learned from the pool, and only from there."""
     finished = make_network()
     trainer = alone(finished, blobs, TrainingConfig(epochs=15, batch_size=16))
     for _ in range(15):
         trainer.run_epoch()
-    labelled = blobs.select((blobs.labels_N < 2).nonzero().squeeze(1))
-    pool = LabelledImages(blobs.images_NCHW, torch.full((50,), UNKNOWN), blobs.sample_ids_N + 1000)
+    labelled = blobs.select((blobs.targets < 2).nonzero().squeeze(1))
+    pool = Samples(blobs.inputs, torch.full((50,), UNKNOWN), blobs.sample_ids + 1000)
     config = TrainingConfig(epochs=20, batch_size=16, distillation_weight=1.0)
     network = make_network()
     learner = local(labelled, config, pool if has_pool else None)
     control = local_control("self_distillation", learner, network, finished)
     for _ in range(20):
         control.run_epoch()
-    third = blobs.select((blobs.labels_N == 2).nonzero().squeeze(1))
-    found = float((network.eval()(third.images_NCHW).argmax(1) == 2).float().mean())
+    third = blobs.select((blobs.targets == 2).nonzero().squeeze(1))
+    found = float((network.eval()(third.inputs).argmax(1) == 2).float().mean())
     assert found > 0.8 if has_pool else found == 0.0
 
 
-def test_each_does_as_many_steps_as_alone(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_each_does_as_many_steps_as_alone(blobs: Samples, make_network: MakeNetwork) -> None:
     """The comparison is fair."""
     training = local(blobs, CONFIG)
     trainers = [

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from smule_crypten.data.images import UNKNOWN
+from smule_crypten.data.samples import UNKNOWN
 from smule_crypten.training.combination import LEAST_FOR_FIT
 from smule_crypten.training.ensemble import EnsembleSource, OwnAnswers
 from smule_crypten.training.trust import TrustedSource

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import DataError, ModelError
 from smule_crypten.training.evaluate import evaluate, predict_logits
 
@@ -16,13 +16,13 @@ CPU = torch.device("cpu")
 class PixelsAsLogits(nn.Module):
     """The pixels of an image are its logits, so that a test decides what is predicted."""
 
-    def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
-        return images_NCHW.flatten(1)
+    def forward(self, inputs_NX: torch.Tensor) -> torch.Tensor:
+        return inputs_NX.flatten(1)
 
 
-def images_of_logits(logits_NC: list[list[float]], labels: list[int]) -> LabelledImages:
-    images_NCHW = torch.tensor(logits_NC).view(len(logits_NC), 1, 1, -1)
-    return LabelledImages(images_NCHW, torch.tensor(labels), torch.arange(len(labels)))
+def images_of_logits(logits_NC: list[list[float]], labels: list[int]) -> Samples:
+    inputs_NX = torch.tensor(logits_NC).view(len(logits_NC), 1, 1, -1)
+    return Samples(inputs_NX, torch.tensor(labels), torch.arange(len(labels)))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 512])
@@ -47,8 +47,8 @@ def test_modes_are_restored_module_by_module() -> None:
     network = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm2d(1), PixelsAsLogits())
     network.train()
     network[1].eval()
-    images_NCHW = torch.ones(8, 1, 2, 2)
-    logits_NC = predict_logits(network, images_NCHW, 4, CPU)
+    inputs_NX = torch.ones(8, 1, 2, 2)
+    logits_NC = predict_logits(network, inputs_NX, 4, CPU)
     assert torch.allclose(logits_NC, torch.ones(8, 4), atol=1e-4)
     assert [module.training for module in network] == [True, False, True]
 
@@ -72,7 +72,7 @@ def test_logits_can_serve_as_soft_labels() -> None:
 
 def test_no_samples_is_one_clear_line() -> None:
     """An empty test set is refused in place of an accuracy of NaN."""
-    empty = LabelledImages(torch.zeros(0, 1, 1, 3), torch.zeros(0, dtype=torch.int64), torch.arange(0))
+    empty = Samples(torch.zeros(0, 1, 1, 3), torch.zeros(0, dtype=torch.int64), torch.arange(0))
     with pytest.raises(DataError, match=r"^there are no samples to evaluate on; .+$"):
         evaluate(PixelsAsLogits(), empty, 3, device=CPU)
 

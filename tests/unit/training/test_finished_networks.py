@@ -11,7 +11,7 @@ from dictionary_peer import CONFIG, CPU, DictionarySource, MakeNetwork, make_tra
 from torch import nn
 
 from smule_crypten.config.sections import DpConfig, TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ConfigError, ModelError
 from smule_crypten.training.lookahead import distillation_harms
 from smule_crypten.training.private_trainer import PrivateTrainer
@@ -33,7 +33,7 @@ def without_parameters() -> nn.Module:
 
 
 @pytest.mark.parametrize("kind", ["frozen", "without parameters"])
-def test_a_finished_network_stays_as_it_is(blobs: LabelledImages, make_network: MakeNetwork, kind: str) -> None:
+def test_a_finished_network_stays_as_it_is(blobs: Samples, make_network: MakeNetwork, kind: str) -> None:
     """Its epochs measure it, statistics of BatchNorm included; its answers do not age; its state goes on."""
     model = frozen(make_network()) if kind == "frozen" else without_parameters()
     before = weights(model)
@@ -47,14 +47,14 @@ def test_a_finished_network_stays_as_it_is(blobs: LabelledImages, make_network: 
     assert resumed.run_epoch().epoch == second.epoch + 1
 
 
-def test_two_finished_copies(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_two_finished_copies(blobs: Samples, make_network: MakeNetwork) -> None:
     """Self mutual learning of finished networks is no error either."""
     model, other = frozen(make_network()), frozen(make_network())
     trainer = SelfMutualTrainer(model=model, copy=other, train=blobs, config=CONFIG, seed=1, device=CPU)
     assert trainer.run_epoch().epoch == 1
 
 
-def test_frozen_layers_stay_as_they_are(blobs: LabelledImages) -> None:
+def test_frozen_layers_stay_as_they_are(blobs: Samples) -> None:
     """A party that trains its last layer only keeps the others, also under training.dp, where noise would move them."""
     config = TrainingConfig(
         epochs=2, batch_size=10, trust="none", teacher="peer", dp=DpConfig(target_epsilon=1.0, max_gradient_norm=0.5)
@@ -86,7 +86,7 @@ def test_frozen_layers_stay_as_they_are(blobs: LabelledImages) -> None:
         private(frozen(model))
 
 
-def test_a_last_batch_of_one_joins_another(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_a_last_batch_of_one_joins_another(blobs: Samples, make_network: MakeNetwork) -> None:
     """BatchNorm cannot learn from one sample: 49 samples in batches of 2 are 24 batches, one of them of 3."""
     odd = blobs.select(torch.arange(49))
     source = DictionarySource({})
@@ -98,14 +98,14 @@ def test_a_last_batch_of_one_joins_another(blobs: LabelledImages, make_network: 
 
 @pytest.mark.parametrize(("size", "batch_size", "steps"), [(50, 2, 25), (49, 16, 4), (49, 48, 2), (3, 2, 1), (2, 2, 1)])
 def test_steps_of_ordinary_sizes(
-    blobs: LabelledImages, make_network: MakeNetwork, size: int, batch_size: int, steps: int
+    blobs: Samples, make_network: MakeNetwork, size: int, batch_size: int, steps: int
 ) -> None:
     """Only a batch of one changes the division, and only of a network that normalizes over the batch."""
     config = CONFIG.model_copy(update={"batch_size": batch_size})
     assert feasible_steps(make_network(), blobs.select(torch.arange(size)), config) == steps
 
 
-def test_a_network_without_batchnorm_keeps_batches_of_one(blobs: LabelledImages) -> None:
+def test_a_network_without_batchnorm_keeps_batches_of_one(blobs: Samples) -> None:
     """What worked before is divided as before."""
     model, odd = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), blobs.select(torch.arange(49))
     assert feasible_steps(model, odd, CONFIG.model_copy(update={"batch_size": 2})) == 25
@@ -113,7 +113,7 @@ def test_a_network_without_batchnorm_keeps_batches_of_one(blobs: LabelledImages)
 
 
 @pytest.mark.parametrize("convolution", [False, True])
-def test_batches_of_one_everywhere(blobs: LabelledImages, make_network: MakeNetwork, convolution: bool) -> None:
+def test_batches_of_one_everywhere(blobs: Samples, make_network: MakeNetwork, convolution: bool) -> None:
     """One line with the remedy. A convolution with more than one pixel can normalize a single sample."""
     config = CONFIG.model_copy(update={"batch_size": 1})
     if convolution:
@@ -127,7 +127,7 @@ def test_batches_of_one_everywhere(blobs: LabelledImages, make_network: MakeNetw
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated:FutureWarning")
-def test_computed_weights_train(blobs: LabelledImages) -> None:
+def test_computed_weights_train(blobs: Samples) -> None:
     """weight_norm computes the weight in a hook: the convolution before a pooling learns with it, and resumes."""
 
     def network() -> nn.Module:
@@ -142,7 +142,7 @@ def test_computed_weights_train(blobs: LabelledImages) -> None:
     assert not torch.equal(model.state_dict()["0.weight_v"], before["0.weight_v"])
 
 
-def test_a_head_that_only_training_reads(blobs: LabelledImages) -> None:
+def test_a_head_that_only_training_reads(blobs: Samples) -> None:
     """An auxiliary head has no part in the answers, so looking ahead finds no gradient for it, and that is no error."""
 
     class WithHead(nn.Module):
@@ -154,7 +154,7 @@ def test_a_head_that_only_training_reads(blobs: LabelledImages) -> None:
             logits: torch.Tensor = self.body(x.flatten(1))
             return logits
 
-    images, labels = blobs.images_NCHW, blobs.labels_N
+    images, labels = blobs.inputs, blobs.targets
     answered = images[25:], torch.randn(25, 3), torch.ones(25)
     assert distillation_harms(WithHead(), (images[:25], labels[:25]), answered, 2.0) in (True, False)
     assert not distillation_harms(frozen(WithHead()), (images[:25], labels[:25]), answered, 2.0)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from smule_crypten.data.images import UNKNOWN, LabelledImages
+from smule_crypten.data.samples import UNKNOWN, Samples
 from smule_crypten.training.ensemble import UNASKED
 from smule_crypten.training.pool import SoftLabelledPool
 from smule_crypten.types import SoftLabels
@@ -29,7 +29,7 @@ class Answers:
 def make_pool(source: Answers) -> SoftLabelledPool:
     """Six samples with the ids 10 to 15, whose only pixel is their id."""
     ids = torch.arange(10, 16)
-    images = LabelledImages(ids.float().view(6, 1, 1, 1), torch.full((6,), UNKNOWN), ids)
+    images = Samples(ids.float().view(6, 1, 1, 1), torch.full((6,), UNKNOWN), ids)
     return SoftLabelledPool(images, source, torch.device("cpu"), torch.Generator().manual_seed(0))
 
 

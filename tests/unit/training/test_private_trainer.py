@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from smule_crypten.config.sections import DpConfig, OptimizerConfig, TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ConfigError, ModelError
 from smule_crypten.training.private_trainer import PrivateTrainer, sample_rate
 from smule_crypten.training.teacher import Teacher
@@ -53,18 +53,18 @@ def network() -> nn.Module:
         return nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 3))
 
 
-def trainer(model: nn.Module, train: LabelledImages, **options: Any) -> PrivateTrainer:
+def trainer(model: nn.Module, train: Samples, **options: Any) -> PrivateTrainer:
     values = {"config": CONFIG, "noise_multiplier": 0.0, "key": bytes(32), "stream": PlainStream} | options
     return PrivateTrainer(model=model, train=train, device=CPU, **values)
 
 
-def peer(train: LabelledImages, logits_by_position: dict[int, list[float]]) -> Teacher:
-    ids = train.sample_ids_N.tolist()
+def peer(train: Samples, logits_by_position: dict[int, list[float]]) -> Teacher:
+    ids = train.sample_ids.tolist()
     source = DictionarySource({ids[position]: logits for position, logits in logits_by_position.items()})
     return make_teacher(source, train, CONFIG)
 
 
-def test_is_the_plain_loop_that_it_claims_to_be(blobs: LabelledImages) -> None:
+def test_is_the_plain_loop_that_it_claims_to_be(blobs: Samples) -> None:
     """Protects: each sample's gradient, soft label included, is shortened on its own before they are summed."""
     model, oracle = network(), network()
     soft = {position: [4.0, -position / 10, 1.0] for position in range(0, 50, 3)}
@@ -76,8 +76,8 @@ def test_is_the_plain_loop_that_it_claims_to_be(blobs: LabelledImages) -> None:
     for batch in drawn:
         sums = [torch.zeros_like(parameter) for parameter in oracle.parameters()]
         for position in batch.tolist():
-            logits = oracle(blobs.images_NCHW[position : position + 1])
-            loss = F.cross_entropy(logits, blobs.labels_N[position : position + 1], label_smoothing=0.1)
+            logits = oracle(blobs.inputs[position : position + 1])
+            loss = F.cross_entropy(logits, blobs.targets[position : position + 1], label_smoothing=0.1)
             if position in soft:
                 target = (torch.tensor(soft[position]) / 2).softmax(0)
                 loss = loss + 4 * F.kl_div((logits[0] / 2).log_softmax(0), target, reduction="sum")
@@ -92,7 +92,7 @@ def test_is_the_plain_loop_that_it_claims_to_be(blobs: LabelledImages) -> None:
         torch.testing.assert_close(found, expected)
 
 
-def test_a_step_without_a_sample_is_noise_of_the_stated_size(blobs: LabelledImages) -> None:
+def test_a_step_without_a_sample_is_noise_of_the_stated_size(blobs: Samples) -> None:
     """Protects: an empty batch is a step like any other, and noise has noise_multiplier times the bound."""
     model, before = network(), network()
     private = trainer(model, blobs, noise_multiplier=3.0, stream=DrawsNobody)
@@ -103,7 +103,7 @@ def test_a_step_without_a_sample_is_noise_of_the_stated_size(blobs: LabelledImag
         torch.testing.assert_close(found, old - steps * RATE * 3.0 * BOUND / CONFIG.batch_size)
 
 
-def test_each_sample_is_drawn_on_its_own(blobs: LabelledImages) -> None:
+def test_each_sample_is_drawn_on_its_own(blobs: Samples) -> None:
     """Protects: the subsampling that the accountant counts on: every sample with the same probability in every step."""
     config = CONFIG.model_copy(update={"steps_per_epoch": 4000})
     assert sample_rate(config, 50) == 10 / 50
@@ -114,7 +114,7 @@ def test_each_sample_is_drawn_on_its_own(blobs: LabelledImages) -> None:
     assert abs(float(sizes.var()) / (50 * 0.2 * 0.8) - 1) < 0.15
 
 
-def test_goes_on_bit_for_bit_with_its_own_key(blobs: LabelledImages) -> None:
+def test_goes_on_bit_for_bit_with_its_own_key(blobs: Samples) -> None:
     """Protects: steps that are repeated after a crash add the same noise, so that nothing new is told."""
     whole, model = network(), network()
     key = hashlib.sha256(b"first").digest()
@@ -133,7 +133,7 @@ def test_goes_on_bit_for_bit_with_its_own_key(blobs: LabelledImages) -> None:
     assert not same(weights(whole), weights(other))
 
 
-def test_what_cannot_be_private_is_refused(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_what_cannot_be_private_is_refused(blobs: Samples, make_network: MakeNetwork) -> None:
     """Protects: no training silently ignores training.dp, and none that mixes samples claims to keep it."""
     with pytest.raises(ModelError, match=r"training\.dp: 2 \(BatchNorm1d\) mixes the samples"):
         trainer(make_network(), blobs)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from smule_crypten.config.sections import TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.training import teacher as teacher_module
 from smule_crypten.training.combination import LEAST_FOR_FIT
 from smule_crypten.training.ensemble import EnsembleSource, OwnAnswers
@@ -26,9 +26,9 @@ class Answers:
         )
 
 
-def some_images(count: int, first_id: int) -> LabelledImages:
+def some_images(count: int, first_id: int) -> Samples:
     ids = torch.arange(first_id, first_id + count)
-    return LabelledImages(ids.float().view(-1, 1, 1, 1).expand(-1, 1, 2, 2), ids % 3, ids)
+    return Samples(ids.float().view(-1, 1, 1, 1).expand(-1, 1, 2, 2), ids % 3, ids)
 
 
 def test_soft_labels_are_those_of_the_scale_after_the_look_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +36,7 @@ def test_soft_labels_are_those_of_the_scale_after_the_look_ahead(monkeypatch: py
     monkeypatch.setattr(teacher_module, "distillation_harms", lambda *arguments: True)
     train, pool, held_out = some_images(20, 0), some_images(30, 100).without_labels(), some_images(LEAST_FOR_FIT, 200)
     unseen = held_out.with_others(pool)
-    own = OwnAnswers(unseen.sample_ids_N, Answers(1).lookup(unseen.sample_ids_N).logits_NC)
+    own = OwnAnswers(unseen.sample_ids, Answers(1).lookup(unseen.sample_ids).logits_NC)
     config, device = TrainingConfig(trust="adaptive"), torch.device("cpu")
     teacher = Teacher(
         Answers(0),
@@ -52,16 +52,16 @@ def test_soft_labels_are_those_of_the_scale_after_the_look_ahead(monkeypatch: py
     teacher.refresh(torch.nn.Flatten(), 1.0)
 
     everything = train.with_others(unseen)
-    trusted = TrustedSource(Answers(0), "adaptive", everything.sample_ids_N, everything.labels_N)
+    trusted = TrustedSource(Answers(0), "adaptive", everything.sample_ids, everything.targets)
     trusted.look_ahead(False)
     trusted.refresh()
-    expected = EnsembleSource(trusted, own, held_out.sample_ids_N, held_out.labels_N, balanced=config.balanced_softmax)
+    expected = EnsembleSource(trusted, own, held_out.sample_ids, held_out.targets, balanced=config.balanced_softmax)
     expected.refresh()
 
     batch = teacher.pool_batch(len(pool))
     assert batch is not None
-    images_NCHW, logits_NC, weights_N = batch
-    soft = expected.lookup(images_NCHW[:, 0, 0, 0].long())
+    inputs_NX, logits_NC, weights_N = batch
+    soft = expected.lookup(inputs_NX[:, 0, 0, 0].long())
     assert soft is not None
     assert torch.equal(logits_NC, soft.logits_NC)
     assert torch.equal(weights_N, soft.weights())

@@ -11,11 +11,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from smule_crypten.config.sections import OptimizerConfig, TrainingConfig
-from smule_crypten.data.images import LabelledImages
+from smule_crypten.data.samples import Samples
 from smule_crypten.errors import DataError, TrainingError
 
 
-def test_repeats_bit_for_bit(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_repeats_bit_for_bit(blobs: Samples, make_network: MakeNetwork) -> None:
     """Order, augmentation and dropout follow from the seed, whatever was drawn elsewhere in between."""
     first = trained(make_network(), blobs)
     torch.rand(1)
@@ -23,19 +23,19 @@ def test_repeats_bit_for_bit(blobs: LabelledImages, make_network: MakeNetwork) -
     assert not same(first, trained(make_network(), blobs, seed=8))
 
 
-def test_global_generator_is_left_alone(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_global_generator_is_left_alone(blobs: Samples, make_network: MakeNetwork) -> None:
     """Training draws nothing from the generator that the caller uses."""
     network, before = make_network(), torch.get_rng_state()
     trained(network, blobs)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_silent_source_changes_nothing(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_a_silent_source_changes_nothing(blobs: Samples, make_network: MakeNetwork) -> None:
     """Training alone is training with a peer that knows nothing."""
     assert same(trained(make_network(), blobs), trained(make_network(), blobs, source=DictionarySource({})))
 
 
-def test_every_sample_is_asked_once_an_epoch_in_even_batches(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_every_sample_is_asked_once_an_epoch_in_even_batches(blobs: Samples, make_network: MakeNetwork) -> None:
     """50 samples at batch size 16 are four batches of 12 or 13, in a new order each epoch, asked by sample id."""
     source = DictionarySource({})
     trainer = make_trainer(make_network(), blobs, source=source)
@@ -49,7 +49,7 @@ def test_every_sample_is_asked_once_an_epoch_in_even_batches(blobs: LabelledImag
     assert [key for ids in source.asked[4:] for key in ids] != first_epoch
 
 
-def test_is_the_plain_loop_that_it_claims_to_be(blobs: LabelledImages) -> None:
+def test_is_the_plain_loop_that_it_claims_to_be(blobs: Samples) -> None:
     """Weights and losses equal those of a loop written out by hand on the batches that the source saw."""
     network, twin = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
     twin.load_state_dict(network.state_dict())
@@ -62,11 +62,11 @@ def test_is_the_plain_loop_that_it_claims_to_be(blobs: LabelledImages) -> None:
     for step, ids in enumerate(source.asked):
         optimizer.param_groups[0]["lr"] = 0.1 * (1 + math.cos(math.pi * step / 8)) / 2
         index_B = torch.tensor(ids) - 100
-        logits_BC = twin(blobs.images_NCHW[index_B])
+        logits_BC = twin(blobs.inputs[index_B])
         even_M = [position for position, key in enumerate(ids) if key in peer_logits]
         peer_MC = F.softmax(torch.tensor([peer_logits[ids[position]] for position in even_M]) / 2.0, dim=1)
         divergence = (peer_MC * (peer_MC.log() - F.log_softmax(logits_BC[even_M] / 2.0, dim=1))).sum()
-        loss = F.cross_entropy(logits_BC, blobs.labels_N[index_B]) + 4.0 * divergence / len(ids)
+        loss = F.cross_entropy(logits_BC, blobs.targets[index_B]) + 4.0 * divergence / len(ids)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -79,7 +79,7 @@ def test_is_the_plain_loop_that_it_claims_to_be(blobs: LabelledImages) -> None:
     assert 0 < result.distillation_loss < result.loss
 
 
-def test_learns_what_can_be_learned(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_learns_what_can_be_learned(blobs: Samples, make_network: MakeNetwork) -> None:
     """A separable problem is learned, and the result of each epoch says so."""
     config = TrainingConfig(epochs=15, batch_size=16)
     trainer = make_trainer(make_network(), blobs, config=config)
@@ -90,10 +90,10 @@ def test_learns_what_can_be_learned(blobs: LabelledImages, make_network: MakeNet
     assert all(result.seconds > 0 and result.soft_label_fraction == 0.0 for result in results)
 
 
-def test_learns_from_the_peer_alone(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_learns_from_the_peer_alone(blobs: Samples, make_network: MakeNetwork) -> None:
     """With labels that say nothing, a peer that knows the classes teaches them."""
-    images_NCHW = blobs.images_NCHW
-    misled = LabelledImages(images_NCHW, torch.arange(50) // 3 % 3, blobs.sample_ids_N)
+    inputs_NX = blobs.inputs
+    misled = Samples(inputs_NX, torch.arange(50) // 3 % 3, blobs.sample_ids)
     source = DictionarySource({100 + i: [8.0 * (i % 3 == c) for c in range(3)] for i in range(50)})
     config = TrainingConfig(trust="none", epochs=15, batch_size=16, distillation_weight=10.0)
     network = make_network()
@@ -101,13 +101,13 @@ def test_learns_from_the_peer_alone(blobs: LabelledImages, make_network: MakeNet
     for _ in range(15):
         trainer.run_epoch()
     with torch.no_grad():
-        predicted_N = network.eval()(images_NCHW).argmax(dim=1)
-    assert (predicted_N == blobs.labels_N).float().mean() > 0.9
+        predicted_N = network.eval()(inputs_NX).argmax(dim=1)
+    assert (predicted_N == blobs.targets).float().mean() > 0.9
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 @pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "constant"])
-def test_resumes_bit_for_bit(blobs: LabelledImages, make_network: MakeNetwork, name: str, schedule: str) -> None:
+def test_resumes_bit_for_bit(blobs: Samples, make_network: MakeNetwork, name: str, schedule: str) -> None:
     """A run that was stored as a file and continued elsewhere ends with the weights of an undisturbed one."""
     optimizer = OptimizerConfig.model_validate({"name": name, "schedule": schedule, "learning_rate": 0.01})
     config = CONFIG.model_copy(update={"optimizer": optimizer})
@@ -130,7 +130,7 @@ def test_resumes_bit_for_bit(blobs: LabelledImages, make_network: MakeNetwork, n
     ]
 
 
-def test_a_state_is_a_snapshot(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_a_state_is_a_snapshot(blobs: Samples, make_network: MakeNetwork) -> None:
     """Neither the trainer that gave a state nor one that took it changes it by training on."""
     network = make_network()
     trainer = make_trainer(network, blobs)
@@ -145,7 +145,7 @@ def test_a_state_is_a_snapshot(blobs: LabelledImages, make_network: MakeNetwork)
         assert same(weights(network), weights(taker_network))
 
 
-def test_trains_in_training_mode(blobs: LabelledImages) -> None:
+def test_trains_in_training_mode(blobs: Samples) -> None:
     """An evaluation before an epoch does not freeze dropout and batch normalization during it."""
     norm = nn.BatchNorm1d(16)
     network = nn.Sequential(nn.Flatten(), norm, nn.Linear(16, 3)).eval()
@@ -153,7 +153,7 @@ def test_trains_in_training_mode(blobs: LabelledImages) -> None:
     assert int(norm.num_batches_tracked) == 4  # type: ignore[arg-type]
 
 
-def test_dropout_differs_from_epoch_to_epoch(blobs: LabelledImages) -> None:
+def test_dropout_differs_from_epoch_to_epoch(blobs: Samples) -> None:
     """Repeatable randomness is not the same masks again in each epoch."""
     dropout = nn.Dropout(0.5)
     kept = []
@@ -165,7 +165,7 @@ def test_dropout_differs_from_epoch_to_epoch(blobs: LabelledImages) -> None:
     assert not torch.equal(kept[0], kept[1])
 
 
-def test_gradients_are_clipped(blobs: LabelledImages) -> None:
+def test_gradients_are_clipped(blobs: Samples) -> None:
     """A step is no longer than learning rate times gradient_clip."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
     before = nn.utils.parameters_to_vector(network.parameters()).detach().clone()
@@ -177,7 +177,7 @@ def test_gradients_are_clipped(blobs: LabelledImages) -> None:
     assert float(moved.norm()) == pytest.approx(1e-3, rel=1e-2)
 
 
-def test_fewer_samples_than_a_batch_is_one_clear_line(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_fewer_samples_than_a_batch_is_one_clear_line(blobs: Samples, make_network: MakeNetwork) -> None:
     """The message names the setting and both numbers."""
     with pytest.raises(
         DataError, match=r"^training.batch_size=64 is more than the 50 .+ lower training.batch_size .+$"
@@ -185,7 +185,7 @@ def test_fewer_samples_than_a_batch_is_one_clear_line(blobs: LabelledImages, mak
         make_trainer(make_network(), blobs, config=TrainingConfig(batch_size=64))
 
 
-def test_a_batch_of_all_samples_is_allowed(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_a_batch_of_all_samples_is_allowed(blobs: Samples, make_network: MakeNetwork) -> None:
     """As many samples as a batch are enough: one step an epoch."""
     trainer = make_trainer(make_network(), blobs, config=TrainingConfig(batch_size=50))
     trainer.run_epoch()
@@ -194,12 +194,12 @@ def test_a_batch_of_all_samples_is_allowed(blobs: LabelledImages, make_network: 
 
 def test_images_that_are_not_normalized_are_one_clear_line(make_network: MakeNetwork) -> None:
     """uint8 images are refused with the call that is missing."""
-    raw = LabelledImages(torch.zeros(20, 1, 4, 4, dtype=torch.uint8), torch.zeros(20).long(), torch.arange(20))
+    raw = Samples(torch.zeros(20, 1, 4, 4, dtype=torch.uint8), torch.zeros(20).long(), torch.arange(20))
     with pytest.raises(DataError, match=r"^training images are torch.uint8; pass train.normalized\(mean, std\)$"):
         make_trainer(make_network(), raw)
 
 
-def test_divergence_names_epoch_step_and_remedy(blobs: LabelledImages) -> None:
+def test_divergence_names_epoch_step_and_remedy(blobs: Samples) -> None:
     """The first bad loss is found although losses are looked at once an epoch."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
     trainer = make_trainer(network, blobs, config=PLAIN_CONFIG)
@@ -216,7 +216,7 @@ def test_divergence_names_epoch_step_and_remedy(blobs: LabelledImages) -> None:
         trainer.run_epoch()
 
 
-def test_weights_spoilt_by_the_last_step_are_found(blobs: LabelledImages) -> None:
+def test_weights_spoilt_by_the_last_step_are_found(blobs: Samples) -> None:
     """A run whose last loss is finite but whose weights are not does not pass as finished."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
     optimizer = OptimizerConfig(learning_rate=1e38, weight_decay=1e5, schedule="constant", gradient_clip=None)
@@ -225,7 +225,7 @@ def test_weights_spoilt_by_the_last_step_are_found(blobs: LabelledImages) -> Non
         make_trainer(network, blobs, config=config).run_epoch()
 
 
-def test_more_epochs_than_configured_are_one_clear_line(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_more_epochs_than_configured_are_one_clear_line(blobs: Samples, make_network: MakeNetwork) -> None:
     """The learning-rate schedule ends with training.epochs; going on is refused."""
     trainer = make_trainer(make_network(), blobs, config=TrainingConfig(epochs=1, batch_size=16))
     trainer.run_epoch()
@@ -233,7 +233,7 @@ def test_more_epochs_than_configured_are_one_clear_line(blobs: LabelledImages, m
         trainer.run_epoch()
 
 
-def test_a_fixed_number_of_steps(blobs: LabelledImages, make_network: MakeNetwork) -> None:
+def test_a_fixed_number_of_steps(blobs: Samples, make_network: MakeNetwork) -> None:
     """An epoch of more steps than a pass needs goes over the samples again, each pass over all of them."""
     source = DictionarySource({})
     config = TrainingConfig(epochs=1, batch_size=10, steps_per_epoch=10)
@@ -244,7 +244,7 @@ def test_a_fixed_number_of_steps(blobs: LabelledImages, make_network: MakeNetwor
     assert sorted(asked[:50]) == sorted(asked[50:]) == list(range(100, 150))
 
 
-def test_networks_with_channels_last_are_checked_too(blobs: LabelledImages) -> None:
+def test_networks_with_channels_last_are_checked_too(blobs: Samples) -> None:
     """Weights that are not contiguous are no reason to fail at the end of an epoch."""
     network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3))
     make_trainer(network.to(memory_format=torch.channels_last), blobs, config=PLAIN_CONFIG).run_epoch()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from smule_crypten.data.images import UNKNOWN
+from smule_crypten.data.samples import UNKNOWN
 from smule_crypten.training.trust import TrustedSource
 from smule_crypten.types import SoftLabels
 

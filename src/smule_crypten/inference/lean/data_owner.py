@@ -30,7 +30,7 @@ class DataOwner(ShareEvaluator):
     """Has one query answered in micro-batches.
 
     Args:
-        inputs_NCHW: float32.
+        inputs_NX: float32.
         dealt: the stream with the dealer for this direction.
 
     preparation_seconds: time spent on what does not depend on the inputs.
@@ -39,11 +39,11 @@ class DataOwner(ShareEvaluator):
     is_model_owner = False
 
     def __init__(
-        self, program: Program, device: torch.device, batches: list[int], *, inputs_NCHW: torch.Tensor, dealt: Stream
+        self, program: Program, device: torch.device, batches: list[int], *, inputs_NX: torch.Tensor, dealt: Stream
     ) -> None:
         super().__init__(program, device)
         self._batches = batches
-        self._chunks = torch.split(inputs_NCHW, batches) if batches else ()
+        self._chunks = torch.split(inputs_NX, batches) if batches else ()
         self._dealt = dealt
         self._output_scale = 0
         self._weights: dict[str, torch.Tensor] = {}

@@ -107,20 +107,20 @@ class LeanScheme(SecureInferenceScheme):
     def answerer_of(
         cls,
         network: TranslatedNetwork,
-        inputs_NCHW: torch.Tensor,
+        inputs_NX: torch.Tensor,
         config: SchemeConfig,
         noise: NoiseRule,
         device: torch.device = CPU,
     ) -> LeanAnswerer:
-        alike = equalised(network, inputs_NCHW)
-        fitted = _Fitted.of(alike, inputs_NCHW, config, device)
-        trial = Trial.of(inputs_NCHW, fitted.program.num_multiplications)
+        alike = equalised(network, inputs_NX)
+        fitted = _Fitted.of(alike, inputs_NX, config, device)
+        trial = Trial.of(inputs_NX, fitted.program.num_multiplications)
         evaluations_RNC = trial.evaluations(fitted.evaluator.logits)
         found = precision_of(trial.own(evaluations_RNC[0]), fitted.plain_NC[trial.own_N])
-        check_precision(found, _wider(alike, inputs_NCHW, trial, config))
+        check_precision(found, _wider(alike, inputs_NX, trial, config))
         scatter = measured_scatter(evaluations_RNC, is_known=False)
         terms = AnswerTerms.of(
-            inputs_NCHW,
+            inputs_NX,
             margin=2.0 ** lean_options(config).margin_bits,
             logit_bound=fitted.scales.bound,
             logit_noise=noise.sigma(scatter),
@@ -138,7 +138,7 @@ class LeanScheme(SecureInferenceScheme):
     def _run(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> tuple[torch.Tensor, float]:
         rank, provider = self.session.rank, self.session.provider
         assert isinstance(answerer, LeanAnswerer)
-        assert asked.inputs_NCHW is not None
+        assert asked.inputs is not None
         model_owner = ModelOwner(
             answerer.program,
             self.device,
@@ -154,7 +154,7 @@ class LeanScheme(SecureInferenceScheme):
             self._peer_program,
             self.device,
             micro_batches(asked.num_samples, self.config),
-            inputs_NCHW=asked.inputs_NCHW,
+            inputs_NX=asked.inputs,
             dealt=provider.stream(1 - rank),
         )
         logits_NC = play(self.session, model_owner, data_owner)
@@ -173,10 +173,10 @@ class _Fitted:
 
     @classmethod
     def of(
-        cls, network: TranslatedNetwork, inputs_NCHW: torch.Tensor, config: SchemeConfig, device: torch.device
+        cls, network: TranslatedNetwork, inputs_NX: torch.Tensor, config: SchemeConfig, device: torch.device
     ) -> _Fitted:
         program, plain = lower(network.architecture, config), network.parameters
-        values = plain_values(program, plain, inputs_NCHW)
+        values = plain_values(program, plain, inputs_NX)
         scales = fit(program, plain, values, lean_options(config).margin_bits)
         parameters = compensated(program, plain, scales, remedies(program, values))
         # The owner's own measurement: nothing rests on this generator.
@@ -186,7 +186,7 @@ class _Fitted:
 
 
 def _wider(
-    network: TranslatedNetwork, inputs_NCHW: torch.Tensor, trial: Trial, config: SchemeConfig
+    network: TranslatedNetwork, inputs_NX: torch.Tensor, trial: Trial, config: SchemeConfig
 ) -> Iterator[tuple[str, Callable[[], Precision]]]:
     """Rings of more bits, and what comes out in each."""
     for ring_bits in _WIDER_RINGS:
@@ -195,7 +195,7 @@ def _wider(
         wider = config.model_copy(update={"options": {**config.options, "ring_bits": ring_bits}})
 
         def evaluate(wider: SchemeConfig = wider) -> Precision:
-            fitted = _Fitted.of(network, inputs_NCHW, wider, CPU)
-            return precision_of(fitted.evaluator.logits(trial.own(trial.inputs_NCHW)), fitted.plain_NC[trial.own_N])
+            fitted = _Fitted.of(network, inputs_NX, wider, CPU)
+            return precision_of(fitted.evaluator.logits(trial.own(trial.inputs)), fitted.plain_NC[trial.own_N])
 
         yield f"scheme.options.ring_bits={ring_bits}", evaluate

@@ -50,7 +50,7 @@ def asked(count: int, data_owner: type[DataOwner]) -> Direction:
         network(),
         known[:1].expand(count, -1, -1, -1),
         lean_config(precision_bits=14, micro_batch=count),
-        calibration_NCHW=known,
+        calibration_NX=known,
         model_owner_class=model_owner,
         data_owner_class=data_owner,
     )

@@ -40,7 +40,7 @@ class OneAnswerManyTimes:
             factor * x,
             lean_config(micro_batch=REPEATS),
             seed=seed,
-            calibration_NCHW=x[:1],
+            calibration_NX=x[:1],
             data_owner_class=SeeingDataOwner,
         )
         self.logits_NC, _ = run.run()

@@ -80,9 +80,7 @@ def views(
         local=dealings.local,
         receive_correction=dealings.correction,
     )
-    data_owner = data_owner_class(
-        case.program, CPU, BATCHES, inputs_NCHW=case.inputs[inputs], dealt=dealings.data_owner
-    )
+    data_owner = data_owner_class(case.program, CPU, BATCHES, inputs_NX=case.inputs[inputs], dealt=dealings.data_owner)
     converse(model_owner, data_owner)
     return model_owner.view, data_owner.view
 
@@ -242,7 +240,7 @@ def test_the_dealer_is_told_nothing() -> None:
             dealt=dealings.model_owner, local=dealings.local, receive_correction=correction,
         )  # fmt: skip
         data_owner = SeeingDataOwner(
-            case.program, CPU, BATCHES, inputs_NCHW=case.inputs[secret], dealt=dealings.data_owner
+            case.program, CPU, BATCHES, inputs_NX=case.inputs[secret], dealt=dealings.data_owner
         )
         converse(model_owner, data_owner)
         dealt.append(torch.cat(received))

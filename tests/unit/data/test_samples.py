@@ -6,27 +6,27 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from smule_crypten.data.images import DataBundle, LabelledImages, check_images, numbered_classes, random_positions
+from smule_crypten.data.samples import DataBundle, Samples, check_samples, numbered_classes, random_positions
 from smule_crypten.errors import ConfigError, DataError
 
-Change = Callable[[LabelledImages], LabelledImages]
+Change = Callable[[Samples], Samples]
 
 
-def replace(images: LabelledImages, **changes: torch.Tensor) -> LabelledImages:
+def replace(images: Samples, **changes: torch.Tensor) -> Samples:
     return dataclasses.replace(images, **changes)
 
 
 def with_pixel(value: float) -> Change:
-    def change(images: LabelledImages) -> LabelledImages:
-        images.images_NCHW[4, 1, 2, 0] = value
+    def change(images: Samples) -> Samples:
+        images.inputs[4, 1, 2, 0] = value
         return images
 
     return change
 
 
 def with_label(value: int) -> Change:
-    def change(images: LabelledImages) -> LabelledImages:
-        images.labels_N[2:] = value
+    def change(images: Samples) -> Samples:
+        images.targets[2:] = value
         return images
 
     return change
@@ -35,11 +35,11 @@ def with_label(value: int) -> Change:
 def test_samples_are_found_by_id() -> None:
     """Ids lie in no order; each comes with its own image and label, in the order asked for, as often as asked for."""
     ids = torch.tensor([40, 7, 1000, 3])
-    images = LabelledImages(ids.float().view(4, 1, 1, 1), ids % 7, ids)
+    images = Samples(ids.float().view(4, 1, 1, 1), ids % 7, ids)
     found = images.of_ids(torch.tensor([1000, 40, 1000]))
-    assert found.sample_ids_N.tolist() == [1000, 40, 1000]
-    assert found.images_NCHW.flatten().tolist() == [1000.0, 40.0, 1000.0]
-    assert found.labels_N.tolist() == [6, 5, 6]
+    assert found.sample_ids.tolist() == [1000, 40, 1000]
+    assert found.inputs.flatten().tolist() == [1000.0, 40.0, 1000.0]
+    assert found.targets.tolist() == [6, 5, 6]
     assert len(images.of_ids(ids[:0])) == 0
 
 
@@ -52,53 +52,53 @@ def test_samples_are_found_by_id() -> None:
         (("Go\u0308tze", "b"), ("G\u00f6tze", "b")),
     ],
 )
-def test_public_class_names(samples: LabelledImages, names: tuple[str, ...], public: tuple[str, ...] | None) -> None:
+def test_public_class_names(samples: Samples, names: tuple[str, ...], public: tuple[str, ...] | None) -> None:
     """Numbers in order say nothing beyond their count; other names must be equal, however spelled."""
     assert DataBundle(samples, samples, names).public_class_names == public
 
 
-def test_select_keeps_image_label_and_id_together(samples: LabelledImages) -> None:
+def test_select_keeps_image_label_and_id_together(samples: Samples) -> None:
     """A selection must not separate a sample from its id, whatever the order."""
     chosen = samples.select(torch.tensor([4, 0]))
     assert len(chosen) == 2
-    assert chosen.sample_ids_N.tolist() == [104, 100]
-    assert chosen.labels_N.tolist() == [1, 0]
-    assert torch.equal(chosen.images_NCHW, samples.images_NCHW[[4, 0]])
+    assert chosen.sample_ids.tolist() == [104, 100]
+    assert chosen.targets.tolist() == [1, 0]
+    assert torch.equal(chosen.inputs, samples.inputs[[4, 0]])
 
 
 def test_normalized_scales_bytes_first() -> None:
     """uint8 images are scaled to [0, 1] before the constants apply."""
-    images = LabelledImages(torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1), *[torch.arange(3)] * 2)
-    result = images.normalized((0.5,), (0.25,)).images_NCHW
+    images = Samples(torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1), *[torch.arange(3)] * 2)
+    result = images.normalized((0.5,), (0.25,)).inputs
     assert result.dtype == torch.float32
     assert torch.allclose(result.flatten(), torch.tensor([-2.0, -1.2, 2.0]))
 
 
-def test_normalized_leaves_floats_unscaled_and_the_original_unchanged(samples: LabelledImages) -> None:
+def test_normalized_leaves_floats_unscaled_and_the_original_unchanged(samples: Samples) -> None:
     """Float images take the constants as they are, one a channel, and the stored images stay intact."""
-    before = samples.images_NCHW.clone()
+    before = samples.inputs.clone()
     result = samples.normalized((0.0, 1.0), (1.0, 2.0))
-    assert torch.equal(samples.images_NCHW, before)
-    assert torch.allclose(result.images_NCHW[:, 0], before[:, 0])
-    assert torch.allclose(result.images_NCHW[:, 1], (before[:, 1] - 1) / 2)
-    assert torch.equal(result.sample_ids_N, samples.sample_ids_N)
+    assert torch.equal(samples.inputs, before)
+    assert torch.allclose(result.inputs[:, 0], before[:, 0])
+    assert torch.allclose(result.inputs[:, 1], (before[:, 1] - 1) / 2)
+    assert torch.equal(result.sample_ids, samples.sample_ids)
 
 
 @pytest.mark.parametrize(("mean", "std", "key"), [((0.0,) * 3, (1.0,), "mean"), ((0.0,), (1.0,) * 3, "std")])
 def test_normalized_refuses_a_wrong_number_of_constants(
-    samples: LabelledImages, mean: tuple[float, ...], std: tuple[float, ...], key: str
+    samples: Samples, mean: tuple[float, ...], std: tuple[float, ...], key: str
 ) -> None:
     """Three constants for two channels must not be broadcast or cut."""
     with pytest.raises(ConfigError, match=rf"data\.{key}: 3 values for images with 2 channel"):
         samples.normalized(mean, std)
 
 
-def test_class_counts_include_absent_classes(samples: LabelledImages) -> None:
+def test_class_counts_include_absent_classes(samples: Samples) -> None:
     """A class without samples counts 0."""
     assert samples.class_counts(4).tolist() == [3, 2, 1, 0]
 
 
-def test_bundle_tells_shape_and_classes(samples: LabelledImages) -> None:
+def test_bundle_tells_shape_and_classes(samples: Samples) -> None:
     """Networks are built from these two properties."""
     bundle = DataBundle(samples, samples, ("x", "y", "z"))
     assert bundle.input_shape == (2, 3, 3)
@@ -120,11 +120,11 @@ def test_random_positions_without_a_binding_limit_are_all(limit: int | None) -> 
     assert random_positions(5, limit).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_sound_images_pass(samples: LabelledImages) -> None:
+def test_sound_images_pass(samples: Samples) -> None:
     """The checks must not refuse good data, float or uint8."""
-    check_images(samples, dataset="npz", split="train", num_classes=3)
-    bytes_NCHW = samples.images_NCHW.to(torch.uint8)
-    check_images(replace(samples, images_NCHW=bytes_NCHW), dataset="npz", split="train", num_classes=3)
+    check_samples(samples, dataset="npz", split="train", num_classes=3)
+    bytes_NCHW = samples.inputs.to(torch.uint8)
+    check_samples(replace(samples, inputs=bytes_NCHW), dataset="npz", split="train", num_classes=3)
 
 
 @pytest.mark.parametrize(
@@ -134,20 +134,20 @@ def test_sound_images_pass(samples: LabelledImages) -> None:
         (with_pixel(float("-inf")), "sample 104 holds NaN or infinite"),
         (with_label(3), r"label 3 of sample 102 is outside 0\.\.2"),
         (with_label(-1), r"label -1 of sample 102 is outside 0\.\.2"),
-        (lambda s: replace(s, labels_N=s.labels_N[:5]), "6 images, 5 labels and 6 sample ids"),
-        (lambda s: replace(s, sample_ids_N=s.sample_ids_N[:4]), "6 images, 6 labels and 4 sample ids"),
-        (lambda s: replace(s, images_NCHW=s.images_NCHW[:, 0]), r"shape \(6, 3, 3\); 4 axes"),
-        (lambda s: replace(s, labels_N=s.labels_N[:, None]), r"labels have shape \(6, 1\)"),
+        (lambda s: replace(s, targets=s.targets[:5]), "6 images, 5 labels and 6 sample ids"),
+        (lambda s: replace(s, sample_ids=s.sample_ids[:4]), "6 images, 6 labels and 4 sample ids"),
+        (lambda s: replace(s, inputs=s.inputs[:, 0]), r"shape \(6, 3, 3\); 4 axes"),
+        (lambda s: replace(s, targets=s.targets[:, None]), r"labels have shape \(6, 1\)"),
         (lambda s: s.select(torch.arange(0)), "empty"),
-        (lambda s: replace(s, images_NCHW=s.images_NCHW[:, :, :, :0]), "empty"),
-        (lambda s: replace(s, images_NCHW=s.images_NCHW.double()), "images are torch.float64"),
-        (lambda s: replace(s, labels_N=s.labels_N.int()), "labels are torch.int32"),
-        (lambda s: replace(s, sample_ids_N=s.sample_ids_N // 2), "occur more than once"),
+        (lambda s: replace(s, inputs=s.inputs[:, :, :, :0]), "empty"),
+        (lambda s: replace(s, inputs=s.inputs.double()), "images are torch.float64"),
+        (lambda s: replace(s, targets=s.targets.int()), "labels are torch.int32"),
+        (lambda s: replace(s, sample_ids=s.sample_ids // 2), "occur more than once"),
     ],
 )
-def test_unusable_images_are_refused(samples: LabelledImages, change: Change, message: str) -> None:
+def test_unusable_images_are_refused(samples: Samples, change: Change, message: str) -> None:
     """Each defect gives one line that names the data set, the split and the first bad sample."""
     with pytest.raises(DataError, match=message) as raised:
-        check_images(change(samples), dataset="npz", split="test", num_classes=3)
+        check_samples(change(samples), dataset="npz", split="test", num_classes=3)
     assert "data set 'npz', split 'test'" in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -19,55 +19,55 @@ UNKNOWN = -1
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledImages:
+class Samples:
     """Samples in memory, with labels and ids that stay.
 
     Attributes:
-        images_NCHW: uint8 (0 to 255) or float32.
+        inputs_NX: uint8 (0 to 255) or float32.
         labels_N: class indices, int64; -1 where nobody may look at the label.
         sample_ids_N: int64. The index in the whole set, whatever was selected since.
 
     Example:
         >>> import torch, smule_crypten as smule
         >>> images = torch.randint(0, 256, (6, 1, 8, 8), dtype=torch.uint8)
-        >>> samples = smule.LabelledImages(images, torch.tensor([0, 1, 2, 0, 1, 2]), torch.arange(6))
-        >>> samples.select(torch.tensor([4, 5])).sample_ids_N.tolist()
+        >>> samples = smule.Samples(images, torch.tensor([0, 1, 2, 0, 1, 2]), torch.arange(6))
+        >>> samples.select(torch.tensor([4, 5])).sample_ids.tolist()
         [4, 5]
-        >>> samples.normalized(mean=[0.5], std=[0.25]).images_NCHW.dtype
+        >>> samples.normalized(mean=[0.5], std=[0.25]).inputs.dtype
         torch.float32
     """
 
-    images_NCHW: torch.Tensor
-    labels_N: torch.Tensor
-    sample_ids_N: torch.Tensor
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    sample_ids: torch.Tensor
 
     def __len__(self) -> int:
-        return len(self.labels_N)
+        return len(self.targets)
 
-    def select(self, indices: torch.Tensor) -> LabelledImages:
+    def select(self, indices: torch.Tensor) -> Samples:
         """The samples at these positions (int64), in their order."""
-        return LabelledImages(self.images_NCHW[indices], self.labels_N[indices], self.sample_ids_N[indices])
+        return Samples(self.inputs[indices], self.targets[indices], self.sample_ids[indices])
 
-    def of_ids(self, sample_ids: torch.Tensor) -> LabelledImages:
+    def of_ids(self, sample_ids: torch.Tensor) -> Samples:
         """The samples of these ids (int64), in their order; each id must be among sample_ids_N."""
-        order = self.sample_ids_N.argsort()
-        return self.select(order[torch.searchsorted(self.sample_ids_N[order], sample_ids)])
+        order = self.sample_ids.argsort()
+        return self.select(order[torch.searchsorted(self.sample_ids[order], sample_ids)])
 
-    def with_others(self, others: LabelledImages) -> LabelledImages:
+    def with_others(self, others: Samples) -> Samples:
         """These samples and then the others; no copy where there are no others."""
         if len(others) == 0:
             return self
-        return LabelledImages(
-            torch.cat([self.images_NCHW, others.images_NCHW]),
-            torch.cat([self.labels_N, others.labels_N]),
-            torch.cat([self.sample_ids_N, others.sample_ids_N]),
+        return Samples(
+            torch.cat([self.inputs, others.inputs]),
+            torch.cat([self.targets, others.targets]),
+            torch.cat([self.sample_ids, others.sample_ids]),
         )
 
-    def without_labels(self) -> LabelledImages:
+    def without_labels(self) -> Samples:
         """The same images with -1 for each label."""
-        return LabelledImages(self.images_NCHW, torch.full_like(self.labels_N, UNKNOWN), self.sample_ids_N)
+        return Samples(self.inputs, torch.full_like(self.targets, UNKNOWN), self.sample_ids)
 
-    def normalized(self, mean: Sequence[float], std: Sequence[float]) -> LabelledImages:
+    def normalized(self, mean: Sequence[float], std: Sequence[float]) -> Samples:
         """(x - mean) / std as float32, uint8 scaled to [0, 1] first; one value for all channels, or one a channel.
 
         Raises:
@@ -75,23 +75,23 @@ class LabelledImages:
         """
         mean_1C11 = self._per_channel(mean, "mean")
         std_1C11 = self._per_channel(std, "std")
-        images_NCHW = self.images_NCHW.to(torch.float32, copy=True)
-        if self.images_NCHW.dtype == torch.uint8:
-            images_NCHW.div_(255)
-        return LabelledImages(images_NCHW.sub_(mean_1C11).div_(std_1C11), self.labels_N, self.sample_ids_N)
+        inputs_NX = self.inputs.to(torch.float32, copy=True)
+        if self.inputs.dtype == torch.uint8:
+            inputs_NX.div_(255)
+        return Samples(inputs_NX.sub_(mean_1C11).div_(std_1C11), self.targets, self.sample_ids)
 
     @staticmethod
-    def unlabelled(images_NCHW: torch.Tensor) -> LabelledImages:
+    def unlabelled(inputs_NX: torch.Tensor) -> Samples:
         """Images that nothing else is known of, numbered from 0."""
-        count = len(images_NCHW)
-        return LabelledImages(images_NCHW, torch.full((count,), UNKNOWN), torch.arange(count))
+        count = len(inputs_NX)
+        return Samples(inputs_NX, torch.full((count,), UNKNOWN), torch.arange(count))
 
     def class_counts(self, num_classes: int) -> torch.Tensor:
         """How many samples each class has, (num_classes,) int64."""
-        return torch.bincount(self.labels_N, minlength=num_classes)
+        return torch.bincount(self.targets, minlength=num_classes)
 
     def _per_channel(self, values: Sequence[float], key: str) -> torch.Tensor:
-        channels = self.images_NCHW.shape[1]
+        channels = self.inputs.shape[1]
         if len(values) not in (1, channels):
             raise ConfigError(
                 f"data.{key}: {len(values)} values for images with {channels} channel(s); "
@@ -112,21 +112,21 @@ class DataBundle:
 
     Example:
         >>> import torch, smule_crypten as smule
-        >>> part = smule.LabelledImages(torch.zeros(2, 1, 8, 8), torch.tensor([0, 1]), torch.arange(2))
+        >>> part = smule.Samples(torch.zeros(2, 1, 8, 8), torch.tensor([0, 1]), torch.arange(2))
         >>> bundle = smule.DataBundle(train=part, test=part, class_names=("cat", "dog"))
         >>> bundle.input_shape, bundle.num_classes
         ((1, 8, 8), 2)
     """
 
-    train: LabelledImages
-    test: LabelledImages
+    train: Samples
+    test: Samples
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of an image."""
-        channels, height, width = self.train.images_NCHW.shape[1:]
+        channels, height, width = self.train.inputs.shape[1:]
         return channels, height, width
 
     @property
@@ -160,7 +160,7 @@ def random_positions(count: int, limit: int | None) -> torch.Tensor:
     return torch.randperm(count, generator=generator)[:limit].sort().values
 
 
-def check_images(images: LabelledImages, *, dataset: str, split: str, num_classes: int) -> None:
+def check_samples(images: Samples, *, dataset: str, split: str, num_classes: int) -> None:
     """Refuse what cannot be learned from.
 
     Raises:
@@ -169,36 +169,36 @@ def check_images(images: LabelledImages, *, dataset: str, split: str, num_classe
     """
     where = f"data set {dataset!r}, split {split!r}"
     _check_structure(images, where)
-    bad_label_N = (images.labels_N < 0) | (images.labels_N >= num_classes)
+    bad_label_N = (images.targets < 0) | (images.targets >= num_classes)
     if bad_label_N.any():
         first = int(bad_label_N.nonzero()[0])
         raise DataError(
-            f"{where}: label {int(images.labels_N[first])} of sample {int(images.sample_ids_N[first])} is outside "
+            f"{where}: label {int(images.targets[first])} of sample {int(images.sample_ids[first])} is outside "
             f"0..{num_classes - 1}; number the classes from 0, the same way in both splits"
         )
-    if not images.images_NCHW.is_floating_point():
+    if not images.inputs.is_floating_point():
         return
-    bad_image_N = ~torch.isfinite(images.images_NCHW).flatten(1).all(1)
+    bad_image_N = ~torch.isfinite(images.inputs).flatten(1).all(1)
     if bad_image_N.any():
         first = int(bad_image_N.nonzero()[0])
         raise DataError(
-            f"{where}: sample {int(images.sample_ids_N[first])} holds NaN or infinite values, the first of "
+            f"{where}: sample {int(images.sample_ids[first])} holds NaN or infinite values, the first of "
             f"{int(bad_image_N.sum())} such samples; repair or remove them"
         )
 
 
-def _check_structure(images: LabelledImages, where: str) -> None:
-    shape = tuple(images.images_NCHW.shape)
-    if images.images_NCHW.dim() != 4:
+def _check_structure(images: Samples, where: str) -> None:
+    shape = tuple(images.inputs.shape)
+    if images.inputs.dim() != 4:
         remedy = "; give grey images an axis of one channel, images[:, None]" if len(shape) == 3 else ""
         raise DataError(
             f"{where}: images have shape {shape}; 4 axes (samples, channels, height, width) are needed{remedy}"
         )
-    if images.labels_N.dim() != 1 or images.sample_ids_N.dim() != 1:
-        raise DataError(f"{where}: labels have shape {tuple(images.labels_N.shape)}; one label a sample is needed")
-    if not shape[0] == len(images.labels_N) == len(images.sample_ids_N):
+    if images.targets.dim() != 1 or images.sample_ids.dim() != 1:
+        raise DataError(f"{where}: labels have shape {tuple(images.targets.shape)}; one label a sample is needed")
+    if not shape[0] == len(images.targets) == len(images.sample_ids):
         raise DataError(
-            f"{where}: {shape[0]} images, {len(images.labels_N)} labels and {len(images.sample_ids_N)} sample ids; "
+            f"{where}: {shape[0]} images, {len(images.targets)} labels and {len(images.sample_ids)} sample ids; "
             "give each image one label and one id"
         )
     if 0 in shape:
@@ -206,10 +206,10 @@ def _check_structure(images: LabelledImages, where: str) -> None:
     _check_types(images, where)
 
 
-def _check_types(images: LabelledImages, where: str) -> None:
-    if images.images_NCHW.dtype not in (torch.uint8, torch.float32):
-        raise DataError(f"{where}: images are {images.images_NCHW.dtype}; convert them to uint8 or float32")
-    if images.labels_N.dtype != torch.int64 or images.sample_ids_N.dtype != torch.int64:
-        raise DataError(f"{where}: labels are {images.labels_N.dtype}; convert labels and sample ids to int64")
-    if (images.sample_ids_N.sort().values.diff() == 0).any():
+def _check_types(images: Samples, where: str) -> None:
+    if images.inputs.dtype not in (torch.uint8, torch.float32):
+        raise DataError(f"{where}: images are {images.inputs.dtype}; convert them to uint8 or float32")
+    if images.targets.dtype != torch.int64 or images.sample_ids.dtype != torch.int64:
+        raise DataError(f"{where}: labels are {images.targets.dtype}; convert labels and sample ids to int64")
+    if (images.sample_ids.sort().values.diff() == 0).any():
         raise DataError(f"{where}: some sample ids occur more than once; give each sample an id of its own")
