@@ -14,7 +14,7 @@ from torch import nn
 from smule_crypten._version import __version__
 from smule_crypten.config.config_reading import parse
 from smule_crypten.config.options import one_line
-from smule_crypten.config.run import PartyConfig
+from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.errors import ConfigError, ModelError, OutputError, SmuleError
 from smule_crypten.files import write_atomic
@@ -23,7 +23,7 @@ from smule_crypten.prediction.export_formats import FORMATS, INPUT, OUTPUT, Runn
 from smule_crypten.training.checkpoint import Checkpoint, Predictor, load_checkpoint, load_model
 from smule_crypten.training.evaluate import predict_logits
 
-_MOST_SAMPLES = 64
+_FEWEST_SAMPLES, _MOST_SAMPLES = 3, 64
 _BATCH = 512
 _TOLERANCE = 1e-4
 """The largest difference of an output, as a share of the largest output where that is above 1."""
@@ -104,7 +104,7 @@ def export(path: Path, to_format: str, output: Path | None = None, *, allow_targ
             "if you trust the file, add --allow-target"
         )
     predictor = load_model(path, allow_target=allow_target)
-    samples = _samples(path.parent / CONFIG_FILE, checkpoint, allow_target=allow_target)
+    samples = _samples(path, checkpoint, allow_target=allow_target)
     try:
         content = written.write(_Normalizing(predictor).eval(), samples.scaled_NX[:2], _metadata(checkpoint))
         exported = written.load(content)
@@ -151,11 +151,11 @@ def _metadata(checkpoint: Checkpoint) -> Mapping[str, Any]:
     }
 
 
-def _samples(config_path: Path, checkpoint: Checkpoint, *, allow_target: bool) -> _Samples:
+def _samples(path: Path, checkpoint: Checkpoint, *, allow_target: bool) -> _Samples:
     """Test samples of the run, or random ones that look normally distributed to the network."""
     try:
-        return _own_samples(config_path, checkpoint, allow_target=allow_target)
-    except (SmuleError, OSError, ValueError, yaml.YAMLError) as error:
+        return _own_samples(path, checkpoint, allow_target=allow_target)
+    except (SmuleError, OSError, ValueError, LookupError, TypeError, yaml.YAMLError) as error:
         generator = torch.Generator().manual_seed(_SEED)
         axes = [1] * (len(checkpoint.input_shape) - 1)
         mean, std = (torch.tensor(values).view(1, -1, *axes) for values in (checkpoint.mean, checkpoint.std))
@@ -164,14 +164,17 @@ def _samples(config_path: Path, checkpoint: Checkpoint, *, allow_target: bool) -
         return _Samples(inputs_NX, f"{_MOST_SAMPLES} random inputs, since the run's own data cannot be used: {why}")
 
 
-def _own_samples(config_path: Path, checkpoint: Checkpoint, *, allow_target: bool) -> _Samples:
-    if not config_path.exists():
-        raise ConfigError(f"no {CONFIG_FILE} beside the checkpoint")
-    config = parse(PartyConfig, dict(yaml.safe_load(config_path.read_text(encoding="utf-8"))))
-    if config.data.name == "target" and not allow_target:
-        raise ConfigError(f"{config_path} asks to call a function for its data; --allow-target lets it")
+def _own_samples(path: Path, checkpoint: Checkpoint, *, allow_target: bool) -> _Samples:
+    """By the configuration beside the checkpoint, or, in a simulation, beside its folder."""
+    places = [folder / CONFIG_FILE for folder in path.absolute().parents[:2]]
+    found = next((place for place in places if place.exists()), None)
+    if found is None:
+        raise ConfigError(f"no {CONFIG_FILE} beside it")
+    config = parse(DataConfig, dict(yaml.safe_load(found.read_text(encoding="utf-8")))["data"])
+    if config.name == "target" and not allow_target:
+        raise ConfigError(f"{found} asks to call a function for them; --allow-target lets it")
     few = {"max_train": _MOST_SAMPLES, "max_test": _MOST_SAMPLES, "download": False}
-    inputs_NX = load_data(config.data.model_copy(update=few)).test.images_NCHW
-    if tuple(inputs_NX.shape[1:]) != checkpoint.input_shape or len(inputs_NX) < 3:
-        raise ConfigError(f"the data hold {len(inputs_NX)} test samples of shape {tuple(inputs_NX.shape[1:])}")
+    inputs_NX = load_data(config.model_copy(update=few)).test.inputs
+    if tuple(inputs_NX.shape[1:]) != checkpoint.input_shape or len(inputs_NX) < _FEWEST_SAMPLES:
+        raise ConfigError(f"there are {len(inputs_NX)} test samples of shape {tuple(inputs_NX.shape[1:])}")
     return _Samples(inputs_NX, f"{len(inputs_NX)} own test samples")

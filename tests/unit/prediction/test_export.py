@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -137,9 +140,6 @@ def test_onnx_by_its_own_reference(saved: Path) -> None:
 @FORMAT
 def test_no_place_of_this_machine_is_in_the_file(saved: Path, to_format: str) -> None:
     """Exporters note the source file of each operation; whoever gets the network shall not learn of such paths."""
-    import io
-    import zipfile
-
     content = export(saved, to_format).path.read_bytes()
     parts = [content]
     if zipfile.is_zipfile(io.BytesIO(content)):
@@ -150,20 +150,33 @@ def test_no_place_of_this_machine_is_in_the_file(saved: Path, to_format: str) ->
 
 
 def test_it_is_compared_on_own_samples_where_the_run_tells_of_them(tmp_path: Path) -> None:
-    """With the configuration of the run beside the checkpoint its test samples are used; without, or with data that
-    are gone, random ones, and both are said."""
-    saved = _save(tmp_path, ModelConfig(name="mlp"))
-    assert "no config.yaml beside the checkpoint" in export(saved, "torchscript", tmp_path / "1").samples
-    config = compose_run([]).party(0, str(tmp_path))
-    values = config.model_dump(mode="json", exclude={"attack"})
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
-    assert export(saved, "torchscript", tmp_path / "2").samples == "64 own test samples"
-    values["data"] |= {"name": "npz", "path": str(tmp_path / "gone.npz")}
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
-    assert "gone.npz" in export(saved, "torchscript", tmp_path / "3").samples
-    values["data"] |= {"name": "target", "path": None, "options": {"_target_": "os:abort"}}
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
-    assert "asks to call a function" in export(saved, "torchscript", tmp_path / "4").samples
+    """With the configuration of a party beside the checkpoint, or that of a simulation beside its folder, the test
+    samples of the run are used; without, or with data that are gone, random ones. What was used is said."""
+    (tmp_path / "party_a").mkdir()
+    saved = _save(tmp_path / "party_a", ModelConfig(name="mlp"))
+
+    def said(number: int) -> str:
+        return export(saved, "torchscript", tmp_path / str(number)).samples
+
+    assert "64 random inputs" in said(1)
+    run = compose_run([])
+    _write(tmp_path / "config.yaml", run.model_dump(mode="json"))
+    assert said(2) == "64 own test samples"
+    values = run.party(0, str(tmp_path)).model_dump(mode="json")
+    beside = saved.with_name("config.yaml")
+    _write(beside, values)
+    assert said(3) == "64 own test samples"
+    _write(beside, values | {"data": values["data"] | {"name": "npz", "path": str(tmp_path / "gone.npz")}})
+    assert "gone.npz" in said(4)
+    _write(beside, values | {"data": values["data"] | {"name": "target", "options": {"_target_": "os:abort"}}})
+    assert "asks to call a function" in said(5)
+    for number, damaged in enumerate(("[", "[1, 2]", "{}", "data: 3")):
+        beside.write_text(damaged)
+        assert "64 random inputs" in said(6 + number)
+
+
+def _write(path: Path, values: object) -> None:
+    path.write_text(yaml.safe_dump(values))
 
 
 def test_a_network_that_tracing_cannot_see_is_refused(tmp_path: Path, target: Path) -> None:
@@ -218,9 +231,6 @@ def test_metadata_file_is_where_the_documentation_says(saved: Path) -> None:
 
 
 def _call(*arguments: str) -> tuple[int, str]:
-    import contextlib
-    import io
-
     errors = io.StringIO()
     with contextlib.redirect_stderr(errors), pytest.raises(SystemExit) as ended:
         main(arguments)
