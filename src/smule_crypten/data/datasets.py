@@ -8,14 +8,10 @@ import torch
 
 from smule_crypten.config.config_reading import suggest
 from smule_crypten.config.sections import DataConfig
-from smule_crypten.data.loaders import (
-    load_digits,
-    load_idx,
-    load_image_folder,
-    load_npz,
-    load_target,
-    load_torchvision_set,
-)
+from smule_crypten.data.loaders import load_digits, load_idx, load_target, load_torchvision_set
+from smule_crypten.data.loaders_folder import load_image_folder
+from smule_crypten.data.loaders_npz import load_npz
+from smule_crypten.data.loaders_series import load_series
 from smule_crypten.data.samples import DataBundle, Samples, check_samples, random_positions
 from smule_crypten.errors import ConfigError, DataError
 
@@ -28,6 +24,7 @@ LOADERS: dict[str, Callable[[DataConfig], DataBundle]] = {
     "idx": load_idx,
     "image_folder": load_image_folder,
     "npz": load_npz,
+    "series": load_series,
     "target": load_target,
 }
 
