@@ -10,7 +10,7 @@ import torch
 
 from smule_crypten.config.options import parse_options
 from smule_crypten.config.sections import DataConfig
-from smule_crypten.data.arrays import Layout, as_images
+from smule_crypten.data.arrays import Layout, as_inputs
 from smule_crypten.data.files_npz import Array, read_npz
 from smule_crypten.data.names import listed
 from smule_crypten.data.reader_options import ClassOptions, LayoutOptions, path_of
@@ -70,6 +70,6 @@ def read_splits(path: Path, dataset: str) -> dict[str, Array]:
 
 def _from_arrays(inputs: Any, targets: Any, layout: Layout | None, split: str) -> Samples:
     """check_samples sees to the shapes."""
-    inputs_NX = as_images(inputs, f"data set 'npz': x_{split}", layout)
+    inputs_NX = as_inputs(inputs, f"data set 'npz': x_{split}", layout)
     targets_N = as_targets(targets, f"data set 'npz': y_{split}")
     return Samples(inputs_NX, targets_N, torch.arange(len(targets_N)))

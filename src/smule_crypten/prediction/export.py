@@ -16,6 +16,7 @@ from smule_crypten.config.config_reading import parse
 from smule_crypten.config.options import one_line
 from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.datasets import load_data
+from smule_crypten.data.samples import along_first_axis
 from smule_crypten.errors import ConfigError, ModelError, OutputError, SmuleError
 from smule_crypten.files import write_atomic
 from smule_crypten.party.run_folder import CONFIG_FILE
@@ -67,8 +68,8 @@ class _Normalizing(nn.Module):
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()
         self.network = predictor.network
-        self.register_buffer("mean", predictor.mean_1C11.clone())
-        self.register_buffer("std", predictor.std_1C11.clone())
+        self.register_buffer("mean", predictor.mean.clone())
+        self.register_buffer("std", predictor.std.clone())
 
     def forward(self, inputs_NX: torch.Tensor) -> torch.Tensor:
         return self.network((inputs_NX - self.mean) / self.std)  # type: ignore[no-any-return]
@@ -157,8 +158,8 @@ def _samples(path: Path, checkpoint: Checkpoint, *, allow_target: bool) -> _Samp
         return _own_samples(path, checkpoint, allow_target=allow_target)
     except (SmuleError, OSError, ValueError, LookupError, TypeError, yaml.YAMLError) as error:
         generator = torch.Generator().manual_seed(_SEED)
-        axes = [1] * (len(checkpoint.input_shape) - 1)
-        mean, std = (torch.tensor(values).view(1, -1, *axes) for values in (checkpoint.mean, checkpoint.std))
+        axes = len(checkpoint.input_shape)
+        mean, std = (along_first_axis(values, axes) for values in (checkpoint.mean, checkpoint.std))
         inputs_NX = torch.randn(_MOST_SAMPLES, *checkpoint.input_shape, generator=generator) * std + mean
         why = str(error) if isinstance(error, SmuleError) else one_line(error)
         return _Samples(inputs_NX, f"{_MOST_SAMPLES} random inputs, since the run's own data cannot be used: {why}")
