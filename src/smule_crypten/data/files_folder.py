@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from smule_crypten.data.folder_listing import Identity, Remarks, list_classes, list_images
+from smule_crypten.data.files_labels import Labels, key_of
+from smule_crypten.data.folder_listing import Identity, Remarks, list_classes, list_images, list_tree
 from smule_crypten.data.image_file import SUFFIXES, ImageFile, ImageSize, read_image
-from smule_crypten.data.names import printable
+from smule_crypten.data.names import listed, printable
 from smule_crypten.data.samples import Samples, random_positions
 from smule_crypten.errors import DataError
 
@@ -64,6 +65,43 @@ def read_image_folder(
         depth=depth,
         notes=tuple(f"{split}: {line}" for line in (counted, *listing.remarks.lines())),
         files=listing.files,
+    )
+
+
+def read_labelled_folder(
+    root: Path, split: str, size: ImageSize | None, limit: int | None, channels: int, labels: Labels
+) -> Split:
+    """As read_image_folder, with the targets of a table of labels, at any depth below root/split.
+
+    Sample ids number the files of which the table tells, in order of folder and name. Others are left out.
+
+    Raises:
+        DataError: as read_image_folder; or the table tells of files that are not there, or of none that is.
+    """
+    paths, remarks, files = list_tree(root / split)
+    by_key = {key_of(path.relative_to(root).as_posix()): path for path in paths}
+    gone = [key for key in labels.file.rows if key.split("/")[0] == split and key not in by_key]
+    where = printable(str(labels.file.path))
+    if gone:
+        raise DataError(
+            f"{where} tells of {len(gone)} image(s) of which there is no file in {printable(str(root))} "
+            f"({listed(gone, most=3)}); names are paths from there, as {split}/0001.png"
+        )
+    keys = [key for key in by_key if key in labels.file.rows]
+    if not keys:
+        raise DataError(f"{where} tells of no image in {printable(str(root / split))}; write paths as {split}/0001.png")
+    for key, path in by_key.items():
+        if key not in labels.file.rows:
+            remarks.add(f"images without a line in {printable(labels.file.path.name)}, left out", path)
+    chosen = random_positions(len(keys), limit)
+    chosen_keys = [keys[position] for position in chosen]
+    inputs_NX, depth = _decode([by_key[key] for key in chosen_keys], size, channels, remarks)
+    return Split(
+        images=Samples(inputs_NX, labels.targets(chosen_keys), chosen),
+        class_names=labels.names,
+        depth=depth,
+        notes=tuple(f"{split}: {line}" for line in (f"{len(keys)} images with labels", *remarks.lines())),
+        files=files,
     )
 
 
