@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -57,12 +58,12 @@ def read_image_folder(
     """
     listing = list_classes(root / split, class_names)
     chosen = random_positions(len(listing.paths), limit)
-    images_NCHW, depth = _decode([listing.paths[position] for position in chosen], size, channels, listing.remarks)
+    decoded = _decode([listing.paths[position] for position in chosen], size, channels, listing.remarks)
     counted = f"{len(listing.paths)} images in {len(set(listing.labels))} class folders"
     return Split(
-        images=Samples(images_NCHW, torch.tensor(listing.labels)[chosen], chosen),
+        images=Samples(decoded.images_NCHW, torch.tensor(listing.labels)[chosen], chosen),
         class_names=listing.class_names,
-        depth=depth,
+        depth=decoded.first.depth,
         notes=tuple(f"{split}: {line}" for line in (counted, *listing.remarks.lines())),
         files=listing.files,
     )
@@ -95,22 +96,35 @@ def read_labelled_folder(
             remarks.add(f"images without a line in {printable(labels.file.path.name)}, left out", path)
     chosen = random_positions(len(keys), limit)
     chosen_keys = [keys[position] for position in chosen]
-    inputs_NX, depth = _decode([by_key[key] for key in chosen_keys], size, channels, remarks)
+    decoded = _decode([by_key[key] for key in chosen_keys], size, channels, remarks)
     return Split(
-        images=Samples(inputs_NX, labels.targets(chosen_keys), chosen),
+        images=Samples(decoded.images_NCHW, labels.targets(chosen_keys), chosen),
         class_names=labels.names,
-        depth=depth,
+        depth=decoded.first.depth,
         notes=tuple(f"{split}: {line}" for line in (f"{len(keys)} images with labels", *remarks.lines())),
         files=files,
     )
 
 
-def read_flat_folder(
-    folder: Path, size: ImageSize, channels: int
-) -> tuple[torch.Tensor, tuple[str, ...], tuple[str, ...]]:
-    """The image files in folder, in order of their names, resized: (N, channels, H, W) as in read_image_folder.
+@dataclass(frozen=True, eq=False)
+class FlatFolder:
+    """Images without labels, in order of the names of their files.
 
-    With them their names, and what was left out and changed.
+    Attributes:
+        inputs: (N, channels, H, W), as in read_image_folder.
+        names: (N) of the files.
+        notes: what was left out and changed.
+        is_in_units: whether values have units of their own, and are not in 0..1.
+    """
+
+    inputs: torch.Tensor
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+    is_in_units: bool
+
+
+def read_flat_folder(folder: Path, size: ImageSize, channels: int) -> FlatFolder:
+    """The image files in folder itself, resized.
 
     Raises:
         DataError: there are none, or one is damaged or of another depth.
@@ -120,11 +134,19 @@ def read_flat_folder(
         raise DataError(
             f"{folder} holds no image files ({', '.join(SUFFIXES)}); give a folder of images, without subfolders"
         )
-    images_NCHW, _ = _decode(paths, size, channels, remarks)
-    return images_NCHW, tuple(printable(path.name) for path in paths), remarks.lines()
+    decoded = _decode(paths, size, channels, remarks)
+    names = tuple(printable(path.name) for path in paths)
+    return FlatFolder(decoded.images_NCHW, names, remarks.lines(), decoded.first.is_in_units)
 
 
-def _decode(paths: Sequence[Path], size: ImageSize | None, channels: int, remarks: Remarks) -> tuple[torch.Tensor, str]:
+class _Decoded(NamedTuple):
+    """first: the file with which all others were compared."""
+
+    images_NCHW: torch.Tensor
+    first: ImageFile
+
+
+def _decode(paths: Sequence[Path], size: ImageSize | None, channels: int, remarks: Remarks) -> _Decoded:
     """One thread on purpose: with images this small, threads wait for Python's lock and take longer."""
     first = read_image(paths[0], channels, size)
     pixels_NCHW = np.empty((len(paths), *first.pixels_CHW.shape), dtype=first.pixels_CHW.dtype)
@@ -136,7 +158,10 @@ def _decode(paths: Sequence[Path], size: ImageSize | None, channels: int, remark
         pixels_NCHW[position] = image.pixels_CHW
     if first.depth == "16 bits" and (brightest := float(pixels_NCHW.max())) < _DARK:
         remarks.say(f"images of 16 bits with numbers up to {brightest * 65535:.0f} only, so fit data.mean and data.std")
-    return torch.from_numpy(pixels_NCHW), first.depth
+    if first.is_in_units:
+        low, high = float(pixels_NCHW.min()), float(pixels_NCHW.max())
+        remarks.say(f"{first.depth}, from {low:g} to {high:g}, so fit data.mean and data.std")
+    return _Decoded(torch.from_numpy(pixels_NCHW), first)
 
 
 def _compare(path: Path, image: ImageFile, first_path: Path, first: ImageFile) -> None:
