@@ -6,13 +6,28 @@ import torch
 from torch.nn import functional as F
 
 from smule_crypten.config.sections import AugmentationConfig
+from smule_crypten.errors import ConfigError
+from smule_crypten.types import InputShape
+
+
+def require_images(config: AugmentationConfig, input_shape: InputShape) -> None:
+    """Raises ConfigError where crop or flip is on and samples are no images (channels, height, width)."""
+    if (config.crop > 0 or config.flip) and len(input_shape) != 3:
+        raise ConfigError(
+            f"training.augmentation: crop and flip are for images, the samples have shape {input_shape}; "
+            "set training.augmentation.crop=0 and training.augmentation.flip=false"
+        )
 
 
 def augment(images_NCHW: torch.Tensor, config: AugmentationConfig, generator: torch.Generator) -> torch.Tensor:
     """Crop and flip each image at random. With both off, the very same tensor comes back and nothing is drawn.
 
     generator is a CPU generator, so that a seed means the same on every device.
+
+    Raises:
+        ConfigError: as require_images.
     """
+    require_images(config, tuple(images_NCHW.shape[1:]))
     if config.crop == 0 and not config.flip:
         return images_NCHW
     num_samples, device = len(images_NCHW), images_NCHW.device
