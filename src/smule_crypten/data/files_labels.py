@@ -17,7 +17,7 @@ from typing import IO, Literal
 import torch
 
 from smule_crypten.data.names import listed, printable, shown
-from smule_crypten.data.targets import class_numbers
+from smule_crypten.data.target_arrays import class_numbers
 from smule_crypten.errors import ConfigError, DataError
 
 TargetKind = Literal["categorical", "boolean", "numeric"]
@@ -47,7 +47,7 @@ class Labels:
     names: tuple[str, ...]
 
     def targets(self, keys: Sequence[str]) -> torch.Tensor:
-        """Of these files, as targets.py has them.
+        """Of these files, as target_arrays.py has them.
 
         Raises:
             DataError: a class is none of the names.

@@ -15,7 +15,7 @@ from smule_crypten.data.files_npz import Array, read_npz
 from smule_crypten.data.names import listed
 from smule_crypten.data.reader_options import ClassOptions, LayoutOptions, path_of
 from smule_crypten.data.samples import DataBundle, Samples
-from smule_crypten.data.targets import as_targets, check_alike
+from smule_crypten.data.target_arrays import as_targets, check_alike
 from smule_crypten.errors import DataError
 
 SPLITS = ("train", "test")
@@ -27,7 +27,7 @@ class NpzOptions(ClassOptions, LayoutOptions):
 
 
 def load_npz(config: DataConfig) -> DataBundle:
-    """A NumPy archive with x_train, y_train, x_test, y_test, x of (N, X), y as in targets.py.
+    """A NumPy archive with x_train, y_train, x_test, y_test, x of (N, X), y as in target_arrays.py.
 
     Inputs are uint8, or floating point taken as it is.
 

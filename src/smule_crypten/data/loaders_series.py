@@ -19,7 +19,7 @@ from smule_crypten.data.names import listed, printable
 from smule_crypten.data.reader_options import NameOptions, path_of
 from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.data.series import filled_gaps, of_one_length
-from smule_crypten.data.targets import as_targets, check_alike, class_numbers
+from smule_crypten.data.target_arrays import as_targets, check_alike, class_numbers
 from smule_crypten.errors import DataError
 
 _ENDINGS = ("_TRAIN.ts", "_TEST.ts")
@@ -36,7 +36,7 @@ class SeriesOptions(NameOptions):
 
 @dataclass(frozen=True, eq=False)
 class _Split:
-    """series (N) of (channels, time); targets as in targets.py."""
+    """series (N) of (channels, time); targets as in target_arrays.py."""
 
     name: str
     series: Sequence[Series]
