@@ -74,11 +74,11 @@ def build_one_at_a_time(input_shape: tuple[int, ...], num_classes: int) -> nn.Mo
     return OneAtATime()
 
 
-def _save(folder: Path, model: ModelConfig, network: nn.Module | None = None) -> Path:
-    network = network or build_model(model, SHAPE, 3, seed=5)
+def _save(folder: Path, model: ModelConfig, network: nn.Module | None = None, shape: tuple[int, ...] = SHAPE) -> Path:
+    network = network or build_model(model, shape, 3, seed=5)
     checkpoint = Checkpoint(
         model=model,
-        input_shape=SHAPE,
+        input_shape=shape,
         num_classes=3,
         class_names=CLASSES,
         mean=(0.3,),
@@ -120,6 +120,17 @@ def test_it_runs_in_a_process_without_this_package(tmp_path: Path, saved: Path, 
     assert metadata["input_shape"] == list(SHAPE)
     assert metadata["task"] == "classification"
     assert "255" in metadata["input_scale"]
+
+
+@FORMAT
+@pytest.mark.parametrize(("name", "shape"), [("mlp", (5,)), ("convnet1d", (2, 24)), ("lenet", (3, 16, 16))])
+def test_inputs_of_every_rank(tmp_path: Path, to_format: str, name: str, shape: tuple[int, ...]) -> None:
+    """Vectors, series and images; the normalisation is along the first axis of each."""
+    written = export(_save(tmp_path, ModelConfig(name=name), shape=shape), to_format)
+    assert written.difference < 1e-5
+    inputs_NX = torch.rand(4, *shape, generator=torch.Generator().manual_seed(3))
+    found_NC = FORMATS[to_format].load(written.path.read_bytes())(inputs_NX)
+    torch.testing.assert_close(found_NC, load_model(tmp_path / "model.pt")(inputs_NX).detach(), atol=1e-5, rtol=0)
 
 
 def test_onnx_by_its_own_reference(saved: Path) -> None:
