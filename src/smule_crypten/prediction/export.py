@@ -59,20 +59,15 @@ class _Samples:
         return inputs_NX / 255 if self.inputs_NX.dtype == torch.uint8 else inputs_NX
 
 
-class _Normalizing(nn.Module):
-    """Network and normalisation without the checks of a Predictor, which look at types and so at no one input."""
-
-    mean: torch.Tensor
-    std: torch.Tensor
+class _Exported(nn.Module):
+    """A Predictor without its checks, which look at types, and so have no place in a file for one type."""
 
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()
-        self.network = predictor.network
-        self.register_buffer("mean", predictor.mean.clone())
-        self.register_buffer("std", predictor.std.clone())
+        self.predictor = predictor
 
     def forward(self, inputs_NX: torch.Tensor) -> torch.Tensor:
-        return self.network((inputs_NX - self.mean) / self.std)  # type: ignore[no-any-return]
+        return self.predictor.of_scaled(inputs_NX)
 
 
 def export(path: Path, to_format: str, output: Path | None = None, *, allow_target: bool = False) -> Exported:
@@ -105,9 +100,9 @@ def export(path: Path, to_format: str, output: Path | None = None, *, allow_targ
             "if you trust the file, add --allow-target"
         )
     predictor = load_model(path, allow_target=allow_target)
-    samples = _samples(path, checkpoint, allow_target=allow_target)
+    samples = _samples(path, checkpoint, predictor, allow_target=allow_target)
     try:
-        content = written.write(_Normalizing(predictor).eval(), samples.scaled_NX[:2], _metadata(checkpoint))
+        content = written.write(_Exported(predictor).eval(), samples.scaled_NX[:2], _metadata(checkpoint, predictor))
         exported = written.load(content)
         difference, largest = _difference(exported, predictor, samples)
     except SmuleError:
@@ -134,14 +129,14 @@ def _difference(exported: Runnable, predictor: Predictor, samples: _Samples) -> 
     return float((found_NC - expected_NC).abs().max()), float(expected_NC.abs().max())
 
 
-def _metadata(checkpoint: Checkpoint) -> Mapping[str, Any]:
+def _metadata(checkpoint: Checkpoint, predictor: Predictor) -> Mapping[str, Any]:
     """What who has nothing but the file must know of it."""
     return {
         "producer": f"smule-crypten {__version__}",
         "network": checkpoint.model.name,
         "model_step": checkpoint.model_step,
         "input": f"{INPUT}: float32, a batch of any size, each of input_shape",
-        "input_shape": list(checkpoint.input_shape),
+        "input_shape": list(predictor.input_shape),
         "input_scale": "that of the training data; bytes 0 to 255 are divided by 255 first",
         "normalization": "(input - mean) / std is part of the network",
         "mean": list(checkpoint.mean),
@@ -152,20 +147,28 @@ def _metadata(checkpoint: Checkpoint) -> Mapping[str, Any]:
     }
 
 
-def _samples(path: Path, checkpoint: Checkpoint, *, allow_target: bool) -> _Samples:
-    """Test samples of the run, or random ones that look normally distributed to the network."""
+def _samples(path: Path, checkpoint: Checkpoint, predictor: Predictor, *, allow_target: bool) -> _Samples:
+    """Test samples of the run, or random ones."""
     try:
-        return _own_samples(path, checkpoint, allow_target=allow_target)
+        return _own_samples(path, predictor, allow_target=allow_target)
     except (SmuleError, OSError, ValueError, LookupError, TypeError, yaml.YAMLError) as error:
-        generator = torch.Generator().manual_seed(_SEED)
-        axes = len(checkpoint.input_shape)
-        mean, std = (along_first_axis(values, axes) for values in (checkpoint.mean, checkpoint.std))
-        inputs_NX = torch.randn(_MOST_SAMPLES, *checkpoint.input_shape, generator=generator) * std + mean
         why = str(error) if isinstance(error, SmuleError) else one_line(error)
-        return _Samples(inputs_NX, f"{_MOST_SAMPLES} random inputs, since the run's own data cannot be used: {why}")
+        inputs_NX = _random_inputs(checkpoint, predictor)
+        return _Samples(inputs_NX, f"{len(inputs_NX)} random inputs, since the run's own data cannot be used: {why}")
 
 
-def _own_samples(path: Path, checkpoint: Checkpoint, *, allow_target: bool) -> _Samples:
+def _random_inputs(checkpoint: Checkpoint, predictor: Predictor) -> torch.Tensor:
+    """Normally distributed where they are normalised; what a map takes before that is in 0..1."""
+    generator = torch.Generator().manual_seed(_SEED)
+    shape = (_MOST_SAMPLES, *predictor.input_shape)
+    if predictor.input_shape != checkpoint.input_shape:
+        return torch.rand(shape, generator=generator)
+    axes = len(checkpoint.input_shape)
+    mean, std = (along_first_axis(values, axes) for values in (checkpoint.mean, checkpoint.std))
+    return torch.randn(shape, generator=generator) * std + mean
+
+
+def _own_samples(path: Path, predictor: Predictor, *, allow_target: bool) -> _Samples:
     """By the configuration beside the checkpoint, or, in a simulation, beside its folder."""
     places = [folder / CONFIG_FILE for folder in path.absolute().parents[:2]]
     found = next((place for place in places if place.exists()), None)
@@ -176,6 +179,6 @@ def _own_samples(path: Path, checkpoint: Checkpoint, *, allow_target: bool) -> _
         raise ConfigError(f"{found} asks to call a function for them; --allow-target lets it")
     few = {"max_train": _MOST_SAMPLES, "max_test": _MOST_SAMPLES, "download": False}
     inputs_NX = load_data(config.model_copy(update=few)).test.inputs
-    if tuple(inputs_NX.shape[1:]) != checkpoint.input_shape or len(inputs_NX) < _FEWEST_SAMPLES:
+    if tuple(inputs_NX.shape[1:]) != predictor.input_shape or len(inputs_NX) < _FEWEST_SAMPLES:
         raise ConfigError(f"there are {len(inputs_NX)} test samples of shape {tuple(inputs_NX.shape[1:])}")
     return _Samples(inputs_NX, f"{len(inputs_NX)} own test samples")

@@ -80,7 +80,9 @@ def run_simulation(run: RunConfig, run_dir: Path, console: Console) -> RunRecord
     asked, run = run, with_named_networks(run, data.bundle)
     if run != asked:
         names = ", ".join(f"{name} {run.party_section(rank).model.name}" for rank, name in enumerate(PARTY_NAMES))
-        console.print(f"networks for samples of shape {data.bundle.input_shape}: {names}", highlight=False)
+        console.print(
+            f"networks for samples of shape {data.bundle.input_shape}: {names}", highlight=False, soft_wrap=True
+        )
     with claimed_run_dir(run_dir, [run.party(rank, str(run_dir)) for rank in (0, 1)]):
         record = new_record(run, run_dir.name)
         started = time.perf_counter()
