@@ -111,7 +111,11 @@ class Predictor(nn.Module):
         Raises:
             DataError: the inputs have the wrong shape or type.
         """
-        return self.network((self._scaled(inputs_NX) - self.mean) / self.std)  # type: ignore[no-any-return]
+        return self.of_scaled(self._scaled(inputs_NX))
+
+    def of_scaled(self, inputs_NX: torch.Tensor) -> torch.Tensor:
+        """As forward, of floating-point inputs of which nothing is checked; uint8 ones are scaled to 0..1 before."""
+        return self.network((inputs_NX - self.mean) / self.std)  # type: ignore[no-any-return]
 
     def predict(self, inputs_NX: torch.Tensor | npt.NDArray[Any], batch_size: int = 512) -> torch.Tensor:
         """On the CPU, of a tensor or NumPy array; raises as forward does.
