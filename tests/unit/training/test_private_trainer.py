@@ -103,7 +103,7 @@ def test_vectors_and_series(shape: tuple[int, ...]) -> None:
     private = trainer(model, samples, config=config)
     (batch,) = private._draw_batches()
     private.run_epoch()
-    moved = torch.cat([(new - old).flatten() for new, old in zip(model.parameters(), before, strict=True)])
+    moved = torch.cat([(new.detach() - old).flatten() for new, old in zip(model.parameters(), before, strict=True)])
     assert 0 < float(moved.norm()) <= RATE * len(batch) * BOUND / CONFIG.batch_size + 1e-6
 
 
