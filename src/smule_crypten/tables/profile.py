@@ -17,6 +17,8 @@ MOST_CATEGORIES = 50
 """A text column of more different values is no list of categories, unless somebody lists them."""
 MOST_CLASSES = 20
 """Whole numbers of so many different values, in a column that is to be predicted, are classes."""
+_LOOKED_AT = 10 * MOST_CATEGORIES
+"""Different values of a chunk that are looked at as texts: those of more are no categories."""
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([ T].*)?|\d{1,2}[./]\d{1,2}[./]\d{2,4}([ T].*)?")
 
 
@@ -49,7 +51,7 @@ class ColumnProfile:
         self.first_text = self.first_text or _placed(numbers.first(numbers.is_text), first)
         self.first_bad = self.first_bad or _placed(numbers.first(np.isinf(numbers.values) | numbers.is_inexact), first)
         if self.has_few_values or self.is_date:
-            texts = Texts(stored, missing_values).texts
+            texts = Texts(stored.drop_duplicates().iloc[:_LOOKED_AT], missing_values).texts
             self.is_date = self.is_date and all(_DATE.fullmatch(text) for text in texts)
             room = MOST_CATEGORIES + 1 - len(self.values)
             self.values.update([text for text in texts if text not in self.values][:room])
