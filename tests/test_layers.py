@@ -190,7 +190,7 @@ def test_rooms_say_what_they_are() -> None:
         ("mpc.network", "from smule_crypten.data.samples import Samples", ["data.samples"]),
         ("mpc.network", "from smule_crypten import data", ["data"]),
         ("mpc.network", "def f():\n    import smule_crypten.data.samples as i", ["data.samples"]),
-        ("mpc.network", "from ..data import images", ["data", "data.samples"]),
+        ("mpc.network", "from ..data import samples", ["data", "data.samples"]),
         ("mpc.network", "from importlib import import_module\nimport_module('smule_crypten.data')", ["data"]),
         ("mutual_learning.cache", "from smule_crypten.mpc.session import Session", ["mpc.session"]),
         (

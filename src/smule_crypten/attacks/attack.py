@@ -14,7 +14,7 @@ from torch import nn
 from smule_crypten.data.samples import Samples
 
 Predict = Callable[[torch.Tensor], torch.Tensor]
-"""From images (N, C, H, W) to logits (N, classes) on the CPU."""
+"""From inputs (N, X) to logits (N, classes) on the CPU."""
 
 
 class Attack:

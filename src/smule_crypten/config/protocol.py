@@ -10,16 +10,17 @@ from typing import Any
 from smule_crypten.config.exchange import ExchangeTerms
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.config.sections import ProviderConfig, Randomness, SchemeConfig, Section
+from smule_crypten.types import InputShape
 
 
 class PublicData(Section):
-    """What both parties must know of the data to mean the same by an image and by a class.
+    """What both parties must know of the data to mean the same by an input and by a class.
 
-    class_names are in order of the class numbers, None where the classes are only numbered. mean and std have one value
-    a channel, as they are applied.
+    class_names are in order of the class numbers, None where the classes are only numbered. mean and std have one
+    value for each place of the first axis of an input, as they are applied.
     """
 
-    input_shape: tuple[int, int, int]
+    input_shape: InputShape
     num_classes: int
     class_names: tuple[str, ...] | None = None
     mean: tuple[float, ...]
@@ -41,7 +42,7 @@ class ProtocolConfig(Section):
     def from_party(
         cls,
         party: PartyConfig,
-        input_shape: tuple[int, int, int],
+        input_shape: InputShape,
         num_classes: int,
         class_names: tuple[str, ...] | None,
         scheme_options: Mapping[str, Any],

@@ -47,8 +47,8 @@ class DataConfig(Section):
     download: bool = False
     """Let torchvision fetch the files where the path lacks them; only of data sets that it can fetch."""
     mean: tuple[float, ...] = Field(default=(0.0,), strict=False)
-    """Public constants of the normalization, one or one a channel: mean is taken off, std divided by. uint8 images are
-    scaled to [0, 1] before, floats are not."""
+    """Public constants of the normalization, one or one a channel (of vectors one a feature): mean is taken off, std
+    divided by. uint8 inputs are scaled to [0, 1] before, floats are not."""
     std: tuple[float, ...] = Field(default=(1.0,), strict=False)
     """See data.mean; positive."""
     max_train: int | None = Field(default=None, ge=1)

@@ -1,4 +1,4 @@
-"""Arrays from elsewhere, of user code, of files or of a caller, as plain tensors of images (N, C, H, W) and labels (N).
+"""Arrays from elsewhere, of user code, of files or of a caller, as plain tensors of inputs (N, X) and labels (N).
 
 What would be misread in silence is refused: masked values, sparse and quantized tensors, channels in the wrong place.
 """
@@ -49,11 +49,11 @@ def _plain(value: torch.Tensor, what: str) -> torch.Tensor:
     return plain.clone() if plain.is_inference() else plain
 
 
-def as_images(value: Any, what: str, layout: Layout | None = None) -> torch.Tensor:
-    """Images as (N, C, H, W), floating-point ones as float32; other types and numbers of axes stay, for check_samples.
+def as_inputs(value: Any, what: str, layout: Layout | None = None) -> torch.Tensor:
+    """Inputs as (N, X), images as (N, C, H, W), floating-point ones as float32; other types stay, for check_samples.
 
     Args:
-        layout: order of the axes; None takes (N, C, H, W) where the shape does not speak against it.
+        layout: order of the axes of images; None takes (N, C, H, W) where the shape does not speak against it.
 
     Raises:
         DataError: as as_tensor; or the shape speaks for (N, H, W, C), and layout does not say.

@@ -37,7 +37,7 @@ _OTHER_SCALE = 10
 
 
 def load_data(config: DataConfig) -> DataBundle:
-    """Load and check a data set; images are as stored, see Samples.normalized.
+    """Load and check a data set; inputs are as stored, see Samples.normalized.
 
     max_train and max_test take a uniformly random subset, the same in every run. Sample ids stay those of the whole
     set. Nothing is downloaded unless config.download is set.
@@ -55,16 +55,22 @@ def load_data(config: DataConfig) -> DataBundle:
 
 
 def _doubts(train: Samples, test: Samples) -> list[str]:
-    """What can be learned from, but hardly is meant: images that a conversion has ruined, and scales that differ."""
+    """What can be learned from, but hardly is meant: inputs that a conversion has ruined, and scales that differ."""
     doubts = []
     largest = [float(part.inputs.abs().max()) for part in (train, test)]
     for name, part in (("train", train), ("test", test)):
-        pixels = part.inputs.flatten(1)
-        flat = int((pixels.amax(1) == pixels.amin(1)).sum())
-        if flat:
+        values = part.inputs.flatten(1)
+        flat = int((values.amax(1) == values.amin(1)).sum())
+        if flat and values.shape[1] > 1:
             doubts.append(
-                f"{name}: {flat} of {len(part)} images hold one value only; see whether they were read rightly"
+                f"{name}: {flat} of {len(part)} inputs hold one value only; see whether they were read rightly"
             )
+    if train.inputs.dim() == 3 and train.inputs.shape[1] == train.inputs.shape[2] > 1:
+        side = train.inputs.shape[1]
+        doubts.append(
+            f"inputs of {side}x{side} are taken as {side} channels of {side} steps in time; if they are grey images, "
+            "give them an axis of one channel, images[:, None]"
+        )
     if train.inputs.dtype == torch.uint8 and largest[0] <= 1:
         doubts.append("train: bytes of 0 and 1 only, where 255 is white; were values of 0..1 cut to whole numbers?")
     if train.inputs.is_floating_point() and max(largest) > _OTHER_SCALE * min(largest):
@@ -91,6 +97,6 @@ def _check_bundle(bundle: DataBundle, dataset: str) -> None:
     train, test = bundle.train.inputs, bundle.test.inputs
     if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
         raise DataError(
-            f"data set {dataset!r}: train images are {tuple(train.shape[1:])} {train.dtype}, test images are "
+            f"data set {dataset!r}: train inputs are {tuple(train.shape[1:])} {train.dtype}, test inputs are "
             f"{tuple(test.shape[1:])} {test.dtype}; give both the same shape and type"
         )

@@ -14,6 +14,7 @@ from smule_crypten.data.files_npz import Array, read_npz
 from smule_crypten.data.image_file import SUFFIXES, ImageSize
 from smule_crypten.data.names import listed
 from smule_crypten.errors import DataError
+from smule_crypten.types import InputShape
 
 _ARRAY = "images"
 
@@ -60,7 +61,7 @@ class Scale:
 
 def read_inputs(
     path: Path,
-    input_shape: tuple[int, int, int],
+    input_shape: InputShape,
     *,
     trained_on: torch.dtype,
     scale: Scale | None = None,
@@ -106,7 +107,7 @@ def _read_npz(path: Path) -> Array:
     return array
 
 
-def _from_array(images: Array, path: Path, input_shape: tuple[int, int, int], layout: Layout | None) -> torch.Tensor:
+def _from_array(images: Array, path: Path, input_shape: InputShape, layout: Layout | None) -> torch.Tensor:
     if images.dtype != "uint8" and images.dtype.kind != "f":
         raise DataError(f"{path}: images have type {images.dtype}; save them as uint8 or float32")
     read = as_tensor(images, f"{path}: images")
@@ -123,7 +124,7 @@ def _from_array(images: Array, path: Path, input_shape: tuple[int, int, int], la
     )
 
 
-def _check(inputs_NX: torch.Tensor, path: Path, input_shape: tuple[int, int, int], trained_on: torch.dtype) -> None:
+def _check(inputs_NX: torch.Tensor, path: Path, input_shape: InputShape, trained_on: torch.dtype) -> None:
     shape = tuple(inputs_NX.shape)
     if len(shape) != 4 or shape[1:] != input_shape:
         expected = ", ".join(map(str, input_shape))

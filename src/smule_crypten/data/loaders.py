@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from smule_crypten.config.options import call_target, one_line, parse_options
 from smule_crypten.config.sections import DataConfig, Section
-from smule_crypten.data.arrays import Layout, as_images, as_labels
+from smule_crypten.data.arrays import Layout, as_inputs, as_labels
 from smule_crypten.data.files_folder import Split, read_image_folder
 from smule_crypten.data.files_idx import read_idx_folder
 from smule_crypten.data.files_npz import read_npz
@@ -214,7 +214,7 @@ def _notes(train: Split, test: Split, root: Path) -> tuple[str, ...]:
 
 
 def load_npz(config: DataConfig) -> DataBundle:
-    """A NumPy archive with x_train, y_train, x_test, y_test; images are uint8, or floating point taken as it is.
+    """A NumPy archive with x_train, y_train, x_test, y_test; inputs are uint8, or floating point taken as it is.
 
     Raises:
         DataError: the file or an array is missing, damaged or of the wrong kind.
@@ -248,7 +248,7 @@ def _from_arrays(images: Any, labels: Any, layout: Layout | None, split: str) ->
         raise DataError(f"data set 'npz': y_{split} has type {labels.dtype}; save whole numbers such as int64")
     if labels.ndim != 1:
         raise DataError(f"data set 'npz': y_{split} has shape {labels.shape}; save one label a sample, shape (N,)")
-    inputs_NX = as_images(images, f"data set 'npz': x_{split}", layout)
+    inputs_NX = as_inputs(images, f"data set 'npz': x_{split}", layout)
     return Samples(inputs_NX, as_labels(labels, f"data set 'npz': y_{split}"), torch.arange(len(labels)))
 
 

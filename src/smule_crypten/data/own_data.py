@@ -1,4 +1,4 @@
-"""What the callable of a user returns, as a data set: a DataBundle, or torch Datasets (train, test) of (CHW, label)."""
+"""What the callable of a user returns, as a data set: a DataBundle, or torch Datasets of (input, label)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from smule_crypten.config.options import one_line
-from smule_crypten.data.arrays import Layout, as_images, as_labels
+from smule_crypten.data.arrays import Layout, as_inputs, as_labels
 from smule_crypten.data.names import class_names_of
 from smule_crypten.data.samples import DataBundle, Samples, numbered_classes
 from smule_crypten.errors import DataError
@@ -25,7 +25,7 @@ def own_bundle(result: object, layout: Layout | None, source: object) -> DataBun
         source: what the user calls the callable.
 
     Raises:
-        DataError: result is something else, or its images, labels or class names cannot be used.
+        DataError: result is something else, or its inputs, labels or class names cannot be used.
     """
     if isinstance(result, DataBundle):
         names = class_names_of(result.class_names, f"class_names of the DataBundle of {source}")
@@ -74,7 +74,7 @@ def _of_labelled(part: object, split: str, layout: Layout | None) -> Samples:
     if not isinstance(part, Samples):
         raise DataError(f"{where}: is a {type(part).__name__}; give Samples in the DataBundle")
     return Samples(
-        as_images(part.inputs, f"{where}: images", layout),
+        as_inputs(part.inputs, f"{where}: inputs", layout),
         as_labels(part.targets, f"{where}: labels"),
         as_labels(part.sample_ids, f"{where}: sample ids"),
     )
@@ -84,15 +84,15 @@ def _of_dataset(dataset: Dataset[Any], split: str, layout: Layout | None) -> Sam
     """Read once, in batches. A generator of its own keeps the loader away from the global random state."""
     where = f"data set 'target', split {split!r}"
     try:
-        with torch.no_grad():  # images may come out of a network
+        with torch.no_grad():  # inputs may come out of a network
             batches = list(DataLoader(dataset, batch_size=_READ_BATCH, generator=torch.Generator()))
             images = torch.cat([images for images, _ in batches])
             labels = torch.cat([labels for _, labels in batches])
     except Exception as error:  # the data set is the user's code
         raise DataError(
-            f"{where}: cannot be read ({one_line(error)}); yield (image tensor CHW of one size, integer label)"
+            f"{where}: cannot be read ({one_line(error)}); yield (input tensor of one size, integer label)"
         ) from error
-    inputs_NX = as_images(images, f"{where}: images", layout)
+    inputs_NX = as_inputs(images, f"{where}: inputs", layout)
     return Samples(inputs_NX, as_labels(labels, f"{where}: labels"), torch.arange(len(inputs_NX)))
 
 

@@ -1,4 +1,4 @@
-"""Labelled images in memory, with stable sample ids. N samples, C channels, H x W pixels."""
+"""Labelled samples in memory, with stable ids. N samples; X, the axes of one input, as in types.py."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.types import InputShape
 
 _SUBSET_SEED = 20240229
 """Public: max_train and max_test choose the same samples at everyone who uses the same data."""
@@ -23,9 +24,9 @@ class Samples:
     """Samples in memory, with labels and ids that stay.
 
     Attributes:
-        inputs_NX: uint8 (0 to 255) or float32.
-        labels_N: class indices, int64; -1 where nobody may look at the label.
-        sample_ids_N: int64. The index in the whole set, whatever was selected since.
+        inputs: (N, X), uint8 (0 to 255) or float32. X is (features,), (channels, time) or (channels, height, width).
+        targets: (N,) class indices, int64; -1 where nobody may look at the label.
+        sample_ids: (N,) int64. The index in the whole set, whatever was selected since.
 
     Example:
         >>> import torch, smule_crypten as smule
@@ -49,7 +50,7 @@ class Samples:
         return Samples(self.inputs[indices], self.targets[indices], self.sample_ids[indices])
 
     def of_ids(self, sample_ids: torch.Tensor) -> Samples:
-        """The samples of these ids (int64), in their order; each id must be among sample_ids_N."""
+        """The samples of these ids (int64), in their order; each id must be among sample_ids."""
         order = self.sample_ids.argsort()
         return self.select(order[torch.searchsorted(self.sample_ids[order], sample_ids)])
 
@@ -64,25 +65,24 @@ class Samples:
         )
 
     def without_labels(self) -> Samples:
-        """The same images with -1 for each label."""
+        """The same inputs with -1 for each label."""
         return Samples(self.inputs, torch.full_like(self.targets, UNKNOWN), self.sample_ids)
 
     def normalized(self, mean: Sequence[float], std: Sequence[float]) -> Samples:
-        """(x - mean) / std as float32, uint8 scaled to [0, 1] first; one value for all channels, or one a channel.
+        """(x - mean) / std as float32, uint8 scaled to [0, 1] first; one value for all, or one each on X's first axis.
 
         Raises:
             ConfigError: mean or std has another number of values.
         """
-        mean_1C11 = self._per_channel(mean, "mean")
-        std_1C11 = self._per_channel(std, "std")
+        mean_1C, std_1C = self._along_first_axis(mean, "mean"), self._along_first_axis(std, "std")
         inputs_NX = self.inputs.to(torch.float32, copy=True)
         if self.inputs.dtype == torch.uint8:
             inputs_NX.div_(255)
-        return Samples(inputs_NX.sub_(mean_1C11).div_(std_1C11), self.targets, self.sample_ids)
+        return Samples(inputs_NX.sub_(mean_1C).div_(std_1C), self.targets, self.sample_ids)
 
     @staticmethod
     def unlabelled(inputs_NX: torch.Tensor) -> Samples:
-        """Images that nothing else is known of, numbered from 0."""
+        """Inputs that nothing else is known of, numbered from 0."""
         count = len(inputs_NX)
         return Samples(inputs_NX, torch.full((count,), UNKNOWN), torch.arange(count))
 
@@ -90,14 +90,15 @@ class Samples:
         """How many samples each class has, (num_classes,) int64."""
         return torch.bincount(self.targets, minlength=num_classes)
 
-    def _per_channel(self, values: Sequence[float], key: str) -> torch.Tensor:
+    def _along_first_axis(self, values: Sequence[float], key: str) -> torch.Tensor:
         channels = self.inputs.shape[1]
         if len(values) not in (1, channels):
+            unit = "feature" if self.inputs.dim() == 2 else "channel"
             raise ConfigError(
-                f"data.{key}: {len(values)} values for images with {channels} channel(s); "
-                "give one value for all channels or one a channel"
+                f"data.{key}: {len(values)} values for inputs with {channels} {unit}(s); "
+                f"give one value for all {unit}s or one a {unit}"
             )
-        return torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1)
+        return along_first_axis(values, self.inputs.dim() - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,10 +125,9 @@ class DataBundle:
     notes: tuple[str, ...] = ()
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of an image."""
-        channels, height, width = self.train.inputs.shape[1:]
-        return channels, height, width
+    def input_shape(self) -> InputShape:
+        """X: the axes of one input."""
+        return tuple(self.train.inputs.shape[1:])
 
     @property
     def num_classes(self) -> int:
@@ -142,6 +142,11 @@ class DataBundle:
         if self.class_names == numbered_classes(self.num_classes):
             return None
         return tuple(unicodedata.normalize("NFC", name) for name in self.class_names)
+
+
+def along_first_axis(values: Sequence[float], axes: int) -> torch.Tensor:
+    """One value for all, or one for each place of the first of so many axes of an input, as (1, C, 1, ..) float32."""
+    return torch.tensor(values, dtype=torch.float32).view(1, -1, *[1] * (axes - 1))
 
 
 def numbered_classes(num_classes: int) -> tuple[str, ...]:
@@ -160,7 +165,7 @@ def random_positions(count: int, limit: int | None) -> torch.Tensor:
     return torch.randperm(count, generator=generator)[:limit].sort().values
 
 
-def check_samples(images: Samples, *, dataset: str, split: str, num_classes: int) -> None:
+def check_samples(samples: Samples, *, dataset: str, split: str, num_classes: int) -> None:
     """Refuse what cannot be learned from.
 
     Raises:
@@ -168,48 +173,54 @@ def check_samples(images: Samples, *, dataset: str, split: str, num_classes: int
             infinite values. The message names data set, split, the first bad sample and the remedy.
     """
     where = f"data set {dataset!r}, split {split!r}"
-    _check_structure(images, where)
-    bad_label_N = (images.targets < 0) | (images.targets >= num_classes)
+    _check_structure(samples, where)
+    bad_label_N = (samples.targets < 0) | (samples.targets >= num_classes)
     if bad_label_N.any():
         first = int(bad_label_N.nonzero()[0])
         raise DataError(
-            f"{where}: label {int(images.targets[first])} of sample {int(images.sample_ids[first])} is outside "
+            f"{where}: label {int(samples.targets[first])} of sample {int(samples.sample_ids[first])} is outside "
             f"0..{num_classes - 1}; number the classes from 0, the same way in both splits"
         )
-    if not images.inputs.is_floating_point():
+    if not samples.inputs.is_floating_point():
         return
-    bad_image_N = ~torch.isfinite(images.inputs).flatten(1).all(1)
-    if bad_image_N.any():
-        first = int(bad_image_N.nonzero()[0])
+    bad_input_N = ~torch.isfinite(samples.inputs).flatten(1).all(1)
+    if bad_input_N.any():
+        first = int(bad_input_N.nonzero()[0])
         raise DataError(
-            f"{where}: sample {int(images.sample_ids[first])} holds NaN or infinite values, the first of "
-            f"{int(bad_image_N.sum())} such samples; repair or remove them"
+            f"{where}: sample {int(samples.sample_ids[first])} holds NaN or infinite values, the first of "
+            f"{int(bad_input_N.sum())} such samples; repair or remove them"
         )
 
 
-def _check_structure(images: Samples, where: str) -> None:
-    shape = tuple(images.inputs.shape)
-    if images.inputs.dim() != 4:
-        remedy = "; give grey images an axis of one channel, images[:, None]" if len(shape) == 3 else ""
+def _check_structure(samples: Samples, where: str) -> None:
+    shape = tuple(samples.inputs.shape)
+    if not 2 <= len(shape) <= 4:
         raise DataError(
-            f"{where}: images have shape {shape}; 4 axes (samples, channels, height, width) are needed{remedy}"
+            f"{where}: inputs have shape {shape}; (samples, features), (samples, channels, time) or "
+            "(samples, channels, height, width) is needed"
         )
-    if images.targets.dim() != 1 or images.sample_ids.dim() != 1:
-        raise DataError(f"{where}: labels have shape {tuple(images.targets.shape)}; one label a sample is needed")
-    if not shape[0] == len(images.targets) == len(images.sample_ids):
+    if len(shape) == 3 and samples.inputs.dtype == torch.uint8:
+        # As signals they would be learned from without a word.
         raise DataError(
-            f"{where}: {shape[0]} images, {len(images.targets)} labels and {len(images.sample_ids)} sample ids; "
-            "give each image one label and one id"
+            f"{where}: inputs of shape {shape} and whole numbers of 8 bits look like grey images; give these an axis "
+            "of one channel, images[:, None], and signals as float32"
+        )
+    if samples.targets.dim() != 1 or samples.sample_ids.dim() != 1:
+        raise DataError(f"{where}: labels have shape {tuple(samples.targets.shape)}; one label a sample is needed")
+    if not shape[0] == len(samples.targets) == len(samples.sample_ids):
+        raise DataError(
+            f"{where}: {shape[0]} inputs, {len(samples.targets)} labels and {len(samples.sample_ids)} sample ids; "
+            "give each input one label and one id"
         )
     if 0 in shape:
-        raise DataError(f"{where}: empty, images have shape {shape}; check data.path and the files in it")
-    _check_types(images, where)
+        raise DataError(f"{where}: empty, inputs have shape {shape}; check data.path and the files in it")
+    _check_types(samples, where)
 
 
-def _check_types(images: Samples, where: str) -> None:
-    if images.inputs.dtype not in (torch.uint8, torch.float32):
-        raise DataError(f"{where}: images are {images.inputs.dtype}; convert them to uint8 or float32")
-    if images.targets.dtype != torch.int64 or images.sample_ids.dtype != torch.int64:
-        raise DataError(f"{where}: labels are {images.targets.dtype}; convert labels and sample ids to int64")
-    if (images.sample_ids.sort().values.diff() == 0).any():
+def _check_types(samples: Samples, where: str) -> None:
+    if samples.inputs.dtype not in (torch.uint8, torch.float32):
+        raise DataError(f"{where}: inputs are {samples.inputs.dtype}; convert them to uint8 or float32")
+    if samples.targets.dtype != torch.int64 or samples.sample_ids.dtype != torch.int64:
+        raise DataError(f"{where}: labels are {samples.targets.dtype}; convert labels and sample ids to int64")
+    if (samples.sample_ids.sort().values.diff() == 0).any():
         raise DataError(f"{where}: some sample ids occur more than once; give each sample an id of its own")

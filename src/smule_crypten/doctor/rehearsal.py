@@ -12,7 +12,7 @@ from smule_crypten.inference.plaintext import evaluate_plaintext
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.zoo import build_model
 from smule_crypten.party.inputs import party_seed
-from smule_crypten.party.local_exchange import Side, exchange_here, shape_of
+from smule_crypten.party.local_exchange import Side, exchange_here
 from smule_crypten.types import Cost, centred
 
 
@@ -37,7 +37,7 @@ def rehearse(config: PartyConfig, inputs_NX: torch.Tensor, num_classes: int) -> 
     Raises:
         PartyFailedError: one of the three processes failed; the message names the cause.
     """
-    shape = shape_of(inputs_NX)
+    shape = tuple(inputs_NX.shape[1:])
     model = build_model(config.model, shape, num_classes, party_seed(config))
     network = translate_checked(model, shape, inputs_NX)
     # Both roles are this process's own: there is nobody to hide anything from, and the error is what is asked for.

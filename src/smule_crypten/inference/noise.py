@@ -81,7 +81,7 @@ class Trial:
         return values_N[: len(self.own_N)]
 
     def evaluations(self, logits: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        """(repeats, N, C) of inputs (N, C, H, W) -> centred logits (N, C), rounded afresh each time."""
+        """(repeats, N, C) of inputs (N, X) -> centred logits (N, C), rounded afresh each time."""
         return torch.stack([logits(self.inputs).cpu() for _ in range(self.repeats)])
 
 

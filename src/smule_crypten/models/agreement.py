@@ -47,7 +47,7 @@ def translate_checked(
     samples, since hooks and the like are not seen there. The network stays as it is.
 
     Args:
-        model: images (N, C, H, W) -> logits (N, classes), on any device and in any mode.
+        model: inputs (N, X) -> logits (N, classes), on any device and in any mode.
         input_shape: (C, H, W) of an image.
         samples_NX: own images, normalised as for training, of which 5 are looked at; None for random inputs alone.
 

@@ -126,7 +126,6 @@ def _exchange(table: _Table) -> None:
 
 def plain_logits(model: nn.Module, inputs_NX: torch.Tensor) -> torch.Tensor:
     """Logits (N, C) in float32 on the CPU: the translated network, by plain torch in float64 on its device."""
-    channels, height, width = inputs_NX.shape[1:]
-    network, device = translate(model, (channels, height, width)), device_of(model)
+    network, device = translate(model, tuple(inputs_NX.shape[1:])), device_of(model)
     batches = [network.values(batch.to(device).double())[-1].float().cpu() for batch in torch.split(inputs_NX, _BATCH)]
     return torch.cat([torch.empty(0, *network.architecture.output_shape), *batches])

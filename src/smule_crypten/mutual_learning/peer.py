@@ -54,7 +54,7 @@ class Peer(Protocol):
         ...
 
     def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
-        """Ask about the images of question, which stay here, and let answering answer what the peer asks.
+        """Ask about the inputs of question, which stay here, and let answering answer what the peer asks.
 
         Raises:
             SmuleError: the peer asks for more than it may, or is gone; values do not fit the scheme.

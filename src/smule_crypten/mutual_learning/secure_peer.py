@@ -165,7 +165,7 @@ class SecurePeer:
         self._asked = _Asked(
             sample_ids=sample_ids,
             # The number of questions is public, so zeros take the place of what the peer's network was not fitted for.
-            inputs=torch.where(fits_N.view(-1, 1, 1, 1), inputs_NX, torch.zeros(())),
+            inputs=torch.where(fits_N.view(-1, *[1] * (inputs_NX.dim() - 1)), inputs_NX, torch.zeros(())),
             fits_N=fits_N,
             own=own,
             peer=peer,

@@ -31,8 +31,6 @@ from smule_crypten.party.launcher import run_jobs
 from smule_crypten.transport.meeting import ROLES, role_from_environment, simulated_meeting
 from smule_crypten.types import InferenceQuery, PeerPrediction
 
-Shape = tuple[int, int, int]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
@@ -56,8 +54,8 @@ def exchange(
     this below ``if __name__ == "__main__":``, since the processes import the script.
 
     Args:
-        networks: of party a and party b, images (N, C, H, W) -> logits (N, classes), of layers that `translate` knows.
-        questions: the samples of party a and of party b, float (N, C, H, W), normalised, at least one each, of one
+        networks: of party a and party b, inputs (N, X) -> logits (N, classes), of layers that `translate` knows.
+        questions: the samples of party a and of party b, float (N, X), normalised, at least one each, of one
             size. Each party asks about its own samples, and they also show it how precise its answers are.
         scheme: `lean`, `crypten`, or `plaintext`, which protects nothing.
         answers: how many answers either network gives the other party in all, from which its noise follows; None for
@@ -93,7 +91,7 @@ def exchange(
         raise ConfigError(f"answers={answers}: this exchange alone gives {most}; name all that are to be given")
     sides = [
         Side(
-            network=translate_checked(network, shape_of(own), own),
+            network=translate_checked(network, tuple(own.shape[1:]), own),
             inputs=own,
             noise=NoiseRule(num_answers=answers or len(asked)),
         )
@@ -135,12 +133,6 @@ def exchange_here(
     return [pickle.loads(result) for result in results[:2]]
 
 
-def shape_of(inputs_NX: torch.Tensor) -> Shape:
-    """(C, H, W) of a sample."""
-    channels, height, width = inputs_NX.shape[1:]
-    return channels, height, width
-
-
 @dataclass(frozen=True)
 class _Terms:
     """What both parties know."""
@@ -155,8 +147,11 @@ class _Terms:
 
 def _samples(samples: torch.Tensor, name: str, limit: float) -> torch.Tensor:
     inputs_NX = as_tensor(samples, f"samples of {name}")
-    if inputs_NX.ndim != 4 or 0 in inputs_NX.shape:
-        raise DataError(f"samples of {name}: have shape {tuple(samples.shape)}; give at least one, as (N, C, H, W)")
+    if not 2 <= inputs_NX.ndim <= 4 or 0 in inputs_NX.shape:
+        raise DataError(
+            f"samples of {name}: have shape {tuple(samples.shape)}; give at least one, as (N, features), (N, C, time) "
+            "or (N, C, H, W)"
+        )
     if not inputs_NX.is_floating_point():
         raise DataError(f"samples of {name}: are {inputs_NX.dtype}; normalise them to floats first")
     check_inputs(inputs_NX, torch.arange(len(inputs_NX)), limit)

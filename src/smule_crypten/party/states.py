@@ -175,11 +175,11 @@ def _shown(settings: dict[str, Any], key: str) -> str:
 
 
 def digest_of(*parts: Samples) -> str:
-    """SHA-256 over ids, labels and images of all parts: on others, the same configuration leads elsewhere."""
+    """SHA-256 over ids, labels and inputs of all parts: on others, the same configuration leads elsewhere."""
     digest = hashlib.sha256()
-    for images in parts:
-        shape = f"{tuple(images.inputs.shape)} {images.inputs.dtype}\n"
+    for samples in parts:
+        shape = f"{tuple(samples.inputs.shape)} {samples.inputs.dtype}\n"
         digest.update(shape.encode())
-        for tensor in (images.sample_ids, images.targets, images.inputs):
+        for tensor in (samples.sample_ids, samples.targets, samples.inputs):
             digest.update(tensor.contiguous().numpy().reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

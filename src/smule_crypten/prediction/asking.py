@@ -75,7 +75,7 @@ class TrainedParty:
         return rule_for(self.inputs.train, num_classes, balanced=balanced)
 
     def own_logits(self, inputs_NX: torch.Tensor) -> torch.Tensor:
-        """Logits (N, C) of the own network; N may be 0. Images are normalised."""
+        """Logits (N, C) of the own network; N may be 0. Inputs are normalised."""
         if len(inputs_NX) == 0:
             return torch.zeros(0, self.inputs.bundle.num_classes)
         device = resolve_device(self.config.device)
@@ -132,7 +132,7 @@ def load_trained_party(config: PartyConfig) -> TrainedParty:
 def _check_fit(checkpoint: Checkpoint, path: str, config: PartyConfig, inputs: PartyInputs) -> None:
     bundle = inputs.bundle
     pairs = {
-        "image shape": (checkpoint.input_shape, bundle.input_shape),
+        "input shape": (checkpoint.input_shape, bundle.input_shape),
         "classes": (checkpoint.class_names, bundle.class_names),
         "data.mean": (checkpoint.mean, config.data.mean),
         "data.std": (checkpoint.std, config.data.std),

@@ -1,6 +1,6 @@
 """Suites `schemes`, `link` and `scaling`: what one exchange costs, by scheme, network, number of queries and link.
 
-Both parties own a network of one architecture and ask about as many images.
+Both parties own a network of one architecture and ask about as many inputs_NX.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from smule_crypten.models.pooling import comparisons
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model, num_parameters
 from smule_crypten.mpc.training_plan import cost_of_step
-from smule_crypten.party.local_exchange import shape_of
 from smule_crypten.report.suite_records import Findings
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import ON_LINKS, on_links
 from smule_crypten.suites.options import NetworkChoice, SuiteConfig, changed, networks_of, scheme_of
 from smule_crypten.suites.tables import table
-from smule_crypten.types import Cost
+from smule_crypten.types import Cost, InputShape
 
 _EXCHANGE = [
     ("network", "Network"),
@@ -134,14 +133,14 @@ def _measured(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> list[dict
 
 
 def _measure(run: RunConfig, choice: NetworkChoice, queries: int) -> dict[str, Any]:
-    images, num_classes = _images(run, choice, queries)
+    inputs_NX, num_classes = _inputs(run, choice, queries)
     base = {"network": choice.title, "scheme": run.scheme.name, "queries": queries}
     try:
-        architecture = translate(*_network(choice, images, num_classes)).architecture
+        architecture = translate(*_network(choice, inputs_NX, num_classes)).architecture
     except ModelError as error:
         return base | {"basis": "not possible", "as_predicted": str(error)}
     predicted = _cost(architecture, queries, run.scheme, run.party(0, ".").needs_dealer)
-    found = rehearse(run.party(0, "."), images, num_classes)
+    found = rehearse(run.party(0, "."), inputs_NX, num_classes)
     cost, other = found.costs
     counts = ("rounds", "bytes_sent", "bytes_received", "dealer_bytes")
     exact = all(getattr(cost, name) == getattr(predicted, name) for name in counts)
@@ -157,8 +156,8 @@ def _measure(run: RunConfig, choice: NetworkChoice, queries: int) -> dict[str, A
     }
 
 
-def _images(run: RunConfig, choice: NetworkChoice, count: int) -> tuple[torch.Tensor, int]:
-    """Random images of the chosen size, or normalised ones of the configured data."""
+def _inputs(run: RunConfig, choice: NetworkChoice, count: int) -> tuple[torch.Tensor, int]:
+    """Random inputs of the chosen size, or normalised ones of the configured data."""
     if choice.input_shape is not None:
         return torch.randn(count, *choice.input_shape, generator=torch.Generator().manual_seed(0)), choice.num_classes
     bundle = load_data(run.data)
@@ -166,9 +165,9 @@ def _images(run: RunConfig, choice: NetworkChoice, count: int) -> tuple[torch.Te
     return chosen.normalized(run.data.mean, run.data.std).inputs, bundle.num_classes
 
 
-def _network(choice: NetworkChoice, images: torch.Tensor, num_classes: int) -> tuple[nn.Module, tuple[int, int, int]]:
-    """With its initial weights, and the shape of an image."""
-    shape = shape_of(images)
+def _network(choice: NetworkChoice, inputs_NX: torch.Tensor, num_classes: int) -> tuple[nn.Module, InputShape]:
+    """With its initial weights, and the shape of an input."""
+    shape = tuple(inputs_NX.shape[1:])
     return build_model(choice.model, shape, num_classes, seed=0), shape
 
 
@@ -179,8 +178,8 @@ def _cost(architecture: arch.Architecture, queries: int, scheme: SchemeConfig, d
 
 
 def _predicted(suite: SuiteConfig, run: RunConfig, choice: NetworkChoice) -> list[dict[str, Any]]:
-    images, num_classes = _images(run, choice, 1)
-    model, shape = _network(choice, images, num_classes)
+    inputs_NX, num_classes = _inputs(run, choice, 1)
+    model, shape = _network(choice, inputs_NX, num_classes)
     base = {"network": choice.title, "parameters": num_parameters(model), "basis": "predicted"}
     try:
         architecture = translate(model, shape).architecture

@@ -12,9 +12,9 @@ from smule_crypten.types import SoftLabels
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """images: the labelled ones first, then those of pooled, which count for their soft labels alone."""
+    """inputs: the labelled ones first, then those of pooled, which count for their soft labels alone."""
 
-    images: torch.Tensor
+    inputs: torch.Tensor
     labels_B: torch.Tensor
     soft: SoftLabels | None
     pooled: PoolBatch | None
@@ -34,7 +34,7 @@ class Batch:
 
         The logits are (B, 1) where none has one.
         """
-        count, like = len(self.labels_B), self.images
+        count, like = len(self.labels_B), self.inputs
         if self.soft is None:
             return like.new_zeros(count, 1), like.new_zeros(count)
         positions = self.soft.positions.to(like.device)

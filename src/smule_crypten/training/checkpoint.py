@@ -17,6 +17,7 @@ from torch import nn
 from smule_crypten.config.config_reading import describe_validation
 from smule_crypten.config.sections import ModelConfig, Section
 from smule_crypten.data.arrays import as_tensor, speaks_for_channels_last
+from smule_crypten.data.samples import along_first_axis
 from smule_crypten.errors import DataError, ModelError, UnshareableModelError
 from smule_crypten.files import write_atomic
 from smule_crypten.models.agreement import check_agreement
@@ -24,6 +25,7 @@ from smule_crypten.models.state import misfit, plain_value
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.training.evaluate import predict_logits
+from smule_crypten.types import InputShape
 
 SCHEMA_VERSION = 1
 
@@ -32,12 +34,13 @@ SCHEMA_VERSION = 1
 class Checkpoint:
     """A trained network with all that is needed to use it.
 
-    input_shape is (channels, height, width); mean and std are what the images were normalized with (uint8 ones scaled
-    to 0..1 before), one value a channel or one for all; model_step counts the optimizer steps behind state_dict.
+    input_shape is X of types.py; mean and std are what the inputs were normalized with (uint8 ones scaled to 0..1
+    before), one value for each place of its first axis or one for all; model_step counts the optimizer steps behind
+    state_dict.
     """
 
     model: ModelConfig
-    input_shape: tuple[int, int, int]
+    input_shape: InputShape
     num_classes: int
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
@@ -49,7 +52,7 @@ class Checkpoint:
 class _Facts(Section):
     """The plain fields of a checkpoint."""
 
-    input_shape: Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], Field(strict=False)]
+    input_shape: Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1, max_length=3)]
     num_classes: PositiveInt
     class_names: Annotated[tuple[str, ...], Field(strict=False)]
     mean: Annotated[tuple[float, ...], Field(strict=False)]
@@ -64,56 +67,58 @@ class _Facts(Section):
             raise ValueError(f"std must be positive, got {self.std}")
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, self.input_shape[0]):
-                raise ValueError(f"{name} has {len(values)} values for {self.input_shape[0]} channels; give 1 or all")
+                raise ValueError(
+                    f"{name} has {len(values)} values for {self.input_shape[0]} channels or features; give 1 or all"
+                )
         return self
 
 
 class Predictor(nn.Module):
-    """A trained network that takes images as they are and normalizes them itself.
+    """A trained network that takes inputs as they are and normalizes them itself.
 
-    Images are uint8 in 0..255, or floating point on the scale of the training images: 0..1 if those were uint8.
+    Inputs are uint8 in 0..255, or floating point on the scale of the training inputs: 0..1 if those were uint8.
     class_names: what the class indices stand for.
     """
 
-    mean_1C11: torch.Tensor
-    std_1C11: torch.Tensor
+    mean: torch.Tensor
+    std: torch.Tensor
 
     def __init__(self, network: nn.Module, checkpoint: Checkpoint) -> None:
         super().__init__()
         self.network = network
         self.class_names = checkpoint.class_names
         self.input_shape = checkpoint.input_shape
-        self.register_buffer("mean_1C11", torch.tensor(checkpoint.mean).view(1, -1, 1, 1))
-        self.register_buffer("std_1C11", torch.tensor(checkpoint.std).view(1, -1, 1, 1))
+        for name in ("mean", "std"):
+            self.register_buffer(name, along_first_axis(getattr(checkpoint, name), len(self.input_shape)))
 
     def forward(self, inputs_NX: torch.Tensor | npt.NDArray[Any]) -> torch.Tensor:
         """Logits (N, C).
 
         Raises:
-            DataError: the images have the wrong shape or type.
+            DataError: the inputs have the wrong shape or type.
         """
-        return self.network((self._scaled(inputs_NX) - self.mean_1C11) / self.std_1C11)  # type: ignore[no-any-return]
+        return self.network((self._scaled(inputs_NX) - self.mean) / self.std)  # type: ignore[no-any-return]
 
     def predict(self, inputs_NX: torch.Tensor | npt.NDArray[Any], batch_size: int = 512) -> torch.Tensor:
         """Class indices (N,) on the CPU, of a tensor or NumPy array; raises as forward does."""
-        images = as_tensor(inputs_NX, "images")
-        return predict_logits(self, images, batch_size, self.mean_1C11.device).argmax(dim=1)
+        inputs = as_tensor(inputs_NX, "inputs")
+        return predict_logits(self, inputs, batch_size, self.mean.device).argmax(dim=1)
 
     def _scaled(self, inputs_NX: torch.Tensor | npt.NDArray[Any]) -> torch.Tensor:
         if not isinstance(inputs_NX, torch.Tensor):
-            inputs_NX = as_tensor(inputs_NX, "images")
-        if inputs_NX.ndim != 4 or inputs_NX.shape[1:] != self.input_shape:
+            inputs_NX = as_tensor(inputs_NX, "inputs")
+        if tuple(inputs_NX.shape[1:]) != self.input_shape or inputs_NX.ndim == 0:
             is_last = inputs_NX.ndim == 4 and speaks_for_channels_last(tuple(inputs_NX.shape))
             raise DataError(
-                f"the network takes images of shape (N, {', '.join(map(str, self.input_shape))}), got "
+                f"the network takes inputs of shape (N, {', '.join(map(str, self.input_shape))}), got "
                 f"{tuple(inputs_NX.shape)}; {'put channels before height and width, ' if is_last else ''}"
-                "resize them, and give a single image as a batch of one"
+                "bring them to that shape, and give a single one as a batch of one"
             )
         if inputs_NX.dtype == torch.uint8:
             return inputs_NX.float() / 255
         if inputs_NX.is_floating_point():
             return inputs_NX.float()
-        raise DataError(f"images must be uint8 or floating point, got {inputs_NX.dtype}; convert 0..255 with .byte()")
+        raise DataError(f"inputs must be uint8 or floating point, got {inputs_NX.dtype}; convert 0..255 with .byte()")
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -167,9 +172,10 @@ def load_model(path: str | Path, *, allow_target: bool = False) -> Predictor:
             called. Say so for files of your own only: whoever wrote the file chose the callable.
 
     Returns:
-        A torch module that normalizes images itself, (N, C, H, W) as tensor or NumPy array, uint8 or on the scale of
-        the training images. Called, it gives logits (N, classes); its ``predict`` gives class indices (N,), for which
-        it has ``class_names``; ``input_shape`` is (C, H, W).
+        A torch module that normalizes inputs itself, (N, X) as tensor or NumPy array, uint8 or on the scale of the
+        training inputs. Called, it gives logits (N, classes); its ``predict`` gives class indices (N,), for which
+        it has ``class_names``; ``input_shape`` is X: (features,), (channels, time) or
+        (channels, height, width).
 
     Raises:
         DataError: the file cannot be read.
@@ -200,7 +206,7 @@ def load_model(path: str | Path, *, allow_target: bool = False) -> Predictor:
     return Predictor(network, checkpoint).eval()
 
 
-def _check_translation(network: nn.Module, input_shape: tuple[int, int, int]) -> None:
+def _check_translation(network: nn.Module, input_shape: InputShape) -> None:
     """Raises UnshareableModelError where the network can be translated, but would give other answers on shares."""
     try:
         translated = translate(network, input_shape)

@@ -35,7 +35,7 @@ def evaluate(
     """Apply a network to all of data, in evaluation mode.
 
     Args:
-        model: images (N, C, H, W) -> logits (N, num_classes).
+        model: inputs (N, X) -> logits (N, num_classes).
         data: samples as the network takes them, normalised.
         num_classes: of the data.
         batch_size: samples at a time.

@@ -9,7 +9,7 @@ from smule_crypten.training.ensemble import UNASKED
 from smule_crypten.types import PredictionSource
 
 PoolBatch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Images (M, C, H, W), logits (M, classes) and weights (M,)."""
+"""Inputs (M, X), logits (M, classes) and weights (M,)."""
 
 
 class SoftLabelledPool:

@@ -160,7 +160,7 @@ class PrivateTrainer(Trainer):
         of_each = vmap(of_one, in_dims=(None, 0, 0, 0, 0), randomness="different")
         constants = {name: parameter.detach() for name, parameter in parameters.items()}
         gradients, (loss_B, (distillation_B, hit_B)) = of_each(
-            constants, batch.images, batch.labels_B, soft_BC, weight_B
+            constants, batch.inputs, batch.labels_B, soft_BC, weight_B
         )
         squares_PB = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients.values()])
         factor_B = (self._dp.max_gradient_norm / squares_PB.sum(0).sqrt().clamp(min=1e-12)).clamp(max=1.0)

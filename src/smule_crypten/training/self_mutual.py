@@ -58,9 +58,9 @@ class SelfMutualTrainer(Trainer):
 
     def _step(self, positions_B: torch.Tensor) -> tuple[torch.Tensor, int]:
         batch = self._batch(positions_B)
-        logits = self._forward(batch.images)
+        logits = self._forward(batch.inputs)
         with self._copy._own_randomness():
-            copy_logits = self._copy._forward(batch.images)
+            copy_logits = self._copy._forward(batch.inputs)
         loss, distillation = self._loss(logits, batch)
         copy_loss, _ = self._loss(copy_logits, batch)
         count = len(batch.labels_B)

@@ -24,7 +24,7 @@ def feasible_steps(model: nn.Module, train: Samples, config: TrainingConfig) -> 
     that sample joins another batch: a step less.
 
     Raises:
-        DataError: train holds fewer samples than a batch, or images that are not normalized.
+        DataError: train holds fewer samples than a batch, or inputs that are not normalized.
         ConfigError: all batches hold one sample, and the network cannot learn from one.
     """
     if len(train) < config.batch_size:
@@ -33,7 +33,7 @@ def feasible_steps(model: nn.Module, train: Samples, config: TrainingConfig) -> 
             f"party; lower training.batch_size or give the party more data"
         )
     if not train.inputs.is_floating_point():
-        raise DataError(f"training images are {train.inputs.dtype}; pass train.normalized(mean, std)")
+        raise DataError(f"training inputs are {train.inputs.dtype}; pass train.normalized(mean, std)")
     steps = steps_per_epoch(config, len(train))
     drawn = len(train) if config.steps_per_epoch is None else steps * config.batch_size
     if drawn // steps > 1 or not has_trainable(model) or _learns_from_one(model, train.inputs[:1]):
@@ -46,12 +46,12 @@ def feasible_steps(model: nn.Module, train: Samples, config: TrainingConfig) -> 
     return drawn // 2
 
 
-def _learns_from_one(model: nn.Module, image_1CHW: torch.Tensor) -> bool:
+def _learns_from_one(model: nn.Module, input_1X: torch.Tensor) -> bool:
     """Whether PyTorch's normalization layers take a batch of one in training mode; model is left as it is."""
     trained = copied(model).cpu().train()
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         try:
-            trained(image_1CHW.cpu())
+            trained(input_1X.cpu())
         except ValueError as error:
             return "more than 1 value per channel" not in str(error)
     return True

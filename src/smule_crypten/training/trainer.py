@@ -58,7 +58,7 @@ class Trainer:
     A finished network, without a parameter to train, stays as it is: its epochs measure it, in evaluation mode.
 
     Args:
-        model: images (N, C, H, W) -> logits (N, classes); changed in place by each `run_epoch`.
+        model: inputs (N, X) -> logits (N, classes); changed in place by each `run_epoch`.
         train: labelled samples, normalised.
         config: epochs, batches, optimizer and loss.
         seed: of everything random.
@@ -216,7 +216,7 @@ class Trainer:
             sums over the batch of loss, distillation loss and hits, on the device, and the number of soft labels.
         """
         batch = self._batch(positions_B)
-        logits = self._forward(batch.images)
+        logits = self._forward(batch.inputs)
         loss, distillation = self._loss(logits, batch)
         self._descend(loss)
         return batch.sums(loss, distillation, logits), batch.num_soft

@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.data import Subset, TensorDataset
 
 from smule_crypten.config.sections import DataConfig
-from smule_crypten.data.arrays import as_images, as_tensor, speaks_for_channels_last
+from smule_crypten.data.arrays import as_inputs, as_tensor, speaks_for_channels_last
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.inputs import Scale, read_inputs
 from smule_crypten.data.samples import DataBundle, Samples
@@ -109,7 +109,7 @@ class TestPlainTensors:
             (IMAGES.astype(complex), "type complex128"),
             (IMAGES.astype(np.int32), "int32; convert them to uint8 or float32"),
             (torch.from_numpy(IMAGES) > 0.5, "bool; convert them"),
-            (IMAGES[:, 0], r"give grey images an axis of one channel"),
+            ((255 * IMAGES[:, 0]).astype(np.uint8), r"give these an axis of one channel"),
             (IMAGES * 1e300, "NaN or infinite"),
         ],
     )
@@ -198,7 +198,7 @@ class TestLayout:
     def test_shapes_that_do_not(self, shape: tuple[int, ...]) -> None:
         """Channels first, narrow images, and feature maps of squares."""
         assert not speaks_for_channels_last(shape)
-        assert as_images(np.zeros(shape), "images").shape == shape
+        assert as_inputs(np.zeros(shape), "images").shape == shape
 
     def test_prediction(self, tmp_path: Path) -> None:
         """The network's shape shows it; as set for the training, it is read so."""

@@ -84,8 +84,8 @@ def test_download_without_effect_is_refused(tmp_path: Path) -> None:
         ({"y_train": np.array([-1] + [2] * 59)}, "split 'train': label -1 of sample 0"),
         ({"x_train": np.full((60, 1, 4, 4), np.nan)}, "split 'train': sample 0 holds NaN"),
         ({"x_test": np.zeros((0, 1, 4, 4)), "y_test": np.zeros(0, int)}, "split 'test': empty"),
-        ({"x_train": np.zeros((60, 1, 5, 4), np.uint8)}, r"train images are \(1, 5, 4\).*test images are \(1, 4, 4\)"),
-        ({"x_train": np.zeros((60, 1, 4, 4))}, "torch.float32, test images are .*torch.uint8"),
+        ({"x_train": np.zeros((60, 1, 5, 4), np.uint8)}, r"train inputs are \(1, 5, 4\).*test inputs are \(1, 4, 4\)"),
+        ({"x_train": np.zeros((60, 1, 4, 4))}, "torch.float32, test inputs are .*torch.uint8"),
         ({"y_train": np.zeros(60, int)}, "at least 2 are needed"),
     ],
 )
@@ -98,7 +98,7 @@ def test_every_data_set_is_checked(tmp_path: Path, changes: dict[str, Any], mess
 @pytest.mark.parametrize(
     ("changes", "note"),
     [
-        ({}, "train: 60 of 60 images hold one value only"),
+        ({}, "train: 60 of 60 inputs hold one value only"),
         ({"x_train": (np.arange(960) % 2).reshape(60, 1, 4, 4).astype(np.uint8)}, "train: bytes of 0 and 1 only"),
         (
             {
@@ -106,6 +106,13 @@ def test_every_data_set_is_checked(tmp_path: Path, changes: dict[str, Any], mess
                 "x_test": np.linspace(0, 255, 320).reshape(20, 1, 4, 4),
             },
             "values go up to 1 in train and 255 in test",
+        ),
+        (
+            {
+                "x_train": np.linspace(0, 1, 960).reshape(60, 4, 4),
+                "x_test": np.linspace(0, 1, 320).reshape(20, 4, 4),
+            },
+            "inputs of 4x4 are taken as 4 channels of 4 steps in time",
         ),
     ],
 )

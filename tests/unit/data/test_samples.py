@@ -89,8 +89,19 @@ def test_normalized_refuses_a_wrong_number_of_constants(
     samples: Samples, mean: tuple[float, ...], std: tuple[float, ...], key: str
 ) -> None:
     """Three constants for two channels must not be broadcast or cut."""
-    with pytest.raises(ConfigError, match=rf"data\.{key}: 3 values for images with 2 channel"):
+    with pytest.raises(ConfigError, match=rf"data\.{key}: 3 values for inputs with 2 channel"):
         samples.normalized(mean, std)
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 7), (2, 3, 5)])
+def test_inputs_of_every_rank_are_normalized_on_their_first_axis(shape: tuple[int, ...]) -> None:
+    """A vector has a constant a feature, a signal and an image one a channel."""
+    values = torch.randn(4, *shape)
+    part = Samples(values, torch.zeros(4, dtype=torch.int64), torch.arange(4)).normalized((1.0, 2.0), (2.0, 4.0))
+    for place in range(2):
+        expected = (values[:, place] - (1.0, 2.0)[place]) / (2.0, 4.0)[place]
+        assert torch.equal(part.inputs[:, place], expected)
+    check_samples(part, dataset="npz", split="train", num_classes=1)
 
 
 def test_class_counts_include_absent_classes(samples: Samples) -> None:
@@ -120,7 +131,7 @@ def test_random_positions_without_a_binding_limit_are_all(limit: int | None) -> 
     assert random_positions(5, limit).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_sound_images_pass(samples: Samples) -> None:
+def test_sound_samples_pass(samples: Samples) -> None:
     """The checks must not refuse good data, float or uint8."""
     check_samples(samples, dataset="npz", split="train", num_classes=3)
     bytes_NCHW = samples.inputs.to(torch.uint8)
@@ -134,18 +145,19 @@ def test_sound_images_pass(samples: Samples) -> None:
         (with_pixel(float("-inf")), "sample 104 holds NaN or infinite"),
         (with_label(3), r"label 3 of sample 102 is outside 0\.\.2"),
         (with_label(-1), r"label -1 of sample 102 is outside 0\.\.2"),
-        (lambda s: replace(s, targets=s.targets[:5]), "6 images, 5 labels and 6 sample ids"),
-        (lambda s: replace(s, sample_ids=s.sample_ids[:4]), "6 images, 6 labels and 4 sample ids"),
-        (lambda s: replace(s, inputs=s.inputs[:, 0]), r"shape \(6, 3, 3\); 4 axes"),
+        (lambda s: replace(s, targets=s.targets[:5]), "6 inputs, 5 labels and 6 sample ids"),
+        (lambda s: replace(s, sample_ids=s.sample_ids[:4]), "6 inputs, 6 labels and 4 sample ids"),
+        (lambda s: replace(s, inputs=s.inputs[:, 0, 0, 0]), r"shape \(6,\); \(samples, features\)"),
+        (lambda s: replace(s, inputs=s.inputs[:, 0].byte()), r"shape \(6, 3, 3\) .*look like grey images"),
         (lambda s: replace(s, targets=s.targets[:, None]), r"labels have shape \(6, 1\)"),
         (lambda s: s.select(torch.arange(0)), "empty"),
         (lambda s: replace(s, inputs=s.inputs[:, :, :, :0]), "empty"),
-        (lambda s: replace(s, inputs=s.inputs.double()), "images are torch.float64"),
+        (lambda s: replace(s, inputs=s.inputs.double()), "inputs are torch.float64"),
         (lambda s: replace(s, targets=s.targets.int()), "labels are torch.int32"),
         (lambda s: replace(s, sample_ids=s.sample_ids // 2), "occur more than once"),
     ],
 )
-def test_unusable_images_are_refused(samples: Samples, change: Change, message: str) -> None:
+def test_unusable_samples_are_refused(samples: Samples, change: Change, message: str) -> None:
     """Each defect gives one line that names the data set, the split and the first bad sample."""
     with pytest.raises(DataError, match=message) as raised:
         check_samples(change(samples), dataset="npz", split="test", num_classes=3)

@@ -17,7 +17,7 @@ from smule_crypten.config.sections import ModelConfig
 from smule_crypten.data.samples import Samples
 from smule_crypten.errors import DataError, ModelError, OutputError, UnshareableModelError
 from smule_crypten.models.zoo import build_model
-from smule_crypten.training.checkpoint import Checkpoint, load_checkpoint, load_model, save_checkpoint
+from smule_crypten.training.checkpoint import Checkpoint, Predictor, load_checkpoint, load_model, save_checkpoint
 from smule_crypten.training.evaluate import predict_logits
 
 MODEL = ModelConfig(name="small_convnet", options={"channels": [4, 6]})
@@ -90,7 +90,7 @@ def test_one_mean_for_all_channels(
 @pytest.mark.parametrize(
     ("inputs_NX", "message"),
     [
-        (torch.zeros(3, 8, 8), r"shape \(N, 3, 8, 8\), got \(3, 8, 8\); resize them, .+ a batch of one$"),
+        (torch.zeros(3, 8, 8), r"shape \(N, 3, 8, 8\), got \(3, 8, 8\); bring them to that shape, .+ a batch of one$"),
         (torch.zeros(1, 1, 8, 8), r"shape \(N, 3, 8, 8\), got \(1, 1, 8, 8\); "),
         (torch.zeros(1, 3, 8, 8, dtype=torch.int64), r"got torch.int64; convert 0..255 with .byte\(\)$"),
     ],
@@ -102,6 +102,30 @@ def test_unfit_images_are_one_clear_line(
     save_checkpoint(tmp_path / "model.pt", checkpoint)
     with pytest.raises(DataError, match=message):
         load_model(tmp_path / "model.pt").predict(inputs_NX)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 8)])
+def test_vectors_and_signals_are_normalized_too(shape: tuple[int, ...]) -> None:
+    """A constant each on the first axis of an input, as in training."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), 2))
+    model = Predictor(
+        network,
+        Checkpoint(
+            model=ModelConfig(name="mlp"),
+            input_shape=shape,
+            num_classes=2,
+            class_names=("x", "y"),
+            mean=(1.0, 2.0, 3.0),
+            std=(2.0, 4.0, 8.0),
+            model_step=0,
+            state_dict={},
+        ),
+    )
+    inputs_NX = torch.randn(4, *shape)
+    normalized = Samples.unlabelled(inputs_NX).normalized(mean=(1.0, 2.0, 3.0), std=(2.0, 4.0, 8.0))
+    assert torch.equal(model(inputs_NX), network(normalized.inputs))
+    with pytest.raises(DataError, match="as a batch of one"):
+        model(inputs_NX[0, ..., None])
 
 
 def test_numpy_arrays_are_images_too(tmp_path: Path, checkpoint: Checkpoint, inputs_NX: torch.Tensor) -> None:
@@ -117,7 +141,7 @@ def test_numpy_arrays_are_images_too(tmp_path: Path, checkpoint: Checkpoint, inp
         model.predict(images.transpose(0, 2, 3, 1))
     with pytest.raises(DataError, match="uint8 or floating point"):
         model.predict(images.astype(np.uint16))
-    with pytest.raises(DataError, match="images: "):
+    with pytest.raises(DataError, match="inputs: "):
         model.predict(["a.png"])  # type: ignore[arg-type]
 
 
@@ -243,14 +267,14 @@ IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
     "no deviations at all": ({"std": ()}, "std must be positive"),
     "deviation that is no number": ({"std": (float("nan"),)}, "finite number"),
     "infinite mean": ({"mean": (float("inf"),)}, "finite number"),
-    "means of other channels": ({"mean": (0.1, 0.2)}, "mean has 2 values for 3 channels; give 1 or all"),
+    "means of other channels": ({"mean": (0.1, 0.2)}, "mean has 2 values for 3 channels or features; give 1 or all"),
     "deviations of other channels": ({"std": (0.1,) * 4}, "std has 4 values for 3 channels"),
     "too few names": ({"class_names": ("ant", "bee")}, "class_names names 2 classes, num_classes is 5"),
     "too many names": ({"class_names": tuple("abcdefg")}, "class_names names 7 classes, num_classes is 5"),
     "names that are numbers": ({"class_names": (0, 1, 2, 3, 4)}, "class_names.0: Input should be a valid string"),
     "no classes": ({"num_classes": 0, "class_names": ()}, "num_classes: Input should be greater than 0"),
     "negative steps": ({"model_step": -1}, "model_step: Input should be greater than or equal to 0"),
-    "shape of two": ({"input_shape": (8, 8)}, "input_shape"),
+    "shape of four": ({"input_shape": (3, 8, 8, 8)}, "input_shape"),
 }
 
 

@@ -192,10 +192,10 @@ def test_a_batch_of_all_samples_is_allowed(blobs: Samples, make_network: MakeNet
     assert trainer.model_step == 1
 
 
-def test_images_that_are_not_normalized_are_one_clear_line(make_network: MakeNetwork) -> None:
-    """uint8 images are refused with the call that is missing."""
+def test_inputs_that_are_not_normalized_are_one_clear_line(make_network: MakeNetwork) -> None:
+    """uint8 inputs are refused with the call that is missing."""
     raw = Samples(torch.zeros(20, 1, 4, 4, dtype=torch.uint8), torch.zeros(20).long(), torch.arange(20))
-    with pytest.raises(DataError, match=r"^training images are torch.uint8; pass train.normalized\(mean, std\)$"):
+    with pytest.raises(DataError, match=r"^training inputs are torch.uint8; pass train.normalized\(mean, std\)$"):
         make_trainer(make_network(), raw)
 
 
