@@ -24,6 +24,8 @@ _PARTY_PATHS = (
     "connection.peer.certificate",
     "connection.dealer.certificate",
     "data.path",
+    "features.cache",
+    "features.options.path",
     "output_dir",
     "disclosure.ledger",
     "predict.checkpoint",

@@ -17,6 +17,7 @@ FLOORS: list[set[str]] = [
     {"files", "fork_server"},
     {"config"},
     {"data", "models"},
+    {"features"},
     {"report", "training", "transport"},
     {"mpc"},
     {"fixed_point"},

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from smule_crypten.config.sections import RARE, AugmentationConfig, Section
+from smule_crypten.config.sections import RARE, AttackConfig, AugmentationConfig, DataConfig, Section
 
 DEFAULT_CACHE = "~/.cache/smule_crypten"
+_ON_IMAGES = ("backdoor", "trigger_answers")
+"""Attacks that stamp a trigger on images."""
+_NO_CONSTANTS = {name: DataConfig.model_fields[name].default for name in ("mean", "std")}
 
 
 class FeaturesConfig(Section):
@@ -50,3 +54,30 @@ class FeaturesConfig(Section):
                 f"features.copies={self.copies}: copies differ by crops and flips; set training.augmentation.crop or "
                 "training.augmentation.flip, or leave features.copies out"
             )
+
+    def check_attack(self, attack: AttackConfig) -> None:
+        """Raises ValueError where a trigger would be stamped on features."""
+        if self.is_on and attack.name in _ON_IMAGES:
+            raise ValueError(
+                f"attack={attack.name}: its trigger is stamped on images, and with features={self.name} networks see "
+                "none; set features=none"
+            )
+
+
+def without_constants(values: Any) -> Any:
+    """The values of a configuration, with a map without data.mean and data.std, whatever its data set says of them.
+
+    They have no part then, so neither a record nor the other party shall read otherwise.
+    """
+    if not isinstance(values, Mapping) or not _is_on(values.get("features")):
+        return values
+    data = values.get("data")
+    if isinstance(data, DataConfig):
+        return {**values, "data": data.model_copy(update=_NO_CONSTANTS)}
+    return {**values, "data": {**data, **_NO_CONSTANTS}} if isinstance(data, Mapping) else values
+
+
+def _is_on(features: Any) -> bool:
+    if isinstance(features, FeaturesConfig):
+        return features.is_on
+    return isinstance(features, Mapping) and features.get("name", "none") != "none"

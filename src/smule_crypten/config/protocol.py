@@ -27,6 +27,17 @@ class PublicData(Section):
     std: tuple[float, ...]
 
 
+class PublicFeatures(Section):
+    """By which map inputs were made, and of what: input_shape is that of the samples before, map its digest."""
+
+    name: str = "none"
+    input_shape: InputShape | None = None
+    map: str | None = None
+
+
+_NO_FEATURES = PublicFeatures()
+
+
 class ProtocolConfig(Section):
     """The public part: identical at both parties, compared by digest before anything else is sent."""
 
@@ -37,6 +48,7 @@ class ProtocolConfig(Section):
     exchange: ExchangeTerms
     epochs: int
     data: PublicData
+    features: PublicFeatures
 
     @classmethod
     def from_party(
@@ -46,6 +58,7 @@ class ProtocolConfig(Section):
         num_classes: int,
         class_names: tuple[str, ...] | None,
         scheme_options: Mapping[str, Any],
+        features: PublicFeatures = _NO_FEATURES,
     ) -> ProtocolConfig:
         """class_names as in PublicData. scheme_options: all of them, those that nobody wrote with their defaults."""
         mean, std = (
@@ -60,6 +73,7 @@ class ProtocolConfig(Section):
             data=PublicData(
                 input_shape=input_shape, num_classes=num_classes, class_names=class_names, mean=mean, std=std
             ),
+            features=features,
         )
 
     def digest(self) -> str:

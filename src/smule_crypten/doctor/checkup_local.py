@@ -29,10 +29,11 @@ from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.planner import configured_queries
 from smule_crypten.mutual_learning.schedule import exchange_epochs
+from smule_crypten.party.device import resolve_device
 from smule_crypten.party.disclosing import budget_so_far, ledger_path
-from smule_crypten.party.inputs import build_party_model, load_party_inputs, resolve_device
+from smule_crypten.party.inputs import build_party_model, load_party_inputs
 from smule_crypten.party.run_folder import STATES_FOLDER, check_run_dir, check_unused, party_folder
-from smule_crypten.party.states import StateFolder, digest_of
+from smule_crypten.party.states import StateFolder
 from smule_crypten.report.formatting import human_bytes
 from smule_crypten.report.leakage import given_away
 from smule_crypten.training.steps import feasible_steps
@@ -203,7 +204,7 @@ def disk_bytes(checkup: Checkup) -> int:
 
 def check_budget(checkup: Checkup) -> str:
     config = checkup.config
-    data_digest = None if checkup.inputs is None else digest_of(*checkup.inputs.parts)
+    data_digest = None if checkup.inputs is None else checkup.inputs.digest
     states = StateFolder(party_folder(config) / STATES_FOLDER, config, data_digest)
     budget, queries = budget_so_far(config, states), configured_queries(config.exchange)
     found = f"{budget.answered} answered to this peer{_about_ledger(config, budget)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -35,13 +36,20 @@ class Featuriser:
     cache: FeatureCache
     device: torch.device
 
-    def __call__(self, inputs_NX: torch.Tensor, what: str, digest: str | None = None) -> torch.Tensor:
+    def __call__(
+        self,
+        inputs_NX: torch.Tensor,
+        what: str,
+        digest: str | None = None,
+        change: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> torch.Tensor:
         """Features (N, num_features) float32 on the CPU.
 
         Args:
             inputs_NX: uint8, or float32; images in 0..1.
             what: as progress and errors call them, "training samples" for example.
-            digest: of what inputs_NX follow from; that of their content where it is left out.
+            digest: of what the features follow from; that of the inputs where it is left out.
+            change: what is done to one batch after another before the map; digest must speak of it.
 
         Raises:
             DataError: inputs of another shape, or images on another scale.
@@ -50,7 +58,7 @@ class Featuriser:
         """
         _check_inputs(self.map, inputs_NX, what)
         parts = self.map.digest, content_digest(inputs_NX) if digest is None else digest
-        raw_NF = self.cache.get(lambda: _raw_features(self.map, inputs_NX, self.device, what), *parts)
+        raw_NF = self.cache.get(lambda: _raw_features(self.map, inputs_NX, self.device, what, change), *parts)
         return raw_NF.sub_(self.mean_F).div_(self.std_F)
 
 
@@ -86,8 +94,8 @@ class Standardised(nn.Module):
         self.register_buffer("std_F", std_F)
 
     def forward(self, inputs_NX: torch.Tensor) -> torch.Tensor:
-        features_NF: torch.Tensor = (self.map(inputs_NX) - self.mean_F) / self.std_F
-        return features_NF
+        features_NF = torch.cat([self.map(batch_NX) for batch_NX in inputs_NX.split(_BATCH)])
+        return (features_NF - self.mean_F) / self.std_F
 
 
 def _check_inputs(public_map: PublicMap, inputs_NX: torch.Tensor, what: str) -> None:
@@ -104,13 +112,20 @@ def _check_inputs(public_map: PublicMap, inputs_NX: torch.Tensor, what: str) -> 
         )
 
 
-def _raw_features(public_map: PublicMap, inputs_NX: torch.Tensor, device: torch.device, what: str) -> torch.Tensor:
+def _raw_features(
+    public_map: PublicMap,
+    inputs_NX: torch.Tensor,
+    device: torch.device,
+    what: str,
+    change: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> torch.Tensor:
     network = public_map.network.to(device)
     features_NF = torch.empty(len(inputs_NX), public_map.num_features)
     started = said = time.monotonic()
     with torch.no_grad():
         for start in range(0, len(inputs_NX), _BATCH):
-            batch_NX = inputs_NX[start : start + _BATCH].to(device)
+            batch_NX = inputs_NX[start : start + _BATCH]
+            batch_NX = (batch_NX if change is None else change(batch_NX)).to(device)
             batch_NX = batch_NX.float() / 255 if batch_NX.dtype == torch.uint8 else batch_NX
             found_NF = network(batch_NX)
             _check_found(public_map, found_NF, start, len(batch_NX), what)

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from smule_crypten.config.protocol import ProtocolConfig
+from smule_crypten.config.protocol import ProtocolConfig, PublicFeatures
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.config.sections import DataConfig
-from smule_crypten.data.datasets import load_data
 from smule_crypten.data.partition import split
 from smule_crypten.data.samples import DataBundle, Samples
-from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.errors import DataError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.zoo import build_model
+from smule_crypten.party.featured import load_bundle
+from smule_crypten.party.states import digest_of
 from smule_crypten.training.learner import Holding
 
 _SEEDS_A_COPY = 2**31
@@ -29,9 +29,12 @@ class PartyInputs(Holding):
     bundle: DataBundle
 
     @property
-    def parts(self) -> tuple[Samples, ...]:
-        """All that a run depends on, for a digest."""
-        return self.train, self.validation, self.pool, self.test
+    def digest(self) -> str:
+        """Of all that a run depends on."""
+        origin = self.bundle.origin
+        return digest_of(
+            self.train, self.validation, self.pool, self.test, made_of=None if origin is None else origin.content
+        )
 
     def calibration(self, config: PartyConfig) -> Samples:
         """Own samples that the network is measured on before it answers.
@@ -46,8 +49,9 @@ def load_party_inputs(config: PartyConfig) -> PartyInputs:
 
     Raises:
         ConfigError, DataError: the data cannot be used, or holds fewer samples than a batch.
+        ModelError: the public map of features cannot be used.
     """
-    return inputs_of(config, load_data(config.data))
+    return inputs_of(config, load_bundle(config))
 
 
 def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
@@ -59,14 +63,14 @@ def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
     _require_a_batch(config.name, len(uses.train), config.training.batch_size)
 
     def part(positions: torch.Tensor) -> Samples:
-        return _normalized(bundle.train.select(positions), config.data)
+        return _normalized(bundle.train.select(positions), config, bundle)
 
     return PartyInputs(
         bundle=bundle,
         train=part(uses.train),
         validation=part(uses.validation),
         pool=part(uses.pool).without_labels(),
-        test=_normalized(bundle.test, config.data),
+        test=_normalized(bundle.test, config, bundle),
     )
 
 
@@ -109,7 +113,12 @@ def build_party_model(config: PartyConfig, bundle: DataBundle, copy: int = 0) ->
 def public_configuration(config: PartyConfig, bundle: DataBundle) -> ProtocolConfig:
     """What this party says of itself in the handshake."""
     options = scheme_class(config.scheme.name).check_options(config.scheme)
-    return ProtocolConfig.from_party(config, bundle.input_shape, bundle.num_classes, bundle.public_class_names, options)
+    features, origin = PublicFeatures(name=config.features.name), bundle.origin
+    if origin is not None:
+        features = PublicFeatures(name=config.features.name, input_shape=origin.input_shape, map=origin.map_digest)
+    return ProtocolConfig.from_party(
+        config, bundle.input_shape, bundle.num_classes, bundle.public_class_names, options, features
+    )
 
 
 def party_seed(config: PartyConfig) -> int:
@@ -117,23 +126,9 @@ def party_seed(config: PartyConfig) -> int:
     return 2 * config.seed + config.rank
 
 
-def resolve_device(name: str) -> torch.device:
-    """The device to train on.
-
-    Raises:
-        ConfigError: no such device here.
-    """
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device={name} cannot be used here ({reason}); set device=cpu") from None
-    return device
-
-
-def _normalized(images: Samples, config: DataConfig) -> Samples:
-    return images.normalized(config.mean, config.std)
+def _normalized(samples: Samples, config: PartyConfig, bundle: DataBundle) -> Samples:
+    """Features are standardised already."""
+    return samples if bundle.origin is not None else samples.normalized(config.data.mean, config.data.std)
 
 
 def _require_a_batch(name: str, num_samples: int, batch_size: int) -> None:

@@ -18,11 +18,11 @@ import torch
 
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.inputs import Inputs, Scale, read_inputs
-from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ConfigError, OutputError
 from smule_crypten.files import write_atomic, write_text
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.party.environment import describe_versions
+from smule_crypten.party.featured import as_the_network_sees
 from smule_crypten.prediction.asking import Answers, TrainedParty, ask_once, asked_record, load_trained_party
 from smule_crypten.report.answer_records import AskedRecord, CombinationRecord, JudgedRecord, PredictionRecord
 from smule_crypten.training.combination import Combined, accuracies
@@ -54,18 +54,16 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
         nothing = party.held_out.inputs[:0]
         return ask_once(party, nothing, lambda scheme, answers: asked_record(party, scheme, answers))
     bundle = party.inputs.bundle
-    trained_on = bundle.train.inputs
     inputs = read_inputs(
         images,
-        bundle.input_shape,
-        trained_on=trained_on.dtype,
-        scale=Scale.of(trained_on),
+        bundle.input_shape if bundle.origin is None else bundle.origin.input_shape,
+        trained_on=bundle.train.inputs.dtype if bundle.origin is None else bundle.origin.dtype,
+        scale=Scale.of(bundle.train.inputs) if bundle.origin is None else Scale.before(bundle.origin),
         layout=config.data.options.get("layout"),
     )
     for note in inputs.notes:
         log.info("input %s", note)
-    normalized = Samples.unlabelled(inputs.inputs).normalized(config.data.mean, config.data.std).inputs
-    both_NX = torch.cat([normalized, party.held_out.inputs])
+    both_NX = torch.cat([as_the_network_sees(config, bundle, inputs.inputs), party.held_out.inputs])
 
     def conclude(scheme: SecureInferenceScheme, answers: Answers) -> PredictionRecord:
         asked = asked_record(party, scheme, answers)

@@ -15,8 +15,9 @@ from smule_crypten.fork_server import refuse_in_imported_script
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.party.dealing import jobs_that_meet
+from smule_crypten.party.device import resolve_device
 from smule_crypten.party.events import ControlEnded, EpochEnded, Event, EvidenceLeft, Message
-from smule_crypten.party.inputs import build_party_model, resolve_device
+from smule_crypten.party.inputs import build_party_model
 from smule_crypten.party.launcher import Job, run_jobs
 from smule_crypten.party.ledger import epoch_record
 from smule_crypten.party.recording import finally_written, new_record

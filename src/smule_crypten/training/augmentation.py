@@ -1,4 +1,4 @@
-"""Random crops and flips of a whole batch at once."""
+"""Random crops and flips of a whole batch at once, and random choices among copies that were made so before."""
 
 from __future__ import annotations
 
@@ -6,15 +6,42 @@ import torch
 from torch.nn import functional as F
 
 from smule_crypten.config.sections import AugmentationConfig
+from smule_crypten.errors import ConfigError
+
+
+def drawn(
+    inputs_NX: torch.Tensor,
+    copies_NKX: torch.Tensor | None,
+    positions_B: torch.Tensor,
+    config: AugmentationConfig,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """The samples at these positions as a batch trains on them: one of its copies each, or cropped and flipped.
+
+    generator as in augment.
+    """
+    if copies_NKX is None:
+        return augment(inputs_NX[positions_B], config, generator)
+    which_B = torch.randint(copies_NKX.shape[1], (len(positions_B),), generator=generator)
+    return copies_NKX[positions_B, which_B.to(copies_NKX.device)]
 
 
 def augment(images_NCHW: torch.Tensor, config: AugmentationConfig, generator: torch.Generator) -> torch.Tensor:
     """Crop and flip each image at random. With both off, the very same tensor comes back and nothing is drawn.
 
     generator is a CPU generator, so that a seed means the same on every device.
+
+    Raises:
+        ConfigError: they are no images.
     """
     if config.crop == 0 and not config.flip:
         return images_NCHW
+    if images_NCHW.dim() != 4:
+        shape = "x".join(map(str, images_NCHW.shape[1:]))
+        raise ConfigError(
+            f"training.augmentation: samples of {shape} are no images to crop and flip; set "
+            "training.augmentation.crop=0 and training.augmentation.flip=false"
+        )
     num_samples, device = len(images_NCHW), images_NCHW.device
     offsets_2N = torch.randint(0, 2 * config.crop + 1, (2, num_samples), generator=generator).to(device)
     if config.flip:
