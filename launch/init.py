@@ -165,7 +165,7 @@ def _party_file(role: str, answers: dict[str, str]) -> str:
     parts = [
         (f"# {own}.yaml: party {role}", {"role": role}),
         ("# Of this side alone: where the data lie.", {"data": data}),
-        ("# Of this side alone: its network; the choices are in smule --help.", {"model": {"name": "small_convnet"}}),
+        ("# Of this side alone: its network; the choices are in smule --help.", {"model": {"name": "auto"}}),
         ("# As agreed with the other party.", {"training": {"epochs": int(answers["epochs"])}}),
         ("", {"exchange": {"num_queries": int(answers["queries"]), "every": int(answers["every"])}}),
         (

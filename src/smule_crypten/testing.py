@@ -18,18 +18,20 @@ from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.plaintext import evaluate_plaintext
 from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.models.architecture import Architecture
+from smule_crypten.models.architecture import Architecture, num_elements
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.packing import MAX_WIDTH, packed_bytes, unpack
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
 from smule_crypten.party_pool import PartyPool, RecordingChannel
-from smule_crypten.types import Cost, InferenceQuery, PeerPrediction, centred
+from smule_crypten.types import Cost, InferenceQuery, InputShape, PeerPrediction, centred
 
 __all__ = ["PartyPool", "RecordingChannel", "appears", "check_scheme"]
 
 MakeScheme = Callable[[Session, SchemeConfig, tuple[Architecture, Architecture]], SecureInferenceScheme]
 _CHECKED = SchemeConfig(name="checked", micro_batch=2)
+_SHAPES: tuple[InputShape, ...] = ((2, 4, 4), (2, 12), (9,))
+"""Of an image, a series and a vector."""
 
 
 def check_scheme(
@@ -42,6 +44,8 @@ def check_scheme(
 ) -> None:
     """Hold a scheme to its contract: shapes, batch sizes, accuracy, who learns what, exact cost, error paths.
 
+    All of it with networks of images, of series (channels, time) and of vectors.
+
     Args:
         make_scheme: importable callable that builds the scheme in each party; a scheme class will do.
         dealt: whether to run with the dealer.
@@ -52,16 +56,17 @@ def check_scheme(
         AssertionError: names the broken clause.
         RuntimeError: a party failed.
     """
-    for counts in ((1, 1), (5, 3), (4, 0), (0, 0)):
-        outcomes = pool.run(_check_exchange, make_scheme, config, counts, dealt=dealt)
-        for rank, (prediction, expected_NC, predicted_cost) in enumerate(outcomes):
-            where = f"party {'ab'[rank]}, queries {counts}"
-            _check_answer(where, counts[rank], prediction, expected_NC, tolerance)
-            _check_cost(where, prediction.cost, predicted_cost)
-    for adversary, leaked in pool.run(_check_model_owner_learns_nothing, make_scheme, config, dealt=dealt):
-        assert adversary == "none" or not leaked, f"the model owner received {leaked}"
-    for accepted in pool.run(_check_misuse, make_scheme, config, dealt=dealt):
-        assert not accepted, f"misuses of the scheme were accepted: {', '.join(accepted)}"
+    for shape in _SHAPES:
+        for counts in ((1, 1), (5, 3), (4, 0), (0, 0)):
+            outcomes = pool.run(_check_exchange, make_scheme, config, shape, counts, dealt=dealt)
+            for rank, (prediction, expected_NC, predicted_cost) in enumerate(outcomes):
+                where = f"party {'ab'[rank]}, inputs {shape}, queries {counts}"
+                _check_answer(where, counts[rank], prediction, expected_NC, tolerance)
+                _check_cost(where, prediction.cost, predicted_cost)
+        for adversary, leaked in pool.run(_check_model_owner_learns_nothing, make_scheme, config, shape, dealt=dealt):
+            assert adversary == "none" or not leaked, f"the model owner received {leaked}, inputs {shape}"
+        for accepted in pool.run(_check_misuse, make_scheme, config, shape, dealt=dealt):
+            assert not accepted, f"misuses of the scheme were accepted: {', '.join(accepted)}, inputs {shape}"
 
 
 def _check_answer(
@@ -81,11 +86,19 @@ def _check_cost(where: str, measured: Cost, predicted: Cost) -> None:
         assert found == expected, f"{where}: {name} measured {found}, cost_of predicts {expected}"
 
 
-def _networks() -> tuple[nn.Module, nn.Module]:
+def _networks(shape: InputShape) -> tuple[nn.Module, nn.Module]:
     """Two small networks, different on purpose, the same in both processes."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
-        small = nn.Sequential(nn.Flatten(), nn.Linear(32, 6), nn.ReLU(), nn.Linear(6, 3))
+        first = [nn.Linear(num_elements(shape), 6), nn.ReLU(), nn.Linear(6, 3)]
+        if len(shape) == 1:
+            return nn.Sequential(*first), nn.Sequential(
+                nn.Linear(9, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3)
+            ).eval()
+        small = nn.Sequential(nn.Flatten(), *first)
+        if len(shape) == 2:
+            layers = [nn.Conv1d(2, 4, 3, padding=1), nn.BatchNorm1d(4), nn.AvgPool1d(2), nn.ReLU(), nn.MaxPool1d(2)]
+            return small, nn.Sequential(*layers, nn.Flatten(), nn.Linear(12, 3)).eval()
         convolutional = nn.Sequential(
             nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 3)
         )
@@ -93,22 +106,23 @@ def _networks() -> tuple[nn.Module, nn.Module]:
 
 
 def _prepared(
-    session: Session, make_scheme: MakeScheme, config: SchemeConfig
+    session: Session, make_scheme: MakeScheme, config: SchemeConfig, shape: InputShape
 ) -> tuple[SecureInferenceScheme, tuple[nn.Module, nn.Module]]:
-    networks = _networks()
-    first, second = (translate(network, (2, 4, 4)).architecture for network in networks)
+    networks = _networks(shape)
+    first, second = (translate(network, shape).architecture for network in networks)
     return make_scheme(session, config, (first, second)), networks
 
 
 def _answerer(scheme: SecureInferenceScheme, network: nn.Module) -> Answerer:
     """Without noise."""
-    calibration_NX = torch.randn(64, 2, 4, 4, generator=torch.Generator().manual_seed(9))
+    shape = scheme.architectures[0].input_shape
+    calibration_NX = torch.randn(64, *shape, generator=torch.Generator().manual_seed(9))
     return scheme.prepare_answers(network, calibration_NX, NoiseRule.without_protection())
 
 
-def _queries(session: Session, counts: tuple[int, int]) -> tuple[InferenceQuery, InferenceQuery]:
+def _queries(session: Session, shape: InputShape, counts: tuple[int, int]) -> tuple[InferenceQuery, InferenceQuery]:
     rank = session.rank
-    inputs = torch.randn(counts[rank], 2, 4, 4, generator=torch.Generator().manual_seed(rank))
+    inputs = torch.randn(counts[rank], *shape, generator=torch.Generator().manual_seed(rank))
     asked = InferenceQuery(
         query_id=1,
         model_owner=1 - rank,
@@ -125,14 +139,14 @@ def _queries(session: Session, counts: tuple[int, int]) -> tuple[InferenceQuery,
 
 
 def _check_exchange(
-    session: Session, make_scheme: MakeScheme, config: SchemeConfig, counts: tuple[int, int]
+    session: Session, make_scheme: MakeScheme, config: SchemeConfig, shape: InputShape, counts: tuple[int, int]
 ) -> tuple[PeerPrediction, torch.Tensor, Cost]:
-    scheme, networks = _prepared(session, make_scheme, config)
-    asked, answered = _queries(session, counts)
+    scheme, networks = _prepared(session, make_scheme, config, shape)
+    asked, answered = _queries(session, shape, counts)
     answerer = _answerer(scheme, networks[session.rank])
     scheme.begin(1, counts)
     prediction = scheme.exchange(answerer, asked, answered)
-    peer_network = translate(networks[1 - session.rank], (2, 4, 4))
+    peer_network = translate(networks[1 - session.rank], shape)
     assert asked.inputs is not None
     expected_NC = evaluate_plaintext(peer_network, asked.inputs)
     own, peer = (scheme.architectures[rank] for rank in (session.rank, 1 - session.rank))
@@ -143,18 +157,18 @@ def _check_exchange(
 
 
 def _check_model_owner_learns_nothing(
-    session: Session, make_scheme: MakeScheme, config: SchemeConfig
+    session: Session, make_scheme: MakeScheme, config: SchemeConfig, shape: InputShape
 ) -> tuple[str, list[str]]:
     """Party a asks, party b only answers: which of a's inputs and logits appear in what b received?"""
-    scheme, networks = _prepared(session, make_scheme, config)
-    asked, answered = _queries(session, (4, 0))
+    scheme, networks = _prepared(session, make_scheme, config, shape)
+    asked, answered = _queries(session, shape, (4, 0))
     answerer = _answerer(scheme, networks[session.rank])
     scheme.begin(1, (4, 0))
     scheme.exchange(answerer, asked, answered)
     if session.rank == 0:
         return scheme.traits.adversary, []
-    inputs = torch.randn(4, 2, 4, 4, generator=torch.Generator().manual_seed(0))
-    secrets = {"inputs": inputs, "logits": evaluate_plaintext(translate(networks[1], (2, 4, 4)), inputs)}
+    inputs = torch.randn(4, *shape, generator=torch.Generator().manual_seed(0))
+    secrets = {"inputs": inputs, "logits": evaluate_plaintext(translate(networks[1], shape), inputs)}
     assert isinstance(session.channel, RecordingChannel)
     received = session.channel.received
     leaked = [
@@ -192,11 +206,11 @@ def appears_packed(secret: torch.Tensor, received: list[torch.Tensor]) -> bool:
     return False
 
 
-def _check_misuse(session: Session, make_scheme: MakeScheme, config: SchemeConfig) -> list[str]:
+def _check_misuse(session: Session, make_scheme: MakeScheme, config: SchemeConfig, shape: InputShape) -> list[str]:
     """The misuses that were not refused with a ProtocolError before anything was sent."""
-    scheme, networks = _prepared(session, make_scheme, config)
+    scheme, networks = _prepared(session, make_scheme, config, shape)
     answerer = _answerer(scheme, networks[session.rank])
-    asked, answered = _queries(session, (2, 2))
+    asked, answered = _queries(session, shape, (2, 2))
     other_config = config.model_copy(update={"micro_batch": config.micro_batch + 1})
     misuses: dict[str, Callable[[], object]] = {
         "a model of another architecture": lambda: _answerer(scheme, networks[1 - session.rank]),

@@ -33,7 +33,7 @@ from smule_crypten.mutual_learning.peer import AnsweringNetwork
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.types import Cost, PeerPrediction, centred
 
-Shape = tuple[int, int, int]
+Shape = tuple[int, ...]
 CALIBRATION_SAMPLES = 16
 
 

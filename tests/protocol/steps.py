@@ -47,8 +47,7 @@ def ready(
     session: Session, model: nn.Module, inputs_NX: torch.Tensor, config: SchemeConfig
 ) -> tuple[SecureInferenceScheme, Answerer]:
     """A scheme in which both parties have this model, and that ready to answer without noise."""
-    channels, height, width = inputs_NX.shape[1:]
-    architecture = translate(model, (channels, height, width)).architecture
+    architecture = translate(model, tuple(inputs_NX.shape[1:])).architecture
     scheme = scheme_class(config.name)(session, config, (architecture, architecture))
     return scheme, scheme.prepare_answers(model, inputs_NX, NoiseRule.without_protection())
 
@@ -70,8 +69,7 @@ def one_way_in_the_zoo(
     session: Session, model: ModelConfig, inputs_NX: torch.Tensor, config: SchemeConfig = CRYPTEN
 ) -> tuple[PeerPrediction, Cost]:
     """one_way with a network that each party builds for itself: torchvision's cannot travel between processes."""
-    channels, height, width = inputs_NX.shape[1:]
-    return one_way(session, build_model(model, (channels, height, width), 10, seed=0).eval(), inputs_NX, config)
+    return one_way(session, build_model(model, tuple(inputs_NX.shape[1:]), 10, seed=0).eval(), inputs_NX, config)
 
 
 def wire_counts(cost: Cost) -> tuple[int, int, int, int]:

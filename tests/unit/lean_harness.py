@@ -204,7 +204,7 @@ def direction(
     margin_bits: int = 2,
 ) -> Direction:
     """Calibrated on the inputs themselves, unless others or scales are given."""
-    network = translate(model, tuple(inputs_NX.shape[1:]))  # type: ignore[arg-type]
+    network = translate(model, tuple(inputs_NX.shape[1:]))
     program = lower(network.architecture, config)
     if scales is None:
         known = inputs_NX if calibration_NX is None else calibration_NX

@@ -31,7 +31,7 @@ from smule_crypten.fixed_point.options import LeanOptions
 from smule_crypten.inference.registry import SCHEMES
 from smule_crypten.launch.composition import register_run, to_run_config
 from smule_crypten.models.translate import translate
-from smule_crypten.models.zoo import NETWORKS, build_model
+from smule_crypten.models.zoo import AUTO, NETWORKS, build_model
 from smule_crypten.suites.options import SuiteConfig, SuiteName
 
 SECTIONS: dict[str, type[Section]] = {
@@ -49,7 +49,7 @@ NAMES = {
     "data": sorted(LOADERS),
     "features": ["module", "none", "patches", "torchvision", "trunk"],
     "partition": ["by_class", "dirichlet", "iid", "unequal"],
-    "model": sorted([*NETWORKS, "target"]),
+    "model": sorted([*NETWORKS, AUTO, "target"]),
     "scheme": sorted(SCHEMES),
     "suite": sorted([*get_args(SuiteName), "learning_digits"]),
     "attack": sorted([*ATTACKS, "none"]),
@@ -166,7 +166,7 @@ def test_networks_of_a_suite(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(NAMES["model"]) - {"target"}))
 def test_listed_network_options_are_known(name: str) -> None:
     """The options in the file are the ones that the network takes."""
-    build_model(ModelConfig(**load("model", name)), (3, 32, 32), 10, seed=0)
+    build_model(ModelConfig(**load("model", name)), (3, 32) if name == "convnet1d" else (3, 32, 32), 10, seed=0)
 
 
 @pytest.mark.parametrize("name", NAMES["scheme"])

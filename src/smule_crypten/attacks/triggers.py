@@ -13,6 +13,8 @@ from typing import Literal
 
 import torch
 
+from smule_crypten.errors import ConfigError
+
 TriggerName = Literal["patch", "blended"]
 
 
@@ -31,7 +33,15 @@ def make_trigger(name: TriggerName, images_NCHW: torch.Tensor, opacity: float, s
     """A trigger for images like these, on the scale of their values.
 
     A patch is an eighth of the image high, at least two pixels.
+
+    Raises:
+        ConfigError: the samples are no images (N, channels, height, width).
     """
+    if images_NCHW.dim() != 4:
+        raise ConfigError(
+            f"attack: triggers are for images, the samples have shape {tuple(images_NCHW.shape[1:])}; "
+            "set attack=label_flip, attack=answers or attack=none"
+        )
     low, high = images_NCHW.min(), images_NCHW.max()
     shape = images_NCHW.shape[1:]
     if name == "blended":

@@ -134,8 +134,10 @@ def _figures(run: RunConfig, network: TranslatedNetwork, results: Sequence[dict[
 
 def _first_step(run: RunConfig, model: nn.Module, parties: Sequence[Event], learning_rate: float) -> dict[str, float]:
     """How far the weights after the first step are from PyTorch's, and how far PyTorch's have moved."""
-    shape = (parties[0]["images"].shape[1], parties[0]["images"].shape[2], parties[0]["images"].shape[3])
-    images, one_hot = (torch.cat([torch.from_numpy(party[key]) for party in parties]) for key in ("images", "one_hot"))
+    inputs_NX, one_hot = (
+        torch.cat([torch.from_numpy(party[key]) for party in parties]) for key in ("inputs", "one_hot")
+    )
+    shape = tuple(inputs_NX.shape[1:])
     before = translate_trainable(model, shape).parameters
     optimizer = run.training.optimizer
     sgd = torch.optim.SGD(
@@ -145,7 +147,7 @@ def _first_step(run: RunConfig, model: nn.Module, parties: Sequence[Event], lear
         nesterov=optimizer.momentum > 0,
         weight_decay=optimizer.weight_decay,
     )
-    F.cross_entropy(model(images), one_hot.argmax(dim=1)).backward()  # type: ignore[no-untyped-call]
+    F.cross_entropy(model(inputs_NX), one_hot.argmax(dim=1)).backward()  # type: ignore[no-untyped-call]
     sgd.step()
     after = translate_trainable(model, shape).parameters
     return {

@@ -13,7 +13,7 @@ from smule_crypten.baselines.joint_batches import BatchPlan, learning_rates, own
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.inference.scheme import peak_memory_bytes
-from smule_crypten.models.architecture import Architecture
+from smule_crypten.models.architecture import Architecture, lifted
 from smule_crypten.models.trainable import translate_trainable
 from smule_crypten.mpc.dealing import Request
 from smule_crypten.mpc.full_training import FullTraining, SgdSettings, share_batch
@@ -128,15 +128,15 @@ def _train(
     num_classes, part = inputs.bundle.num_classes, plan.parts[config.rank]
     batches = own_parts(inputs.train, part, config.training, num_classes, party_seed(config))
     seconds: list[float] = []
-    for step, (images, one_hot) in zip(range(steps), batches, strict=False):
+    for step, (inputs_NX, one_hot) in zip(range(steps), batches, strict=False):
         started = time.perf_counter()
         if step and step % STEPS_AN_EXCHANGE == 0:
             next(exchanges)
-        shared = [_shared(session.rank, own, plan.parts) for own in (images, one_hot)]
+        shared = [_shared(session.rank, own, plan.parts) for own in (lifted(inputs_NX), one_hot)]
         training.step(shared[0], shared[1], rates[step])
         seconds.append(time.perf_counter() - started)
         if step == 0:
-            emit({"kind": "first_step", "images": images.numpy(), "one_hot": one_hot.numpy(), **_evidence(training)})
+            emit({"kind": "first_step", "inputs": inputs_NX.numpy(), "one_hot": one_hot.numpy(), **_evidence(training)})
         if (step + 1) % plan.steps_per_epoch == 0:
             total = session.meter.total()
             emit(

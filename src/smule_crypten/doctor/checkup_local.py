@@ -25,7 +25,7 @@ from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.calibration import calibration_images, check_inputs
 from smule_crypten.models.modules import has_trainable
-from smule_crypten.models.zoo import num_parameters
+from smule_crypten.models.zoo import named_network, num_parameters
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.planner import configured_queries
 from smule_crypten.mutual_learning.schedule import exchange_epochs
@@ -120,7 +120,8 @@ def check_model(checkup: Checkup) -> str:
     samples = calibration_images(inputs.train.inputs)
     checkup.translated = translate_checked(model, inputs.bundle.input_shape, samples)
     checkup.model = model
-    text = f"{checkup.config.model.name}, {num_parameters(model):,} parameters, can be evaluated on secret shares"
+    name = named_network(checkup.config.model, inputs.bundle.input_shape).name
+    text = f"{name}, {num_parameters(model):,} parameters, can be evaluated on secret shares"
     return text if has_trainable(model) else f"{text}; none of them is trainable, so the network only answers"
 
 

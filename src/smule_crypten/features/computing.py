@@ -94,7 +94,7 @@ class Standardised(nn.Module):
         self.register_buffer("std_F", std_F)
 
     def forward(self, inputs_NX: torch.Tensor) -> torch.Tensor:
-        features_NF = torch.cat([self.map(batch_NX) for batch_NX in inputs_NX.split(_BATCH)])
+        features_NF = torch.cat([self.map(batch_NX) for batch_NX in torch.split(inputs_NX, _BATCH)])
         return (features_NF - self.mean_F) / self.std_F
 
 

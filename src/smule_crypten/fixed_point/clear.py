@@ -39,7 +39,7 @@ class ClearEvaluator(Evaluator):
 
     def logits(self, inputs_NX: torch.Tensor) -> torch.Tensor:
         """Centred logits (N, C), float64, of one evaluation of each input."""
-        encoded = (inputs_NX.to(self._device).double() * (1 << self._program.input_bits)).round().long()
+        encoded = self._encoded(inputs_NX)
         try:
             next(self._evaluate(len(encoded), encoded))
         except StopIteration as end:

@@ -31,6 +31,11 @@ class Evaluator(ABC):
         self._program = program
         self._device = device
 
+    def _encoded(self, inputs_NX: torch.Tensor) -> Share:
+        """Inputs as the integers of the first step."""
+        inputs_NX = arch.lifted(inputs_NX).to(self._device).double()
+        return (inputs_NX * (1 << self._program.input_bits)).round().long()
+
     def _evaluate(self, batch: int, first: Share | None) -> Talk:
         """All steps for one micro-batch; first is the input at D."""
         values: list[Share] = []

@@ -58,7 +58,7 @@ class _Builder:
 
     def build(self) -> list[Step]:
         architecture, absorbed = self._architecture, _absorbed_pools(self._architecture)
-        self._add(Step(name="input", kind="input", inputs=(), shape=architecture.input_shape, width=self._width))
+        self._add(Step(name="input", kind="input", inputs=(), shape=architecture.lifted_input_shape, width=self._width))
         values: dict[int, int] = {NETWORK_INPUT: 0}
         for position, op in enumerate(architecture.ops):
             inputs = tuple(values[i] for i in op.inputs)

@@ -17,7 +17,7 @@ import torch
 
 from smule_crypten.errors import UnshareableModelError
 from smule_crypten.fixed_point.program import Program, Step
-from smule_crypten.models.architecture import apply_op
+from smule_crypten.models.architecture import apply_op, lifted
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.pooling import WEIGHT_BITS
 
@@ -83,7 +83,7 @@ def plain_values(program: Program, parameters: Parameters, inputs_NX: torch.Tens
         operands = [values[i] for i in step.inputs]
         match step.kind:
             case "input":
-                values.append(inputs_NX.double())
+                values.append(lifted(inputs_NX).double())
             case "mask" | "truncate":
                 values.append(operands[0])
             case "flatten":

@@ -105,7 +105,8 @@ class CryptenScheme(SequentialScheme):
         session.provider.begin_direction(query.model_owner, _requests(architecture, query.num_samples, self.config))
         answers = [torch.empty(0, *architecture.output_shape)]
         for size, chunk in self._chunks(query):
-            inputs = share_tensor(chunk, (size, *architecture.input_shape), query.data_owner)
+            given = None if chunk is None else arch.lifted(chunk)
+            inputs = share_tensor(given, (size, *architecture.lifted_input_shape), query.data_owner)
             logits = evaluate(session, architecture, parameters, inputs)
             with session.meter.layer(OUTPUT_LAYER):
                 noise = self.output_noise(answerer, tuple(logits.share.shape)) if is_model_owner else None

@@ -27,7 +27,7 @@ class SharesInTheClear:
 
     def logits(self, inputs_NX: torch.Tensor) -> torch.Tensor:
         """Centred logits (N, C), float64, of one evaluation."""
-        encoded = self._encode(inputs_NX)
+        encoded = self._encode(arch.lifted(inputs_NX))
         values: list[torch.Tensor] = []
         for op in self._network.architecture.ops:
             operands = [encoded if i == arch.NETWORK_INPUT else values[i] for i in op.inputs]

@@ -26,6 +26,7 @@ from smule_crypten.models import architecture as arch
 from smule_crypten.models.modules import copied, device_of, evaluation_mode, is_plain_call
 from smule_crypten.models.tracing import first_line, label, works_in_place
 from smule_crypten.models.translate import Translated, TranslatedNetwork, translate, translate_with_graph
+from smule_crypten.types import InputShape
 
 BATCHES = ((1, 1.0), (2, 10.0), (5, 1.0))
 """Size, and the scale of random inputs. The second one is to leave the range where a bound is not felt."""
@@ -39,7 +40,7 @@ _REMEDY = "write what it does into the forward function of the network, as opera
 
 
 def translate_checked(
-    model: nn.Module, input_shape: tuple[int, int, int], samples_NX: torch.Tensor | None = None
+    model: nn.Module, input_shape: InputShape, samples_NX: torch.Tensor | None = None
 ) -> TranslatedNetwork:
     """Whether a network can be evaluated on secret shares, found out without training it.
 
@@ -47,9 +48,9 @@ def translate_checked(
     samples, since hooks and the like are not seen there. The network stays as it is.
 
     Args:
-        model: inputs (N, X) -> logits (N, classes), on any device and in any mode.
-        input_shape: (C, H, W) of an image.
-        samples_NX: own images, normalised as for training, of which 5 are looked at; None for random inputs alone.
+        model: (N, *input_shape) -> logits (N, outputs), on any device and in any mode.
+        input_shape: of a sample, (features,), (channels, time) or (channels, height, width).
+        samples_NX: own samples, normalised as for training, of which 5 are looked at; None for random inputs alone.
 
     Returns:
         ``architecture``, which is public, and ``parameters``, which are its owner's.
@@ -78,7 +79,7 @@ def check_agreement(model: nn.Module, network: TranslatedNetwork, samples_NX: to
 
     Args:
         model: on any device and in any mode, which it keeps.
-        samples_NX: own images, normalized as for training; 5 of them are looked at.
+        samples_NX: own samples, normalized as for training; 5 of them are looked at.
 
     Raises:
         UnshareableModelError: names the first operation that differs, or the network as a whole.
@@ -104,7 +105,7 @@ def check_answers(model: nn.Module, network: TranslatedNetwork, samples_NX: torc
         _check_answer(model, network, batch, answer)
 
 
-def _batches(shape: tuple[int, int, int], samples_NX: torch.Tensor | None) -> Iterator[torch.Tensor]:
+def _batches(shape: InputShape, samples_NX: torch.Tensor | None) -> Iterator[torch.Tensor]:
     """Random ones, always the same; the last one holds own samples from all over instead, if there are as many."""
     generator = torch.Generator().manual_seed(0)
     for size, scale in BATCHES:
@@ -127,7 +128,7 @@ def _answer(model: nn.Module, inputs_NX: torch.Tensor) -> torch.Tensor:
         raise UnshareableModelError(
             label(model), f"it answers a batch of {size} with {found}", "return one row of logits a sample"
         )
-    return logits.detach().cpu()
+    return arch.lifted(logits.detach().cpu())
 
 
 @contextmanager
@@ -179,9 +180,7 @@ def _check_answer(model: nn.Module, network: TranslatedNetwork, inputs_NX: torch
 
 
 @torch.no_grad()
-def _check_operations(
-    model: nn.Module, input_shape: tuple[int, int, int], inputs_NX: torch.Tensor | None = None
-) -> None:
+def _check_operations(model: nn.Module, input_shape: InputShape, inputs_NX: torch.Tensor | None = None) -> None:
     """Compare each operation with its node; in float64, or in float32 where the network insists on that."""
     translated = translate_with_graph(model, input_shape)
     if inputs_NX is None:
@@ -192,7 +191,7 @@ def _check_operations(
     largest = max(_largest(value) for value in (inputs_NX, *wanted))
     for node, position in translated.results:
         value = inputs_NX if position == arch.NETWORK_INPUT else wanted[position]
-        off = _off(found[node], value)
+        off = _off(arch.lifted(found[node]), arch.lifted(value))
         if not off <= tolerance * _largest(value) + rounding * largest:
             cause, remedy = _cause_at(translated.graph, node)
             raise _refusal(_name(translated.graph, node), off, value, cause, remedy)
@@ -232,7 +231,7 @@ def _is_rounding(model: nn.Module, inputs_NX: torch.Tensor, wanted: torch.Tensor
             exact = copied(model).cpu().double()(inputs_NX.double())
         except Exception:  # a forward function or hook that insists on float32
             return False
-    return _off(exact, wanted) <= _EXACT * _largest(wanted)
+    return _off(arch.lifted(exact), wanted) <= _EXACT * _largest(wanted)
 
 
 def _half_precision(model: nn.Module, inputs_NX: torch.Tensor) -> torch.dtype | None:

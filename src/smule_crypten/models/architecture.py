@@ -3,7 +3,11 @@
 Both parties know both architectures; the weights stay with their owner. An architecture travels as JSON, so its
 shapes are always recomputed here and never believed.
 
-Shape legend: NCHW inputs with the batch size N left out of every stored shape; a weight is OIHW or (out, in).
+A network takes vectors (features,), series (channels, time) or images (channels, height, width). Operations know
+vectors and images only: a series is an image of height 1 to them, and a convolution over time one whose kernel has
+height 1. So evaluators, costs and what the dealer deals need nothing of their own for series.
+
+Shape legend: the batch size N is left out of every stored shape; a weight is OIHW or (out, in).
 """
 
 from __future__ import annotations
@@ -102,11 +106,26 @@ WeightedOp = Conv2d | Linear
 _NUM_INPUTS: dict[str, int] = {"add": 2}
 
 
+def lifted_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of one sample as operations see it: (channels, time) is (channels, 1, time), others stay."""
+    return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
+
+
+def lifted(values_NX: torch.Tensor) -> torch.Tensor:
+    """A view of a batch as operations see it; what is lifted already stays."""
+    return values_NX.unsqueeze(2) if values_NX.dim() == 3 else values_NX
+
+
 class Architecture(Section):
     """Operations in execution order; the last one is the output."""
 
-    input_shape: tuple[Size, Size, Size]
+    input_shape: Annotated[tuple[Size, ...], Field(min_length=1, max_length=3)]
     ops: tuple[Annotated[Op, Field(discriminator="kind")], ...]
+
+    @property
+    def lifted_input_shape(self) -> tuple[int, ...]:
+        """As operations see it, without the batch size."""
+        return lifted_shape(self.input_shape)
 
     @cached_property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -117,7 +136,7 @@ class Architecture(Section):
         """
         values: list[torch.Tensor] = []
         _check_size("the network's input", self.input_shape)
-        network_input = torch.empty(1, *self.input_shape, device="meta")
+        network_input = torch.empty(1, *self.lifted_input_shape, device="meta")
         for position, op in enumerate(self.ops):
             expected = _NUM_INPUTS.get(op.kind, 1)
             if len(op.inputs) != expected or not all(NETWORK_INPUT <= i < position for i in op.inputs):
@@ -136,7 +155,7 @@ class Architecture(Section):
         return tuple(tuple(value.shape[1:]) for value in values)
 
     def input_shapes(self, op: Op) -> tuple[tuple[int, ...], ...]:
-        return tuple(self.input_shape if i == NETWORK_INPUT else self.shapes[i] for i in op.inputs)
+        return tuple(self.lifted_input_shape if i == NETWORK_INPUT else self.shapes[i] for i in op.inputs)
 
     @property
     def output_shape(self) -> tuple[int, ...]:

@@ -1,4 +1,7 @@
-"""One handler for each torch.nn module that can be shared, and the state they build up together."""
+"""One handler for each torch.nn module that can be shared, and the state they build up together.
+
+Layers over time become the operations on images of height 1 (architecture.py).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from smule_crypten.errors import UnshareableModelError
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.remedies import refuse_function, refuse_training_state
-from smule_crypten.models.torch_calls import conv_padding, pair
+from smule_crypten.models.torch_calls import conv_padding, lifted_pair
 
 Parameters = dict[str, tuple[torch.Tensor, torch.Tensor | None]]
 
@@ -84,18 +87,20 @@ def _linear(translation: Translation, node: fx.Node, module: nn.Linear) -> None:
     translation.append(node, op)
 
 
-def _conv2d(translation: Translation, node: fx.Node, module: nn.Conv2d) -> None:
+def _convolution(translation: Translation, node: fx.Node, module: nn.Conv1d | nn.Conv2d) -> None:
+    axes = _axes(node, module)
+    weight = _lifted_weight(_detached(module.weight))
     op = arch.Conv2d(
         name=node.name,
         inputs=translation.inputs(node),
-        weight_shape=_shape4(module.weight),
-        stride=pair(module.stride),
-        padding=conv_padding(str(node.target), module),
-        dilation=pair(module.dilation),
+        weight_shape=_shape4(weight),
+        stride=lifted_pair(module.stride, axes, 1),
+        padding=lifted_pair(conv_padding(str(node.target), module), axes, 0),
+        dilation=lifted_pair(module.dilation, axes, 1),
         groups=module.groups,
         bias=module.bias is not None,
     )
-    translation.parameters[op.name] = _detached(module.weight), _detached_optional(module.bias)
+    translation.parameters[op.name] = weight, _detached_optional(module.bias)
     translation.append(node, op)
 
 
@@ -115,11 +120,13 @@ def _batch_norm(translation: Translation, node: fx.Node, module: nn.BatchNorm1d 
         _fold(translation, position, before, factor, offset)
         translation.position[node] = position
         translation.results = [result for result in translation.results if result[1] != position] + [(node, position)]
-    elif isinstance(module, nn.BatchNorm2d):
+    elif len(node.meta["shape"]) > 2:
         _scale_channels(translation, node, factor, offset)
     else:
         raise UnshareableModelError(
-            f"{node.target} (BatchNorm1d)", "no linear layer stands before it", "put it directly after nn.Linear"
+            f"{node.target} (BatchNorm1d)",
+            "no linear layer or convolution stands before it",
+            "put it directly after nn.Linear or nn.Conv1d",
         )
 
 
@@ -153,41 +160,46 @@ def _relu(translation: Translation, node: fx.Node, module: nn.ReLU) -> None:
     translation.append(node, op, in_place=module.inplace)
 
 
-def _max_pool2d(translation: Translation, node: fx.Node, module: nn.MaxPool2d) -> None:
+def _max_pool(translation: Translation, node: fx.Node, module: nn.MaxPool1d | nn.MaxPool2d) -> None:
+    axes = _axes(node, module)
     if module.return_indices:
         raise UnshareableModelError(
-            f"{_label(node)} (MaxPool2d)", "the positions of the maxima are not computed", "set return_indices=False"
+            _kind_of(node, module), "the positions of the maxima are not computed", "set return_indices=False"
         )
     op = arch.MaxPool2d(
         name=node.name,
         inputs=translation.inputs(node),
-        kernel=pair(module.kernel_size),
-        stride=pair(module.stride or module.kernel_size),
-        padding=pair(module.padding),
-        dilation=pair(module.dilation),
+        kernel=lifted_pair(module.kernel_size, axes, 1),
+        stride=lifted_pair(module.stride or module.kernel_size, axes, 1),
+        padding=lifted_pair(module.padding, axes, 0),
+        dilation=lifted_pair(module.dilation, axes, 1),
         ceil_mode=module.ceil_mode,
     )
     translation.append(node, op)
 
 
-def _avg_pool2d(translation: Translation, node: fx.Node, module: nn.AvgPool2d) -> None:
-    if module.ceil_mode or module.divisor_override is not None:
+def _avg_pool(translation: Translation, node: fx.Node, module: nn.AvgPool1d | nn.AvgPool2d) -> None:
+    axes = _axes(node, module)
+    if module.ceil_mode or getattr(module, "divisor_override", None) is not None:
         raise UnshareableModelError(
-            f"{_label(node)} (AvgPool2d)", "ceil_mode and divisor_override are not supported", "pad the input instead"
+            _kind_of(node, module), "ceil_mode and divisor_override are not supported", "pad the input instead"
         )
     op = arch.AvgPool2d(
         name=node.name,
         inputs=translation.inputs(node),
-        kernel=pair(module.kernel_size),
-        stride=pair(module.stride or module.kernel_size),
-        padding=pair(module.padding),
+        kernel=lifted_pair(module.kernel_size, axes, 1),
+        stride=lifted_pair(module.stride or module.kernel_size, axes, 1),
+        padding=lifted_pair(module.padding, axes, 0),
         count_include_pad=module.count_include_pad,
     )
     translation.append(node, op)
 
 
-def _adaptive_avg_pool2d(translation: Translation, node: fx.Node, module: nn.AdaptiveAvgPool2d) -> None:
-    height, width = node.meta["shape"][-2:]
+def _adaptive_avg_pool(
+    translation: Translation, node: fx.Node, module: nn.AdaptiveAvgPool1d | nn.AdaptiveAvgPool2d
+) -> None:
+    _axes(node, module)
+    _, height, width = arch.lifted_shape(node.meta["shape"][1:])
     op = arch.AdaptiveAvgPool2d(name=node.name, inputs=translation.inputs(node), output_size=(height, width))
     translation.append(node, op)
 
@@ -206,8 +218,29 @@ def _vanish(translation: Translation, node: fx.Node, module: nn.Module) -> None:
     translation.alias(node, source)
 
 
-def _label(node: fx.Node) -> str:
-    return str(node.target) if node.op == "call_module" else node.name
+def _axes(node: fx.Node, module: nn.Module) -> int:
+    """Over how many axes a convolution or pooling slides: 1 for time, 2 for height and width.
+
+    Raises:
+        UnshareableModelError: its input has another number of axes, whose first one PyTorch then takes for channels.
+    """
+    axes, source = (1 if type(module).__name__.endswith("1d") else 2), node.args[0]
+    if not isinstance(source, fx.Node) or len(source.meta["shape"]) != axes + 2:
+        shape = "(N, channels, time)" if axes == 1 else "(N, channels, height, width)"
+        raise UnshareableModelError(
+            _kind_of(node, module), f"it is applied to an input that is not {shape}", "use the layer for such inputs"
+        )
+    return axes
+
+
+def _lifted_weight(weight: torch.Tensor) -> torch.Tensor:
+    """OIHW; a kernel over time has height 1."""
+    return weight.unsqueeze(2) if weight.dim() == 3 else weight
+
+
+def _kind_of(node: fx.Node, module: nn.Module) -> str:
+    name = str(node.target) if node.op == "call_module" else node.name
+    return f"{name} ({type(module).__name__})"
 
 
 def _detached(tensor: torch.Tensor) -> torch.Tensor:
@@ -233,15 +266,20 @@ def handler_of(module: nn.Module) -> Callable[[Translation, fx.Node, Any], None]
 
 MODULE_HANDLERS: dict[type[nn.Module], Callable[[Translation, fx.Node, Any], None]] = {
     nn.Linear: _linear,
-    nn.Conv2d: _conv2d,
+    nn.Conv1d: _convolution,
+    nn.Conv2d: _convolution,
     nn.BatchNorm1d: _batch_norm,
     nn.BatchNorm2d: _batch_norm,
     nn.ReLU: _relu,
-    nn.MaxPool2d: _max_pool2d,
-    nn.AvgPool2d: _avg_pool2d,
-    nn.AdaptiveAvgPool2d: _adaptive_avg_pool2d,
+    nn.MaxPool1d: _max_pool,
+    nn.MaxPool2d: _max_pool,
+    nn.AvgPool1d: _avg_pool,
+    nn.AvgPool2d: _avg_pool,
+    nn.AdaptiveAvgPool1d: _adaptive_avg_pool,
+    nn.AdaptiveAvgPool2d: _adaptive_avg_pool,
     nn.Flatten: _flatten_module,
     nn.Identity: _vanish,
     nn.Dropout: _vanish,
+    nn.Dropout1d: _vanish,
     nn.Dropout2d: _vanish,
 }

@@ -1,4 +1,7 @@
-"""Small networks that are cheap on secret shares: average pooling before ReLU, so that few values meet a ReLU."""
+"""Small networks that are cheap on secret shares: average pooling before ReLU, so that few values meet a ReLU.
+
+zoo.py gives each one only samples of a rank that it takes.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,19 @@ from collections.abc import Sequence
 from torch import nn
 
 from smule_crypten.errors import ModelError
+from smule_crypten.models.architecture import num_elements
+from smule_crypten.types import InputShape
 
-InputShape = tuple[int, int, int]
-"""Channels, height, width."""
+_KERNEL_1D = 5
+"""Steps of a series that a convolution sees."""
 
 
 def mlp(input_shape: InputShape, num_classes: int, hidden: Sequence[int]) -> nn.Module:
-    """Fully connected layers of these widths, each followed by ReLU, and a linear classifier."""
-    channels, height, width = input_shape
-    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-    features = channels * height * width
+    """Fully connected layers of these widths, a ReLU after each, and a linear classifier; for samples of any rank."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    if len(input_shape) > 1:
+        layers["flatten"] = nn.Flatten()
+    features = num_elements(input_shape)
     for number, next_features in enumerate(hidden, start=1):
         layers[f"linear{number}"] = nn.Linear(features, next_features)
         layers[f"relu{number}"] = nn.ReLU()
@@ -72,6 +78,33 @@ def convnet(input_shape: InputShape, num_classes: int, channels: Sequence[int]) 
         in_channels, height, width = out_channels, height // 2, width // 2
     layers["flatten"] = nn.Flatten()
     layers["classifier"] = nn.Linear(in_channels * height * width, num_classes)
+    return nn.Sequential(layers)
+
+
+def convnet1d(input_shape: InputShape, num_classes: int, channels: Sequence[int]) -> nn.Module:
+    """[conv over 5 steps, BatchNorm, average pool 2, ReLU] once for each entry of channels, the mean over time, linear.
+
+    Raises:
+        ModelError: fewer steps than 2 to the power of the number of poolings.
+    """
+    in_channels, steps = input_shape
+    least = 2 ** len(channels)
+    if steps < least:
+        raise ModelError(
+            f"series of {steps} steps are too short for {len(channels)} poolings by 2, {least} is the least; shorten "
+            "options.channels or use the network mlp"
+        )
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, out_channels in enumerate(channels, start=1):
+        padding = _KERNEL_1D // 2
+        layers[f"conv{number}"] = nn.Conv1d(in_channels, out_channels, _KERNEL_1D, padding=padding, bias=False)
+        layers[f"bn{number}"] = nn.BatchNorm1d(out_channels)
+        layers[f"pool{number}"] = nn.AvgPool1d(2)
+        layers[f"relu{number}"] = nn.ReLU()
+        in_channels = out_channels
+    layers["mean"] = nn.AdaptiveAvgPool1d(1)
+    layers["flatten"] = nn.Flatten()
+    layers["classifier"] = nn.Linear(in_channels, num_classes)
     return nn.Sequential(layers)
 
 

@@ -8,6 +8,7 @@ from smule_crypten.errors import UnshareableModelError
 
 _NONLINEAR = "only comparisons and products are exact on shares, and this function needs an approximation"
 _STATISTICS = "it divides by a statistic of its secret input"
+_BATCH_NORM = "use nn.BatchNorm1d or nn.BatchNorm2d, which folds into the layer before it"
 
 _REMEDIES: dict[type[nn.Module], tuple[str, str]] = {
     nn.Softmax: ("the data owner applies softmax in plaintext", "remove it and return logits"),
@@ -20,15 +21,24 @@ _REMEDIES: dict[type[nn.Module], tuple[str, str]] = {
     nn.Hardswish: (_NONLINEAR, "use nn.ReLU"),
     nn.LeakyReLU: ("it is not implemented", "use nn.ReLU"),
     nn.ReLU6: ("it is not implemented", "use nn.ReLU"),
-    nn.LayerNorm: (_STATISTICS, "use nn.BatchNorm2d, which folds into the convolution before it"),
-    nn.GroupNorm: (_STATISTICS, "use nn.BatchNorm2d, which folds into the convolution before it"),
-    nn.InstanceNorm2d: (_STATISTICS, "use nn.BatchNorm2d, which folds into the convolution before it"),
+    nn.LayerNorm: (_STATISTICS, _BATCH_NORM),
+    nn.GroupNorm: (_STATISTICS, _BATCH_NORM),
+    nn.InstanceNorm1d: (_STATISTICS, _BATCH_NORM),
+    nn.InstanceNorm2d: (_STATISTICS, _BATCH_NORM),
+    nn.AdaptiveMaxPool1d: ("it is not implemented", "use nn.MaxPool1d or nn.AdaptiveAvgPool1d"),
     nn.AdaptiveMaxPool2d: ("it is not implemented", "use nn.MaxPool2d or nn.AdaptiveAvgPool2d"),
+    nn.ConvTranspose1d: ("it is not implemented", "use nn.Conv1d"),
     nn.ConvTranspose2d: ("it is not implemented", "use nn.Conv2d"),
-    nn.Conv1d: ("only NCHW images are supported", "use nn.Conv2d with a kernel of height 1"),
+    nn.Conv3d: ("samples have at most three axes", "use nn.Conv2d"),
+    nn.RNN: (_NONLINEAR, "use nn.Conv1d over time"),
+    nn.GRU: (_NONLINEAR, "use nn.Conv1d over time"),
+    nn.LSTM: (_NONLINEAR, "use nn.Conv1d over time"),
 }
 
-SUPPORTED = "Linear, Conv2d, BatchNorm2d, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, Flatten, Dropout and sums"
+SUPPORTED = (
+    "Linear, Conv1d, Conv2d, their BatchNorm, ReLU, MaxPool, AvgPool and AdaptiveAvgPool (1d and 2d), Flatten, Dropout "
+    "and sums"
+)
 
 
 def refuse_module(name: str, module: nn.Module) -> UnshareableModelError:

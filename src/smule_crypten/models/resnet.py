@@ -7,7 +7,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from smule_crypten.models.networks import InputShape
+from smule_crypten.types import InputShape
 
 _STAGES = 3
 

@@ -23,6 +23,9 @@ class Call(Enum):
     MAX_POOL = auto()
     AVG_POOL = auto()
     ADAPTIVE_AVG_POOL = auto()
+    MAX_POOL_1D = auto()
+    AVG_POOL_1D = auto()
+    ADAPTIVE_AVG_POOL_1D = auto()
 
 
 CALLS: dict[str | Callable[..., Any], Call] = {
@@ -46,6 +49,9 @@ CALLS: dict[str | Callable[..., Any], Call] = {
     F.max_pool2d: Call.MAX_POOL,
     F.avg_pool2d: Call.AVG_POOL,
     F.adaptive_avg_pool2d: Call.ADAPTIVE_AVG_POOL,
+    F.max_pool1d: Call.MAX_POOL_1D,
+    F.avg_pool1d: Call.AVG_POOL_1D,
+    F.adaptive_avg_pool1d: Call.ADAPTIVE_AVG_POOL_1D,
 }
 
 _IN_PLACE: frozenset[Callable[..., Any]] = frozenset({operator.iadd, operator.setitem, torch.relu_})
@@ -63,24 +69,30 @@ def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[-1])
 
 
-def conv_padding(name: str, module: nn.Conv2d) -> tuple[int, int]:
-    """Zero padding on each side, (height, width).
+def lifted_pair(value: int | tuple[int, ...], axes: int, along_height: int) -> tuple[int, int]:
+    """(height, width) of what a layer over so many axes says; one over time does along_height to a height of 1."""
+    return pair(value) if axes == 2 else (along_height, pair(value)[1])
+
+
+def conv_padding(name: str, module: nn.Conv1d | nn.Conv2d) -> tuple[int, ...]:
+    """Zero padding on each side, (height, width) or (time,).
 
     Raises:
         UnshareableModelError: reflected, replicated or circular padding, or 'same' with an even kernel.
     """
+    kind = f"Conv{len(module.kernel_size)}d"
     if module.padding_mode != "zeros":
         raise UnshareableModelError(
-            f"{name} (Conv2d)", f"padding_mode={module.padding_mode!r} is not supported", "use padding_mode='zeros'"
+            f"{name} ({kind})", f"padding_mode={module.padding_mode!r} is not supported", "use padding_mode='zeros'"
         )
     if module.padding == "valid":
-        return 0, 0
+        return (0,) * len(module.kernel_size)
     if module.padding == "same":
         totals = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
         if any(total % 2 for total in totals):
             raise UnshareableModelError(
-                f"{name} (Conv2d)", "padding='same' is asymmetric for an even kernel", "use an odd kernel size"
+                f"{name} ({kind})", "padding='same' is asymmetric for an even kernel", "use an odd kernel size"
             )
-        return totals[0] // 2, totals[1] // 2
+        return tuple(total // 2 for total in totals)
     assert not isinstance(module.padding, str)
-    return pair(module.padding)
+    return module.padding

@@ -13,6 +13,7 @@ from smule_crypten.models.modules import copied, evaluation_mode
 from smule_crypten.models.remedies import refuse_function
 from smule_crypten.models.torch_calls import CALLS, changes_operand
 from smule_crypten.models.usable import buffer_hint, check_finite, check_usable
+from smule_crypten.types import InputShape
 
 _BATCH = 2
 
@@ -24,7 +25,7 @@ _REMEDIES = {
 _REMEDY = "remove branches and loops that depend on the input, and keep layers in nn.ModuleList"
 
 
-def trace(model: nn.Module, input_shape: tuple[int, int, int]) -> fx.GraphModule:
+def trace(model: nn.Module, input_shape: InputShape) -> fx.GraphModule:
     """The graph of a copy of model in evaluation mode, on the CPU, without what nobody uses.
 
     Each node whose value is a tensor holds its shape for a batch of 2 under meta["shape"].
@@ -42,7 +43,7 @@ def trace(model: nn.Module, input_shape: tuple[int, int, int]) -> fx.GraphModule
         try:
             model(inputs_NX.clone())
         except Exception as error:  # any module may stand here
-            remedy = buffer_hint(model) or "give a network for images of this shape"
+            remedy = buffer_hint(model) or "give a network for samples of this shape"
             raise ModelError(
                 f"{label(model)} does not accept inputs of shape {input_shape}: {first_line(error)}; {remedy}"
             ) from error
@@ -92,7 +93,7 @@ def _followed(model: nn.Module) -> fx.GraphModule:
             label(model), f"torch.fx cannot follow its forward function ({reason})", remedy
         ) from error
     if sum(node.op == "placeholder" for node in graph.nodes) != 1:
-        raise UnshareableModelError(label(model), "it does not take one input", "give it a single NCHW tensor")
+        raise UnshareableModelError(label(model), "it does not take one input", "give it a single tensor of samples")
     traced.graph.eliminate_dead_code(lambda node: _has_effect(traced, node))
     return traced
 

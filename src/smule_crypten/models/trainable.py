@@ -9,12 +9,13 @@ from smule_crypten.models import architecture as arch
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import TranslatedNetwork
+from smule_crypten.types import InputShape
 
 _BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 
 
-def translate_trainable(model: nn.Module, input_shape: tuple[int, int, int]) -> TranslatedNetwork:
+def translate_trainable(model: nn.Module, input_shape: InputShape) -> TranslatedNetwork:
     """As `translate`, for training on shares: nothing may behave in another way while the network learns.
 
     Raises:

@@ -18,6 +18,7 @@ from smule_crypten.models.module_handlers import MODULE_HANDLERS, Parameters, Tr
 from smule_crypten.models.remedies import refuse_function, refuse_module
 from smule_crypten.models.torch_calls import CALLS, Call, changes_operand
 from smule_crypten.models.tracing import trace
+from smule_crypten.types import InputShape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class TranslatedNetwork:
     def values(self, inputs_NX: torch.Tensor) -> list[torch.Tensor]:
         """What each operation gives, in plain torch, in the precision of inputs_NX and where they lie."""
         values: list[torch.Tensor] = []
+        inputs_NX = arch.lifted(inputs_NX)
         for op in self.architecture.ops:
             operands = [inputs_NX if i == arch.NETWORK_INPUT else values[i] for i in op.inputs]
             weight, bias = self.parameters.get(op.name, (None, None))
@@ -50,14 +52,14 @@ class Translated:
     results: tuple[tuple[fx.Node, int], ...]
 
 
-def translate(model: nn.Module, input_shape: tuple[int, int, int]) -> TranslatedNetwork:
+def translate(model: nn.Module, input_shape: InputShape) -> TranslatedNetwork:
     """Translate the evaluation-mode behaviour of model; model itself is left as it is.
 
     torch.fx does not see everything that a module does: agreement.py compares.
 
     Args:
         model: any torch.nn network that maps (N, *input_shape) to (N, num_classes).
-        input_shape: (C, H, W).
+        input_shape: (features,), (channels, time) or (channels, height, width).
 
     Raises:
         UnshareableModelError: names the module or function and what can replace it.
@@ -66,7 +68,7 @@ def translate(model: nn.Module, input_shape: tuple[int, int, int]) -> Translated
     return translate_with_graph(model, input_shape).network
 
 
-def translate_with_graph(model: nn.Module, input_shape: tuple[int, int, int]) -> Translated:
+def translate_with_graph(model: nn.Module, input_shape: InputShape) -> Translated:
     """As translate, with the graph that was followed."""
     traced = trace(model, input_shape)
     translation = Translation(traced)
@@ -163,6 +165,9 @@ def _pooling_module(node: fx.Node, call: Call) -> nn.Module:
         Call.MAX_POOL: nn.MaxPool2d,
         Call.AVG_POOL: nn.AvgPool2d,
         Call.ADAPTIVE_AVG_POOL: nn.AdaptiveAvgPool2d,
+        Call.MAX_POOL_1D: nn.MaxPool1d,
+        Call.AVG_POOL_1D: nn.AvgPool1d,
+        Call.ADAPTIVE_AVG_POOL_1D: nn.AdaptiveAvgPool1d,
     }.get(call)
     if constructor is None:
         raise refuse_function(node)
@@ -170,6 +175,6 @@ def _pooling_module(node: fx.Node, call: Call) -> nn.Module:
         raise UnshareableModelError(
             f"{node.name} (pooling)",
             "the size of its window is computed in the forward function",
-            "write the size as a number or use nn.AdaptiveAvgPool2d",
+            "write the size as a number or use nn.AdaptiveAvgPool1d or nn.AdaptiveAvgPool2d",
         )
     return constructor(*node.args[1:], **node.kwargs)

@@ -14,11 +14,12 @@ from smule_crypten.config.config_reading import suggest
 from smule_crypten.config.options import call_target, one_line, parse_options
 from smule_crypten.config.sections import ModelConfig, Section
 from smule_crypten.errors import ConfigError, ModelError
-from smule_crypten.models.networks import InputShape, convnet, lenet, mlp
+from smule_crypten.models.networks import convnet, convnet1d, lenet, mlp
 from smule_crypten.models.resnet import resnet
 from smule_crypten.models.state import plain_state
 from smule_crypten.models.usable import buffer_hint, check_usable
 from smule_crypten.torchvision_compat import load_torchvision
+from smule_crypten.types import InputShape
 
 _Widths = Annotated[tuple[PositiveInt, ...], Field(strict=False)]
 
@@ -41,6 +42,11 @@ class _WideConvnetOptions(Section):
     """Output channels of the convolutions; images of at least 8x8 for three."""
 
 
+class _Convnet1dOptions(Section):
+    channels: _Widths = (16, 32, 64)
+    """Output channels of the convolutions; series of at least 8 steps for three."""
+
+
 class _ResnetOptions(Section):
     width: PositiveInt = 16
     """Channels of the first stage; the next two double them."""
@@ -51,11 +57,24 @@ class _TorchvisionOptions(Section):
     """Name in torchvision, for example resnet18, vgg11, alexnet (images of 64x64 or larger)."""
 
 
+_VECTOR, _SERIES, _IMAGE = 1, 2, 3
+"""How many axes a sample has."""
+_NAME_OF_RANK = {
+    _VECTOR: "vectors (features,)",
+    _SERIES: "series (channels, time)",
+    _IMAGE: "images (channels, height, width)",
+}
+
+
 class _Network(NamedTuple):
-    """build is called as build(input_shape, num_classes, **options), options being those of the class `options`."""
+    """build is called as build(input_shape, num_classes, **options), options being those of the class `options`.
+
+    ranks: how many axes samples may have.
+    """
 
     options: type[Section]
     build: Callable[..., nn.Module]
+    ranks: tuple[int, ...] = (_IMAGE,)
 
 
 def _torchvision(input_shape: InputShape, num_classes: int, arch: str) -> nn.Module:
@@ -69,15 +88,32 @@ def _torchvision(input_shape: InputShape, num_classes: int, arch: str) -> nn.Mod
 
 
 NETWORKS = {
-    "mlp": _Network(_MlpOptions, mlp),
+    "mlp": _Network(_MlpOptions, mlp, (_VECTOR, _SERIES, _IMAGE)),
     "lenet": _Network(Section, lenet),
     "small_convnet": _Network(_SmallConvnetOptions, convnet),
     "wide_convnet": _Network(_WideConvnetOptions, convnet),
+    "convnet1d": _Network(_Convnet1dOptions, convnet1d, (_SERIES,)),
     "resnet8": _Network(_ResnetOptions, functools.partial(resnet, blocks_per_stage=1)),
     "resnet20": _Network(_ResnetOptions, functools.partial(resnet, blocks_per_stage=3)),
     "torchvision": _Network(_TorchvisionOptions, _torchvision),
 }
-"""Beside these there is the name "target", whose options belong to the user's callable."""
+"""Beside these there is "target", whose options belong to the user's callable, and AUTO."""
+
+AUTO = "auto"
+_AUTOMATIC = {_VECTOR: "mlp", _SERIES: "convnet1d", _IMAGE: "small_convnet"}
+
+
+def named_network(config: ModelConfig, input_shape: InputShape) -> ModelConfig:
+    """`config` itself, or for the name "auto" the network that samples of this shape get.
+
+    Raises:
+        ConfigError: "auto" with options.
+    """
+    if config.name != AUTO:
+        return config
+    if config.options:
+        raise ConfigError(f"model.options: the network {AUTO!r} takes none; name the network, see smule --help")
+    return ModelConfig(name=_AUTOMATIC[len(input_shape)])
 
 
 def build_model(config: ModelConfig, input_shape: InputShape, num_classes: int, seed: int) -> nn.Module:
@@ -87,8 +123,9 @@ def build_model(config: ModelConfig, input_shape: InputShape, num_classes: int, 
 
     Raises:
         ConfigError: unknown name or option, or a target that cannot be imported.
-        ModelError: the network does not fit input_shape (C, H, W) or num_classes.
+        ModelError: the network does not fit input_shape or num_classes.
     """
+    config = named_network(config, input_shape)
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would reseed the generators of every accelerator too, which nobody would restore.
         torch.default_generator.manual_seed(seed)
@@ -101,9 +138,15 @@ def _build(config: ModelConfig, input_shape: InputShape, num_classes: int) -> nn
     if config.name == "target":
         return _build_target(config, input_shape, num_classes)
     if config.name not in NETWORKS:
-        known = suggest(config.name, [*NETWORKS, "target"])
+        known = suggest(config.name, [*NETWORKS, AUTO, "target"])
         raise ConfigError(f"model.name: unknown network {config.name!r} {known}")
     network = NETWORKS[config.name]
+    if len(input_shape) not in network.ranks:
+        taken = " or ".join(_NAME_OF_RANK[rank] for rank in network.ranks)
+        raise ModelError(
+            f"network {config.name!r} takes {taken}, and the samples are {_NAME_OF_RANK[len(input_shape)]} of "
+            f"{_shown(input_shape)}; choose {_fitting(input_shape)} (party_a/model=... and party_b/model=...)"
+        )
     options = parse_options(network.options, config.options, "model.options")
     return network.build(input_shape, num_classes, **options.model_dump())
 
@@ -119,27 +162,37 @@ def _build_target(config: ModelConfig, input_shape: InputShape, num_classes: int
 
 
 def _check_fit(model: nn.Module, name: str, input_shape: InputShape, num_classes: int) -> None:
-    """Apply the network to two black images and look at the shape of the answer, once it can be used at all."""
+    """Apply the network to two samples of zeros and look at the shape of the answer, once it can be used at all."""
     check_usable(model)
     plain_state(model.state_dict())
     expected = (2, num_classes)
-    shape = "x".join(str(length) for length in input_shape)
+    what = "images" if len(input_shape) == _IMAGE else "samples"
+    shape = _shown(input_shape)
     model.eval()
     try:
         with torch.no_grad():
             logits_NC = model(torch.zeros(2, *input_shape))
     except Exception as error:  # any module can stand behind a name
-        remedy = buffer_hint(model) or "choose another network or resize the images"
+        remedy = buffer_hint(model) or "choose another network or give it samples of another size"
         raise ModelError(
-            f"network {name!r} cannot be applied to images of {shape}: {one_line(error)}; {remedy}"
+            f"network {name!r} cannot be applied to {what} of {shape}: {one_line(error)}; {remedy}"
         ) from error
     model.train()
     got = tuple(logits_NC.shape) if isinstance(logits_NC, torch.Tensor) else type(logits_NC).__name__
     if got != expected:
         raise ModelError(
-            f"network {name!r} answers 2 images of {shape} with {got}, expected logits of shape {expected}; "
+            f"network {name!r} answers 2 {what} of {shape} with {got}, expected logits of shape {expected}; "
             "its last layer must have one output a class"
         )
+
+
+def _shown(input_shape: InputShape) -> str:
+    return "x".join(str(length) for length in input_shape)
+
+
+def _fitting(input_shape: InputShape) -> str:
+    names = [name for name, network in NETWORKS.items() if len(input_shape) in network.ranks]
+    return ", ".join([*names, AUTO]) + " or target"
 
 
 def num_parameters(model: nn.Module) -> int:

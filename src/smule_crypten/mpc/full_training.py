@@ -1,8 +1,8 @@
 """The whole training under secret sharing: the baseline that mutual learning is compared with.
 
-The network, the images and the one-hot labels of both parties are shared; forward, softmax, cross entropy, backward and
-the update of SGD happen on shares, and nothing is opened before the last step. Notation as in mpc/network.py; one step
-on a batch of n samples:
+The network, the samples and the one-hot labels of both parties are shared; forward, softmax, cross entropy, backward
+and the update of SGD happen on shares, and nothing is opened before the last step. Notation as in mpc/network.py; one
+step on a batch of n samples:
 
 1. Forward as in mpc/network.py; the masks of the comparisons are kept.
 2. Softmax with CrypTen's own approximations: the largest logit by a tree of comparisons, exp by repeated squaring, the
@@ -111,9 +111,9 @@ class FullTraining:
         self._weights = {name: _Trained(value=weight) for name, (weight, _) in shared.items()}
         self._biases = {name: _Trained(value=bias) for name, (_, bias) in shared.items() if bias is not None}
 
-    def step(self, images: SharedTensor, one_hot: SharedTensor, learning_rate: float) -> None:
-        """One step of SGD on [images] (N, C, H, W) and [one_hot] labels (N, classes)."""
-        forward = _Pass(inputs=images)
+    def step(self, inputs: SharedTensor, one_hot: SharedTensor, learning_rate: float) -> None:
+        """One step of SGD on [inputs] as operations see them (architecture.py) and [one_hot] labels (N, classes)."""
+        forward = _Pass(inputs=inputs)
         for op in self._architecture.ops:
             with self._session.meter.layer(op.name):
                 result, masks = apply(op, forward.operands(op), *self._parameters_of(op))
@@ -121,7 +121,7 @@ class FullTraining:
             forward.masks.append(masks)
         with self._session.meter.layer(SOFTMAX_LAYER):
             forward.add(len(forward.values) - 1, softmax(forward.values[-1]) - one_hot)
-        batch = images.size(0)
+        batch = inputs.size(0)
         for position in sorted(self._on_path, reverse=True):
             op = self._architecture.ops[position]
             with self._session.meter.layer(f"{op.name} backward"):

@@ -78,7 +78,7 @@ def open_logits(
 def evaluate(
     session: Session, architecture: arch.Architecture, parameters: SharedParameters, inputs: SharedTensor
 ) -> SharedTensor:
-    """[logits] of shape (N, num_classes) for [inputs] of shape (N, C, H, W)."""
+    """[logits] of shape (N, num_classes) for [inputs] as operations see them (architecture.py)."""
     values: list[SharedTensor] = []
     for op in architecture.ops:
         operands = [inputs if i == arch.NETWORK_INPUT else values[i] for i in op.inputs]

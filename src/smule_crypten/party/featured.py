@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,13 +80,15 @@ def _with_copies(config: PartyConfig | RunConfig, train: Samples, apply: Featuri
     count, augmentation = config.features.copies, config.training.augmentation
     copies = [plain_NF]
     for number in range(1, count):
-        generator = torch.Generator().manual_seed(_SEED + number)
+        change = functools.partial(
+            augment, config=augmentation, generator=torch.Generator().manual_seed(_SEED + number)
+        )
         copies.append(
             apply(
                 train.inputs,
                 f"training samples, copy {number + 1} of {count}",
                 f"{digest} crop={augmentation.crop} flip={augmentation.flip} copy={number}",
-                change=lambda batch_NX, generator=generator: augment(batch_NX, augmentation, generator),
+                change=change,
             )
         )
     return dataclasses.replace(train, inputs=plain_NF, copies=torch.stack(copies, dim=1) if count > 1 else None)

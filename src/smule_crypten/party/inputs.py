@@ -13,9 +13,10 @@ from smule_crypten.data.partition import split
 from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.errors import DataError
 from smule_crypten.inference.registry import scheme_class
-from smule_crypten.models.zoo import build_model
+from smule_crypten.models.zoo import build_model, named_network
 from smule_crypten.party.featured import load_bundle
 from smule_crypten.party.states import digest_of
+from smule_crypten.training.augmentation import require_images
 from smule_crypten.training.learner import Holding
 
 _SEEDS_A_COPY = 2**31
@@ -48,7 +49,7 @@ def load_party_inputs(config: PartyConfig) -> PartyInputs:
     """The party's own data: all of it between hosts, its part of the split in a simulation.
 
     Raises:
-        ConfigError, DataError: the data cannot be used, or holds fewer samples than a batch.
+        ConfigError, DataError: the data cannot be used, holds fewer samples than a batch, or cannot be augmented.
         ModelError: the public map of features cannot be used.
     """
     return inputs_of(config, load_bundle(config))
@@ -56,6 +57,8 @@ def load_party_inputs(config: PartyConfig) -> PartyInputs:
 
 def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
     """As load_party_inputs, from a data set that is loaded."""
+    before = bundle.input_shape if bundle.origin is None else bundle.origin.input_shape
+    require_images(config.training.augmentation, before)
     held = torch.arange(len(bundle.train))
     if config.partition is not None:
         held = split(bundle.train.targets, config.partition, bundle.num_classes, config.seed)[config.rank]
@@ -102,6 +105,11 @@ def divide(held: torch.Tensor, config: PartyConfig) -> Uses:
     num_validation = round(samples.validation * wanted)
     parts = rest[num_validation:wanted], rest[:num_validation], pool
     return Uses(*(positions.sort().values for positions in parts))
+
+
+def with_named_network(config: PartyConfig, bundle: DataBundle) -> PartyConfig:
+    """The network "auto" replaced by the one that such samples get."""
+    return config.model_copy(update={"model": named_network(config.model, bundle.input_shape)})
 
 
 def build_party_model(config: PartyConfig, bundle: DataBundle, copy: int = 0) -> nn.Module:

@@ -33,6 +33,7 @@ from smule_crypten.party.inputs import (
     PartyInputs,
     build_party_model,
     load_party_inputs,
+    with_named_network,
 )
 from smule_crypten.party.joining import joined_session, opened_budget, prepared_scheme, shake_hands
 from smule_crypten.party.ledger import PartyLedger
@@ -95,6 +96,7 @@ def run_party(emit: Emit, config: PartyConfig, hooks: Hooks | None = None) -> Pa
 
 def _prepare(config: PartyConfig, hooks: Hooks) -> _Prepared:
     inputs = hooks.inputs(load_party_inputs(config))
+    config = with_named_network(config, inputs.bundle)
     model = build_party_model(config, inputs.bundle)
     feasible_steps(model, inputs.train, config.training)
     states = StateFolder(party_folder(config) / STATES_FOLDER, config, inputs.digest)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.data.samples import DataBundle, Samples
+from smule_crypten.models.zoo import named_network
 from smule_crypten.party.featured import load_bundle
 from smule_crypten.party.inputs import PartyInputs, inputs_of, load_party_inputs
 from smule_crypten.party.learner import learner_of
 from smule_crypten.simulation.same_data import bundle_digest, require_same
 from smule_crypten.training.learner import Holding, Learner
+from smule_crypten.types import PARTY_NAMES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,15 @@ def load_simulated_data(run: RunConfig, bundle: DataBundle | None = None) -> Sim
     # One test set is enough for both.
     second = dataclasses.replace(second, test=first.test)
     return SimulatedData(parties=(first, second), digest=bundle_digest(bundle))
+
+
+def with_named_networks(run: RunConfig, bundle: DataBundle) -> RunConfig:
+    """The network "auto" of either party replaced by the one that such samples get."""
+    named = {
+        f"party_{name}": section.model_copy(update={"model": named_network(section.model, bundle.input_shape)})
+        for name, section in zip(PARTY_NAMES, (run.party_a, run.party_b), strict=True)
+    }
+    return run.model_copy(update=named)
 
 
 def load_same_inputs(config: PartyConfig, expected: str | None) -> PartyInputs:

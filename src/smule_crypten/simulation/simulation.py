@@ -31,7 +31,12 @@ from smule_crypten.report.tensorboard import TensorBoardWriter
 from smule_crypten.simulation.adversary import SimulatedAttack
 from smule_crypten.simulation.controls import run_controls
 from smule_crypten.simulation.fidelity import FidelityCheck
-from smule_crypten.simulation.simulated_data import SimulatedData, load_simulated_data, pooled_learner
+from smule_crypten.simulation.simulated_data import (
+    SimulatedData,
+    load_simulated_data,
+    pooled_learner,
+    with_named_networks,
+)
 from smule_crypten.simulation.simulated_party import run_simulated_party
 from smule_crypten.training.kept_training import KeptTraining
 from smule_crypten.training.trainer import EpochResult
@@ -73,6 +78,10 @@ def simulate(run: RunConfig, folder: str | Path, *, progress: bool = False) -> R
 def run_simulation(run: RunConfig, run_dir: Path, console: Console) -> RunRecord:
     """As `simulate`, with all that is known of the run in the end."""
     data = check_inputs(run)
+    asked, run = run, with_named_networks(run, data.bundle)
+    if run != asked:
+        names = ", ".join(f"{name} {run.party_section(rank).model.name}" for rank, name in enumerate(PARTY_NAMES))
+        console.print(f"networks for samples of shape {data.bundle.input_shape}: {names}", highlight=False)
     with claimed_run_dir(run_dir, [run.party(rank, str(run_dir)) for rank in (0, 1)]):
         record = new_record(run, run_dir.name)
         started = time.perf_counter()

@@ -33,10 +33,10 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class NetworkChoice(Section):
-    """A network and the images it is applied to; without input_shape (C, H, W), those of the configured data."""
+    """A network and the samples it is applied to; without input_shape (1 to 3 sizes), those of the configured data."""
 
     model: ModelConfig
-    input_shape: tuple[Positive, Positive, Positive] | None = Field(default=None, strict=False)
+    input_shape: tuple[Positive, ...] | None = Field(default=None, strict=False, min_length=1, max_length=3)
     num_classes: int = Field(default=10, ge=2)
 
     @property

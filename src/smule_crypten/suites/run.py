@@ -11,13 +11,16 @@ from rich.console import Console
 
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.schemes import SCHEME_TRAITS
+from smule_crypten.data.datasets import load_data
 from smule_crypten.errors import ConfigError
 from smule_crypten.files import LOCK_FILE, exclusive, write_text
+from smule_crypten.models.zoo import AUTO
 from smule_crypten.party.environment import describe_hardware, describe_versions
 from smule_crypten.report.benchmark import markdown, render_benchmark, terminal_tables
 from smule_crypten.report.benchmark_plots import accuracy_figure
 from smule_crypten.report.suite_records import Findings, SuiteResults
 from smule_crypten.report.svg import to_svg_file
+from smule_crypten.simulation.simulated_data import with_named_networks
 from smule_crypten.suites.alarm import run_alarm
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.disclosure import run_disclosure
@@ -67,6 +70,8 @@ def run_suite(
     if unknown:
         known = ", ".join(sorted(SCHEME_TRAITS))
         raise ConfigError(f"suite.schemes: no scheme is called {unknown[0]!r}; known: {known}")
+    if AUTO in (run.party_a.model.name, run.party_b.model.name):
+        run = with_named_networks(run, load_data(run.data))
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder / LOCK_FILE, str(folder), if_taken="set another folder (hydra.run.dir)"):
         store = CaseStore(folder, console)

@@ -7,6 +7,16 @@ from torch.nn import functional as F
 
 from smule_crypten.config.sections import AugmentationConfig
 from smule_crypten.errors import ConfigError
+from smule_crypten.types import InputShape
+
+
+def require_images(config: AugmentationConfig, input_shape: InputShape) -> None:
+    """Raises ConfigError where crop or flip is on and samples are no images (channels, height, width)."""
+    if (config.crop > 0 or config.flip) and len(input_shape) != 3:
+        raise ConfigError(
+            f"training.augmentation: crop and flip are for images, the samples have shape {input_shape}; "
+            "set training.augmentation.crop=0 and training.augmentation.flip=false"
+        )
 
 
 def drawn(
@@ -32,16 +42,11 @@ def augment(images_NCHW: torch.Tensor, config: AugmentationConfig, generator: to
     generator is a CPU generator, so that a seed means the same on every device.
 
     Raises:
-        ConfigError: they are no images.
+        ConfigError: as require_images.
     """
+    require_images(config, tuple(images_NCHW.shape[1:]))
     if config.crop == 0 and not config.flip:
         return images_NCHW
-    if images_NCHW.dim() != 4:
-        shape = "x".join(map(str, images_NCHW.shape[1:]))
-        raise ConfigError(
-            f"training.augmentation: samples of {shape} are no images to crop and flip; set "
-            "training.augmentation.crop=0 and training.augmentation.flip=false"
-        )
     num_samples, device = len(images_NCHW), images_NCHW.device
     offsets_2N = torch.randint(0, 2 * config.crop + 1, (2, num_samples), generator=generator).to(device)
     if config.flip:

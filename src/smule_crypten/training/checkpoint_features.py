@@ -39,8 +39,8 @@ class CheckpointFeatures(Section):
             options=config.options,
             input_shape=origin.input_shape,
             map_digest=origin.map_digest,
-            mean=origin.mean_F.tolist(),
-            std=origin.std_F.tolist(),
+            mean=tuple(origin.mean_F.tolist()),
+            std=tuple(origin.std_F.tolist()),
         )
 
     def network(self, where: str, *, allow_target: bool) -> nn.Module:

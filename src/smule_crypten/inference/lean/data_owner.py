@@ -60,8 +60,7 @@ class DataOwner(ShareEvaluator):
             yield from self._take_weights()
         for batch, chunk in zip(self._batches, self._chunks, strict=True):
             self._prepare(batch)
-            encoded = (chunk.to(self._device).double() * (1 << self._program.input_bits)).round().long()
-            share = yield from self._evaluate(batch, encoded)
+            share = yield from self._evaluate(batch, self._encoded(chunk))
             opened = share + (yield from self._take_values(output, batch * output.elements)).view(share.shape)
             answers.append(_decoded(opened, output.ring, self._output_scale).cpu())
         return torch.cat(answers)
