@@ -48,7 +48,7 @@ class ProtocolConfig(Section):
     exchange: ExchangeTerms
     epochs: int
     data: PublicData
-    features: PublicFeatures
+    features: PublicFeatures = _NO_FEATURES
 
     @classmethod
     def from_party(

@@ -88,7 +88,7 @@ def _fits(requirement: Requirement) -> bool:
 
 
 def check_data(checkup: Checkup) -> str:
-    checkup.inputs = inputs = load_party_inputs(checkup.config)
+    checkup.inputs = inputs = load_party_inputs(checkup.config, checkup.say)
     bundle = inputs.bundle
     counts = inputs.train.class_counts(bundle.num_classes).tolist()
     shape = "x".join(map(str, bundle.input_shape))

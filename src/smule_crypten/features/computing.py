@@ -20,6 +20,9 @@ _BATCH = 64
 _CROPS = 512
 _SAY_EVERY_SECONDS = 5.0
 
+Say = Callable[[str], None]
+"""Hears how far a computation is."""
+
 
 @dataclass(frozen=True, eq=False)
 class Featuriser:
@@ -35,6 +38,7 @@ class Featuriser:
     std_F: torch.Tensor
     cache: FeatureCache
     device: torch.device
+    say: Say = log.info
 
     def __call__(
         self,
@@ -58,27 +62,27 @@ class Featuriser:
         """
         _check_inputs(self.map, inputs_NX, what)
         parts = self.map.digest, content_digest(inputs_NX) if digest is None else digest
-        raw_NF = self.cache.get(lambda: _raw_features(self.map, inputs_NX, self.device, what, change), *parts)
+        raw_NF = self.cache.get(lambda: _raw_features(self.map, inputs_NX, self.device, what, self.say, change), *parts)
         return raw_NF.sub_(self.mean_F).div_(self.std_F)
 
 
-def featuriser(public_map: PublicMap, cache: FeatureCache, device: torch.device) -> Featuriser:
+def featuriser(public_map: PublicMap, cache: FeatureCache, device: torch.device, say: Say = log.info) -> Featuriser:
     """With constants that are computed here, or taken from the cache."""
     if not public_map.is_of_images:
         zeros_F = torch.zeros(public_map.num_features)
-        return Featuriser(public_map, zeros_F, zeros_F + 1, cache, device)
+        return Featuriser(public_map, zeros_F, zeros_F + 1, cache, device, say)
     pixels_NCHW = crops(public_map.input_shape, _CROPS)
     what = "crops of the photographs"
 
     def constants() -> torch.Tensor:
-        raw_NF = _raw_features(public_map, pixels_NCHW, device, what).double()
+        raw_NF = _raw_features(public_map, pixels_NCHW, device, what, say).double()
         std_F = raw_NF.std(dim=0)
         return torch.stack([raw_NF.mean(dim=0), std_F.clamp(min=float(std_F.mean()))]).float()
 
     mean_F, std_F = cache.get(constants, public_map.digest, content_digest(pixels_NCHW), "constants")
     if not float(std_F.min()) > 0:
         raise ModelError(f"features={public_map.name} makes the same of every photograph; choose another map")
-    return Featuriser(public_map, mean_F, std_F, cache, device)
+    return Featuriser(public_map, mean_F, std_F, cache, device, say)
 
 
 class Standardised(nn.Module):
@@ -117,6 +121,7 @@ def _raw_features(
     inputs_NX: torch.Tensor,
     device: torch.device,
     what: str,
+    say: Say,
     change: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> torch.Tensor:
     network = public_map.network.to(device)
@@ -134,9 +139,9 @@ def _raw_features(
             now = time.monotonic()
             if done < len(inputs_NX) and now - said > _SAY_EVERY_SECONDS:
                 left = (now - started) / done * (len(inputs_NX) - done)
-                log.info("features of %s: %d of %d, %.0f s left", what, done, len(inputs_NX), left)
+                say(f"features of {what}: {done:,} of {len(inputs_NX):,}, about {left:.0f} s left")
                 said = now
-    log.info("features of %d %s computed in %.1f s", len(inputs_NX), what, time.monotonic() - started)
+    say(f"features of {len(inputs_NX):,} {what} computed in {time.monotonic() - started:.1f} s")
     return features_NF
 
 

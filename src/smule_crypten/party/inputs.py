@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.partition import split
 from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.errors import DataError
+from smule_crypten.features.computing import Say
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.zoo import build_model, named_network
 from smule_crypten.party.featured import load_bundle
@@ -19,6 +21,7 @@ from smule_crypten.party.states import digest_of
 from smule_crypten.training.augmentation import require_images
 from smule_crypten.training.learner import Holding
 
+log = logging.getLogger(__name__)
 _SEEDS_A_COPY = 2**31
 """Far above the seeds of parties, so that no copy begins as another party's network. PyTorch looks at 32 bits only."""
 
@@ -45,14 +48,17 @@ class PartyInputs(Holding):
         return self.train if config.training.dp is None else self.validation
 
 
-def load_party_inputs(config: PartyConfig) -> PartyInputs:
+def load_party_inputs(config: PartyConfig, say: Say = log.info) -> PartyInputs:
     """The party's own data: all of it between hosts, its part of the split in a simulation.
+
+    Args:
+        say: hears how far features are.
 
     Raises:
         ConfigError, DataError: the data cannot be used, holds fewer samples than a batch, or cannot be augmented.
         ModelError: the public map of features cannot be used.
     """
-    return inputs_of(config, load_bundle(config))
+    return inputs_of(config, load_bundle(config, say))
 
 
 def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
