@@ -65,7 +65,7 @@ def content_digest(tensor: torch.Tensor) -> str:
 def _read(path: Path) -> torch.Tensor | None:
     """None where there is nothing, or nothing whole: the archive holds a check sum."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             features_NF = torch.from_numpy(arrays["features"])
     except FileNotFoundError:
         return None
