@@ -18,6 +18,7 @@ from smule_crypten.features.public_map import PublicMap
 log = logging.getLogger(__name__)
 _BATCH = 64
 _CROPS = 512
+_BOUND = 16.0
 _SAY_EVERY_SECONDS = 5.0
 
 Say = Callable[[str], None]
@@ -29,8 +30,8 @@ class Featuriser:
     """A public map at work: on a device, with a cache, and with its constants.
 
     mean_F and std_F are those of the features of 512 crops of the two photographs, (features,) float32; a feature that
-    hardly varies there is divided by the mean deviation of all, so that none is blown up. 0 and 1 where photographs do
-    not fit: such a map standardises itself.
+    hardly varies there is divided by the mean deviation of all, so that none is blown up. What lies beyond 16 is cut.
+    Where photographs do not fit, the map standardises itself, and nothing is done here.
     """
 
     map: PublicMap
@@ -63,7 +64,7 @@ class Featuriser:
         _check_inputs(self.map, inputs_NX, what)
         parts = self.map.digest, content_digest(inputs_NX) if digest is None else digest
         raw_NF = self.cache.get(lambda: _raw_features(self.map, inputs_NX, self.device, what, self.say, change), *parts)
-        return raw_NF.sub_(self.mean_F).div_(self.std_F)
+        return _standardised(self.map, raw_NF, self.mean_F, self.std_F)
 
 
 def featuriser(public_map: PublicMap, cache: FeatureCache, device: torch.device, say: Say = log.info) -> Featuriser:
@@ -93,13 +94,23 @@ class Standardised(nn.Module):
 
     def __init__(self, public_map: PublicMap, mean_F: torch.Tensor, std_F: torch.Tensor) -> None:
         super().__init__()
-        self.map = public_map.network
+        self.map = public_map
+        self.network = public_map.network
         self.register_buffer("mean_F", mean_F)
         self.register_buffer("std_F", std_F)
 
     def forward(self, inputs_NX: torch.Tensor) -> torch.Tensor:
-        features_NF = torch.cat([self.map(batch_NX) for batch_NX in torch.split(inputs_NX, _BATCH)])
-        return (features_NF - self.mean_F) / self.std_F
+        raw_NF = torch.cat([self.map.network(batch_NX) for batch_NX in torch.split(inputs_NX, _BATCH)])
+        return _standardised(self.map, raw_NF, self.mean_F, self.std_F)
+
+
+def _standardised(
+    public_map: PublicMap, raw_NF: torch.Tensor, mean_F: torch.Tensor, std_F: torch.Tensor
+) -> torch.Tensor:
+    """In place, and within the bound, so that no sample leaves the range of fixed point."""
+    if not public_map.is_of_images:
+        return raw_NF
+    return raw_NF.sub_(mean_F).div_(std_F).clamp_(-_BOUND, _BOUND)
 
 
 def _check_inputs(public_map: PublicMap, inputs_NX: torch.Tensor, what: str) -> None:

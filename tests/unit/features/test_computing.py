@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 import time
@@ -41,6 +42,15 @@ def test_features_are_standardised_by_the_photographs() -> None:
     np.testing.assert_allclose(
         apply(inputs, "samples").numpy(), (raw_NF - of_crops_MF.mean(axis=0)) / divisors_F, atol=1e-5
     )
+
+
+def test_what_lies_far_out_is_cut() -> None:
+    """No sample can leave the range of fixed point, whatever the map makes of it."""
+    apply = at_work(module("linear"))
+    far = dataclasses.replace(apply, std_F=apply.std_F / 1000)
+    found_NF = far(some_images(9), "samples")
+    assert found_NF.abs().amax() == 16
+    assert torch.equal(found_NF, (apply(some_images(9), "samples") * 1000).clamp(-16, 16))
 
 
 def test_bytes_and_fractions_are_the_same_image() -> None:
