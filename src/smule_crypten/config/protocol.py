@@ -61,9 +61,9 @@ class ProtocolConfig(Section):
         features: PublicFeatures = _NO_FEATURES,
     ) -> ProtocolConfig:
         """class_names as in PublicData. scheme_options: all of them, those that nobody wrote with their defaults."""
-        mean, std = (
-            values * input_shape[0] if len(values) == 1 else values for values in (party.data.mean, party.data.std)
-        )
+        # Features may be thousands, and have no constants here.
+        places = 1 if party.features.is_on else input_shape[0]
+        mean, std = (values * places if len(values) == 1 else values for values in (party.data.mean, party.data.std))
         return cls(
             scheme=party.scheme.model_copy(update={"options": dict(scheme_options)}),
             provider=party.provider,

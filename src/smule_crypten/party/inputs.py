@@ -33,12 +33,15 @@ class PartyInputs(Holding):
     bundle: DataBundle
 
     @property
+    def parts(self) -> tuple[Samples, ...]:
+        """All that a run depends on."""
+        return self.train, self.validation, self.pool, self.test
+
+    @property
     def digest(self) -> str:
-        """Of all that a run depends on."""
+        """SHA-256 of all parts; of features, by what they were made of."""
         origin = self.bundle.origin
-        return digest_of(
-            self.train, self.validation, self.pool, self.test, made_of=None if origin is None else origin.content
-        )
+        return digest_of(*self.parts, made_of=None if origin is None else origin.content)
 
     def calibration(self, config: PartyConfig) -> Samples:
         """Own samples that the network is measured on before it answers.
