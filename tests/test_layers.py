@@ -18,7 +18,7 @@ FLOORS: list[set[str]] = [
     {"config"},
     {"tables"},
     {"data", "models"},
-    {"tasks"},
+    {"tasks", "features"},
     {"report", "training", "transport"},
     {"mpc"},
     {"fixed_point"},

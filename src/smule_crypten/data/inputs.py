@@ -13,6 +13,7 @@ from smule_crypten.data.files_folder import FlatFolder, read_flat_folder
 from smule_crypten.data.files_npz import Array, read_npz
 from smule_crypten.data.image_file import SUFFIXES, ImageSize
 from smule_crypten.data.names import listed
+from smule_crypten.data.origin import Origin
 from smule_crypten.errors import DataError
 from smule_crypten.types import InputShape
 
@@ -53,6 +54,11 @@ class Scale:
         if not inputs_NX.is_floating_point():
             return None
         return cls(float(inputs_NX.min()), float(inputs_NX.max()))
+
+    @classmethod
+    def before(cls, origin: Origin) -> Scale | None:
+        """As of, of the training inputs that features were made of."""
+        return cls(origin.low, origin.high) if origin.dtype.is_floating_point else None
 
     @property
     def is_unit(self) -> bool:
