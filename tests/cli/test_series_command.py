@@ -61,20 +61,20 @@ def test_a_run_on_series_and_its_network(tmp_path: Path, folder: Path, monkeypat
 
 
 def test_a_run_on_images_with_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Classes from a column, in place of those of folders."""
-    lines = ["file,kind"]
+    """Several findings an image, each in a column, in place of folders of classes."""
+    lines = ["file,bright,flat"]
     generator = np.random.default_rng(0)
     for split, count in (("train", 40), ("test", 10)):
         (tmp_path / "data" / split).mkdir(parents=True)
         for number in range(count):
             grey = generator.integers(0, 100, (4, 4), dtype=np.uint8) + 100 * (number % 2)
             Image.fromarray(grey.astype(np.uint8)).save(tmp_path / "data" / split / f"{number}.png")
-            lines.append(f"{split}/{number}.png,{('dark', 'bright')[number % 2]}")
+            lines.append(f"{split}/{number}.png,{number % 2},{int(number % 3 == 0)}")
     (tmp_path / "data" / "labels.csv").write_text("\n".join(lines))
     data = ["data=image_folder", f"data.path={tmp_path / 'data'}", "data.options.labels=labels.csv"]
-    data += ["data.options.channels=1", "data.mean=[0.5]", "data.std=[0.5]"]
+    data += ["data.options.channels=1", "data.mean=[0.5]", "data.std=[0.5]", "task=multilabel"]
     assert call(monkeypatch, *SMALL, *data, f"hydra.run.dir={tmp_path / 'run'}") == 0
-    assert load_model(tmp_path / "run" / "party_a" / "model.pt").class_names == ("bright", "dark")
+    assert load_model(tmp_path / "run" / "party_a" / "model.pt").class_names == ("bright", "flat")
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def _check_settings(config: DataConfig) -> None:
 
 
 def _check_bundle(bundle: DataBundle, dataset: str, task: TaskName) -> None:
-    if bundle.num_classes < 2 and task == "classification":
+    if bundle.num_classes < 2 and bundle.train.targets.dim() == 1 and task == "classification":
         raise DataError(f"data set {dataset!r}: {bundle.num_classes} class(es); at least 2 are needed to learn")
     check_samples(bundle.train, dataset=dataset, split="train", num_classes=bundle.num_classes, task=task)
     check_samples(bundle.test, dataset=dataset, split="test", num_classes=bundle.num_classes, task=task)

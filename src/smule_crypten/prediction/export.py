@@ -19,6 +19,7 @@ from smule_crypten.data.datasets import load_data
 from smule_crypten.data.samples import along_first_axis
 from smule_crypten.errors import ConfigError, ModelError, OutputError, SmuleError
 from smule_crypten.files import write_atomic
+from smule_crypten.metric_names import TaskName
 from smule_crypten.party.run_folder import CONFIG_FILE
 from smule_crypten.prediction.export_formats import FORMATS, INPUT, OUTPUT, Runnable
 from smule_crypten.training.checkpoint import Checkpoint, Predictor, load_checkpoint, load_model
@@ -29,6 +30,11 @@ _BATCH = 512
 _TOLERANCE = 1e-4
 """The largest difference of an output, as a share of the largest output where that is above 1."""
 _SEED = 0
+_MEANINGS: dict[TaskName, str] = {
+    "classification": "a logit for each class of class_names; softmax gives probabilities",
+    "multilabel": "a logit for each label of class_names; the sigmoid of each gives its probability",
+    "regression": "a value for each target of class_names, in its own unit",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,18 +66,28 @@ class _Samples:
 
 
 class _Exported(nn.Module):
-    """A Predictor without its checks, which look at types, and so have no place in a file for one type."""
+    """A Predictor without its checks, which look at types, and so have no place in a file for one type.
 
-    def __init__(self, predictor: Predictor) -> None:
+    What it gives are logits, or in regression values in the targets' own units.
+    """
+
+    target_mean_1C: torch.Tensor
+    target_std_1C: torch.Tensor
+
+    def __init__(self, predictor: Predictor, checkpoint: Checkpoint) -> None:
         super().__init__()
         self.predictor = predictor
+        self.has_values = checkpoint.task == "regression"
+        self.register_buffer("target_mean_1C", torch.tensor(checkpoint.target_mean)[None])
+        self.register_buffer("target_std_1C", torch.tensor(checkpoint.target_std)[None])
 
     def forward(self, inputs_NX: torch.Tensor) -> torch.Tensor:
-        return self.predictor.of_scaled(inputs_NX)
+        outputs_NC = self.predictor.of_scaled(inputs_NX)
+        return outputs_NC * self.target_std_1C + self.target_mean_1C if self.has_values else outputs_NC
 
 
 def export(path: Path, to_format: str, output: Path | None = None, *, allow_target: bool = False) -> Exported:
-    """Write the network of the checkpoint at path, with its normalisation, as a file of that format.
+    """Write the network of the checkpoint at path, with its normalisation and public map, as a file of that format.
 
     It takes float32 inputs (N, X), any number of them. It is compared with the network itself first: on test samples of
     the run whose configuration lies beside the checkpoint, on random ones where that cannot be read.
@@ -102,7 +118,8 @@ def export(path: Path, to_format: str, output: Path | None = None, *, allow_targ
     predictor = load_model(path, allow_target=allow_target)
     samples = _samples(path, checkpoint, predictor, allow_target=allow_target)
     try:
-        content = written.write(_Exported(predictor).eval(), samples.scaled_NX[:2], _metadata(checkpoint, predictor))
+        network = _Exported(predictor, checkpoint).eval()
+        content = written.write(network, samples.scaled_NX[:2], _metadata(checkpoint, predictor))
         exported = written.load(content)
         difference, largest = _difference(exported, predictor, samples)
     except SmuleError:
@@ -122,6 +139,8 @@ def export(path: Path, to_format: str, output: Path | None = None, *, allow_targ
 def _difference(exported: Runnable, predictor: Predictor, samples: _Samples) -> tuple[float, float]:
     """The largest difference of an output, and the largest output. One input alone, and all others at once."""
     expected_NC = predict_logits(predictor, samples.inputs_NX, _BATCH, torch.device("cpu"))
+    if predictor.task.name == "regression":
+        expected_NC = predictor.task.predictions(expected_NC)
     inputs_NX = samples.scaled_NX
     found_NC = torch.cat([exported(inputs_NX[:1]), exported(inputs_NX[1:])])
     if found_NC.shape != expected_NC.shape:
@@ -131,6 +150,7 @@ def _difference(exported: Runnable, predictor: Predictor, samples: _Samples) -> 
 
 def _metadata(checkpoint: Checkpoint, predictor: Predictor) -> Mapping[str, Any]:
     """What who has nothing but the file must know of it."""
+    seen = "input" if checkpoint.features is None else f"features by {checkpoint.features.name}, in the file, of input,"
     return {
         "producer": f"smule-crypten {__version__}",
         "network": checkpoint.model.name,
@@ -138,11 +158,11 @@ def _metadata(checkpoint: Checkpoint, predictor: Predictor) -> Mapping[str, Any]
         "input": f"{INPUT}: float32, a batch of any size, each of input_shape",
         "input_shape": list(predictor.input_shape),
         "input_scale": "that of the training data; bytes 0 to 255 are divided by 255 first",
-        "normalization": "(input - mean) / std is part of the network",
+        "normalization": f"({seen} - mean) / std is part of the network",
         "mean": list(checkpoint.mean),
         "std": list(checkpoint.std),
-        "output": f"{OUTPUT}: float32 logits, one a class of class_names; softmax gives probabilities",
-        "task": "classification",
+        "output": f"{OUTPUT}: float32, {_MEANINGS[checkpoint.task]}",
+        "task": checkpoint.task,
         "class_names": list(checkpoint.class_names),
     }
 
@@ -178,7 +198,7 @@ def _own_samples(path: Path, predictor: Predictor, *, allow_target: bool) -> _Sa
     if config.name == "target" and not allow_target:
         raise ConfigError(f"{found} asks to call a function for them; --allow-target lets it")
     few = {"max_train": _MOST_SAMPLES, "max_test": _MOST_SAMPLES, "download": False}
-    inputs_NX = load_data(config.model_copy(update=few)).test.inputs
+    inputs_NX = load_data(config.model_copy(update=few), predictor.task.name).test.inputs
     if tuple(inputs_NX.shape[1:]) != predictor.input_shape or len(inputs_NX) < _FEWEST_SAMPLES:
         raise ConfigError(f"there are {len(inputs_NX)} test samples of shape {tuple(inputs_NX.shape[1:])}")
     return _Samples(inputs_NX, f"{len(inputs_NX)} own test samples")

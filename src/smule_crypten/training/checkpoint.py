@@ -19,6 +19,7 @@ from smule_crypten.config.sections import ModelConfig, Section
 from smule_crypten.data.arrays import as_tensor, speaks_for_channels_last
 from smule_crypten.data.samples import along_first_axis
 from smule_crypten.errors import DataError, ModelError, UnshareableModelError
+from smule_crypten.features.computing import BATCH
 from smule_crypten.files import write_atomic
 from smule_crypten.metric_names import TaskName
 from smule_crypten.models.agreement import check_agreement
@@ -115,10 +116,13 @@ class Predictor(nn.Module):
         Raises:
             DataError: the inputs have the wrong shape or type.
         """
-        return self.of_scaled(self._scaled(inputs_NX))
+        scaled_NX = self._scaled(inputs_NX)
+        if self.public_map is None:
+            return self.of_scaled(scaled_NX)
+        return torch.cat([self.of_scaled(batch_NX) for batch_NX in torch.split(scaled_NX, BATCH)])
 
     def of_scaled(self, inputs_NX: torch.Tensor) -> torch.Tensor:
-        """As forward, of floating-point inputs of which nothing is checked; uint8 ones are scaled to 0..1 before."""
+        """As forward, of floating-point inputs at once, of which nothing is checked; uint8 ones are scaled before."""
         seen_NX = inputs_NX if self.public_map is None else self.public_map(inputs_NX)
         return self.network((seen_NX - self.mean) / self.std)  # type: ignore[no-any-return]
 

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from smule_crypten.config.sections import DataConfig
+from smule_crypten.data.datasets import load_data
 from smule_crypten.data.loaders_npz import load_npz
 from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.metric_names import TaskName
 
 
 class TestNpz:
@@ -171,3 +173,25 @@ class TestNpz:
         labels = np.zeros((4, 2), int)
         with pytest.raises(ConfigError, match="num_classes: has no effect"):
             self.load(tmp_path, arrays | {"y_train": labels, "y_test": labels}, num_classes=2)
+
+    @pytest.mark.parametrize(
+        ("targets", "task", "message"),
+        [
+            (
+                np.array([0.5, 1, 1, 2]),
+                "classification",
+                "for several labels set task=multilabel, for numbers task=reg",
+            ),
+            (np.array([[0, 1]] * 4), "classification", "for several labels set task=multilabel"),
+            (np.array([0, 1, 0, 1]), "regression", "task=regression needs float32"),
+            (np.array([0, 1, 0, 1]), "multilabel", "task=multilabel needs float32"),
+            (np.array([[0.5, 1]] * 4), "multilabel", "target 0.5 of sample 0, the first of 4"),
+        ],
+    )
+    def test_targets_of_another_task(
+        self, tmp_path: Path, arrays: dict[str, Any], targets: Any, task: TaskName, message: str
+    ) -> None:
+        """What the file holds is compared with what is to be learned, and what to set is said."""
+        np.savez(tmp_path / "data.npz", **arrays | {"y_train": targets, "y_test": targets})
+        with pytest.raises(DataError, match=message):
+            load_data(DataConfig(name="npz", path=str(tmp_path / "data.npz")), task)

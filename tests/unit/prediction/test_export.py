@@ -19,14 +19,20 @@ import torch
 import yaml
 from torch import nn
 
+from smule_crypten.config.features import FeaturesConfig
 from smule_crypten.config.sections import ModelConfig
+from smule_crypten.features.cache import FeatureCache
+from smule_crypten.features.computing import featuriser
+from smule_crypten.features.public_map import build_map
 from smule_crypten.launch.composition import compose_run
 from smule_crypten.launch.export import main
+from smule_crypten.metric_names import TaskName
 from smule_crypten.models.zoo import build_model
 from smule_crypten.prediction import export as exporting
 from smule_crypten.prediction.export import export
 from smule_crypten.prediction.export_formats import FORMATS, METADATA_FILE
 from smule_crypten.training.checkpoint import Checkpoint, load_model, save_checkpoint
+from smule_crypten.training.checkpoint_features import CheckpointFeatures
 
 CLASSES = ("ant", "bee", "cow")
 SHAPE = (1, 8, 8)
@@ -74,7 +80,14 @@ def build_one_at_a_time(input_shape: tuple[int, ...], num_classes: int) -> nn.Mo
     return OneAtATime()
 
 
-def _save(folder: Path, model: ModelConfig, network: nn.Module | None = None, shape: tuple[int, ...] = SHAPE) -> Path:
+def _save(
+    folder: Path,
+    model: ModelConfig,
+    network: nn.Module | None = None,
+    shape: tuple[int, ...] = SHAPE,
+    task: TaskName = "classification",
+    features: CheckpointFeatures | None = None,
+) -> Path:
     network = network or build_model(model, shape, 3, seed=5)
     checkpoint = Checkpoint(
         model=model,
@@ -83,6 +96,10 @@ def _save(folder: Path, model: ModelConfig, network: nn.Module | None = None, sh
         class_names=CLASSES,
         mean=(0.3,),
         std=(0.4,),
+        task=task,
+        features=features,
+        target_mean=(50.0, -7.0, 0.0) if task == "regression" else (0.0,),
+        target_std=(10.0,) if task == "regression" else (1.0,),
         model_step=17,
         state_dict=network.state_dict(),
     )
@@ -131,6 +148,57 @@ def test_inputs_of_every_rank(tmp_path: Path, to_format: str, name: str, shape: 
     inputs_NX = torch.rand(4, *shape, generator=torch.Generator().manual_seed(3))
     found_NC = FORMATS[to_format].load(written.path.read_bytes())(inputs_NX)
     torch.testing.assert_close(found_NC, load_model(tmp_path / "model.pt")(inputs_NX).detach(), atol=1e-5, rtol=0)
+
+
+@FORMAT
+@pytest.mark.parametrize(
+    ("task", "meaning"), [("multilabel", "a logit for each label"), ("regression", "a value for each target")]
+)
+def test_what_the_outputs_are(tmp_path: Path, to_format: str, task: TaskName, meaning: str) -> None:
+    """Logits of labels as they are, values in the units of the targets; the file says which."""
+    saved = _save(tmp_path, ModelConfig(name="mlp"), task=task)
+    content = export(saved, to_format).path.read_bytes()
+    inputs_NX = torch.rand(4, *SHAPE, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        outputs_NC = load_model(saved).network((inputs_NX - 0.3) / 0.4)
+    expected_NC = outputs_NC * 10 + torch.tensor([50.0, -7.0, 0.0]) if task == "regression" else outputs_NC
+    torch.testing.assert_close(FORMATS[to_format].load(content)(inputs_NX), expected_NC, atol=1e-4, rtol=0)
+    assert meaning in _metadata_of(content, to_format)["output"]
+
+
+@FORMAT
+def test_a_public_map_is_in_the_file(tmp_path: Path, to_format: str) -> None:
+    """Who has the file gives it images; more at a time than the map takes in one batch here."""
+    shape, features = (1, 8, 8), FeaturesConfig(name="patches", cache=None)
+    public_map = build_map(features, shape)
+    found = featuriser(public_map, FeatureCache(None), torch.device("cpu"))
+    origin = CheckpointFeatures(
+        name="patches",
+        options={},
+        input_shape=shape,
+        map_digest=public_map.digest,
+        mean=tuple(found.mean_F.tolist()),
+        std=tuple(found.std_F.tolist()),
+    )
+    saved = _save(tmp_path, ModelConfig(name="mlp"), shape=(public_map.num_features,), features=origin)
+    written = export(saved, to_format)
+    assert written.difference < 1e-4
+    images_NCHW = torch.rand(70, *shape, generator=torch.Generator().manual_seed(3))
+    content = written.path.read_bytes()
+    found_NC = FORMATS[to_format].load(content)(images_NCHW)
+    torch.testing.assert_close(found_NC, load_model(saved)(images_NCHW).detach(), atol=1e-4, rtol=0)
+    assert "features by patches" in _metadata_of(content, to_format)["normalization"]
+
+
+def _metadata_of(content: bytes, to_format: str) -> dict[str, str]:
+    if to_format == "onnx":
+        return {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
+    files = {METADATA_FILE: ""}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch announces the end of TorchScript
+        torch.jit.load(io.BytesIO(content), _extra_files=files)
+    found: dict[str, str] = json.loads(files[METADATA_FILE])
+    return found
 
 
 def test_onnx_by_its_own_reference(saved: Path) -> None:
@@ -231,14 +299,6 @@ def test_without_the_extra(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert "onnxruntime" in said
     assert ".[export]" in said
     assert "torchscript" in said
-
-
-def test_metadata_file_is_where_the_documentation_says(saved: Path) -> None:
-    files = {METADATA_FILE: ""}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch announces the end of TorchScript
-        torch.jit.load(export(saved, "torchscript").path, _extra_files=files)
-    assert json.loads(files[METADATA_FILE])["mean"] == [0.3]
 
 
 def _call(*arguments: str) -> tuple[int, str]:
