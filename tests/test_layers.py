@@ -14,9 +14,9 @@ MODULES = module_files()
 
 FLOORS: list[set[str]] = [
     {"_version", "errors", "types", "metric_names", "torchvision_compat", "removed"},
-    {"files", "fork_server"},
+    {"files", "names", "fork_server"},
     {"config"},
-    {"tables"},
+    {"tables", "images"},
     {"data", "models"},
     {"tasks", "features"},
     {"report", "training", "transport"},
@@ -37,6 +37,7 @@ FLOORS: list[set[str]] = [
 SMALL = FLOORS[0] | FLOORS[1] | FLOORS[2]
 
 NARROW: dict[str, set[str]] = {
+    "images": SMALL,
     "report": {"errors", "types", "metric_names", "files"},
     "transport": {"errors", "types", "files"},
     "mpc": SMALL | {"models", "transport"},

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from smule_crypten.data.files_labels import Labels, key_of
-from smule_crypten.data.folder_listing import Identity, Remarks, list_classes, list_images, list_tree
-from smule_crypten.data.image_file import SUFFIXES, ImageFile, ImageSize, read_image
-from smule_crypten.data.names import listed, printable
 from smule_crypten.data.samples import Samples, random_positions
 from smule_crypten.errors import DataError
+from smule_crypten.images.folder_listing import Identity, Remarks, list_classes, list_images, list_tree
+from smule_crypten.images.image_file import SUFFIXES, ImageFile, ImageSize, read_image
+from smule_crypten.names import listed, printable
 
 _DARK = 1 / 8
 """Grey of 16 bits that stays below this share of white mostly has 12 bits or fewer."""

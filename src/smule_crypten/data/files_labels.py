@@ -16,9 +16,9 @@ from typing import IO, Literal
 
 import torch
 
-from smule_crypten.data.names import listed, printable, shown
 from smule_crypten.data.target_arrays import class_numbers
 from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.names import listed, printable, shown
 
 TargetKind = Literal["categorical", "boolean", "numeric"]
 

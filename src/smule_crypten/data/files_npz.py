@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from smule_crypten.config.options import one_line
-from smule_crypten.data.names import listed, shown
 from smule_crypten.errors import DataError
+from smule_crypten.names import listed, shown
 
 Array = npt.NDArray[Any]
 

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from smule_crypten.config.options import one_line
-from smule_crypten.data.names import printable, shown
 from smule_crypten.errors import DataError
+from smule_crypten.names import printable, shown
 
 Series = npt.NDArray[np.float32]
 

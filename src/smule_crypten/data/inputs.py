@@ -11,10 +11,10 @@ import torch
 from smule_crypten.data.arrays import Layout, as_tensor
 from smule_crypten.data.files_folder import FlatFolder, read_flat_folder
 from smule_crypten.data.files_npz import Array, read_npz
-from smule_crypten.data.image_file import SUFFIXES, ImageSize
-from smule_crypten.data.names import listed
 from smule_crypten.data.origin import Origin
 from smule_crypten.errors import DataError
+from smule_crypten.images.image_file import SUFFIXES, ImageSize
+from smule_crypten.names import listed
 from smule_crypten.types import InputShape
 
 _ARRAYS = ("inputs", "images")
@@ -79,7 +79,7 @@ def read_inputs(
     Args:
         path: an .npz file with one array (or one called "inputs" or "images"), (N, X), uint8 or floating point; series
             of one channel may be (N, time). For images also a folder of image files, read in order of their names, as
-            RGB or grey (data/image_file.py).
+            RGB or grey (images/image_file.py).
         trained_on: type of the samples that the network was trained on. If they were uint8, floating-point ones must
             lie in 0..1.
         scale: of floating-point training samples; those on another one are refused. None where it is not known.

@@ -11,11 +11,11 @@ from smule_crypten.config.options import parse_options
 from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.files_folder import Split, read_image_folder, read_labelled_folder
 from smule_crypten.data.files_labels import Labels, TargetKind, read_labels, understood
-from smule_crypten.data.image_file import ImageSize
-from smule_crypten.data.names import composed, listed
 from smule_crypten.data.reader_options import NameOptions, path_of
 from smule_crypten.data.samples import DataBundle
 from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.images.image_file import ImageSize
+from smule_crypten.names import composed, listed
 
 
 class FolderOptions(NameOptions):

@@ -12,11 +12,11 @@ from smule_crypten.config.options import parse_options
 from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.arrays import Layout, as_inputs
 from smule_crypten.data.files_npz import Array, read_npz
-from smule_crypten.data.names import listed
 from smule_crypten.data.reader_options import ClassOptions, LayoutOptions, path_of
 from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.data.target_arrays import as_targets, check_alike
 from smule_crypten.errors import DataError
+from smule_crypten.names import listed
 
 SPLITS = ("train", "test")
 _ARRAYS = tuple(f"{kind}_{split}" for split in SPLITS for kind in "xy")

@@ -15,12 +15,12 @@ from smule_crypten.config.options import parse_options
 from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.files_ts import Series, TsFile, read_ts
 from smule_crypten.data.loaders_npz import SPLITS, read_splits
-from smule_crypten.data.names import listed, printable
 from smule_crypten.data.reader_options import NameOptions, path_of
 from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.data.series import filled_gaps, of_one_length
 from smule_crypten.data.target_arrays import as_targets, check_alike, class_numbers
 from smule_crypten.errors import DataError
+from smule_crypten.names import listed, printable
 
 _ENDINGS = ("_TRAIN.ts", "_TEST.ts")
 _WANTED = "a folder with NAME_TRAIN.ts and NAME_TEST.ts, the path of such a pair without these endings, or an .npz file"

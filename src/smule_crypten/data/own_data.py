@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from smule_crypten.config.options import one_line
 from smule_crypten.data.arrays import Layout, as_inputs, as_labels
-from smule_crypten.data.names import class_names_of
 from smule_crypten.data.samples import DataBundle, Samples, numbered_classes
 from smule_crypten.errors import DataError
+from smule_crypten.names import class_names_of
 
 _READ_BATCH = 1000
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from smule_crypten.data.arrays import as_tensor
-from smule_crypten.data.names import shown
 from smule_crypten.errors import DataError
+from smule_crypten.names import shown
 
 
 def as_targets(value: Any, what: str) -> torch.Tensor:

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from smule_crypten.data.files_folder import read_image_folder
-from smule_crypten.data.image_file import ImageSize
 from smule_crypten.errors import DataError
+from smule_crypten.images.image_file import ImageSize
 
 
 def write_image(path: Path, red: int, width: int = 6, height: int = 4) -> None:

@@ -19,10 +19,10 @@ from PIL import Image
 
 from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.files_ts import read_ts
-from smule_crypten.data.image_file import ImageSize, read_image
 from smule_crypten.data.inputs import read_inputs
 from smule_crypten.data.loaders_npz import load_npz
 from smule_crypten.errors import DataError
+from smule_crypten.images.image_file import ImageSize, read_image
 
 FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "PPM", "WEBP", "JPEG2000")
 BOUNDED = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

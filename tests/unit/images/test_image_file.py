@@ -10,8 +10,8 @@ import pytest
 from image_makers import GREY_8, GREY_16, chunk, oriented, png_16, tiff_12
 from PIL import Image
 
-from smule_crypten.data.image_file import FIRST_PICTURE, ON_WHITE, TURNED, ImageSize, read_image
 from smule_crypten.errors import DataError
+from smule_crypten.images.image_file import FIRST_PICTURE, ON_WHITE, TURNED, ImageSize, read_image
 
 
 def saved(path: Path, pixels: Any, mode: str | None = None, **options: Any) -> Path:

@@ -23,10 +23,10 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from smule_crypten.config.options import one_line
-from smule_crypten.data import image_dicom
-from smule_crypten.data.image_depth import Unusable, deep_grey, depth_of
-from smule_crypten.data.names import printable, shown
 from smule_crypten.errors import DataError
+from smule_crypten.images import image_dicom
+from smule_crypten.images.image_depth import Unusable, deep_grey, depth_of
+from smule_crypten.names import printable, shown
 
 SUFFIXES = (
     ".bmp", ".gif", ".j2k", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",

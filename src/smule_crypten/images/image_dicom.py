@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from smule_crypten.data.image_depth import Unusable
 from smule_crypten.errors import DataError
+from smule_crypten.images.image_depth import Unusable
 
 SUFFIXES = (".dcm", ".dicom")
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from smule_crypten.data.image_file import SUFFIXES
-from smule_crypten.data.names import composed, listed, printable
 from smule_crypten.errors import DataError
+from smule_crypten.images.image_file import SUFFIXES
+from smule_crypten.names import composed, listed, printable
 
 _NO_CLASS = (".", "__", "@", "$", "~", "#")
 _SYSTEM_FOLDERS = ("lost+found", "System Volume Information")

@@ -16,11 +16,11 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000
 
 from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.datasets import load_data
-from smule_crypten.data.image_dicom import read_dicom
-from smule_crypten.data.image_file import ImageSize, read_image
 from smule_crypten.data.inputs import Scale, read_inputs
 from smule_crypten.data.samples import DataBundle
 from smule_crypten.errors import DataError
+from smule_crypten.images.image_dicom import read_dicom
+from smule_crypten.images.image_file import ImageSize, read_image
 
 STORED = np.array([[0, 1, 700], [2000, 4000, 4095]], np.uint16)
 PATIENT = "Mustermann^Erika"
