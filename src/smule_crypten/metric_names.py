@@ -45,7 +45,7 @@ METRIC_FACTS: dict[str, MetricFacts] = {
 }
 
 PRIMARY: dict[TaskName, str] = {"classification": "accuracy", "multilabel": "auroc", "regression": "rmse"}
-"""Task -> the metric that decides which network is kept, unless `metric` names another one."""
+"""Task -> the metric that tables and curves show, unless `metric` names another one."""
 
 
 def metrics_of(task: TaskName) -> list[str]:

@@ -6,6 +6,8 @@ import torch
 from npz_files import draw
 from torch.utils.data import TensorDataset, random_split
 
+from smule_crypten.data.samples import DataBundle, Samples
+
 
 def seeded() -> list[object]:
     return _split(torch.Generator().manual_seed(3))
@@ -22,3 +24,12 @@ def _split(generator: torch.Generator) -> list[object]:
     images, labels = draw(240, seed=0)
     whole = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
     return list(random_split(whole, [160, 80], generator=generator))
+
+
+def numbers() -> DataBundle:
+    """Two numbers a sample, of which one follows from the mean of the image."""
+    images, _ = draw(240, seed=0)
+    inputs_NX = torch.from_numpy(images)
+    means_N = inputs_NX.float().flatten(1).mean(1)
+    whole = Samples(inputs_NX, torch.stack([means_N, 100 - means_N], dim=1), torch.arange(240))
+    return DataBundle(whole.select(torch.arange(160)), whole.select(torch.arange(160, 240)), ("mean", "rest"))

@@ -9,9 +9,9 @@ import torch
 
 from smule_crypten.config.config_reading import suggest
 from smule_crypten.config.sections import DataConfig
+from smule_crypten.data.bundled_sets import load_breast_cancer, load_diabetes, load_digits, load_digits_pairs
 from smule_crypten.data.files_table import load_table
 from smule_crypten.data.loaders import (
-    load_digits,
     load_idx,
     load_image_folder,
     load_npz,
@@ -24,6 +24,9 @@ from smule_crypten.metric_names import TaskName
 
 LOADERS: dict[str, Callable[[DataConfig], DataBundle]] = {
     "digits": load_digits,
+    "digits_pairs": load_digits_pairs,
+    "breast_cancer": load_breast_cancer,
+    "diabetes": load_diabetes,
     "fashion_mnist": load_torchvision_set,
     "mnist": load_torchvision_set,
     "cifar10": load_torchvision_set,
@@ -35,7 +38,7 @@ LOADERS: dict[str, Callable[[DataConfig], DataBundle]] = {
     "target": load_target,
 }
 
-_NEEDS_NO_PATH = ("digits", "target")
+_NEEDS_NO_PATH = ("digits", "digits_pairs", "breast_cancer", "diabetes", "target")
 _OTHER_SCALE = 10
 """Splits whose largest values differ by more hardly have the same unit."""
 

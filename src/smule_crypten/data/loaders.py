@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from smule_crypten.config.options import call_target, one_line, parse_options
 from smule_crypten.config.sections import DataConfig, Section
 from smule_crypten.data.arrays import Layout, as_inputs, as_labels
+from smule_crypten.data.bundled_sets import BundledOptions
 from smule_crypten.data.files_folder import Split, read_image_folder
 from smule_crypten.data.files_idx import read_idx_folder
 from smule_crypten.data.files_npz import read_npz
@@ -23,13 +24,7 @@ from smule_crypten.data.samples import DataBundle, Samples, numbered_classes
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.torchvision_compat import load_torchvision
 
-_DIGITS_SPLIT_SEED = 0
 _NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
-
-
-class _DigitsOptions(Section):
-    test_fraction: float = Field(default=0.25, gt=0.0, lt=1.0)
-    """Share of all samples that is held out for testing, stratified, always the same split."""
 
 
 class _NameOptions(Section):
@@ -82,7 +77,7 @@ class _FolderOptions(_NameOptions):
 
 
 DATA_OPTIONS: dict[str, type[Section]] = {
-    "digits": _DigitsOptions,
+    **dict.fromkeys(("digits", "digits_pairs", "breast_cancer", "diabetes"), BundledOptions),
     "idx": _ClassOptions,
     "image_folder": _FolderOptions,
     "npz": _NpzOptions,
@@ -103,38 +98,6 @@ _TORCHVISION_SETS = {
     "cifar10": _TorchvisionSet("CIFAR10", "cifar-10-batches-py"),
     "cifar100": _TorchvisionSet("CIFAR100", "cifar-100-python"),
 }
-
-
-def load_digits(config: DataConfig) -> DataBundle:
-    """scikit-learn's 1,797 digits, (N, 1, 8, 8) float32 in [0, 1]; sample ids number all of them.
-
-    The stratified test split is the same in every run.
-    """
-    options = parse_options(_DigitsOptions, config.options, "data.options")
-    # Imported here: scikit-learn takes a second to load and no other data set needs it.
-    from sklearn.datasets import load_digits as sklearn_digits
-    from sklearn.model_selection import train_test_split
-
-    digits = sklearn_digits()
-    whole = Samples(
-        inputs=torch.from_numpy(digits.images).float().div_(16).unsqueeze(1),
-        targets=torch.from_numpy(digits.target).long(),
-        sample_ids=torch.arange(len(digits.target)),
-    )
-    try:
-        train, test = train_test_split(
-            np.arange(len(whole)),
-            test_size=options.test_fraction,
-            stratify=digits.target,
-            random_state=_DIGITS_SPLIT_SEED,
-        )
-    except ValueError as error:
-        raise ConfigError(f"data.options.test_fraction: {options.test_fraction} cannot be used: {error}") from error
-    return DataBundle(
-        train=whole.select(torch.from_numpy(np.sort(train))),
-        test=whole.select(torch.from_numpy(np.sort(test))),
-        class_names=numbered_classes(10),
-    )
 
 
 def load_torchvision_set(config: DataConfig) -> DataBundle:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from smule_crypten.report.evaluation_records import EvaluationRecord, MetricRecord
 from smule_crypten.report.records import EpochRecord
 
 
@@ -36,11 +37,16 @@ class EpochEnded:
 
 @dataclass(frozen=True)
 class ControlEnded:
-    """A local control of a party is trained; score: the run's metric on the test samples."""
+    """A local control of a party is trained.
+
+    score: the run's metric on the test samples. gains: of SMuLe over the control, by metric.
+    """
 
     party: str
     name: str
     score: float | None
+    evaluation: EvaluationRecord
+    gains: dict[str, MetricRecord]
 
 
 @dataclass(frozen=True)

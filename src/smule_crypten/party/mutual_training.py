@@ -17,6 +17,7 @@ from smule_crypten.mutual_learning.loop import MutualLearning
 from smule_crypten.mutual_learning.observer import Phase
 from smule_crypten.mutual_learning.peer import Answers, Peer
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
+from smule_crypten.party.figures import evaluation_record, gain_records
 from smule_crypten.party.inputs import PartyInputs
 from smule_crypten.party.learner import learner_of
 from smule_crypten.party.ledger import PartyLedger
@@ -86,12 +87,25 @@ class MutualTraining:
         return PartyFacts(
             test_accuracy=loop.accuracy,
             standalone_test_accuracy=None if loop.alone is None else loop.alone.accuracy,
+            **self._figures(),
             alarms=[AlarmRecord(**alarm) for alarm in loop.watchman.alarms],
             kept_network=loop.best.name or f"smule, epoch {config.training.epochs}",
             kept_because="validation" if loop.best.name else "last",
             privacy=privacy_spent(config, self._inputs),
             budget=BudgetRecord(answered=answered, mu=MU, logit_noise=noise, **self._budget.facts()),
         )
+
+    def _figures(self) -> dict[str, Any]:
+        """Of the kept networks on the test samples."""
+        loop = self._loop
+        smule = loop.learner.evaluated(loop.network)
+        if loop.alone is None:
+            return {"evaluations": {"smule": evaluation_record(smule)}}
+        alone = loop.learner.evaluated(loop.alone.model)
+        return {
+            "evaluations": {"standalone": evaluation_record(alone), "smule": evaluation_record(smule)},
+            "gains": {"standalone": gain_records(smule, alone)},
+        }
 
     def epoch(self, phase: Phase, result: EpochResult, tested: Outcome) -> None:
         self._ledger.epoch(phase, result, tested)

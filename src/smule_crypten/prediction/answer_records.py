@@ -40,7 +40,7 @@ class JudgedRecord(Record):
     """How both networks do on samples of known label."""
 
     num_known: int = Field(description="held-out samples")
-    measure: str = Field(
+    measure: Literal["accuracy", "share of labels right", "mean absolute error"] = Field(
         default="accuracy",
         description="what the next three are: `accuracy`, `share of labels right` or `mean absolute error`, in the "
         "targets' own units",

@@ -12,8 +12,11 @@ from smule_crypten.prediction.answer_records import (
     PredictionRecord,
     WorthRecord,
 )
-from smule_crypten.report.formatting import count, gain_in_points, human_bytes, percent
+from smule_crypten.report.formatting import count, human_bytes, percent
 from smule_crypten.report.terminal import Column, Facts, Grid
+
+_OUTPUTS = {"accuracy": "class", "share of labels right": "label", "mean absolute error": "target"}
+"""What a task judges its answers by -> what its outputs are."""
 
 
 def prediction_table(record: AskedRecord) -> RenderableType:
@@ -38,9 +41,9 @@ def estimate_table(estimate: EstimateRecord) -> RenderableType:
         of_a, of_b = run.num_queries
         total += f"{of_a} queries of party a and {of_b} of party b in each of {run.num_exchanges} exchanges"
     facts = {
-        "agreement": percent(worth.agreement),
-        "both together": f"{percent(worth.combined)}, gain {100 * worth.gain:+.1f} points "
-        f"(95 %: {100 * low:+.1f} to {100 * high:+.1f})",
+        "agreement": "" if worth.agreement is None else percent(worth.agreement),
+        "both together": f"{_value(worth, worth.combined)}, gain {_gain(worth, worth.gain)}"
+        f"{' points' if _is_share(worth) else ''} (95 %: {_gain(worth, low)} to {_gain(worth, high)})",
         "this estimate": _traffic(estimate),
         "answers left": _left(estimate),
         "a whole run": total,
@@ -52,8 +55,8 @@ def estimate_table(estimate: EstimateRecord) -> RenderableType:
 
 
 def _accuracies(judged: JudgedRecord) -> Grid:
-    row = [percent(accuracy) for accuracy in (judged.own, judged.peer, judged.combined)]
-    row.append(gain_in_points(judged.own, judged.combined))
+    row = [_value(judged, value) for value in (judged.own, judged.peer, judged.combined)]
+    row.append(_difference(judged, judged.own, judged.combined))
     columns = [Column(heading=heading) for heading in ("own", "peer", "combined", "gain")]
     return Grid(title=_title(judged), columns=columns, rows=[row])
 
@@ -63,16 +66,36 @@ def _by_class(class_names: list[str], worth: WorthRecord) -> Grid:
     for name, found in zip(class_names, worth.by_class, strict=True):
         if found is not None:
             samples, own, peer = found
-            rows.append([name, count(samples), percent(own), percent(peer), gain_in_points(own, peer)])
-    own, peer = worth.own, worth.peer
-    rows.append(["all", count(worth.num_known), percent(own), percent(peer), gain_in_points(own, peer)])
+            rows.append([name, count(samples), *_compared(worth, own, peer)])
+    rows.append(["all", count(worth.num_known), *_compared(worth, worth.own, worth.peer)])
     numbers = (Column(heading=heading) for heading in ("samples", "own", "peer", "difference"))
-    columns = [Column(heading="class", is_number=False), *numbers]
+    columns = [Column(heading=_OUTPUTS[worth.measure], is_number=False), *numbers]
     return Grid(title=_title(worth), columns=columns, rows=rows)
 
 
 def _title(judged: JudgedRecord) -> str:
-    return f"Accuracy on {count(judged.num_known)} held-out samples"
+    return f"{judged.measure.capitalize()} on {count(judged.num_known)} held-out samples"
+
+
+def _is_share(judged: JudgedRecord) -> bool:
+    return judged.measure != "mean absolute error"
+
+
+def _value(judged: JudgedRecord, value: float) -> str:
+    return percent(value) if _is_share(judged) else f"{value:.4g}"
+
+
+def _gain(judged: JudgedRecord, gain: float) -> str:
+    """Above 0 where it is better."""
+    return f"{100 * gain:+.1f}" if _is_share(judged) else f"{gain:+.3g}"
+
+
+def _difference(judged: JudgedRecord, before: float, after: float) -> str:
+    return _gain(judged, after - before if _is_share(judged) else before - after)
+
+
+def _compared(judged: JudgedRecord, own: float, peer: float) -> list[str]:
+    return [_value(judged, own), _value(judged, peer), _difference(judged, own, peer)]
 
 
 def _combination(combination: CombinationRecord) -> str:

@@ -86,8 +86,8 @@ class Fidelity(Record):
         "largest distance of a secure logit from that of plain PyTorch, both less the mean of their sample; null if "
         "one was not finite"
     )
-    top1_agreement: float | None = maybe(
-        "share of answers in which both predict the same class, or of labels; null in regression"
+    top1_agreement: float | None = Field(
+        description="share of answers in which both predict the same class, or of labels; null in regression"
     )
     num_samples: int = Field(description="answers that were compared")
 

@@ -16,6 +16,7 @@ from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.party.dealing import jobs_that_meet
 from smule_crypten.party.events import ControlEnded, EpochEnded, Event, EvidenceLeft, Message
+from smule_crypten.party.figures import evaluation_record
 from smule_crypten.party.inputs import build_party_model, resolve_device
 from smule_crypten.party.launcher import Job, run_jobs
 from smule_crypten.party.ledger import epoch_record
@@ -120,7 +121,7 @@ class _Simulation:
             self._data, models = self._attack.data, self._attack.answering(models)
         changed = None if self._attack is None else self._attack.train
         self._fidelity = FidelityCheck(run, data, models, changed) if run.simulation.fidelity else None
-        self._progress = LiveProgress(console, _epochs_by_task(run))
+        self._progress = LiveProgress(console, _epochs_by_task(run), record.facts.metric)
 
     def run(self) -> None:
         with (
@@ -169,8 +170,10 @@ class _Simulation:
                 self._add_epoch(record, is_new)
             case Message(text):
                 self._progress.message(text)
-            case ControlEnded(party, name, score):
+            case ControlEnded(party, name, score, evaluation, gains):
                 self._record.controls.setdefault(party, {})[name] = score
+                self._record.evaluations.setdefault(party, {})[name] = evaluation
+                self._record.gains.setdefault(party, {})[name] = gains
             case EvidenceLeft(party, epoch, path) if self._fidelity is not None:
                 self._fidelity.add(party, epoch, path)
                 self._record.fidelity = self._fidelity.results
@@ -192,6 +195,7 @@ class _Simulation:
 
         finished = KeptTraining(learner, learner.trainer, "pooled", on_epoch).run()
         self._record.pooled_test_accuracy = finished.accuracy
+        self._record.pooled_evaluation = evaluation_record(learner.evaluated(finished.model)).in_short
         return finished.model
 
 

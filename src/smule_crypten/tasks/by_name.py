@@ -26,6 +26,11 @@ def task_of(
             return Regression(metric=metric, mean=target_mean, std=target_std)
 
 
+def as_task(task: Task | TaskName) -> Task:
+    """A task by its name has its own metric, and targets that are as they are."""
+    return task_of(task) if isinstance(task, str) else task
+
+
 def party_task(config: PartyConfig) -> Task:
     """What a party's configuration says."""
     return task_of(config.task, config.metric, config.data.target_mean, config.data.target_std)

@@ -14,7 +14,7 @@ from sklearn import metrics as sk
 from smule_crypten.metric_names import METRIC_FACTS, metrics_of
 from smule_crypten.tasks.curves import Reliability, Roc, confusion_matrix, reliability, roc_curves
 from smule_crypten.tasks.metrics import METRICS, Array, Prediction, ranking
-from smule_crypten.tasks.resampling import Resampled, resampled
+from smule_crypten.tasks.resampling import Resampled, num_resamples, resampled
 
 LEVEL = 0.95
 _LEAST_DEFINED = 0.9
@@ -64,6 +64,8 @@ class Evaluated:
 def evaluated(prediction: Prediction) -> Evaluated:
     """All figures of a network by what it says of test samples, of which there is at least one."""
     names = metrics_of(prediction.task)
+    if not np.isfinite(prediction.outputs_NC).all():
+        return _undefined(prediction, names)
     resamples = resampled(prediction, names)
     outputs_NC, targets, thresholds_C = prediction.outputs_NC, prediction.targets, prediction.thresholds_C
     values = {name: METRICS[name](outputs_NC, targets, thresholds_C) for name in names}
@@ -78,6 +80,22 @@ def evaluated(prediction: Prediction) -> Evaluated:
         reliability=reliability(prediction) if has_classes else None,
         confusion=confusion_matrix(prediction),
         resamples=resamples,
+    )
+
+
+def _undefined(prediction: Prediction, names: list[str]) -> Evaluated:
+    """Of a network some of whose outputs are not finite."""
+    count = num_resamples(*prediction.outputs_NC.shape)
+    return Evaluated(
+        num_samples=len(prediction.outputs_NC),
+        num_resamples=count,
+        metrics=dict.fromkeys(names, Measured(value=None, low=None, high=None)),
+        thresholds=None,
+        by_class=[],
+        roc=[],
+        reliability=None,
+        confusion=None,
+        resamples=Resampled(metrics={name: np.full(count, np.nan) for name in names}, by_class={}),
     )
 
 
@@ -97,7 +115,8 @@ def _measured(value: float | None, resamples_B: Array) -> Measured:
     if value is None or len(defined) < _LEAST_DEFINED * len(resamples_B):
         return Measured(value=value, low=None, high=None)
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).round(_DIGITS).tolist()
-    return Measured(value=value, low=low, high=high)
+    # A biased metric may be larger in all resamples: samples that are held twice help a precision of few samples.
+    return Measured(value=value, low=min(low, value), high=max(high, value))
 
 
 def _by_class(prediction: Prediction, resamples: Resampled) -> list[ClassFigures]:

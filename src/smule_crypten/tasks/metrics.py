@@ -2,7 +2,7 @@
 
 All take outputs (N, C) and targets as NumPy has them. Classification: probabilities that sum to 1, and classes (N,)
 from 0 to C - 1. Several labels: a probability for each, and 0 or 1 (N, C). Regression: values, and true values (N, C),
-in the units of the data. No target is unknown.
+in the units of the data. No target is unknown. A network with an output that is not finite has no metric.
 
 A class, or a label, that occurs in none of the samples or in all of them has no AUROC and no AUPRC; the macro mean is
 that of the others. A metric that is not defined is None, never a number that looks like one.
@@ -91,7 +91,7 @@ class Metric:
 
     def __call__(self, outputs_NC: Array, targets: Targets, thresholds_C: Array | None = None) -> float | None:
         """Of any samples; None where it is not defined."""
-        if len(outputs_NC) == 0:
+        if len(outputs_NC) == 0 or not np.isfinite(outputs_NC).all():
             return None
         task = "classification" if targets.ndim == 1 else self.facts.tasks[-1]
         return self.value(Prediction(task=task, outputs_NC=outputs_NC, targets=targets, thresholds_C=thresholds_C))

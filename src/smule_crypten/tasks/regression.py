@@ -1,4 +1,7 @@
-"""One or more numbers a sample: squared errors of values that public constants have brought to one scale."""
+"""One or more numbers a sample: squared errors of values that public constants have brought to one scale.
+
+Of several targets the errors are summed, so that each learns as it would alone (multilabel.py).
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,8 @@ class Regression(Task):
     measure = "mean absolute error"
 
     def loss(self, outputs_NC: torch.Tensor, targets: torch.Tensor, terms: LossTerms = PLAIN) -> torch.Tensor:
-        """Mean squared error of standardised values, mean over the targets."""
-        return (outputs_NC - targets).square().mean()
+        """Mean squared error of standardised values, summed over the targets."""
+        return (outputs_NC - targets).square().sum(dim=1).mean()
 
     def distillation(
         self,
@@ -35,8 +38,8 @@ class Regression(Task):
         temperature: float,
         weight_N: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Mean squared difference, mean over the targets; there is nothing that a temperature could soften."""
-        difference_N = (own_NC - peer_NC.detach()).square().mean(dim=1)
+        """Mean squared difference, summed over the targets; there is nothing that a temperature could soften."""
+        difference_N = (own_NC - peer_NC.detach()).square().sum(dim=1)
         return (difference_N if weight_N is None else difference_N * weight_N).mean()
 
     def taken(self, samples: Samples) -> Samples:

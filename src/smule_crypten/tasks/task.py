@@ -32,8 +32,8 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 class LossTerms:
     """What changes the loss of the labels, for all samples of a party alike.
 
-    label_smoothing: share of the uniform distribution in each label. log_prior_C: see losses.py. class_weight_C: how
-    much each class counts, or each label where a sample has it; None for 1.
+    label_smoothing: share of the uniform distribution in each label. log_prior_C: as in training/losses.py.
+    class_weight_C: how much each class counts, or each label where a sample has it; None for 1.
     """
 
     label_smoothing: float = 0.0

@@ -2,8 +2,8 @@
 
 z = t ((1 - s) z_own / t_own + s z_peer / t_peer) in logits, or in values with all t = 1. Both temperatures and the
 peer's share s are fitted on held-out samples of known label (combination.py), as far as the peer has answered about
-them; s is then multiplied by the weight of each answer (trust.py). t = t_own^(1 - s) t_peer^s keeps the sharpness of the network that counts:
-calibrated soft labels taught less.
+them; s is then multiplied by the weight of each answer (trust.py). t = t_own^(1 - s) t_peer^s keeps the sharpness of
+the network that counts: calibrated soft labels taught less.
 
 Two networks trained on different samples are right more often together than each alone (Z. Allen-Zhu, Y. Li, "Towards
 Understanding Ensemble, Knowledge Distillation and Self-Distillation in Deep Learning", ICLR 2023), and the own network

@@ -9,7 +9,9 @@ from torch import nn
 
 from smule_crypten.data.samples import Samples
 from smule_crypten.errors import DataError, ModelError
+from smule_crypten.metric_names import TaskName
 from smule_crypten.models.modules import evaluation_mode
+from smule_crypten.tasks.by_name import as_task
 from smule_crypten.tasks.classification import CLASSIFICATION
 from smule_crypten.tasks.task import Task
 
@@ -48,7 +50,7 @@ def evaluate(
     batch_size: int = 512,
     *,
     device: torch.device = CPU,
-    task: Task = CLASSIFICATION,
+    task: Task | TaskName = CLASSIFICATION,
 ) -> Evaluation:
     """Apply a network to all of data, in evaluation mode.
 
@@ -58,11 +60,11 @@ def evaluate(
         num_classes: of the data; how many labels or targets, of another task.
         batch_size: samples at a time.
         device: where model lies.
-        task: what is learned.
+        task: what is learned: classification, multilabel or regression.
 
     Returns:
         ``accuracy``, 0 to 1; ``accuracy_by_class``, a list with None for a class without samples; ``loss``, the mean
-        cross entropy in nats; ``score``, the primary metric of the task.
+        cross entropy in nats; ``score``, the primary metric of the task: accuracy, AUROC over the labels, or RMSE.
 
     Raises:
         DataError: data is empty.
@@ -74,6 +76,7 @@ def evaluate(
         >>> smule.evaluate(torch.nn.Flatten(), samples, num_classes=2).accuracy
         1.0
     """
+    task = as_task(task)
     if len(data) == 0:
         raise DataError("there are no samples to evaluate on; raise data.max_test or give a data set with a test part")
     outputs_NC = predict_logits(model, data.inputs, batch_size, device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -13,7 +13,10 @@ from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.data.samples import Samples
 from smule_crypten.models.fusion import fused
 from smule_crypten.tasks.classification import CLASSIFICATION
+from smule_crypten.tasks.evaluation import Evaluated, evaluated
+from smule_crypten.tasks.metrics import Prediction
 from smule_crypten.tasks.task import Task
+from smule_crypten.tasks.thresholds import picked_thresholds
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.evaluate import Evaluation, Outcome, evaluate, predict_logits
@@ -116,6 +119,12 @@ class Learner:
         result = self._evaluated(model, self.holding.test)
         return Outcome(accuracy=result.accuracy, score=result.score)
 
+    def evaluated(self, model: nn.Module) -> Evaluated:
+        """All figures on the party's test samples; thresholds are picked on its validation part."""
+        prediction = self._prediction(model, self.holding.test)
+        thresholds_C = picked_thresholds(self._prediction(model, self.holding.validation))
+        return evaluated(replace(prediction, thresholds_C=thresholds_C))
+
     def offer(self, model: nn.Module, model_step: int, name: str, best: BestNetwork) -> None:
         """Let best judge model by the validation part, where training.keep says so and there is one."""
         validation = self.holding.validation
@@ -137,6 +146,12 @@ class Learner:
             return None
         logits_NC = predict_logits(fused(finished), unseen.inputs, _BATCH, self.device)
         return OwnAnswers(unseen.sample_ids, logits_NC)
+
+    def _prediction(self, model: nn.Module, samples: Samples) -> Prediction:
+        outputs_NC = torch.empty(0, self.num_classes)
+        if len(samples) > 0:
+            outputs_NC = predict_logits(fused(model), samples.inputs, _BATCH, self.device)
+        return self.task.prediction(outputs_NC, samples.targets)
 
     def _evaluated(self, model: nn.Module, images: Samples) -> Evaluation:
         return evaluate(fused(model), images, self.num_classes, device=self.device, task=self.task)

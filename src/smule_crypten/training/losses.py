@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from smule_crypten.metric_names import TaskName
+from smule_crypten.tasks.by_name import as_task
 from smule_crypten.tasks.classification import CLASSIFICATION
-from smule_crypten.tasks.task import PLAIN, LossTerms, Task
+from smule_crypten.tasks.task import LossTerms, Task
 from smule_crypten.types import SoftLabels
 
 
@@ -16,8 +18,10 @@ def mutual_loss(
     *,
     temperature: float,
     distillation_weight: float,
-    terms: LossTerms = PLAIN,
-    task: Task = CLASSIFICATION,
+    label_smoothing: float = 0.0,
+    log_prior_C: torch.Tensor | None = None,
+    class_weight_C: torch.Tensor | None = None,
+    task: Task | TaskName = CLASSIFICATION,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss of the task plus distillation_weight times the distillation loss on the samples that have a soft label.
 
@@ -30,8 +34,13 @@ def mutual_loss(
         soft: what is known of these samples; None for nothing.
         temperature: softens both sides of the distillation loss.
         distillation_weight: of the soft labels beside the labels.
-        terms: what changes the loss of the labels; None of it.
-        task: what is learned.
+        label_smoothing: share of the uniform distribution that is mixed into the labels.
+        log_prior_C: logarithm of the classes' shares. Logits plus it explain the labels, so that the logits themselves
+            take all classes for equally frequent (J. Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual
+            Recognition", NeurIPS 2020); labels are then mixed with these shares, since a uniform part would ask for
+            many answers of a class that hardly occurs. None for none.
+        class_weight_C: how much each class counts, or each label where a sample has it; None for 1.
+        task: what is learned: classification, multilabel or regression.
 
     Returns:
         The loss (to differentiate; of classes in nats) and its distillation part without the weight (detached),
@@ -44,6 +53,8 @@ def mutual_loss(
         >>> f"{loss:.3f} {distillation:.3f}"
         '1.386 0.000'
     """
+    task = as_task(task)
+    terms = LossTerms(label_smoothing=label_smoothing, log_prior_C=log_prior_C, class_weight_C=class_weight_C)
     loss = task.loss(outputs_NC, targets, terms)
     if soft is None or len(soft.positions) == 0:
         return loss, loss.new_zeros(())

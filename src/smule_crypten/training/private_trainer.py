@@ -31,6 +31,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from smule_crypten.config.sections import DpConfig, TrainingConfig
 from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ModelError
+from smule_crypten.metric_names import TaskName
 from smule_crypten.models.modules import has_trainable
 from smule_crypten.tasks.classification import CLASSIFICATION
 from smule_crypten.tasks.task import LossTerms, Task
@@ -106,7 +107,7 @@ class PrivateTrainer(Trainer):
         stream: Callable[[bytes], SecretStream],
         teacher: Teacher | None = None,
         on_step: Callable[[], None] | None = None,
-        task: Task = CLASSIFICATION,
+        task: Task | TaskName = CLASSIFICATION,
     ) -> None:
         if config.dp is None:
             raise ValueError("a private training needs config.dp")

@@ -15,6 +15,7 @@ from torch import nn
 
 from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.data.samples import Samples
+from smule_crypten.metric_names import TaskName
 from smule_crypten.tasks.classification import CLASSIFICATION
 from smule_crypten.tasks.task import Task
 from smule_crypten.training.teacher import Teacher
@@ -43,7 +44,7 @@ class SelfMutualTrainer(Trainer):
         device: torch.device,
         teacher: Teacher | None = None,
         on_step: Callable[[], None] | None = None,
-        task: Task = CLASSIFICATION,
+        task: Task | TaskName = CLASSIFICATION,
         weight: float = 1.0,
     ) -> None:
         super().__init__(

@@ -9,6 +9,8 @@ from torch import nn
 
 from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.data.samples import Samples
+from smule_crypten.metric_names import TaskName
+from smule_crypten.tasks.by_name import as_task
 from smule_crypten.tasks.classification import CLASSIFICATION
 from smule_crypten.tasks.task import Task
 from smule_crypten.training.ensemble import EnsembleSource, OwnAnswers
@@ -35,7 +37,7 @@ class Teacher:
         config: how much is trusted (`trust`), and whether the own network teaches, too (`teacher`).
         seed: decides the order of the pool, and which samples the look-ahead draws.
         device: where the network trains.
-        task: what is learned.
+        task: what is learned: classification, multilabel or regression.
         unasked_share: of a pool batch, samples of which only the own network speaks.
 
     Example:
@@ -60,9 +62,10 @@ class Teacher:
         own: OwnAnswers | None = None,
         seed: int = 0,
         device: torch.device = CPU,
-        task: Task = CLASSIFICATION,
+        task: Task | TaskName = CLASSIFICATION,
         unasked_share: float = _UNASKED_SHARE,
     ) -> None:
+        task = as_task(task)
         self._train, self._task = train, task
         self._device = device
         # Apart from the generator of the batches, which are the same with and without a peer.

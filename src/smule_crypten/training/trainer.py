@@ -16,9 +16,11 @@ from torch import nn
 from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ConfigError, TrainingError
+from smule_crypten.metric_names import TaskName
 from smule_crypten.models.fusion import fused
 from smule_crypten.models.modules import has_trainable
 from smule_crypten.models.state import plain_state
+from smule_crypten.tasks.by_name import as_task
 from smule_crypten.tasks.classification import CLASSIFICATION
 from smule_crypten.tasks.task import LossTerms, Task
 from smule_crypten.training.augmentation import augment
@@ -68,7 +70,7 @@ class Trainer:
         device: where to train.
         teacher: where soft labels come from; None to learn from labels alone.
         on_step: called after each optimizer step; an exception of it ends the epoch.
-        task: what is learned.
+        task: what is learned: classification, multilabel or regression, whose targets are to be standardised before.
 
     Raises:
         DataError: there are fewer samples than the network can train on (steps.feasible_steps).
@@ -96,7 +98,7 @@ class Trainer:
         device: torch.device = CPU,
         teacher: Teacher | None = None,
         on_step: Callable[[], None] | None = None,
-        task: Task = CLASSIFICATION,
+        task: Task | TaskName = CLASSIFICATION,
     ) -> None:
         if config.dp is not None and not self._is_private:
             raise ConfigError("training.dp: this training is not private; set training.dp=null for it")
@@ -108,7 +110,7 @@ class Trainer:
         self._device = device
         self._teacher = teacher
         self._on_step = on_step
-        self._task = task
+        self._task = as_task(task)
         self._inputs_NX = train.inputs.to(device)
         self._targets = train.targets.to(device)
         self._sample_ids_N = train.sample_ids.cpu()
@@ -253,7 +255,7 @@ class Trainer:
             batch.soft,
             temperature=self._config.temperature,
             distillation_weight=self._config.distillation_weight,
-            terms=self._loss_terms(logits),
+            **vars(self._loss_terms(logits)),
             task=self._task,
         )
         if batch.pooled is None:

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from smule_crypten.config.sections import DataConfig
+from smule_crypten.data.bundled_sets import load_digits
 from smule_crypten.data.loaders import (
-    load_digits,
     load_idx,
     load_image_folder,
     load_target,

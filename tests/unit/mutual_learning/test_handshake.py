@@ -163,6 +163,8 @@ DIFFERENCES: dict[str, tuple[ProtocolConfig, list[str]]] = {
     ),
     "mean": (make_config(data=make_data(mean=(0.4,))), ["data.mean: [0.5] here, [0.4] at"]),
     "deviation": (make_config(data=make_data(std=(0.3,))), ["data.std: [0.25] here, [0.3] at"]),
+    "task": (make_config(task="regression"), ["task: 'classification' here, 'regression' at"]),
+    "scale of targets": (make_config(data=make_data(target_mean=(1.0,))), ["data.target_mean: [] here, [1.0] at"]),
     "opening": (make_config(opening="values"), ["opening: 'differences' here, 'values' at"]),
     "version": (make_config(protocol_version=2), ["protocol_version: 3 here, 2 at"]),
 }

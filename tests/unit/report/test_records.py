@@ -89,7 +89,7 @@ def test_a_summary_of_the_first_weeks_is_read(old: Path) -> None:
         (["parties"], {"a": {}, "c": {}}, "parties.c.[key]: String should match pattern"),
         (["communication", "bytes_per_epoch"], [1, None], "communication.bytes_per_epoch.1: Input should be a valid"),
         (["communication", "bytes_by_layer"], {"conv1": "x"}, "communication.bytes_by_layer.conv1: Input should be"),
-        (["fidelity"], {"num_samples": 1}, "fidelity.top1_agreement: Field required"),
+        (["fidelity"], {"top1_agreement": 1.0}, "fidelity.num_samples: Field required"),
     ],
 )
 def test_what_is_no_summary_is_refused(old: Path, path: list[str], value: Any, problem: str) -> None:

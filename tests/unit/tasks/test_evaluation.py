@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from smule_crypten.metric_names import METRIC_FACTS, metrics_of
 from smule_crypten.tasks.curves import MOST_CURVES, MOST_POINTS, roc_curves
 from smule_crypten.tasks.evaluation import evaluated, gain
-from smule_crypten.tasks.metrics import Prediction
+from smule_crypten.tasks.metrics import METRICS, Prediction
 from smule_crypten.tasks.thresholds import picked_thresholds
 
 
@@ -96,6 +96,19 @@ def test_what_few_samples_cannot_say_has_no_interval() -> None:
     found = evaluated(one).metrics["auroc"]
     assert (found.value, found.low, found.high) == (0.5, None, None)
     assert evaluated(_hits(30, np.arange(3))).metrics["auroc"].value is None
+
+
+def test_an_interval_holds_its_figure() -> None:
+    """Also of a metric that is larger in nearly all resamples: the calibration error of a network without any."""
+    positive_N = np.repeat(np.arange(1, 10) / 10, 100)
+    targets_N = (np.tile(np.arange(100), 9) < 100 * positive_N - 0.5).astype(np.int64)
+    outputs_NC = np.stack([1 - positive_N, positive_N], axis=1)
+    found = evaluated(Prediction(task="classification", outputs_NC=outputs_NC, targets=targets_N))
+    resampled_B, figure = found.resamples.metrics["calibration_error"], found.metrics["calibration_error"]
+    assert figure.value == pytest.approx(0, abs=1e-12)
+    assert np.quantile(resampled_B, 0.025) > 0.01
+    assert figure.low == figure.value
+    assert figure.high == pytest.approx(np.quantile(resampled_B, 0.975), abs=1e-6)
 
 
 def test_each_class_apart() -> None:
@@ -193,6 +206,17 @@ def test_values_have_metrics_and_no_classes() -> None:
         None,
         None,
     )
+
+
+def test_outputs_that_are_not_finite_have_no_figures() -> None:
+    """A network that overflows is not taken for a bad one, and ends no run; nor is it compared."""
+    good = _of_two(60)
+    outputs_NC = good.outputs_NC.copy()
+    outputs_NC[3] = np.nan
+    bad = evaluated(Prediction(task="classification", outputs_NC=outputs_NC, targets=good.targets))
+    assert all(figure.value is None for figure in bad.metrics.values())
+    assert METRICS["accuracy"](outputs_NC, good.targets) is None
+    assert gain("accuracy", evaluated(good), bad).low is None
 
 
 def test_ten_thousand_samples_take_little_time() -> None:

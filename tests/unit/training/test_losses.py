@@ -5,7 +5,6 @@ import torch
 from torch.nn import functional as F
 
 from smule_crypten.tasks.classification import CLASSIFICATION
-from smule_crypten.tasks.task import LossTerms
 from smule_crypten.training.losses import mutual_loss
 from smule_crypten.types import SoftLabels
 
@@ -109,8 +108,9 @@ def test_balanced_softmax_explains_labels_by_their_frequency() -> None:
     """Logits of zero and the true shares of the classes explain the labels as well as anything can."""
     labels = torch.tensor([0, 0, 0, 1])
     log_prior = torch.tensor([0.75, 0.25]).log()
-    terms = LossTerms(log_prior_C=log_prior)
-    loss, _ = mutual_loss(torch.zeros(4, 2), labels, None, temperature=1.0, distillation_weight=0.0, terms=terms)
+    loss, _ = mutual_loss(
+        torch.zeros(4, 2), labels, None, temperature=1.0, distillation_weight=0.0, log_prior_C=log_prior
+    )
     entropy = -(0.75 * torch.tensor(0.75).log() + 0.25 * torch.tensor(0.25).log())
     torch.testing.assert_close(loss, entropy)
 
@@ -119,9 +119,7 @@ def test_label_smoothing_reaches_the_labels() -> None:
     """A quarter of the weight moves to the other class, which is 2 nats less likely."""
     logits, labels = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
     plain, _ = mutual_loss(logits, labels, None, temperature=1.0, distillation_weight=0.0)
-    smoothed, _ = mutual_loss(
-        logits, labels, None, temperature=1.0, distillation_weight=0.0, terms=LossTerms(label_smoothing=0.5)
-    )
+    smoothed, _ = mutual_loss(logits, labels, None, temperature=1.0, distillation_weight=0.0, label_smoothing=0.5)
     torch.testing.assert_close(smoothed - plain, torch.tensor(0.5))
 
 
@@ -135,7 +133,8 @@ def test_smoothing_asks_for_no_class_that_does_not_occur() -> None:
         None,
         temperature=1.0,
         distillation_weight=0.0,
-        terms=LossTerms(label_smoothing=0.5, log_prior_C=log_prior),
+        label_smoothing=0.5,
+        log_prior_C=log_prior,
     )
     (gradient,) = torch.autograd.grad(loss, logits)
     assert gradient.sum(0).abs().max() < 1e-3
