@@ -61,7 +61,7 @@ def predict(
 
     Args:
         party: the YAML file of this side (docs/two-hosts.md), or what it says.
-        images: an .npz file of images (N, C, H, W), uint8 or float32, or a folder of image files; None to answer only.
+        images: an .npz file of samples (N, ...), uint8 or float32, or a folder of image files; None to answer only.
         output: a new .npz or .csv file for the predictions; None to answer only.
 
     Returns:

@@ -25,6 +25,8 @@ _PARTY_PATHS = (
     "connection.dealer.certificate",
     "data.path",
     "data.options.schema_file",
+    "features.cache",
+    "features.options.path",
     "output_dir",
     "disclosure.ledger",
     "predict.checkpoint",

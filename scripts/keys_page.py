@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from smule_crypten.attacks.table import ATTACKS
 from smule_crypten.config.config_reading import leaves
 from smule_crypten.data.loaders import DATA_OPTIONS
+from smule_crypten.features.torchvision_map import TorchvisionMapOptions
 from smule_crypten.fixed_point.options import LeanOptions
 from smule_crypten.launch.key_help import (
     TOPICS,
@@ -58,6 +59,7 @@ def page() -> str:
     parts += ["\nand `launch.*`, as above.\n", _SUITE, _table(leaves(SuiteConfig, "suite.")), _OPTIONS]
     kinds = {"scheme=lean, `scheme.options`": LeanOptions}
     kinds |= {f"data={name}, `data.options`": options for name, options in DATA_OPTIONS.items()}
+    kinds["features=torchvision, `features.options`"] = TorchvisionMapOptions
     kinds |= {f"party_a/model={name}, `party_a.model.options`": row.options for name, row in NETWORKS.items()}
     kinds |= {f"attack={name}, `attack.options`": options for name, (options, _) in ATTACKS.items()}
     for title, kind in kinds.items():

@@ -18,7 +18,7 @@ FLOORS: list[set[str]] = [
     {"config"},
     {"tables"},
     {"data", "models"},
-    {"tasks"},
+    {"tasks", "features"},
     {"report", "training", "transport"},
     {"mpc"},
     {"fixed_point"},
@@ -28,7 +28,7 @@ FLOORS: list[set[str]] = [
     {"prediction", "doctor", "attacks"},
     {"simulation"},
     {"baselines"},
-    {"suites", "party_pool"},
+    {"suites", "party_pool", "contract_parties"},
     {"testing"},
     {"launch", "conf"},
 ]
@@ -47,7 +47,8 @@ NARROW: dict[str, set[str]] = {
     | {"inference.scheme", "inference.answerer", "inference.noise"},
     "attacks": SMALL | {"data", "models"},
     "party_pool": SMALL | {"transport", "mpc", "inference"},
-    "testing": SMALL | {"models", "mpc", "inference", "party_pool"},
+    "contract_parties": SMALL | {"models", "mpc", "inference"},
+    "testing": SMALL | {"models", "mpc", "inference", "party_pool", "contract_parties"},
     "launch": SMALL
     | {
         "report",

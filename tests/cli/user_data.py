@@ -20,6 +20,22 @@ def unseeded() -> list[object]:
     return _split(generator)
 
 
+def vectors() -> list[object]:
+    return _classes_of_noise(9)
+
+
+def series() -> list[object]:
+    return _classes_of_noise(2, 16)
+
+
+def _classes_of_noise(*shape: int) -> list[object]:
+    """Two classes that differ in their mean."""
+    generator = torch.Generator().manual_seed(4)
+    labels = torch.arange(240) % 2
+    inputs = torch.randn(240, *shape, generator=generator) + 2.0 * labels.view(-1, *[1] * len(shape))
+    return list(random_split(TensorDataset(inputs, labels), [160, 80], generator=generator))
+
+
 def _split(generator: torch.Generator) -> list[object]:
     images, labels = draw(240, seed=0)
     whole = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))

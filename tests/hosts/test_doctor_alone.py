@@ -22,7 +22,7 @@ from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.party.disclosing import budget_of_run
 from smule_crypten.party.inputs import load_party_inputs
 from smule_crypten.party.run_folder import write_result
-from smule_crypten.party.states import StateFolder, digest_of
+from smule_crypten.party.states import StateFolder
 from smule_crypten.transport.credentials import load_certificate
 from smule_crypten.types import Disclosure
 
@@ -75,10 +75,22 @@ def target(function: str, *others: str) -> Damage:
     return overrides("model.name=target", f"model.options={{_target_: {__name__}.{function}}}", *others)
 
 
+def flattening(input_shape: tuple[int, ...]) -> nn.Module:
+    return nn.Flatten()
+
+
+def public_map(function: str, *others: str) -> Damage:
+    settings = "features=module", f"features.options={{_target_: {__name__}.{function}}}", "features.cache=null"
+    return overrides(*settings, *others)
+
+
 BROKEN = [
     ("device", overrides("device=nonsense"), 2, "set device=cpu"),
     ("data", without_data, 3, "a.npz"),
     ("data", overrides("training.batch_size=100"), 3, "fewer than one batch"),
+    ("data", overrides("features=patches"), 4, "at least 7x7 pixels"),
+    ("data", public_map("flattening"), 3, "takes images as uint8 or with values of 0 to 1"),
+    ("data", public_map("flattening", "training.augmentation.flip=true", "features.copies=2"), 3, "values of 0 to 1"),
     ("one batch", huge_value, 3, "data.mean and data.std"),
     ("model", overrides("model.options.hidden=[0]"), 2, "hidden"),
     ("model", target("hooked"), 4, "a hook on the network itself"),
@@ -118,13 +130,13 @@ def test_what_a_folder_was_read_as_is_said(folder: Path) -> None:
             for number in range(count):
                 Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) + number).save(place / f"{number}.png")
     (folder / "images" / "train" / ".ipynb_checkpoints").mkdir()
-    (folder / "images" / "train" / "cat" / "1.dcm").write_bytes(b"none")
+    (folder / "images" / "train" / "cat" / "1.heic").write_bytes(b"none")
     settings = ("data.options={channels: 1}", "data.mean=[0.1]", "data.std=[0.1]")
     config = side(folder, "a", "data.name=image_folder", f"data.path={folder}/images", *settings)
     line = by_check(findings(config))["data"]
     assert line.status == "ok", line.text
     assert "train: 32 images in 2 class folders; train: 1 folders hidden" in line.text
-    assert "1 files called *.dcm, left out (1.dcm)" in line.text
+    assert "1 files called *.heic, left out (1.heic)" in line.text
 
 
 @pytest.mark.parametrize(
@@ -142,6 +154,25 @@ def test_inputs_are_held_to_the_limit_of_the_scheme(folder: Path, scheme: list[s
     finding = by_check(findings(config))["one batch"]
     assert finding.status == status, finding.text
     assert scheme_class(config.scheme.name).input_limit(config.scheme) == (4096.0 if scheme else 128.0)
+
+
+def test_features_are_computed_before_the_day(folder: Path) -> None:
+    """The line of the data says by which map, how many and how large they are; the other checks look at features."""
+    with np.load(folder / "a.npz") as data:
+        arrays = {name: abs(array) % 1 if name[0] == "x" else array for name, array in data.items()}
+    np.savez(folder / "a.npz", **arrays)
+    said: list[str] = []
+    config = side(folder, "a", *public_map("flattening")(folder), "features.cache=cache")
+    found = by_check(findings(config, say=said.append))
+    assert "54 training and 9 test samples of 16, " in found["data"].text
+    assert "features: module, 16 of 1x4x4, map " in found["data"].text
+    assert found["fixed point"].status == "ok", found["fixed point"].text
+    assert [line.partition(" computed")[0] for line in said if line.startswith("features of")] == [
+        "features of 512 crops of the photographs",
+        "features of 60 training samples",
+        "features of 9 test samples",
+    ]
+    assert len(list((folder / "cache").iterdir())) == 3
 
 
 def test_what_depends_on_a_failed_check_is_skipped(folder: Path) -> None:
@@ -185,7 +216,7 @@ def test_budget_counts_what_was_answered(folder: Path) -> None:
     """A run that goes on is not charged twice, and other answers leave less for it."""
     config = side(folder, "a")
     (folder / "out_a" / "party_a").mkdir(parents=True)
-    digest = digest_of(*load_party_inputs(config).parts)
+    digest = load_party_inputs(config).digest
     states = StateFolder(folder / "out_a" / "party_a" / "states", config, digest)
     budget = budget_of_run(config, states)
     budget.plan("b", [10, 10, 10])

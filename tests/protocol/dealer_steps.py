@@ -52,8 +52,8 @@ def asked_and_planned(
     noting: Any = NotingProvider(session.provider.crypten_provider)
     session.provider.crypten_provider = noting  # type: ignore[misc]
     one_way(session, model, inputs_NX)
-    num_samples, *image = inputs_NX.shape
-    architecture = translate(model, (image[0], image[1], image[2])).architecture
+    num_samples, *shape = inputs_NX.shape
+    architecture = translate(model, tuple(shape)).architecture
     return noting.asked, list(plan(architecture, num_samples))
 
 

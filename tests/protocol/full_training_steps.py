@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from smule_crypten.config.sections import ModelConfig
-from smule_crypten.models.architecture import Architecture, num_elements, parameter_shapes
+from smule_crypten.models.architecture import Architecture, lifted, num_elements, parameter_shapes
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.trainable import translate_trainable
 from smule_crypten.models.zoo import build_model
@@ -22,7 +22,7 @@ from smule_crypten.mpc.training_plan import NAME, cost_of_step, step_plan
 from smule_crypten.testing import RecordingChannel
 from smule_crypten.types import Cost
 
-Shape = tuple[int, int, int]
+Shape = tuple[int, ...]
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 NUM_CLASSES = 5
@@ -59,6 +59,26 @@ class OddNetwork(nn.Module):
         x = F.relu(self.conv3(self.conv2(x)) + self.shortcut(x))
         x = self.average(self.max_pool(x))
         logits: torch.Tensor = self.classifier(self.pool(x).flatten(1))
+        return logits
+
+
+class OverTime(nn.Module):
+    """Convolutions over time with stride, padding, dilation and groups, and both kinds of pooling."""
+
+    def __init__(self, input_shape: Shape, num_classes: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv1d(input_shape[0], 4, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv1d(4, 4, 2, dilation=2, groups=2),
+            nn.MaxPool1d(3, stride=1, padding=1),
+            nn.AvgPool1d(2),
+            nn.Flatten(),
+            nn.Linear(8, num_classes),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.layers(x)
         return logits
 
 
@@ -139,7 +159,7 @@ def shared_batch(
     session: Session, images: torch.Tensor, labels: torch.Tensor, parts: tuple[int, int]
 ) -> tuple[SharedTensor, SharedTensor]:
     shared = []
-    for tensor in (images, F.one_hot(labels, NUM_CLASSES).float()):
+    for tensor in (lifted(images), F.one_hot(labels, NUM_CLASSES).float()):
         own = [part if rank == session.rank else None for rank, part in enumerate(torch.split(tensor, list(parts)))]
         shared.append(share_batch((own[0], own[1]), [(count, *tensor.shape[1:]) for count in parts]))
     return shared[0], shared[1]

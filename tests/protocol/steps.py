@@ -26,7 +26,7 @@ from smule_crypten.mpc.network import open_logits, share_tensor
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
 from smule_crypten.testing import RecordingChannel
-from smule_crypten.types import Cost, InferenceQuery, PeerPrediction
+from smule_crypten.types import Cost, InferenceQuery, LogitOpening, PeerPrediction
 
 _DRAWING_FUNCTIONS = ("randint", "rand", "randn", "randperm", "bernoulli", "normal", "multinomial")
 
@@ -47,8 +47,7 @@ def ready(
     session: Session, model: nn.Module, inputs_NX: torch.Tensor, config: SchemeConfig
 ) -> tuple[SecureInferenceScheme, Answerer]:
     """A scheme in which both parties have this model, and that ready to answer without noise."""
-    channels, height, width = inputs_NX.shape[1:]
-    architecture = translate(model, (channels, height, width)).architecture
+    architecture = translate(model, tuple(inputs_NX.shape[1:])).architecture
     scheme = scheme_class(config.name)(session, config, (architecture, architecture))
     return scheme, scheme.prepare_answers(model, inputs_NX, NoiseRule.without_protection())
 
@@ -70,8 +69,7 @@ def one_way_in_the_zoo(
     session: Session, model: ModelConfig, inputs_NX: torch.Tensor, config: SchemeConfig = CRYPTEN
 ) -> tuple[PeerPrediction, Cost]:
     """one_way with a network that each party builds for itself: torchvision's cannot travel between processes."""
-    channels, height, width = inputs_NX.shape[1:]
-    return one_way(session, build_model(model, (channels, height, width), 10, seed=0).eval(), inputs_NX, config)
+    return one_way(session, build_model(model, tuple(inputs_NX.shape[1:]), 10, seed=0).eval(), inputs_NX, config)
 
 
 def wire_counts(cost: Cost) -> tuple[int, int, int, int]:
@@ -145,13 +143,13 @@ class Opened(NamedTuple):
     num_bytes: int
 
 
-def open_to_party_a(session: Session, secret_NC: torch.Tensor) -> Opened:
+def open_to_party_a(session: Session, secret_NC: torch.Tensor, opening: LogitOpening = "differences") -> Opened:
     """Open party b's logits to party a, who then knows the received share and its own."""
     session.begin_exchange(1, (0, 0))
     shared = share_tensor(secret_NC if session.rank == 1 else None, tuple(secret_NC.shape), owner=1)
     assert isinstance(session.channel, RecordingChannel)
     num_received, before = len(session.channel.received), session.meter.total().bytes_received
-    logits_NC = open_logits(session, shared, data_owner=0)
+    logits_NC = open_logits(session, shared, data_owner=0, opening=opening)
     received = session.channel.received[num_received:]
     elements_NC = shared.share + received[0] if received else None
     return Opened(logits_NC, elements_NC, session.meter.total().bytes_received - before)

@@ -35,7 +35,15 @@ def assert_exact(
 @pytest.mark.parametrize("name", OWN_NETWORKS)
 def test_every_network_of_the_zoo(pool: PartyPool, config: SchemeConfig, name: str) -> None:
     """Protects: each layer's cost, in both roles, beside a network of another depth."""
-    assert_exact(pool, (ModelConfig(name=name), MLP), (1, 8, 8), (1, 2), config)
+    shape = (2, 9) if name == "convnet1d" else (1, 8, 8)
+    assert_exact(pool, (ModelConfig(name=name), MLP), shape, (1, 2), config)
+
+
+@each_scheme
+def test_vectors(pool: PartyPool, config: SchemeConfig) -> None:
+    """Protects: as above, where the first product is that of the input itself."""
+    outcomes = assert_exact(pool, (ModelConfig(name="mlp"), MLP), (30,), (3, 2), config)
+    assert max(outcome.error for outcome in outcomes) < 0.05
 
 
 def test_weights_beyond_what_sockets_hold(pool: PartyPool) -> None:

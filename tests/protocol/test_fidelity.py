@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from steps import CRYPTEN, one_way, one_way_in_the_zoo, wire_counts
+from steps import CRYPTEN, LEAN, one_way, one_way_in_the_zoo, wire_counts
 from torch import nn
 
 from smule_crypten.config.sections import DataConfig, ModelConfig, TrainingConfig
@@ -19,7 +19,15 @@ from smule_crypten.training.trainer import Trainer
 from smule_crypten.types import centred
 
 CPU = torch.device("cpu")
-BOUNDS = {"mlp": 1e-3, "lenet": 1e-3, "small_convnet": 1e-3, "wide_convnet": 1e-3, "resnet8": 5e-3, "resnet20": 2e-2}
+BOUNDS = {
+    "mlp": 1e-3,
+    "lenet": 1e-3,
+    "small_convnet": 1e-3,
+    "wide_convnet": 1e-3,
+    "convnet1d": 1e-3,
+    "resnet8": 5e-3,
+    "resnet20": 2e-2,
+}
 """Largest accepted logit error. Measured maxima are at most half of it; see docs/limitations.md."""
 
 
@@ -29,18 +37,34 @@ def digits() -> Samples:
     return bundle.train.normalized((0.305,), (0.376,))
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "torchvision"])
-def test_zoo_networks_on_digits(pool: PartyPool, digits: Samples, name: str) -> None:
+SHAPES: list[tuple[str, tuple[int, ...]]] = [
+    *((name, (1, 8, 8)) for name in NETWORKS if name not in ("torchvision", "convnet1d")),
+    ("mlp", (64,)),
+    ("mlp", (8, 8)),
+    ("convnet1d", (8, 8)),
+]
+"""Digits as images, as vectors, and as series of eight rows."""
+SCHEMES = {"crypten": (CRYPTEN, 1.0), "lean": (LEAN, 4.0)}
+"""How many times these bounds each one keeps: lean truncates to 14 bits."""
+
+
+@pytest.mark.parametrize(("name", "shape"), SHAPES, ids=str)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_zoo_networks_on_digits(
+    pool: PartyPool, digits: Samples, scheme: str, name: str, shape: tuple[int, ...]
+) -> None:
     """Protects: the secure logits of each trained network agree with plain torch, at the exact predicted cost."""
-    model = build_model(ModelConfig(name=name), (1, 8, 8), 10, seed=0)
+    model = build_model(ModelConfig(name=name), shape, 10, seed=0)
     config = TrainingConfig(epochs=1, batch_size=64)
     train = digits.select(torch.arange(640))
+    train = Samples(train.inputs.reshape(-1, *shape), train.targets, train.sample_ids)
     Trainer(model=model, train=train, config=config, seed=0, device=CPU).run_epoch()
-    inputs = digits.inputs[:8]
-    outcomes = pool.run(one_way, model, inputs, dealt=True)
+    inputs = train.inputs[:8]
+    of_scheme, times = SCHEMES[scheme]
+    outcomes = pool.run(one_way, model, inputs, of_scheme, dealt=True)
     expected = centred(predict_logits(model, inputs, 8, CPU))
     error = float((outcomes[0][0].logits_NC - expected).abs().max())
-    assert error < BOUNDS[name], f"{name}: {error:.2e}"
+    assert error < times * BOUNDS[name], f"{name}: {error:.2e}"
     for prediction, predicted in outcomes:
         assert wire_counts(prediction.cost) == wire_counts(predicted)
 
@@ -93,7 +117,46 @@ def small_networks(draw: st.DrawFn) -> tuple[nn.Module, torch.Tensor]:
 @given(case=small_networks())
 def test_random_shapes(pool: PartyPool, case: tuple[nn.Module, torch.Tensor]) -> None:
     """Protects: stride, padding, dilation, groups and every kind of pooling on shares, at the exact predicted cost."""
-    model, inputs = case
+    _assert_secure_and_exact(pool, *case)
+
+
+@st.composite
+def small_networks_over_time(draw: st.DrawFn) -> tuple[nn.Module, torch.Tensor]:
+    groups = draw(st.integers(1, 2))
+    channels, steps = groups * draw(st.integers(1, 2)), draw(st.integers(9, 14))
+    kernel, stride, padding, dilation = (draw(st.integers(*range_)) for range_ in ((1, 3), (1, 2), (0, 2), (1, 2)))
+    pooling = draw(
+        st.sampled_from(
+            [
+                nn.MaxPool1d(2, ceil_mode=True),
+                nn.MaxPool1d(3, stride=1, padding=1),
+                nn.AvgPool1d(2, padding=1, count_include_pad=False),
+                nn.AvgPool1d(2),
+                nn.AdaptiveAvgPool1d(3),
+                nn.Identity(),
+            ]
+        )
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(draw(st.integers(0, 10**6)))
+        convolution = nn.Conv1d(
+            channels, 2 * groups, kernel, stride, padding, dilation, groups, bias=draw(st.booleans())
+        )
+        layers = [convolution, nn.BatchNorm1d(2 * groups), nn.ReLU(), pooling, nn.Flatten(), nn.LazyLinear(3)]
+        model = nn.Sequential(*layers).eval()
+        inputs = torch.randn(draw(st.integers(1, 3)), channels, steps)
+        model(inputs)
+    return model, inputs
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(case=small_networks_over_time())
+def test_random_shapes_over_time(pool: PartyPool, case: tuple[nn.Module, torch.Tensor]) -> None:
+    """Protects: as above, for convolutions and pooling over time."""
+    _assert_secure_and_exact(pool, *case)
+
+
+def _assert_secure_and_exact(pool: PartyPool, model: nn.Module, inputs: torch.Tensor) -> None:
     outcomes = pool.run(one_way, model, inputs, dealt=True)
     expected = centred(predict_logits(model, inputs, len(inputs), CPU))
     assert float((outcomes[0][0].logits_NC - expected).abs().max()) < 1e-3

@@ -16,6 +16,8 @@ from smule_crypten.testing import PartyPool, appears
 NETWORKS: dict[str, tuple[ModelConfig, Shape]] = {
     "mlp": (ModelConfig(name="mlp", options={"hidden": [8]}), (1, 8, 8)),
     "convnet": (ModelConfig(name="small_convnet", options={"channels": [4, 6]}), (1, 8, 8)),
+    "vectors": (ModelConfig(name="mlp", options={"hidden": [8]}), (7,)),
+    "series": (ModelConfig(name="target", options={"_target_": "full_training_steps.OverTime"}), (2, 13)),
     "odd": (ModelConfig(name="target", options={"_target_": "full_training_steps.OddNetwork"}), (2, 10, 9)),
 }
 

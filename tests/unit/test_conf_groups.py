@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from smule_crypten.attacks.table import ATTACKS
 from smule_crypten.config.config_reading import defaults_of, known_keys, leaves, parse
+from smule_crypten.config.features import FeaturesConfig
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import (
     AttackConfig,
@@ -25,6 +26,7 @@ from smule_crypten.config.sections import (
 from smule_crypten.data.datasets import LOADERS, load_data
 from smule_crypten.data.loaders import DATA_OPTIONS
 from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.features.torchvision_map import TorchvisionMapOptions
 from smule_crypten.fixed_point.options import LeanOptions
 from smule_crypten.inference.registry import SCHEMES
 from smule_crypten.launch.composition import register_run, to_run_config
@@ -34,6 +36,7 @@ from smule_crypten.suites.options import SuiteConfig, SuiteName
 
 SECTIONS: dict[str, type[Section]] = {
     "data": DataConfig,
+    "features": FeaturesConfig,
     "partition": PartitionConfig,
     "model": ModelConfig,
     "scheme": SchemeConfig,
@@ -44,6 +47,7 @@ SECTIONS: dict[str, type[Section]] = {
 }
 NAMES = {
     "data": sorted(LOADERS),
+    "features": ["module", "none", "patches", "torchvision", "trunk"],
     "partition": ["by_class", "dirichlet", "iid", "unequal"],
     "model": sorted([*NETWORKS, AUTO, "target"]),
     "scheme": sorted(SCHEMES),
@@ -77,7 +81,8 @@ def test_file_validates_and_holds_differences_alone(group: str, name: str) -> No
     """Each file is accepted under its own name; a default stands in the model, not here a second time."""
     values = load(group, name)
     if group in NAMES:
-        assert values["name"] == name.removesuffix("_digits" if group == "suite" else "")
+        chosen = "module" if name == "trunk" else name.removesuffix("_digits" if group == "suite" else "")
+        assert values["name"] == chosen
         parse(SECTIONS[group], values)
     written = {key: value for key, value in flat(values) if key != "name"}
     default = dict(flat(defaults_of(SECTIONS[group])))
@@ -94,6 +99,7 @@ OPTIONS = {
     "data": DATA_OPTIONS,
     "model": {name: row.options for name, row in NETWORKS.items()},
     "scheme": {"lean": LeanOptions},
+    "features": {"torchvision": TorchvisionMapOptions},
     "attack": {name: options for name, (options, _) in ATTACKS.items()},
 }
 
@@ -160,7 +166,7 @@ def test_networks_of_a_suite(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(NAMES["model"]) - {"target"}))
 def test_listed_network_options_are_known(name: str) -> None:
     """The options in the file are the ones that the network takes."""
-    build_model(ModelConfig(**load("model", name)), (3, 32, 32), 10, seed=0)
+    build_model(ModelConfig(**load("model", name)), (3, 32) if name == "convnet1d" else (3, 32, 32), 10, seed=0)
 
 
 @pytest.mark.parametrize("name", NAMES["scheme"])

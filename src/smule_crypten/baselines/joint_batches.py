@@ -12,7 +12,7 @@ from torch import nn
 from smule_crypten.config.sections import OptimizerConfig, TrainingConfig
 from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ConfigError
-from smule_crypten.training.augmentation import augment
+from smule_crypten.training.augmentation import drawn
 from smule_crypten.training.optimizer import build_optimizer
 
 
@@ -80,5 +80,5 @@ def own_parts(
         while len(waiting) < size:
             waiting = torch.cat([waiting, torch.randperm(len(train), generator=generator)])
         chosen, waiting = waiting[:size], waiting[size:]
-        images = augment(train.inputs[chosen], config.augmentation, generator)
+        images = drawn(train.inputs, train.copies, chosen, config.augmentation, generator)
         yield images, F.one_hot(train.targets[chosen], num_classes).float()

@@ -35,6 +35,17 @@ class PublicData(Section):
     columns: dict[str, str] = Field(default_factory=dict)
 
 
+class PublicFeatures(Section):
+    """By which map inputs were made, and of what: input_shape is that of the samples before, map its digest."""
+
+    name: str = "none"
+    input_shape: InputShape | None = None
+    map: str | None = None
+
+
+_NO_FEATURES = PublicFeatures()
+
+
 class ProtocolConfig(Section):
     """The public part: identical at both parties, compared by digest before anything else is sent.
 
@@ -50,6 +61,7 @@ class ProtocolConfig(Section):
     epochs: int
     task: TaskName
     data: PublicData
+    features: PublicFeatures = _NO_FEATURES
 
     @classmethod
     def from_party(
@@ -60,10 +72,13 @@ class ProtocolConfig(Section):
         class_names: tuple[str, ...] | None,
         scheme_options: Mapping[str, Any],
         columns: Mapping[str, str] | None = None,
+        features: PublicFeatures = _NO_FEATURES,
     ) -> ProtocolConfig:
         """class_names, columns: as in PublicData. scheme_options: all, those that nobody wrote with their defaults."""
         data = party.data
-        mean, std = (values * input_shape[0] if len(values) == 1 else values for values in (data.mean, data.std))
+        # Features may be thousands, and have no constants here.
+        places = 1 if party.features.is_on else input_shape[0]
+        mean, std = (values * places if len(values) == 1 else values for values in (data.mean, data.std))
         targets = num_classes if party.task == "regression" else 0
         target_mean, target_std = (
             values * targets if len(values) == 1 else values for values in (data.target_mean, data.target_std)
@@ -86,6 +101,7 @@ class ProtocolConfig(Section):
                 target_mean=target_mean,
                 target_std=target_std,
             ),
+            features=features,
         )
 
     def digest(self) -> str:

@@ -7,12 +7,13 @@ stays private. `DealerConfig` belongs to the dealer.
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from smule_crypten.config.connection import ConnectionConfig
 from smule_crypten.config.exchange import ExchangeConfig
+from smule_crypten.config.features import FeaturesConfig, without_constants
 from smule_crypten.config.party import DisclosureConfig, PartySection, PredictConfig, SamplesConfig
 from smule_crypten.config.schemes import scheme_traits
 from smule_crypten.config.sections import (
@@ -70,6 +71,7 @@ class _Common(Section):
     """The metric that decides which network is kept; docs/tasks.md lists those of each task. Null for the task's own:
     balanced accuracy, AUROC over the labels, or RMSE."""
     data: DataConfig
+    features: FeaturesConfig = FeaturesConfig()
     exchange: ExchangeConfig = ExchangeConfig()
     training: TrainingConfig = TrainingConfig()
     launch: LaunchConfig = LaunchConfig()
@@ -82,6 +84,16 @@ class _Common(Section):
     def opening(self) -> LogitOpening:
         """What answers open; it follows from the task. A softmax needs no more than differences."""
         return "differences" if self.task == "classification" else "values"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _features_have_their_own_constants(cls, values: Any) -> Any:
+        return without_constants(values)
+
+    @model_validator(mode="after")
+    def _features_fit_the_training(self) -> Self:
+        self.features.check_augmentation(self.training.augmentation)
+        return self
 
     @model_validator(mode="after")
     def _exchanges_happen(self) -> Self:
@@ -240,6 +252,11 @@ class RunConfig(_Common):
                 "training.dp: local controls and training on pooled data are not private; "
                 "set simulation.controls=[] and simulation.pooled=false, and run them without training.dp"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _triggers_find_images(self) -> Self:
+        self.features.check_attack(self.attack)
         return self
 
     @model_validator(mode="after")

@@ -50,7 +50,8 @@ class DataConfig(Section):
     """Let torchvision fetch the files where the path lacks them; only of data sets that it can fetch."""
     mean: tuple[float, ...] = Field(default=(0.0,), strict=False)
     """Public constants of the normalization, one or one a channel (of vectors one a feature): mean is taken off, std
-    divided by. uint8 inputs are scaled to [0, 1] before, floats are not."""
+    divided by. uint8 inputs are scaled to [0, 1] before, floats are not. They have no part where a public map makes
+    features."""
     std: tuple[float, ...] = Field(default=(1.0,), strict=False)
     """See data.mean; positive."""
     target_mean: tuple[float, ...] = Field(default=(0.0,), strict=False)

@@ -11,13 +11,10 @@ from smule_crypten.config.config_reading import suggest
 from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.bundled_sets import load_breast_cancer, load_diabetes, load_digits, load_digits_pairs
 from smule_crypten.data.files_table import load_table
-from smule_crypten.data.loaders import (
-    load_idx,
-    load_image_folder,
-    load_npz,
-    load_target,
-    load_torchvision_set,
-)
+from smule_crypten.data.loaders import load_idx, load_target, load_torchvision_set
+from smule_crypten.data.loaders_folder import load_image_folder
+from smule_crypten.data.loaders_npz import load_npz
+from smule_crypten.data.loaders_series import load_series
 from smule_crypten.data.samples import DataBundle, Samples, check_samples, random_positions
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.metric_names import TaskName
@@ -34,6 +31,7 @@ LOADERS: dict[str, Callable[[DataConfig], DataBundle]] = {
     "idx": load_idx,
     "image_folder": load_image_folder,
     "npz": load_npz,
+    "series": load_series,
     "table": load_table,
     "target": load_target,
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
+from smule_crypten.data.origin import Origin
 from smule_crypten.data.targets import UNKNOWN, check_targets, unknown_like
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.metric_names import TaskName
@@ -26,6 +28,8 @@ class Samples:
         targets: (N,) class indices, int64; -1 where nobody may look at the label. Of several labels (N, C) float32 of 0
             and 1, of numbers (N, C) float32; NaN where nobody may look.
         sample_ids: (N,) int64. The index in the whole set, whatever was selected since.
+        copies: (N, K, X) float32, features of each image as it is and cropped and flipped at random, from which
+            training draws in place of inputs; None where there are none.
 
     Example:
         >>> import torch, smule_crypten as smule
@@ -40,13 +44,15 @@ class Samples:
     inputs: torch.Tensor
     targets: torch.Tensor
     sample_ids: torch.Tensor
+    copies: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def select(self, indices: torch.Tensor) -> Samples:
         """The samples at these positions (int64), in their order."""
-        return Samples(self.inputs[indices], self.targets[indices], self.sample_ids[indices])
+        copies = None if self.copies is None else self.copies[indices]
+        return Samples(self.inputs[indices], self.targets[indices], self.sample_ids[indices], copies)
 
     def of_ids(self, sample_ids: torch.Tensor) -> Samples:
         """The samples of these ids (int64), in their order; each id must be among sample_ids."""
@@ -61,11 +67,16 @@ class Samples:
             torch.cat([self.inputs, others.inputs]),
             torch.cat([self.targets, others.targets]),
             torch.cat([self.sample_ids, others.sample_ids]),
+            None if self.copies is None or others.copies is None else torch.cat([self.copies, others.copies]),
         )
+
+    def without_copies(self) -> Samples:
+        """The same, to be asked about or looked at, not to be trained on."""
+        return self if self.copies is None else dataclasses.replace(self, copies=None)
 
     def without_labels(self) -> Samples:
         """The same inputs with unknown targets."""
-        return Samples(self.inputs, unknown_like(self.targets), self.sample_ids)
+        return dataclasses.replace(self, targets=unknown_like(self.targets))
 
     def normalized(self, mean: Sequence[float], std: Sequence[float]) -> Samples:
         """(x - mean) / std as float32, uint8 scaled to [0, 1] first; one value for all, or one each on X's first axis.
@@ -110,6 +121,7 @@ class DataBundle:
         class_names: what the labels 0, 1, 2 and so on stand for.
         notes: what its reader counted, left out and changed, one line each.
         columns: of a table, by column, what its public schema says; the parties compare it.
+        origin: what the samples were made of, where they are features of a public map; the program sets it.
 
     Example:
         >>> import torch, smule_crypten as smule
@@ -124,6 +136,7 @@ class DataBundle:
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
+    origin: Origin | None = None
 
     @property
     def input_shape(self) -> InputShape:

@@ -29,10 +29,11 @@ from smule_crypten.models.zoo import named_network, num_parameters
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.planner import configured_queries
 from smule_crypten.mutual_learning.schedule import exchange_epochs
+from smule_crypten.party.device import resolve_device
 from smule_crypten.party.disclosing import budget_so_far, ledger_path
-from smule_crypten.party.inputs import build_party_model, load_party_inputs, resolve_device
+from smule_crypten.party.inputs import build_party_model, load_party_inputs
 from smule_crypten.party.run_folder import STATES_FOLDER, check_run_dir, check_unused, party_folder
-from smule_crypten.party.states import StateFolder, digest_of
+from smule_crypten.party.states import StateFolder
 from smule_crypten.report.formatting import human_bytes
 from smule_crypten.report.leakage import given_away
 from smule_crypten.tasks.by_name import party_task
@@ -88,7 +89,7 @@ def _fits(requirement: Requirement) -> bool:
 
 
 def check_data(checkup: Checkup) -> str:
-    checkup.inputs = inputs = load_party_inputs(checkup.config)
+    checkup.inputs = inputs = load_party_inputs(checkup.config, checkup.say)
     bundle = inputs.bundle
     counts_C = party_task(checkup.config).class_counts(inputs.train.targets, bundle.num_classes)
     shape = "x".join(map(str, bundle.input_shape))
@@ -207,7 +208,7 @@ def disk_bytes(checkup: Checkup) -> int:
 
 def check_budget(checkup: Checkup) -> str:
     config = checkup.config
-    data_digest = None if checkup.inputs is None else digest_of(*checkup.inputs.parts)
+    data_digest = None if checkup.inputs is None else checkup.inputs.digest
     states = StateFolder(party_folder(config) / STATES_FOLDER, config, data_digest)
     budget, queries = budget_so_far(config, states), configured_queries(config.exchange)
     found = f"{budget.answered} answered to this peer{_about_ledger(config, budget)}"

@@ -128,7 +128,7 @@ def _answer(model: nn.Module, inputs_NX: torch.Tensor) -> torch.Tensor:
         raise UnshareableModelError(
             label(model), f"it answers a batch of {size} with {found}", "return one row of logits a sample"
         )
-    return logits.detach().cpu()
+    return arch.lifted(logits.detach().cpu())
 
 
 @contextmanager
@@ -231,7 +231,7 @@ def _is_rounding(model: nn.Module, inputs_NX: torch.Tensor, wanted: torch.Tensor
             exact = copied(model).cpu().double()(inputs_NX.double())
         except Exception:  # a forward function or hook that insists on float32
             return False
-    return _off(exact, wanted) <= _EXACT * _largest(wanted)
+    return _off(arch.lifted(exact), wanted) <= _EXACT * _largest(wanted)
 
 
 def _half_precision(model: nn.Module, inputs_NX: torch.Tensor) -> torch.dtype | None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from smule_crypten.config.protocol import ProtocolConfig
+from smule_crypten.config.protocol import ProtocolConfig, PublicFeatures
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.data.datasets import load_data
 from smule_crypten.data.partition import split
 from smule_crypten.data.samples import DataBundle, Samples
-from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.errors import DataError
+from smule_crypten.features.computing import Say
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.zoo import build_model, named_network
+from smule_crypten.party.featured import load_bundle
+from smule_crypten.party.states import digest_of
 from smule_crypten.tasks.by_name import party_task
 from smule_crypten.training.augmentation import require_images
 from smule_crypten.training.learner import Holding
 
+log = logging.getLogger(__name__)
 _SEEDS_A_COPY = 2**31
 """Far above the seeds of parties, so that no copy begins as another party's network. PyTorch looks at 32 bits only."""
 
@@ -31,8 +35,14 @@ class PartyInputs(Holding):
 
     @property
     def parts(self) -> tuple[Samples, ...]:
-        """All that a run depends on, for a digest."""
+        """All that a run depends on."""
         return self.train, self.validation, self.pool, self.test
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all parts; of features, by what they were made of."""
+        origin = self.bundle.origin
+        return digest_of(*self.parts, made_of=None if origin is None else origin.content)
 
     def calibration(self, config: PartyConfig) -> Samples:
         """Own samples that the network is measured on before it answers.
@@ -42,18 +52,23 @@ class PartyInputs(Holding):
         return self.train if config.training.dp is None else self.validation
 
 
-def load_party_inputs(config: PartyConfig) -> PartyInputs:
+def load_party_inputs(config: PartyConfig, say: Say = log.info) -> PartyInputs:
     """The party's own data: all of it between hosts, its part of the split in a simulation.
+
+    Args:
+        say: hears how far features are.
 
     Raises:
         ConfigError, DataError: the data cannot be used, holds fewer samples than a batch, or cannot be augmented.
+        ModelError: the public map of features cannot be used.
     """
-    return inputs_of(config, load_data(config.data, config.task))
+    return inputs_of(config, load_bundle(config, say))
 
 
 def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
     """As load_party_inputs, from a data set that is loaded."""
-    require_images(config.training.augmentation, bundle.input_shape)
+    before = bundle.input_shape if bundle.origin is None else bundle.origin.input_shape
+    require_images(config.training.augmentation, before)
     held = torch.arange(len(bundle.train))
     if config.partition is not None:
         held = split(bundle.train.targets, config.partition, bundle.num_classes, config.seed)[config.rank]
@@ -63,7 +78,7 @@ def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
     task = party_task(config)
 
     def taken(samples: Samples) -> Samples:
-        return task.taken(samples.normalized(config.data.mean, config.data.std))
+        return task.taken(_normalized(samples, config, bundle))
 
     def part(positions: torch.Tensor) -> Samples:
         return taken(bundle.train.select(positions))
@@ -121,8 +136,11 @@ def build_party_model(config: PartyConfig, bundle: DataBundle, copy: int = 0) ->
 def public_configuration(config: PartyConfig, bundle: DataBundle) -> ProtocolConfig:
     """What this party says of itself in the handshake."""
     options = scheme_class(config.scheme.name).check_options(config.scheme)
+    features, origin = PublicFeatures(name=config.features.name), bundle.origin
+    if origin is not None:
+        features = PublicFeatures(name=config.features.name, input_shape=origin.input_shape, map=origin.map_digest)
     return ProtocolConfig.from_party(
-        config, bundle.input_shape, bundle.num_classes, bundle.public_class_names, options, bundle.columns
+        config, bundle.input_shape, bundle.num_classes, bundle.public_class_names, options, bundle.columns, features
     )
 
 
@@ -131,19 +149,9 @@ def party_seed(config: PartyConfig) -> int:
     return 2 * config.seed + config.rank
 
 
-def resolve_device(name: str) -> torch.device:
-    """The device to train on.
-
-    Raises:
-        ConfigError: no such device here.
-    """
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device={name} cannot be used here ({reason}); set device=cpu") from None
-    return device
+def _normalized(samples: Samples, config: PartyConfig, bundle: DataBundle) -> Samples:
+    """Features are standardised already."""
+    return samples if bundle.origin is not None else samples.normalized(config.data.mean, config.data.std)
 
 
 def _require_a_batch(name: str, num_samples: int, batch_size: int) -> None:

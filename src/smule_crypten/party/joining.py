@@ -17,8 +17,9 @@ from smule_crypten.models.architecture import Architecture
 from smule_crypten.mpc.session import Session, open_session
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.handshake import Architectures, handshake, run_handshake
+from smule_crypten.party.device import resolve_device
 from smule_crypten.party.disclosing import ledger_path
-from smule_crypten.party.inputs import public_configuration, resolve_device
+from smule_crypten.party.inputs import public_configuration
 from smule_crypten.party.links import meet_others
 from smule_crypten.transport.frames import AGREED_JSON_BYTES
 

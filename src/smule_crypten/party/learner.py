@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.party.inputs import PartyInputs, build_party_model, party_seed, resolve_device
+from smule_crypten.party.device import resolve_device
+from smule_crypten.party.inputs import PartyInputs, build_party_model, party_seed
 from smule_crypten.party.private_training import private_trainer
 from smule_crypten.tasks.by_name import party_task
 from smule_crypten.training.learner import Learner

@@ -26,6 +26,7 @@ from smule_crypten.party.run_folder import MODEL_FILE, STANDALONE_FILE, party_fo
 from smule_crypten.party.states import StateFolder
 from smule_crypten.report.records import AlarmRecord, BudgetRecord, PartyFacts
 from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
+from smule_crypten.training.checkpoint_features import CheckpointFeatures
 from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.transport.meter import CostMeter
@@ -136,6 +137,7 @@ class MutualTraining:
             target_std=config.data.target_std,
             model_step=model_step,
             state_dict=network.state_dict(),
+            features=CheckpointFeatures.of(config.features, bundle.origin),
         )
         save_checkpoint(party_folder(config) / _FILES[phase], checkpoint)
 

@@ -45,7 +45,7 @@ from smule_crypten.party.run_folder import (
     party_folder,
     write_result,
 )
-from smule_crypten.party.states import StateFolder, digest_of
+from smule_crypten.party.states import StateFolder
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.report.records import PartyRecord
 from smule_crypten.tasks.by_name import party_task
@@ -100,7 +100,7 @@ def _prepare(config: PartyConfig, hooks: Hooks) -> _Prepared:
     config = with_named_network(config, inputs.bundle)
     model = build_party_model(config, inputs.bundle)
     feasible_steps(model, inputs.train, config.training)
-    states = StateFolder(party_folder(config) / STATES_FOLDER, config, digest_of(*inputs.parts))
+    states = StateFolder(party_folder(config) / STATES_FOLDER, config, inputs.digest)
     answering, inputs_NX = hooks.answering(model, 1), inputs.calibration(config).inputs
     return _Prepared(
         config=config,

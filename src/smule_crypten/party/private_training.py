@@ -10,7 +10,8 @@ from smule_crypten.config.run import PartyConfig
 from smule_crypten.config.sections import DpConfig
 from smule_crypten.mpc.keys import fresh_entropy, insecure_key
 from smule_crypten.mpc.streams import Stream
-from smule_crypten.party.inputs import PartyInputs, party_seed, resolve_device
+from smule_crypten.party.device import resolve_device
+from smule_crypten.party.inputs import PartyInputs, party_seed
 from smule_crypten.report.records import PrivacyRecord
 from smule_crypten.tasks.by_name import party_task
 from smule_crypten.training.privacy import epsilon_spent

@@ -52,14 +52,14 @@ def new_record(config: RunConfig | PartyConfig, run_id: str, recorded_by: str | 
     )
 
 
-def note_data(record: RunRecord, notes: Sequence[str]) -> None:
-    """Keep what the reader of the data counted, left out and changed."""
-    record.facts = record.facts.model_copy(update={"data_notes": list(notes)})
-
-
 def shown_metric(config: RunConfig | PartyConfig) -> str:
     """By which tables and curves show the networks of a run."""
     return config.metric or PRIMARY[config.task]
+
+
+def note_data(record: RunRecord, notes: Sequence[str]) -> None:
+    """Keep what the reader of the data counted, left out and changed."""
+    record.facts = record.facts.model_copy(update={"data_notes": list(notes)})
 
 
 @contextmanager

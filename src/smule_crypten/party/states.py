@@ -33,7 +33,10 @@ _SET_ASIDE = re.compile(r"exchange_(\d+)\.set_aside\.pt")
 _ALONE = "alone.pt"
 _LEFT_OVER = re.compile(r"\.(exchange_\d+|alone)\.pt\..*")
 """A temporary file of write_atomic whose writer was killed."""
-_MAY_CHANGE = {"output_dir", "launch", "connection", "disclosure", "predict"}
+_MAY_CHANGE: dict[str, Any] = {
+    **dict.fromkeys(("output_dir", "launch", "connection", "disclosure", "predict"), True),
+    "features": {"cache"},
+}
 """Between two attempts a host may get another address or certificate, and its owner may allow more queries. What comes
 after training makes no difference to it."""
 _UNSET = "not set"
@@ -174,12 +177,19 @@ def _shown(settings: dict[str, Any], key: str) -> str:
     return json.dumps(settings[key]) if key in settings else _UNSET
 
 
-def digest_of(*parts: Samples) -> str:
-    """SHA-256 over ids, labels and inputs of all parts: on others, the same configuration leads elsewhere."""
+def digest_of(*parts: Samples, made_of: str | None = None) -> str:
+    """SHA-256 over ids, labels and inputs of all parts: on others, the same configuration leads elsewhere.
+
+    Args:
+        made_of: what the inputs follow from, where they are features: it stands for them.
+    """
     digest = hashlib.sha256()
+    if made_of is not None:
+        digest.update(f"{made_of}\n".encode())
     for samples in parts:
         shape = f"{tuple(samples.inputs.shape)} {samples.inputs.dtype}\n"
         digest.update(shape.encode())
-        for tensor in (samples.sample_ids, samples.targets, samples.inputs):
+        inputs = () if made_of is not None else (samples.inputs,)
+        for tensor in (samples.sample_ids, samples.targets, *inputs):
             digest.update(tensor.contiguous().numpy().reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

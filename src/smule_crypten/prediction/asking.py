@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config.run import PartyConfig
+from smule_crypten.data.origin import Origin
 from smule_crypten.data.samples import Samples, random_positions
 from smule_crypten.errors import ConfigError, DataError, HandshakeError, ModelError, PeerError
 from smule_crypten.inference.noise import MU
@@ -34,17 +35,19 @@ from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.peer import AnsweringNetwork
 from smule_crypten.mutual_learning.peer import Answers as ExchangeAnswers
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
+from smule_crypten.party.device import resolve_device
 from smule_crypten.party.disclosing import budget_of_questions
-from smule_crypten.party.inputs import PartyInputs, load_party_inputs, resolve_device
+from smule_crypten.party.inputs import PartyInputs, load_party_inputs
 from smule_crypten.party.joining import joined_session, opened_budget, prepared_scheme, shake_hands
 from smule_crypten.party.run_folder import MODEL_FILE, STATES_FOLDER, known_run, party_folder
-from smule_crypten.party.states import StateFolder, digest_of
+from smule_crypten.party.states import StateFolder
 from smule_crypten.prediction.answer_records import AskedRecord
 from smule_crypten.report.records import BudgetRecord
 from smule_crypten.tasks.by_name import party_task
 from smule_crypten.tasks.combination import Rule
 from smule_crypten.tasks.task import Task
 from smule_crypten.training.checkpoint import Checkpoint, load_checkpoint, load_model
+from smule_crypten.training.checkpoint_features import CheckpointFeatures
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import PARTY_NAMES, Cost
 
@@ -117,8 +120,10 @@ def load_trained_party(config: PartyConfig) -> TrainedParty:
     path = config.predict.checkpoint or str(party_folder(config) / MODEL_FILE)
     checkpoint = load_checkpoint(path)
     _check_fit(checkpoint, path, config, inputs)
-    network = load_model(path, allow_target=checkpoint.model == config.model).network
-    states = StateFolder(party_folder(config) / STATES_FOLDER, config, digest_of(*inputs.parts))
+    features = CheckpointFeatures.of(config.features, inputs.bundle.origin)
+    is_own = checkpoint.model == config.model and checkpoint.features == features
+    network = load_model(path, allow_target=is_own).network
+    states = StateFolder(party_folder(config) / STATES_FOLDER, config, inputs.digest)
     held_out = inputs.validation
     if config.predict.checkpoint is None and known_run(config, states) is None:
         log.warning("the settings or the data are not those of the training, so no sample counts as held out")
@@ -137,6 +142,7 @@ def load_trained_party(config: PartyConfig) -> TrainedParty:
 def _check_fit(checkpoint: Checkpoint, path: str, config: PartyConfig, inputs: PartyInputs) -> None:
     bundle = inputs.bundle
     pairs = {
+        "public map": (_map_of(checkpoint.features), _map_of(bundle.origin)),
         "input shape": (checkpoint.input_shape, bundle.input_shape),
         "task": ([checkpoint.task], [config.task]),
         "classes": (checkpoint.class_names, bundle.class_names),
@@ -148,6 +154,10 @@ def _check_fit(checkpoint: Checkpoint, path: str, config: PartyConfig, inputs: P
     for what, (found, expected) in pairs.items():
         if tuple(found) != tuple(expected):
             raise ModelError(f"{path} was trained with other data, {what} {found} in place of {expected}; name another")
+
+
+def _map_of(made: CheckpointFeatures | Origin | None) -> str:
+    return "none" if made is None else made.map_digest[:16]
 
 
 def ask_once(

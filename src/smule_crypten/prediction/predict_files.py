@@ -19,12 +19,13 @@ import torch
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.files_table import read_rows
 from smule_crypten.data.inputs import Inputs, Scale, read_inputs
-from smule_crypten.data.samples import DataBundle, Samples
+from smule_crypten.data.samples import DataBundle
 from smule_crypten.errors import ConfigError, OutputError
 from smule_crypten.files import write_atomic, write_text
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.metric_names import TaskName
 from smule_crypten.party.environment import describe_versions
+from smule_crypten.party.featured import as_the_network_sees
 from smule_crypten.prediction.answer_records import AskedRecord, CombinationRecord, JudgedRecord, PredictionRecord
 from smule_crypten.prediction.asking import Answers, TrainedParty, ask_once, asked_record, load_trained_party
 from smule_crypten.tasks.combination import Combined
@@ -58,11 +59,11 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
     if images is None or output is None:
         nothing = party.held_out.inputs[:0]
         return ask_once(party, nothing, lambda scheme, answers: asked_record(party, scheme, answers))
-    inputs = _read(images, config, party.inputs.bundle)
+    bundle = party.inputs.bundle
+    inputs = _read(images, config, bundle)
     for note in inputs.notes:
         log.info("input %s", note)
-    normalized = Samples.unlabelled(inputs.inputs).normalized(config.data.mean, config.data.std).inputs
-    both_NX = torch.cat([normalized, party.held_out.inputs])
+    both_NX = torch.cat([as_the_network_sees(config, bundle, inputs.inputs), party.held_out.inputs])
 
     def conclude(scheme: SecureInferenceScheme, answers: Answers) -> PredictionRecord:
         asked = asked_record(party, scheme, answers)
@@ -76,12 +77,12 @@ def _read(path: Path, config: PartyConfig, bundle: DataBundle) -> Inputs:
     if config.data.name == "table":
         rows_NF, notes = read_rows(path, config.data)
         return Inputs(rows_NF, notes=notes)
-    trained_on = bundle.train.inputs
+    trained_on, origin = bundle.train.inputs, bundle.origin
     return read_inputs(
         path,
-        bundle.input_shape,
-        trained_on=trained_on.dtype,
-        scale=Scale.of(trained_on),
+        bundle.input_shape if origin is None else origin.input_shape,
+        trained_on=trained_on.dtype if origin is None else origin.dtype,
+        scale=Scale.of(trained_on) if origin is None else Scale.before(origin),
         layout=config.data.options.get("layout"),
     )
 

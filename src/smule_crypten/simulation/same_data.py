@@ -22,7 +22,8 @@ _KEY = "simulated_data"
 def bundle_digest(bundle: DataBundle) -> str:
     """SHA-256 over ids, labels and images of both splits, and the class names, in hexadecimal."""
     names = "\n".join(bundle.class_names)
-    return hashlib.sha256(f"{digest_of(bundle.train, bundle.test)}\n{names}".encode()).hexdigest()
+    made_of = None if bundle.origin is None else bundle.origin.content
+    return hashlib.sha256(f"{digest_of(bundle.train, bundle.test, made_of=made_of)}\n{names}".encode()).hexdigest()
 
 
 def require_same(bundle: DataBundle, expected: str, data: DataConfig) -> None:

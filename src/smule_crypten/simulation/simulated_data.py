@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from dataclasses import dataclass
 
 from smule_crypten.config.run import PartyConfig, RunConfig
-from smule_crypten.data.datasets import load_data
 from smule_crypten.data.samples import DataBundle, Samples
+from smule_crypten.features.computing import Say
 from smule_crypten.models.zoo import named_network
+from smule_crypten.party.featured import load_bundle
 from smule_crypten.party.inputs import PartyInputs, inputs_of, load_party_inputs
 from smule_crypten.party.learner import learner_of
 from smule_crypten.simulation.same_data import bundle_digest, require_same
 from smule_crypten.training.learner import Holding, Learner
 from smule_crypten.types import PARTY_NAMES
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,17 +47,18 @@ class SimulatedData:
         )
 
 
-def load_simulated_data(run: RunConfig, bundle: DataBundle | None = None) -> SimulatedData:
+def load_simulated_data(run: RunConfig, bundle: DataBundle | None = None, say: Say = log.info) -> SimulatedData:
     """Load and split the data set as the parties of a simulation do.
 
     Args:
-        bundle: what load_data has given for run.data, to load it once for many runs.
+        bundle: what load_bundle has given for run, to load it once for many runs.
+        say: hears how far features are.
 
     Raises:
         ConfigError, DataError: the data cannot be used, or a party has fewer samples than a batch.
     """
     if bundle is None:
-        bundle = load_data(run.data, run.task)
+        bundle = load_bundle(run, say)
     first, second = (inputs_of(run.party(rank, "."), bundle) for rank in (0, 1))
     # One test set is enough for both.
     second = dataclasses.replace(second, test=first.test)

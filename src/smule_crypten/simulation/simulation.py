@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from pathlib import Path
@@ -11,13 +12,15 @@ from rich.console import Console
 from torch import nn
 
 from smule_crypten.config.run import RunConfig
+from smule_crypten.features.computing import Say
 from smule_crypten.fork_server import refuse_in_imported_script
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.party.dealing import jobs_that_meet
+from smule_crypten.party.device import resolve_device
 from smule_crypten.party.events import ControlEnded, EpochEnded, Event, EvidenceLeft, Message
 from smule_crypten.party.figures import evaluation_record
-from smule_crypten.party.inputs import build_party_model, resolve_device
+from smule_crypten.party.inputs import build_party_model
 from smule_crypten.party.launcher import Job, run_jobs
 from smule_crypten.party.ledger import epoch_record
 from smule_crypten.party.recording import finally_written, new_record, note_data
@@ -43,6 +46,8 @@ from smule_crypten.training.kept_training import KeptTraining
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.transport.meeting import ROLES
 from smule_crypten.types import PARTY_NAMES
+
+log = logging.getLogger(__name__)
 
 
 def simulate(run: RunConfig, folder: str | Path, *, progress: bool = False) -> RunSummary:
@@ -78,11 +83,13 @@ def simulate(run: RunConfig, folder: str | Path, *, progress: bool = False) -> R
 
 def run_simulation(run: RunConfig, run_dir: Path, console: Console) -> RunRecord:
     """As `simulate`, with all that is known of the run in the end."""
-    data = check_inputs(run)
+    data = check_inputs(run, lambda text: console.print(text, highlight=False))
     asked, run = run, with_named_networks(run, data.bundle)
     if run != asked:
         names = ", ".join(f"{name} {run.party_section(rank).model.name}" for rank, name in enumerate(PARTY_NAMES))
-        console.print(f"networks for samples of shape {data.bundle.input_shape}: {names}", highlight=False)
+        console.print(
+            f"networks for samples of shape {data.bundle.input_shape}: {names}", highlight=False, soft_wrap=True
+        )
     with claimed_run_dir(run_dir, [run.party(rank, str(run_dir)) for rank in (0, 1)]):
         record = new_record(run, run_dir.name)
         note_data(record, data.bundle.notes)
@@ -92,15 +99,18 @@ def run_simulation(run: RunConfig, run_dir: Path, console: Console) -> RunRecord
     return record
 
 
-def check_inputs(run: RunConfig) -> SimulatedData:
+def check_inputs(run: RunConfig, say: Say = log.info) -> SimulatedData:
     """Find everything that is wrong with the inputs before a process is started.
+
+    Args:
+        say: hears how far features are.
 
     Raises:
         ConfigError, DataError, ModelError
     """
     scheme_class(run.scheme.name).check_options(run.scheme)
     resolve_device(run.device)
-    data = load_simulated_data(run)
+    data = load_simulated_data(run, say=say)
     for config in (run.party(rank, ".") for rank in (0, 1)):
         model = build_party_model(config, data.bundle)
         translate_checked(model, data.bundle.input_shape, data.pooled.train.inputs)

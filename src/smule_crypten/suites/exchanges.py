@@ -14,7 +14,6 @@ from torch import nn
 
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import SchemeConfig
-from smule_crypten.data.datasets import load_data
 from smule_crypten.doctor.rehearsal import rehearse
 from smule_crypten.errors import ModelError, SmuleError
 from smule_crypten.inference.registry import scheme_class
@@ -23,6 +22,7 @@ from smule_crypten.models.pooling import comparisons
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model, num_parameters
 from smule_crypten.mpc.training_plan import cost_of_step
+from smule_crypten.party.featured import load_bundle
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import ON_LINKS, on_links
 from smule_crypten.suites.options import NetworkChoice, SuiteConfig, changed, networks_of, scheme_of
@@ -160,7 +160,7 @@ def _inputs(run: RunConfig, choice: NetworkChoice, count: int) -> tuple[torch.Te
     """Random inputs of the chosen size, or normalised ones of the configured data."""
     if choice.input_shape is not None:
         return torch.randn(count, *choice.input_shape, generator=torch.Generator().manual_seed(0)), choice.num_classes
-    bundle = load_data(run.data, run.task)
+    bundle = load_bundle(run)
     chosen = bundle.train.select(torch.arange(count) % len(bundle.train))
     return chosen.normalized(run.data.mean, run.data.std).inputs, bundle.num_classes
 

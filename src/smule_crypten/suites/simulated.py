@@ -19,13 +19,13 @@ from torch import nn
 from smule_crypten.baselines.averaging import average_weights
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import ControlName
-from smule_crypten.data.datasets import load_data
 from smule_crypten.data.samples import DataBundle
 from smule_crypten.errors import OutputError
 from smule_crypten.files import write_atomic
 from smule_crypten.mutual_learning.in_process import Option
 from smule_crypten.mutual_learning.observer import Phase, Silent
 from smule_crypten.mutual_learning.schedule import exchange_epochs
+from smule_crypten.party.featured import load_bundle
 from smule_crypten.party.states import digest_of
 from smule_crypten.simulation.in_process import InProcess
 from smule_crypten.simulation.simulated_data import SimulatedData, load_simulated_data
@@ -67,12 +67,13 @@ class Bench:
 
     def data(self, run: RunConfig) -> SimulatedData:
         """What both hold before an adversary poisons it."""
-        config = run.data.model_dump_json()
-        shared = run.model_dump(mode="json", include={"data", "partition", "seed"})
+        loaded: dict[str, Any] = {"data": True, "features": True, "training": {"augmentation"}}
+        config = run.model_dump_json(include=loaded)
+        shared = run.model_dump(mode="json", include={**loaded, "partition": True, "seed": True})
         samples = [section.samples.model_dump() for section in (run.party_a, run.party_b)]
         key = json.dumps([shared, samples, run.training.batch_size])
         if self._bundle is None or self._bundle[0] != config:
-            self._bundle = config, load_data(run.data, run.task)
+            self._bundle = config, load_bundle(run)
         if self._data is None or self._data[0] != key:
             self._data = None  # so that there is never room needed for two
             self._data = key, load_simulated_data(run, self._bundle[1])

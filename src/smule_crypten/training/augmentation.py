@@ -1,4 +1,4 @@
-"""Random crops and flips of a whole batch at once."""
+"""Random crops and flips of a whole batch at once, and random choices among copies that were made so before."""
 
 from __future__ import annotations
 
@@ -17,6 +17,23 @@ def require_images(config: AugmentationConfig, input_shape: InputShape) -> None:
             f"training.augmentation: crop and flip are for images, the samples have shape {input_shape}; "
             "set training.augmentation.crop=0 and training.augmentation.flip=false"
         )
+
+
+def drawn(
+    inputs_NX: torch.Tensor,
+    copies_NKX: torch.Tensor | None,
+    positions_B: torch.Tensor,
+    config: AugmentationConfig,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """The samples at these positions as a batch trains on them: one of its copies each, or cropped and flipped.
+
+    generator as in augment.
+    """
+    if copies_NKX is None:
+        return augment(inputs_NX[positions_B], config, generator)
+    which_B = torch.randint(copies_NKX.shape[1], (len(positions_B),), generator=generator)
+    return copies_NKX[positions_B, which_B.to(copies_NKX.device)]
 
 
 def augment(images_NCHW: torch.Tensor, config: AugmentationConfig, generator: torch.Generator) -> torch.Tensor:

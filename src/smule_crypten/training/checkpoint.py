@@ -26,6 +26,7 @@ from smule_crypten.models.state import misfit, plain_value
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.tasks.by_name import task_of
+from smule_crypten.training.checkpoint_features import CheckpointFeatures
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import InputShape
 
@@ -39,7 +40,7 @@ class Checkpoint:
     input_shape is X of types.py; mean and std are what the inputs were normalized with (uint8 ones scaled to 0..1
     before), one value for each place of its first axis or one for all; target_mean and target_std are those of
     regression targets, as in the configuration; model_step counts the optimizer steps behind
-    state_dict.
+    state_dict; features is the public map that made the inputs, if one did.
     """
 
     model: ModelConfig
@@ -53,6 +54,7 @@ class Checkpoint:
     target_std: tuple[float, ...] = (1.0,)
     model_step: int
     state_dict: dict[str, torch.Tensor]
+    features: CheckpointFeatures | None = None
 
 
 class _Facts(Section):
@@ -90,20 +92,22 @@ class Predictor(nn.Module):
     """A trained network that takes inputs as they are and normalizes them itself.
 
     Inputs are uint8 in 0..255, or floating point on the scale of the training inputs: 0..1 if those were uint8.
+    Where a public map makes features, it is applied here, to what the map takes: images in 0..1.
     class_names: what the class indices, labels or targets stand for. task: which of these it predicts.
     """
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, network: nn.Module, checkpoint: Checkpoint) -> None:
+    def __init__(self, network: nn.Module, checkpoint: Checkpoint, public_map: nn.Module | None = None) -> None:
         super().__init__()
         self.network = network
+        self.public_map = public_map
         self.class_names = checkpoint.class_names
         self.task = task_of(checkpoint.task, None, checkpoint.target_mean, checkpoint.target_std)
-        self.input_shape = checkpoint.input_shape
+        self.input_shape = checkpoint.input_shape if checkpoint.features is None else checkpoint.features.input_shape
         for name in ("mean", "std"):
-            self.register_buffer(name, along_first_axis(getattr(checkpoint, name), len(self.input_shape)))
+            self.register_buffer(name, along_first_axis(getattr(checkpoint, name), len(checkpoint.input_shape)))
 
     def forward(self, inputs_NX: torch.Tensor | npt.NDArray[Any]) -> torch.Tensor:
         """Logits (N, C), or standardised values in regression.
@@ -111,7 +115,12 @@ class Predictor(nn.Module):
         Raises:
             DataError: the inputs have the wrong shape or type.
         """
-        return self.network((self._scaled(inputs_NX) - self.mean) / self.std)  # type: ignore[no-any-return]
+        return self.of_scaled(self._scaled(inputs_NX))
+
+    def of_scaled(self, inputs_NX: torch.Tensor) -> torch.Tensor:
+        """As forward, of floating-point inputs of which nothing is checked; uint8 ones are scaled to 0..1 before."""
+        seen_NX = inputs_NX if self.public_map is None else self.public_map(inputs_NX)
+        return self.network((seen_NX - self.mean) / self.std)  # type: ignore[no-any-return]
 
     def predict(self, inputs_NX: torch.Tensor | npt.NDArray[Any], batch_size: int = 512) -> torch.Tensor:
         """On the CPU, of a tensor or NumPy array; raises as forward does.
@@ -150,6 +159,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """
     fields = {field.name: getattr(checkpoint, field.name) for field in dataclasses.fields(Checkpoint)}
     fields["model"] = checkpoint.model.model_dump()
+    # Without features there is no such field, so that earlier versions read the file.
+    fields.pop("features")
+    if checkpoint.features is not None:
+        fields["features"] = checkpoint.features.model_dump()
     content = {name: plain_value(value, f"the checkpoint's {name}") for name, value in fields.items()}
     _check_facts(content, f"checkpoint {path}")
     buffer = io.BytesIO()
@@ -176,6 +189,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         model = ModelConfig.model_validate(content["model"])
         facts = _check_facts(fields, f"checkpoint {path}")
         fields["state_dict"] = dict(fields["state_dict"])
+        if "features" in fields:
+            fields["features"] = CheckpointFeatures.model_validate(fields["features"])
         return Checkpoint(model=model, **fields | facts)
     except (KeyError, TypeError, ValueError):  # also pydantic's
         raise ModelError(f"checkpoint {path} lacks or has unknown fields; train again to replace it") from None
@@ -186,13 +201,14 @@ def load_model(path: str | Path, *, allow_target: bool = False) -> Predictor:
 
     Args:
         path: for example model.pt in the folder of a party.
-        allow_target: also load a network that the checkpoint names by `_target_`, a callable that is then imported and
-            called. Say so for files of your own only: whoever wrote the file chose the callable.
+        allow_target: also load a network or a public map that the checkpoint names by `_target_`, a callable that is
+            then imported and called. Say so for files of your own only: whoever wrote the file chose the callable.
 
     Returns:
         A torch module that normalizes inputs itself, (N, X) as tensor or NumPy array, uint8 or on the scale of the
-        training inputs. Called, it gives logits (N, classes); its ``predict`` gives class indices (N,), for which
-        it has ``class_names``, or 0 and 1 (N, labels), or values (N, targets); ``input_shape`` is X: (features,),
+        training inputs, to which a public map of the training is applied. Called, it gives logits (N, classes); its
+        ``predict`` gives class indices (N,), for which it has ``class_names``, or 0 and 1 (N, labels), or values
+        (N, targets); ``input_shape`` is X: (features,),
         (channels, time) or (channels, height, width).
 
     Raises:
@@ -221,7 +237,9 @@ def load_model(path: str | Path, *, allow_target: bool = False) -> Predictor:
         why = misfit(checkpoint.state_dict, network.state_dict())
         raise ModelError(f"the weights in {path} do not fit the network {checkpoint.model.name!r}: {why}") from error
     _check_translation(network, checkpoint.input_shape)
-    return Predictor(network, checkpoint).eval()
+    features = checkpoint.features
+    public_map = None if features is None else features.network(str(path), allow_target=allow_target)
+    return Predictor(network, checkpoint, public_map).eval()
 
 
 def _check_translation(network: nn.Module, input_shape: InputShape) -> None:

@@ -43,12 +43,13 @@ class Holding:
     @property
     def known(self) -> Samples:
         """All whose label the party knows."""
-        return self.train.with_others(self.validation)
+        return self.train.without_copies().with_others(self.validation.without_copies())
 
     @property
     def candidates(self) -> Samples:
         """All that the party may ask about."""
-        return self.train.with_others(self.pool).with_others(self.validation)
+        parts = [part.without_copies() for part in (self.train, self.pool, self.validation)]
+        return parts[0].with_others(parts[1]).with_others(parts[2])
 
 
 PrivateTrainers = Callable[[nn.Module, Teacher | None, Callable[[], None] | None], Trainer]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from smule_crypten.config.sections import AugmentationConfig
 from smule_crypten.data.samples import Samples
+from smule_crypten.training.augmentation import drawn
 from smule_crypten.training.ensemble import UNASKED
 from smule_crypten.types import PredictionSource
 
@@ -27,6 +29,8 @@ class SoftLabelledPool:
         self, pool: Samples, source: PredictionSource, device: torch.device, generator: torch.Generator
     ) -> None:
         self._inputs_NX = pool.inputs.to(device)
+        self._copies_NKX = None if pool.copies is None else pool.copies.to(device)
+        self._generator = generator
         self._sample_ids = pool.sample_ids
         self._source = source
         self._logits_NC = torch.empty(0)
@@ -55,7 +59,7 @@ class SoftLabelledPool:
             return None
         device = self._inputs_NX.device
         return (
-            self._inputs_NX[chosen.to(device)],
+            drawn(self._inputs_NX, self._copies_NKX, chosen.to(device), AugmentationConfig(), self._generator),
             self._logits_NC[chosen].to(device),
             self._weight_N[chosen].to(device),
         )

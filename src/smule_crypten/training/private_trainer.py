@@ -201,5 +201,5 @@ def _require_separate_samples(model: nn.Module) -> None:
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             raise ModelError(
                 f"training.dp: {name} ({type(module).__name__}) mixes the samples of a batch, so that the gradient of "
-                "one cannot be bounded; choose a network without it, such as small_convnet, wide_convnet, lenet or mlp"
+                "one cannot be bounded; choose a network without it, such as mlp, or for images small_convnet or lenet"
             )

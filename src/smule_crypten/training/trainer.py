@@ -23,7 +23,7 @@ from smule_crypten.models.state import plain_state
 from smule_crypten.tasks.by_name import as_task
 from smule_crypten.tasks.classification import CLASSIFICATION
 from smule_crypten.tasks.task import LossTerms, Task
-from smule_crypten.training.augmentation import augment
+from smule_crypten.training.augmentation import augment, drawn
 from smule_crypten.training.batch import Batch
 from smule_crypten.training.evaluate import CPU
 from smule_crypten.training.losses import mutual_loss
@@ -113,6 +113,7 @@ class Trainer:
         self._task = as_task(task)
         self._inputs_NX = train.inputs.to(device)
         self._targets = train.targets.to(device)
+        self._copies_NKX = None if train.copies is None else train.copies.to(device)
         self._sample_ids_N = train.sample_ids.cpu()
         self._terms: LossTerms | None = None
         total_steps = config.epochs * self._steps_per_epoch
@@ -233,7 +234,7 @@ class Trainer:
         """Labelled samples, augmented, with their soft labels, and what joins them."""
         soft = None if self._teacher is None else self._teacher.lookup(self._sample_ids_N[positions_B])
         positions_B = positions_B.to(self._device)
-        images = augment(self._inputs_NX[positions_B], self._config.augmentation, self._generator)
+        images = drawn(self._inputs_NX, self._copies_NKX, positions_B, self._config.augmentation, self._generator)
         pooled = self._beside_the_labelled()
         if pooled is not None:
             images = torch.cat([images, pooled[0]])
@@ -242,8 +243,8 @@ class Trainer:
     def _beside_the_labelled(self) -> PoolBatch | None:
         """Pool samples, augmented."""
         pooled = None if self._teacher is None else self._teacher.pool_batch(self._config.pool_batch)
-        if pooled is None:
-            return None
+        if pooled is None or self._copies_NKX is not None:  # the pool has drawn among its copies
+            return pooled
         return augment(pooled[0], self._config.augmentation, self._pool_generator), *pooled[1:]
 
     def _loss(self, logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:

@@ -97,3 +97,13 @@ def test_impossible_options(stripes: Samples, name: str, options: dict[str, obje
     """A mistake in attack.options is refused in one line."""
     with pytest.raises(ConfigError, match=message):
         attack(name, stripes, **options)
+
+
+@pytest.mark.parametrize("shape", [(7,), (2, 9)], ids=str)
+@pytest.mark.parametrize("trigger", ["patch", "blended"])
+def test_triggers_are_for_images(shape: tuple[int, ...], trigger: str) -> None:
+    """An attack with a trigger is refused on vectors and series, with what to choose instead; others work there."""
+    samples = Samples(torch.randn(8, *shape), torch.arange(8) % 4, torch.arange(8))
+    with pytest.raises(ConfigError, match=r"attack: triggers are for images, .* set attack=label_flip"):
+        attack("backdoor", samples, trigger=trigger)
+    assert len(attack("label_flip", samples, fraction=0.5).poisoned(samples)) == 8

@@ -26,15 +26,25 @@ MODULES: dict[type[nn.Module], tuple[Callable[[], nn.Module], str]] = {
     nn.Hardswish: (nn.Hardswish, "use nn.ReLU"),
     nn.LeakyReLU: (nn.LeakyReLU, "use nn.ReLU"),
     nn.ReLU6: (nn.ReLU6, "use nn.ReLU"),
-    nn.LayerNorm: (lambda: nn.LayerNorm(4), "use nn.BatchNorm2d"),
-    nn.GroupNorm: (lambda: nn.GroupNorm(1, 3), "use nn.BatchNorm2d"),
-    nn.InstanceNorm2d: (lambda: nn.InstanceNorm2d(3), "use nn.BatchNorm2d"),
+    nn.LayerNorm: (lambda: nn.LayerNorm(4), "nn.BatchNorm2d"),
+    nn.GroupNorm: (lambda: nn.GroupNorm(1, 3), "nn.BatchNorm2d"),
+    nn.InstanceNorm2d: (lambda: nn.InstanceNorm2d(3), "nn.BatchNorm2d"),
     nn.AdaptiveMaxPool2d: (lambda: nn.AdaptiveMaxPool2d(1), "use nn.MaxPool2d or nn.AdaptiveAvgPool2d"),
     nn.ConvTranspose2d: (lambda: nn.ConvTranspose2d(3, 2, 3), "use nn.Conv2d"),
-    nn.Conv1d: (lambda: nn.Conv1d(3, 2, 1), "use nn.Conv2d"),
     nn.PReLU: (nn.PReLU, SUPPORTED),
     nn.Upsample: (lambda: nn.Upsample(scale_factor=2), SUPPORTED),
 }
+
+
+OF_SERIES: dict[type[nn.Module], tuple[Callable[[], nn.Module], str]] = {
+    nn.InstanceNorm1d: (lambda: nn.InstanceNorm1d(3), "use nn.BatchNorm1d"),
+    nn.AdaptiveMaxPool1d: (lambda: nn.AdaptiveMaxPool1d(1), "use nn.MaxPool1d or nn.AdaptiveAvgPool1d"),
+    nn.ConvTranspose1d: (lambda: nn.ConvTranspose1d(3, 2, 3), "use nn.Conv1d"),
+    nn.RNN: (lambda: nn.RNN(4, 2), "use nn.Conv1d over time"),
+    nn.GRU: (lambda: nn.GRU(4, 2), "use nn.Conv1d over time"),
+    nn.LSTM: (lambda: nn.LSTM(4, 2), "use nn.Conv1d over time"),
+}
+"""After a convolution to 3 channels of 4 steps."""
 
 
 class Parts(nn.Module):
@@ -51,9 +61,9 @@ class Parts(nn.Module):
         return self.function(self, x)
 
 
-def refusal(model: nn.Module) -> UnshareableModelError:
+def refusal(model: nn.Module, shape: tuple[int, ...] = SHAPE) -> UnshareableModelError:
     with pytest.raises(UnshareableModelError) as caught:
-        translate(model, SHAPE)
+        translate(model, shape)
     assert "\n" not in str(caught.value)
     assert caught.value.reason in str(caught.value)
     assert caught.value.remedy in str(caught.value)
@@ -62,10 +72,10 @@ def refusal(model: nn.Module) -> UnshareableModelError:
 
 def test_every_remedy_is_tested() -> None:
     """A row that is added to the table of remedies needs a row here."""
-    assert _REMEDIES.keys() <= MODULES.keys()
+    assert _REMEDIES.keys() <= MODULES.keys() | OF_SERIES.keys() | {nn.Conv3d}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in MODULES if kind is not nn.Conv1d], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", MODULES, ids=lambda kind: kind.__name__)
 def test_modules(kind: type[nn.Module]) -> None:
     """The user reads the qualified name of the layer, its type and what to use in its place."""
     build, remedy = MODULES[kind]
@@ -74,10 +84,19 @@ def test_modules(kind: type[nn.Module]) -> None:
     assert remedy in error.remedy
 
 
+@pytest.mark.parametrize("kind", OF_SERIES, ids=lambda kind: kind.__name__)
+def test_modules_over_time(kind: type[nn.Module]) -> None:
+    """As above, for layers that take series."""
+    build, remedy = OF_SERIES[kind]
+    error = refusal(nn.Sequential(nn.Conv1d(2, 3, 3), nn.Sequential(build())), (2, 6))
+    assert error.module == f"1.0 ({kind.__name__})"
+    assert remedy in error.remedy
+
+
 def test_modules_for_other_inputs() -> None:
-    """A Conv1d never meets NCHW images, so its remedy is asked for directly."""
-    error = refuse_module("body.conv", nn.Conv1d(3, 2, 1))
-    assert error.module == "body.conv (Conv1d)"
+    """A Conv3d never meets samples of at most three axes, so its remedy is asked for directly."""
+    error = refuse_module("body.conv", nn.Conv3d(3, 2, 1))
+    assert error.module == "body.conv (Conv3d)"
     assert "use nn.Conv2d" in error.remedy
 
 
@@ -182,7 +201,7 @@ def test_two_inputs() -> None:
     """Exactly one tensor can be asked about."""
     error = refusal(TwoInputs())
     assert error.module == "the network TwoInputs"
-    assert "single NCHW tensor" in error.remedy
+    assert "single tensor of samples" in error.remedy
 
 
 def test_layer_in_a_plain_list() -> None:

@@ -12,11 +12,11 @@ from torch import nn
 
 from smule_crypten.config.sections import ModelConfig
 from smule_crypten.errors import ConfigError, ModelError
-from smule_crypten.models.zoo import build_model, num_parameters
+from smule_crypten.models.zoo import build_model, named_network, num_parameters
 
 OURS = ("mlp", "lenet", "small_convnet", "wide_convnet", "resnet8", "resnet20")
 SHAPES = ((1, 8, 8), (1, 28, 28), (3, 32, 32))
-Shape = tuple[int, int, int]
+Shape = tuple[int, ...]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -103,6 +103,39 @@ def test_model_is_ready_to_train_and_untouched_by_the_check() -> None:
     assert int(model.bn1.num_batches_tracked) == 0  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("shape", "name"), [((30,), "mlp"), ((12, 29), "convnet1d"), ((1, 8, 8), "small_convnet")], ids=str
+)
+def test_automatic_network(shape: Shape, name: str) -> None:
+    """Who names no network gets the one for samples of that shape, with the weights that it has by name."""
+    found, expected = build("auto", shape).state_dict(), build(name, shape).state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[key], expected[key]) for key in found)
+    named = named_network(ModelConfig(name="auto"), shape)
+    assert named == ModelConfig(name=name)
+    assert named_network(ModelConfig(name="lenet"), shape) == ModelConfig(name="lenet")
+
+
+@pytest.mark.parametrize("shape", [(1, 24), (1, 150), (12, 29)], ids=str)
+def test_convnet1d(shape: Shape) -> None:
+    """Short and long series of one and several channels, traced exactly; average pooling stands before each ReLU."""
+    model = build("convnet1d", shape, num_classes=3).eval()
+    inputs_NX = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert model(inputs_NX).shape == (3, 3)
+        assert torch.equal(torch.fx.symbolic_trace(model)(inputs_NX), model(inputs_NX))
+    kinds = [type(layer).__name__ for layer in model.children()]
+    assert kinds == ["Conv1d", "BatchNorm1d", "AvgPool1d", "ReLU"] * 3 + ["AdaptiveAvgPool1d", "Flatten", "Linear"]
+    assert num_parameters(build("convnet1d", shape, channels=[4])) < num_parameters(model)
+
+
+def test_mlp_on_vectors_and_series() -> None:
+    """Features are counted over all axes; a vector needs no Flatten."""
+    vector, series = build("mlp", (7,), hidden=[5]), build("mlp", (2, 6), hidden=[5])
+    assert [type(layer).__name__ for layer in vector.children()] == ["Linear", "ReLU", "Linear"]
+    assert series.linear1.in_features == 12  # type: ignore[union-attr]
+
+
 def test_options_change_the_network() -> None:
     """Widths arrive in the layers."""
     assert [layer.out_features for layer in build("mlp", hidden=[5, 6]) if isinstance(layer, nn.Linear)] == [5, 6, 10]  # type: ignore[attr-defined]
@@ -128,6 +161,7 @@ def test_torchvision_network_by_name() -> None:
         ("torchvision", {"arch": "resnet17"}, "unknown architecture 'resnet17' .*did you mean resnet1"),
         ("torchvision", {"arch": "fcn_resnet50"}, "unknown architecture"),
         ("torchvision", {"arch": "googlenet"}, "unknown architecture"),
+        ("auto", {"hidden": [3]}, r"model\.options: the network 'auto' takes none"),
         ("target", {}, r"model\.options\._target_: expected an importable callable"),
         ("target", {"_target_": "torch.nn.NoSuchLayer"}, "cannot import torch.nn.NoSuchLayer"),
     ],
@@ -143,6 +177,10 @@ def test_wrong_settings_are_refused(name: str, options: dict[str, Any], message:
     [
         ("small_convnet", (1, 4, 8), {}, "images of 4x8 are too small for 3 poolings by 2, 8x8 is the least; shorten"),
         ("lenet", (1, 3, 3), {}, "too small for 2 poolings by 2, 4x4 is the least; .*mlp"),
+        ("convnet1d", (1, 7), {}, "series of 7 steps are too short for 3 poolings by 2, 8 is the least; .*mlp"),
+        ("lenet", (30,), {}, r"takes images .*, and the samples are vectors .* of 30; choose mlp, auto or target"),
+        ("resnet8", (2, 24), {}, r"the samples are series .* of 2x24; choose mlp, convnet1d, auto or target"),
+        ("convnet1d", (1, 8, 8), {}, r"takes series .*, and the samples are images .* of 1x8x8; choose mlp, lenet"),
         ("torchvision", (1, 8, 8), {"arch": "resnet18"}, "cannot be applied to images of 1x8x8: .*3 channels"),
     ],
 )

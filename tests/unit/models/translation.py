@@ -7,10 +7,10 @@ import copy
 import torch
 from torch import nn
 
-from smule_crypten.models.architecture import NETWORK_INPUT, apply_op
+from smule_crypten.models.architecture import NETWORK_INPUT, apply_op, lifted, lifted_shape
 from smule_crypten.models.translate import TranslatedNetwork, translate
 
-Shape = tuple[int, int, int]
+Shape = tuple[int, ...]
 SHAPE = (2, 6, 6)
 
 
@@ -32,7 +32,7 @@ def evaluate(network: TranslatedNetwork, inputs_NX: torch.Tensor) -> torch.Tenso
     """The network's operations one after the other, in float64."""
     values: list[torch.Tensor] = []
     for op in network.architecture.ops:
-        operands = [inputs_NX if position == NETWORK_INPUT else values[position] for position in op.inputs]
+        operands = [lifted(inputs_NX) if position == NETWORK_INPUT else values[position] for position in op.inputs]
         values.append(apply_op(op, operands, *network.parameters.get(op.name, (None, None))))
     return values[-1]
 
@@ -43,8 +43,8 @@ def assert_same(model: nn.Module, shape: Shape = SHAPE) -> TranslatedNetwork:
     inputs_NX = torch.randn(3, *shape, dtype=torch.float64)
     with torch.no_grad():
         expected = copy.deepcopy(model).double().eval()(inputs_NX.clone())
-    torch.testing.assert_close(evaluate(network, inputs_NX), expected, rtol=1e-10, atol=1e-10)
-    assert network.architecture.output_shape == tuple(expected.shape[1:])
+    torch.testing.assert_close(evaluate(network, inputs_NX), lifted(expected), rtol=1e-10, atol=1e-10)
+    assert network.architecture.output_shape == lifted_shape(tuple(expected.shape[1:]))
     return network
 
 

@@ -18,7 +18,7 @@ from smule_crypten.data.samples import UNKNOWN, Samples
 from smule_crypten.errors import ConfigError, DataError, ModelError, OutputError, UnshareableModelError
 from smule_crypten.party.inputs import build_party_model, load_party_inputs
 from smule_crypten.party.run_folder import MODEL_FILE, STATES_FOLDER, identify_run, party_folder
-from smule_crypten.party.states import StateFolder, digest_of
+from smule_crypten.party.states import StateFolder
 from smule_crypten.prediction import asking
 from smule_crypten.prediction.asking import load_trained_party
 from smule_crypten.prediction.estimate import estimate
@@ -49,7 +49,7 @@ def trained(folder: Path, *, known: bool = True, **changes: Any) -> PartyConfig:
     )
     save_checkpoint(party_folder(made) / MODEL_FILE, dataclasses.replace(checkpoint, **changes))
     if known:
-        identify_run(made, StateFolder(party_folder(made) / STATES_FOLDER, made, digest_of(*inputs.parts)))
+        identify_run(made, StateFolder(party_folder(made) / STATES_FOLDER, made, inputs.digest))
     return made
 
 

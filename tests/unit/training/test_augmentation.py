@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from smule_crypten.config.sections import AugmentationConfig
+from smule_crypten.errors import ConfigError
 from smule_crypten.training.augmentation import augment, crop_and_flip
 
 
@@ -23,6 +24,16 @@ def one_by_one(
         cut = F.pad(image, (padding,) * 4)[:, top : top + height, left : left + width]
         results.append(cut.flip(-1) if flipped else cut)
     return torch.stack(results)
+
+
+@pytest.mark.parametrize("shape", [(7,), (3, 7)], ids=str)
+def test_only_images_are_cropped_and_flipped(shape: tuple[int, ...]) -> None:
+    """Vectors and series are refused with what to set, and pass where nothing is to be done to them."""
+    samples = torch.randn(4, *shape)
+    for wanted in (AugmentationConfig(crop=1), AugmentationConfig(flip=True)):
+        with pytest.raises(ConfigError, match=r"for images, .* set training\.augmentation\.crop=0 and"):
+            augment(samples, wanted, torch.Generator())
+    assert augment(samples, AugmentationConfig(), torch.Generator()) is samples
 
 
 @pytest.mark.parametrize("padding", [0, 1, 2, 6])

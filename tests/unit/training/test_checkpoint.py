@@ -13,15 +13,19 @@ import pytest
 import torch
 from torch import nn
 
+from smule_crypten.config.features import FeaturesConfig
 from smule_crypten.config.sections import ModelConfig
 from smule_crypten.data.samples import Samples
 from smule_crypten.errors import DataError, ModelError, OutputError, UnshareableModelError
+from smule_crypten.features.public_map import build_map
 from smule_crypten.models.zoo import build_model
 from smule_crypten.training.checkpoint import Checkpoint, Predictor, load_checkpoint, load_model, save_checkpoint
+from smule_crypten.training.checkpoint_features import CheckpointFeatures
 from smule_crypten.training.evaluate import predict_logits
 
 MODEL = ModelConfig(name="small_convnet", options={"channels": [4, 6]})
 INPUT_SHAPE = (3, 8, 8)
+PATCHES = FeaturesConfig(name="patches", cache=None)
 
 
 @pytest.fixture
@@ -442,3 +446,73 @@ def test_impossible_constants_of_targets_are_refused(tmp_path: Path, checkpoint:
     """Nothing is written that could not be read."""
     with pytest.raises(ModelError, match="target_"):
         save_checkpoint(tmp_path / "model.pt", dataclasses.replace(checkpoint, task="regression", **changes))
+
+
+@pytest.fixture
+def on_features(checkpoint: Checkpoint) -> Checkpoint:
+    """A network of vectors behind a public map."""
+    public_map = build_map(PATCHES, (3, 12, 12))
+    network = build_model(ModelConfig(name="mlp"), (public_map.num_features,), 5, seed=3)
+    features = CheckpointFeatures(
+        name="patches",
+        options={},
+        input_shape=(3, 12, 12),
+        map_digest=public_map.digest,
+        mean=(0.25,) * public_map.num_features,
+        std=(0.5,) * public_map.num_features,
+    )
+    return dataclasses.replace(
+        checkpoint,
+        model=ModelConfig(name="mlp"),
+        input_shape=(public_map.num_features,),
+        mean=(0.0,),
+        std=(1.0,),
+        state_dict=network.state_dict(),
+        features=features,
+    )
+
+
+def test_a_network_behind_a_public_map_takes_images(tmp_path: Path, on_features: Checkpoint) -> None:
+    """The file knows the map and its constants: bytes and fractions go through both, in batches of any size."""
+    save_checkpoint(tmp_path / "model.pt", on_features)
+    assert load_checkpoint(tmp_path / "model.pt").features == on_features.features
+    model = load_model(tmp_path / "model.pt")
+    assert model.input_shape == (3, 12, 12)
+    generator = torch.Generator().manual_seed(4)
+    images = torch.randint(0, 256, (70, 3, 12, 12), dtype=torch.uint8, generator=generator)
+    network = build_model(on_features.model, on_features.input_shape, 5, seed=0)
+    network.load_state_dict(on_features.state_dict)
+    network.eval()
+    with torch.no_grad():
+        expected = network((build_map(PATCHES, (3, 12, 12)).network(images / 255) - 0.25) / 0.5)
+        torch.testing.assert_close(model(images), expected, atol=1e-4, rtol=1e-4)
+    assert model.predict(images.float() / 255).tolist() == expected.argmax(1).tolist()
+    with pytest.raises(DataError, match=r"takes inputs of shape \(N, 3, 12, 12\), got \(2, 3200\)"):
+        model(torch.zeros(2, 3200))
+
+
+def test_a_file_without_a_map_is_as_before(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    """Earlier versions read it, and this one reads theirs."""
+    save_checkpoint(tmp_path / "model.pt", checkpoint)
+    assert "features" not in torch.load(tmp_path / "model.pt", weights_only=True)
+    assert load_checkpoint(tmp_path / "model.pt").features is None
+
+
+def test_another_map_than_that_of_the_training_is_refused(tmp_path: Path, on_features: Checkpoint) -> None:
+    assert on_features.features is not None
+    changed = on_features.features.model_copy(update={"map_digest": "00" * 32})
+    save_checkpoint(tmp_path / "model.pt", dataclasses.replace(on_features, features=changed))
+    with pytest.raises(ModelError, match=r"was trained on features=patches of digest 0{16}, and the one here"):
+        load_model(tmp_path / "model.pt")
+
+
+def test_a_map_that_is_a_target_is_called_where_that_is_allowed(tmp_path: Path, on_features: Checkpoint) -> None:
+    """As with networks: whoever wrote the file chose what is called."""
+    assert on_features.features is not None
+    target = {"_target_": "torch.nn.Identity"}
+    changed = on_features.features.model_copy(update={"name": "module", "options": target})
+    save_checkpoint(tmp_path / "model.pt", dataclasses.replace(on_features, features=changed))
+    with pytest.raises(ModelError, match=r"asks to call 'torch\.nn\.Identity' to build its public map; if you trust"):
+        load_model(tmp_path / "model.pt")
+    with pytest.raises(ModelError, match="features=module"):
+        load_model(tmp_path / "model.pt", allow_target=True)

@@ -1,0 +1,119 @@
+"""A party's data set as its network sees it: as it was read, or as features that a public map made of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from smule_crypten.config.run import PartyConfig, RunConfig
+from smule_crypten.data.datasets import load_data
+from smule_crypten.data.origin import Origin
+from smule_crypten.data.samples import DataBundle, Samples
+from smule_crypten.features.cache import FeatureCache, content_digest
+from smule_crypten.features.computing import Featuriser, Say, featuriser
+from smule_crypten.features.public_map import build_map
+from smule_crypten.party.device import resolve_device
+from smule_crypten.report.formatting import human_bytes
+from smule_crypten.training.augmentation import augment
+from smule_crypten.types import InputShape
+
+log = logging.getLogger(__name__)
+_SEED = 20240229
+"""Of the crops and flips before the map. Not that of the run: all runs share what was computed."""
+
+
+def load_bundle(config: PartyConfig | RunConfig, say: Say = log.info) -> DataBundle:
+    """The configured data set, and features in place of its samples where there is a public map.
+
+    Args:
+        say: hears how far features are.
+
+    Raises:
+        ConfigError, DataError: the data cannot be used, or not with this map.
+        ModelError: the map cannot be built, or does not fit the samples.
+        OutputError: the cache cannot be written.
+    """
+    return featured(config, load_data(config.data, config.task), say)
+
+
+def featured(config: PartyConfig | RunConfig, bundle: DataBundle, say: Say) -> DataBundle:
+    """As load_bundle, from a data set that is loaded."""
+    if not config.features.is_on:
+        return bundle
+    with _threads(config.launch.threads):
+        apply = featuriser_of(config, bundle.input_shape, say)
+        digests = [content_digest(part.inputs) for part in (bundle.train, bundle.test)]
+        train = _with_copies(config, bundle.train, apply, digests[0])
+        test = dataclasses.replace(bundle.test, inputs=apply(bundle.test.inputs, "test samples", digests[1]))
+    shape, inputs = "x".join(map(str, bundle.input_shape)), bundle.train.inputs
+    note = (
+        f"features: {config.features.name}, {apply.map.num_features:,} of {shape}, map {apply.map.digest[:16]}, "
+        f"{human_bytes(_num_bytes(train, test))}"
+    )
+    origin = Origin(
+        map_digest=apply.map.digest,
+        input_shape=bundle.input_shape,
+        dtype=inputs.dtype,
+        low=float(inputs.min()),
+        high=float(inputs.max()),
+        content=hashlib.sha256("\n".join([apply.map.digest, *digests]).encode()).hexdigest(),
+        mean_F=apply.mean_F,
+        std_F=apply.std_F,
+    )
+    return dataclasses.replace(bundle, train=train, test=test, notes=(*bundle.notes, note), origin=origin)
+
+
+def featuriser_of(config: PartyConfig | RunConfig, input_shape: InputShape, say: Say = log.info) -> Featuriser:
+    """The configured map at work on inputs of this shape; raises as load_bundle."""
+    public_map = build_map(config.features, input_shape)
+    return featuriser(public_map, FeatureCache(config.features.cache), resolve_device(config.device), say)
+
+
+def as_the_network_sees(config: PartyConfig | RunConfig, bundle: DataBundle, inputs_NX: torch.Tensor) -> torch.Tensor:
+    """Further inputs, as they were read, as those of bundle came to the network: features, or normalised."""
+    if bundle.origin is None:
+        return Samples.unlabelled(inputs_NX).normalized(config.data.mean, config.data.std).inputs
+    with _threads(config.launch.threads):
+        return featuriser_of(config, bundle.origin.input_shape)(inputs_NX, "samples asked about")
+
+
+def _with_copies(config: PartyConfig | RunConfig, train: Samples, apply: Featuriser, digest: str) -> Samples:
+    """Features of the samples as they are, and of copies cropped and flipped at random, if any are asked for."""
+    plain_NF = apply(train.inputs, "training samples", digest)
+    count, augmentation = config.features.copies, config.training.augmentation
+    copies = [plain_NF]
+    for number in range(1, count):
+        change = functools.partial(
+            augment, config=augmentation, generator=torch.Generator().manual_seed(_SEED + number)
+        )
+        copies.append(
+            apply(
+                train.inputs,
+                f"training samples, copy {number + 1} of {count}",
+                f"{digest} crop={augmentation.crop} flip={augmentation.flip} copy={number}",
+                change=change,
+            )
+        )
+    return dataclasses.replace(train, inputs=plain_NF, copies=torch.stack(copies, dim=1) if count > 1 else None)
+
+
+def _num_bytes(*parts: Samples) -> int:
+    tensors = [tensor for part in parts for tensor in (part.inputs, part.copies) if tensor is not None]
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """The same in every process, so that all of a machine round alike."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
