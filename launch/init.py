@@ -23,6 +23,8 @@ from smule_crypten.files import write_text
 from smule_crypten.launch.outcome import exit_code_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SUFFIXES = {"npz": ".npz", "table": ".csv"}
+"""Of data that are one file."""
 _ADDRESS = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:]+\]):([0-9]{1,5})")
 _HIGHEST_PORT = 65535
 
@@ -60,6 +62,8 @@ def _init(options: argparse.Namespace) -> None:
     names = [answers[role] for role in ("a", "b", "dealer")]
     if len(set(names)) < len(names):
         raise ConfigError("--a, --b, --dealer: two have the same name; give each its own, as in smule-keys init --name")
+    if answers["data"] == "table" and answers["class-names"]:
+        raise ConfigError("--class-names: classes of a table stand in its schema (smule-table schema); leave it out")
     paths = {role: options.dir / f"{answers[role]}.yaml" for role in ("a", "b", "dealer")}
     for path in paths.values():
         if path.exists():
@@ -148,9 +152,11 @@ smule-party --help explains every key; docs/two-hosts.md goes through it step by
 
 def _party_file(role: str, answers: dict[str, str]) -> str:
     own, other = answers[role], answers["b" if role == "a" else "a"]
-    data: dict[str, Any] = {"name": answers["data"], "path": f"{own}.npz" if answers["data"] == "npz" else own}
-    names = _listed(answers["class-names"])
-    if names:
+    kind, names = answers["data"], _listed(answers["class-names"])
+    data: dict[str, Any] = {"name": kind, "path": f"{own}{_SUFFIXES.get(kind, '')}"}
+    if kind == "table":
+        data["options"] = {"schema_file": "schema.yaml"}
+    elif names:
         data["options"] = {"class_names": names}
     peer = {"certificate": f"{other}.crt.pem"}
     connection: dict[str, Any] = {"certificate": f"{own}.crt.pem", "key": f"{own}.key.pem"}

@@ -40,7 +40,7 @@ def test_a_table_is_as_easy_as_the_digits(folder: Path, monkeypatch: pytest.Monk
     assert call(monkeypatch, *SMALL) == 0
     summary = json.loads((folder / "run" / "summary.json").read_text())
     assert summary["status"] == "completed"
-    assert [party["model"] for party in summary["parties"].values()] == ["mlp", "mlp"]
+    assert [party["architecture"] for party in summary["parties"].values()] == ["mlp", "mlp"]
     assert all(party["test_accuracy"] > 0.8 for party in summary["parties"].values())
     assert sum(party["queries_made"] for party in summary["parties"].values()) > 0
     notes = summary["data_notes"]

@@ -51,6 +51,14 @@ def test_the_files_of_all_roles(tmp_path: Path, capsys: pytest.CaptureFixture[st
     )
 
 
+def test_files_for_a_table(tmp_path: Path) -> None:
+    """They name the schema, without which no party takes a table."""
+    assert _call("--data", "table", "--dir", str(tmp_path)) == 0
+    a = read_party([f"+party={tmp_path / 'hospital-a'}.yaml"])
+    assert a.data.path == str(tmp_path / "hospital-a.csv")
+    assert a.data.options == {"schema_file": str(tmp_path / "schema.yaml")}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -58,6 +66,7 @@ def test_the_files_of_all_roles(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["--a-address", "north.example:70000"], "is no address"),
         (["--a", "../north"], "--a: '../north' is no name of a file"),
         (["--a", "hospital-b"], "two have the same name"),
+        (["--data", "table", "--class-names", "no,yes"], "--class-names: classes of a table stand in its schema"),
         (["--epochs", "0"], "--epochs: '0' is no whole number of at least 1"),
         (["--data", "csv"], "--data: 'csv' is no kind of data; known: "),
         (["--class-names", "one"], "needs two or more different names"),

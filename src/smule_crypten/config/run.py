@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from smule_crypten.config.between_hosts import refuse_of_simulations
 from smule_crypten.config.connection import ConnectionConfig
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.features import FeaturesConfig, without_constants
@@ -180,26 +181,15 @@ class PartyConfig(_Common):
         return scheme_traits(self.scheme.name).needs_dealer and self.provider.name == "dealer"
 
     @model_validator(mode="after")
-    def _nothing_insecure_between_hosts(self) -> Self:
-        if self.connection is not None and self.insecure_choices:
-            raise ValueError(f"{', '.join(self.insecure_choices)}: refused between hosts, since it protects nothing")
-        if self.connection is not None and self.attack.name != "none":
-            raise ValueError(f"attack={self.attack.name}: refused between hosts; attacks are simulated only (smule)")
+    def _is_no_simulation(self) -> Self:
+        if self.connection is not None:
+            refuse_of_simulations(self.insecure_choices, self.attack, self.data)
         return self
 
     @model_validator(mode="after")
     def _validation_is_there(self) -> Self:
         self._check_validation(self.samples, "samples.validation")
         self._check_privacy(self.samples, "samples")
-        return self
-
-    @model_validator(mode="after")
-    def _a_table_has_a_public_schema(self) -> Self:
-        if self.connection is not None and self.data.name == "table" and not self.data.options.get("schema_file"):
-            raise ValueError(
-                "data.options.schema_file: between hosts a table needs a schema that both parties have; "
-                "smule-table schema drafts one"
-            )
         return self
 
     @model_validator(mode="after")
