@@ -112,11 +112,11 @@ def _better_than_smule(party: PartySummary, metric: str) -> str:
     return " (better than SMuLe)" if gain is not None and gain.value is not None and gain.value < 0 else ""
 
 
-def trust(parties: Mapping[str, PartySummary]) -> str:
+def trust(summary: RunSummary) -> str:
     """How each party judges the other's answers, and what weight they got over time."""
     return "; ".join(
-        f"party {name} finds {_rightness(party.trust)} and weighs answers {_weights(party.trust)}"
-        for name, party in parties.items()
+        f"party {name} {_rightness(party.trust, summary.task)}weighs answers {_weights(party.trust)}"
+        for name, party in summary.parties.items()
         if party.trust
     )
 
@@ -130,9 +130,13 @@ def alarms(parties: Mapping[str, PartySummary]) -> str:
     )
 
 
-def _rightness(epochs: list[TrustRecord]) -> str:
+def _rightness(epochs: list[TrustRecord], task: str) -> str:
+    """Values are not right or wrong."""
+    if task == "regression":
+        return ""
     accuracy = epochs[-1].peer_accuracy
-    return "no known label answered" if accuracy is None else f"{percent(accuracy)} of known labels right"
+    found = "no known label answered" if accuracy is None else f"{percent(accuracy)} of known labels right"
+    return f"finds {found} and "
 
 
 def _weights(epochs: list[TrustRecord]) -> str:

@@ -90,7 +90,7 @@ def _facts(summary: RunSummary) -> Facts:
         "best control": phrases.best_controls(summary),
         "kept network": phrases.kept_networks(summary.parties),
         "private training": phrases.privacy(summary.parties),
-        "trust": phrases.trust(summary.parties),
+        "trust": phrases.trust(summary),
         "alarms": phrases.alarms(summary.parties),
         "planned": phrases.planned_exchange(summary.parties),
         "answered": phrases.budgets(summary.parties),
