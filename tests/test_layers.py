@@ -27,7 +27,7 @@ FLOORS: list[set[str]] = [
     {"prediction", "doctor", "attacks"},
     {"simulation"},
     {"baselines"},
-    {"suites", "party_pool"},
+    {"suites", "party_pool", "contract_parties"},
     {"testing"},
     {"launch", "conf"},
 ]
@@ -46,7 +46,8 @@ NARROW: dict[str, set[str]] = {
     | {"inference.scheme", "inference.answerer", "inference.noise"},
     "attacks": SMALL | {"data", "models"},
     "party_pool": SMALL | {"transport", "mpc", "inference"},
-    "testing": SMALL | {"models", "mpc", "inference", "party_pool"},
+    "contract_parties": SMALL | {"models", "mpc", "inference"},
+    "testing": SMALL | {"models", "mpc", "inference", "party_pool", "contract_parties"},
     "launch": SMALL
     | {
         "report",

@@ -8,46 +8,40 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
-from torch import nn
 
 from smule_crypten.config.sections import SchemeConfig
+from smule_crypten.contract_parties import (
+    NOISY_SAMPLES,
+    OUTPUTS,
+    MakeScheme,
+    answerer_of_contract,
+    noise_for_outputs_alike,
+    noisy_answers,
+    prepared,
+    queries,
+)
 from smule_crypten.errors import ProtocolError, UnshareableModelError
-from smule_crypten.inference.answerer import Answerer
-from smule_crypten.inference.noise import NoiseRule, hiding_noise
 from smule_crypten.inference.plaintext import evaluate_plaintext
-from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.packing import MAX_WIDTH, packed_bytes, unpack
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
 from smule_crypten.party_pool import PartyPool, RecordingChannel
-from smule_crypten.types import Cost, InferenceQuery, LogitOpening, PeerPrediction, opened_logits
+from smule_crypten.types import Cost, LogitOpening, PeerPrediction, opened_logits
 
 __all__ = ["PartyPool", "RecordingChannel", "appears", "check_scheme"]
 
 _CHECKED = SchemeConfig(name="checked", micro_batch=2)
-_OUTPUTS = 3
-_CASES: tuple[tuple[LogitOpening, int], ...] = (("differences", _OUTPUTS), ("values", _OUTPUTS), ("values", 1))
-"""What is opened of networks of so many outputs."""
-_NOISY_SAMPLES, _NOISE, _FAR = 1024, 0.25, 6.0
-"""Answers that noise is judged by, its standard deviation, and by how many standard errors it may be off."""
-
-
-class MakeScheme(Protocol):
-    """Builds a scheme in each party; importable. A scheme class is one."""
-
-    def __call__(
-        self,
-        session: Session,
-        config: SchemeConfig,
-        architectures: tuple[Architecture, Architecture],
-        *,
-        opening: LogitOpening,
-    ) -> SecureInferenceScheme: ...
+_FAR = 6.0
+"""By how many standard errors noise may be off."""
+_CASES: tuple[tuple[LogitOpening, int, tuple[tuple[int, int], ...]], ...] = (
+    ("differences", OUTPUTS, ((1, 1), (5, 3), (4, 0), (0, 0))),
+    ("values", OUTPUTS, ((5, 3), (0, 4))),
+    ("values", 1, ((5, 3),)),
+)
+"""What is opened, of networks of so many outputs, for so many samples of party a and party b."""
 
 
 def check_scheme(
@@ -72,21 +66,21 @@ def check_scheme(
         AssertionError: names the broken clause.
         RuntimeError: a party failed.
     """
-    for opening, outputs in _CASES:
-        for counts in ((1, 1), (5, 3), (4, 0), (0, 0)):
+    for opening, outputs, queries_of_both in _CASES:
+        for counts in queries_of_both:
             arguments = make_scheme, config, opening, outputs, counts
             outcomes = pool.run(_check_exchange, *arguments, dealt=dealt)
             for rank, (prediction, expected_NC, predicted_cost) in enumerate(outcomes):
                 where = f"party {'ab'[rank]}, {opening} of {outputs} outputs, queries {counts}"
                 _check_answer(where, counts[rank], prediction, expected_NC, tolerance)
                 _check_cost(where, prediction.cost, predicted_cost)
-        _check_noise(pool, make_scheme, config, opening, outputs, dealt=dealt, tolerance=tolerance)
-    for adversary, single, alike in pool.run(_noise_for_outputs_alike, make_scheme, config, dealt=dealt):
-        # Their errors are the same, so the length of all of them is that of one times the root of their number.
-        enough = adversary == "none" or alike > 0.5 * (1 + _OUTPUTS**0.5) * single > 0
-        assert enough, f"values: noise of {alike:.2e} for what {_OUTPUTS} outputs have in common, {single:.2e} for one"
     for adversary, leaked in pool.run(_check_model_owner_learns_nothing, make_scheme, config, dealt=dealt):
         assert adversary == "none" or not leaked, f"the model owner received {leaked}"
+    for opening, outputs, _ in _CASES:
+        _check_noise(pool, make_scheme, config, opening, outputs, dealt=dealt, tolerance=tolerance)
+    _check_noise_for_what_is_common(pool, make_scheme, config, dealt=dealt)
+    for refused in pool.run(_refuses_differences_of_one_output, make_scheme, config, dealt=dealt):
+        assert refused, "differences of a network of one output were accepted"
     for accepted in pool.run(_check_misuse, make_scheme, config, dealt=dealt):
         assert not accepted, f"misuses of the scheme were accepted: {', '.join(accepted)}"
 
@@ -119,72 +113,41 @@ def _check_noise(
     tolerance: float,
 ) -> None:
     """Each answer has normal noise of its own, as much as is announced: independent on each output, new each time."""
-    config = config.model_copy(update={"micro_batch": _NOISY_SAMPLES // 4})
+    config = config.model_copy(update={"micro_batch": NOISY_SAMPLES // 4})
     arguments = make_scheme, config, opening, outputs
-    (errors_NC, _), (_, sigma) = pool.run(_noisy_answers, *arguments, dealt=dealt, randomness="seeded_insecure", seed=3)
+    (errors_NC, _), (_, sigma) = pool.run(noisy_answers, *arguments, dealt=dealt, randomness="seeded_insecure", seed=3)
     where = f"{opening} of {outputs} outputs"
     mean = float(errors_NC.mean(0).abs().max())
-    assert mean <= _FAR * sigma / _NOISY_SAMPLES**0.5 + tolerance, f"{where}: noise of mean {mean:.2e}"
+    assert mean <= _FAR * sigma / NOISY_SAMPLES**0.5 + tolerance, f"{where}: noise of mean {mean:.2e}"
     expected_CC = opened_logits(torch.eye(outputs, dtype=torch.float64), opening)
     found_CC = errors_NC.double().T.cov().reshape(outputs, outputs) / sigma**2
     far = float((found_CC - expected_CC).abs().max())
-    assert far <= _FAR * (2 / _NOISY_SAMPLES) ** 0.5, (
+    assert far <= _FAR * (2 / NOISY_SAMPLES) ** 0.5, (
         f"{where}: the noise is not of each output alone, or not what is announced: its covariance is off by {far:.2f} "
         "of its variance"
     )
 
 
-def _networks(outputs: int) -> tuple[nn.Module, nn.Module]:
-    """Two small networks, different on purpose, the same in both processes; their outputs have something in common."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(7)
-        small = nn.Sequential(nn.Flatten(), nn.Linear(32, 6), nn.ReLU(), nn.Linear(6, outputs))
-        convolutional = nn.Sequential(
-            nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()
-        )
-        convolutional.append(nn.Linear(16, outputs))
-    for last in (small[-1], convolutional[-1]):
-        with torch.no_grad():
-            last.bias.add_(0.5)
-    return small, convolutional.eval()
-
-
-def _prepared(
-    session: Session,
-    make_scheme: MakeScheme,
-    config: SchemeConfig,
-    opening: LogitOpening = "differences",
-    outputs: int = _OUTPUTS,
-) -> tuple[SecureInferenceScheme, tuple[nn.Module, nn.Module]]:
-    networks = _networks(outputs)
-    first, second = (translate(network, (2, 4, 4)).architecture for network in networks)
-    return make_scheme(session, config, (first, second), opening=opening), networks
-
-
-_SILENT = NoiseRule.without_protection()
-
-
-def _answerer(scheme: SecureInferenceScheme, network: nn.Module, noise: NoiseRule = _SILENT) -> Answerer:
-    calibration_NX = torch.randn(64, 2, 4, 4, generator=torch.Generator().manual_seed(9))
-    return scheme.prepare_answers(network, calibration_NX, noise)
-
-
-def _queries(session: Session, counts: tuple[int, int]) -> tuple[InferenceQuery, InferenceQuery]:
-    rank = session.rank
-    inputs = torch.randn(counts[rank], 2, 4, 4, generator=torch.Generator().manual_seed(rank))
-    asked = InferenceQuery(
-        query_id=1,
-        model_owner=1 - rank,
-        data_owner=rank,
-        num_samples=counts[rank],
-        model_step=0,
-        sample_ids=torch.arange(counts[rank]),
-        inputs=inputs,
+def _check_noise_for_what_is_common(
+    pool: PartyPool, make_scheme: MakeScheme, config: SchemeConfig, *, dealt: bool
+) -> None:
+    """With "values" the noise must hide what the errors of the outputs have in common, too."""
+    single, alike = (
+        pool.run(noise_for_outputs_alike, make_scheme, config, outputs, dealt=dealt) for outputs in (1, OUTPUTS)
     )
-    answered = InferenceQuery(
-        query_id=1, model_owner=rank, data_owner=1 - rank, num_samples=counts[1 - rank], model_step=0
-    )
-    return asked, answered
+    for for_one, for_all in zip(single, alike, strict=True):
+        # Their errors are nearly the same, so the length of all of them is that of one times the root of their number.
+        enough = for_all >= 0.5 * (1 + OUTPUTS**0.5) * for_one
+        assert enough, f"values: {OUTPUTS} outputs alike get noise of {for_all:.2e}, a single one {for_one:.2e}"
+
+
+def _refuses_differences_of_one_output(session: Session, make_scheme: MakeScheme, config: SchemeConfig) -> bool:
+    try:
+        prepared(session, make_scheme, config, "differences", 1)
+    except UnshareableModelError:
+        prepared(session, make_scheme, config, "values", 1)  # which the dealer waits for
+        return True
+    return False
 
 
 def _check_exchange(
@@ -195,12 +158,12 @@ def _check_exchange(
     outputs: int,
     counts: tuple[int, int],
 ) -> tuple[PeerPrediction, torch.Tensor, Cost]:
-    scheme, networks = _prepared(session, make_scheme, config, opening, outputs)
-    asked, answered = _queries(session, counts)
-    answerer = _answerer(scheme, networks[session.rank])
+    scheme, models = prepared(session, make_scheme, config, opening, outputs)
+    asked, answered = queries(session, counts)
+    answerer = answerer_of_contract(scheme, models[session.rank])
     scheme.begin(1, counts)
     prediction = scheme.exchange(answerer, asked, answered)
-    peer_network = translate(networks[1 - session.rank], (2, 4, 4))
+    peer_network = translate(models[1 - session.rank], (2, 4, 4))
     assert asked.inputs is not None
     expected_NC = evaluate_plaintext(peer_network, asked.inputs)
     own, peer = (scheme.architectures[rank] for rank in (session.rank, 1 - session.rank))
@@ -210,51 +173,19 @@ def _check_exchange(
     return prediction, opened_logits(expected_NC, opening), scheme.combine(asking, answering)
 
 
-def _noisy_answers(
-    session: Session, make_scheme: MakeScheme, config: SchemeConfig, opening: LogitOpening, outputs: int
-) -> tuple[torch.Tensor, float]:
-    """Party a asks, party b answers with noise: the errors (N, C) of the answers, and what b announces."""
-    scheme, networks = _prepared(session, make_scheme, config, opening, outputs)
-    counts = (_NOISY_SAMPLES, 0)
-    asked, answered = _queries(session, counts)
-    answerer = _answerer(scheme, networks[session.rank], NoiseRule(num_answers=1, extra=_NOISE))
-    scheme.begin(1, counts)
-    prediction = scheme.exchange(answerer, asked, answered)
-    assert asked.inputs is not None
-    expected_NC = evaluate_plaintext(translate(networks[1 - session.rank], (2, 4, 4)), asked.inputs)
-    return prediction.logits_NC - opened_logits(expected_NC, opening), answerer.terms.logit_noise
-
-
-def _noise_for_outputs_alike(
-    session: Session, make_scheme: MakeScheme, config: SchemeConfig
-) -> tuple[str, float, float]:
-    """What hides the rounding of 1,000 values of one output, and of as many outputs that are all the same."""
-    found = []
-    for outputs in (1, _OUTPUTS):
-        network, _ = _networks(outputs)
-        last = network[-1]
-        with torch.no_grad():
-            last.weight.copy_(torch.linspace(-1, 1, 6).expand(outputs, 6))
-            last.bias.zero_()
-        architecture = translate(network, (2, 4, 4)).architecture
-        scheme = make_scheme(session, config, (architecture, architecture), opening="values")
-        found.append(hiding_noise(_answerer(scheme, network).scatter, 1000))
-    return scheme.traits.adversary, found[0], found[1]
-
-
 def _check_model_owner_learns_nothing(
     session: Session, make_scheme: MakeScheme, config: SchemeConfig
 ) -> tuple[str, list[str]]:
     """Party a asks, party b only answers: which of a's inputs and logits appear in what b received?"""
-    scheme, networks = _prepared(session, make_scheme, config)
-    asked, answered = _queries(session, (4, 0))
-    answerer = _answerer(scheme, networks[session.rank])
+    scheme, models = prepared(session, make_scheme, config)
+    asked, answered = queries(session, (4, 0))
+    answerer = answerer_of_contract(scheme, models[session.rank])
     scheme.begin(1, (4, 0))
     scheme.exchange(answerer, asked, answered)
     if session.rank == 0:
         return scheme.traits.adversary, []
     inputs = torch.randn(4, 2, 4, 4, generator=torch.Generator().manual_seed(0))
-    secrets = {"inputs": inputs, "logits": evaluate_plaintext(translate(networks[1], (2, 4, 4)), inputs)}
+    secrets = {"inputs": inputs, "logits": evaluate_plaintext(translate(models[1], (2, 4, 4)), inputs)}
     assert isinstance(session.channel, RecordingChannel)
     received = session.channel.received
     leaked = [
@@ -293,13 +224,13 @@ def appears_packed(secret: torch.Tensor, received: list[torch.Tensor]) -> bool:
 
 
 def _check_misuse(session: Session, make_scheme: MakeScheme, config: SchemeConfig) -> list[str]:
-    """The misuses that were not refused with the right error before anything was sent."""
-    scheme, networks = _prepared(session, make_scheme, config)
-    answerer = _answerer(scheme, networks[session.rank])
-    asked, answered = _queries(session, (2, 2))
+    """The misuses that were not refused with a ProtocolError before anything was sent."""
+    scheme, models = prepared(session, make_scheme, config)
+    answerer = answerer_of_contract(scheme, models[session.rank])
+    asked, answered = queries(session, (2, 2))
     other_config = config.model_copy(update={"micro_batch": config.micro_batch + 1})
     misuses: dict[str, Callable[[], object]] = {
-        "a model of another architecture": lambda: _answerer(scheme, networks[1 - session.rank]),
+        "a model of another architecture": lambda: answerer_of_contract(scheme, models[1 - session.rank]),
         "an answerer of another configuration": lambda: scheme.exchange(
             dataclasses.replace(answerer, config=other_config), asked, answered
         ),
@@ -308,7 +239,6 @@ def _check_misuse(session: Session, make_scheme: MakeScheme, config: SchemeConfi
             asked,
             answered,
         ),
-        "differences of a single output": lambda: _prepared(session, make_scheme, config, "differences", 1),
         "inputs of another shape": lambda: scheme.exchange(
             answerer, dataclasses.replace(asked, inputs=torch.zeros(2, 1, 1, 1)), answered
         ),
@@ -318,7 +248,7 @@ def _check_misuse(session: Session, make_scheme: MakeScheme, config: SchemeConfi
     for name, misuse in misuses.items():
         try:
             misuse()
-        except (ProtocolError, UnshareableModelError):
+        except ProtocolError:
             continue
         accepted.append(name)
     assert session.meter.total() == before, "a refused exchange still sent something"

@@ -60,16 +60,9 @@ class _Group:
 
 
 def fit(
-    program: Program,
-    parameters: Parameters,
-    values: list[torch.Tensor],
-    margin_bits: int,
-    opening: LogitOpening = "differences",
+    program: Program, parameters: Parameters, values: list[torch.Tensor], margin_bits: int, opening: LogitOpening
 ) -> Scales:
-    """Choose the scales by the `plain_values` on the owner's inputs.
-
-    Args:
-        opening: what of the output has to fit its ring; what is not opened may wrap.
+    """Choose the scales by the `plain_values` on the owner's inputs; what is not opened of the output may wrap.
 
     Raises:
         UnshareableModelError: names the layer that cannot be fitted, and the remedy.

@@ -67,6 +67,10 @@ def run_suite(
     if unknown:
         known = ", ".join(sorted(SCHEME_TRAITS))
         raise ConfigError(f"suite.schemes: no scheme is called {unknown[0]!r}; known: {known}")
+    if run.task != "classification":
+        raise ConfigError(
+            f"task={run.task}: suites compare how often classes are right; run smule, or a sweep (smule -m), instead"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder / LOCK_FILE, str(folder), if_taken="set another folder (hydra.run.dir)"):
         store = CaseStore(folder, console)
