@@ -29,7 +29,8 @@ def configure(
         overrides: ``key=value`` each, as ``"training.epochs=5"`` or ``"party_a/model=lenet"``; docs/keys.md has all
             keys.
         data: a function of your own, without arguments, that gives the data set: a `DataBundle`, or two torch Datasets
-            (train, test) of (image (C, H, W), label). Each process calls it, so it must give the same each time.
+            (train, test) of (image (C, H, W), label). Labels are class numbers or, with another ``task=``, float32 rows
+            of labels or numbers (docs/tasks.md). Each process calls it, so it must give the same each time.
             ``data.mean``, ``data.std`` and the like stay overrides.
         networks: two functions of your own, for party a and party b: ``build(input_shape, num_classes)``, with the
             shape (C, H, W), gives a network from images (N, C, H, W) to logits (N, num_classes).

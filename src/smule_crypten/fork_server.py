@@ -71,7 +71,8 @@ def start(process: BaseProcess) -> None:
         with _interrupts_held_back():
             process.start()
         return
-    with _interrupts_held_back():  # which the server hands on to those that it forks
+    # Both are handed on by the server to those that it forks.
+    with _interrupts_held_back(), _without_threads_of_arrow():
         forkserver.ensure_running()
     try:
         process.start()
@@ -89,6 +90,20 @@ def _interrupts_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
+
+
+@contextmanager
+def _without_threads_of_arrow() -> Iterator[None]:
+    """scikit-learn imports pandas where it is installed, pandas Arrow, and that one's allocator starts a thread."""
+    key = "JE_ARROW_MALLOC_CONF"
+    if key in os.environ:
+        yield
+        return
+    os.environ[key] = "background_thread:false"
+    try:
+        yield
+    finally:
+        del os.environ[key]
 
 
 @atexit.register

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from smule_crypten.report.evaluation_records import (
@@ -14,15 +15,15 @@ from smule_crypten.report.evaluation_records import (
 from smule_crypten.tasks.evaluation import ClassFigures, Evaluated, Measured, gain
 
 
-def evaluation_record(found: Evaluated) -> EvaluationRecord:
-    """All figures of a network."""
+def evaluation_record(found: Evaluated, class_names: Sequence[str]) -> EvaluationRecord:
+    """All figures of a network. class_names: of the classes or labels, in the order of their numbers."""
     reliability = found.reliability
     return EvaluationRecord(
         num_samples=found.num_samples,
         num_resamples=found.num_resamples,
         metrics={name: _metric(figure) for name, figure in found.metrics.items()},
         thresholds=found.thresholds,
-        by_class=[_of_class(of_class) for of_class in found.by_class] or None,
+        by_class=[_of_class(of_class, class_names[of_class.label]) for of_class in found.by_class] or None,
         roc=[RocRecord(**asdict(curve)) for curve in found.roc] or None,
         reliability=None if reliability is None else ReliabilityRecord(**asdict(reliability)),
         confusion=found.confusion,
@@ -38,7 +39,7 @@ def _metric(figure: Measured) -> MetricRecord:
     return MetricRecord(**asdict(figure))
 
 
-def _of_class(of_class: ClassFigures) -> ClassRecord:
+def _of_class(of_class: ClassFigures, name: str) -> ClassRecord:
     names = ("recall", "precision", "f1", "auroc", "auprc")
     figures = {name: _metric(getattr(of_class, name)) for name in names}
-    return ClassRecord(label=of_class.label, support=of_class.support, **figures)
+    return ClassRecord(label=of_class.label, name=name, support=of_class.support, **figures)

@@ -98,13 +98,13 @@ class MutualTraining:
 
     def _figures(self) -> dict[str, Any]:
         """Of the kept networks on the test samples."""
-        loop = self._loop
+        loop, names = self._loop, self._inputs.bundle.class_names
         smule = loop.learner.evaluated(loop.network)
         if loop.alone is None:
-            return {"evaluations": {"smule": evaluation_record(smule)}}
+            return {"evaluations": {"smule": evaluation_record(smule, names)}}
         alone = loop.learner.evaluated(loop.alone.model)
         return {
-            "evaluations": {"standalone": evaluation_record(alone), "smule": evaluation_record(smule)},
+            "evaluations": {"standalone": evaluation_record(alone, names), "smule": evaluation_record(smule, names)},
             "gains": {"standalone": gain_records(smule, alone)},
         }
 

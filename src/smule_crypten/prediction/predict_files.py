@@ -121,7 +121,7 @@ def _keep(
         notes=list(inputs.notes),
         versions=describe_versions(),
     )
-    arrays = _arrays(party.task, own_NC[:count], answers.logits_NC[:count], answers.answered_N[:count], combination)
+    arrays = arrays_of(party.task, own_NC[:count], answers.logits_NC[:count], answers.answered_N[:count], combination)
     arrays["class_names"] = np.array(party.inputs.bundle.class_names)
     if inputs.names:
         arrays["names"] = np.array(inputs.names)
@@ -129,7 +129,7 @@ def _keep(
     return record
 
 
-def _arrays(
+def arrays_of(
     task: Task, own_NC: torch.Tensor, peer_NC: torch.Tensor, answered_N: torch.Tensor, combination: Combined
 ) -> dict[str, Any]:
     """Probabilities and what is decided, or values alone. Without an answer: NaN, and of what is decided -1."""

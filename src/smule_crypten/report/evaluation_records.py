@@ -24,6 +24,7 @@ class ClassRecord(Record):
     """Of one class or label against the others."""
 
     label: int = Field(description="number of the class or label")
+    name: str = Field(description="its name in the data")
     support: int = Field(description="test samples that have it")
     recall: MetricRecord = Field(description="share of them that the network finds")
     precision: MetricRecord = Field(description="share of what it finds that has it")

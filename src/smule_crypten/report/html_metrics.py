@@ -96,7 +96,7 @@ def _pictures(name: str, pictured: Mapping[str, EvaluationRecord]) -> list[str]:
 def _classes(by_class: list[ClassRecord]) -> str:
     rows = [
         [
-            f"{of_class.label}",
+            of_class.name if of_class.name == f"{of_class.label}" else f"{of_class.label}: {of_class.name}",
             count(of_class.support),
             *(with_interval(name, getattr(of_class, name)) for name in _OF_A_CLASS),
         ]

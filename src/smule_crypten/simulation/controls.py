@@ -35,13 +35,14 @@ def run_controls(emit: Emit, config: PartyConfig, names: Sequence[ControlName], 
         SmuleError: training diverged, or a network of the party cannot be read.
     """
     torch.set_num_threads(config.launch.threads)
-    learner = learner_of(config, load_same_inputs(config, data_digest))
+    inputs = load_same_inputs(config, data_digest)
+    learner = learner_of(config, inputs)
     smule = learner.evaluated(_kept_network(config, learner, MODEL_FILE))
     for name in names:
         control = _trained(emit, config, learner, name)
         found = learner.evaluated(control.model)
-        short, gains = evaluation_record(found).in_short, gain_records(smule, found)
-        emit(ControlEnded(config.name, name, control.tested.score, short, gains))
+        short = evaluation_record(found, inputs.bundle.class_names).in_short
+        emit(ControlEnded(config.name, name, control.tested.score, short, gain_records(smule, found)))
 
 
 def _trained(emit: Emit, config: PartyConfig, learner: Learner, name: ControlName) -> Finished:

@@ -205,7 +205,8 @@ class _Simulation:
 
         finished = KeptTraining(learner, learner.trainer, "pooled", on_epoch).run()
         self._record.pooled_test_accuracy = finished.accuracy
-        self._record.pooled_evaluation = evaluation_record(learner.evaluated(finished.model)).in_short
+        found = learner.evaluated(finished.model)
+        self._record.pooled_evaluation = evaluation_record(found, self._data.bundle.class_names).in_short
         return finished.model
 
 

@@ -70,6 +70,10 @@ def run_suite(
     if unknown:
         known = ", ".join(sorted(SCHEME_TRAITS))
         raise ConfigError(f"suite.schemes: no scheme is called {unknown[0]!r}; known: {known}")
+    if run.task != "classification":
+        raise ConfigError(
+            f"task={run.task}: suites compare how often classes are right; run smule, or a sweep (smule -m), instead"
+        )
     if AUTO in (run.party_a.model.name, run.party_b.model.name):
         run = with_named_networks(run, load_data(run.data))
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,8 @@ def picked_thresholds(validation: Prediction) -> Array | None:
 
     Of two classes, class 1 is found from the probability of Youden's index on, where sensitivity and specificity have
     the largest sum. Of several labels each is found from the probability of its highest F1 on. It is 0.5 where the
-    validation part is empty, or has no sample with, or none without.
+    validation part is empty, or has no sample with, or none without. Of all thresholds that decide the validation part
+    in the same way it is the middle one: its few samples leave wide gaps.
     """
     if validation.task == "multilabel":
         pairs = zip(validation.truth_NC.T, validation.outputs_NC.T, strict=True)
@@ -32,7 +33,7 @@ def _of_youden(is_there_N: NDArray[np.bool_], probability_N: Array) -> float:
         return WITHOUT_VALIDATION
     false_positive, true_positive, thresholds = sk.roc_curve(is_there_N, probability_N)
     # The first one is infinite: nothing is found.
-    return float(thresholds[1:][np.argmax((true_positive - false_positive)[1:])])
+    return _amid(float(thresholds[1:][np.argmax((true_positive - false_positive)[1:])]), probability_N)
 
 
 def _of_best_f1(is_there_N: NDArray[np.bool_], probability_N: Array) -> float:
@@ -41,4 +42,10 @@ def _of_best_f1(is_there_N: NDArray[np.bool_], probability_N: Array) -> float:
     precision, recall, thresholds = sk.precision_recall_curve(is_there_N, probability_N)
     # The last pair has no threshold: nothing is found.
     f1 = 2 * precision[:-1] * recall[:-1] / np.maximum(precision[:-1] + recall[:-1], np.finfo(np.float64).tiny)
-    return float(thresholds[np.argmax(f1)])
+    return _amid(float(thresholds[np.argmax(f1)]), probability_N)
+
+
+def _amid(threshold: float, probability_N: Array) -> float:
+    """Between it and the next lower probability."""
+    lower = probability_N[probability_N < threshold]
+    return threshold if len(lower) == 0 else (threshold + float(lower.max())) / 2

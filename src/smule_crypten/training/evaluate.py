@@ -83,7 +83,7 @@ def evaluate(
     if outputs_NC.shape[1:] != (num_classes,):
         raise ModelError(
             f"the network gives outputs of shape {tuple(outputs_NC.shape[1:])} a sample, the data has {num_classes} "
-            f"classes; build the network with {num_classes} outputs"
+            f"classes, labels or targets; build the network with {num_classes} outputs"
         )
     targets = data.targets.cpu()
     return Evaluation(

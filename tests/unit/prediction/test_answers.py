@@ -117,3 +117,21 @@ def test_an_estimate_without_a_known_cost() -> None:
     assert "does not pay" in text
     unlimited = ESTIMATE.model_copy(update={"run": PlanRecord(num_exchanges=3)})
     assert "not known in advance" in printed(estimate_table(unlimited))
+
+
+def test_an_estimate_of_labels_and_of_values() -> None:
+    """Shares are percent and errors numbers; a smaller error is a gain, and values are never said to agree."""
+    labels = WORTH.model_copy(update={"measure": "share of labels right", "by_class": [(60, 0.8, 0.7), (60, 0.9, 0.9)]})
+    text = printed(estimate_table(ESTIMATE.model_copy(update={"worth": labels})))
+    assert "Share of labels right on 60 held-out samples" in text
+    assert "dog 60 90.0 % 90.0 % +0.0" in text
+    errors = {"measure": "mean absolute error", "own": 12.5, "peer": 15.0, "combined": 10.0, "agreement": None}
+    values = WORTH.model_copy(
+        update={**errors, "gain": 2.5, "interval": (1.0, 4.0), "by_class": [(60, 12.5, 15.0)] * 2}
+    )
+    text = printed(estimate_table(ESTIMATE.model_copy(update={"worth": values})))
+    assert "Mean absolute error on 60 held-out samples" in text
+    assert "target samples own peer difference" in text
+    assert "all 60 12.5 15 -2.5" in text
+    assert "both together 10, gain +2.5 (95 %: +1 to +4)" in text
+    assert "agreement" not in text

@@ -10,7 +10,7 @@ import pytest
 from judged import around, evaluation, judged
 from rich.console import Console
 
-from smule_crypten.report.evaluation_records import MetricRecord
+from smule_crypten.report.evaluation_records import EvaluationRecord, MetricRecord
 from smule_crypten.report.html import render_report
 from smule_crypten.report.metric_text import (
     gain_interval,
@@ -133,6 +133,7 @@ def test_the_page_shows_all_of_it(record: RunRecord) -> None:
         "balanced accuracy",
         "gain of SMuLe over",
         "Each class at party a, with SMuLe",
+        "2: &lt;adder&gt;",
         "0.910",
         'id="roc-a-',
         'id="reliability-b-',
@@ -140,6 +141,26 @@ def test_the_page_shows_all_of_it(record: RunRecord) -> None:
         "Youden",
     ):
         assert text in page, text
+
+
+def test_the_page_of_a_regression(record: RunRecord) -> None:
+    """Errors in the units of the data, and nothing of classes."""
+    record.facts = record.facts.model_copy(update={"task": "regression", "metric": "rmse"})
+    found = EvaluationRecord(num_samples=360, num_resamples=1000, metrics={"rmse": around(54.3, 4)})
+    for name in ("a", "b"):
+        facts = {"evaluations": {"smule": found, "standalone": found}, "gains": {"standalone": {"rmse": around(0, 1)}}}
+        facts |= {"test_accuracy": None, "standalone_test_accuracy": None, "class_counts": [], "missing_classes": []}
+        record.parties[name] = record.parties[name].model_copy(update=facts)
+    record.asked_controls, record.controls, record.pooled_test_accuracy = (), {}, None
+    accuracies = {"test_accuracy": None, "train_accuracy": None, "test_metric": 60.0}
+    record.epochs = [epoch.model_copy(update=accuracies) for epoch in record.epochs]
+    page = render_report(record)
+    assert "54.3 (50.3–58.3)" in page
+    assert "test RMSE" in page
+    assert "+0 (no clear gain)" in page
+    for text in ("Each class", "ROC curves of", "Confusions of"):
+        assert text not in page
+    assert "party a 54.3 54.3 54.3 +0" in _lines(record)
 
 
 def test_the_page_of_a_run_without_metrics(record: RunRecord) -> None:

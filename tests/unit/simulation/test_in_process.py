@@ -88,7 +88,8 @@ def test_the_same_as_in_processes_of_their_own(tmp_path: Path) -> None:
     pooled = here.pooled()
     torch.set_num_threads(threads)
     assert pooled.accuracy == record.pooled_test_accuracy
-    found = evaluation_record(here.learners[0].evaluated(pooled.model)).in_short
+    names = here.simulated.data.bundle.class_names
+    found = evaluation_record(here.learners[0].evaluated(pooled.model), names).in_short
     assert found == record.pooled_evaluation
     for name, loop, course in zip(PARTY_NAMES, both, courses, strict=True):
         there = record.parties[name]
@@ -98,7 +99,10 @@ def test_the_same_as_in_processes_of_their_own(tmp_path: Path) -> None:
         assert loop.alone is not None
         assert loop.alone.accuracy == there.standalone_test_accuracy
         smule, alone = loop.learner.evaluated(loop.network), loop.learner.evaluated(loop.alone.model)
-        assert there.evaluations == {"standalone": evaluation_record(alone), "smule": evaluation_record(smule)}
+        assert there.evaluations == {
+            "standalone": evaluation_record(alone, names),
+            "smule": evaluation_record(smule, names),
+        }
         assert there.gains == {"standalone": gain_records(smule, alone)}
         assert there.evaluations["smule"].metrics["accuracy"].value == there.test_accuracy
         assert loop.best.name == there.kept_network

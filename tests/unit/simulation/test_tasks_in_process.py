@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from rich.console import Console
 
+from smule_crypten.baselines.averaging import federated_averaging
+from smule_crypten.baselines.full_training import train_in_full
 from smule_crypten.data.samples import DataBundle, Samples
+from smule_crypten.errors import ConfigError
 from smule_crypten.launch.library import configure
 from smule_crypten.simulation.in_process import InProcess
+from smule_crypten.suites.options import SuiteConfig
+from smule_crypten.suites.run import run_suite
 
 FEATURES, OUTPUTS = 12, 3
 FACTORS = torch.randn(FEATURES, OUTPUTS, generator=torch.Generator().manual_seed(1))
@@ -92,3 +100,22 @@ def test_private_training_of_other_tasks(task: str) -> None:
     run = configure(*SETTINGS, *private, f"task={task}", "training.epochs=3", data=data)
     result = InProcess(run).alone(0)
     assert result.tested.score is not None
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_averaged_weights_of_other_tasks(task: str) -> None:
+    """FedAvg judges the average by the metric of the task; full training on shares knows classes alone."""
+    data, constants = (labels, []) if task == "multilabel" else (values, [f"data.target_mean=[{OFFSET}]"])
+    run = configure(*SETTINGS, f"task={task}", "training.epochs=2", *constants, data=data)
+    found = federated_averaging(run)
+    assert found["score"] in [point["score"] for point in found["curve"]]
+    with pytest.raises(ConfigError, match=f"task={task}: full training on shares learns classes alone"):
+        train_in_full(run)
+
+
+def test_suites_compare_classes(tmp_path: Path) -> None:
+    """Nothing of a suite is begun for another task."""
+    run = configure(*SETTINGS, "task=multilabel", data=labels)
+    with pytest.raises(ConfigError, match="task=multilabel: suites compare how often classes are right"):
+        run_suite(SuiteConfig(name="methods"), run, tmp_path / "suite", [], Console())
+    assert not (tmp_path / "suite").exists()

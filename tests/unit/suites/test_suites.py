@@ -34,6 +34,7 @@ from smule_crypten.suites.methods import of_record
 from smule_crypten.suites.options import SuiteConfig
 from smule_crypten.suites.run import FIGURE_FILE, MARKDOWN_FILE, PAGE_FILE, RESULTS_FILE, run_suite
 from smule_crypten.suites.suite_records import SuiteResults
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.trainer import EpochResult
 
 MLP = {"name": "mlp", "options": {"hidden": [8]}}
@@ -144,7 +145,8 @@ def test_local_controls_are_methods() -> None:
                 seconds=2.0,
             )
             seconds = 3.0 if (name, phase) == ("b", "smule") else 0.0
-            record.epochs.append(epoch_record(name, phase, done, 0.55, ExchangeRecord(exchange_seconds=seconds)))
+            exchange, tested = ExchangeRecord(exchange_seconds=seconds), Outcome(accuracy=0.55, score=0.55)
+            record.epochs.append(epoch_record(name, phase, done, tested, exchange))
     found = of_record(record)
     shared = found["shared"]
     assert found["smule"]["local_seconds"] == 2.0 + 2.0 + 3.0

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 from scipy.stats import bootstrap, norm
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import auc, roc_auc_score
 
 from smule_crypten.metric_names import METRIC_FACTS, metrics_of
 from smule_crypten.tasks.curves import MOST_CURVES, MOST_POINTS, roc_curves
@@ -140,6 +140,9 @@ def test_youden_picks_the_threshold_of_two_classes() -> None:
         return float(found_N[there_N].mean() + (~found_N[~there_N]).mean())
 
     assert youden(picked[1]) == max(map(youden, validation.outputs_NC[:, 1]))
+    lower = validation.outputs_NC[:, 1] < picked[1]
+    ends = validation.outputs_NC[lower, 1].max(), validation.outputs_NC[~lower, 1].min()
+    assert picked[1] == pytest.approx(np.mean(ends)), "in the middle of the gap"
     assert picked_thresholds(_of_classes(50, 3)) is None
     assert picked_thresholds(_hits(20, np.arange(3))) == pytest.approx([0.5, 0.5])
 
@@ -155,7 +158,8 @@ def test_each_label_has_the_threshold_of_its_highest_f1() -> None:
         there_N = targets_NC[:, label] == 1
         found = {threshold: outputs_NC[:, label] >= threshold for threshold in np.unique(outputs_NC[:, label])}
         f1 = {key: 2 * (there_N & at).sum() / (there_N.sum() + at.sum()) for key, at in found.items()}
-        assert f1[picked[label]] == max(f1.values())
+        reached = outputs_NC[:, label] >= picked[label]
+        assert 2 * (there_N & reached).sum() / (there_N.sum() + reached.sum()) == max(f1.values())
     assert picked[2] == 0.5
 
 
@@ -166,7 +170,7 @@ def test_pictures_have_few_points() -> None:
     (curve,) = found.roc
     assert len(curve.false_positive_rate) == len(curve.true_positive_rate) == MOST_POINTS
     assert (curve.label, curve.false_positive_rate[0], curve.true_positive_rate[-1]) == (1, 0, 1)
-    area = np.trapezoid(curve.true_positive_rate, curve.false_positive_rate)
+    area = auc(curve.false_positive_rate, curve.true_positive_rate)
     assert area == pytest.approx(found.metrics["auroc"].value, abs=0.003)
     bins = found.reliability
     assert bins is not None

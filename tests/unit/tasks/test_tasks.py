@@ -25,6 +25,7 @@ from smule_crypten.tasks.combination import LEAST_FOR_FIT, PRIOR_SAMPLES
 from smule_crypten.tasks.multilabel import MULTILABEL
 from smule_crypten.tasks.regression import Regression
 from smule_crypten.tasks.task import LossTerms, Task
+from smule_crypten.training.worth import worth
 
 N, C = 40, 3
 REGRESSION = Regression(mean=(10.0, 20.0, 30.0), std=(2.0, 3.0, 4.0))
@@ -231,6 +232,26 @@ def test_the_joint_answer_of_values_has_the_least_squared_error() -> None:
     joint = REGRESSION.predictions(drawn * own + (1 - drawn) * peer)
     torch.testing.assert_close(REGRESSION.fit(own, peer, true).predictions(own, peer), joint)
     assert set(found.as_plain()) == {"own_weight", "own_temperature", "peer_temperature", "num_known"}
+
+
+def test_the_worth_of_a_peer_for_labels_and_values() -> None:
+    """Shares of right labels, and mean absolute errors in own units, of each output; a smaller error is a gain."""
+    true = targets_of(MULTILABEL, 200)
+    own, peer = 2 * true - 1 + outputs(1, 200), 4 * true - 2 + outputs(2, 200)
+    found = worth(own, peer, true, task=MULTILABEL)
+    right = [((answers > 0) == (true == 1)).double().numpy() for answers in (own, peer)]
+    assert (found.measure, found.own, found.peer) == ("share of labels right", right[0].mean(), right[1].mean())
+    assert found.by_class[1] == (200, right[0][:, 1].mean(), right[1][:, 1].mean())
+    assert found.agreement == ((own > 0) == (peer > 0)).double().mean()
+    assert found.gain == pytest.approx(found.combined - found.own)
+    true = targets_of(REGRESSION, 200)
+    own, peer = true + outputs(1, 200), true + 0.1 * outputs(2, 200)
+    found = worth(own, peer, true, task=REGRESSION)
+    values = [REGRESSION.predictions(outputs_NC).numpy() for outputs_NC in (true, own)]
+    assert found.own == pytest.approx(sk.mean_absolute_error(*values), rel=1e-5)
+    assert found.gain == pytest.approx(found.own - found.combined)
+    assert 0 < found.interval[0] < found.gain < found.interval[1]
+    assert found.agreement is None
 
 
 def honest(true: torch.Tensor, seed: int, right: float) -> torch.Tensor:
