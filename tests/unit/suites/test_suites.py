@@ -145,16 +145,8 @@ def test_local_controls_are_methods() -> None:
                 seconds=2.0,
             )
             seconds = 3.0 if (name, phase) == ("b", "smule") else 0.0
-<<<<<<< HEAD
-            record.epochs.append(
-                epoch_record(
-                    name, phase, done, Outcome(accuracy=0.55, score=0.55), ExchangeRecord(exchange_seconds=seconds)
-                )
-            )
-=======
             exchange, tested = ExchangeRecord(exchange_seconds=seconds), Outcome(accuracy=0.55, score=0.55)
             record.epochs.append(epoch_record(name, phase, done, tested, exchange))
->>>>>>> tasks
     found = of_record(record)
     shared = found["shared"]
     assert found["smule"]["local_seconds"] == 2.0 + 2.0 + 3.0
