@@ -20,6 +20,8 @@ _BATCH = 64
 _CROPS = 512
 _BOUND = 16.0
 _SAY_EVERY_SECONDS = 5.0
+_SAY_EVERY_SHARE = 0.1
+"""Of the time that has passed: what takes an hour is not told every five seconds."""
 
 Say = Callable[[str], None]
 """Hears how far a computation is."""
@@ -148,7 +150,7 @@ def _raw_features(
             done = start + len(batch_NX)
             features_NF[start:done] = found_NF.cpu()
             now = time.monotonic()
-            if done < len(inputs_NX) and now - said > _SAY_EVERY_SECONDS:
+            if done < len(inputs_NX) and now - said > max(_SAY_EVERY_SECONDS, _SAY_EVERY_SHARE * (now - started)):
                 left = (now - started) / done * (len(inputs_NX) - done)
                 say(f"features of {what}: {done:,} of {len(inputs_NX):,}, about {left:.0f} s left")
                 said = now
