@@ -16,6 +16,7 @@ from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.mpc.keys import fresh_entropy
 from smule_crypten.mpc.streams import Stream
+from smule_crypten.types import LogitOpening
 
 CPU = torch.device("cpu")
 
@@ -27,6 +28,7 @@ def play_roles(
     inputs_NX: torch.Tensor,
     micro_batch: int,
     roles: tuple[Callable[..., ModelOwner], Callable[..., DataOwner]] = (ModelOwner, DataOwner),
+    opening: LogitOpening = "differences",
 ) -> tuple[torch.Tensor, DataOwner]:
     """The logits of one direction under fresh keys, and the role that got them."""
     batches = [len(chunk) for chunk in torch.split(inputs_NX, micro_batch)]
@@ -48,8 +50,9 @@ def play_roles(
         dealt=Stream(keys[0]),
         local=Stream(fresh_entropy()),
         receive_correction=receive_correction,
+        opening=opening,
     )
-    data_owner = roles[1](program, CPU, batches, inputs_NX=inputs_NX, dealt=Stream(keys[1]))
+    data_owner = roles[1](program, CPU, batches, inputs_NX=inputs_NX, dealt=Stream(keys[1]), opening=opening)
     return _play((model_owner, data_owner)), data_owner
 
 

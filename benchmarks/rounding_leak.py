@@ -14,7 +14,7 @@ without noise.
 
 Kinds of queries: one sample repeated; distinct ones, which change a few values of one sample by tiny steps; images,
 which differ in everything. --source protocol plays the real roles of lean (slow); simulated computes the same in the
-clear.
+clear. --opening values opens each logit itself, as labels of their own and regression need.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from figures_file import write_figures
@@ -33,6 +33,7 @@ from rounding_tasks import NETWORKS, Subject, load_subject
 
 from smule_crypten.attacks.rounding import RoundingAttack, chance, correlation, weights_compared
 from smule_crypten.inference.noise import NoiseRule
+from smule_crypten.types import LogitOpening
 
 ANSWERS_SEED, NOISE_SEED = 2000, 3000
 """Generators of one seed give numbers that go together, whatever they are drawn as."""
@@ -49,6 +50,7 @@ class Case:
     rounding: str = "protocol"
     noise: str = "default"
     source: str = "simulated"
+    opening: LogitOpening = "differences"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -76,7 +78,7 @@ def measure(case: Case, subject: Subject) -> dict[str, Any]:
     queries = subject.queries(case.kind, case.queries)
     active = subject.active_units(queries.batches)
     true_UC = subject.last_layer.weight.detach().T[active]
-    asked = Asked.of(case.scheme, subject.model, subject.calibration_NX)
+    asked = Asked.of(case.scheme, subject.model, subject.calibration_NX, case.opening)
     seed = ANSWERS_SEED + subject.seed
     got = answers(asked, queries.batches, case.rounding, case.source, seed)
     sigma = 0.0
@@ -85,23 +87,23 @@ def measure(case: Case, subject: Subject) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(NOISE_SEED + subject.seed)
     noise = torch.randn(got.logits_QC.shape, dtype=torch.float64, generator=generator)
     others = [columns for columns in (queries.changes_QK, got.of_logits_QC) if columns is not None]
-    attack = RoundingAttack(got.knowledge, torch.cat(others, dim=1) if others else None)
+    attack = RoundingAttack(got.knowledge, torch.cat(others, dim=1) if others else None, case.opening)
     found = attack.guesses(got.logits_QC + sigma * noise)
-    by_kind = {guess.kind: correlation(guess.weights_UC[active], true_UC) for guess in found}
+    by_kind = {guess.kind: correlation(guess.weights_UC[active], true_UC, case.opening) for guess in found}
     row = {
         "seed": subject.seed,
         "accuracy": subject.accuracy,
         "queries": len(got.logits_QC),
         "sigma": sigma,
-        "weights compared": weights_compared(true_UC),
-        "limit": 3 * chance(true_UC),
+        "weights compared": weights_compared(true_UC, case.opening),
+        "limit": 3 * chance(true_UC, case.opening),
         "guessed from": found[0].kind,
         "correlation": by_kind[found[0].kind],
         "each kind of knowledge": by_kind,
     }
     if sigma:
         bare = attack.guesses(got.logits_QC)[0]
-        row["without noise"] = correlation(bare.weights_UC[active], true_UC)
+        row["without noise"] = correlation(bare.weights_UC[active], true_UC, case.opening)
     return row
 
 
@@ -114,6 +116,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounding", choices=("protocol", "local"), default="protocol")
     parser.add_argument("--noise", choices=("default", "none"), default="default")
     parser.add_argument("--source", choices=("simulated", "protocol"), default="simulated")
+    parser.add_argument("--opening", choices=get_args(LogitOpening), default="differences")
     parser.add_argument("--seeds", type=int, default=10, help="how many, from 0 (default 10)")
     parser.add_argument("--output", type=Path, help="a JSON file for all figures")
     options = parser.parse_args(arguments)

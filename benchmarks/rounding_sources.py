@@ -32,6 +32,7 @@ from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.pooling import SumPool
 from smule_crypten.models.translate import TranslatedNetwork, translate
+from smule_crypten.types import LogitOpening
 
 SCHEMES = ("lean", "crypten")
 CPU = torch.device("cpu")
@@ -51,18 +52,22 @@ class Asked:
     answerer: Answerer
 
     @classmethod
-    def of(cls, scheme: str, model: nn.Module, calibration_NX: torch.Tensor) -> Asked:
+    def of(
+        cls, scheme: str, model: nn.Module, calibration_NX: torch.Tensor, opening: LogitOpening = "differences"
+    ) -> Asked:
         """Raises UnshareableModelError where the scheme refuses the network."""
         config = SchemeConfig(name=scheme)
         channels, height, width = calibration_NX.shape[1:]
         network = translate(model, (channels, height, width))
         noise = NoiseRule.without_protection()
-        return cls(network, config, scheme_class(scheme).answerer_of(network, calibration_NX, config, noise))
+        return cls(
+            network, config, scheme_class(scheme).answerer_of(network, calibration_NX, config, noise, opening=opening)
+        )
 
 
 @dataclass(frozen=True)
 class Answers:
-    """logits_QC: centred, without the owner's noise. knowledge: of the roundings of hidden values behind them.
+    """logits_QC: what is opened, without the owner's noise. knowledge: of the roundings of hidden values behind them.
     of_logits_QC: of the roundings of the logits themselves, where there are such."""
 
     logits_QC: torch.Tensor
@@ -86,10 +91,12 @@ def answers(asked: Asked, batches: list[torch.Tensor], rounding: str, source: st
         answerer = asked.answerer
         lean = LeanInTheClear(answerer.program, answerer.parameters, answerer.scales, generator, CPU)
         lean.notebook, lean.is_local = notebook, rounding == "local"
-        return Answers(torch.cat([lean.logits(inputs_NX) for inputs_NX in batches]), notebook.knowledge())
+        opened = [lean.logits(inputs_NX, answerer.opening) for inputs_NX in batches]
+        return Answers(torch.cat(opened), notebook.knowledge())
     crypten = CryptenInTheClear(asked.network, asked.config.precision_bits, generator)
     crypten.notebook = notebook
-    found = [(crypten.logits(inputs_NX), crypten.known["own share"]) for inputs_NX in batches]
+    opening = asked.answerer.opening
+    found = [(crypten.logits(inputs_NX, opening), crypten.known["own share"]) for inputs_NX in batches]
     logits_QC, of_logits_QC = (torch.cat(parts) for parts in zip(*found, strict=True))
     return Answers(logits_QC, notebook.knowledge(), of_logits_QC)
 
@@ -121,7 +128,13 @@ def _of_roles(
         return role
 
     logits_QC, _ = play_roles(
-        program, answerer.parameters, answerer.scales, inputs_NX, micro_batch, (roles[0], data_owner)
+        program,
+        answerer.parameters,
+        answerer.scales,
+        inputs_NX,
+        micro_batch,
+        (roles[0], data_owner),
+        opening=answerer.opening,
     )
     return logits_QC.double()
 
@@ -255,10 +268,10 @@ class CryptenInTheClear(SharesInTheClear):
 
     notebook: Notebook
 
-    def logits(self, inputs_NX: torch.Tensor) -> torch.Tensor:
+    def logits(self, inputs_NX: torch.Tensor, opening: LogitOpening = "differences") -> torch.Tensor:
         self.notebook.begin()
         self.known: Known = {}
-        return super().logits(inputs_NX)
+        return super().logits(inputs_NX, opening)
 
     def _apply(self, op: arch.Op, operands: list[torch.Tensor]) -> torch.Tensor:
         before, x = self.known, operands[0]

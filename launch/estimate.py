@@ -7,7 +7,7 @@ from rich.console import Console
 from smule_crypten.launch.info import party_usage
 from smule_crypten.launch.side_command import run_side_command
 from smule_crypten.launch.side_file import read_party
-from smule_crypten.report.answers import estimate_table
+from smule_crypten.prediction.answers import estimate_table
 from smule_crypten.report.logs import configure_logging
 
 USAGE = """smule-estimate +party=my_side.yaml [key=value ...]

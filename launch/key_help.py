@@ -20,9 +20,9 @@ from smule_crypten.launch.groups import choices
 _WIDTH = 80
 TOPICS: dict[str, tuple[str, ...]] = {
     "Who and where": ("role", "output_dir", "connection"),
-    "Data": ("data", "features", "partition", "samples", "party_a.samples"),
+    "Data": ("task", "data", "features", "partition", "samples", "party_a.samples"),
     "Networks": ("model", "party_a.model"),
-    "How to learn": ("training",),
+    "How to learn": ("metric", "training"),
     "What to ask, and what it may cost": ("exchange",),
     "Protection and limits": (
         "disclosure",

@@ -15,7 +15,7 @@ from smule_crypten.launch.composition import compose_run
 from smule_crypten.launch.side_file import read_party
 from smule_crypten.prediction import estimate as estimating
 from smule_crypten.prediction import predict_files
-from smule_crypten.report.answer_records import AskedRecord, EstimateRecord
+from smule_crypten.prediction.answer_records import AskedRecord, EstimateRecord
 
 
 def configure(
@@ -61,7 +61,7 @@ def predict(
 
     Args:
         party: the YAML file of this side (docs/two-hosts.md), or what it says.
-        images: an .npz file of images (N, C, H, W), uint8 or float32, or a folder of image files; None to answer only.
+        images: an .npz file of samples (N, ...), uint8 or float32, or a folder of image files; None to answer only.
         output: a new .npz or .csv file for the predictions; None to answer only.
 
     Returns:

@@ -10,7 +10,7 @@ from smule_crypten.errors import ConfigError
 from smule_crypten.launch.info import party_usage
 from smule_crypten.launch.side_command import run_side_command
 from smule_crypten.launch.side_file import read_party
-from smule_crypten.report.answers import prediction_table
+from smule_crypten.prediction.answers import prediction_table
 from smule_crypten.report.logs import configure_logging
 
 USAGE = """smule-predict +party=my_side.yaml [input=images.npz output=predictions.npz] [key=value ...]
@@ -18,8 +18,9 @@ USAGE = """smule-predict +party=my_side.yaml [input=images.npz output=prediction
 Asks the other party's trained network about new images, and combines its answers with those of the own one. Both
 parties run it at the same time, as my_side.yaml says, while smule-dealer waits; without input this side only answers.
 
-input: an .npz file with images (N, C, H, W), uint8 or float32, or a folder of image files. output: a new .npz file, or
-one called .csv, a table; what was asked and what it cost goes beside it, as .json. docs/two-hosts.md explains both.
+input: an .npz file with samples (N, ...), uint8 or float32, or a folder of image files; of a side that learns from a
+table, a CSV or Parquet file with the columns of its schema. output: a new .npz file, or one called .csv, a table; what
+was asked and what it cost goes beside it, as .json. docs/two-hosts.md explains both.
 """
 
 

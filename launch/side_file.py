@@ -24,6 +24,7 @@ _PARTY_PATHS = (
     "connection.peer.certificate",
     "connection.dealer.certificate",
     "data.path",
+    "data.options.schema_file",
     "features.cache",
     "features.options.path",
     "output_dir",

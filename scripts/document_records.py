@@ -10,7 +10,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from smule_crypten.report import answer_records, records, run_records
+from smule_crypten.prediction import answer_records
+from smule_crypten.report import evaluation_records, records, run_records
 from smule_crypten.report.record import Record
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "results.md"
@@ -19,10 +20,14 @@ ROOTS: dict[str, tuple[type[Record], type[Record] | None]] = {
     "summary": (run_records.RunSummary, None),
     "party": (records.PartyRecord, run_records.PartySummary),
     "epoch": (records.EpochRecord, None),
+    "evaluation": (evaluation_records.EvaluationRecord, None),
+    "figure": (evaluation_records.MetricRecord, None),
     "prediction": (answer_records.PredictionRecord, None),
     "estimate": (answer_records.EstimateRecord, answer_records.AskedRecord),
 }
 """Name of a table -> what it shows, less the keys of what another table shows."""
+APART: tuple[type[Record], ...] = (evaluation_records.EvaluationRecord, evaluation_records.MetricRecord)
+"""Records that stand in many places, and are shown in tables of their own."""
 
 
 def main() -> int:
@@ -59,7 +64,8 @@ def rows(kind: type[Record], shown: type[Record] | None = None, prefix: str = ""
 def inside(annotation: Any) -> Iterator[tuple[str, type[Record]]]:
     """Records that a value of this type holds, and where."""
     if isinstance(annotation, type) and issubclass(annotation, Record):
-        yield "", annotation
+        if annotation not in APART:
+            yield "", annotation
     elif get_origin(annotation) is dict:
         yield from ((".{a,b}", kind) for _, kind in inside(get_args(annotation)[1]))
     elif get_origin(annotation) is list:

@@ -199,6 +199,16 @@ def test_one_exchange() -> None:
     assert networks[0].training
 
 
+def test_one_exchange_of_values() -> None:
+    """Networks of one output answer with it, as it is up to noise; differences of it there are none."""
+    torch.manual_seed(0)
+    networks = build((1, 4, 4), 1), build((1, 4, 4), 1)
+    questions = (torch.randn(5, 1, 4, 4), torch.randn(3, 1, 4, 4))
+    answers = smule.exchange(networks, questions, opening="values")
+    for found, network, asked in zip(answers, networks[::-1], questions, strict=True):
+        assert (found.logits_NC - network(asked).detach()).abs().max() < 0.2
+
+
 def test_exchanges_that_cannot_be() -> None:
     """Refused before a process is started, in one line."""
     network, one = build((1, 4, 4), 3), torch.ones(1, 1, 4, 4)
@@ -212,6 +222,11 @@ def test_exchanges_that_cannot_be() -> None:
             smule.exchange((network, network), questions)
     with pytest.raises(ConfigError, match="leen"):
         smule.exchange((network, network), (one, one), scheme="leen")
+    with pytest.raises(ConfigError, match="opening=logits: choose differences or values"):
+        smule.exchange((network, network), (one, one), opening="logits")  # type: ignore[arg-type]
+    single = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(one[0].numel(), 1))
+    with pytest.raises(UnshareableModelError, match=r"the output .* it is one number"):
+        smule.exchange((single, single), (one, one))
     with pytest.raises(ConfigError, match="answers=1"):
         smule.exchange((network, network), (one, torch.ones(2, 1, 4, 4)), answers=1)
     with pytest.raises(UnshareableModelError, match="Sigmoid"):

@@ -13,11 +13,12 @@ from import_graph import PACKAGE, ROOT, imports_of, inner_imports, module_files
 MODULES = module_files()
 
 FLOORS: list[set[str]] = [
-    {"_version", "errors", "types", "torchvision_compat", "removed"},
+    {"_version", "errors", "types", "metric_names", "torchvision_compat", "removed"},
     {"files", "fork_server"},
     {"config"},
+    {"tables"},
     {"data", "models"},
-    {"features"},
+    {"features", "tasks"},
     {"report", "training", "transport"},
     {"mpc"},
     {"fixed_point"},
@@ -27,7 +28,7 @@ FLOORS: list[set[str]] = [
     {"prediction", "doctor", "attacks"},
     {"simulation"},
     {"baselines"},
-    {"suites", "party_pool"},
+    {"suites", "party_pool", "contract_parties"},
     {"testing"},
     {"launch", "conf"},
 ]
@@ -36,17 +37,18 @@ FLOORS: list[set[str]] = [
 SMALL = FLOORS[0] | FLOORS[1] | FLOORS[2]
 
 NARROW: dict[str, set[str]] = {
-    "report": {"errors", "types", "files"},
+    "report": {"errors", "types", "metric_names", "files"},
     "transport": {"errors", "types", "files"},
     "mpc": SMALL | {"models", "transport"},
     "fixed_point": SMALL | {"models", "mpc.session", "mpc.packing"},
     "inference": SMALL | {"models", "mpc", "fixed_point"},
     "mutual_learning": SMALL
-    | {"data", "models", "training", "report.records"}
+    | {"data", "models", "tasks", "training", "report.records"}
     | {"inference.scheme", "inference.answerer", "inference.noise"},
     "attacks": SMALL | {"data", "models"},
     "party_pool": SMALL | {"transport", "mpc", "inference"},
-    "testing": SMALL | {"models", "mpc", "inference", "party_pool"},
+    "contract_parties": SMALL | {"models", "mpc", "inference"},
+    "testing": SMALL | {"models", "mpc", "inference", "party_pool", "contract_parties"},
     "launch": SMALL
     | {
         "report",
@@ -55,6 +57,7 @@ NARROW: dict[str, set[str]] = {
         "doctor",
         "simulation",
         "suites",
+        "tables",
         "mpc.compat",
         "transport.credentials",
         "transport.meeting",

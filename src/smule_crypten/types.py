@@ -21,6 +21,10 @@ Adversary = Literal["none", "semi-honest"]
 InputShape = tuple[int, ...]
 """X: the 1 to 3 axes of one input."""
 
+LogitOpening = Literal["differences", "values"]
+"""What the owner of the samples learns of a network's outputs: the differences between those of a sample, of which a
+softmax makes classes, or each value itself, as labels of their own (sigmoids) and regression need."""
+
 PARTY_NAMES = ("a", "b")
 DEALER = "the dealer"
 """Names of rank 0 and rank 1 in files, tables and configuration keys."""
@@ -94,12 +98,18 @@ def centred(logits_NC: torch.Tensor) -> torch.Tensor:
     return logits_NC - logits_NC.mean(dim=1, keepdim=True)
 
 
+def opened_logits(logits_NC: torch.Tensor, opening: LogitOpening) -> torch.Tensor:
+    """What is opened of logits (N, C): all of them, or what is left less their mean over the classes."""
+    return centred(logits_NC) if opening == "differences" else logits_NC
+
+
 @dataclass(frozen=True, kw_only=True)
 class PeerPrediction:
     """The opened answer to a query. Exists only at the data owner.
 
-    logits_NC are centred: what is common to the classes of a sample stays with the model owner. cost is what the whole
-    exchange, both directions, cost this party.
+    logits_NC (N, C) hold what the scheme opens, noise included. With opening "differences" they are centred: what is
+    common to the classes of a sample stays with the model owner. With "values" they are the network's outputs
+    themselves, C may be 1. cost is what the whole exchange, both directions, cost this party.
     """
 
     query_id: int

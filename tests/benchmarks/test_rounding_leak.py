@@ -20,6 +20,7 @@ from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.models.translate import translate
+from smule_crypten.mpc.packing import signed
 
 SHAPE = (1, 4, 4)
 
@@ -58,6 +59,9 @@ CASES = [
     {"scheme": "lean", "kind": "repeated", "source": "protocol"},
     {"scheme": "crypten", "kind": "repeated"},
     {"scheme": "crypten", "kind": "distinct"},
+    {"scheme": "lean", "kind": "repeated", "opening": "values"},
+    {"scheme": "lean", "kind": "repeated", "source": "protocol", "opening": "values"},
+    {"scheme": "crypten", "kind": "repeated", "opening": "values"},
 ]
 
 
@@ -84,10 +88,13 @@ def test_lean_without_its_noise_does_not_show_what_local_rounding_shows(rounding
     assert abs(row["correlation"]) <= row["limit"]
 
 
-def test_a_rounding_that_the_data_owner_draws_alone_is_found(rounding_leak: ModuleType, sources: Any) -> None:
+@pytest.mark.parametrize("opening", ["differences", "values"])
+def test_a_rounding_that_the_data_owner_draws_alone_is_found(
+    rounding_leak: ModuleType, sources: Any, opening: str
+) -> None:
     """Control of the other kinds of knowledge: without M's part of rho, D's own part gives the weights."""
     with mock.patch.object(sources.LeanInTheClear, "_their_rho", lambda self, fraction, like: torch.zeros_like(like)):
-        row = rounding_leak.measure(case(rounding_leak, noise="none"), subject(rounding_leak))
+        row = rounding_leak.measure(case(rounding_leak, noise="none", opening=opening), subject(rounding_leak))
     assert row["guessed from"] == "own part of rho"
     assert row["correlation"] > 0.8
 
@@ -180,19 +187,13 @@ class OneUnit:
             role.notebook = notebook
             return role
 
-        with mock.patch.object(data_owner, "_decoded", _differences):
+        with mock.patch.object(data_owner, "decoded", wraps=data_owner.decoded) as decoded:
             inputs = sample.expand(self.ANSWERS, *SHAPE)
-            differences, _ = sources.play_roles(
-                program, examined.parameters, examined.scales, inputs, self.ANSWERS, (roles[0], seeing)
-            )
-        self.opened = differences[:, 1].long()
+            sources.play_roles(program, examined.parameters, examined.scales, inputs, self.ANSWERS, (roles[0], seeing))
+        elements_NC, ring, *_ = decoded.call_args.args
+        # To the first logit, in whole units.
+        self.opened = signed(elements_NC[:, 1] - elements_NC[:, 0], ring)
         self.low_bits = -notebook.knowledge()["own share"][0].flatten()
-
-
-def _differences(opened: torch.Tensor, ring: int, scale: int) -> torch.Tensor:
-    """To the first logit, in whole units; float64 holds them exactly."""
-    unused = 64 - ring
-    return (((opened - opened[:, :1]) << unused) >> unused).double()
 
 
 def test_the_first_version_gave_away_a_secret_integer(sources: Any) -> None:

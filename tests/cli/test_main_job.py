@@ -144,7 +144,12 @@ def test_the_output_has_the_numbers(main_run: MainRun) -> None:
     for name, party in summary["parties"].items():
         alone, smule = percent(party["standalone_test_accuracy"]), percent(party["test_accuracy"])
         control = percent(party["best_local_control"]["test_accuracy"])
-        assert re.search(rf"party {name} +{party['architecture']} +72 +{alone} +{control} +{smule}", output)
+        figures, intervals = rf"party {name} +{alone} +{control} +{smule} ", rf"\n +{party['architecture']} +[0-9.]+–"
+        assert re.search(figures + ".*" + intervals, output)
+        accuracy = party["evaluations"]["smule"]["metrics"]["accuracy"]
+        assert accuracy["value"] == party["test_accuracy"]
+        assert accuracy["low"] < accuracy["value"] < accuracy["high"]
+    assert "All metrics with SMuLe" in output
     assert percent(summary["pooled_test_accuracy"]) in output
     assert "24 in 2 of 3 epochs" in output
     assert f"{summary['communication']['rounds_total']} rounds" in output
@@ -174,7 +179,7 @@ def test_help_names_choices_keys_and_exit_codes(
     assert call(monkeypatch, "--help") == 0
     output = capsys.readouterr().out
     for text in (
-        "party_a/model: lenet, mlp",
+        "party_a/model: auto, convnet1d, lenet, mlp",
         "scheme: crypten, lean, plaintext",
         "exchange.num_queries: whole number >= 1 or null",
         "smule -m",

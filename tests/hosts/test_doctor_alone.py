@@ -130,13 +130,13 @@ def test_what_a_folder_was_read_as_is_said(folder: Path) -> None:
             for number in range(count):
                 Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) + number).save(place / f"{number}.png")
     (folder / "images" / "train" / ".ipynb_checkpoints").mkdir()
-    (folder / "images" / "train" / "cat" / "1.dcm").write_bytes(b"none")
+    (folder / "images" / "train" / "cat" / "1.heic").write_bytes(b"none")
     settings = ("data.options={channels: 1}", "data.mean=[0.1]", "data.std=[0.1]")
     config = side(folder, "a", "data.name=image_folder", f"data.path={folder}/images", *settings)
     line = by_check(findings(config))["data"]
     assert line.status == "ok", line.text
     assert "train: 32 images in 2 class folders; train: 1 folders hidden" in line.text
-    assert "1 files called *.dcm, left out (1.dcm)" in line.text
+    assert "1 files called *.heic, left out (1.heic)" in line.text
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_no_secret_is_logged(kind: str, watched: Watched) -> None:
 def test_every_line_is_an_event(watched: Watched) -> None:
     """Beside the progress and the final table that a party shows, each line has time, level, source and one event."""
     for role, log in watched.logs.items():
-        course, _, table = log.partition("\nTest accuracy ")
+        course, _, table = log.partition("\nTest accuracy, ")
         assert bool(table) == (role in PEER)
         for line in course.splitlines():
             match = _LOG_LINE.fullmatch(line)

@@ -151,7 +151,7 @@ def test_a_party_has_a_record_of_its_own(finished: Folders) -> None:
 def test_a_party_prints_what_it_found(finished: Folders, printed: dict[str, str]) -> None:
     """The final table stands on the terminal, with the network that was kept, and why."""
     for role in PEER:
-        assert "\nTest accuracy " in printed[role]
+        assert "\nTest accuracy, with 95 % intervals" in printed[role]
         assert f"party {role}: smule, epoch 4 (the last one" in " ".join(printed[role].split())
         assert "charged of" in printed[role]
 

@@ -12,12 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from smule_crypten.config.protocol import ProtocolConfig
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.launch import doctor, keys, predict
+from smule_crypten.data.datasets import load_data
+from smule_crypten.launch import doctor, keys, predict, table
 from smule_crypten.launch.side_file import read_dealer, read_party
 from smule_crypten.mutual_learning.schedule import exchange_epochs
+from smule_crypten.party.inputs import public_configuration
+from smule_crypten.tables.schema_file import read_schema
 from smule_crypten.transport.credentials import load_certificate, load_identity
 
 PAGE = (Path(__file__).parents[2] / "docs" / "two-hosts.md").read_text(encoding="utf-8")
@@ -94,6 +98,45 @@ def test_settings_in_the_text_exist(folder: Path, setting: str) -> None:
         read_dealer(["+dealer=dealer.yaml", setting])
     else:
         assert isinstance(read_party(["+party=hospital-a.yaml", setting]), PartyConfig)
+
+
+TABLE = """\
+patient,clinic,age,pressure,smoker,diagnosis
+p1,north,45,120,no,benign
+p2,east,,141.5,yes,malignant
+p3,south,71,118,no,benign
+"""
+
+
+def test_the_table_of_the_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its commands draft a schema, which the page's own one completes, and check a table by it."""
+    (folder / "hospital-a.csv").write_text(TABLE)
+    for arguments in commands("smule-table"):
+        with pytest.raises(SystemExit) as ended:
+            table.main(arguments)
+        assert ended.value.code == 0
+    assert "hospital-a.csv fits: 3 rows, 4 columns; classification: benign, malignant" in capsys.readouterr().out
+    drafted = yaml.safe_load((folder / "draft.yaml").read_text())["columns"]
+    used = {column.name: column.kind for column in read_schema(folder / "schema.yaml").columns}
+    assert {column["name"] for column in drafted} == set(used)
+
+
+def test_two_sides_with_a_table_agree(folder: Path) -> None:
+    """The page's section stands in place of the images' one; both parties then have the same public configuration."""
+    section = yaml.safe_load((folder / "data-of-a-table.yaml").read_text())
+    found = []
+    for role, rows in {"a": TABLE, "b": TABLE.replace("east", "west").replace("45", "46")}.items():
+        (folder / f"hospital-{role}.csv").write_text(rows)
+        path = folder / f"hospital-{role}.yaml"
+        side = yaml.safe_load(path.read_text())
+        side["data"] = section["data"] | {"path": f"hospital-{role}.csv"}
+        side["model"] = {"name": "mlp"}
+        side["data"]["options"]["test_fraction"] = 0.5
+        path.write_text(yaml.safe_dump(side))
+        config = read_party([f"+party=hospital-{role}.yaml"])
+        found.append(public_configuration(config, load_data(config.data)))
+    assert found[0] == found[1]
+    assert found[0].data.columns["clinic"].startswith("4. ")
 
 
 @pytest.mark.slow

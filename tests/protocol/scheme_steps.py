@@ -19,6 +19,7 @@ from smule_crypten.errors import SmuleError
 from smule_crypten.fixed_point import lowering
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.lean import data_owner
+from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
@@ -31,7 +32,7 @@ from smule_crypten.mpc.session import Session
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.peer import AnsweringNetwork
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
-from smule_crypten.types import Cost, PeerPrediction, centred
+from smule_crypten.types import Cost, LogitOpening, PeerPrediction, centred
 
 Shape = tuple[int, ...]
 CALIBRATION_SAMPLES = 16
@@ -111,37 +112,55 @@ def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def _linear() -> nn.Module:
-    """A network without truncation: its logits on shares are exact."""
+def _linear(shift: float = 0.0) -> nn.Module:
+    """A network without truncation: its logits on shares are exact. shift: what all of them have in common."""
     layer = nn.Linear(4, 5)
     with torch.no_grad():
         layer.weight.copy_(torch.linspace(-1, 1, 20).view(5, 4))
-        layer.bias.copy_(torch.linspace(2, 3, 5))
+        layer.bias.copy_(torch.linspace(2, 3, 5) + shift)
     return nn.Sequential(nn.Flatten(), layer)
 
 
 def _ready(
-    session: Session, config: SchemeConfig, calibration_NX: torch.Tensor
+    session: Session,
+    config: SchemeConfig,
+    calibration_NX: torch.Tensor,
+    opening: LogitOpening = "differences",
+    shift: float = 0.0,
 ) -> tuple[SecureInferenceScheme, Answerer]:
     """A scheme between two of these networks, and the own one without noise."""
     architecture = translate(_linear(), (1, 2, 2)).architecture
-    scheme = scheme_class(config.name)(session, config, (architecture, architecture))
-    return scheme, scheme.prepare_answers(_linear(), calibration_NX, NoiseRule.without_protection())
+    scheme = scheme_class(config.name)(session, config, (architecture, architecture), opening=opening)
+    return scheme, scheme.prepare_answers(_linear(shift), calibration_NX, NoiseRule.without_protection())
 
 
-def elements_that_lean_opens(session: Session, inputs_NX: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the data owner adds up before it looks at differences, modulo the ring, and the logits of it."""
+def elements_that_lean_opens_without_an_offset(
+    session: Session, inputs_NX: torch.Tensor, opening: LogitOpening, shift: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A broken protocol: the model owner hides nothing."""
+
+    def nothing(role: ModelOwner, batch: int) -> torch.Tensor:
+        return torch.zeros(batch, 1, dtype=torch.int64)
+
+    with mock.patch.object(ModelOwner, "_offset", nothing):
+        return elements_that_lean_opens(session, inputs_NX, opening, shift)
+
+
+def elements_that_lean_opens(
+    session: Session, inputs_NX: torch.Tensor, opening: LogitOpening, shift: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the data owner adds up before it looks at it, modulo the ring, and the logits of it."""
     opened: list[torch.Tensor] = []
-    original = data_owner._decoded
+    original = data_owner.decoded
 
-    def noting(elements: torch.Tensor, ring: int, scale: int) -> torch.Tensor:
+    def noting(elements: torch.Tensor, ring: int, scale: int, opening: LogitOpening) -> torch.Tensor:
         opened.append(elements & ((1 << ring) - 1))
-        return original(elements, ring, scale)
+        return original(elements, ring, scale, opening)
 
-    scheme, answerer = _ready(session, LEAN, inputs_NX)
+    scheme, answerer = _ready(session, LEAN, inputs_NX, opening, shift)
     counts = (len(inputs_NX), 0)
     scheme.begin(1, counts)
-    with mock.patch.object(data_owner, "_decoded", noting):
+    with mock.patch.object(data_owner, "decoded", noting):
         prediction = scheme.exchange(answerer, *queries(session.rank, counts, inputs_NX[: counts[session.rank]]))
     return torch.cat([*opened, torch.empty(0, 5, dtype=torch.int64)]), prediction.logits_NC
 

@@ -26,7 +26,7 @@ from smule_crypten.mpc.network import open_logits, share_tensor
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
 from smule_crypten.testing import RecordingChannel
-from smule_crypten.types import Cost, InferenceQuery, PeerPrediction
+from smule_crypten.types import Cost, InferenceQuery, LogitOpening, PeerPrediction
 
 _DRAWING_FUNCTIONS = ("randint", "rand", "randn", "randperm", "bernoulli", "normal", "multinomial")
 
@@ -143,13 +143,13 @@ class Opened(NamedTuple):
     num_bytes: int
 
 
-def open_to_party_a(session: Session, secret_NC: torch.Tensor) -> Opened:
+def open_to_party_a(session: Session, secret_NC: torch.Tensor, opening: LogitOpening = "differences") -> Opened:
     """Open party b's logits to party a, who then knows the received share and its own."""
     session.begin_exchange(1, (0, 0))
     shared = share_tensor(secret_NC if session.rank == 1 else None, tuple(secret_NC.shape), owner=1)
     assert isinstance(session.channel, RecordingChannel)
     num_received, before = len(session.channel.received), session.meter.total().bytes_received
-    logits_NC = open_logits(session, shared, data_owner=0)
+    logits_NC = open_logits(session, shared, data_owner=0, opening=opening)
     received = session.channel.received[num_received:]
     elements_NC = shared.share + received[0] if received else None
     return Opened(logits_NC, elements_NC, session.meter.total().bytes_received - before)

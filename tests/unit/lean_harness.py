@@ -22,6 +22,7 @@ from smule_crypten.inference.lean.roles import ShareEvaluator
 from smule_crypten.models.translate import TranslatedNetwork, translate
 from smule_crypten.mpc.keys import insecure_key
 from smule_crypten.mpc.streams import Stream
+from smule_crypten.types import LogitOpening
 
 CPU = torch.device("cpu")
 
@@ -202,13 +203,15 @@ def direction(
     model_owner_class: Callable[..., ModelOwner] = ModelOwner,
     data_owner_class: Callable[..., DataOwner] = DataOwner,
     margin_bits: int = 2,
+    opening: LogitOpening = "differences",
 ) -> Direction:
     """Calibrated on the inputs themselves, unless others or scales are given."""
     network = translate(model, tuple(inputs_NX.shape[1:]))
     program = lower(network.architecture, config)
     if scales is None:
         known = inputs_NX if calibration_NX is None else calibration_NX
-        scales = fit(program, network.parameters, plain_values(program, network.parameters, known), margin_bits)
+        values = plain_values(program, network.parameters, known)
+        scales = fit(program, network.parameters, values, margin_bits, opening)
     size, count = config.micro_batch, len(inputs_NX)
     batches = [min(size, count - start) for start in range(0, count, size)]
     dealings = Dealings(program, batches, seed)
@@ -221,6 +224,9 @@ def direction(
         dealt=dealings.model_owner,
         local=dealings.local,
         receive_correction=dealings.correction,
+        opening=opening,
     )
-    data_owner = data_owner_class(program, CPU, batches, inputs_NX=inputs_NX, dealt=dealings.data_owner)
+    data_owner = data_owner_class(
+        program, CPU, batches, inputs_NX=inputs_NX, dealt=dealings.data_owner, opening=opening
+    )
     return Direction(network, program, scales, batches, model_owner, data_owner, dealings)

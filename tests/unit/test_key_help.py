@@ -83,12 +83,13 @@ def test_each_key_appears_once_under_one_topic(keys: Callable[[], list[tuple[str
     assert len(usual) <= 60
 
 
-def test_a_simulation_has_at_most_88_keys() -> None:
+def test_a_simulation_has_at_most_94_keys() -> None:
     """Each option has to be understood by somebody; a new one should take the place of an old one.
 
-    Four of them choose public features, which no older key could say.
+    Five were added with the tasks: which it is, what it is judged by, how rare classes count, and the scale of
+    regression targets. Four choose public features, which no older key could say.
     """
-    assert len(list(leaves(RunConfig))) <= 88
+    assert len(list(leaves(RunConfig))) <= 94
 
 
 def test_the_page_of_all_keys_is_up_to_date() -> None:

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 
 import torch
 
+from smule_crypten.types import LogitOpening, opened_logits
+
 ROWS_A_COLUMN = 2
 """So many answers are wanted for each unknown of a regression; earlier layers are left out where there are fewer."""
 MAX_COLUMNS = 2048
@@ -39,7 +41,7 @@ class Guess:
     """What one kind of knowledge says.
 
     Attributes:
-        weights_UC: of the last layer less their mean over the classes, up to a factor.
+        weights_UC: of the last layer, up to a factor; where differences are opened, less their mean over the classes.
         explained: share of the logits' variance that goes with it, less what chance explains.
     """
 
@@ -54,15 +56,19 @@ class RoundingAttack:
     Args:
         changes_QK: what else moves the logits linearly and is known: how the samples differ from one another, and of
             the roundings of the logits themselves.
+        opening: what was opened of the logits.
     """
 
-    def __init__(self, knowledge: Knowledge, changes_QK: torch.Tensor | None = None) -> None:
+    def __init__(
+        self, knowledge: Knowledge, changes_QK: torch.Tensor | None = None, opening: LogitOpening = "differences"
+    ) -> None:
+        self._opening = opening
         self._regressions = {kind: _Regression(layers) for kind, layers in knowledge.items()}
         self._changes_QK = None if changes_QK is None else _standardized(changes_QK).double()
 
     def guesses(self, logits_QC: torch.Tensor) -> tuple[Guess, ...]:
         """One for each kind of knowledge, that which explains most of the logits first."""
-        logits_QC = _without_wraps(logits_QC.double() - logits_QC.double().mean(1, keepdim=True))
+        logits_QC = _without_wraps(opened_logits(logits_QC.double(), self._opening))
         logits_QC = logits_QC - logits_QC.mean(0)
         if self._changes_QK is not None:
             logits_QC = logits_QC - self._changes_QK @ (torch.linalg.pinv(self._changes_QK) @ logits_QC)
@@ -78,21 +84,21 @@ def layers_within(units: Sequence[int], num_answers: int) -> int:
     return count
 
 
-def correlation(guess_UC: torch.Tensor, true_UC: torch.Tensor) -> float:
-    """Between guessed and true weights (units, classes), each unit less its mean over the classes; 0 where one is 0."""
-    guessed, true = (weights.double() - weights.double().mean(1, keepdim=True) for weights in (guess_UC, true_UC))
+def correlation(guess_UC: torch.Tensor, true_UC: torch.Tensor, opening: LogitOpening = "differences") -> float:
+    """Between guessed and true weights (units, classes), as far as they are opened; 0 where one is 0."""
+    guessed, true = (opened_logits(weights.double(), opening) for weights in (guess_UC, true_UC))
     size = float(guessed.norm() * true.norm())
     return float((guessed * true).sum()) / size if size else 0.0
 
 
-def chance(true_UC: torch.Tensor) -> float:
+def chance(true_UC: torch.Tensor, opening: LogitOpening = "differences") -> float:
     """The standard deviation of the correlation of a guess that knows nothing: 1 / sqrt(weights compared)."""
-    return 1 / math.sqrt(weights_compared(true_UC))
+    return 1 / math.sqrt(weights_compared(true_UC, opening))
 
 
-def weights_compared(true_UC: torch.Tensor) -> int:
-    """Each unit counts one weight less than there are classes: what is common to them is not in the logits."""
-    return true_UC.size(0) * (true_UC.size(1) - 1)
+def weights_compared(true_UC: torch.Tensor, opening: LogitOpening = "differences") -> int:
+    """Of differences each unit counts one weight less than there are classes: what is common to them is not opened."""
+    return true_UC.size(0) * (true_UC.size(1) - (opening == "differences"))
 
 
 class _Regression:

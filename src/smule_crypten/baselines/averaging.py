@@ -28,19 +28,19 @@ Sends = Callable[[nn.Module, int, int], nn.Module]
 
 @dataclass(frozen=True)
 class Averaged:
-    """The network that party a and party b keep. curve: epoch, test accuracy, bytes and seconds up to then."""
+    """The network that party a and party b keep. curve: epoch, accuracy and score, bytes and seconds up to then."""
 
     parties: tuple[Finished, Finished]
     curve: list[dict[str, Any]]
 
 
 def federated_averaging(run: RunConfig) -> dict[str, Any]:
-    """Accuracy of the averaged network, over the epochs and of the one that party a keeps."""
+    """Accuracy and score of the averaged network, over the epochs and of the one that party a keeps."""
     torch.set_num_threads(run.launch.threads)
     averaged = average_weights(InProcess(run).learners)
     last = averaged.curve[-1]
     return {
-        "accuracy": averaged.parties[0].accuracy,
+        **vars(averaged.parties[0].tested),
         "bytes_total": last["bytes"],
         "seconds": last["seconds"],
         "curve": averaged.curve,
@@ -67,11 +67,11 @@ def average_weights(learners: tuple[Learner, Learner], sends: Sends = lambda mod
         average(models, [sends(model, rank, epoch) for rank, model in enumerate(models)], counts[0] / sum(counts))
         for learner, model, trainer, best in zip(learners, models, trainers, bests, strict=True):
             learner.offer(model, trainer.model_step, f"average, epoch {epoch}", best)
-        accuracy = learners[0].test_accuracy(models[0])
-        curve.append({"epoch": epoch, "accuracy": accuracy, "bytes": 2 * size * epoch, "seconds": seconds})
+        tested = learners[0].test(models[0])
+        curve.append({"epoch": epoch, **vars(tested), "bytes": 2 * size * epoch, "seconds": seconds})
     first, second = (
         Finished(
-            accuracy=learner.restored(best, model, curve[-1]["accuracy"]),
+            tested=learner.restored(best, model, tested),
             model=model,
             model_step=best.model_step or trainer.model_step,
             best=best,

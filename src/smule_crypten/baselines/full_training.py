@@ -54,6 +54,8 @@ def train_in_full(
     """
     if run.training.dp is not None:
         raise ConfigError("training.dp: full training on shares adds no noise; set training.dp=null for it")
+    if run.task != "classification":
+        raise ConfigError(f"task={run.task}: full training on shares learns classes alone; compare with FedAvg")
     data = load_simulated_data(run)
     model = build_party_model(run.party(0, "."), data.bundle)
     network = translate_trainable(model, data.bundle.input_shape)

@@ -7,17 +7,22 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import Field
+
 from smule_crypten.config.exchange import ExchangeTerms
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.config.sections import ProviderConfig, Randomness, SchemeConfig, Section
-from smule_crypten.types import InputShape
+from smule_crypten.metric_names import TaskName
+from smule_crypten.types import InputShape, LogitOpening
 
 
 class PublicData(Section):
-    """What both parties must know of the data to mean the same by an input and by a class.
+    """What both parties must know of the data to mean the same by an input and by an output.
 
     class_names are in order of the class numbers, None where the classes are only numbered. mean and std have one
-    value for each place of the first axis of an input, as they are applied.
+    value for each place of the first axis of an input, as they are applied; target_mean and target_std one for each
+    target in regression, and none in other tasks. columns: of a table, what its schema says of each column that is
+    used.
     """
 
     input_shape: InputShape
@@ -25,6 +30,9 @@ class PublicData(Section):
     class_names: tuple[str, ...] | None = None
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    target_mean: tuple[float, ...]
+    target_std: tuple[float, ...]
+    columns: dict[str, str] = Field(default_factory=dict)
 
 
 class PublicFeatures(Section):
@@ -39,14 +47,19 @@ _NO_FEATURES = PublicFeatures()
 
 
 class ProtocolConfig(Section):
-    """The public part: identical at both parties, compared by digest before anything else is sent."""
+    """The public part: identical at both parties, compared by digest before anything else is sent.
 
-    protocol_version: int = 2
+    opening: what answers open of the logits; no key of the configuration, it follows from what is learned.
+    """
+
+    protocol_version: int = 3
     scheme: SchemeConfig
+    opening: LogitOpening
     provider: ProviderConfig
     randomness: Randomness
     exchange: ExchangeTerms
     epochs: int
+    task: TaskName
     data: PublicData
     features: PublicFeatures = _NO_FEATURES
 
@@ -58,20 +71,35 @@ class ProtocolConfig(Section):
         num_classes: int,
         class_names: tuple[str, ...] | None,
         scheme_options: Mapping[str, Any],
+        columns: Mapping[str, str] | None = None,
         features: PublicFeatures = _NO_FEATURES,
     ) -> ProtocolConfig:
-        """class_names as in PublicData. scheme_options: all of them, those that nobody wrote with their defaults."""
+        """class_names, columns: as in PublicData. scheme_options: all, those that nobody wrote with their defaults."""
+        data = party.data
         # Features may be thousands, and have no constants here.
         places = 1 if party.features.is_on else input_shape[0]
-        mean, std = (values * places if len(values) == 1 else values for values in (party.data.mean, party.data.std))
+        mean, std = (values * places if len(values) == 1 else values for values in (data.mean, data.std))
+        targets = num_classes if party.task == "regression" else 0
+        target_mean, target_std = (
+            values * targets if len(values) == 1 else values for values in (data.target_mean, data.target_std)
+        )
         return cls(
             scheme=party.scheme.model_copy(update={"options": dict(scheme_options)}),
+            opening=party.opening,
             provider=party.provider,
             randomness=party.randomness,
             exchange=party.exchange.terms,
             epochs=party.training.epochs,
+            task=party.task,
             data=PublicData(
-                input_shape=input_shape, num_classes=num_classes, class_names=class_names, mean=mean, std=std
+                input_shape=input_shape,
+                num_classes=num_classes,
+                class_names=class_names,
+                mean=mean,
+                std=std,
+                columns=dict(columns or {}),
+                target_mean=target_mean,
+                target_std=target_std,
             ),
             features=features,
         )

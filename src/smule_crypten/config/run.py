@@ -19,6 +19,7 @@ from smule_crypten.config.schemes import scheme_traits
 from smule_crypten.config.sections import (
     MAX_SEED,
     AttackConfig,
+    ControlName,
     DataConfig,
     LaunchConfig,
     ModelConfig,
@@ -30,7 +31,9 @@ from smule_crypten.config.sections import (
     SimulationConfig,
     TrainingConfig,
 )
-from smule_crypten.types import PARTY_NAMES
+from smule_crypten.config.task_limits import refuse_classes_only, refuse_impossible
+from smule_crypten.metric_names import TaskName
+from smule_crypten.types import PARTY_NAMES, LogitOpening
 
 
 def insecure_choices(scheme: SchemeConfig, provider: ProviderConfig, randomness: Randomness) -> tuple[str, ...]:
@@ -61,6 +64,12 @@ class _Common(Section):
     it), so that a simulation repeats bit for bit."""
     scheme: SchemeConfig = SchemeConfig()
     provider: ProviderConfig = ProviderConfig()
+    task: TaskName = "classification"
+    """What is learned: one class a sample, several labels each of which a sample has or has not (multilabel), or one or
+    more numbers (regression)."""
+    metric: str | None = None
+    """The metric that decides which network is kept; docs/tasks.md lists those of each task. Null for the task's own:
+    balanced accuracy, AUROC over the labels, or RMSE."""
     data: DataConfig
     features: FeaturesConfig = FeaturesConfig()
     exchange: ExchangeConfig = ExchangeConfig()
@@ -70,6 +79,11 @@ class _Common(Section):
     @property
     def insecure_choices(self) -> tuple[str, ...]:
         return insecure_choices(self.scheme, self.provider, self.randomness)
+
+    @property
+    def opening(self) -> LogitOpening:
+        """What answers open; it follows from the task. A softmax needs no more than differences."""
+        return "differences" if self.task == "classification" else "values"
 
     @model_validator(mode="before")
     @classmethod
@@ -91,6 +105,11 @@ class _Common(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _the_task_can(self) -> Self:
+        refuse_impossible(self.task, self.metric, self.training, self.data)
+        return self
+
     def _check_validation(self, samples: SamplesConfig, key: str) -> None:
         setting = self.training.needs_validation
         if setting is not None and samples.validation == 0:
@@ -104,6 +123,7 @@ class _Common(Section):
         needed = {
             "training.trust=none": training.trust == "none",
             "training.balanced_softmax=false": not training.balanced_softmax,
+            "training.class_weights=none": training.class_weights == "none",
             "training.self_mutual=false": not training.self_mutual,
             "training.alarm=report or off": training.alarm != "quarantine",
             # That a check failed ends the run, and so would tell of the samples that were checked.
@@ -174,6 +194,20 @@ class PartyConfig(_Common):
         return self
 
     @model_validator(mode="after")
+    def _a_table_has_a_public_schema(self) -> Self:
+        if self.connection is not None and self.data.name == "table" and not self.data.options.get("schema_file"):
+            raise ValueError(
+                "data.options.schema_file: between hosts a table needs a schema that both parties have; "
+                "smule-table schema drafts one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _classes_are_there(self) -> Self:
+        refuse_classes_only(self.task, self.partition, self.attack)
+        return self
+
+    @model_validator(mode="after")
     def _somebody_listens(self) -> Self:
         if self.connection is None:
             return self
@@ -199,6 +233,17 @@ class RunConfig(_Common):
             self._check_validation(section.samples, f"party_{name}.samples.validation")
             self._check_privacy(section.samples, f"party_{name}.samples")
         return self
+
+    @model_validator(mode="after")
+    def _classes_are_there(self) -> Self:
+        refuse_classes_only(self.task, self.partition, self.attack)
+        return self
+
+    @property
+    def controls(self) -> tuple[ControlName, ...]:
+        """simulation.controls, as far as the task has them."""
+        without = {"label_smoothing"} if self.task == "regression" else set()
+        return tuple(name for name in self.simulation.controls if name not in without)
 
     @model_validator(mode="after")
     def _references_are_not_private(self) -> Self:

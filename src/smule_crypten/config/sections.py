@@ -7,7 +7,7 @@ nowhere else: the files in conf/ hold what differs, --help and docs/keys.md are 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -44,6 +44,8 @@ class DataConfig(Section):
     """Which kind of data."""
     path: str | None = None
     """The file or folder that holds the data; relative to the file of a side, else to the current folder."""
+    target: str | Annotated[tuple[str, ...], Field(strict=False)] | None = None
+    """Of a table: the column to predict, or a list of them; null takes those of its schema."""
     download: bool = False
     """Let torchvision fetch the files where the path lacks them; only of data sets that it can fetch."""
     mean: tuple[float, ...] = Field(default=(0.0,), strict=False)
@@ -52,6 +54,11 @@ class DataConfig(Section):
     features."""
     std: tuple[float, ...] = Field(default=(1.0,), strict=False)
     """See data.mean; positive."""
+    target_mean: tuple[float, ...] = Field(default=(0.0,), strict=False)
+    """With task=regression: public constants of the targets, one or one a target, in their own units. The network
+    learns (target - target_mean) / target_std; predictions and metrics are in the targets' units."""
+    target_std: tuple[float, ...] = Field(default=(1.0,), strict=False)
+    """See data.target_mean; positive."""
     max_train: int | None = Field(default=None, ge=1)
     """Use so many training samples, drawn at random, always the same; null uses all."""
     max_test: int | None = Field(default=None, ge=1)
@@ -59,10 +66,16 @@ class DataConfig(Section):
     options: dict[str, Any] = {}
     """Options of this kind of data."""
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns to predict that were named."""
+        return (self.target,) if isinstance(self.target, str) else self.target or ()
+
     @model_validator(mode="after")
     def _std_is_positive(self) -> DataConfig:
-        if any(value <= 0 for value in self.std):
-            raise ValueError(f"std must be positive, got {self.std}")
+        for name, values in (("std", self.std), ("target_std", self.target_std)):
+            if any(value <= 0 for value in values):
+                raise ValueError(f"{name} must be positive, got {values}")
         return self
 
 
@@ -168,10 +181,11 @@ TeacherName = Literal["peer", "ensemble"]
 TrustName = Literal["none", "adaptive"]
 KeepName = Literal["best", "last"]
 AlarmName = Literal["off", "report", "quarantine"]
+ClassWeightsName = Literal["none", "balanced"]
 
 
 class TrainingConfig(Section):
-    """Mutual learning: cross entropy + distillation_weight * temperature^2 * KL(peer || own).
+    """Mutual learning: the loss of the task + distillation_weight * distillation loss of the peer's soft labels.
 
     Frozen; all keys have defaults, docs/keys.md lists them under `training`.
 
@@ -192,14 +206,17 @@ class TrainingConfig(Section):
     batch_size: int = Field(default=32, ge=1)
     """Labelled samples of a step."""
     temperature: float = Field(default=2.0, gt=0.0)
-    """Softens both sides of the distillation term."""
+    """Softens both sides of the distillation term; without effect in regression."""
     distillation_weight: float = Field(default=1.0, ge=0.0)
     """Weight of the soft labels beside the true labels."""
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Share of the uniform distribution that is mixed into the true labels."""
+    """Share of the uniform distribution that is mixed into the true labels; with task=multilabel, of 1/2 into each."""
     balanced_softmax: bool = Field(default=False, json_schema_extra=RARE)
     """Learn as if all classes were equally frequent; for parties that lack classes which occur where the network is
     used."""
+    class_weights: ClassWeightsName = "none"
+    """Weight rare classes up (balanced): each counts by the inverse of how often it occurs among the party's own
+    labels; with task=multilabel, so do the samples that have a label beside those that lack it."""
     optimizer: OptimizerConfig = OptimizerConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     pool_batch: int = Field(default=64, ge=1, json_schema_extra=RARE)
@@ -271,7 +288,8 @@ class SimulationConfig(Section):
         default=("label_smoothing", "self_mutual", "self_distillation"), strict=False
     )
     """Local controls, which train without a peer: how much of a gain is only regularization? Two copies at one party
-    teach each other in self_mutual, the own finished network teaches in self_distillation."""
+    teach each other in self_mutual, the own finished network teaches in self_distillation. Regression leaves
+    label_smoothing out, since it has no labels to smooth."""
 
     @model_validator(mode="after")
     def _controls_differ(self) -> SimulationConfig:

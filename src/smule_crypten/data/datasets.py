@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import torch
 
 from smule_crypten.config.config_reading import suggest
 from smule_crypten.config.sections import DataConfig
-from smule_crypten.data.loaders import (
-    load_digits,
-    load_idx,
-    load_image_folder,
-    load_npz,
-    load_target,
-    load_torchvision_set,
-)
+from smule_crypten.data.bundled_sets import load_breast_cancer, load_diabetes, load_digits, load_digits_pairs
+from smule_crypten.data.files_table import load_table
+from smule_crypten.data.loaders import load_idx, load_target, load_torchvision_set
+from smule_crypten.data.loaders_folder import load_image_folder
+from smule_crypten.data.loaders_npz import load_npz
+from smule_crypten.data.loaders_series import load_series
 from smule_crypten.data.samples import DataBundle, Samples, check_samples, random_positions
 from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.metric_names import TaskName
 
 LOADERS: dict[str, Callable[[DataConfig], DataBundle]] = {
     "digits": load_digits,
+    "digits_pairs": load_digits_pairs,
+    "breast_cancer": load_breast_cancer,
+    "diabetes": load_diabetes,
     "fashion_mnist": load_torchvision_set,
     "mnist": load_torchvision_set,
     "cifar10": load_torchvision_set,
@@ -28,15 +31,17 @@ LOADERS: dict[str, Callable[[DataConfig], DataBundle]] = {
     "idx": load_idx,
     "image_folder": load_image_folder,
     "npz": load_npz,
+    "series": load_series,
+    "table": load_table,
     "target": load_target,
 }
 
-_NEEDS_NO_PATH = ("digits", "target")
+_NEEDS_NO_PATH = ("digits", "digits_pairs", "breast_cancer", "diabetes", "target")
 _OTHER_SCALE = 10
 """Splits whose largest values differ by more hardly have the same unit."""
 
 
-def load_data(config: DataConfig) -> DataBundle:
+def load_data(config: DataConfig, task: TaskName = "classification") -> DataBundle:
     """Load and check a data set; inputs are as stored, see Samples.normalized.
 
     max_train and max_test take a uniformly random subset, the same in every run. Sample ids stay those of the whole
@@ -44,14 +49,15 @@ def load_data(config: DataConfig) -> DataBundle:
 
     Raises:
         ConfigError: unknown name or option, or a setting that this data set cannot use.
-        DataError: files are missing or damaged, or hold what cannot be learned from.
+        DataError: files are missing or damaged, or hold what the task cannot be learned from.
     """
     _check_settings(config)
-    bundle = LOADERS[config.name](config)
-    _check_bundle(bundle, config.name)
+    bundle = load_table(config, task) if config.name == "table" else LOADERS[config.name](config)
+    _check_bundle(bundle, config.name, task)
     train = bundle.train.select(random_positions(len(bundle.train), config.max_train))
     test = bundle.test.select(random_positions(len(bundle.test), config.max_test))
-    return DataBundle(train, test, bundle.class_names, (*bundle.notes, *_doubts(train, test)))
+    notes = (*bundle.notes, *_doubts(train, test))
+    return dataclasses.replace(bundle, train=train, test=test, notes=notes)
 
 
 def _doubts(train: Samples, test: Samples) -> list[str]:
@@ -85,15 +91,17 @@ def _check_settings(config: DataConfig) -> None:
         raise ConfigError(f"data.name: unknown data set {config.name!r} {suggest(config.name, list(LOADERS))}")
     if config.path is not None and config.name in _NEEDS_NO_PATH:
         raise ConfigError(f"data.path: has no effect on data set {config.name!r}; leave it out or choose another data")
+    if config.targets and config.name != "table":
+        raise ConfigError(f"data.target: has no effect on data set {config.name!r}; only a table has columns")
     if config.download and LOADERS[config.name] is not load_torchvision_set:
         raise ConfigError(f"data.download: data set {config.name!r} cannot be downloaded; set data.download=false")
 
 
-def _check_bundle(bundle: DataBundle, dataset: str) -> None:
-    if bundle.num_classes < 2:
+def _check_bundle(bundle: DataBundle, dataset: str, task: TaskName) -> None:
+    if bundle.num_classes < 2 and task == "classification":
         raise DataError(f"data set {dataset!r}: {bundle.num_classes} class(es); at least 2 are needed to learn")
-    check_samples(bundle.train, dataset=dataset, split="train", num_classes=bundle.num_classes)
-    check_samples(bundle.test, dataset=dataset, split="test", num_classes=bundle.num_classes)
+    check_samples(bundle.train, dataset=dataset, split="train", num_classes=bundle.num_classes, task=task)
+    check_samples(bundle.test, dataset=dataset, split="test", num_classes=bundle.num_classes, task=task)
     train, test = bundle.train.inputs, bundle.test.inputs
     if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
         raise DataError(

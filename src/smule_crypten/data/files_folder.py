@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from smule_crypten.data.folder_listing import Identity, Remarks, list_classes, list_images
+from smule_crypten.data.files_labels import Labels, key_of
+from smule_crypten.data.folder_listing import Identity, Remarks, list_classes, list_images, list_tree
 from smule_crypten.data.image_file import SUFFIXES, ImageFile, ImageSize, read_image
-from smule_crypten.data.names import printable
+from smule_crypten.data.names import listed, printable
 from smule_crypten.data.samples import Samples, random_positions
 from smule_crypten.errors import DataError
 
@@ -56,23 +58,73 @@ def read_image_folder(
     """
     listing = list_classes(root / split, class_names)
     chosen = random_positions(len(listing.paths), limit)
-    images_NCHW, depth = _decode([listing.paths[position] for position in chosen], size, channels, listing.remarks)
+    decoded = _decode([listing.paths[position] for position in chosen], size, channels, listing.remarks)
     counted = f"{len(listing.paths)} images in {len(set(listing.labels))} class folders"
     return Split(
-        images=Samples(images_NCHW, torch.tensor(listing.labels)[chosen], chosen),
+        images=Samples(decoded.images_NCHW, torch.tensor(listing.labels)[chosen], chosen),
         class_names=listing.class_names,
-        depth=depth,
+        depth=decoded.first.depth,
         notes=tuple(f"{split}: {line}" for line in (counted, *listing.remarks.lines())),
         files=listing.files,
     )
 
 
-def read_flat_folder(
-    folder: Path, size: ImageSize, channels: int
-) -> tuple[torch.Tensor, tuple[str, ...], tuple[str, ...]]:
-    """The image files in folder, in order of their names, resized: (N, channels, H, W) as in read_image_folder.
+def read_labelled_folder(
+    root: Path, split: str, size: ImageSize | None, limit: int | None, channels: int, labels: Labels
+) -> Split:
+    """As read_image_folder, with the targets of a table of labels, at any depth below root/split.
 
-    With them their names, and what was left out and changed.
+    Sample ids number the files of which the table tells, in order of folder and name. Others are left out.
+
+    Raises:
+        DataError: as read_image_folder; or the table tells of files that are not there, or of none that is.
+    """
+    paths, remarks, files = list_tree(root / split)
+    by_key = {key_of(path.relative_to(root).as_posix()): path for path in paths}
+    gone = [key for key in labels.file.rows if key.split("/")[0] == split and key not in by_key]
+    where = printable(str(labels.file.path))
+    if gone:
+        raise DataError(
+            f"{where} tells of {len(gone)} image(s) of which there is no file in {printable(str(root))} "
+            f"({listed(gone, most=3)}); names are paths from there, as {split}/0001.png"
+        )
+    keys = [key for key in by_key if key in labels.file.rows]
+    if not keys:
+        raise DataError(f"{where} tells of no image in {printable(str(root / split))}; write paths as {split}/0001.png")
+    for key, path in by_key.items():
+        if key not in labels.file.rows:
+            remarks.add(f"images without a line in {printable(labels.file.path.name)}, left out", path)
+    chosen = random_positions(len(keys), limit)
+    chosen_keys = [keys[position] for position in chosen]
+    decoded = _decode([by_key[key] for key in chosen_keys], size, channels, remarks)
+    return Split(
+        images=Samples(decoded.images_NCHW, labels.targets(chosen_keys), chosen),
+        class_names=labels.names,
+        depth=decoded.first.depth,
+        notes=tuple(f"{split}: {line}" for line in (f"{len(keys)} images with labels", *remarks.lines())),
+        files=files,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class FlatFolder:
+    """Images without labels, in order of the names of their files.
+
+    Attributes:
+        inputs: (N, channels, H, W), as in read_image_folder.
+        names: (N) of the files.
+        notes: what was left out and changed.
+        is_in_units: whether values have units of their own, and are not in 0..1.
+    """
+
+    inputs: torch.Tensor
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+    is_in_units: bool
+
+
+def read_flat_folder(folder: Path, size: ImageSize, channels: int) -> FlatFolder:
+    """The image files in folder itself, resized.
 
     Raises:
         DataError: there are none, or one is damaged or of another depth.
@@ -82,11 +134,19 @@ def read_flat_folder(
         raise DataError(
             f"{folder} holds no image files ({', '.join(SUFFIXES)}); give a folder of images, without subfolders"
         )
-    images_NCHW, _ = _decode(paths, size, channels, remarks)
-    return images_NCHW, tuple(printable(path.name) for path in paths), remarks.lines()
+    decoded = _decode(paths, size, channels, remarks)
+    names = tuple(printable(path.name) for path in paths)
+    return FlatFolder(decoded.images_NCHW, names, remarks.lines(), decoded.first.is_in_units)
 
 
-def _decode(paths: Sequence[Path], size: ImageSize | None, channels: int, remarks: Remarks) -> tuple[torch.Tensor, str]:
+class _Decoded(NamedTuple):
+    """first: the file with which all others were compared."""
+
+    images_NCHW: torch.Tensor
+    first: ImageFile
+
+
+def _decode(paths: Sequence[Path], size: ImageSize | None, channels: int, remarks: Remarks) -> _Decoded:
     """One thread on purpose: with images this small, threads wait for Python's lock and take longer."""
     first = read_image(paths[0], channels, size)
     pixels_NCHW = np.empty((len(paths), *first.pixels_CHW.shape), dtype=first.pixels_CHW.dtype)
@@ -98,7 +158,10 @@ def _decode(paths: Sequence[Path], size: ImageSize | None, channels: int, remark
         pixels_NCHW[position] = image.pixels_CHW
     if first.depth == "16 bits" and (brightest := float(pixels_NCHW.max())) < _DARK:
         remarks.say(f"images of 16 bits with numbers up to {brightest * 65535:.0f} only, so fit data.mean and data.std")
-    return torch.from_numpy(pixels_NCHW), first.depth
+    if first.is_in_units:
+        low, high = float(pixels_NCHW.min()), float(pixels_NCHW.max())
+        remarks.say(f"{first.depth}, from {low:g} to {high:g}, so fit data.mean and data.std")
+    return _Decoded(torch.from_numpy(pixels_NCHW), first)
 
 
 def _compare(path: Path, image: ImageFile, first_path: Path, first: ImageFile) -> None:

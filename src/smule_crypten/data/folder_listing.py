@@ -100,6 +100,21 @@ def list_classes(folder: Path, class_names: tuple[str, ...] | None) -> Listing:
     return Listing(paths, labels, names, remarks, walk.files)
 
 
+def list_tree(folder: Path) -> tuple[list[Path], Remarks, frozenset[Identity]]:
+    """The images in folder at any depth, in order of folders and names, what was left out, and what identifies them.
+
+    Raises:
+        DataError: folder cannot be listed, or holds no images.
+    """
+    remarks = Remarks()
+    with _errors_of(folder):
+        walk = _Walk(folder, remarks)
+        paths = walk.images(_entry(folder), "")
+    if not paths:
+        raise _nothing(folder, remarks, "set data.path to a folder with train/ and test/")
+    return paths, remarks, walk.files
+
+
 def list_images(folder: Path) -> tuple[list[Path], Remarks]:
     """The images that lie in folder itself, in order of their names, and what was left out.
 

@@ -7,10 +7,12 @@
 - What is transparent is put on white, as viewers show it.
 - Palettes, black-and-white and CMYK become RGB. A file of several images is refused; the second picture inside of a
   photo (MPO) is left out.
+- DICOM is another thing: its values are in units of its own (image_dicom.py).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +23,14 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from smule_crypten.config.options import one_line
+from smule_crypten.data import image_dicom
 from smule_crypten.data.image_depth import Unusable, deep_grey, depth_of
 from smule_crypten.data.names import printable, shown
 from smule_crypten.errors import DataError
 
 SUFFIXES = (
     ".bmp", ".gif", ".j2k", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+    *image_dicom.SUFFIXES,
 )  # fmt: skip
 """A file counts as an image if its name ends so, in capitals or not; what it holds then decides how it is read."""
 
@@ -47,11 +51,18 @@ class ImageSize(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ImageFile:
-    """pixels_CHW is uint8, or float32 in 0..1. depth: the bits a channel, in words. remarks: what was done with it."""
+    """pixels_CHW is uint8 or float32, in 0..1 unless is_in_units.
+
+    Attributes:
+        depth: the bits a channel, in words.
+        remarks: what was done with it.
+        is_in_units: whether its values have units of their own, as those of DICOM have.
+    """
 
     pixels_CHW: npt.NDArray[Any]
     depth: str
     remarks: tuple[str, ...]
+    is_in_units: bool = False
 
 
 def read_image(path: Path, channels: int, size: ImageSize | None) -> ImageFile:
@@ -64,12 +75,10 @@ def read_image(path: Path, channels: int, size: ImageSize | None) -> ImageFile:
     try:
         if not path.is_file():
             raise DataError(f"cannot decode {printable(str(path))} (no regular file); replace or remove it")
-        with warnings.catch_warnings(record=True) as caught, path.open("rb") as file:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            head = file.read(_HEAD_BYTES)
-            file.seek(0)
-            with Image.open(file, formats=_FORMATS) as image:
-                read = _read(image, head, channels, size)
+            is_dicom = path.suffix.lower() in image_dicom.SUFFIXES
+            read = (_read_dicom if is_dicom else _read_picture)(path, channels, size)
     except DataError:
         raise
     except Unusable as error:
@@ -79,8 +88,28 @@ def read_image(path: Path, channels: int, size: ImageSize | None) -> ImageFile:
             f"cannot decode {printable(str(path))} ({shown(one_line(error))}); replace or remove it"
         ) from error
     if caught:
-        return ImageFile(read.pixels_CHW, read.depth, (*read.remarks, DECODER_WARNED))
+        return dataclasses.replace(read, remarks=(*read.remarks, DECODER_WARNED))
     return read
+
+
+def _read_dicom(path: Path, channels: int, size: ImageSize | None) -> ImageFile:
+    values_HW, depth = image_dicom.read_dicom(path)
+    return dataclasses.replace(_of_grey(values_HW, depth, channels, size, ()), is_in_units=True)
+
+
+def _of_grey(
+    values_HW: npt.NDArray[np.float32], depth: str, channels: int, size: ImageSize | None, remarks: tuple[str, ...]
+) -> ImageFile:
+    resized_HW = np.asarray(_resized(Image.fromarray(values_HW), size))
+    return ImageFile(np.repeat(resized_HW[None], channels, axis=0), depth, remarks)
+
+
+def _read_picture(path: Path, channels: int, size: ImageSize | None) -> ImageFile:
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        file.seek(0)
+        with Image.open(file, formats=_FORMATS) as image:
+            return _read(image, head, channels, size)
 
 
 def _read(image: Image.Image, head: bytes, channels: int, size: ImageSize | None) -> ImageFile:
@@ -99,8 +128,7 @@ def _read(image: Image.Image, head: bytes, channels: int, size: ImageSize | None
         if "transparency" in upright.info:
             remarks.append(ON_WHITE)
         text = "floating point" if upright.mode == "F" else depth.text
-        pixels_HW = np.asarray(_resized(Image.fromarray(grey_HW), size))
-        return ImageFile(np.repeat(pixels_HW[None], channels, axis=0), text, tuple(remarks))
+        return _of_grey(grey_HW, text, channels, size, tuple(remarks))
     opaque = _on_white(upright)
     if opaque is not upright:
         remarks.append(ON_WHITE)

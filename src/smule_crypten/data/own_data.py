@@ -51,11 +51,15 @@ def own_bundle(result: object, layout: Layout | None, source: object) -> DataBun
 def count_classes(labels_N: torch.Tensor, dataset: str) -> int:
     """The highest training label + 1. One label a sample or more points to labels that are no class numbers.
 
+    Of several labels or numbers a sample, their columns.
+
     Raises:
         DataError: there are no labels, or such.
     """
     if labels_N.numel() == 0:
         raise DataError(f"data set {dataset!r}, split 'train': empty; check data.path and the files in it")
+    if labels_N.dim() == 2:
+        return labels_N.shape[1]
     highest = int(labels_N.max())
     if highest >= labels_N.numel():
         raise DataError(

@@ -48,10 +48,9 @@ def split(
     return torch.from_numpy(np.flatnonzero(at_a)), torch.from_numpy(np.flatnonzero(~at_a))
 
 
-def missing_classes(labels_N: torch.Tensor, num_classes: int) -> list[int]:
+def missing_classes(counts_C: torch.Tensor) -> list[int]:
     """The classes without a single sample, in ascending order."""
-    counts = torch.bincount(labels_N, minlength=num_classes)
-    missing: list[int] = (counts == 0).nonzero().flatten().tolist()
+    missing: list[int] = (counts_C == 0).nonzero().flatten().tolist()
     return missing
 
 

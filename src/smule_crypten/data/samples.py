@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
 from smule_crypten.data.origin import Origin
+from smule_crypten.data.targets import UNKNOWN, check_targets, unknown_like
 from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.metric_names import TaskName
 from smule_crypten.types import InputShape
 
 _SUBSET_SEED = 20240229
 """Public: max_train and max_test choose the same samples at everyone who uses the same data."""
-
-
-UNKNOWN = -1
-"""The label of a sample whose label nobody may look at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +25,8 @@ class Samples:
 
     Attributes:
         inputs: (N, X), uint8 (0 to 255) or float32. X is (features,), (channels, time) or (channels, height, width).
-        targets: (N,) class indices, int64; -1 where nobody may look at the label.
+        targets: (N,) class indices, int64; -1 where nobody may look at the label. Of several labels (N, C) float32 of 0
+            and 1, of numbers (N, C) float32; NaN where nobody may look.
         sample_ids: (N,) int64. The index in the whole set, whatever was selected since.
         copies: (N, K, X) float32, features of each image as it is and cropped and flipped at random, from which
             training draws in place of inputs; None where there are none.
@@ -76,8 +75,8 @@ class Samples:
         return self if self.copies is None else dataclasses.replace(self, copies=None)
 
     def without_labels(self) -> Samples:
-        """The same inputs with -1 for each label."""
-        return dataclasses.replace(self, targets=torch.full_like(self.targets, UNKNOWN))
+        """The same inputs with unknown targets."""
+        return dataclasses.replace(self, targets=unknown_like(self.targets))
 
     def normalized(self, mean: Sequence[float], std: Sequence[float]) -> Samples:
         """(x - mean) / std as float32, uint8 scaled to [0, 1] first; one value for all, or one each on X's first axis.
@@ -98,7 +97,7 @@ class Samples:
         return Samples(inputs_NX, torch.full((count,), UNKNOWN), torch.arange(count))
 
     def class_counts(self, num_classes: int) -> torch.Tensor:
-        """How many samples each class has, (num_classes,) int64."""
+        """How many samples each class has, (num_classes,) int64; of one class a sample."""
         return torch.bincount(self.targets, minlength=num_classes)
 
     def _along_first_axis(self, values: Sequence[float], key: str) -> torch.Tensor:
@@ -121,6 +120,7 @@ class DataBundle:
         test: likewise, apart from train.
         class_names: what the labels 0, 1, 2 and so on stand for.
         notes: what its reader counted, left out and changed, one line each.
+        columns: of a table, by column, what its public schema says; the parties compare it.
         origin: what the samples were made of, where they are features of a public map; the program sets it.
 
     Example:
@@ -135,6 +135,7 @@ class DataBundle:
     test: Samples
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
     origin: Origin | None = None
 
     @property
@@ -178,22 +179,18 @@ def random_positions(count: int, limit: int | None) -> torch.Tensor:
     return torch.randperm(count, generator=generator)[:limit].sort().values
 
 
-def check_samples(samples: Samples, *, dataset: str, split: str, num_classes: int) -> None:
+def check_samples(
+    samples: Samples, *, dataset: str, split: str, num_classes: int, task: TaskName = "classification"
+) -> None:
     """Refuse what cannot be learned from.
 
     Raises:
-        DataError: wrong rank, type or count, no samples, repeated sample ids, labels outside 0..num_classes-1, NaN or
+        DataError: wrong rank, type or count, no samples, repeated sample ids, targets that are none of the task, NaN or
             infinite values. The message names data set, split, the first bad sample and the remedy.
     """
     where = f"data set {dataset!r}, split {split!r}"
     _check_structure(samples, where)
-    bad_label_N = (samples.targets < 0) | (samples.targets >= num_classes)
-    if bad_label_N.any():
-        first = int(bad_label_N.nonzero()[0])
-        raise DataError(
-            f"{where}: label {int(samples.targets[first])} of sample {int(samples.sample_ids[first])} is outside "
-            f"0..{num_classes - 1}; number the classes from 0, the same way in both splits"
-        )
+    check_targets(samples.targets, samples.sample_ids, task, num_classes, where)
     if not samples.inputs.is_floating_point():
         return
     bad_input_N = ~torch.isfinite(samples.inputs).flatten(1).all(1)
@@ -218,8 +215,8 @@ def _check_structure(samples: Samples, where: str) -> None:
             f"{where}: inputs of shape {shape} and whole numbers of 8 bits look like grey images; give these an axis "
             "of one channel, images[:, None], and signals as float32"
         )
-    if samples.targets.dim() != 1 or samples.sample_ids.dim() != 1:
-        raise DataError(f"{where}: labels have shape {tuple(samples.targets.shape)}; one label a sample is needed")
+    if samples.targets.dim() not in (1, 2) or samples.sample_ids.dim() != 1:
+        raise DataError(f"{where}: labels have shape {tuple(samples.targets.shape)}; give each sample one row of them")
     if not shape[0] == len(samples.targets) == len(samples.sample_ids):
         raise DataError(
             f"{where}: {shape[0]} inputs, {len(samples.targets)} labels and {len(samples.sample_ids)} sample ids; "
@@ -233,7 +230,7 @@ def _check_structure(samples: Samples, where: str) -> None:
 def _check_types(samples: Samples, where: str) -> None:
     if samples.inputs.dtype not in (torch.uint8, torch.float32):
         raise DataError(f"{where}: inputs are {samples.inputs.dtype}; convert them to uint8 or float32")
-    if samples.targets.dtype != torch.int64 or samples.sample_ids.dtype != torch.int64:
-        raise DataError(f"{where}: labels are {samples.targets.dtype}; convert labels and sample ids to int64")
+    if samples.sample_ids.dtype != torch.int64:
+        raise DataError(f"{where}: sample ids are {samples.sample_ids.dtype}; convert them to int64")
     if (samples.sample_ids.sort().values.diff() == 0).any():
         raise DataError(f"{where}: some sample ids occur more than once; give each sample an id of its own")

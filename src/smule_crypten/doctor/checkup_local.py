@@ -36,6 +36,7 @@ from smule_crypten.party.run_folder import STATES_FOLDER, check_run_dir, check_u
 from smule_crypten.party.states import StateFolder
 from smule_crypten.report.formatting import human_bytes
 from smule_crypten.report.leakage import given_away
+from smule_crypten.tasks.by_name import party_task
 from smule_crypten.training.steps import feasible_steps
 from smule_crypten.transport.credentials import Certificate, check_distinct, load_certificate, load_identity
 from smule_crypten.types import PARTY_NAMES
@@ -90,11 +91,13 @@ def _fits(requirement: Requirement) -> bool:
 def check_data(checkup: Checkup) -> str:
     checkup.inputs = inputs = load_party_inputs(checkup.config, checkup.say)
     bundle = inputs.bundle
-    counts = inputs.train.class_counts(bundle.num_classes).tolist()
+    counts_C = party_task(checkup.config).class_counts(inputs.train.targets, bundle.num_classes)
     shape = "x".join(map(str, bundle.input_shape))
-    text = f"{len(inputs.train)} training and {len(inputs.test)} test samples of {shape}, {bundle.num_classes} classes "
-    text += f"of {min(counts)} to {max(counts)} training samples"
-    missing = missing_classes(inputs.train.targets, bundle.num_classes)
+    text = f"{len(inputs.train)} training and {len(inputs.test)} test samples of {shape}, {bundle.num_classes} "
+    text += {"classification": "classes", "multilabel": "labels", "regression": "target(s)"}[checkup.config.task]
+    if len(counts_C):
+        text += f" of {int(counts_C.min())} to {int(counts_C.max())} training samples"
+    missing = missing_classes(counts_C)
     names = ", ".join(bundle.class_names[label] for label in missing)
     text = f"{text}; no sample of class {names}, which only the other party can teach" if missing else text
     return "; ".join((text, *bundle.notes))
@@ -132,7 +135,7 @@ def check_range(checkup: Checkup) -> str:
     scheme = scheme_class(config.name)
     # How much noise it will add is said once the budget is known (_about_noise).
     noise = NoiseRule.without_protection()
-    checkup.answerer = answerer = scheme.answerer_of(network, samples, config, noise)
+    checkup.answerer = answerer = scheme.answerer_of(network, samples, config, noise, opening=checkup.config.opening)
     return (
         f"{config.precision_bits} fractional bits allow inputs below {scheme.input_limit(config):g}; with initial "
         f"weights, {len(samples)} own samples fit, logits below {answerer.terms.logit_bound:g}"

@@ -105,11 +105,13 @@ def _describe(data: PublicData) -> str:
         classes = f"{data.num_classes} classes, numbered only"
     else:
         classes = f"{data.num_classes} classes in the order {', '.join(data.class_names)}"
-    return f"{classes}, mean {_list(data.mean)}, std {_list(data.std)}"
+    columns = ", the same schema of the table" if data.columns else ""
+    return f"{classes}, mean {_list(data.mean)}, std {_list(data.std)}{columns}"
 
 
 def _list(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:g}" for value in values)
+    shown = values[:1] if len(set(values)) == 1 else values
+    return ", ".join(f"{value:g}" for value in shown)
 
 
 def check_rehearsal(checkup: Checkup) -> str:

@@ -13,7 +13,7 @@ from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.zoo import build_model
 from smule_crypten.party.inputs import party_seed
 from smule_crypten.party.local_exchange import Side, exchange_here
-from smule_crypten.types import Cost, centred
+from smule_crypten.types import Cost, opened_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +42,17 @@ def rehearse(config: PartyConfig, inputs_NX: torch.Tensor, num_classes: int) -> 
     network = translate_checked(model, shape, inputs_NX)
     # Both roles are this process's own: there is nobody to hide anything from, and the error is what is asked for.
     side = Side(network=network, inputs=inputs_NX, noise=NoiseRule.without_protection())
-    played = exchange_here((side, side), config.scheme, config.launch, dealt=config.needs_dealer, repeats=2)
+    played = exchange_here(
+        (side, side),
+        config.scheme,
+        config.launch,
+        opening=config.opening,
+        dealt=config.needs_dealer,
+        repeats=2,
+    )
     (prediction, seconds), (others, _) = played
-    error = (prediction.logits_NC - centred(evaluate_plaintext(network, inputs_NX))).abs().max()
+    expected_NC = opened_logits(evaluate_plaintext(network, inputs_NX), config.opening)
+    error = (prediction.logits_NC - expected_NC).abs().max()
     return Rehearsal(
         num_samples=len(inputs_NX),
         seconds=seconds,

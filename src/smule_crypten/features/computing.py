@@ -16,7 +16,8 @@ from smule_crypten.features.photographs import crops
 from smule_crypten.features.public_map import PublicMap
 
 log = logging.getLogger(__name__)
-_BATCH = 64
+BATCH = 64
+"""Samples that a map, which may need much memory, is applied to at once."""
 _CROPS = 512
 _BOUND = 16.0
 _SAY_EVERY_SECONDS = 5.0
@@ -102,8 +103,7 @@ class Standardised(nn.Module):
         self.register_buffer("std_F", std_F)
 
     def forward(self, inputs_NX: torch.Tensor) -> torch.Tensor:
-        raw_NF = torch.cat([self.map.network(batch_NX) for batch_NX in torch.split(inputs_NX, _BATCH)])
-        return _standardised(self.map, raw_NF, self.mean_F, self.std_F)
+        return _standardised(self.map, self.network(inputs_NX), self.mean_F, self.std_F)
 
 
 def _standardised(
@@ -141,8 +141,8 @@ def _raw_features(
     features_NF = torch.empty(len(inputs_NX), public_map.num_features)
     started = said = time.monotonic()
     with torch.no_grad():
-        for start in range(0, len(inputs_NX), _BATCH):
-            batch_NX = inputs_NX[start : start + _BATCH]
+        for start in range(0, len(inputs_NX), BATCH):
+            batch_NX = inputs_NX[start : start + BATCH]
             batch_NX = (batch_NX if change is None else change(batch_NX)).to(device)
             batch_NX = batch_NX.float() / 255 if batch_NX.dtype == torch.uint8 else batch_NX
             found_NF = network(batch_NX)

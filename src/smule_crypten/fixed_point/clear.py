@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import torch
 
+from smule_crypten.fixed_point.decoding import decoded
 from smule_crypten.fixed_point.evaluator import Evaluator, Share, Talk
 from smule_crypten.fixed_point.products import multiply
 from smule_crypten.fixed_point.program import Opening, Program, Step
 from smule_crypten.fixed_point.scales import Scales, integer_parameters
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.mpc.packing import signed
-from smule_crypten.types import centred
+from smule_crypten.types import LogitOpening
 
 
 class ClearEvaluator(Evaluator):
@@ -37,13 +38,13 @@ class ClearEvaluator(Evaluator):
         self._biases = {name: bias.to(device) for name, bias in biases.items()}
         self._generator = generator
 
-    def logits(self, inputs_NX: torch.Tensor) -> torch.Tensor:
-        """Centred logits (N, C), float64, of one evaluation of each input."""
+    def logits(self, inputs_NX: torch.Tensor, opening: LogitOpening = "differences") -> torch.Tensor:
+        """What is opened of the logits (N, C), float64, of one evaluation of each input; without noise."""
         encoded = self._encoded(inputs_NX)
         try:
             next(self._evaluate(len(encoded), encoded))
         except StopIteration as end:
-            return centred(signed(end.value, self._program.output.ring).double() / 2.0**self._scales.output)
+            return decoded(end.value, self._program.output.ring, self._scales.output, opening)
         raise AssertionError("in the clear there is nothing to wait for")
 
     def _hand_over(self, position: int, step: Step, share: Share) -> Talk:

@@ -20,12 +20,13 @@ from smule_crypten.fixed_point.program import Program, Step
 from smule_crypten.models.architecture import apply_op, lifted
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.pooling import WEIGHT_BITS
+from smule_crypten.types import LogitOpening, opened_logits
 
 OUTPUT_MARGIN_BITS = 4
 """How much larger logits may become on the peer's data than on the owner's, as a power of two."""
 OUTPUT_ROOM_BITS = 5
 """By how much the ring of the output is wider than the bound of a logit, as a power of two. What lies beyond the bound
-then shows, instead of wrapping back inside; D looks at differences of logits, which takes one of these bits."""
+then shows, instead of wrapping back inside; D may look at differences of logits, which takes one of these bits."""
 _LEAST_WEIGHT = 8
 """The largest integer weight of a layer; with less the layer would be lost in rounding."""
 _SMALLEST_VALUE = 2.0**-50
@@ -39,7 +40,7 @@ _PASSES = 8
 
 @dataclass(frozen=True)
 class Scales:
-    """scales: one for each step of the program. bound: of a logit's magnitude, a power of two."""
+    """scales: one for each step of the program. bound: of the magnitude of an opened logit, a power of two."""
 
     scales: tuple[float, ...]
     bound: float
@@ -58,8 +59,10 @@ class _Group:
     """(largest scale of the group, step that demands it, largest value there)."""
 
 
-def fit(program: Program, parameters: Parameters, values: list[torch.Tensor], margin_bits: int) -> Scales:
-    """Choose the scales by the `plain_values` on the owner's inputs.
+def fit(
+    program: Program, parameters: Parameters, values: list[torch.Tensor], margin_bits: int, opening: LogitOpening
+) -> Scales:
+    """Choose the scales by the `plain_values` on the owner's inputs; what is not opened of the output may wrap.
 
     Raises:
         UnshareableModelError: names the layer that cannot be fitted, and the remedy.
@@ -68,7 +71,7 @@ def fit(program: Program, parameters: Parameters, values: list[torch.Tensor], ma
         if not bool((value.abs() < _LARGEST_VALUE).all()):
             raise _does_not_fit(step, f"values of magnitude {float(value.abs().max()):g} on this party's data")
     largest = [max(float(value.abs().max()), _SMALLEST_VALUE) for value in values]
-    logits = values[-1] - values[-1].mean(1, keepdim=True) if values[-1].dim() > 1 else values[-1]
+    logits = opened_logits(values[-1], opening) if values[-1].dim() > 1 else values[-1]
     spread = max(float(logits.abs().max()), _SMALLEST_VALUE)
     solver = _Solver(program, largest, margin_bits, _weight_sizes(program, parameters))
     scales = solver.solve(spread)

@@ -10,6 +10,7 @@ from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.inference.noise import Scatter, on_grid
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import TranslatedNetwork
+from smule_crypten.types import LogitOpening
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class Answerer:
     Args:
         network: as its owner has it. parameters: those that are evaluated in their place.
         config: what it was prepared for.
-        scatter: how its logits scatter by rounding.
+        scatter: how what is opened of its logits scatters by rounding.
     """
 
     network: TranslatedNetwork
@@ -50,3 +51,8 @@ class Answerer:
     config: SchemeConfig
     scatter: Scatter
     terms: AnswerTerms
+
+    @property
+    def opening(self) -> LogitOpening:
+        """What its noise and its bounds are made for."""
+        return self.scatter.opening

@@ -7,6 +7,7 @@ provider=trusted_first_party, party a deals the triples and could compute everyt
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -17,7 +18,7 @@ from smule_crypten.inference.answerer import Answerer, AnswerTerms
 from smule_crypten.inference.crypten_scatter import SharesInTheClear, products_of
 from smule_crypten.inference.noise import NoiseRule, Trial, measured_scatter
 from smule_crypten.inference.precision import Precision, check_precision, precision_of
-from smule_crypten.inference.scheme import CPU, SequentialScheme, micro_batches
+from smule_crypten.inference.scheme import CPU, SequentialScheme, check_opening, micro_batches
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import num_elements
 from smule_crypten.models.calibration import MARGIN, calibrate
@@ -27,7 +28,7 @@ from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.dealing import Request, correction_bytes, corrections, plan
 from smule_crypten.mpc.network import OUTPUT_LAYER, evaluate, open_logits, share_parameters, share_tensor
 from smule_crypten.mpc.streams import Stream
-from smule_crypten.types import Cost, DirectionCost, InferenceQuery
+from smule_crypten.types import Cost, DirectionCost, InferenceQuery, LogitOpening
 
 _RING_BYTES = 8
 _LEAST_VALUE = 32.0
@@ -67,14 +68,18 @@ class CryptenScheme(SequentialScheme):
         config: SchemeConfig,
         noise: NoiseRule,
         device: torch.device = CPU,
+        *,
+        opening: LogitOpening = "differences",
     ) -> Answerer:
+        check_opening(network.architecture, opening)
         alike, bits = equalised(network, inputs_NX, least=_LEAST_VALUE), config.precision_bits
         bound, plain_NC = _calibrated(alike, inputs_NX, bits)
         trial = Trial.of(inputs_NX, products_of(network.architecture))
-        evaluations_RNC = trial.evaluations(SharesInTheClear(alike, bits, torch.Generator().manual_seed(0)).logits)
-        found = precision_of(trial.own(evaluations_RNC[0]), plain_NC[trial.own_N])
-        check_precision(found, _finer(alike, inputs_NX, trial, bits))
-        scatter = measured_scatter(evaluations_RNC, is_known=True)
+        evaluator = SharesInTheClear(alike, bits, torch.Generator().manual_seed(0))
+        evaluations_RNC = trial.evaluations(partial(evaluator.logits, opening=opening))
+        found = precision_of(trial.own(evaluations_RNC[0]), plain_NC[trial.own_N], opening)
+        check_precision(found, _finer(alike, inputs_NX, trial, bits, opening))
+        scatter = measured_scatter(evaluations_RNC, is_known=True, opening=opening)
         return Answerer(
             network=network,
             parameters=alike.parameters,
@@ -110,7 +115,7 @@ class CryptenScheme(SequentialScheme):
             logits = evaluate(session, architecture, parameters, inputs)
             with session.meter.layer(OUTPUT_LAYER):
                 noise = self.output_noise(answerer, tuple(logits.share.shape)) if is_model_owner else None
-                opened = open_logits(session, logits, query.data_owner, noise)
+                opened = open_logits(session, logits, query.data_owner, noise, self.opening)
             if opened is not None:
                 answers.append(opened)
         return None if is_model_owner else torch.cat(answers)
@@ -123,7 +128,7 @@ def _calibrated(network: TranslatedNetwork, inputs_NX: torch.Tensor, bits: int) 
 
 
 def _finer(
-    network: TranslatedNetwork, inputs_NX: torch.Tensor, trial: Trial, precision_bits: int
+    network: TranslatedNetwork, inputs_NX: torch.Tensor, trial: Trial, precision_bits: int, opening: LogitOpening
 ) -> Iterator[tuple[str, Callable[[], Precision]]]:
     """More fractional bits, as far as the range allows, and what comes out with each."""
     for bits in range(precision_bits + 1, MAX_PRECISION_BITS + 1):
@@ -131,7 +136,7 @@ def _finer(
         def evaluate(bits: int = bits) -> Precision:
             _, plain_NC = _calibrated(network, inputs_NX, bits)
             evaluator = SharesInTheClear(network, bits, torch.Generator().manual_seed(0))
-            return precision_of(evaluator.logits(trial.own(trial.inputs)), plain_NC[trial.own_N])
+            return precision_of(evaluator.logits(trial.own(trial.inputs), opening), plain_NC[trial.own_N], opening)
 
         yield f"scheme.precision_bits={bits}", evaluate
 

@@ -14,7 +14,7 @@ from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import apply_op, num_elements
 from smule_crypten.models.pooling import SumPool, max_pool_padding, max_pool_windows
 from smule_crypten.models.translate import TranslatedNetwork
-from smule_crypten.types import centred
+from smule_crypten.types import LogitOpening, opened_logits
 
 
 class SharesInTheClear:
@@ -25,14 +25,14 @@ class SharesInTheClear:
         self._scale = 1 << precision_bits
         self._generator = generator
 
-    def logits(self, inputs_NX: torch.Tensor) -> torch.Tensor:
-        """Centred logits (N, C), float64, of one evaluation."""
+    def logits(self, inputs_NX: torch.Tensor, opening: LogitOpening = "differences") -> torch.Tensor:
+        """What is opened of the logits (N, C), float64, of one evaluation; without noise."""
         encoded = self._encode(arch.lifted(inputs_NX))
         values: list[torch.Tensor] = []
         for op in self._network.architecture.ops:
             operands = [encoded if i == arch.NETWORK_INPUT else values[i] for i in op.inputs]
             values.append(self._apply(op, operands))
-        return centred(values[-1].double() / self._scale)
+        return opened_logits(values[-1].double() / self._scale, opening)
 
     def _apply(self, op: arch.Op, operands: list[torch.Tensor]) -> torch.Tensor:
         x = operands[0]

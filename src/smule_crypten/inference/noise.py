@@ -1,15 +1,20 @@
 """Normal noise on every opened logit: how much of it hides what rounding tells of the weights.
 
 A scheme rounds hidden values at random, and the errors reach the logits multiplied by secret weights. For one answer
-let delta be the centred logits less their mean over the rounding. Of delta, the owner of the samples D may know the
-part m from what it saw; the rest has covariance S. With fresh normal noise of standard deviation sigma on each of Q
-answers,
+let delta be what is opened of the logits less its mean over the rounding: with opening "differences" the centred
+logits, C - 1 dimensions; with "values" all C logits, what is common to them included. Of delta, the owner of the
+samples D may know the part m from what it saw; the rest has covariance S. With fresh normal noise of standard deviation
+sigma on each logit of each of Q answers, independent of one another,
 
     mu^2 = Q (E|m|^2 / sigma^2 + E|S|_F^2 / (2 sigma^4)),
 
 and all that D sees is within a total variation of mu / 2, to second order in S / sigma^2, of the mean logits plus
-normal noise (Pinsker's inequality), for samples that scatter no more than assumed. The mean logits themselves are
-disclosed: averaging n answers to one sample gives them to sigma / sqrt(n). This is no differential privacy.
+normal noise (Pinsker's inequality), for samples that scatter no more than assumed. The noise has the covariance
+sigma^2 I in the space where delta lies: on all logits with "values", on the centred ones with "differences", where what
+is common to a sample's noise is hidden with the rest. So the formula is the same for both; what differs is delta. With
+"values" what the logits' errors have in common, sqrt(C) times their mean, is a part of it, and never needs less noise.
+The mean logits themselves are disclosed: averaging n answers to one sample gives them to sigma / sqrt(n). This is no
+differential privacy.
 """
 
 from __future__ import annotations
@@ -21,15 +26,17 @@ from dataclasses import dataclass
 import torch
 
 from smule_crypten.errors import UnshareableModelError
+from smule_crypten.types import LogitOpening
 
 MU = 0.1
 """The distance that the noise of all answers together allows."""
 LEAST_NOISE = 0.01
 """Standard deviation of the noise where rounding would need less."""
 _STEPS_AN_OCTAVE = 4
-_ALWAYS_USABLE = 1.0
+_ALWAYS_USABLE: dict[LogitOpening, float] = {"differences": 1.0, "values": 0.5}
 _USABLE_SHARE = 0.5
-"""Noise is refused beyond both _ALWAYS_USABLE and this share of the logits' standard deviation."""
+"""Noise is refused beyond both _ALWAYS_USABLE and this share of the logits' standard deviation. A value may be a target
+of regression, whose standard deviation is 1."""
 _REPEATS, _FEW_REPEATS, _LEAST_SAMPLES, _MOST_EVALUATIONS, _LEAST_EVALUATIONS = 64, 16, 4, 1024, 64
 _MAX_PRODUCTS = 3 * 10**10
 """Multiplications that a measurement may take: seconds. Large networks are measured on fewer samples."""
@@ -39,15 +46,16 @@ _SAFETY = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Scatter:
-    """How centred logits scatter by rounding, on the sample where they do most.
+    """How what is opened of the logits scatters by rounding, on the sample where it does most.
 
-    known: E|m|^2, the mean square of what D can predict of it. unknown: |S|_F of the rest. signal: standard deviation
-    of the logits between samples and classes.
+    known: E|m|^2, the mean square of what D can predict of it. unknown: |S|_F of the rest. signal: the `spread` of the
+    logits. opening: what was measured, and what alone the noise is enough for.
     """
 
     known: float = 0.0
     unknown: float = 0.0
     signal: float = math.inf
+    opening: LogitOpening = "differences"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +89,7 @@ class Trial:
         return values_N[: len(self.own_N)]
 
     def evaluations(self, logits: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        """(repeats, N, C) of inputs (N, X) -> centred logits (N, C), rounded afresh each time."""
+        """(repeats, N, C) of inputs (N, X) -> what is opened of logits (N, C), rounded afresh each time."""
         return torch.stack([logits(self.inputs).cpu() for _ in range(self.repeats)])
 
 
@@ -108,7 +116,7 @@ class NoiseRule:
             UnshareableModelError: it would drown the answers; says what to change.
         """
         hiding = on_grid(max(LEAST_NOISE, hiding_noise(scatter, self.num_answers)), up=True)
-        if hiding > max(_ALWAYS_USABLE, _USABLE_SHARE * scatter.signal):
+        if hiding > max(_ALWAYS_USABLE[scatter.opening], _USABLE_SHARE * scatter.signal):
             raise UnshareableModelError(
                 "the output",
                 f"hiding the rounding of {self.num_answers} answers takes noise of standard deviation {hiding:.2g} on "
@@ -132,33 +140,46 @@ def hiding_noise(scatter: Scatter, num_answers: int) -> float:
     return math.sqrt((known + math.sqrt(known**2 + 4 * MU**2 * unknown)) / (2 * MU**2))
 
 
-def measured_scatter(evaluations_RNC: torch.Tensor, *, is_known: bool) -> Scatter:
-    """From R repeated evaluations of the same N samples, centred logits in float64.
+def measured_scatter(evaluations_RNC: torch.Tensor, *, is_known: bool, opening: LogitOpening) -> Scatter:
+    """From R repeated evaluations of the same N samples, float64.
 
     Args:
+        evaluations_RNC: what is opened of the logits.
         is_known: whether D can predict the rounding of its own answer.
+        opening: what is opened.
     """
-    repeats, _, classes = evaluations_RNC.shape
+    repeats, samples, classes = evaluations_RNC.shape
     deviations_NRC = (evaluations_RNC - evaluations_RNC.mean(0)).transpose(0, 1)
-    signal = float(evaluations_RNC.mean(0).std()) if evaluations_RNC.size(1) > 1 else math.inf
+    signal = spread(evaluations_RNC.mean(0), opening) if samples > 1 else math.inf
     if is_known:
         squares_N = deviations_NRC.square().sum((1, 2)) / (repeats - 1)
-        return Scatter(known=_SAFETY * float(squares_N.max()), signal=signal)
-    norms_N = _covariance_norms(deviations_NRC, classes)
-    return Scatter(unknown=_SAFETY * float(norms_N.max()), signal=signal)
+        return Scatter(known=_SAFETY * float(squares_N.max()), signal=signal, opening=opening)
+    norms_N = _covariance_norms(deviations_NRC, classes if opening == "values" else max(1, classes - 1))
+    return Scatter(unknown=_SAFETY * float(norms_N.max()), signal=signal, opening=opening)
 
 
-def _covariance_norms(deviations_NRC: torch.Tensor, classes: int) -> torch.Tensor:
+def spread(logits_NC: torch.Tensor, opening: LogitOpening) -> float:
+    """Standard deviation of what is opened of the logits: between samples and classes, 0 for a single number.
+
+    Of values between the samples alone: each label or target is told by itself, whatever its mean.
+    """
+    if opening == "differences":
+        return float(logits_NC.std()) if logits_NC.numel() > 1 else 0.0
+    return float(logits_NC.var(0).mean().sqrt()) if len(logits_NC) > 1 else 0.0
+
+
+def _covariance_norms(deviations_NRC: torch.Tensor, dimensions: int) -> torch.Tensor:
     """|S|_F of each sample.
 
-    Of the sample covariance, less what R repeats alone add to it, but at least as much as its trace demands.
+    Of the sample covariance, less what R repeats alone add to it, but at least as much as its trace demands of so many
+    dimensions.
     """
     freedom = deviations_NRC.size(1) - 1
     products_NRR = deviations_NRC @ deviations_NRC.transpose(1, 2) / freedom
     traces_N = products_NRR.diagonal(dim1=1, dim2=2).sum(1)
     squares_N = products_NRR.square().sum((1, 2))
     unbiased_N = freedom**2 / ((freedom - 1) * (freedom + 2)) * (squares_N - traces_N.square() / freedom)
-    return torch.maximum(unbiased_N, traces_N.square() / max(1, classes - 1)).sqrt()
+    return torch.maximum(unbiased_N, traces_N.square() / dimensions).sqrt()
 
 
 def on_grid(value: float, *, up: bool) -> float:

@@ -13,11 +13,11 @@ from smule_crypten.config.schemes import SCHEME_TRAITS, SchemeTraits
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.inference.answerer import Answerer, AnswerTerms
 from smule_crypten.inference.noise import NoiseRule, Scatter
-from smule_crypten.inference.scheme import CPU, SequentialScheme, micro_batches
+from smule_crypten.inference.scheme import CPU, SequentialScheme, check_opening, micro_batches
 from smule_crypten.models.architecture import Architecture, num_elements
 from smule_crypten.models.calibration import MARGIN, calibrate
 from smule_crypten.models.translate import TranslatedNetwork
-from smule_crypten.types import Cost, DirectionCost, InferenceQuery
+from smule_crypten.types import Cost, DirectionCost, InferenceQuery, LogitOpening
 
 _FLOAT_BYTES = 4
 
@@ -46,24 +46,30 @@ class PlaintextScheme(SequentialScheme):
         config: SchemeConfig,
         noise: NoiseRule,
         device: torch.device = CPU,
+        *,
+        opening: LogitOpening = "differences",
     ) -> Answerer:
         """Nothing is rounded, so nothing needs hiding: there is only the noise that the owner asks for.
 
         The range is that of fixed point, as with the other schemes.
         """
+        check_opening(network.architecture, opening)
         bound = calibrate(network, network.values(inputs_NX.double()), config.precision_bits)
         return Answerer(
             network=network,
             parameters=network.parameters,
             config=config,
-            scatter=Scatter(),
+            scatter=Scatter(opening=opening),
             terms=AnswerTerms.of(inputs_NX, margin=MARGIN, logit_bound=bound, logit_noise=noise.extra),
         )
 
     def _run_direction(
         self, answerer: Answerer, query: InferenceQuery, architecture: Architecture
     ) -> torch.Tensor | None:
-        """1. D sends x. 2. M computes the logits. 3. M sends them to D. Two rounds a micro-batch."""
+        """1. D sends x. 2. M computes the logits. 3. M sends them to D. Two rounds a micro-batch.
+
+        M hides nothing of the logits, whatever is opened; D drops what is common to them where it is not asked for.
+        """
         channel, layer = self.session.channel, self.session.meter.layer
         answers = [torch.empty(0, *architecture.output_shape)]
         for size, chunk in self._chunks(query):

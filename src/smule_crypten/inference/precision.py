@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from smule_crypten.errors import UnshareableModelError
-from smule_crypten.types import centred
+from smule_crypten.inference.noise import spread
+from smule_crypten.types import LogitOpening, opened_logits
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +24,8 @@ class Precision:
     """How far a trial of the own answers is off.
 
     Attributes:
-        error: the largest difference of a centred logit from the plain network's.
-        signal: standard deviation of those between samples and classes.
+        error: the largest difference of an opened logit from the plain network's.
+        signal: the `spread` of those.
     """
 
     error: float
@@ -35,11 +36,10 @@ class Precision:
         return self.error / self.signal if self.signal > 0 else 0.0
 
 
-def precision_of(evaluated_NC: torch.Tensor, plain_NC: torch.Tensor) -> Precision:
-    """Of centred logits by a scheme's arithmetic, beside those of plain float64 on the same inputs."""
-    plain_NC = centred(plain_NC)
-    signal = float(plain_NC.std()) if plain_NC.numel() > 1 else 0.0
-    return Precision(error=float((evaluated_NC - plain_NC).abs().max()), signal=signal)
+def precision_of(evaluated_NC: torch.Tensor, plain_NC: torch.Tensor, opening: LogitOpening) -> Precision:
+    """Of what is opened of logits by a scheme's arithmetic, beside all logits of plain float64 on the same inputs."""
+    plain_NC = opened_logits(plain_NC, opening)
+    return Precision(error=float((evaluated_NC - plain_NC).abs().max()), signal=spread(plain_NC, opening))
 
 
 def check_precision(found: Precision, cures: Iterable[tuple[str, Callable[[], Precision]]]) -> None:

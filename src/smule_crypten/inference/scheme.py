@@ -1,10 +1,11 @@
 """The contract of a secure-inference scheme, and what every scheme does in the same way.
 
-A scheme evaluates the model owner's network on the data owner's inputs and opens the logits, less what is common to the
-classes of a sample, to the data owner only. One exchange runs both directions: party a's network on party b's inputs,
-and the reverse. In the order of use:
+A scheme evaluates the model owner's network on the data owner's inputs and opens the logits, with fresh noise on each,
+to the data owner only. With opening "differences" that is less what is common to the classes of a sample, which the
+model owner hides; with "values" it is each logit itself. One exchange runs both directions: party a's network on party
+b's inputs, and the reverse. In the order of use:
 
-    scheme = LeanScheme(session, config, architectures)
+    scheme = LeanScheme(session, config, architectures, opening="differences")
     answerer = scheme.prepare_answers(model, calibration_NX, noise)  # once for each version of the model
     scheme.begin(index, counts)  # fresh keys
     prediction = scheme.exchange(answerer, asked, answered)
@@ -27,16 +28,16 @@ from torch import nn
 from smule_crypten.config.options import parse_options
 from smule_crypten.config.schemes import SchemeTraits
 from smule_crypten.config.sections import SchemeConfig, Section
-from smule_crypten.errors import ProtocolError
+from smule_crypten.errors import ProtocolError, UnshareableModelError
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.models.agreement import check_answers
-from smule_crypten.models.architecture import Architecture
+from smule_crypten.models.architecture import Architecture, num_elements
 from smule_crypten.models.calibration import largest_value
 from smule_crypten.models.translate import TranslatedNetwork, translate
 from smule_crypten.mpc.session import Session
 from smule_crypten.mpc.streams import Stream
-from smule_crypten.types import Cost, DirectionCost, InferenceQuery, PeerPrediction, centred
+from smule_crypten.types import Cost, DirectionCost, InferenceQuery, LogitOpening, PeerPrediction, opened_logits
 
 CPU = torch.device("cpu")
 
@@ -49,6 +50,11 @@ class SecureInferenceScheme(ABC):
     Args:
         architectures: of party a and party b, public and the same for all exchanges; the dealer agrees on them.
         device: where local steps may be computed; CrypTen's own protocols stay on the CPU.
+        opening: what answers open, the same at both parties. It changes neither what is dealt nor what is paid: as many
+            ring elements cross in both cases.
+
+    Raises:
+        UnshareableModelError: a network of one output has no differences to open.
     """
 
     name: ClassVar[str]
@@ -60,11 +66,16 @@ class SecureInferenceScheme(ABC):
         config: SchemeConfig,
         architectures: tuple[Architecture, Architecture],
         device: torch.device = CPU,
+        *,
+        opening: LogitOpening = "differences",
     ) -> None:
+        for architecture in architectures:
+            check_opening(architecture, opening)
         self.session = session
         self.config = config.model_copy(update={"options": self.check_options(config)})
         self.architectures = architectures
         self.device = device
+        self.opening = opening
         session.provider.agree(
             {
                 "architectures": [architecture.to_json() for architecture in architectures],
@@ -99,12 +110,17 @@ class SecureInferenceScheme(ABC):
         config: SchemeConfig,
         noise: NoiseRule,
         device: torch.device = CPU,
+        *,
+        opening: LogitOpening = "differences",
     ) -> Answerer:
         """Check by the owner's inputs that network fits the scheme, and how much noise hides its rounding.
 
+        Args:
+            opening: what the answers open; bounds, ranges and noise follow from it.
+
         Raises:
-            UnshareableModelError: names the layer that does not fit, or says that the noise would drown the answers,
-                and the remedy.
+            UnshareableModelError: names the layer that does not fit, or says that the noise would drown the answers, or
+                that there is nothing to open, and the remedy.
         """
 
     @classmethod
@@ -113,6 +129,8 @@ class SecureInferenceScheme(ABC):
         cls, architecture: Architecture, num_samples: int, config: SchemeConfig, *, dealt: bool
     ) -> DirectionCost:
         """What one direction costs each side: rounds and bytes, exact, without running anything. Times are zero.
+
+        It is the same for either opening: all logits of a sample cross, masked by what is common to them or not.
 
         Args:
             architecture: the model owner's.
@@ -162,7 +180,7 @@ class SecureInferenceScheme(ABC):
         if network.architecture != own:
             raise ProtocolError("the model is not of the architecture that was prepared; a run keeps its architecture")
         check_answers(model, network, calibration_NX)
-        return self.answerer_of(network, calibration_NX, self.config, noise, self.device)
+        return self.answerer_of(network, calibration_NX, self.config, noise, self.device, opening=self.opening)
 
     def begin(self, index: int, counts: tuple[int, int]) -> None:
         """Agree on fresh keys for exchange `index`, in which party a and party b ask about counts samples."""
@@ -189,7 +207,7 @@ class SecureInferenceScheme(ABC):
         return PeerPrediction(
             query_id=asked.query_id,
             sample_ids=asked.sample_ids,
-            logits_NC=centred(logits_NC),
+            logits_NC=opened_logits(logits_NC, self.opening),
             model_step=asked.model_step,
             scheme=self.name,
             cost=dataclasses.replace(
@@ -208,7 +226,10 @@ class SecureInferenceScheme(ABC):
         """
 
     def output_noise(self, answerer: Answerer, size: tuple[int, ...]) -> torch.Tensor | None:
-        """Fresh noise for logits of this size, float64, from a stream that nobody else knows; None for none."""
+        """Fresh noise for logits of this size, float64, from a stream that nobody else knows; None for none.
+
+        Each logit has its own, whatever is opened: with "values" nothing else covers what the logits have in common.
+        """
         sigma = answerer.terms.logit_noise
         return sigma * self.session.streams.local.normal(size) if sigma else None
 
@@ -222,7 +243,8 @@ class SecureInferenceScheme(ABC):
         if tuple(asked.inputs.shape) != expected or len(asked.sample_ids) != asked.num_samples:
             found = tuple(asked.inputs.shape)
             raise ProtocolError(f"query {asked.query_id}: inputs have shape {found}, expected {expected}")
-        if (answerer.network.architecture, answerer.config) != (self.architectures[rank], self.config):
+        prepared = answerer.network.architecture, answerer.config, answerer.opening
+        if prepared != (self.architectures[rank], self.config, self.opening):
             raise ProtocolError("the model was prepared for another run; call prepare_answers of this scheme")
 
 
@@ -253,6 +275,16 @@ class SequentialScheme(SecureInferenceScheme):
         if query.inputs is None:
             return iter([(size, None) for size in sizes])
         return zip(sizes, torch.split(query.inputs, sizes), strict=True)
+
+
+def check_opening(architecture: Architecture, opening: LogitOpening) -> None:
+    """Raises UnshareableModelError where this opening would open nothing."""
+    if opening == "differences" and num_elements(architecture.output_shape) < 2:
+        raise UnshareableModelError(
+            "the output",
+            "it is one number, and a classification opens the differences between two or more",
+            "give it one output for each class, or choose task=multilabel or task=regression, which open values",
+        )
 
 
 def micro_batches(num_samples: int, config: SchemeConfig) -> list[int]:

@@ -147,6 +147,8 @@ class Architecture(Section):
                 _check_size(f"the weight of operation {op.name}", op.weight_shape)
             inputs = [network_input if i == NETWORK_INPUT else values[i] for i in op.inputs]
             try:
+                if isinstance(op, Linear) and inputs[0].dim() != 2:
+                    raise ValueError("torch multiplies the last axis of any value, the protocols vectors only")
                 values.append(apply_op(op, inputs, *_meta_parameters(op)))
             except Exception as error:  # torch's shape functions raise whatever they stumble over
                 shapes = [tuple(value.shape[1:]) for value in inputs]

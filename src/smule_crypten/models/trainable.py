@@ -25,7 +25,9 @@ def translate_trainable(model: nn.Module, input_shape: InputShape) -> Translated
     for name, module in model.named_modules():
         if isinstance(module, _BATCH_NORM):
             reason = "in training it divides by the standard deviation of a secret batch, which is not implemented"
-            raise _refusal(name, module, reason, "train a network without it, such as small_convnet, lenet or mlp")
+            raise _refusal(
+                name, module, reason, "train a network without it, such as mlp, or for images small_convnet or lenet"
+            )
         if isinstance(module, _DROPOUT) and module.p > 0:
             raise _refusal(name, module, "dropping at random is not implemented for training on shares", "set p=0")
     frozen = next((name for name, value in model.named_parameters() if not value.requires_grad), None)

@@ -11,8 +11,9 @@ the inputs. Rounds and bytes are for one party and one direction of the link, fo
 - Max pooling: max(a, b) = b + relu(a - b) in a tree over the window. CrypTen's own goes through a one-hot arg-max,
   which costs many times more.
 - Average pooling, sums, flattening: local.
-- Output: M adds one random ring element to all logits of a sample and sends its share to D, who learns the differences
-  between the logits (1 round, 8 n bytes). M receives nothing.
+- Output: M sends its share of the logits to D (1 round, 8 n bytes). With opening "differences" it has added one random
+  ring element to all logits of a sample, so that D learns the differences between them; with "values" D learns each.
+  M receives nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.pooling import AveragePool, SumPool, max_pool_padding, max_pool_windows, tournament
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.session import Session
+from smule_crypten.types import LogitOpening
 
 SharedTensor = Any
 """A crypten.mpc.MPCTensor; CrypTen carries no types."""
@@ -59,20 +61,26 @@ def share_tensor(value: torch.Tensor | None, shape: tuple[int, ...], owner: int)
 
 
 def open_logits(
-    session: Session, logits: SharedTensor, data_owner: int, noise_NC: torch.Tensor | None = None
+    session: Session,
+    logits: SharedTensor,
+    data_owner: int,
+    noise_NC: torch.Tensor | None = None,
+    opening: LogitOpening = "differences",
 ) -> torch.Tensor | None:
-    """Reveal [logits] (N, C) to the data owner, each sample less its first logit, as float32; None at the other.
+    """Reveal [logits] (N, C) to the data owner as float32; None at the other.
 
-    noise_NC is what the model owner adds.
+    Args:
+        noise_NC: what the model owner adds.
+        opening: with "differences" each sample less its first logit, and nothing of that; with "values" all logits.
     """
+    hides_common = opening == "differences"
     if session.rank != data_owner:
-        offset = session.streams.local.ring_elements((len(logits.share), 1))
         share = logits.share if noise_NC is None else logits.share + logits.encoder.encode(noise_NC)
-        session.channel.send(share + offset)
+        session.channel.send(share + session.streams.local.ring_elements((len(share), 1)) if hides_common else share)
         return None
     opened = logits.share + session.channel.receive(logits.share.shape, logits.share.dtype)
-    relative: torch.Tensor = logits.encoder.decode(opened - opened[:, :1])
-    return relative
+    found: torch.Tensor = logits.encoder.decode(opened - opened[:, :1] if hides_common else opened)
+    return found
 
 
 def evaluate(

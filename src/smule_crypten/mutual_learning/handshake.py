@@ -23,6 +23,7 @@ from smule_crypten.types import PARTY_NAMES
 Architectures = tuple[Architecture, Architecture]
 
 _CLASS_NAMES = "data.class_names"
+_MOST_SHOWN = 10
 _KEY = re.compile(r"[a-z0-9_.]{1,100}")
 
 
@@ -92,14 +93,19 @@ def _compare(theirs: object, own: Mapping[str, Any], peer: str) -> None:
         key: (own_flat.get(key, "absent"), their_flat.get(key, "absent"))
         for key in sorted(own_flat.keys() | their_flat.keys())
     }
+    differing = [
+        (key, own_value, their_value) for key, (own_value, their_value) in pairs.items() if own_value != their_value
+    ]
+    # What one side lacks comes first: all columns of a table that come after it have another number.
+    differing.sort(key=lambda item: "absent" not in item[1:])
     differences = [
         f"{_shown_key(key)}: {_shown(own_value, their_value)} here, {_shown(their_value, own_value)} at party {peer}"
-        for key, (own_value, their_value) in pairs.items()
-        if own_value != their_value
+        for key, own_value, their_value in differing[:_MOST_SHOWN]
     ]
     if differences:
+        more = f"; and {len(differing) - _MOST_SHOWN} more" if len(differing) > _MOST_SHOWN else ""
         advice = _advice_on_classes(*pairs[_CLASS_NAMES])
-        raise HandshakeError(f"the parties are configured differently: {'; '.join(differences)}{advice}")
+        raise HandshakeError(f"the parties are configured differently: {'; '.join(differences)}{more}{advice}")
 
 
 def _shown_key(key: str) -> str:

@@ -20,7 +20,7 @@ from smule_crypten.models.modules import device_of
 from smule_crypten.models.translate import translate
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
 from smule_crypten.mutual_learning.planner import Prices
-from smule_crypten.types import PARTY_NAMES, Disclosure, PeerPrediction, centred
+from smule_crypten.types import PARTY_NAMES, Disclosure, LogitOpening, PeerPrediction, opened_logits
 
 _BATCH = 512
 
@@ -34,6 +34,7 @@ class _Table:
 
     prices: Prices
     option: Option
+    opening: LogitOpening
     asked: list[tuple[Samples, AnsweringNetwork] | None] = field(default_factory=lambda: [None, None])
     answers: list[Answers | None] = field(default_factory=lambda: [None, None])
     number: int = 0
@@ -80,14 +81,15 @@ class InProcessPeer:
 
 
 def in_process_peers(
-    prices: Prices, option: Option = lambda logits_NC: logits_NC
+    prices: Prices, option: Option = lambda logits_NC: logits_NC, *, opening: LogitOpening = "differences"
 ) -> tuple[InProcessPeer, InProcessPeer]:
     """The peers of party a and of party b, which must run in step (loop.py).
 
     Args:
-        option: what either owner does to its answers, which are centred afterwards.
+        option: what either owner does to its answers, before they are opened.
+        opening: what is opened of them.
     """
-    table = _Table(prices, option)
+    table = _Table(prices, option, opening)
     return InProcessPeer(table, 0), InProcessPeer(table, 1)
 
 
@@ -103,7 +105,7 @@ def _exchange(table: _Table) -> None:
         prediction = PeerPrediction(
             query_id=table.number,
             sample_ids=question.sample_ids,
-            logits_NC=centred(table.option(plain_logits(peers.model, question.inputs))),
+            logits_NC=opened_logits(table.option(plain_logits(peers.model, question.inputs)), table.opening),
             model_step=peers.model_step,
             scheme=table.prices.scheme.name,
             cost=cost,

@@ -25,13 +25,14 @@ from smule_crypten.mutual_learning.queries import QueryPlan
 from smule_crypten.mutual_learning.schedule import exchange_epochs
 from smule_crypten.mutual_learning.watching import Watchman
 from smule_crypten.training.best import BestNetwork
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.kept_training import Finished, KeptTraining
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.trainer import Trainer
 
 
 class MutualLearning:
-    """One party. network is trained in place; alone, best, watchman and accuracy tell how it went.
+    """One party. network is trained in place; alone, best, watchman and tested tell how it went.
 
     Args:
         num_queries: the most samples that this party asks about in one exchange; None for all that it may.
@@ -49,10 +50,10 @@ class MutualLearning:
         alone: Finished | None = None,
     ) -> None:
         held, config, known_fraction = learner.holding, learner.training, exchange.queries.known_fraction
-        self.learner, self.network, self.best, self.accuracy = learner, learner.network(), BestNetwork(), 0.0
+        self.learner, self.network, self.best, self.tested = learner, learner.network(), BestNetwork(), Outcome()
         self.due, self.epoch, self.num_exchanges = exchange_epochs(exchange, config.epochs), 1, 0
         self.questions = QueryPlan(held.train, held.pool, held.validation, known_fraction, learner.seed)
-        self.watchman = Watchman(config.alarm, held.known, learner.num_classes, len(self.due))
+        self.watchman = Watchman(config.alarm, held.known, learner.task.watch(learner.num_classes, len(self.due)))
         self.training_alone: KeptTraining | None = None
         self._peer, self._num_queries, self._observer = peer, num_queries, observer or Silent()
         self._cache = SoftLabelCache(held.candidates.sample_ids, learner.num_classes)
@@ -73,12 +74,17 @@ class MutualLearning:
             if self.epoch in self.due[self.num_exchanges :]:
                 yield from self._exchange(trainer)
             result = trainer.run_epoch()
-            self.accuracy = self.learner.test_accuracy(self.network)
+            self.tested = self.learner.test(self.network)
             self.learner.offer(self.network, trainer.model_step, f"smule, epoch {self.epoch}", self.best)
-            self._observer.epoch("smule", result, self.accuracy)
+            self._observer.epoch("smule", result, self.tested)
             self.epoch += 1
-        self.accuracy = self.learner.restored(self.best, self.network, self.accuracy)
+        self.tested = self.learner.restored(self.best, self.network, self.tested)
         self._observer.kept("smule", self.network, self.best.model_step or trainer.model_step)
+
+    @property
+    def accuracy(self) -> float | None:
+        """As in Outcome."""
+        return self.tested.accuracy
 
     def _train_alone(self) -> None:
         self.training_alone = self.training_alone or self._new_training_alone()

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from torch import nn
 
 from smule_crypten.mutual_learning.peer import Answers
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.trainer import EpochResult
 
 Phase = Literal["standalone", "smule"]
@@ -16,8 +17,8 @@ Phase = Literal["standalone", "smule"]
 class Observer(Protocol):
     """Is told what happens, in order. An exception of it ends the learning."""
 
-    def epoch(self, phase: Phase, result: EpochResult, test_accuracy: float) -> None:
-        """An epoch is done."""
+    def epoch(self, phase: Phase, result: EpochResult, tested: Outcome) -> None:
+        """An epoch is done; what the network does on the test samples after it."""
         ...
 
     def exchanged(self, epoch: int, answers: Answers, seconds: float) -> None:
@@ -43,7 +44,7 @@ class Observer(Protocol):
 class Silent:
     """An Observer that takes no notice; others override what they want to know."""
 
-    def epoch(self, phase: Phase, result: EpochResult, test_accuracy: float) -> None: ...
+    def epoch(self, phase: Phase, result: EpochResult, tested: Outcome) -> None: ...
 
     def exchanged(self, epoch: int, answers: Answers, seconds: float) -> None: ...
 

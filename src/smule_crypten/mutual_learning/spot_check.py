@@ -6,7 +6,7 @@ shares. The subset is drawn after the first answers came, whatever they are, fro
 peer learns only its size, which both knew beforehand.
 
 What it cannot show: a deviation that is the same in both evaluations, such as one constant added to all logits of a
-class. That is what a network with another last layer would have answered, too; training/alarm.py looks at those.
+class. That is what a network with another last layer would have answered, too; tasks/alarm.py looks at those.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from smule_crypten.config.sections import AlarmName
 from smule_crypten.data.samples import Samples
 from smule_crypten.mutual_learning.cache import SoftLabelCache
 from smule_crypten.mutual_learning.peer import Answers
-from smule_crypten.training.alarm import Alarm, PeerWatch
+from smule_crypten.tasks.alarm import Alarm, Watch
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.trainer import Trainer
 
@@ -28,14 +28,14 @@ class Watchman:
 
     Args:
         train: the samples whose labels this party knows.
-        num_exchanges: of the whole run.
+        watch: tests each exchange; None where no test can.
     """
 
-    def __init__(self, mode: AlarmName, train: Samples, num_classes: int, num_exchanges: int) -> None:
+    def __init__(self, mode: AlarmName, train: Samples, watch: Watch | None) -> None:
         self._mode = mode
         order = train.sample_ids.argsort()
-        self._sample_ids, self._labels = train.sample_ids[order], train.targets[order]
-        self._watch = PeerWatch(num_classes, num_exchanges)
+        self._sample_ids, self._targets = train.sample_ids[order], train.targets[order]
+        self._watch = watch
         self._learned: set[int] = set()
         self._before: dict[str, Any] | None = None
         self.alarms: list[dict[str, Any]] = []
@@ -62,11 +62,11 @@ class Watchman:
 
     def check(self, exchange: int, sample_ids_N: torch.Tensor, logits_NC: torch.Tensor) -> list[Alarm]:
         """Test the answers of an exchange."""
-        if self._mode == "off":
+        if self._mode == "off" or self._watch is None:
             return []
         known_N = torch.isin(sample_ids_N, self._sample_ids)
-        labels_N = self._labels[torch.searchsorted(self._sample_ids, sample_ids_N[known_N])]
-        alarms = self._watch.check(exchange, logits_NC[known_N], labels_N)
+        targets = self._targets[torch.searchsorted(self._sample_ids, sample_ids_N[known_N])]
+        alarms = self._watch.check(exchange, logits_NC[known_N], targets)
         self.alarms += [alarm.as_plain() for alarm in alarms]
         for alarm in alarms:
             log.warning("alarm exchange=%d test=%s p_value=%.1e", alarm.exchange, alarm.test, alarm.p_value)
@@ -103,14 +103,15 @@ class Watchman:
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "watch": self._watch.state_dict(),
+            "watch": {} if self._watch is None else self._watch.state_dict(),
             "learned": sorted(self._learned),
             "before": self._before,
             "alarms": list(self.alarms),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._watch.load_state_dict(state["watch"])
+        if self._watch is not None:
+            self._watch.load_state_dict(state["watch"])
         self._learned, self._before = set(state["learned"]), state["before"]
         self.alarms = list(state["alarms"])
 

@@ -6,12 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from smule_crypten.report.evaluation_records import EvaluationRecord, MetricRecord
 from smule_crypten.report.records import EpochRecord
 
 
 @dataclass(frozen=True)
 class Begun:
-    """The party has agreed with the others on where to begin; what an earlier attempt left may be written over."""
+    """The party has agreed with the others on where to begin; what an earlier attempt left may be written over.
+
+    data_notes: what the reader of the data counted, left out and changed.
+    """
+
+    data_notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -31,11 +37,16 @@ class EpochEnded:
 
 @dataclass(frozen=True)
 class ControlEnded:
-    """A local control of a party is trained."""
+    """A local control of a party is trained.
+
+    score: the run's metric on the test samples. gains: of SMuLe over the control, by metric.
+    """
 
     party: str
     name: str
-    test_accuracy: float
+    score: float | None
+    evaluation: EvaluationRecord
+    gains: dict[str, MetricRecord]
 
 
 @dataclass(frozen=True)

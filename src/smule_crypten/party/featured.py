@@ -39,7 +39,7 @@ def load_bundle(config: PartyConfig | RunConfig, say: Say = log.info) -> DataBun
         ModelError: the map cannot be built, or does not fit the samples.
         OutputError: the cache cannot be written.
     """
-    return featured(config, load_data(config.data), say)
+    return featured(config, load_data(config.data, config.task), say)
 
 
 def featured(config: PartyConfig | RunConfig, bundle: DataBundle, say: Say) -> DataBundle:
@@ -66,7 +66,7 @@ def featured(config: PartyConfig | RunConfig, bundle: DataBundle, say: Say) -> D
         mean_F=apply.mean_F,
         std_F=apply.std_F,
     )
-    return DataBundle(train, test, bundle.class_names, (*bundle.notes, note), origin)
+    return dataclasses.replace(bundle, train=train, test=test, notes=(*bundle.notes, note), origin=origin)
 
 
 def featuriser_of(config: PartyConfig | RunConfig, input_shape: InputShape, say: Say = log.info) -> Featuriser:

@@ -18,6 +18,7 @@ from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.zoo import build_model, named_network
 from smule_crypten.party.featured import load_bundle
 from smule_crypten.party.states import digest_of
+from smule_crypten.tasks.by_name import party_task
 from smule_crypten.training.augmentation import require_images
 from smule_crypten.training.learner import Holding
 
@@ -74,15 +75,21 @@ def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
     uses = divide(held, config)
     _require_a_batch(config.name, len(uses.train), config.training.batch_size)
 
+    task = party_task(config)
+
+    def taken(samples: Samples) -> Samples:
+        seen = samples if bundle.origin is not None else samples.normalized(config.data.mean, config.data.std)
+        return task.taken(seen)  # features are standardised already
+
     def part(positions: torch.Tensor) -> Samples:
-        return _normalized(bundle.train.select(positions), config, bundle)
+        return taken(bundle.train.select(positions))
 
     return PartyInputs(
         bundle=bundle,
         train=part(uses.train),
         validation=part(uses.validation),
         pool=part(uses.pool).without_labels(),
-        test=_normalized(bundle.test, config, bundle),
+        test=taken(bundle.test),
     )
 
 
@@ -134,18 +141,19 @@ def public_configuration(config: PartyConfig, bundle: DataBundle) -> ProtocolCon
     if origin is not None:
         features = PublicFeatures(name=config.features.name, input_shape=origin.input_shape, map=origin.map_digest)
     return ProtocolConfig.from_party(
-        config, bundle.input_shape, bundle.num_classes, bundle.public_class_names, options, features
+        config,
+        bundle.input_shape,
+        bundle.num_classes,
+        bundle.public_class_names,
+        options,
+        bundle.columns,
+        features,
     )
 
 
 def party_seed(config: PartyConfig) -> int:
     """Seed of everything random in a party's training, different for each party and run seed."""
     return 2 * config.seed + config.rank
-
-
-def _normalized(samples: Samples, config: PartyConfig, bundle: DataBundle) -> Samples:
-    """Features are standardised already."""
-    return samples if bundle.origin is not None else samples.normalized(config.data.mean, config.data.std)
 
 
 def _require_a_batch(name: str, num_samples: int, batch_size: int) -> None:

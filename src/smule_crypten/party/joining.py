@@ -72,4 +72,5 @@ def shake_hands(config: PartyConfig, bundle: DataBundle, own: Architecture, sess
 
 def prepared_scheme(config: PartyConfig, session: Session, architectures: Architectures) -> SecureInferenceScheme:
     """The configured scheme, with the dealer's consent."""
-    return scheme_class(config.scheme.name)(session, config.scheme, architectures, resolve_device(config.device))
+    scheme, device = scheme_class(config.scheme.name), resolve_device(config.device)
+    return scheme(session, config.scheme, architectures, device, opening=config.opening)

@@ -8,6 +8,7 @@ from smule_crypten.config.run import PartyConfig
 from smule_crypten.party.device import resolve_device
 from smule_crypten.party.inputs import PartyInputs, build_party_model, party_seed
 from smule_crypten.party.private_training import private_trainer
+from smule_crypten.tasks.by_name import party_task
 from smule_crypten.training.learner import Learner
 
 
@@ -26,5 +27,6 @@ def learner_of(config: PartyConfig, inputs: PartyInputs) -> Learner:
         build=partial(build_party_model, config, inputs.bundle),
         seed=party_seed(config),
         device=resolve_device(config.device),
+        task=party_task(config),
         private=None if dp is None else partial(private_trainer, config, inputs, dp),
     )

@@ -16,6 +16,7 @@ from smule_crypten.report.records import (
     PartyTotals,
     TrustRecord,
 )
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.transport.meter import CostMeter, Traffic
 from smule_crypten.types import Cost
@@ -44,9 +45,9 @@ class PartyLedger:
             **_counts(answers.cost),
         )
 
-    def epoch(self, phase: str, result: EpochResult, test_accuracy: float) -> None:
+    def epoch(self, phase: str, result: EpochResult, tested: Outcome) -> None:
         """Report one epoch, with the exchange at its start if there was one."""
-        record, self._pending = epoch_record(self._party, phase, result, test_accuracy, self._pending), ExchangeRecord()
+        record, self._pending = epoch_record(self._party, phase, result, tested, self._pending), ExchangeRecord()
         self._publish(record)
 
     def message(self, text: str) -> None:
@@ -107,12 +108,13 @@ class PartyLedger:
 
 
 def epoch_record(
-    party: str, phase: str, result: EpochResult, test_accuracy: float, exchange: ExchangeRecord | None = None
+    party: str, phase: str, result: EpochResult, tested: Outcome, exchange: ExchangeRecord | None = None
 ) -> EpochRecord:
     """Of an epoch that began with this exchange, or with none."""
     facts = {**vars(result), **vars(exchange or ExchangeRecord())}
     seconds = facts.pop("seconds")
-    return EpochRecord(party=party, phase=phase, test_accuracy=test_accuracy, training_seconds=seconds, **facts)
+    facts |= {"test_accuracy": tested.accuracy, "test_metric": tested.score, "training_seconds": seconds}
+    return EpochRecord(party=party, phase=phase, **facts)
 
 
 def _counts(cost: Cost) -> dict[str, int]:

@@ -9,6 +9,7 @@ import pickle
 import tempfile
 import time
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import nn
@@ -20,6 +21,7 @@ from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.fork_server import refuse_in_imported_script
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
+from smule_crypten.inference.scheme import check_opening
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.calibration import check_inputs
@@ -29,7 +31,7 @@ from smule_crypten.party.dealing import jobs_that_meet
 from smule_crypten.party.events import Emit
 from smule_crypten.party.launcher import run_jobs
 from smule_crypten.transport.meeting import ROLES, role_from_environment, simulated_meeting
-from smule_crypten.types import InferenceQuery, PeerPrediction
+from smule_crypten.types import InferenceQuery, LogitOpening, PeerPrediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,7 @@ def exchange(
     *,
     scheme: str = "lean",
     answers: int | None = None,
+    opening: LogitOpening = "differences",
 ) -> tuple[PeerPrediction, PeerPrediction]:
     """Let each of two networks answer the other party's samples securely, by three processes on this machine.
 
@@ -60,16 +63,19 @@ def exchange(
         scheme: `lean`, `crypten`, or `plaintext`, which protects nothing.
         answers: how many answers either network gives the other party in all, from which its noise follows; None for
             those of this exchange alone.
+        opening: `differences`, all that a softmax needs: what is common to the outputs for a sample stays hidden; or
+            `values`, each output itself, for labels of their own (sigmoids), for regression, and for a single output.
 
     Returns:
-        For party a and party b what the other one's network says of its own samples: ``logits_NC``, less their mean
-        over the classes and with the noise of the answering party, and ``cost``, of this party for both directions:
-        bytes and rounds are exact.
+        For party a and party b what the other one's network says of its own samples: ``logits_NC``, with the noise of
+        the answering party and, with `differences`, less their mean over the classes, and ``cost``, of this party for
+        both directions: bytes and rounds are exact.
 
     Raises:
-        ConfigError: no scheme has this name, or answers are fewer than this exchange gives.
+        ConfigError: no scheme or opening has this name, or answers are fewer than this exchange gives.
         DataError: the samples have other shapes, values that are not finite, or values too large for fixed point.
-        UnshareableModelError: a network cannot be evaluated on secret shares; names the layer and a replacement.
+        UnshareableModelError: a network cannot be evaluated on secret shares; names the layer and a replacement. Or it
+            has one output, of which there are no differences.
         PartyFailedError: a process failed; the message names the cause.
 
     Example:
@@ -83,6 +89,8 @@ def exchange(
     refuse_in_imported_script()
     config = SchemeConfig(name=scheme)
     limit = scheme_class(scheme).input_limit(config)
+    if opening not in get_args(LogitOpening):
+        raise ConfigError(f"opening={opening}: choose {' or '.join(get_args(LogitOpening))}")
     first, second = (_samples(samples, name, limit) for samples, name in zip(questions, ROLES[:2], strict=True))
     if first.shape[1:] != second.shape[1:]:
         raise DataError(f"the samples have sizes {tuple(first.shape[1:])} and {tuple(second.shape[1:])}; use one size")
@@ -97,7 +105,9 @@ def exchange(
         )
         for network, own, asked in zip(networks, (first, second), (second, first), strict=True)
     ]
-    (for_a, _), (for_b, _) = exchange_here((sides[0], sides[1]), config, LaunchConfig())
+    for side in sides:
+        check_opening(side.network.architecture, opening)
+    (for_a, _), (for_b, _) = exchange_here((sides[0], sides[1]), config, LaunchConfig(), opening=opening)
     return for_a, for_b
 
 
@@ -106,6 +116,7 @@ def exchange_here(
     scheme: SchemeConfig,
     launch: LaunchConfig,
     *,
+    opening: LogitOpening = "differences",
     dealt: bool | None = None,
     repeats: int = 1,
 ) -> list[tuple[PeerPrediction, float]]:
@@ -115,6 +126,7 @@ def exchange_here(
         sides: party a and party b.
         scheme: its name and options.
         launch: threads and patience of the processes.
+        opening: what the answers open.
         dealt: whether a dealer deals, and not party a; None for what the scheme needs.
         repeats: the first one warms up.
 
@@ -125,7 +137,7 @@ def exchange_here(
     architectures = sides[0].network.architecture, sides[1].network.architecture
     counts = len(sides[0].inputs), len(sides[1].inputs)
     with tempfile.TemporaryDirectory(prefix="smule-exchange-") as folder:
-        terms = _Terms(architectures, counts, scheme, launch, dealt, repeats)
+        terms = _Terms(architectures, counts, scheme, launch, opening, dealt, repeats)
         # As bytes: tensors among the arguments of a process would share memory with it.
         arguments = [(pickle.dumps((side, terms)),) for side in sides]
         jobs = jobs_that_meet(folder, _play, arguments, launch, with_dealer=dealt)
@@ -141,6 +153,7 @@ class _Terms:
     counts: tuple[int, int]
     scheme: SchemeConfig
     launch: LaunchConfig
+    opening: LogitOpening
     dealt: bool
     repeats: int
 
@@ -185,10 +198,10 @@ def _play(emit: Emit, play: bytes) -> bytes:
     with open_session(
         meeting.meet(), rank, precision_bits=config.precision_bits, randomness="fresh", seed=0
     ) as session:
-        scheme = scheme_class(config.name)(session, config, terms.architectures)
+        scheme = scheme_class(config.name)(session, config, terms.architectures, opening=terms.opening)
         for index in range(1, terms.repeats + 1):
             started = time.perf_counter()
-            answerer = scheme.answerer_of(side.network, side.inputs, scheme.config, side.noise)
+            answerer = scheme.answerer_of(side.network, side.inputs, scheme.config, side.noise, opening=scheme.opening)
             scheme.begin(index, terms.counts)
             prediction = scheme.exchange(answerer, asked, answered)
             seconds = time.perf_counter() - started

@@ -17,6 +17,7 @@ from smule_crypten.mutual_learning.loop import MutualLearning
 from smule_crypten.mutual_learning.observer import Phase
 from smule_crypten.mutual_learning.peer import Answers, Peer
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
+from smule_crypten.party.figures import evaluation_record, gain_records
 from smule_crypten.party.inputs import PartyInputs
 from smule_crypten.party.learner import learner_of
 from smule_crypten.party.ledger import PartyLedger
@@ -26,6 +27,7 @@ from smule_crypten.party.states import StateFolder
 from smule_crypten.report.records import AlarmRecord, BudgetRecord, PartyFacts
 from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
 from smule_crypten.training.checkpoint_features import CheckpointFeatures
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.transport.meter import CostMeter
 
@@ -86,6 +88,7 @@ class MutualTraining:
         return PartyFacts(
             test_accuracy=loop.accuracy,
             standalone_test_accuracy=None if loop.alone is None else loop.alone.accuracy,
+            **self._figures(),
             alarms=[AlarmRecord(**alarm) for alarm in loop.watchman.alarms],
             kept_network=loop.best.name or f"smule, epoch {config.training.epochs}",
             kept_because="validation" if loop.best.name else "last",
@@ -93,8 +96,20 @@ class MutualTraining:
             budget=BudgetRecord(answered=answered, mu=MU, logit_noise=noise, **self._budget.facts()),
         )
 
-    def epoch(self, phase: Phase, result: EpochResult, test_accuracy: float) -> None:
-        self._ledger.epoch(phase, result, test_accuracy)
+    def _figures(self) -> dict[str, Any]:
+        """Of the kept networks on the test samples."""
+        loop = self._loop
+        smule = loop.learner.evaluated(loop.network)
+        if loop.alone is None:
+            return {"evaluations": {"smule": evaluation_record(smule)}}
+        alone = loop.learner.evaluated(loop.alone.model)
+        return {
+            "evaluations": {"standalone": evaluation_record(alone), "smule": evaluation_record(smule)},
+            "gains": {"standalone": gain_records(smule, alone)},
+        }
+
+    def epoch(self, phase: Phase, result: EpochResult, tested: Outcome) -> None:
+        self._ledger.epoch(phase, result, tested)
 
     def exchanged(self, epoch: int, answers: Answers, seconds: float) -> None:
         _log_exchange(answers, seconds)
@@ -117,6 +132,9 @@ class MutualTraining:
             class_names=bundle.class_names,
             mean=config.data.mean,
             std=config.data.std,
+            task=config.task,
+            target_mean=config.data.target_mean,
+            target_std=config.data.target_std,
             model_step=model_step,
             state_dict=network.state_dict(),
             features=CheckpointFeatures.of(config.features, bundle.origin),

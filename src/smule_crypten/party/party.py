@@ -48,6 +48,7 @@ from smule_crypten.party.run_folder import (
 from smule_crypten.party.states import StateFolder
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.report.records import PartyRecord
+from smule_crypten.tasks.by_name import party_task
 from smule_crypten.training.steps import feasible_steps
 
 log = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ def _train(prepared: _Prepared, session: Session, emit: Emit) -> PartyRecord:
     scheme, start = _agree(prepared, session)
     state = prepared.states.load(start) if start in prepared.states.completed() else None
     # Only now: a run that cannot start leaves the journal and the report of the one that was cut off.
-    emit(Begun())
+    emit(Begun(prepared.inputs.bundle.notes))
     with EpochJournal(party_folder(config) / JOURNAL_FILE) as journal:
         ledger = PartyLedger(config.name, journal, emit)
         prices = Prices.of(scheme, dealt=config.needs_dealer)
@@ -205,7 +206,9 @@ def _say_of_data(emit: Emit, config: PartyConfig, inputs: PartyInputs, model: nn
     if not has_trainable(model):
         text = f"party {config.name} has a finished network: no parameter of it can be trained, so it only answers"
         emit(Message(text))
-    missing = missing_classes(inputs.train.targets, inputs.bundle.num_classes)
+    missing = missing_classes(party_task(config).class_counts(inputs.train.targets, inputs.bundle.num_classes))
+    if config.task == "regression" and config.training.alarm != "off":
+        emit(Message("the other party's answers are not tested: in regression no test tells honest ones from others"))
     if missing:
         names = ", ".join(inputs.bundle.class_names[label] for label in missing)
         emit(Message(f"party {config.name} has no sample of class {names}"))
@@ -213,13 +216,13 @@ def _say_of_data(emit: Emit, config: PartyConfig, inputs: PartyInputs, model: nn
 
 def _description(prepared: _Prepared) -> dict[str, Any]:
     config, inputs = prepared.config, prepared.inputs
-    num_classes = inputs.bundle.num_classes
+    counts_C = party_task(config).class_counts(inputs.train.targets, inputs.bundle.num_classes)
     return {
         "architecture": config.model.options.get("arch", config.model.name),
         "num_parameters": num_parameters(prepared.model),
         "num_train": len(inputs.train),
         "num_test": len(inputs.test),
-        "class_counts": inputs.train.class_counts(num_classes).tolist(),
-        "missing_classes": missing_classes(inputs.train.targets, num_classes),
+        "class_counts": counts_C.tolist(),
+        "missing_classes": missing_classes(counts_C),
         "checkpoint": f"party_{config.name}/{MODEL_FILE}",
     }

@@ -13,6 +13,7 @@ from smule_crypten.mpc.streams import Stream
 from smule_crypten.party.device import resolve_device
 from smule_crypten.party.inputs import PartyInputs, party_seed
 from smule_crypten.report.records import PrivacyRecord
+from smule_crypten.tasks.by_name import party_task
 from smule_crypten.training.privacy import epsilon_spent
 from smule_crypten.training.private_trainer import PrivateTrainer, planned_noise, planned_steps, sample_rate
 from smule_crypten.training.teacher import Teacher
@@ -37,6 +38,7 @@ def private_trainer(
         stream=Stream,
         teacher=teacher,
         on_step=on_step,
+        task=party_task(config),
     )
 
 

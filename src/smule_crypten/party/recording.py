@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from smule_crypten.config.options import one_line
 from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.errors import OutputError, SmuleError
 from smule_crypten.files import write_text
+from smule_crypten.metric_names import PRIMARY
 from smule_crypten.party.environment import describe_hardware, describe_versions
 from smule_crypten.party.events import Begun, EpochEnded, Event
 from smule_crypten.party.run_folder import CONFIG_FILE, TENSORBOARD_FOLDER, party_folder
@@ -34,6 +35,8 @@ def new_record(config: RunConfig | PartyConfig, run_id: str, recorded_by: str | 
         randomness=config.randomness,
         insecure_choices=list(config.insecure_choices),
         seed=config.seed,
+        task=config.task,
+        metric=shown_metric(config),
         epochs=config.training.epochs,
         versions=describe_versions(),
         hardware=describe_hardware(config.device),
@@ -42,11 +45,21 @@ def new_record(config: RunConfig | PartyConfig, run_id: str, recorded_by: str | 
         facts=facts,
         data=config.data.name,
         settings=config.model_dump(mode="json") | {"insecure_choices": facts.insecure_choices},
-        asked_controls=config.simulation.controls if isinstance(config, RunConfig) else (),
+        asked_controls=config.controls if isinstance(config, RunConfig) else (),
         attack=None
         if config.attack.name == "none"
         else AttackRecord(name=config.attack.name, party=config.attack.party),
     )
+
+
+def shown_metric(config: RunConfig | PartyConfig) -> str:
+    """By which tables and curves show the networks of a run."""
+    return config.metric or PRIMARY[config.task]
+
+
+def note_data(record: RunRecord, notes: Sequence[str]) -> None:
+    """Keep what the reader of the data counted, left out and changed."""
+    record.facts = record.facts.model_copy(update={"data_notes": list(notes)})
 
 
 @contextmanager
@@ -105,6 +118,7 @@ class PartyRecording:
     def add(self, event: Event) -> None:
         """Take an event of run_party."""
         if isinstance(event, Begun):
+            note_data(self.record, event.data_notes)
             self._stack.enter_context(finally_written(self.record, self._folder, self._started))
             self._tensorboard = self._stack.enter_context(TensorBoardWriter(self._folder / TENSORBOARD_FOLDER))
             self._write_config()

@@ -10,10 +10,10 @@ from rich.console import Console
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.party.events import Emit, EpochEnded, Event, Message
 from smule_crypten.party.party import run_party
-from smule_crypten.party.recording import PartyRecording
+from smule_crypten.party.recording import PartyRecording, shown_metric
 from smule_crypten.party.run_folder import LOG_FILE, claimed_run_dir, party_folder
-from smule_crypten.report.formatting import percent
 from smule_crypten.report.logs import log_file
+from smule_crypten.report.metric_text import metric_title, with_interval
 from smule_crypten.report.progress import LiveProgress
 from smule_crypten.report.records import PartyRecord
 from smule_crypten.report.summary import build_summary
@@ -34,7 +34,8 @@ def run_single_party(config: PartyConfig, console: Console, run: Run = run_party
         SmuleError: anything a user can cause.
     """
     phases = ["standalone", "smule"] if config.training.standalone else ["smule"]
-    progress = LiveProgress(console, {(config.name, phase): config.training.epochs for phase in phases})
+    metric = shown_metric(config)
+    progress = LiveProgress(console, {(config.name, phase): config.training.epochs for phase in phases}, metric)
     folder = party_folder(config)
     with (
         claimed_run_dir(Path(config.output_dir), [config]),
@@ -52,7 +53,8 @@ def run_single_party(config: PartyConfig, console: Console, run: Run = run_party
 
         result = run(follow, config)
         recording.complete(result)
-    console.print(result_table(build_summary(recording.record)))
-    accuracy = percent(result.test_accuracy)
-    console.print(f"party {config.name}: test accuracy {accuracy}; results in {folder}", soft_wrap=True)
+    summary = build_summary(recording.record)
+    console.print(result_table(summary))
+    figure = with_interval(metric, summary.parties[config.name].figure("smule", metric))
+    console.print(f"party {config.name}: test {metric_title(metric)} {figure}; results in {folder}", soft_wrap=True)
     return result

@@ -1,4 +1,4 @@
-"""smule-predict and smule-estimate: a party with a trained network asks its peer once.
+"""The trained party at work: it asks its peer once (smule-predict, smule-estimate), or exports its network.
 
 Sees party/; nothing of simulation/ or attacks/.
 """

@@ -41,12 +41,13 @@ from smule_crypten.party.inputs import PartyInputs, load_party_inputs
 from smule_crypten.party.joining import joined_session, opened_budget, prepared_scheme, shake_hands
 from smule_crypten.party.run_folder import MODEL_FILE, STATES_FOLDER, known_run, party_folder
 from smule_crypten.party.states import StateFolder
-from smule_crypten.report.answer_records import AskedRecord
+from smule_crypten.prediction.answer_records import AskedRecord
 from smule_crypten.report.records import BudgetRecord
+from smule_crypten.tasks.by_name import party_task
+from smule_crypten.tasks.combination import Rule
+from smule_crypten.tasks.task import Task
 from smule_crypten.training.checkpoint import Checkpoint, load_checkpoint, load_model
 from smule_crypten.training.checkpoint_features import CheckpointFeatures
-from smule_crypten.training.class_shares import rule_for
-from smule_crypten.training.combination import Rule
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import PARTY_NAMES, Cost
 
@@ -72,10 +73,14 @@ class TrainedParty:
     held_out: Samples
 
     @property
+    def task(self) -> Task:
+        return party_task(self.config)
+
+    @property
     def combination_rule(self) -> Rule:
         """How its network's answers and the peer's become one: class by class, if it shall serve all of them alike."""
         num_classes, balanced = self.inputs.bundle.num_classes, self.config.training.balanced_softmax
-        return rule_for(self.inputs.train, num_classes, balanced=balanced)
+        return self.task.rule(self.inputs.train, num_classes, balanced=balanced)
 
     def own_logits(self, inputs_NX: torch.Tensor) -> torch.Tensor:
         """Logits (N, C) of the own network; N may be 0. Inputs are normalised."""
@@ -139,9 +144,12 @@ def _check_fit(checkpoint: Checkpoint, path: str, config: PartyConfig, inputs: P
     pairs = {
         "public map": (_map_of(checkpoint.features), _map_of(bundle.origin)),
         "input shape": (checkpoint.input_shape, bundle.input_shape),
+        "task": ([checkpoint.task], [config.task]),
         "classes": (checkpoint.class_names, bundle.class_names),
         "data.mean": (checkpoint.mean, config.data.mean),
         "data.std": (checkpoint.std, config.data.std),
+        "data.target_mean": (checkpoint.target_mean, config.data.target_mean),
+        "data.target_std": (checkpoint.target_std, config.data.target_std),
     }
     for what, (found, expected) in pairs.items():
         if tuple(found) != tuple(expected):

@@ -8,8 +8,8 @@ from smule_crypten.files import write_text
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.mutual_learning.planner import Prices, plan
 from smule_crypten.party.run_folder import party_folder
+from smule_crypten.prediction.answer_records import EstimateRecord, PlanRecord, WorthRecord
 from smule_crypten.prediction.asking import Answers, ask_once, asked_record, load_trained_party
-from smule_crypten.report.answer_records import EstimateRecord, PlanRecord, WorthRecord
 from smule_crypten.training.worth import worth
 
 ESTIMATE_FILE = "estimate.json"
@@ -37,7 +37,9 @@ def estimate(config: PartyConfig) -> EstimateRecord:
         if not bool(answered_N.any()):
             return None
         own_NC = party.own_logits(held_out.inputs)[answered_N]
-        found = worth(own_NC, answers.logits_NC[answered_N], held_out.targets[answered_N], party.combination_rule)
+        found = worth(
+            own_NC, answers.logits_NC[answered_N], held_out.targets[answered_N], party.combination_rule, party.task
+        )
         result = EstimateRecord(
             **vars(asked_record(party, scheme, answers)),
             class_names=list(party.inputs.bundle.class_names),

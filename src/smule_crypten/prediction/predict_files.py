@@ -17,15 +17,20 @@ import numpy as np
 import torch
 
 from smule_crypten.config.run import PartyConfig
+from smule_crypten.data.files_table import read_rows
 from smule_crypten.data.inputs import Inputs, Scale, read_inputs
+from smule_crypten.data.samples import DataBundle
 from smule_crypten.errors import ConfigError, OutputError
 from smule_crypten.files import write_atomic, write_text
 from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.metric_names import TaskName
 from smule_crypten.party.environment import describe_versions
 from smule_crypten.party.featured import as_the_network_sees
+from smule_crypten.prediction.answer_records import AskedRecord, CombinationRecord, JudgedRecord, PredictionRecord
 from smule_crypten.prediction.asking import Answers, TrainedParty, ask_once, asked_record, load_trained_party
-from smule_crypten.report.answer_records import AskedRecord, CombinationRecord, JudgedRecord, PredictionRecord
-from smule_crypten.training.combination import Combined, accuracies
+from smule_crypten.tasks.combination import Combined
+from smule_crypten.tasks.task import Task
+from smule_crypten.training.worth import judged
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +39,8 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
     """Ask and answer. The predictions go to output (an .npz or .csv file), and what is returned also to one with .json.
 
     Args:
-        images: an .npz file or a folder, see data/inputs.py; None to answer only, output is then None, too.
+        images: an .npz file or a folder, see data/inputs.py, or a table as the own one; None to answer only,
+            output is then None, too.
 
     Returns:
         A PredictionRecord where there were images.
@@ -53,23 +59,31 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
     if images is None or output is None:
         nothing = party.held_out.inputs[:0]
         return ask_once(party, nothing, lambda scheme, answers: asked_record(party, scheme, answers))
-    bundle = party.inputs.bundle
-    inputs = read_inputs(
-        images,
-        bundle.input_shape if bundle.origin is None else bundle.origin.input_shape,
-        trained_on=bundle.train.inputs.dtype if bundle.origin is None else bundle.origin.dtype,
-        scale=Scale.of(bundle.train.inputs) if bundle.origin is None else Scale.before(bundle.origin),
-        layout=config.data.options.get("layout"),
-    )
+    inputs = _read(images, config, party.inputs.bundle)
     for note in inputs.notes:
         log.info("input %s", note)
-    both_NX = torch.cat([as_the_network_sees(config, bundle, inputs.inputs), party.held_out.inputs])
+    both_NX = torch.cat([as_the_network_sees(config, party.inputs.bundle, inputs.inputs), party.held_out.inputs])
 
     def conclude(scheme: SecureInferenceScheme, answers: Answers) -> PredictionRecord:
         asked = asked_record(party, scheme, answers)
         return _keep(party, inputs, party.own_logits(both_NX), answers, asked, output)
 
     return ask_once(party, both_NX, conclude)
+
+
+def _read(path: Path, config: PartyConfig, bundle: DataBundle) -> Inputs:
+    """By the schema of the own table, or as images of the shape and scale of the own ones."""
+    if config.data.name == "table":
+        rows_NF, notes = read_rows(path, config.data)
+        return Inputs(rows_NF, notes=notes)
+    before, trained_on = bundle.origin, bundle.train.inputs
+    return read_inputs(
+        path,
+        bundle.input_shape if before is None else before.input_shape,
+        trained_on=trained_on.dtype if before is None else before.dtype,
+        scale=Scale.of(trained_on) if before is None else Scale.before(before),
+        layout=config.data.options.get("layout"),
+    )
 
 
 def metadata_path(output: Path) -> Path:
@@ -96,17 +110,17 @@ def _keep(
     own_known_NC, peer_known_NC = own_NC[count:][judged_N], answers.logits_NC[count:][judged_N]
     labels = party.held_out.targets[judged_N]
     combination = rule(own_known_NC, peer_known_NC, labels)
-    judged = accuracies(own_known_NC, peer_known_NC, labels, rule)
+    found = judged(own_known_NC, peer_known_NC, labels, rule, party.task)
     record = PredictionRecord(
         **vars(asked),
         num_images=count,
         class_names=list(party.inputs.bundle.class_names),
         combination=CombinationRecord(**combination.as_plain()),
-        validation=None if judged is None else JudgedRecord(**vars(judged)),
+        validation=None if found is None else JudgedRecord(**vars(found)),
         notes=list(inputs.notes),
         versions=describe_versions(),
     )
-    arrays = _arrays(own_NC[:count], answers.logits_NC[:count], answers.answered_N[:count], combination)
+    arrays = _arrays(party.task, own_NC[:count], answers.logits_NC[:count], answers.answered_N[:count], combination)
     arrays["class_names"] = np.array(party.inputs.bundle.class_names)
     if inputs.names:
         arrays["names"] = np.array(inputs.names)
@@ -115,19 +129,23 @@ def _keep(
 
 
 def _arrays(
-    own_NC: torch.Tensor, peer_NC: torch.Tensor, answered_N: torch.Tensor, combination: Combined
+    task: Task, own_NC: torch.Tensor, peer_NC: torch.Tensor, answered_N: torch.Tensor, combination: Combined
 ) -> dict[str, Any]:
-    own, combined = own_NC.softmax(1), combination.probabilities(own_NC, peer_NC)
+    """Probabilities and what is decided, or values alone. Without an answer: NaN, and of what is decided -1."""
+    own, combined = task.predictions(own_NC), combination.predictions(own_NC, peer_NC)
+    said, decided = _ARRAYS[task.name]
     arrays: dict[str, Any] = {}
     for name, values_NC in (
         ("own", own),
-        ("peer", peer_NC.softmax(1)),
+        ("peer", task.predictions(peer_NC)),
         ("combined", torch.where(answered_N[:, None], combined, own)),
     ):
-        arrays[f"{name}_probabilities"] = values_NC.numpy()
-        arrays[f"{name}_class"] = values_NC.argmax(1).numpy()
-    arrays["peer_probabilities"][~answered_N.numpy()] = np.nan
-    arrays["peer_class"][~answered_N.numpy()] = -1
+        arrays[f"{name}_{said}"] = values_NC.numpy()
+        if decided is not None:
+            arrays[f"{name}_{decided}"] = task.decided(values_NC).numpy()
+    arrays[f"peer_{said}"][~answered_N.numpy()] = np.nan
+    if decided is not None:
+        arrays[f"peer_{decided}"][~answered_N.numpy()] = -1
     return arrays
 
 
@@ -146,23 +164,44 @@ def _as_npz(arrays: Mapping[str, Any]) -> bytes:
 def _as_csv(arrays: Mapping[str, Any]) -> bytes:
     """A line an image: its file's name, or its number where there is none, and what is predicted.
 
-    That is the names of the classes that both networks together and each alone predict, and the joint probability of
-    each class.
+    Of classes their names, that both networks together and each alone predict, and the joint probability of each class.
+    Of labels the joint probability of each, of numbers what both say together and each alone.
     """
     classes = [str(name) for name in arrays["class_names"]]
-    probabilities_NC = arrays["combined_probabilities"]
-    names = arrays.get("names", np.arange(len(probabilities_NC)))
+    columns, rows = _columns(arrays, classes)
+    names = arrays.get("names", np.arange(len(rows)))
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["image", *CSV_CLASSES, *(f"probability of {name}" for name in classes)])
-    for index, name in enumerate(names):
-        predicted = [classes[arrays[key][index]] for key in CSV_CLASSES.values()]
-        writer.writerow([name, *predicted, *(f"{value:.6g}" for value in probabilities_NC[index])])
+    writer.writerow(["image", *columns])
+    for name, row in zip(names, rows, strict=True):
+        writer.writerow([name, *(value if isinstance(value, str) else f"{value:.6g}" for value in row)])
     return buffer.getvalue().encode()
+
+
+def _columns(arrays: Mapping[str, Any], classes: list[str]) -> tuple[list[str], list[list[Any]]]:
+    """Headings, and the words and numbers of each line."""
+    if "combined_values" in arrays:
+        headings = [f"{name}{by}" for by in CSV_VALUES for name in classes]
+        return headings, np.concatenate([arrays[key] for key in CSV_VALUES.values()], axis=1).tolist()
+    headings, rows = [f"probability of {name}" for name in classes], arrays["combined_probabilities"].tolist()
+    if "combined_class" not in arrays:
+        return headings, rows
+    predicted = [[classes[label] for label in arrays[key]] for key in CSV_CLASSES.values()]
+    return [*CSV_CLASSES, *headings], [[*words, *row] for *words, row in zip(*predicted, rows, strict=True)]
 
 
 CSV_CLASSES = {"predicted class": "combined_class", "class by own": "own_class", "class by peer": "peer_class"}
 """Column of the table -> the array that its classes come from."""
+
+CSV_VALUES = {"": "combined_values", " by own": "own_values", " by peer": "peer_values"}
+"""Behind the name of a target -> the array that its numbers come from."""
+
+_ARRAYS: dict[TaskName, tuple[str, str | None]] = {
+    "classification": ("probabilities", "class"),
+    "multilabel": ("probabilities", "labels"),
+    "regression": ("values", None),
+}
+"""Task -> the names of what is said and of what is decided."""
 
 WRITERS: dict[str, Callable[[Mapping[str, Any]], bytes]] = {".npz": _as_npz, ".csv": _as_csv}
 """Suffix of the output -> how it is written."""

@@ -19,11 +19,6 @@ def percent(fraction: float | None, digits: int = 1) -> str:
     return MISSING if fraction is None else f"{100 * fraction:.{digits}f} %"
 
 
-def gain_in_points(before: float | None, after: float | None) -> str:
-    """The difference of two accuracies in percentage points, always with a sign."""
-    return MISSING if before is None or after is None else f"{100 * (after - before):+.1f}"
-
-
 def count(value: int | None) -> str:
     return MISSING if value is None else f"{value:,}"
 

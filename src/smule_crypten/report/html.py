@@ -10,6 +10,7 @@ from smule_crypten.files import write_text
 from smule_crypten.report import html_sections as sections
 from smule_crypten.report import phrases
 from smule_crypten.report.html_markup import banner, paragraph
+from smule_crypten.report.html_metrics import metrics
 from smule_crypten.report.html_page import page
 from smule_crypten.report.run_records import RunRecord, RunSummary
 from smule_crypten.report.summary import build_summary
@@ -19,7 +20,8 @@ REPORT_FILE = "report.html"
 _CONTENTS = {
     "result": "Result",
     "controls": "Controls",
-    "curves": "Accuracy",
+    "metrics": "Metrics",
+    "curves": "Learning",
     "communication": "Communication",
     "fidelity": "Fidelity",
     "data": "Data",
@@ -44,11 +46,21 @@ clearly worse there than the best one, which may be the network trained alone; o
 <dd>What a party can do without the other one, with the same network, data, schedule and number of steps. “Label
 smoothing” mixes a tenth of the uniform distribution into the labels. “Self mutual” trains two copies of the network,
 which teach each other. “Self distillation” learns from the party’s own finished network, on labelled samples and on
-the unlabelled pool. The best control is the best of these and alone, picked by its test accuracy, which favours it:
+the unlabelled pool. The best control is the best of these and alone, picked by its test figure, which favours it:
 what SMuLe gains over it is what the other party knows, and not regularization.</dd>
+<dt>Intervals</dt>
+<dd>95 %, by the percentiles of a bootstrap over the test samples, whatever their class: what other test samples of the
+same kind would change. They say nothing of what another seed would change: repeat the run with others before trusting a
+small difference.</dd>
 <dt>Gain</dt>
-<dd>Over the best control, in percentage points. One run shows one seed: repeat it with others before trusting a small
-difference.</dd>
+<dd>Over the best control, in percentage points of shares, above 0 where SMuLe is better. Both networks are measured on
+the same samples in each resample. “No clear gain” stands where the interval includes zero.</dd>
+<dt>Metrics</dt>
+<dd>Of two classes AUROC, AUPRC, sensitivity, specificity and calibration are about class 1, and sensitivity and
+specificity are those at the threshold of Youden’s index on the validation part. Of more classes they are means over the
+classes, each against the others. Recall, precision, F1 and confusions are those of the most probable class; of several
+labels, of each label from its threshold of the best F1 on the validation part on. The calibration error is the mean
+distance between the said probability and what was true, in 15 bins of equal width.</dd>
 <dt>Query</dt>
 <dd>One sample about which a party asks the other’s network.</dd>
 <dt>Bytes and rounds</dt>
@@ -91,6 +103,7 @@ def render_report(record: RunRecord) -> str:
             _navigation(),
             sections.result(summary),
             sections.controls(summary),
+            metrics(summary),
             sections.curves(record),
             sections.communication(record, summary),
             sections.fidelity(record, summary),

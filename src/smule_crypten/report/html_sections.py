@@ -14,7 +14,6 @@ from smule_crypten.report.formatting import (
     PHASE_TITLES,
     count,
     flattened,
-    gain_in_points,
     human_bytes,
     human_seconds,
     percent,
@@ -29,36 +28,38 @@ from smule_crypten.report.html_markup import (
     tiles,
 )
 from smule_crypten.report.leakage import given_away
+from smule_crypten.report.metric_text import gain_interval, gain_value, is_share, metric_title, with_interval
 from smule_crypten.report.plots import (
     MAX_LAYERS,
-    accuracy_svg,
     bytes_by_layer_svg,
     bytes_per_epoch_svg,
     class_counts_svg,
+    curves_svg,
 )
 from smule_crypten.report.records import BudgetRecord, PartyRecord
-from smule_crypten.report.run_records import Communication, RunRecord, RunSummary
+from smule_crypten.report.run_records import Communication, PartySummary, RunRecord, RunSummary
 from smule_crypten.report.summary import EpochTraffic, epoch_traffic, recorded_parties
 from smule_crypten.types import PARTY_NAMES
 
 
 def result(summary: RunSummary) -> str:
-    rows = []
+    """The run's metric of each party, with intervals."""
+    metric, rows = summary.metric, []
     for name in PARTY_NAMES:
         party = summary.parties[name]
-        control, smule = party.control_accuracy, party.test_accuracy
-        accuracies = [percent(party.standalone_test_accuracy), percent(control), percent(smule)]
-        accuracies.append(gain_in_points(control, smule))
+        networks = (party.figure("standalone", metric), party.best_control(metric), party.figure("smule", metric))
+        figures = [with_interval(metric, figure) for figure in networks]
         sizes = [count(party.num_parameters), count(party.num_train)]
-        rows.append([f"party {name}", *accuracies, party.architecture or MISSING, *sizes])
-    headings = ["", "alone", "best control", "SMuLe", "gain over it", "network", "parameters", "training samples"]
-    pooled = summary.pooled_test_accuracy
-    text = f"One network trained on the pooled data of both parties reaches {percent(pooled)}."
+        rows.append([f"party {name}", *figures, _gained(party, metric), party.architecture or MISSING, *sizes])
+    headings = ["", "alone", "best control", "SMuLe", "gain over control", "network", "parameters", "training samples"]
+    pooled = summary.pooled_figure(metric)
+    text = f"One network trained on the pooled data of both parties reaches {with_interval(metric, pooled)}."
     private, kept = phrases.privacy(summary.parties), phrases.kept_networks(summary.parties)
     return section(
         "result",
         "Result",
         _tiles(summary),
+        paragraph(f"Test {metric_title(metric)}, with 95 % intervals where they were recorded:"),
         table(headings, rows, "lrrrrlrr", css_class="headline"),
         paragraph(text) if pooled is not None else "",
         paragraph(f"Kept network: {kept}.") if kept else "",
@@ -68,18 +69,17 @@ def result(summary: RunSummary) -> str:
 
 def controls(summary: RunSummary) -> str:
     """What each party reaches without the other one, by any training that was tried."""
-    parties = summary.parties
+    parties, metric = summary.parties, summary.metric
     if not any(parties[name].controls for name in PARTY_NAMES):
         return section("controls", "Local controls", paragraph("None was trained."))
     rows = []
     for name in PARTY_NAMES:
         party = parties[name]
         # SMuLe stands before the controls, so that a phone shows it without scrolling.
-        accuracies = [party.standalone_test_accuracy, party.test_accuracy]
-        accuracies += [party.controls.get(key) for key in CONTROL_TITLES]
-        rows.append([f"party {name}", *map(percent, accuracies)])
+        figures = [party.figure(network, metric) for network in ("standalone", "smule", *CONTROL_TITLES)]
+        rows.append([f"party {name}", *(with_interval(metric, figure) for figure in figures)])
     headings = ["", "alone", "SMuLe", *CONTROL_TITLES.values()]
-    best = phrases.best_controls(parties)
+    best = phrases.best_controls(summary)
     return section(
         "controls",
         "Local controls",
@@ -89,11 +89,12 @@ def controls(summary: RunSummary) -> str:
 
 
 def curves(record: RunRecord) -> str:
+    metric = record.facts.metric
     figures = [
-        figure(accuracy_svg(record.epochs, name), f"Test accuracy of party {name} over the epochs.")
+        figure(curves_svg(record.epochs, name, metric), f"Test {metric_title(metric)} of party {name} over the epochs.")
         for name in recorded_parties(record)
     ]
-    return section("curves", "Accuracy curves", side_by_side(*figures))
+    return section("curves", "Learning curves", side_by_side(*figures))
 
 
 def communication(record: RunRecord, summary: RunSummary) -> str:
@@ -168,7 +169,8 @@ def disclosures(record: RunRecord) -> str:
 
 
 def configuration(record: RunRecord) -> str:
-    return section("configuration", "Configuration", _settings(record.settings))
+    notes = [paragraph(f"Data: {note}.") for note in record.facts.data_notes]
+    return section("configuration", "Configuration", *notes, _settings(record.settings))
 
 
 def environment(record: RunRecord) -> str:
@@ -177,15 +179,23 @@ def environment(record: RunRecord) -> str:
     return section("environment", "Versions and hardware", side_by_side(*parts))
 
 
+def _gained(party: PartySummary, metric: str) -> str:
+    """Over the best control: '+17.6 (+13.1 to +22.0)', or '-1.8 (no clear gain)'."""
+    best = party.best_local_control
+    gain = None if best is None else party.gain(best.name, metric)
+    text, interval = gain_value(metric, None if gain is None else gain.value), gain_interval(metric, gain)
+    return f"{text} ({interval})" if interval else text
+
+
 def _tiles(summary: RunSummary) -> str:
-    items = []
+    metric, items = summary.metric, []
     for name in PARTY_NAMES:
         party = summary.parties[name]
-        best, smule, remark = party.best_local_control, party.test_accuracy, ""
-        if best is not None and smule is not None:
-            remark = f"{gain_in_points(best.test_accuracy, smule)} points over {PHASE_TITLES[best.name]}"
+        best, smule = party.best_local_control, party.figure("smule", metric)
+        points = " points" if is_share(metric) else ""
+        remark = "" if best is None else f"{_gained(party, metric)}{points} over {PHASE_TITLES[best.name]}"
         if summary.recorded_by in (None, name):
-            items.append((f"party {name} with SMuLe", percent(smule), remark))
+            items.append((f"party {name} with SMuLe", with_interval(metric, smule), remark))
     numbers, seconds = summary.communication, summary.seconds
     per_query = numbers.bytes_per_query
     remark = "" if per_query is None else f"{human_bytes(per_query)} a query"

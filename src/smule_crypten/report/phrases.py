@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from smule_crypten.report.formatting import MISSING, PHASE_TITLES, count, human_bytes, human_seconds, percent
+from smule_crypten.report.metric_text import with_interval
 from smule_crypten.report.records import TrustRecord
 from smule_crypten.report.run_records import AttackRecord, Communication, Fidelity, PartySummary, RunSeconds, RunSummary
 
@@ -75,8 +76,9 @@ def agreement(fidelity: Fidelity | None) -> str:
     """How closely secure inference matched plaintext; empty where it was not measured."""
     if fidelity is None:
         return ""
-    agreement = percent(fidelity.top1_agreement, 2)
-    return f"logit error {logit_error(fidelity)} at most, noise with it, top-1 agreement {agreement}"
+    text = f"logit error {logit_error(fidelity)} at most, noise with it"
+    agreeing = fidelity.top1_agreement
+    return text if agreeing is None else f"{text}, top-1 agreement {percent(agreeing, 2)}"
 
 
 def missing_classes(parties: Mapping[str, PartySummary]) -> str:
@@ -88,25 +90,33 @@ def missing_classes(parties: Mapping[str, PartySummary]) -> str:
     )
 
 
-def best_controls(parties: Mapping[str, PartySummary]) -> str:
-    """Which training without the other party went best at each, and whether SMuLe stays below it."""
+def pooled(summary: RunSummary) -> str:
+    """What one network on the data of both comes to; empty where there was none."""
+    figure = summary.pooled_figure(summary.metric)
+    text = "" if figure is None else with_interval(summary.metric, figure)
+    return f"{text} by one network trained on both parties' data" if text else ""
+
+
+def best_controls(summary: RunSummary) -> str:
+    """Which training without the other party went best at each, and whether it is better than SMuLe."""
     return ", ".join(
-        f"party {name}: {PHASE_TITLES[party.best_local_control.name]}{_below_control(party)}"
-        for name, party in parties.items()
+        f"party {name}: {PHASE_TITLES[party.best_local_control.name]}{_better_than_smule(party, summary.metric)}"
+        for name, party in summary.parties.items()
         if party.best_local_control
     )
 
 
-def _below_control(party: PartySummary) -> str:
-    smule, control = party.test_accuracy, party.control_accuracy
-    return " (above SMuLe)" if smule is not None and control is not None and smule < control else ""
+def _better_than_smule(party: PartySummary, metric: str) -> str:
+    best = party.best_local_control
+    gain = None if best is None else party.gain(best.name, metric)
+    return " (better than SMuLe)" if gain is not None and gain.value is not None and gain.value < 0 else ""
 
 
-def trust(parties: Mapping[str, PartySummary]) -> str:
+def trust(summary: RunSummary) -> str:
     """How each party judges the other's answers, and what weight they got over time."""
     return "; ".join(
-        f"party {name} finds {_rightness(party.trust)} and weighs answers {_weights(party.trust)}"
-        for name, party in parties.items()
+        f"party {name} {_rightness(party.trust, summary.task)}weighs answers {_weights(party.trust)}"
+        for name, party in summary.parties.items()
         if party.trust
     )
 
@@ -120,9 +130,13 @@ def alarms(parties: Mapping[str, PartySummary]) -> str:
     )
 
 
-def _rightness(epochs: list[TrustRecord]) -> str:
+def _rightness(epochs: list[TrustRecord], task: str) -> str:
+    """Values are not right or wrong."""
+    if task == "regression":
+        return ""
     accuracy = epochs[-1].peer_accuracy
-    return "no known label answered" if accuracy is None else f"{percent(accuracy)} of known labels right"
+    found = "no known label answered" if accuracy is None else f"{percent(accuracy)} of known labels right"
+    return f"finds {found} and "
 
 
 def _weights(epochs: list[TrustRecord]) -> str:

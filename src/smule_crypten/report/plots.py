@@ -13,7 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from smule_crypten.report.evaluation_records import MetricRecord
 from smule_crypten.report.formatting import CONTROL_TITLES, byte_unit
+from smule_crypten.report.metric_text import is_share, metric_title
 from smule_crypten.report.records import EpochRecord
 from smule_crypten.report.run_records import RunSummary
 from smule_crypten.report.svg import FONT_SIZE, INK, new_figure, to_inline_svg
@@ -34,23 +36,29 @@ MAX_MARKED_EPOCHS = 40
 """Beyond this number, marks would hide the line styles."""
 
 
-def accuracy_svg(epochs: Sequence[EpochRecord], party: str) -> str:
-    """Test accuracy over the epochs: one party alone, its controls and with SMuLe, beside the pooled reference."""
+def curves_svg(epochs: Sequence[EpochRecord], party: str, metric: str) -> str:
+    """The run's metric over the epochs: one party alone, its controls and with SMuLe, beside the pooled reference."""
     figure, axes = new_figure(width=4.6, height=3.0)
     color = PARTY_COLORS[party]
-    _accuracy_line(axes, epochs, ("pooled", "pooled"), label="pooled data", color=POOLED_COLOR, linestyle=":")
+    scale = 100 if is_share(metric) else 1
+    points = [
+        (epoch.party, epoch.phase, epoch.epoch, scale * epoch.test_figure)
+        for epoch in epochs
+        if epoch.test_figure is not None
+    ]
+    _curve(axes, points, ("pooled", "pooled"), label="pooled data", color=POOLED_COLOR, linestyle=":")
     for control, (control_color, style) in CONTROL_STYLES.items():
         title = f"{party} {CONTROL_TITLES[control]}"
-        _accuracy_line(axes, epochs, (party, control), label=title, color=control_color, linestyle=style)
-    _accuracy_line(axes, epochs, (party, "standalone"), label=f"{party} alone", color=color, linestyle="--")
-    _accuracy_line(axes, epochs, (party, "smule"), label=f"{party} SMuLe", color=color, linestyle="-")
+        _curve(axes, points, (party, control), label=title, color=control_color, linestyle=style)
+    _curve(axes, points, (party, "standalone"), label=f"{party} alone", color=color, linestyle="--")
+    _curve(axes, points, (party, "smule"), label=f"{party} SMuLe", color=color, linestyle="-")
     axes.set_xlabel("epoch")
-    axes.set_ylabel("test accuracy (%)")
+    axes.set_ylabel(_axis_title(metric))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if axes.lines:
-        axes.set_ylim(*_accuracy_limits(epochs))
-        axes.legend(loc="lower right", frameon=False, labelcolor=INK, fontsize=FONT_SIZE)
-    return to_inline_svg(figure, f"accuracy-{party}")
+        axes.set_ylim(*_limits([value for *_, value in points]))
+        axes.legend(loc="best", frameon=False, labelcolor=INK, fontsize=FONT_SIZE)
+    return to_inline_svg(figure, f"curves-{party}")
 
 
 def bytes_per_epoch_svg(bytes_per_epoch: Sequence[int]) -> str:
@@ -106,8 +114,8 @@ def class_counts_svg(class_counts: Mapping[str, Sequence[int]]) -> str:
     return to_inline_svg(figure, "class-counts")
 
 
-def sweep_figure(jobs: Sequence[tuple[str, RunSummary | None]]) -> Figure:
-    """Accuracy of every job: an open mark for a party alone, a full one with SMuLe, and a line between them.
+def sweep_figure(jobs: Sequence[tuple[str, RunSummary | None]], metric: str) -> Figure:
+    """A metric of every job: an open mark for a party alone, a full one with SMuLe, and a line between them.
 
     Args:
         jobs: label and summary of each; None where there is none.
@@ -118,51 +126,63 @@ def sweep_figure(jobs: Sequence[tuple[str, RunSummary | None]]) -> Figure:
         if summary is not None:
             for name, offset in (("a", -0.14), ("b", 0.14)):
                 party = summary.parties[name]
-                _gain(axes, row + offset, party.standalone_test_accuracy, party.test_accuracy, name)
-            if summary.pooled_test_accuracy is not None:
-                axes.plot(100 * summary.pooled_test_accuracy, row, marker="|", markersize=18, color=POOLED_COLOR)
+                alone, smule = (_scaled(metric, party.figure(network, metric)) for network in ("standalone", "smule"))
+                _gain(axes, row + offset, alone, smule, name)
+            pooled = _scaled(metric, summary.pooled_figure(metric))
+            if pooled is not None:
+                axes.plot(pooled, row, marker="|", markersize=18, color=POOLED_COLOR)
         status = "failed" if summary is None else summary.status
         if status != "completed":
             axes.text(0.01, row, status, va="center", fontsize=FONT_SIZE, transform=axes.get_yaxis_transform())
     axes.set_yticks(range(len(jobs)), [plain(label) for label, _ in jobs])
     axes.set_ylim(max(len(jobs), 1) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("test accuracy (%)")
+    axes.set_xlabel(_axis_title(metric))
     figure.legend(handles=_sweep_legend(axes), loc="outside upper center", ncols=5, frameon=False, fontsize=FONT_SIZE)
     return figure
 
 
-def _accuracy_line(
+def _axis_title(metric: str) -> str:
+    return f"test {metric_title(metric)}" + (" (%)" if is_share(metric) else "")
+
+
+def _scaled(metric: str, figure: MetricRecord | None) -> float | None:
+    """In percent, where it is a share."""
+    if figure is None or figure.value is None:
+        return None
+    return 100 * figure.value if is_share(metric) else figure.value
+
+
+def _curve(
     axes: Axes,
-    epochs: Sequence[EpochRecord],
+    points: Sequence[tuple[str, str, int, float]],
     task: tuple[str, str],
     *,
     label: str,
     color: str,
     linestyle: LineStyle,
 ) -> None:
-    points = [(epoch.epoch, 100 * epoch.test_accuracy) for epoch in epochs if (epoch.party, epoch.phase) == task]
-    if points:
-        x, y = zip(*sorted(points), strict=True)
-        marker = "o" if len(points) <= MAX_MARKED_EPOCHS else ""
+    shown = sorted((epoch, value) for party, phase, epoch, value in points if (party, phase) == task)
+    if shown:
+        x, y = zip(*shown, strict=True)
+        marker = "o" if len(shown) <= MAX_MARKED_EPOCHS else ""
         axes.plot(x, y, label=label, color=color, linestyle=linestyle, marker=marker, markersize=3, linewidth=1.8)
 
 
-def _accuracy_limits(epochs: Sequence[EpochRecord]) -> tuple[float, float]:
-    """The same limits for every party, in percent, so that its figures can be compared."""
-    accuracies = [100 * epoch.test_accuracy for epoch in epochs]
-    margin = 2.0 + 0.05 * (max(accuracies) - min(accuracies))
-    return min(accuracies) - margin, max(accuracies) + margin
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """The same limits for every party, so that its figures can be compared."""
+    margin = 0.02 * max(map(abs, values)) + 0.05 * (max(values) - min(values))
+    return min(values) - margin, max(values) + margin
 
 
 def _gain(axes: Axes, y: float, alone: float | None, smule: float | None, party: str) -> None:
     color = PARTY_COLORS[party]
     if alone is not None and smule is not None:
-        axes.plot([100 * alone, 100 * smule], [y, y], color=color, linewidth=1.5)
+        axes.plot([alone, smule], [y, y], color=color, linewidth=1.5)
     if alone is not None:
-        axes.plot(100 * alone, y, marker="o", color=color, markerfacecolor="white", markersize=6)
+        axes.plot(alone, y, marker="o", color=color, markerfacecolor="white", markersize=6)
     if smule is not None:
-        axes.plot(100 * smule, y, marker="o", color=color, markersize=6)
+        axes.plot(smule, y, marker="o", color=color, markersize=6)
 
 
 def _sweep_legend(axes: Axes) -> list[Line2D]:

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from smule_crypten.report.formatting import MISSING, count, human_bytes, human_seconds, percent, task_title
+from smule_crypten.report.formatting import MISSING, count, human_bytes, human_seconds, task_title
+from smule_crypten.report.metric_text import metric_title, metric_value
 from smule_crypten.report.records import EpochRecord
 
 
@@ -19,10 +20,14 @@ class LiveProgress:
     Args:
         console: where to show them; without a terminal, plain lines are printed.
         epochs_by_task: number of epochs of each training, keyed by (party, phase), in the order of display.
+        metric: what is shown of each epoch.
     """
 
-    def __init__(self, console: Console, epochs_by_task: Mapping[tuple[str, str], int]) -> None:
+    def __init__(
+        self, console: Console, epochs_by_task: Mapping[tuple[str, str], int], metric: str = "accuracy"
+    ) -> None:
         self._console = console
+        self._metric = metric
         self._epochs_by_task = dict(epochs_by_task)
         self._bars: Progress | None = None
         self._task_ids: dict[tuple[str, str], TaskID] = {}
@@ -30,7 +35,7 @@ class LiveProgress:
             self._bars = _bars(console)
             for (party, phase), total in self._epochs_by_task.items():
                 title = task_title(party, phase)
-                self._task_ids[party, phase] = self._bars.add_task(title, total=total, accuracy="")
+                self._task_ids[party, phase] = self._bars.add_task(title, total=total, figure="")
 
     def update(self, epoch: EpochRecord, *, is_new: bool = True) -> None:
         """Show one epoch of a training that was announced in epochs_by_task.
@@ -42,10 +47,10 @@ class LiveProgress:
         total = self._epochs_by_task[task]
         if self._bars is None:
             if is_new:
-                self._print(_line(epoch, total))
+                self._print(_line(epoch, total, self._metric))
         else:
-            accuracy = f"test {percent(epoch.test_accuracy)}"
-            self._bars.update(self._task_ids[task], completed=epoch.epoch, accuracy=accuracy)
+            figure = f"test {metric_value(self._metric, epoch.test_figure)}"
+            self._bars.update(self._task_ids[task], completed=epoch.epoch, figure=figure)
 
     def message(self, text: str) -> None:
         """Show a line of text; on a terminal it stays above the bars."""
@@ -69,16 +74,16 @@ def _bars(console: Console) -> Progress:
         TextColumn("{task.description}"),
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[accuracy]}", justify="right"),
+        TextColumn("{task.fields[figure]}", justify="right"),
         TimeElapsedColumn(),
         console=console,
         redirect_stderr=sys.stderr.isatty(),  # the log, which must not tear the bars; a file gets it as it is
     )
 
 
-def _line(epoch: EpochRecord, total: int) -> str:
+def _line(epoch: EpochRecord, total: int, metric: str) -> str:
     parts = [
-        f"test accuracy {percent(epoch.test_accuracy)}",
+        f"test {metric_title(metric)} {metric_value(metric, epoch.test_figure)}",
         f"loss {MISSING if epoch.loss is None else format(epoch.loss, '.3f')}",
         human_seconds(epoch.training_seconds + epoch.exchange_seconds),
     ]

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from smule_crypten.report.evaluation_records import EvaluationRecord, MetricRecord
 from smule_crypten.report.record import Finite, Record, maybe
 
 RunStatus = Literal["running", "completed", "failed", "interrupted"]
@@ -28,9 +29,17 @@ class TrainingRecord(Record):
         "how often the peer's answers are right on samples of known label; null without any"
     )
     peer_weight: float | None = maybe("mean weight, 0 to 1, of the peer's answers; null without answers")
-    train_accuracy: float = Field(description="accuracy on the training samples, while training")
-    test_accuracy: float = Field(description="accuracy on the test samples, after the epoch")
+    train_accuracy: float | None = maybe(
+        "accuracy on the training samples, while training; of several labels, share of labels right; null in regression"
+    )
+    test_accuracy: float | None = maybe("the same on the test samples, after the epoch")
+    test_metric: float | None = maybe("the run's `metric` on the test samples, after the epoch; null in older files")
     training_seconds: float = Field(description="time in training")
+
+    @property
+    def test_figure(self) -> float | None:
+        """The run's metric, of files of any version."""
+        return self.test_accuracy if self.test_metric is None else self.test_metric
 
 
 class ExchangeRecord(Record):
@@ -118,8 +127,18 @@ class PartyFacts(Record):
     num_train: int | None = maybe("training samples of the party")
     num_test: int | None = maybe("test samples that its accuracies are measured on")
     missing_classes: list[int] | None = maybe("classes of which the party has no training sample")
-    test_accuracy: float | None = maybe("accuracy with SMuLe, of the network that was kept (`kept_network`)")
+    test_accuracy: float | None = maybe(
+        "accuracy with SMuLe, of the network that was kept (`kept_network`); of several labels, share of labels right; "
+        "null in regression"
+    )
     standalone_test_accuracy: float | None = maybe("the same of the network trained alone, kept by the same rule")
+    evaluations: dict[str, EvaluationRecord] | None = maybe(
+        "figures on the test samples of its networks `smule` and `standalone`, and of the finished local controls"
+    )
+    gains: dict[str, dict[str, MetricRecord]] | None = maybe(
+        "by how much the network with SMuLe is better than each of these, by every metric, on the same test samples "
+        "and resamples; above 0 where it is better, in shares and not points"
+    )
     kept_network: str | None = maybe("which network `model.pt` holds: `smule, epoch n` or `alone, epoch n`")
     kept_because: Literal["last", "validation"] | None = maybe(
         "`validation`: with `training.keep=best` and a validation part, the latest network that is not clearly worse "

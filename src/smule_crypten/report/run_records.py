@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, StringConstraints
 
+from smule_crypten.metric_names import METRIC_FACTS
+from smule_crypten.report.evaluation_records import EvaluationRecord, MetricRecord
 from smule_crypten.report.record import Finite, Record, maybe
 from smule_crypten.report.records import EpochRecord, PartyFacts, PartyRecord, RunStatus, TrustRecord
 
@@ -16,8 +18,13 @@ PartyKey = Annotated[str, StringConstraints(pattern="^[ab]$")]
 
 
 class ControlRecord(Record):
-    name: str = Field(description="of `controls` or `standalone`, picked by test accuracy, which favours it")
-    test_accuracy: float = Field(description="its test accuracy, which SMuLe has to exceed")
+    name: str = Field(description="of `controls` or `standalone`, picked by the run's `metric`, which favours it")
+    test_accuracy: float | None = maybe("its test accuracy; null but in classification")
+
+
+def higher_is_better(metric: str) -> bool:
+    """Also of a name that a later version wrote."""
+    return metric not in METRIC_FACTS or METRIC_FACTS[metric].higher_is_better
 
 
 class PartySummary(PartyFacts):
@@ -28,15 +35,36 @@ class PartySummary(PartyFacts):
     )
     dealer_bytes: int | None = maybe("bytes that the dealer sent to the party")
     trust: list[TrustRecord] | None = maybe("of each epoch that had answers")
-    controls: dict[str, float] = Field(default_factory=dict, description="test accuracy of each finished local control")
+    controls: dict[str, float | None] = Field(
+        default_factory=dict, description="the run's `metric` of each finished local control, on the test samples"
+    )
     best_local_control: ControlRecord | None = maybe(
         "null until all that were asked for are finished: the best may be missing"
     )
 
-    @property
-    def control_accuracy(self) -> float | None:
-        best = self.best_local_control
-        return None if best is None else best.test_accuracy
+    def figure(self, network: str, metric: str) -> MetricRecord | None:
+        """Of `smule`, `standalone` or a control, with an interval but in older files; None where it is not known."""
+        evaluation = (self.evaluations or {}).get(network)
+        if evaluation is not None:
+            return evaluation.metrics.get(metric)
+        if metric != "accuracy":
+            return None
+        accuracies = {"smule": self.test_accuracy, "standalone": self.standalone_test_accuracy, **self.controls}
+        accuracy = accuracies.get(network)
+        return None if accuracy is None else MetricRecord(value=accuracy)
+
+    def best_control(self, metric: str) -> MetricRecord | None:
+        """The figure of best_local_control."""
+        return None if self.best_local_control is None else self.figure(self.best_local_control.name, metric)
+
+    def gain(self, network: str, metric: str) -> MetricRecord | None:
+        """Of SMuLe over another network, more than 0 where it is better; in older files the mere difference."""
+        known = (self.gains or {}).get(network, {}).get(metric)
+        smule, other = self.figure("smule", metric), self.figure(network, metric)
+        if known is not None or smule is None or other is None or smule.value is None or other.value is None:
+            return known
+        difference = smule.value - other.value
+        return MetricRecord(value=difference if higher_is_better(metric) else -difference)
 
 
 class Communication(Record):
@@ -58,7 +86,9 @@ class Fidelity(Record):
         "largest distance of a secure logit from that of plain PyTorch, both less the mean of their sample; null if "
         "one was not finite"
     )
-    top1_agreement: float = Field(description="share of answers in which both predict the same class")
+    top1_agreement: float | None = Field(
+        description="share of answers in which both predict the same class, or of labels; null in regression"
+    )
     num_samples: int = Field(description="answers that were compared")
 
 
@@ -98,7 +128,16 @@ class RunFacts(Record):
     randomness: str = Field(description="`fresh`, or `seeded_insecure` for runs that repeat bit for bit")
     insecure_choices: list[str] = Field(description="settings that protect nothing; empty for a secure run")
     seed: int = Field(description="seed of data split, initial weights and order of samples")
+    task: str = Field(default="classification", description="`classification`, `multilabel` or `regression`")
+    metric: str = Field(
+        default="accuracy", description="the metric that tables and curves show: the task's own, or as configured"
+    )
     epochs: int = Field(description="asked for; as many as `communication.bytes_per_epoch` has entries were finished")
+    data_notes: list[str] = Field(
+        default_factory=list,
+        description="what the reader of the data counted, left out and changed, and whose rows the constants of a "
+        "table without a schema come from",
+    )
     versions: dict[str, str] = Field(description="versions of Python and of the packages that matter")
     hardware: Hardware = Field(description="processor, cores, memory, platform, device")
 
@@ -110,10 +149,18 @@ class RunSummary(RunFacts):
     error: str | None = maybe("why the run failed, in one line")
     parties: dict[PartyKey, PartySummary] = Field(min_length=2)
     pooled_test_accuracy: float | None = maybe("accuracy of party a's network, trained on the data of both parties")
+    pooled_evaluation: EvaluationRecord | None = maybe("all metrics of that network; null in older files")
     communication: Communication
     fidelity: Fidelity | None = maybe("of the answers that were kept; null where no simulation compared them")
     attack: AttackRecord | None = maybe("the simulated adversary; null where both parties are honest")
     seconds: RunSeconds
+
+    def pooled_figure(self, metric: str) -> MetricRecord | None:
+        """Of the network trained on pooled data, with an interval but in older files; None where it is not known."""
+        if self.pooled_evaluation is not None:
+            return self.pooled_evaluation.metrics.get(metric)
+        accuracy = self.pooled_test_accuracy if metric == "accuracy" else None
+        return None if accuracy is None else MetricRecord(value=accuracy)
 
 
 @dataclass(kw_only=True)
@@ -121,7 +168,8 @@ class RunRecord:
     """Everything that is known of a run so far; summary.py and html.py turn it into files.
 
     data: name of the data set. settings: the configuration, for people. asked_controls: local controls of this run;
-    controls: test accuracy of each that is finished, by party and name.
+    controls: the metric of each that is finished, by party and name; evaluations and gains: all figures of it, and of
+    SMuLe over it.
     """
 
     facts: RunFacts
@@ -132,8 +180,11 @@ class RunRecord:
     epochs: list[EpochRecord] = field(default_factory=list)
     parties: dict[str, PartyRecord] = field(default_factory=dict)
     pooled_test_accuracy: float | None = None
+    pooled_evaluation: EvaluationRecord | None = None
     attack: AttackRecord | None = None
-    controls: dict[str, dict[str, float]] = field(default_factory=dict)
+    controls: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    evaluations: dict[str, dict[str, EvaluationRecord]] = field(default_factory=dict)
+    gains: dict[str, dict[str, dict[str, MetricRecord]]] = field(default_factory=dict)
     fidelity: list[FidelityRecord] = field(default_factory=list)
     total_seconds: float | None = None
     error: str | None = None

@@ -18,6 +18,7 @@ from smule_crypten.report.run_records import (
     RunRecord,
     RunSeconds,
     RunSummary,
+    higher_is_better,
 )
 from smule_crypten.types import PARTY_NAMES
 
@@ -76,6 +77,7 @@ def build_summary(record: RunRecord) -> RunSummary:
         error=record.error,
         parties={name: _party(record, name) for name in PARTY_NAMES},
         pooled_test_accuracy=record.pooled_test_accuracy,
+        pooled_evaluation=record.pooled_evaluation,
         communication=_communication(record),
         fidelity=_fidelity(record.fidelity),
         attack=record.attack,
@@ -105,22 +107,28 @@ def read_summary(run_dir: Path) -> RunSummary:
 
 
 def _party(record: RunRecord, name: str) -> PartySummary:
-    party, controls = record.parties.get(name), record.controls.get(name, {})
+    party = record.parties.get(name)
     facts = (
         {} if party is None else {key: value for key, value in vars(party).items() if key in PartySummary.model_fields}
     )
-    alone = None if party is None else party.standalone_test_accuracy
-    best = _best_local_control(record.asked_controls, controls, alone)
-    return PartySummary(**facts, controls=dict(controls), best_local_control=best)
+    for key, of_controls in (("evaluations", record.evaluations), ("gains", record.gains)):
+        if of_controls.get(name):
+            facts[key] = {**(facts.get(key) or {}), **of_controls[name]}
+    summary = PartySummary(**facts, controls=dict(record.controls.get(name, {})))
+    best = _best_local_control(record.asked_controls, summary, record.facts.metric)
+    return summary.model_copy(update={"best_local_control": best})
 
 
-def _best_local_control(asked: Sequence[str], controls: dict[str, float], alone: float | None) -> ControlRecord | None:
+def _best_local_control(asked: Sequence[str], party: PartySummary, metric: str) -> ControlRecord | None:
     """The best that the party reaches without the other; None before all are known, since the best may be missing."""
-    known = dict(controls) if alone is None else {"standalone": alone, **controls}
-    if not known or any(name not in controls for name in asked):
+    figures = {name: party.figure(name, metric) for name in ("standalone", *party.controls)}
+    known = {name: figure.value for name, figure in figures.items() if figure is not None and figure.value is not None}
+    if not known or any(name not in party.controls for name in asked):
         return None
-    best = max(known, key=lambda name: known[name])
-    return ControlRecord(name=best, test_accuracy=known[best])
+    sign = 1 if higher_is_better(metric) else -1
+    best = max(known, key=lambda name: sign * known[name])
+    accuracy = party.figure(best, "accuracy")
+    return ControlRecord(name=best, test_accuracy=None if accuracy is None else accuracy.value)
 
 
 def _communication(record: RunRecord) -> Communication:
@@ -155,10 +163,10 @@ def _fidelity(checks: Sequence[Fidelity]) -> Fidelity | None:
     if num_samples == 0:
         return None
     errors = [math.nan if check.max_abs_logit_error is None else check.max_abs_logit_error for check in checks]
-    agreeing = sum(check.top1_agreement * check.num_samples for check in checks)
+    agreeing = [check.top1_agreement * check.num_samples for check in checks if check.top1_agreement is not None]
     return Fidelity(
         max_abs_logit_error=math.nan if any(map(math.isnan, errors)) else max(errors),
-        top1_agreement=agreeing / num_samples,
+        top1_agreement=sum(agreeing) / num_samples if agreeing else None,
         num_samples=num_samples,
     )
 

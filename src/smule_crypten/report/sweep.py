@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from rich.text import Text
 from smule_crypten.errors import DataError, OutputError
 from smule_crypten.files import write_text
 from smule_crypten.report import phrases
-from smule_crypten.report.formatting import human_bytes, percent
+from smule_crypten.report.evaluation_records import MetricRecord
+from smule_crypten.report.formatting import human_bytes
+from smule_crypten.report.metric_text import metric_title, metric_value
 from smule_crypten.report.plots import sweep_figure
 from smule_crypten.report.records import RunStatus
 from smule_crypten.report.run_records import PartySummary, RunSummary
@@ -27,21 +29,7 @@ from smule_crypten.types import PARTY_NAMES
 OVERRIDES_FILE = "overrides.json"
 ERROR_FILE = "error.txt"
 
-_RESULTS: dict[str, Callable[[RunSummary], float | str | None]] = {
-    "accuracy_a_alone": lambda run: run.parties["a"].standalone_test_accuracy,
-    "accuracy_a_smule": lambda run: run.parties["a"].test_accuracy,
-    "accuracy_b_alone": lambda run: run.parties["b"].standalone_test_accuracy,
-    "accuracy_b_smule": lambda run: run.parties["b"].test_accuracy,
-    "pooled_accuracy": lambda run: run.pooled_test_accuracy,
-    "bytes_total": lambda run: run.communication.bytes_total,
-    "dealer_bytes_total": lambda run: run.communication.dealer_bytes_total,
-    "seconds_total": lambda run: run.seconds.total,
-    "accuracy_a_best_control": lambda run: run.parties["a"].control_accuracy,
-    "best_control_a": lambda run: _best_control(run.parties["a"]),
-    "accuracy_b_best_control": lambda run: run.parties["b"].control_accuracy,
-    "best_control_b": lambda run: _best_control(run.parties["b"]),
-}
-"""Column of the table of all jobs -> its value, None for unknown."""
+Cell = float | str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +71,7 @@ def write_sweep_summary(sweep_dir: Path) -> RenderableType:
     """
     jobs = collect_sweep(sweep_dir)
     write_text(sweep_dir / "sweep_summary.csv", _csv(jobs), public=True)
-    svg = to_svg_file(sweep_figure([("\n".join(_settings(job, jobs)), job.summary) for job in jobs]))
+    svg = to_svg_file(sweep_figure([("\n".join(_settings(job, jobs)), job.summary) for job in jobs], _metric(jobs)))
     write_text(sweep_dir / "sweep_summary.svg", svg, public=True)
     return _table(jobs)
 
@@ -118,24 +106,49 @@ def _overrides(folder: Path) -> dict[str, str]:
     return {key.lstrip("+~"): value for key, _, value in (text.partition("=") for text in texts)}
 
 
-def _best_control(party: PartySummary) -> str | None:
-    return None if party.best_local_control is None else party.best_local_control.name
+def _metric(jobs: Sequence[SweepJob]) -> str:
+    """That of the first job that has one: all are shown by the same metric, which every job records."""
+    return next((job.summary.metric for job in jobs if job.summary is not None), "accuracy")
+
+
+def _results(summary: RunSummary | None, metric: str) -> dict[str, Cell]:
+    """Column of the table of all jobs -> its value, None for unknown."""
+    parties = {name: PartySummary() if summary is None else summary.parties[name] for name in PARTY_NAMES}
+    results: dict[str, Cell] = {}
+    for name, party in parties.items():
+        results[f"{metric}_{name}_alone"] = _value(party.figure("standalone", metric))
+        results[f"{metric}_{name}_smule"] = _value(party.figure("smule", metric))
+    results[f"pooled_{metric}"] = None if summary is None else _value(summary.pooled_figure(metric))
+    results["bytes_total"] = None if summary is None else summary.communication.bytes_total
+    results["dealer_bytes_total"] = None if summary is None else summary.communication.dealer_bytes_total
+    results["seconds_total"] = None if summary is None else summary.seconds.total
+    for name, party in parties.items():
+        best = party.best_local_control
+        gain = None if best is None else party.gain(best.name, metric)
+        results[f"{metric}_{name}_best_control"] = _value(party.best_control(metric))
+        results[f"best_control_{name}"] = None if best is None else best.name
+        results[f"gain_{name}_low"] = None if gain is None else gain.low
+        results[f"gain_{name}_high"] = None if gain is None else gain.high
+    return results
+
+
+def _value(figure: MetricRecord | None) -> float | None:
+    return None if figure is None else figure.value
 
 
 def _override_keys(jobs: Sequence[SweepJob]) -> list[str]:
     return list(dict.fromkeys(key for job in jobs for key in job.overrides))
 
 
-def _results(job: SweepJob) -> dict[str, float | str | None]:
-    return {name: None if job.summary is None else value(job.summary) for name, value in _RESULTS.items()}
-
-
 def _csv(jobs: Sequence[SweepJob]) -> str:
     buffer = io.StringIO(newline="")
-    writer = csv.DictWriter(buffer, ["job", "status", *_override_keys(jobs), *_RESULTS, "error"])
+    metric = _metric(jobs)
+    columns = [*_override_keys(jobs), *_results(None, metric)]
+    writer = csv.DictWriter(buffer, ["job", "status", *columns, "error"])
     writer.writeheader()
     for job in jobs:
-        writer.writerow({"job": job.name, "status": job.status, **_results(job), "error": job.error, **job.overrides})
+        results = _results(job.summary, metric)
+        writer.writerow({"job": job.name, "status": job.status, **results, "error": job.error, **job.overrides})
     return buffer.getvalue()
 
 
@@ -148,12 +161,12 @@ def _settings(job: SweepJob, jobs: Sequence[SweepJob]) -> list[str]:
     return settings or [f"job {job.name}"]
 
 
-def _accuracies(job: SweepJob) -> list[float | None]:
+def _figures(job: SweepJob, metric: str) -> list[float | None]:
     if job.summary is None:
         return [None] * 5
     parties = (job.summary.parties[name] for name in PARTY_NAMES)
-    of_parties = [value for party in parties for value in (party.standalone_test_accuracy, party.test_accuracy)]
-    return [*of_parties, job.summary.pooled_test_accuracy]
+    figures = [party.figure(network, metric) for party in parties for network in ("standalone", "smule")]
+    return [_value(figure) for figure in (*figures, job.summary.pooled_figure(metric))]
 
 
 def _all_in(job: SweepJob) -> int | None:
@@ -165,13 +178,14 @@ def _all_in(job: SweepJob) -> int | None:
 
 
 def _table(jobs: Sequence[SweepJob]) -> RenderableType:
+    metric = _metric(jobs)
     headings = ("a\nalone", "a\nSMuLe", "b\nalone", "b\nSMuLe", "pooled", "bytes\nall in")
     columns = [Column(heading="job"), Column(heading="setting", is_number=False)]
     columns += [Column(heading=heading) for heading in headings]
     cells = []
     for job in jobs:
-        accuracies = [percent(accuracy).removesuffix(" %") for accuracy in _accuracies(job)]
-        cells.append([job.name, "\n".join(_settings(job, jobs)), *accuracies, human_bytes(_all_in(job))])
+        figures = [metric_value(metric, figure).removesuffix(" %") for figure in _figures(job, metric)]
+        cells.append([job.name, "\n".join(_settings(job, jobs)), *figures, human_bytes(_all_in(job))])
     failures = [f"job {job.name} {job.failure}" for job in jobs if job.failure]
-    grid = Grid(title="Test accuracy of every job", columns=columns, rows=cells)
+    grid = Grid(title=f"Test {metric_title(metric)} of every job", columns=columns, rows=cells)
     return Group(grid, *(Text(line, style="bold red") for line in failures))

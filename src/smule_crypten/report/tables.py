@@ -6,14 +6,23 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from smule_crypten.report import phrases
-from smule_crypten.report.formatting import MISSING, count, gain_in_points, percent
+from smule_crypten.report.evaluation_records import MetricRecord
+from smule_crypten.report.formatting import count
+from smule_crypten.report.metric_text import (
+    gain_interval,
+    gain_value,
+    metric_interval,
+    metric_title,
+    metric_value,
+    with_interval,
+)
 from smule_crypten.report.run_records import RunSummary
 from smule_crypten.report.terminal import Column, Facts, Grid
 from smule_crypten.types import PARTY_NAMES
 
 
 def result_table(summary: RunSummary) -> RenderableType:
-    """Accuracies, cost and fidelity of a run, from its summary."""
+    """Figures, cost and fidelity of a run, from its summary."""
     notices = {
         phrases.insecurity_notice(summary.insecure_choices): "bold yellow",
         phrases.attack_notice(summary.attack): "bold yellow",
@@ -21,39 +30,67 @@ def result_table(summary: RunSummary) -> RenderableType:
     }
     notices |= {phrases.whose_record(summary.recorded_by): "dim"}
     remarks = [Text(f"\n{text}", style=style) for text, style in notices.items() if text]
-    return Group(_accuracies(summary), _facts(summary), *remarks)
+    return Group(_figures(summary), _facts(summary), *_all_metrics(summary), *remarks)
 
 
-def _accuracies(summary: RunSummary) -> Grid:
+def _figures(summary: RunSummary) -> Grid:
+    """Of each party by the run's metric, each with its interval below."""
+    metric = summary.metric
     rows = []
     for name in PARTY_NAMES:
         party = summary.parties[name]
-        control, smule = party.control_accuracy, party.test_accuracy
-        accuracies = [percent(party.standalone_test_accuracy), percent(control), percent(smule)]
-        sizes = [party.architecture or MISSING, count(party.num_train)]
-        rows.append([f"party {name}", *sizes, *accuracies, gain_in_points(control, smule)])
+        best = party.best_local_control
+        gain = None if best is None else party.gain(best.name, metric)
+        figures = (party.figure("standalone", metric), party.best_control(metric), party.figure("smule", metric))
+        gained = _stacked(gain_value(metric, None if gain is None else gain.value), gain_interval(metric, gain))
+        samples = "" if party.num_train is None else f"{count(party.num_train)} samples"
+        about = _stacked(f"party {name}", party.architecture or "", samples)
+        rows.append([about, *(_figure(metric, figure) for figure in figures), gained])
     columns = [
         Column(heading="", is_number=False),
-        Column(heading="network", is_number=False),
-        Column(heading="samples"),
         Column(heading="alone"),
         Column(heading="best\ncontrol"),
         Column(heading="SMuLe", is_bold=True),
         Column(heading="gain over\ncontrol"),
     ]
-    return Grid(title="Test accuracy", columns=columns, rows=rows)
+    has_intervals = any(party.evaluations for party in summary.parties.values())
+    title = f"Test {metric_title(metric)}" + (", with 95 % intervals" if has_intervals else "")
+    return Grid(title=title, columns=columns, rows=rows)
+
+
+def _figure(metric: str, figure: MetricRecord | None) -> str:
+    return _stacked(metric_value(metric, None if figure is None else figure.value), metric_interval(metric, figure))
+
+
+def _stacked(*lines: str) -> str:
+    return "\n".join(line for line in lines if line)
+
+
+def _all_metrics(summary: RunSummary) -> list[RenderableType]:
+    """Every metric of SMuLe, by party; nothing where they were not recorded."""
+    evaluations = {name: (party.evaluations or {}).get("smule") for name, party in summary.parties.items()}
+    known = {name: evaluation for name, evaluation in evaluations.items() if evaluation is not None}
+    if not known:
+        return []
+    metrics = list(next(iter(known.values())).metrics)
+    cells = (
+        [with_interval(metric, evaluation.metrics.get(metric)) for evaluation in known.values()] for metric in metrics
+    )
+    rows = [[metric_title(metric), *row] for metric, row in zip(metrics, cells, strict=True)]
+    columns = [Column(heading="", is_number=False), *(Column(heading=f"party {name}") for name in known)]
+    return [Text(), Grid(title="All metrics with SMuLe", columns=columns, rows=rows)]
 
 
 def _facts(summary: RunSummary) -> Facts:
-    communication, pooled = summary.communication, summary.pooled_test_accuracy
+    communication = summary.communication
     facts = {
         "classes missing": phrases.missing_classes(summary.parties),
-        "pooled data": "" if pooled is None else f"{percent(pooled)} by one network trained on both parties' data",
+        "pooled data": phrases.pooled(summary),
         "attack success": phrases.attack_success(summary.attack),
-        "best control": phrases.best_controls(summary.parties),
+        "best control": phrases.best_controls(summary),
         "kept network": phrases.kept_networks(summary.parties),
         "private training": phrases.privacy(summary.parties),
-        "trust": phrases.trust(summary.parties),
+        "trust": phrases.trust(summary),
         "alarms": phrases.alarms(summary.parties),
         "planned": phrases.planned_exchange(summary.parties),
         "answered": phrases.budgets(summary.parties),

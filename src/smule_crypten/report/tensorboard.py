@@ -9,7 +9,7 @@ from torch.utils.tensorboard import SummaryWriter
 from smule_crypten.files import output_error
 from smule_crypten.report.records import EpochRecord
 
-_TRAINING_KEYS = ("loss", "train_accuracy", "test_accuracy", "training_seconds")
+_TRAINING_KEYS = ("loss", "train_accuracy", "test_accuracy", "test_metric", "training_seconds")
 _SMULE_KEYS = (
     "distillation_loss",
     "soft_label_fraction",

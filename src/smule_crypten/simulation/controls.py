@@ -11,13 +11,15 @@ from torch import nn
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.config.sections import ControlName
 from smule_crypten.party.events import ControlEnded, Emit, EpochEnded
+from smule_crypten.party.figures import evaluation_record, gain_records
 from smule_crypten.party.learner import learner_of
 from smule_crypten.party.ledger import epoch_record
-from smule_crypten.party.run_folder import STANDALONE_FILE, party_folder
+from smule_crypten.party.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
 from smule_crypten.simulation.simulated_data import load_same_inputs
 from smule_crypten.training.checkpoint import load_checkpoint
 from smule_crypten.training.controls import local_control
-from smule_crypten.training.kept_training import KeptTraining
+from smule_crypten.training.evaluate import Outcome
+from smule_crypten.training.kept_training import Finished, KeptTraining
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.trainer import EpochResult
 
@@ -30,32 +32,35 @@ def run_controls(emit: Emit, config: PartyConfig, names: Sequence[ControlName], 
         data_digest: of the data set that the parent has loaded.
 
     Raises:
-        SmuleError: training diverged, or the network that the party trained alone cannot be read.
+        SmuleError: training diverged, or a network of the party cannot be read.
     """
     torch.set_num_threads(config.launch.threads)
     learner = learner_of(config, load_same_inputs(config, data_digest))
+    smule = learner.evaluated(_kept_network(config, learner, MODEL_FILE))
     for name in names:
-        accuracy = _trained(emit, config, learner, name)
-        emit(ControlEnded(config.name, name, accuracy))
+        control = _trained(emit, config, learner, name)
+        found = learner.evaluated(control.model)
+        short, gains = evaluation_record(found).in_short, gain_records(smule, found)
+        emit(ControlEnded(config.name, name, control.tested.score, short, gains))
 
 
-def _trained(emit: Emit, config: PartyConfig, learner: Learner, name: ControlName) -> float:
-    """The test accuracy of a control, whose best network is kept as that of the party's own trainings."""
+def _trained(emit: Emit, config: PartyConfig, learner: Learner, name: ControlName) -> Finished:
+    """A control, whose best network is kept as that of the party's own trainings."""
 
-    def on_epoch(result: EpochResult, accuracy: float) -> None:
-        emit(EpochEnded(epoch_record(config.name, name, result, accuracy)))
+    def on_epoch(result: EpochResult, tested: Outcome) -> None:
+        emit(EpochEnded(epoch_record(config.name, name, result, tested)))
 
-    finished = _standalone_network(config, learner) if name == "self_distillation" else None
+    finished = _kept_network(config, learner, STANDALONE_FILE) if name == "self_distillation" else None
     control = partial(local_control, name, learner, finished=finished)
-    return KeptTraining(learner, control, name, on_epoch).run().accuracy
+    return KeptTraining(learner, control, name, on_epoch).run()
 
 
-def _standalone_network(config: PartyConfig, learner: Learner) -> nn.Module:
-    """The network that the party trained alone.
+def _kept_network(config: PartyConfig, learner: Learner, file: str) -> nn.Module:
+    """A network that the party has left in its folder.
 
     Raises:
         DataError, ModelError: the file has been damaged since.
     """
     model = learner.network()
-    model.load_state_dict(load_checkpoint(party_folder(config) / STANDALONE_FILE).state_dict)
+    model.load_state_dict(load_checkpoint(party_folder(config) / file).state_dict)
     return model

@@ -16,8 +16,9 @@ from smule_crypten.config.run import RunConfig
 from smule_crypten.data.samples import Samples
 from smule_crypten.report.run_records import Fidelity, FidelityRecord
 from smule_crypten.simulation.simulated_data import SimulatedData
+from smule_crypten.tasks.by_name import task_of
 from smule_crypten.training.evaluate import predict_logits
-from smule_crypten.types import PARTY_NAMES, centred
+from smule_crypten.types import PARTY_NAMES, opened_logits
 
 
 class FidelityCheck:
@@ -59,12 +60,12 @@ class FidelityCheck:
         secure_NC, inputs = evidence["logits_NC"], self._images(evidence["sample_ids"])
         if len(inputs) == 0:
             return Fidelity(num_samples=0, max_abs_logit_error=0.0, top1_agreement=1.0)
-        plain_NC = centred(predict_logits(self._models[model_owner], inputs, 512, torch.device("cpu")))
-        agreement = (plain_NC.argmax(1) == secure_NC.argmax(1)).double().mean()
+        logits_NC = predict_logits(self._models[model_owner], inputs, 512, torch.device("cpu"))
+        plain_NC = opened_logits(logits_NC, self._run.opening)
         return Fidelity(
             num_samples=len(inputs),
             max_abs_logit_error=float((plain_NC - secure_NC).abs().max()),
-            top1_agreement=float(agreement),
+            top1_agreement=task_of(self._run.task).agreement(plain_NC, secure_NC),
         )
 
     def _images(self, sample_ids: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,7 @@ from smule_crypten.simulation.simulated_data import (
     simulated_parties,
 )
 from smule_crypten.training.controls import local_control
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.kept_training import Finished, KeptTraining, OnEpoch
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.trainer import EpochResult
@@ -29,7 +30,7 @@ from smule_crypten.training.trainer import EpochResult
 Pair = tuple[Learner, Learner]
 
 
-def _silent(result: EpochResult, accuracy: float) -> None: ...
+def _silent(result: EpochResult, tested: Outcome) -> None: ...
 
 
 class InProcess:
@@ -125,7 +126,7 @@ class InProcess:
                 alone=alone[rank],
             )
             for rank, (learner, peer) in enumerate(
-                zip(self.learners, in_process_peers(self.prices, option), strict=True)
+                zip(self.learners, in_process_peers(self.prices, option, opening=self.run.opening), strict=True)
             )
         )
         return first, second

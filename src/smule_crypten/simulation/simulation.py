@@ -19,10 +19,11 @@ from smule_crypten.models.agreement import translate_checked
 from smule_crypten.party.dealing import jobs_that_meet
 from smule_crypten.party.device import resolve_device
 from smule_crypten.party.events import ControlEnded, EpochEnded, Event, EvidenceLeft, Message
+from smule_crypten.party.figures import evaluation_record
 from smule_crypten.party.inputs import build_party_model
 from smule_crypten.party.launcher import Job, run_jobs
 from smule_crypten.party.ledger import epoch_record
-from smule_crypten.party.recording import finally_written, new_record
+from smule_crypten.party.recording import finally_written, new_record, note_data
 from smule_crypten.party.run_folder import JOURNAL_FILE, TENSORBOARD_FOLDER, claimed_run_dir
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.report.progress import LiveProgress
@@ -40,6 +41,7 @@ from smule_crypten.simulation.simulated_data import (
     with_named_networks,
 )
 from smule_crypten.simulation.simulated_party import run_simulated_party
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.kept_training import KeptTraining
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.transport.meeting import ROLES
@@ -85,9 +87,12 @@ def run_simulation(run: RunConfig, run_dir: Path, console: Console) -> RunRecord
     asked, run = run, with_named_networks(run, data.bundle)
     if run != asked:
         names = ", ".join(f"{name} {run.party_section(rank).model.name}" for rank, name in enumerate(PARTY_NAMES))
-        console.print(f"networks for samples of shape {data.bundle.input_shape}: {names}", highlight=False)
+        console.print(
+            f"networks for samples of shape {data.bundle.input_shape}: {names}", highlight=False, soft_wrap=True
+        )
     with claimed_run_dir(run_dir, [run.party(rank, str(run_dir)) for rank in (0, 1)]):
         record = new_record(run, run_dir.name)
+        note_data(record, data.bundle.notes)
         started = time.perf_counter()
         with finally_written(record, run_dir, started):
             _Simulation(run, run_dir, console, data, record).run()
@@ -126,7 +131,7 @@ class _Simulation:
             self._data, models = self._attack.data, self._attack.answering(models)
         changed = None if self._attack is None else self._attack.train
         self._fidelity = FidelityCheck(run, data, models, changed) if run.simulation.fidelity else None
-        self._progress = LiveProgress(console, _epochs_by_task(run))
+        self._progress = LiveProgress(console, _epochs_by_task(run), record.facts.metric)
 
     def run(self) -> None:
         with (
@@ -135,7 +140,7 @@ class _Simulation:
             self._progress,
         ):
             self._run_parties()
-            if self._run.simulation.controls:
+            if self._run.controls:
                 run_jobs(self._control_jobs(), self._on_event)
             pooled = self._train_pooled() if self._run.simulation.pooled else None
         if self._attack is not None:
@@ -163,7 +168,7 @@ class _Simulation:
             Job(
                 name=f"controls of {ROLES[rank]}",
                 function=run_controls,
-                arguments=(self._run.party(rank, str(self._run_dir)), self._run.simulation.controls, self._data.digest),
+                arguments=(self._run.party(rank, str(self._run_dir)), self._run.controls, self._data.digest),
                 environment={},
             )
             for rank in (0, 1)
@@ -175,8 +180,10 @@ class _Simulation:
                 self._add_epoch(record, is_new)
             case Message(text):
                 self._progress.message(text)
-            case ControlEnded(party, name, test_accuracy):
-                self._record.controls.setdefault(party, {})[name] = test_accuracy
+            case ControlEnded(party, name, score, evaluation, gains):
+                self._record.controls.setdefault(party, {})[name] = score
+                self._record.evaluations.setdefault(party, {})[name] = evaluation
+                self._record.gains.setdefault(party, {})[name] = gains
             case EvidenceLeft(party, epoch, path) if self._fidelity is not None:
                 self._fidelity.add(party, epoch, path)
                 self._record.fidelity = self._fidelity.results
@@ -193,11 +200,12 @@ class _Simulation:
         torch.set_num_threads(run.launch.threads)
         learner = pooled_learner(run, self._data)
 
-        def on_epoch(result: EpochResult, accuracy: float) -> None:
-            self._add_epoch(epoch_record("pooled", "pooled", result, accuracy))
+        def on_epoch(result: EpochResult, tested: Outcome) -> None:
+            self._add_epoch(epoch_record("pooled", "pooled", result, tested))
 
         finished = KeptTraining(learner, learner.trainer, "pooled", on_epoch).run()
         self._record.pooled_test_accuracy = finished.accuracy
+        self._record.pooled_evaluation = evaluation_record(learner.evaluated(finished.model)).in_short
         return finished.model
 
 
@@ -206,7 +214,7 @@ def _epochs_by_task(run: RunConfig) -> dict[tuple[str, str], int]:
     for name in PARTY_NAMES:
         tasks += [(name, "standalone")] if run.training.standalone else []
         tasks += [(name, "smule")]
-    tasks += [(name, control) for name in PARTY_NAMES for control in run.simulation.controls]
+    tasks += [(name, control) for name in PARTY_NAMES for control in run.controls]
     if run.simulation.pooled:
         tasks.append(("pooled", "pooled"))
     return dict.fromkeys(tasks, run.training.epochs)

@@ -21,12 +21,12 @@ from smule_crypten.data.samples import Samples
 from smule_crypten.models.modules import copied
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, ForwardingPeer, Peer
 from smule_crypten.mutual_learning.schedule import exchange_epochs
-from smule_crypten.report.suite_records import Findings
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import SuiteConfig
 from smule_crypten.suites.simulated import Bench, Case
+from smule_crypten.suites.suite_records import Findings
 from smule_crypten.suites.tables import table
-from smule_crypten.training.alarm import PeerWatch
+from smule_crypten.tasks.alarm import PeerWatch
 from smule_crypten.types import centred
 
 _KINDS = get_args(AnswersOptions.model_fields["kind"].annotation)

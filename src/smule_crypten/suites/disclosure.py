@@ -14,11 +14,11 @@ import torch
 from smule_crypten.attacks.extraction import extract, fidelity
 from smule_crypten.config.run import RunConfig
 from smule_crypten.mutual_learning.in_process import Option
-from smule_crypten.report.suite_records import Findings
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import AnswersName, SelectionName, SuiteConfig
 from smule_crypten.suites.privacy import membership
 from smule_crypten.suites.simulated import Bench, Case
+from smule_crypten.suites.suite_records import Findings
 from smule_crypten.suites.tables import mean_of, table
 
 _NOTE = (

@@ -23,10 +23,10 @@ from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model, num_parameters
 from smule_crypten.mpc.training_plan import cost_of_step
 from smule_crypten.party.featured import load_bundle
-from smule_crypten.report.suite_records import Findings
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import ON_LINKS, on_links
 from smule_crypten.suites.options import NetworkChoice, SuiteConfig, changed, networks_of, scheme_of
+from smule_crypten.suites.suite_records import Findings
 from smule_crypten.suites.tables import table
 from smule_crypten.types import Cost, InputShape
 

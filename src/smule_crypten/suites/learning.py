@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smule_crypten.config.run import RunConfig
-from smule_crypten.report.suite_records import Curve, CurvePoint, Findings
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import MethodName, SuiteConfig
 from smule_crypten.suites.simulated import Bench
+from smule_crypten.suites.suite_records import Curve, CurvePoint, Findings
 from smule_crypten.suites.tables import mean_curve, mean_of, table
 from smule_crypten.types import PARTY_NAMES
 

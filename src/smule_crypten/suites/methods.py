@@ -9,13 +9,13 @@ from typing import Any
 
 from smule_crypten.config.run import RunConfig
 from smule_crypten.report.run_records import RunRecord
-from smule_crypten.report.suite_records import Curve, Findings, ResultTable
 from smule_crypten.report.summary import epoch_traffic
 from smule_crypten.simulation.simulation import run_simulation
 from smule_crypten.suites.baselines import FULL_TRAINING, averaged, figures, fully_trained
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import ON_LINKS, on_links
 from smule_crypten.suites.options import SuiteConfig, changed, scheme_of
+from smule_crypten.suites.suite_records import Curve, Findings, ResultTable
 from smule_crypten.suites.tables import mean_curve, mean_of, table
 from smule_crypten.types import PARTY_NAMES
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from smule_crypten.config.run import RunConfig
-from smule_crypten.report.suite_records import Findings
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import SuiteConfig, chosen
 from smule_crypten.suites.simulated import Bench
+from smule_crypten.suites.suite_records import Findings
 from smule_crypten.suites.tables import mean_of, table
 
 _COLUMNS = [

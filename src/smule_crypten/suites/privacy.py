@@ -12,10 +12,10 @@ from torch import nn
 from smule_crypten.attacks.membership import FALSE_POSITIVES, MembershipRisk, membership_risk, scores
 from smule_crypten.config.run import RunConfig
 from smule_crypten.mutual_learning.in_process import Option
-from smule_crypten.report.suite_records import Findings
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import SuiteConfig
 from smule_crypten.suites.simulated import Bench, Case
+from smule_crypten.suites.suite_records import Findings
 from smule_crypten.suites.tables import mean_of, table
 from smule_crypten.training.private_trainer import planned_noise
 

@@ -5,7 +5,7 @@ Each row was read in the source named beside it.
 
 from __future__ import annotations
 
-from smule_crypten.report.suite_records import ResultTable, Row
+from smule_crypten.suites.suite_records import ResultTable, Row
 from smule_crypten.suites.tables import table
 
 _PIRANHA = "Watson, Wagh, Popa, USENIX Security 2022, eprint 2022/892"

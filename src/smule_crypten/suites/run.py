@@ -11,17 +11,16 @@ from rich.console import Console
 
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.schemes import SCHEME_TRAITS
-from smule_crypten.data.datasets import load_data
 from smule_crypten.errors import ConfigError
 from smule_crypten.files import LOCK_FILE, exclusive, write_text
 from smule_crypten.models.zoo import AUTO
 from smule_crypten.party.environment import describe_hardware, describe_versions
-from smule_crypten.report.benchmark import markdown, render_benchmark, terminal_tables
-from smule_crypten.report.benchmark_plots import accuracy_figure
-from smule_crypten.report.suite_records import Findings, SuiteResults
+from smule_crypten.party.featured import load_bundle
 from smule_crypten.report.svg import to_svg_file
 from smule_crypten.simulation.simulated_data import with_named_networks
 from smule_crypten.suites.alarm import run_alarm
+from smule_crypten.suites.benchmark import markdown, render_benchmark, terminal_tables
+from smule_crypten.suites.benchmark_plots import accuracy_figure
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.disclosure import run_disclosure
 from smule_crypten.suites.exchanges import run_link, run_scaling, run_schemes
@@ -31,6 +30,7 @@ from smule_crypten.suites.options import SuiteConfig, SuiteName
 from smule_crypten.suites.poisoning import run_poisoning
 from smule_crypten.suites.privacy import run_privacy
 from smule_crypten.suites.published import published_figures
+from smule_crypten.suites.suite_records import Findings, SuiteResults
 
 RESULTS_FILE = "results.json"
 PAGE_FILE = "results.html"
@@ -71,7 +71,7 @@ def run_suite(
         known = ", ".join(sorted(SCHEME_TRAITS))
         raise ConfigError(f"suite.schemes: no scheme is called {unknown[0]!r}; known: {known}")
     if AUTO in (run.party_a.model.name, run.party_b.model.name):
-        run = with_named_networks(run, load_data(run.data))
+        run = with_named_networks(run, load_bundle(run))
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder / LOCK_FILE, str(folder), if_taken="set another folder (hydra.run.dir)"):
         store = CaseStore(folder, console)

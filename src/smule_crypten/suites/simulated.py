@@ -31,8 +31,7 @@ from smule_crypten.simulation.in_process import InProcess
 from smule_crypten.simulation.simulated_data import SimulatedData, load_simulated_data
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import MethodName, SuiteConfig, changed_by, settings_of
-from smule_crypten.training.class_shares import rule_for
-from smule_crypten.training.evaluate import accuracy, predict_logits
+from smule_crypten.training.evaluate import Outcome, accuracy, predict_logits
 from smule_crypten.training.kept_training import Finished
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.trainer import EpochResult
@@ -223,7 +222,7 @@ class Case:
         found = averaged.parties
         return self._judged([party.model for party in found], [party.accuracy for party in found])
 
-    def _judged(self, models: list[nn.Module], accuracies: list[float]) -> dict[str, Any]:
+    def _judged(self, models: list[nn.Module], accuracies: list[float | None]) -> dict[str, Any]:
         attack, test = self.here.simulated.attack, self.here.simulated.data.test
         return {
             "accuracies": accuracies,
@@ -234,10 +233,11 @@ class Case:
         """As smule-predict combines the networks of both, weighted by the validation part of the party."""
         learner: Learner = self.here.learners[rank]
         held_out, test = learner.holding.validation, learner.holding.test
-        rule = rule_for(learner.holding.train, learner.num_classes, balanced=self.run.training.balanced_softmax)
+        balanced = self.run.training.balanced_softmax
+        rule = learner.task.rule(learner.holding.train, learner.num_classes, balanced=balanced)
         told = self._told(peer, held_out.inputs, option)
         combined = rule(self.logits(own, held_out.inputs), told, held_out.targets)
-        both = combined.probabilities(self.logits(own, test.inputs), self._told(peer, test.inputs, option))
+        both = combined.predictions(self.logits(own, test.inputs), self._told(peer, test.inputs, option))
         return accuracy(both, test.targets)
 
     def _told(self, peer: nn.Module, inputs_NX: torch.Tensor, option: Option) -> torch.Tensor:
@@ -250,7 +250,7 @@ class _Curve(Silent):
     def __init__(self) -> None:
         self.points: list[dict[str, Any]] = []
 
-    def epoch(self, phase: Phase, result: EpochResult, test_accuracy: float) -> None:
+    def epoch(self, phase: Phase, result: EpochResult, tested: Outcome) -> None:
         if phase == "smule":
             seconds = result.seconds + (self.points[-1]["seconds"] if self.points else 0.0)
-            self.points.append({"epoch": result.epoch, "accuracy": test_accuracy, "seconds": seconds})
+            self.points.append({"epoch": result.epoch, "accuracy": tested.accuracy, "seconds": seconds})

@@ -1,4 +1,4 @@
-"""How a suite makes the tables that report/benchmark.py shows."""
+"""How a suite makes the tables that suites/benchmark.py shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from smule_crypten.report.suite_records import Cell, CurvePoint, ResultTable
+from smule_crypten.suites.suite_records import Cell, CurvePoint, ResultTable
 
 Basis = Literal["measured", "predicted", "extrapolated", "published", "not possible"]
 """measured: counted or timed in this suite. predicted: by a formula that tests hold to the counters, without running.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from smule_crypten.tasks.task import Task
 from smule_crypten.training.pool import PoolBatch
 from smule_crypten.types import SoftLabels
 
@@ -15,7 +16,7 @@ class Batch:
     """inputs: the labelled ones first, then those of pooled, which count for their soft labels alone."""
 
     inputs: torch.Tensor
-    labels_B: torch.Tensor
+    targets: torch.Tensor
     soft: SoftLabels | None
     pooled: PoolBatch | None
 
@@ -23,10 +24,10 @@ class Batch:
     def num_soft(self) -> int:
         return 0 if self.soft is None else len(self.soft.positions)
 
-    def sums(self, loss: torch.Tensor, distillation: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    def sums(self, task: Task, loss: torch.Tensor, distillation: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
         """Loss, distillation loss and hits of the labelled samples: (3,), on the device."""
-        count = len(self.labels_B)
-        hits = (logits[:count].argmax(dim=1) == self.labels_B).sum()
+        count = len(self.targets)
+        hits = task.hits(outputs[:count].detach(), self.targets)
         return torch.stack((loss.detach() * count, distillation * count, hits))
 
     def soft_of_each(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -34,7 +35,7 @@ class Batch:
 
         The logits are (B, 1) where none has one.
         """
-        count, like = len(self.labels_B), self.inputs
+        count, like = len(self.targets), self.inputs
         if self.soft is None:
             return like.new_zeros(count, 1), like.new_zeros(count)
         positions = self.soft.positions.to(like.device)

@@ -8,20 +8,19 @@ the best one by more than the standard error of the measurement.
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
-import torch
 from torch import nn
 
 from smule_crypten.models.state import plain_state
-from smule_crypten.training.evaluate import Evaluation
 
 
 class BestNetwork:
     """Keeps weights. Networks are offered one after the other, those that are to win in doubt last."""
 
     def __init__(self) -> None:
-        self._best = -1.0
+        self._best = -math.inf
         self._margin = 0.0
         self._weights: dict[str, Any] = {}
         self._name = ""
@@ -37,18 +36,16 @@ class BestNetwork:
         """Optimizer steps behind the kept network."""
         return self._model_step
 
-    def offer(
-        self, model: nn.Module, result: Evaluation, class_counts: torch.Tensor, name: str, model_step: int
-    ) -> None:
+    def offer(self, model: nn.Module, score: float, error: float, name: str, model_step: int) -> None:
         """Keep a copy of model, unless it is clearly worse than the best one before.
 
         Args:
-            class_counts: (C,) samples of each class in the validation part.
+            score: on the validation part, higher is better.
+            error: its standard error.
         """
-        accuracy, error = balanced_accuracy(result, class_counts)
-        if accuracy > self._best:
-            self._best, self._margin = accuracy, error
-        if accuracy >= self._best - self._margin:
+        if score > self._best:
+            self._best, self._margin = score, error
+        if score >= self._best - self._margin:
             self._name, self._model_step = name, model_step
             self._weights = copy.deepcopy(plain_state(model.state_dict()))
 
@@ -68,18 +65,3 @@ class BestNetwork:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._best, self._margin = state["best"], state["margin"]
         self._weights, self._name, self._model_step = state["weights"], state["name"], state["model_step"]
-
-
-def balanced_accuracy(result: Evaluation, class_counts: torch.Tensor) -> tuple[float, float]:
-    """The mean of the accuracies of all classes that occur, and its standard error.
-
-    A party that holds few samples of a class may need it as much as the others.
-    """
-    rates = [
-        (rate, int(count))
-        for rate, count in zip(result.accuracy_by_class, class_counts, strict=True)
-        if rate is not None
-    ]
-    # One right and one wrong answer more for each class keep the error of a perfect score above zero.
-    variances = [(rate * n + 1) * ((1 - rate) * n + 1) / (n + 2) ** 3 for rate, n in rates]
-    return sum(rate for rate, _ in rates) / len(rates), sum(variances) ** 0.5 / len(rates)

@@ -19,11 +19,14 @@ from smule_crypten.config.sections import ModelConfig, Section
 from smule_crypten.data.arrays import as_tensor, speaks_for_channels_last
 from smule_crypten.data.samples import along_first_axis
 from smule_crypten.errors import DataError, ModelError, UnshareableModelError
+from smule_crypten.features.computing import BATCH
 from smule_crypten.files import write_atomic
+from smule_crypten.metric_names import TaskName
 from smule_crypten.models.agreement import check_agreement
 from smule_crypten.models.state import misfit, plain_value
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
+from smule_crypten.tasks.by_name import task_of
 from smule_crypten.training.checkpoint_features import CheckpointFeatures
 from smule_crypten.training.evaluate import predict_logits
 from smule_crypten.types import InputShape
@@ -36,7 +39,8 @@ class Checkpoint:
     """A trained network with all that is needed to use it.
 
     input_shape is X of types.py; mean and std are what the inputs were normalized with (uint8 ones scaled to 0..1
-    before), one value for each place of its first axis or one for all; model_step counts the optimizer steps behind
+    before), one value for each place of its first axis or one for all; target_mean and target_std are those of
+    regression targets, as in the configuration; model_step counts the optimizer steps behind
     state_dict; features is the public map that made the inputs, if one did.
     """
 
@@ -46,6 +50,9 @@ class Checkpoint:
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    task: TaskName = "classification"
+    target_mean: tuple[float, ...] = (0.0,)
+    target_std: tuple[float, ...] = (1.0,)
     model_step: int
     state_dict: dict[str, torch.Tensor]
     features: CheckpointFeatures | None = None
@@ -59,14 +66,21 @@ class _Facts(Section):
     class_names: Annotated[tuple[str, ...], Field(strict=False)]
     mean: Annotated[tuple[float, ...], Field(strict=False)]
     std: Annotated[tuple[float, ...], Field(strict=False)]
+    task: TaskName = "classification"
+    target_mean: Annotated[tuple[float, ...], Field(strict=False)] = (0.0,)
+    target_std: Annotated[tuple[float, ...], Field(strict=False)] = (1.0,)
     model_step: NonNegativeInt
 
     @model_validator(mode="after")
     def _belong_together(self) -> _Facts:
         if len(self.class_names) != self.num_classes:
             raise ValueError(f"class_names names {len(self.class_names)} classes, num_classes is {self.num_classes}")
-        if not self.std or min(self.std) <= 0:
-            raise ValueError(f"std must be positive, got {self.std}")
+        for name, values in (("std", self.std), ("target_std", self.target_std)):
+            if not values or min(values) <= 0:
+                raise ValueError(f"{name} must be positive, got {values}")
+        for name, values in (("target_mean", self.target_mean), ("target_std", self.target_std)):
+            if len(values) not in (1, self.num_classes):
+                raise ValueError(f"{name} has {len(values)} values for {self.num_classes} targets; give 1 or all")
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, self.input_shape[0]):
                 raise ValueError(
@@ -80,7 +94,7 @@ class Predictor(nn.Module):
 
     Inputs are uint8 in 0..255, or floating point on the scale of the training inputs: 0..1 if those were uint8.
     Where a public map makes features, it is applied here, to what the map takes: images in 0..1.
-    class_names: what the class indices stand for.
+    class_names: what the class indices, labels or targets stand for. task: which of these it predicts.
     """
 
     mean: torch.Tensor
@@ -91,24 +105,33 @@ class Predictor(nn.Module):
         self.network = network
         self.public_map = public_map
         self.class_names = checkpoint.class_names
+        self.task = task_of(checkpoint.task, None, checkpoint.target_mean, checkpoint.target_std)
         self.input_shape = checkpoint.input_shape if checkpoint.features is None else checkpoint.features.input_shape
         for name in ("mean", "std"):
             self.register_buffer(name, along_first_axis(getattr(checkpoint, name), len(checkpoint.input_shape)))
 
     def forward(self, inputs_NX: torch.Tensor | npt.NDArray[Any]) -> torch.Tensor:
-        """Logits (N, C).
+        """Logits (N, C), or standardised values in regression.
 
         Raises:
             DataError: the inputs have the wrong shape or type.
         """
-        scaled_NX = self._scaled(inputs_NX)
-        seen_NX = scaled_NX if self.public_map is None else self.public_map(scaled_NX)
+        return self.of_scaled(self._scaled(inputs_NX))
+
+    def of_scaled(self, inputs_NX: torch.Tensor) -> torch.Tensor:
+        """As forward, of floating-point inputs of which nothing is checked; uint8 ones are scaled to 0..1 before."""
+        seen_NX = inputs_NX if self.public_map is None else self.public_map(inputs_NX)
         return self.network((seen_NX - self.mean) / self.std)  # type: ignore[no-any-return]
 
     def predict(self, inputs_NX: torch.Tensor | npt.NDArray[Any], batch_size: int = 512) -> torch.Tensor:
-        """Class indices (N,) on the CPU, of a tensor or NumPy array; raises as forward does."""
+        """On the CPU, of a tensor or NumPy array; raises as forward does.
+
+        Class indices (N,); of several labels 0 or 1 (N, C), from probability 1/2 on; values (N, C) in own units.
+        """
         inputs = as_tensor(inputs_NX, "inputs")
-        return predict_logits(self, inputs, batch_size, self.mean.device).argmax(dim=1)
+        size = batch_size if self.public_map is None else min(batch_size, BATCH)
+        outputs_NC = predict_logits(self, inputs, size, self.mean.device)
+        return self.task.decided(self.task.predictions(outputs_NC))
 
     def _scaled(self, inputs_NX: torch.Tensor | npt.NDArray[Any]) -> torch.Tensor:
         if not isinstance(inputs_NX, torch.Tensor):
@@ -186,7 +209,8 @@ def load_model(path: str | Path, *, allow_target: bool = False) -> Predictor:
     Returns:
         A torch module that normalizes inputs itself, (N, X) as tensor or NumPy array, uint8 or on the scale of the
         training inputs; or that applies the public map of the training to them. Called, it gives logits (N, classes);
-        its ``predict`` gives class indices (N,), for which it has ``class_names``; ``input_shape`` is X: (features,),
+        its ``predict`` gives class indices (N,), for which it has ``class_names``, or 0 and 1 (N, labels), or values
+        (N, targets); ``input_shape`` is X: (features,),
         (channels, time) or (channels, height, width).
 
     Raises:
@@ -233,7 +257,9 @@ def _check_facts(fields: Mapping[str, Any], what: str) -> dict[str, Any]:
     """What is no tensor and not the network's choice, validated."""
     names = _Facts.model_fields
     try:
-        return _Facts.model_validate({name: fields[name] for name in names}).model_dump()
+        # A file from before there were tasks holds a classification.
+        given = {name: fields[name] for name, field in names.items() if name in fields or field.is_required()}
+        return _Facts.model_validate(given).model_dump()
     except ValidationError as error:
         raise ModelError(f"{what}: {describe_validation(error)}") from None
 

@@ -53,6 +53,7 @@ def _self_mutual(learner: Learner, model: nn.Module) -> Trainer:
         config=learner.training,
         seed=learner.seed,
         device=learner.device,
+        task=learner.task,
     )
 
 
@@ -71,6 +72,7 @@ def _self_distillation(learner: Learner, model: nn.Module, finished: nn.Module) 
         config=config,
         seed=learner.seed,
         device=learner.device,
+        task=learner.task,
         unasked_share=1.0,
     )
     return _trainer(learner, model, config, teacher)
@@ -83,6 +85,7 @@ def _trainer(learner: Learner, model: nn.Module, config: TrainingConfig, teacher
         config=config,
         seed=learner.seed,
         device=learner.device,
+        task=learner.task,
         teacher=teacher,
     )
 

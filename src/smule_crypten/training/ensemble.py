@@ -1,9 +1,9 @@
 """Soft labels of both parties' knowledge: the peer's answers averaged with those of a party's own finished network.
 
-z = t ((1 - s) z_own / t_own + s z_peer / t_peer) in logits. Both temperatures and the peer's share s are fitted on
-held-out samples of known label (combination.py), as far as the peer has answered about them; s is then multiplied by
-the weight of each answer (trust.py). t = t_own^(1 - s) t_peer^s keeps the sharpness of the network that counts:
-calibrated soft labels taught less.
+z = t ((1 - s) z_own / t_own + s z_peer / t_peer) in logits, or in values with all t = 1. Both temperatures and the
+peer's share s are fitted on held-out samples of known label (combination.py), as far as the peer has answered about
+them; s is then multiplied by the weight of each answer (trust.py). t = t_own^(1 - s) t_peer^s keeps the sharpness of
+the network that counts: calibrated soft labels taught less.
 
 Two networks trained on different samples are right more often together than each alone (Z. Allen-Zhu, Y. Li, "Towards
 Understanding Ensemble, Knowledge Distillation and Self-Distillation in Deep Learning", ICLR 2023), and the own network
@@ -20,7 +20,9 @@ from __future__ import annotations
 
 import torch
 
-from smule_crypten.training.combination import Combination, fit, log_probabilities
+from smule_crypten.tasks.classification import CLASSIFICATION
+from smule_crypten.tasks.combination import Combination, log_probabilities
+from smule_crypten.tasks.task import Task
 from smule_crypten.training.trust import TrustedSource
 from smule_crypten.types import SoftLabels
 
@@ -58,7 +60,7 @@ class EnsembleSource:
     Args:
         peer: what the peer has answered.
         own: about pool and held-out samples.
-        held_out_ids, held_out_labels: (V,) samples that neither network was trained on.
+        held_out_ids, held_out_targets: of V samples that neither network was trained on.
         balanced: all classes of the held-out samples count the same.
     """
 
@@ -67,13 +69,14 @@ class EnsembleSource:
         peer: TrustedSource,
         own: OwnAnswers,
         held_out_ids: torch.Tensor,
-        held_out_labels: torch.Tensor,
+        held_out_targets: torch.Tensor,
         balanced: bool = False,
+        task: Task = CLASSIFICATION,
     ) -> None:
         self._peer = peer
         self._own = own
-        self._balanced = balanced
-        self._held_out_ids, self._held_out_labels = held_out_ids, held_out_labels
+        self._balanced, self._task = balanced, task
+        self._held_out_ids, self._held_out_targets = held_out_ids, held_out_targets
         self._combination = Combination()
         self._own_share: float = self._combination.own_weight
 
@@ -92,14 +95,14 @@ class EnsembleSource:
         known = self._peer.lookup(self._held_out_ids) if len(self._held_out_ids) else None
         if known is not None:
             _, own_NC = self._own.of(self._held_out_ids[known.positions])
-            labels = self._held_out_labels[known.positions]
-            self._combination = fit(
-                own_NC, known.logits_NC, labels, prior_samples=PRIOR_SAMPLES, balanced=self._balanced
+            targets = self._held_out_targets[known.positions]
+            self._combination = self._task.fit(
+                own_NC, known.logits_NC, targets, prior_samples=PRIOR_SAMPLES, balanced=self._balanced
             )
             self._own_share = self._combination.own_weight
             if self._balanced:
                 # Of classes without a held-out sample the own network knows nothing, whatever it says of the others.
-                self._own_share *= int(labels.bincount().count_nonzero()) / own_NC.shape[1]
+                self._own_share *= int(targets.bincount().count_nonzero()) / own_NC.shape[1]
 
     def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
         count = len(sample_ids)

@@ -6,22 +6,41 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from smule_crypten.data.samples import Samples
 from smule_crypten.errors import DataError, ModelError
+from smule_crypten.metric_names import TaskName
 from smule_crypten.models.modules import evaluation_mode
+from smule_crypten.tasks.by_name import as_task
+from smule_crypten.tasks.classification import CLASSIFICATION
+from smule_crypten.tasks.task import Task
 
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """accuracy in 0..1; accuracy_by_class is None for a class without samples; loss is the mean cross entropy, nats."""
+    """What a network does on samples of known label.
 
-    accuracy: float
+    Attributes:
+        accuracy: 0 to 1, of several labels the share that is right; None in regression.
+        accuracy_by_class: of each class or label; None for a class without samples.
+        loss: that of the task, of classes and labels in nats.
+        score: the primary metric, in the targets' own units; None where it is not defined.
+    """
+
+    accuracy: float | None
     accuracy_by_class: list[float | None]
     loss: float
+    score: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a network does on test samples; both as in Evaluation."""
+
+    accuracy: float | None = None
+    score: float | None = None
 
 
 def evaluate(
@@ -31,23 +50,25 @@ def evaluate(
     batch_size: int = 512,
     *,
     device: torch.device = CPU,
+    task: Task | TaskName = CLASSIFICATION,
 ) -> Evaluation:
     """Apply a network to all of data, in evaluation mode.
 
     Args:
-        model: inputs (N, X) -> logits (N, num_classes).
+        model: inputs (N, X) -> outputs (N, num_classes), logits of a classification.
         data: samples as the network takes them, normalised.
-        num_classes: of the data.
+        num_classes: of the data; how many labels or targets, of another task.
         batch_size: samples at a time.
         device: where model lies.
+        task: what is learned: classification, multilabel or regression.
 
     Returns:
         ``accuracy``, 0 to 1; ``accuracy_by_class``, a list with None for a class without samples; ``loss``, the mean
-        cross entropy in nats.
+        cross entropy in nats; ``score``, the primary metric of the task: accuracy, AUROC over the labels, or RMSE.
 
     Raises:
         DataError: data is empty.
-        ModelError: model does not give num_classes logits.
+        ModelError: model does not give num_classes outputs.
 
     Example:
         >>> import torch, smule_crypten as smule
@@ -55,24 +76,21 @@ def evaluate(
         >>> smule.evaluate(torch.nn.Flatten(), samples, num_classes=2).accuracy
         1.0
     """
+    task = as_task(task)
     if len(data) == 0:
         raise DataError("there are no samples to evaluate on; raise data.max_test or give a data set with a test part")
-    logits_NC = predict_logits(model, data.inputs, batch_size, device)
-    if logits_NC.shape[1:] != (num_classes,):
+    outputs_NC = predict_logits(model, data.inputs, batch_size, device)
+    if outputs_NC.shape[1:] != (num_classes,):
         raise ModelError(
-            f"the network gives outputs of shape {tuple(logits_NC.shape[1:])} a sample, the data has {num_classes} "
+            f"the network gives outputs of shape {tuple(outputs_NC.shape[1:])} a sample, the data has {num_classes} "
             f"classes; build the network with {num_classes} outputs"
         )
-    labels_N = data.targets.cpu()
-    hits_N = logits_NC.argmax(dim=1) == labels_N
-    samples_C = torch.bincount(labels_N, minlength=num_classes).tolist()
-    hits_C = torch.bincount(labels_N[hits_N], minlength=num_classes).tolist()
+    targets = data.targets.cpu()
     return Evaluation(
-        accuracy=hits_N.double().mean().item(),
-        accuracy_by_class=[
-            hits / samples if samples else None for hits, samples in zip(hits_C, samples_C, strict=True)
-        ],
-        loss=F.cross_entropy(logits_NC, labels_N).item(),
+        accuracy=task.accuracy(outputs_NC, targets),
+        accuracy_by_class=task.accuracy_by_class(outputs_NC, targets),
+        loss=task.loss(outputs_NC, targets).item(),
+        score=task.value(outputs_NC, targets),
     )
 
 

@@ -11,21 +11,30 @@ from torch import nn
 
 from smule_crypten.models.state import plain_state
 from smule_crypten.training.best import BestNetwork
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.trainer import EpochResult, Trainer
 
-OnEpoch = Callable[[EpochResult, float], None]
-"""Is told of each epoch and the test accuracy after it."""
+OnEpoch = Callable[[EpochResult, Outcome], None]
+"""Is told of each epoch, and of what the network does on the test samples after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A network after its training, with its test accuracy and the optimizer steps behind it. best: what judged it."""
+    """A network after its training, with what it does on the test samples and the optimizer steps behind it.
+
+    best: what judged it.
+    """
 
     model: nn.Module
     model_step: int
-    accuracy: float
+    tested: Outcome
     best: BestNetwork
+
+    @property
+    def accuracy(self) -> float | None:
+        """As in Outcome."""
+        return self.tested.accuracy
 
     def state_dict(self) -> dict[str, Any]:
         """Of tensors and plain values only; the weights once, wherever they lie."""
@@ -34,7 +43,7 @@ class Finished:
             "weights": weights,
             "best": self.best.state_dict(),
             "model_step": self.model_step,
-            "accuracy": self.accuracy,
+            "tested": vars(self.tested),
         }
 
     @classmethod
@@ -46,7 +55,7 @@ class Finished:
             best.restore(model)
         else:
             model.load_state_dict(state["weights"])
-        return cls(model=model, model_step=state["model_step"], accuracy=state["accuracy"], best=best)
+        return cls(model=model, model_step=state["model_step"], tested=Outcome(**state["tested"]), best=best)
 
 
 class KeptTraining:
@@ -65,7 +74,7 @@ class KeptTraining:
         self._name = name
         self._on_epoch = on_epoch
         self._best = BestNetwork()
-        self._accuracy = 0.0
+        self._tested = Outcome()
         self.epochs_done = 0
 
     @classmethod
@@ -85,23 +94,23 @@ class KeptTraining:
         learner, trainer, model = self._learner, self._trainer, self._model
         for epoch in range(self.epochs_done + 1, learner.training.epochs + 1):
             result = trainer.run_epoch()
-            self.epochs_done, self._accuracy = epoch, learner.test_accuracy(model)
+            self.epochs_done, self._tested = epoch, learner.test(model)
             learner.offer(model, trainer.model_step, f"{self._name}, epoch {epoch}", self._best)
-            self._on_epoch(result, self._accuracy)
+            self._on_epoch(result, self._tested)
             reached()
-        accuracy = learner.restored(self._best, model, self._accuracy)
+        tested = learner.restored(self._best, model, self._tested)
         step = self._best.model_step or trainer.model_step
-        return Finished(model=model, model_step=step, accuracy=accuracy, best=self._best)
+        return Finished(model=model, model_step=step, tested=tested, best=self._best)
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "trainer": self._trainer.state_dict(),
             "best": self._best.state_dict(),
-            "accuracy": self._accuracy,
+            "tested": vars(self._tested),
             "epochs_done": self.epochs_done,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._trainer.load_state_dict(state["trainer"])
         self._best.load_state_dict(state["best"])
-        self._accuracy, self.epochs_done = state["accuracy"], state["epochs_done"]
+        self._tested, self.epochs_done = Outcome(**state["tested"]), state["epochs_done"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -12,9 +12,14 @@ from torch import nn
 from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.data.samples import Samples
 from smule_crypten.models.fusion import fused
+from smule_crypten.tasks.classification import CLASSIFICATION
+from smule_crypten.tasks.evaluation import Evaluated, evaluated
+from smule_crypten.tasks.metrics import Prediction
+from smule_crypten.tasks.task import Task
+from smule_crypten.tasks.thresholds import picked_thresholds
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.ensemble import OwnAnswers
-from smule_crypten.training.evaluate import Evaluation, evaluate, predict_logits
+from smule_crypten.training.evaluate import Evaluation, Outcome, evaluate, predict_logits
 from smule_crypten.training.self_mutual import SelfMutualTrainer
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
@@ -27,7 +32,7 @@ _BATCH = 512
 class Holding:
     """The samples of one party, normalised.
 
-    train, validation and pool are disjoint; the labels of pool are -1. validation and pool may be empty.
+    train, validation and pool are disjoint; the targets of pool are unknown. validation and pool may be empty.
     """
 
     train: Samples
@@ -67,6 +72,7 @@ class Learner:
     seed: int
     device: torch.device
     private: PrivateTrainers | None = None
+    task: Task = CLASSIFICATION
 
     def network(self, copy: int = 0) -> nn.Module:
         """Anew, with its initial weights, on the device."""
@@ -89,6 +95,7 @@ class Learner:
             device=self.device,
             teacher=teacher,
             on_step=on_step,
+            task=self.task,
         )
 
     def taught_trainer(
@@ -104,26 +111,34 @@ class Learner:
             config=self.training,
             seed=self.seed,
             device=self.device,
+            task=self.task,
         )
         return self.trainer(model, teacher, on_step)
 
-    def test_accuracy(self, model: nn.Module) -> float:
-        """0 to 1, on the party's test samples."""
-        return self._evaluated(model, self.holding.test).accuracy
+    def test(self, model: nn.Module) -> Outcome:
+        """On the party's test samples."""
+        result = self._evaluated(model, self.holding.test)
+        return Outcome(accuracy=result.accuracy, score=result.score)
+
+    def evaluated(self, model: nn.Module) -> Evaluated:
+        """All figures on the party's test samples; thresholds are picked on its validation part."""
+        prediction = self._prediction(model, self.holding.test)
+        thresholds_C = picked_thresholds(self._prediction(model, self.holding.validation))
+        return evaluated(replace(prediction, thresholds_C=thresholds_C))
 
     def offer(self, model: nn.Module, model_step: int, name: str, best: BestNetwork) -> None:
         """Let best judge model by the validation part, where training.keep says so and there is one."""
         validation = self.holding.validation
         if self.training.keep == "best" and len(validation) > 0:
-            counts_C = validation.class_counts(self.num_classes)
-            best.offer(model, self._evaluated(model, validation), counts_C, name, model_step)
+            outputs_NC = predict_logits(fused(model), validation.inputs, _BATCH, self.device)
+            best.offer(model, *self.task.judged(outputs_NC, validation.targets.cpu()), name, model_step)
 
-    def restored(self, best: BestNetwork, model: nn.Module, accuracy: float) -> float:
-        """Put the best weights back; returns the test accuracy, which is `accuracy` where nothing was kept."""
+    def restored(self, best: BestNetwork, model: nn.Module, tested: Outcome) -> Outcome:
+        """Put the best weights back; returns what they do on the test samples: `tested` where nothing was kept."""
         if not best.name:
-            return accuracy
+            return tested
         best.restore(model)
-        return self.test_accuracy(model)
+        return self.test(model)
 
     def _own_answers(self, finished: nn.Module) -> OwnAnswers | None:
         """What the finished network says of samples that it was not trained on."""
@@ -133,5 +148,11 @@ class Learner:
         logits_NC = predict_logits(fused(finished), unseen.inputs, _BATCH, self.device)
         return OwnAnswers(unseen.sample_ids, logits_NC)
 
+    def _prediction(self, model: nn.Module, samples: Samples) -> Prediction:
+        outputs_NC = torch.empty(0, self.num_classes)
+        if len(samples) > 0:
+            outputs_NC = predict_logits(fused(model), samples.inputs, _BATCH, self.device)
+        return self.task.prediction(outputs_NC, samples.targets)
+
     def _evaluated(self, model: nn.Module, images: Samples) -> Evaluation:
-        return evaluate(fused(model), images, self.num_classes, device=self.device)
+        return evaluate(fused(model), images, self.num_classes, device=self.device, task=self.task)

@@ -6,7 +6,7 @@ A step, of N training samples, with rate q, bound C and noise multiplier s:
 2. The gradient of the loss of each drawn sample is shortened to the norm C at most: g_i min(1, C / |g_i|).
 3. Their sum plus s C N(0, I), divided by q N, is what the optimizer sees.
 
-The loss of a sample is its cross entropy plus its own soft label's divergence, nothing of other samples.
+The loss of a sample is that of its label plus its own soft label's divergence, nothing of other samples.
 
 Neighbours are two data sets of which one lacks what a single sample adds: its place stays, its gradients do not count.
 So which samples are asked about, which depends on places alone, is the same in both, and so are the soft labels of the
@@ -27,14 +27,15 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 from torch.func import functional_call, grad_and_value, vmap
-from torch.nn import functional as F
 
 from smule_crypten.config.sections import DpConfig, TrainingConfig
 from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ModelError
+from smule_crypten.metric_names import TaskName
 from smule_crypten.models.modules import has_trainable
+from smule_crypten.tasks.classification import CLASSIFICATION
+from smule_crypten.tasks.task import LossTerms, Task
 from smule_crypten.training.batch import Batch
-from smule_crypten.training.losses import distillation_loss
 from smule_crypten.training.privacy import noise_multiplier
 from smule_crypten.training.steps import steps_per_epoch
 from smule_crypten.training.teacher import Teacher
@@ -106,6 +107,7 @@ class PrivateTrainer(Trainer):
         stream: Callable[[bytes], SecretStream],
         teacher: Teacher | None = None,
         on_step: Callable[[], None] | None = None,
+        task: Task | TaskName = CLASSIFICATION,
     ) -> None:
         if config.dp is None:
             raise ValueError("a private training needs config.dp")
@@ -114,7 +116,14 @@ class PrivateTrainer(Trainer):
             raise ModelError("training.dp: no parameter of the network can be trained; set training.dp=null for it")
         seed = int.from_bytes(hashlib.sha256(key + b"order").digest()[:8], "big") >> 1
         super().__init__(
-            model=model, train=train, config=config, seed=seed, device=device, teacher=teacher, on_step=on_step
+            model=model,
+            train=train,
+            config=config,
+            seed=seed,
+            device=device,
+            teacher=teacher,
+            on_step=on_step,
+            task=task,
         )
         self._dp: DpConfig = config.dp
         self._noise_multiplier = noise_multiplier
@@ -131,7 +140,7 @@ class PrivateTrainer(Trainer):
     def _draw_batches(self) -> tuple[torch.Tensor, ...]:
         """Every sample with probability q in every step; a batch may be empty."""
         threshold = math.ceil(self._rate * 2**_UNIFORM_BITS)
-        size = self._steps_per_epoch, len(self._labels_N)
+        size = self._steps_per_epoch, len(self._targets)
         drawn_SN = self._stream("samples", self._model_step).bits(size, _UNIFORM_BITS) < threshold
         return tuple(drawn_N.nonzero().squeeze(1) for drawn_N in drawn_SN)
 
@@ -144,7 +153,7 @@ class PrivateTrainer(Trainer):
             num_soft = batch.num_soft
         noise = self._stream("noise", self._model_step)
         scale = self._noise_multiplier * self._dp.max_gradient_norm
-        expected = self._rate * len(self._labels_N)
+        expected = self._rate * len(self._targets)
         for name, parameter in parameters.items():
             drawn = noise.normal(tuple(parameter.shape)).to(parameter)
             parameter.grad = (gradients[name].to(parameter) + scale * drawn) / expected
@@ -160,7 +169,7 @@ class PrivateTrainer(Trainer):
         of_each = vmap(of_one, in_dims=(None, 0, 0, 0, 0), randomness="different")
         constants = {name: parameter.detach() for name, parameter in parameters.items()}
         gradients, (loss_B, (distillation_B, hit_B)) = of_each(
-            constants, batch.inputs, batch.labels_B, soft_BC, weight_B
+            constants, batch.inputs, batch.targets, soft_BC, weight_B
         )
         squares_PB = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients.values()])
         factor_B = (self._dp.max_gradient_norm / squares_PB.sum(0).sqrt().clamp(min=1e-12)).clamp(max=1.0)
@@ -176,11 +185,12 @@ class PrivateTrainer(Trainer):
         weight: torch.Tensor,
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
         logits = functional_call(self._model, parameters, (image.unsqueeze(0),))
-        cross_entropy = F.cross_entropy(logits, label.unsqueeze(0), label_smoothing=self._config.label_smoothing)
+        terms = LossTerms(label_smoothing=self._config.label_smoothing)
+        loss = self._task.loss(logits, label.unsqueeze(0), terms)
         soft_1C = soft_C.unsqueeze(0).expand_as(logits)
-        distillation = distillation_loss(logits, soft_1C, self._config.temperature, weight.unsqueeze(0))
-        hit = (logits.argmax(dim=1) == label).to(logits).squeeze(0)
-        return cross_entropy + self._config.distillation_weight * distillation, (distillation.detach(), hit)
+        distillation = self._task.distillation(logits, soft_1C, self._config.temperature, weight.unsqueeze(0))
+        hit = self._task.hits(logits, label.unsqueeze(0)).to(logits)
+        return loss + self._config.distillation_weight * distillation, (distillation.detach(), hit)
 
     def _stream(self, purpose: str, step: int) -> SecretStream:
         return self._stream_of(hashlib.sha256(self._key + f"{purpose}|{step}".encode()).digest())
@@ -191,5 +201,5 @@ def _require_separate_samples(model: nn.Module) -> None:
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             raise ModelError(
                 f"training.dp: {name} ({type(module).__name__}) mixes the samples of a batch, so that the gradient of "
-                "one cannot be bounded; choose a network without it, such as small_convnet, wide_convnet, lenet or mlp"
+                "one cannot be bounded; choose a network without it, such as mlp, or for images small_convnet or lenet"
             )

@@ -7,6 +7,7 @@ both copies learn from the peer's answers, too.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,9 @@ from torch import nn
 
 from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.data.samples import Samples
-from smule_crypten.training.losses import distillation_loss
+from smule_crypten.metric_names import TaskName
+from smule_crypten.tasks.classification import CLASSIFICATION
+from smule_crypten.tasks.task import Task
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
 
@@ -41,13 +44,21 @@ class SelfMutualTrainer(Trainer):
         device: torch.device,
         teacher: Teacher | None = None,
         on_step: Callable[[], None] | None = None,
+        task: Task | TaskName = CLASSIFICATION,
         weight: float = 1.0,
     ) -> None:
         super().__init__(
-            model=model, train=train, config=config, seed=seed, device=device, teacher=teacher, on_step=on_step
+            model=model,
+            train=train,
+            config=config,
+            seed=seed,
+            device=device,
+            teacher=teacher,
+            on_step=on_step,
+            task=task,
         )
         self._weight = weight
-        self._copy = Trainer(model=copy.train(), train=train, config=config, seed=seed, device=device)
+        self._copy = Trainer(model=copy.train(), train=train, config=config, seed=seed, device=device, task=task)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "copy": self._copy.state_dict()}
@@ -63,10 +74,10 @@ class SelfMutualTrainer(Trainer):
             copy_logits = self._copy._forward(batch.inputs)
         loss, distillation = self._loss(logits, batch)
         copy_loss, _ = self._loss(copy_logits, batch)
-        count = len(batch.labels_B)
-        temperature = self._config.temperature
-        loss = loss + self._weight * distillation_loss(logits[:count], copy_logits[:count], temperature)
-        copy_loss = copy_loss + self._weight * distillation_loss(copy_logits[:count], logits[:count], temperature)
+        count = len(batch.targets)
+        distance = partial(self._task.distillation, temperature=self._config.temperature)
+        loss = loss + self._weight * distance(logits[:count], copy_logits[:count])
+        copy_loss = copy_loss + self._weight * distance(copy_logits[:count], logits[:count])
         self._descend(loss)
         self._copy._descend(copy_loss)
-        return batch.sums(loss, distillation, logits), batch.num_soft
+        return batch.sums(self._task, loss, distillation, logits), batch.num_soft

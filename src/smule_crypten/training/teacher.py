@@ -9,6 +9,10 @@ from torch import nn
 
 from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.data.samples import Samples
+from smule_crypten.metric_names import TaskName
+from smule_crypten.tasks.by_name import as_task
+from smule_crypten.tasks.classification import CLASSIFICATION
+from smule_crypten.tasks.task import Task
 from smule_crypten.training.ensemble import EnsembleSource, OwnAnswers
 from smule_crypten.training.evaluate import CPU
 from smule_crypten.training.lookahead import distillation_harms
@@ -33,6 +37,7 @@ class Teacher:
         config: how much is trusted (`trust`), and whether the own network teaches, too (`teacher`).
         seed: decides the order of the pool, and which samples the look-ahead draws.
         device: where the network trains.
+        task: what is learned: classification, multilabel or regression.
         unasked_share: of a pool batch, samples of which only the own network speaks.
 
     Example:
@@ -57,9 +62,11 @@ class Teacher:
         own: OwnAnswers | None = None,
         seed: int = 0,
         device: torch.device = CPU,
+        task: Task | TaskName = CLASSIFICATION,
         unasked_share: float = _UNASKED_SHARE,
     ) -> None:
-        self._train = train
+        task = as_task(task)
+        self._train, self._task = train, task
         self._device = device
         # Apart from the generator of the batches, which are the same with and without a peer.
         self._generator = torch.Generator().manual_seed(seed)
@@ -67,12 +74,12 @@ class Teacher:
         known = train.with_others(self._held_out)
         everything = known if pool is None else known.with_others(pool)
         self._trusted = TrustedSource(
-            source, config.trust, sample_ids=everything.sample_ids.cpu(), labels=everything.targets.cpu()
+            source, config.trust, sample_ids=everything.sample_ids.cpu(), targets=everything.targets.cpu(), task=task
         )
         self._ensemble: EnsembleSource | None = None
         if config.teacher == "ensemble" and own is not None:
             held_out = self._held_out.sample_ids.cpu(), self._held_out.targets.cpu()
-            self._ensemble = EnsembleSource(self._trusted, own, *held_out, balanced=config.balanced_softmax)
+            self._ensemble = EnsembleSource(self._trusted, own, *held_out, balanced=config.balanced_softmax, task=task)
         self._unasked_share = unasked_share
         self._pool = None if pool is None or len(pool) == 0 else SoftLabelledPool(pool, self, device, self._generator)
 
@@ -93,13 +100,16 @@ class Teacher:
         if self._ensemble is not None:
             self._ensemble.refresh()
         self._look_up()
-        if not self._trusted.is_adaptive or len(self._held_out) == 0 or self._trusted.accuracy is None:
+        if not self._trusted.is_adaptive or len(self._held_out) == 0 or not self._trusted.has_evidence:
             return
         soft = self._some_soft_labels()
         if soft is not None:
-            self._trusted.look_ahead(not distillation_harms(model, self._some_held_out(), soft, temperature))
+            self._trusted.look_ahead(not self._harms(model, soft, temperature))
             # Only weights have changed: the accuracy and the fit of the ensemble are made from logits alone.
             self._look_up()
+
+    def _harms(self, model: nn.Module, soft: PoolBatch, temperature: float) -> bool:
+        return distillation_harms(model, self._some_held_out(), soft, temperature, self._task)
 
     def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
         """As PredictionSource."""

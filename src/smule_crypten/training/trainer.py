@@ -16,13 +16,17 @@ from torch import nn
 from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ConfigError, TrainingError
+from smule_crypten.metric_names import TaskName
 from smule_crypten.models.fusion import fused
 from smule_crypten.models.modules import has_trainable
 from smule_crypten.models.state import plain_state
+from smule_crypten.tasks.by_name import as_task
+from smule_crypten.tasks.classification import CLASSIFICATION
+from smule_crypten.tasks.task import LossTerms, Task
 from smule_crypten.training.augmentation import augment, drawn
 from smule_crypten.training.batch import Batch
 from smule_crypten.training.evaluate import CPU
-from smule_crypten.training.losses import distillation_loss, mutual_loss
+from smule_crypten.training.losses import mutual_loss
 from smule_crypten.training.optimizer import build_optimizer
 from smule_crypten.training.pool import PoolBatch
 from smule_crypten.training.steps import feasible_steps
@@ -33,7 +37,8 @@ from smule_crypten.training.teacher import Teacher
 class EpochResult:
     """What one epoch did; epoch counts from 1. Losses are means over the samples, in nats.
 
-    distillation_loss is without its weight. train_accuracy (0..1) is taken from the training batches as they passed.
+    distillation_loss is without its weight. train_accuracy (0..1; of several labels, the share that is right) is taken
+    from the training batches as they passed, None in regression.
     soft_label_fraction is the share of the samples that had a soft label. peer_accuracy is that of the peer's answers
     on samples of known label, peer_weight its mean part in the soft labels; None where there are none.
     """
@@ -41,7 +46,7 @@ class EpochResult:
     epoch: int
     loss: float
     distillation_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     soft_label_fraction: float
     peer_accuracy: float | None
     peer_weight: float | None
@@ -65,6 +70,7 @@ class Trainer:
         device: where to train.
         teacher: where soft labels come from; None to learn from labels alone.
         on_step: called after each optimizer step; an exception of it ends the epoch.
+        task: what is learned: classification, multilabel or regression, whose targets are to be standardised before.
 
     Raises:
         DataError: there are fewer samples than the network can train on (steps.feasible_steps).
@@ -92,6 +98,7 @@ class Trainer:
         device: torch.device = CPU,
         teacher: Teacher | None = None,
         on_step: Callable[[], None] | None = None,
+        task: Task | TaskName = CLASSIFICATION,
     ) -> None:
         if config.dp is not None and not self._is_private:
             raise ConfigError("training.dp: this training is not private; set training.dp=null for it")
@@ -103,11 +110,12 @@ class Trainer:
         self._device = device
         self._teacher = teacher
         self._on_step = on_step
+        self._task = as_task(task)
         self._inputs_NX = train.inputs.to(device)
         self._copies_NKX = None if train.copies is None else train.copies.to(device)
-        self._labels_N = train.targets.to(device)
+        self._targets = train.targets.to(device)
         self._sample_ids_N = train.sample_ids.cpu()
-        self._log_prior_C: torch.Tensor | None = None
+        self._terms: LossTerms | None = None
         total_steps = config.epochs * self._steps_per_epoch
         self._optimizer, self._scheduler = build_optimizer(model, config.optimizer, total_steps)
         self._generator = torch.Generator().manual_seed(seed)
@@ -147,7 +155,7 @@ class Trainer:
             epoch=self._epochs_done,
             loss=loss,
             distillation_loss=distillation,
-            train_accuracy=hits,
+            train_accuracy=None if self._task.name == "regression" else hits,
             soft_label_fraction=sum(num_soft for _, num_soft in steps) / num_samples,
             peer_accuracy=None if self._teacher is None else self._teacher.peer_accuracy,
             peer_weight=None if self._teacher is None else self._teacher.peer_weight,
@@ -201,7 +209,7 @@ class Trainer:
         Equal batches rather than a small last one: it would weigh its samples more, and batch normalization cannot
         train on a batch of one.
         """
-        num_samples = len(self._labels_N)
+        num_samples = len(self._targets)
         wanted = num_samples
         if self._config.steps_per_epoch is not None:
             wanted = self._config.steps_per_epoch * min(self._config.batch_size, num_samples)
@@ -220,7 +228,7 @@ class Trainer:
         logits = self._forward(batch.inputs)
         loss, distillation = self._loss(logits, batch)
         self._descend(loss)
-        return batch.sums(loss, distillation, logits), batch.num_soft
+        return batch.sums(self._task, loss, distillation, logits), batch.num_soft
 
     def _batch(self, positions_B: torch.Tensor) -> Batch:
         """Labelled samples, augmented, with their soft labels, and what joins them."""
@@ -230,7 +238,7 @@ class Trainer:
         pooled = self._beside_the_labelled()
         if pooled is not None:
             images = torch.cat([images, pooled[0]])
-        return Batch(images, self._labels_N[positions_B], soft, pooled)
+        return Batch(images, self._targets[positions_B], soft, pooled)
 
     def _beside_the_labelled(self) -> PoolBatch | None:
         """Pool samples, augmented."""
@@ -241,28 +249,27 @@ class Trainer:
 
     def _loss(self, logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """As losses.mutual_loss, of all of the batch."""
-        count = len(batch.labels_B)
+        count = len(batch.targets)
         loss, distillation = mutual_loss(
             logits[:count],
-            batch.labels_B,
+            batch.targets,
             batch.soft,
             temperature=self._config.temperature,
             distillation_weight=self._config.distillation_weight,
-            label_smoothing=self._config.label_smoothing,
-            log_prior_C=self._log_prior(logits) if self._config.balanced_softmax else None,
+            **vars(self._loss_terms(logits)),
+            task=self._task,
         )
         if batch.pooled is None:
             return loss, distillation
         _, pool_logits, pool_weights = batch.pooled
-        from_pool = distillation_loss(logits[count:], pool_logits, self._config.temperature, pool_weights)
+        from_pool = self._task.distillation(logits[count:], pool_logits, self._config.temperature, pool_weights)
         return loss + self._config.distillation_weight * from_pool, distillation + from_pool.detach()
 
-    def _log_prior(self, logits: torch.Tensor) -> torch.Tensor:
-        """Logarithm of the classes' shares (C,), each class credited with one sample more than it has."""
-        if self._log_prior_C is None:
-            counts_C = torch.bincount(self._labels_N, minlength=logits.shape[1]) + 1.0
-            self._log_prior_C = (counts_C / counts_C.sum()).log()
-        return self._log_prior_C
+    def _loss_terms(self, logits: torch.Tensor) -> LossTerms:
+        """From the labels, once the number of outputs is known."""
+        if self._terms is None:
+            self._terms = self._task.terms(self._config, self._targets, logits.shape[1])
+        return self._terms
 
     def _descend(self, loss: torch.Tensor) -> None:
         self._optimizer.zero_grad()

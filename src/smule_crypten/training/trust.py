@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from smule_crypten.config.sections import TrustName
-from smule_crypten.data.samples import UNKNOWN
-from smule_crypten.training.evaluate import accuracy
+from smule_crypten.data.targets import is_known
+from smule_crypten.tasks.classification import CLASSIFICATION
+from smule_crypten.tasks.task import Task
 from smule_crypten.types import PredictionSource, SoftLabels
 
 _UP, _DOWN = 1.5, 0.5
@@ -24,18 +25,25 @@ class TrustedSource:
     """A PredictionSource over another one, which weighs what it knows.
 
     Args:
-        sample_ids, labels: (N,) of all samples that may be looked up; UNKNOWN where the label is not known.
+        sample_ids, targets: of all N samples that may be looked up, known or not.
     """
 
     def __init__(
-        self, source: PredictionSource, name: TrustName, sample_ids: torch.Tensor, labels: torch.Tensor
+        self,
+        source: PredictionSource,
+        name: TrustName,
+        sample_ids: torch.Tensor,
+        targets: torch.Tensor,
+        task: Task = CLASSIFICATION,
     ) -> None:
         order = sample_ids.argsort()
-        self._sample_ids, self._labels = sample_ids[order], labels[order]
+        self._sample_ids, self._targets = sample_ids[order], targets[order]
+        self._task = task
         self._source = source
         self.is_adaptive = name == "adaptive"
         self.accuracy: float | None = None
-        """Of the answers on samples of known label; None as long as there are none."""
+        """Of the answers on samples of known label; None as long as there are none, and in regression."""
+        self.has_evidence = False
         self.scale = 1.0
 
     @property
@@ -46,11 +54,12 @@ class TrustedSource:
 
     def refresh(self) -> None:
         """Judge the peer anew by all its answers."""
-        known = self._sample_ids[self._labels != UNKNOWN]
+        known = self._sample_ids[is_known(self._targets)]
         soft = self._source.lookup(known) if len(known) else None
         if soft is not None:
-            labels = self._labels[torch.searchsorted(self._sample_ids, known[soft.positions])]
-            self.accuracy = accuracy(soft.logits_NC, labels)
+            targets = self._targets[torch.searchsorted(self._sample_ids, known[soft.positions])]
+            self.accuracy = self._task.accuracy(soft.logits_NC, targets)
+            self.has_evidence = True
 
     def look_ahead(self, helps: bool) -> None:
         """Say whether the distillation term helps on the validation part, or at least does not clearly harm."""

@@ -228,7 +228,7 @@ class TestScaleOfPredictions:
         scale = Scale.of(torch.tensor(trained).view(1, 1, 1, 2))
         values = np.array(images, np.uint8 if isinstance(images[0], int) else np.float32).reshape(1, 1, 1, 2)
         np.savez(tmp_path / "in.npz", values)
-        refused = pytest.raises(DataError, match="the training images have floating-point values from")
+        refused = pytest.raises(DataError, match="the training samples have floating-point values from")
         with refused if is_refused else nullcontext():
             read_inputs(tmp_path / "in.npz", (1, 1, 2), trained_on=torch.float32, scale=scale)
 

@@ -65,12 +65,12 @@ class TestWhatCounts:
     def test_other_files_are_named_by_their_suffix(self, root: Path) -> None:
         """Twenty-four files that are left out without a word are half of a data set."""
         for number in range(24):
-            (root / "train" / "cat" / f"{number}.dcm").write_bytes(b"none")
+            (root / "train" / "cat" / f"{number}.heic").write_bytes(b"none")
         for name in ("README", "Thumbs.db", "._0.png"):
             (root / "train" / "cat" / name).write_bytes(b"none")
         (root / "test" / "list.csv").write_text("none")
         notes = load(root).notes
-        assert "train: 24 files called *.dcm, left out (0.dcm and 23 more)" in notes
+        assert "train: 24 files called *.heic, left out (0.heic and 23 more)" in notes
         assert "train: 1 files without a suffix, left out (README)" in notes
         assert "train: 1 hidden files, left out (._0.png)" in notes
         assert "test: 1 files beside the class folders, left out (list.csv)" in notes
@@ -89,8 +89,8 @@ class TestWhatCounts:
     def test_a_class_of_other_files_only_is_refused(self, root: Path) -> None:
         """The message says what lies there."""
         for path in (root / "train" / "dog").iterdir():
-            path.rename(path.with_suffix(".dcm"))
-        assert "3 files called *.dcm" in refusal(root)
+            path.rename(path.with_suffix(".heic"))
+        assert "3 files called *.heic" in refusal(root)
 
     def test_names_in_two_spellings_are_one_class(self, root: Path) -> None:
         """An umlaut of macOS in train/, of Linux in test/."""
@@ -101,10 +101,10 @@ class TestWhatCounts:
     def test_names_that_are_no_text(self, root: Path) -> None:
         """What is printed and sent is text, on one line."""
         folder = os.fsencode(root / "train") + b"/cat/"
-        for name in (b"\xff.dcm", b"a\nb.dcm"):
+        for name in (b"\xff.heic", b"a\nb.heic"):
             Path(os.fsdecode(folder + name)).write_bytes(b"")
-        (note,) = [note for note in load(root).notes if ".dcm" in note]
-        assert "(a\\nb.dcm and 1 more)" in note
+        (note,) = [note for note in load(root).notes if ".heic" in note]
+        assert "(a\\nb.heic and 1 more)" in note
         note.encode()
 
 
@@ -231,14 +231,14 @@ class TestPrediction:
         """As radiographs are: the same numbers as in training, deep ones included, and what was left out is said."""
         write(tmp_path / "b.png", GREY_8)
         oriented(tmp_path / "a.jpg", GREY_8, 3)
-        (tmp_path / "c.dcm").write_bytes(b"none")
+        (tmp_path / "c.heic").write_bytes(b"none")
         (tmp_path / "more").mkdir()
         found = read_inputs(tmp_path, (1, 3, 4), trained_on=torch.uint8)
         assert found.names == ("a.jpg", "b.png")
         assert torch.equal(found.inputs[1, 0], torch.from_numpy(GREY_8))
         assert found.notes == (
             "1 subfolders, not looked into (more)",
-            "1 files called *.dcm, left out (c.dcm)",
+            "1 files called *.heic, left out (c.heic)",
             "1 images turned by their orientation tag (a.jpg)",
         )
         for name in found.names:

@@ -34,13 +34,13 @@ def test_arrays(tmp_path: Path, images: Any, name: str) -> None:
 @pytest.mark.parametrize(
     ("arrays", "text"),
     [
-        ({"a": BYTES, "b": BYTES}, "call that of the images 'images'"),
+        ({"a": BYTES, "b": BYTES}, "call the one of the samples 'inputs' or 'images'"),
         ({}, "holds the arrays"),
         ({"images": BYTES[0]}, r"shape \(1, 4, 4\), the network takes \(N, 1, 4, 4\)"),
         ({"images": BYTES.transpose(0, 2, 3, 1)}, "resize or transpose"),
-        ({"images": BYTES[:0]}, "holds no images"),
-        ({"images": BYTES.astype(np.int64)}, "have type int64"),
-        ({"images": np.where(UNIT > 0.9, np.nan, UNIT)}, "image 2 holds NaN"),
+        ({"images": BYTES[:0]}, "holds no samples"),
+        ({"images": BYTES.astype(np.int64)}, "has type int64"),
+        ({"images": np.where(UNIT > 0.9, np.nan, UNIT)}, "sample 2 holds NaN"),
         ({"images": 255 * UNIT}, r"outside 0\.\.1"),
         ({"images": np.array([{}], dtype=object)}, "without pickles"),
     ],
@@ -102,3 +102,47 @@ def test_a_single_image(tmp_path: Path) -> None:
     Image.new("L", (4, 4)).save(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"a\.png is one image; put it into a folder"):
         read_inputs(tmp_path / "a.png", SHAPE, trained_on=torch.uint8)
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 7)])
+def test_vectors_and_series(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """Inputs of every rank, in an array called so."""
+    values = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
+    path = saved(tmp_path / "in.npz", inputs=values, other=values[:1])
+    np.testing.assert_array_equal(read_inputs(path, shape, trained_on=torch.float32).inputs.numpy(), values)
+
+
+def test_series_of_one_channel(tmp_path: Path) -> None:
+    """(N, time), as data=series reads it."""
+    values = np.random.default_rng(0).normal(size=(3, 7)).astype(np.float32)
+    path = saved(tmp_path / "in.npz", inputs=values)
+    np.testing.assert_array_equal(read_inputs(path, (1, 7), trained_on=torch.float32).inputs.numpy(), values[:, None])
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected", "text"),
+    [
+        ((3, 6), (5,), r"shape \(3, 6\), the network takes \(N, 5\); give the features of the training"),
+        ((3, 2, 6), (2, 7), r"shape \(3, 2, 6\), the network takes \(N, 2, 7\); cut or resample"),
+        ((3, 7), (2, 7), r"shape \(3, 7\), the network takes \(N, 2, 7\)"),
+        ((3, 1, 7), (7,), r"shape \(3, 1, 7\), the network takes \(N, 7\)"),
+    ],
+)
+def test_vectors_and_series_of_another_shape(
+    tmp_path: Path, shape: tuple[int, ...], expected: tuple[int, ...], text: str
+) -> None:
+    path = saved(tmp_path / "in.npz", inputs=np.zeros(shape, np.float32))
+    with pytest.raises(DataError, match=text):
+        read_inputs(path, expected, trained_on=torch.float32)
+
+
+def test_which_array_is_meant(tmp_path: Path) -> None:
+    """Two of the known names leave it open."""
+    path = saved(tmp_path / "in.npz", inputs=BYTES, images=BYTES)
+    with pytest.raises(DataError, match="call the one of the samples 'inputs' or 'images'"):
+        read_inputs(path, SHAPE, trained_on=torch.uint8)
+
+
+def test_a_folder_for_a_network_of_vectors(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"is a folder, the network takes \(N, 5\), no images; give an \.npz file"):
+        read_inputs(tmp_path, (5,), trained_on=torch.float32)

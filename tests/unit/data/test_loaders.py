@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 
 from smule_crypten.config.sections import DataConfig
+from smule_crypten.data.bundled_sets import load_digits
 from smule_crypten.data.loaders import (
-    load_digits,
     load_idx,
-    load_image_folder,
     load_target,
     load_torchvision_set,
 )
+from smule_crypten.data.loaders_folder import load_image_folder
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.torchvision_compat import load_torchvision
 

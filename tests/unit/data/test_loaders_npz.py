@@ -8,9 +8,7 @@ import pytest
 import torch
 
 from smule_crypten.config.sections import DataConfig
-from smule_crypten.data.loaders import (
-    load_npz,
-)
+from smule_crypten.data.loaders_npz import load_npz
 from smule_crypten.errors import ConfigError, DataError
 
 
@@ -57,7 +55,7 @@ class TestNpz:
         ("changes", "message"),
         [
             ({"x_train": np.zeros((4, 3, 2, 2), np.int64)}, "x_train has type int64"),
-            ({"y_test": np.zeros(4)}, "y_test has type float64"),
+            ({"y_test": np.zeros(4)}, "y of train is one class number a sample, y of test 1 label"),
             ({"y_train": np.array([{}, {}, {}, {}])}, "without pickles"),
             ({"y_train": np.zeros(0, int)}, "split 'train': empty"),
             ({"y_train": np.array([0, 1, 2, 2**40])}, r"label 1099511627776 among 4 samples"),
@@ -73,7 +71,7 @@ class TestNpz:
     @pytest.mark.parametrize(
         "options",
         [
-            {"class_names": ["ant"]},
+            {"class_names": []},
             {"class_names": ["ant", "ant"]},
             {"class_names": ["ant", ""]},
             {"class_names": ["ant", "bee"], "num_classes": 3},
@@ -118,3 +116,58 @@ class TestNpz:
         """Options outside their range are named with the value given."""
         with pytest.raises(ConfigError, match=rf"data\.options\.{next(iter(options))}: "):
             self.load(tmp_path, arrays, **options)
+
+    def test_vectors_and_series(self, tmp_path: Path, arrays: dict[str, Any]) -> None:
+        """Inputs of every rank keep their shape and values."""
+        for shape in ((4, 5), (4, 2, 7)):
+            inputs = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+            bundle = self.load(tmp_path, arrays | {"x_train": inputs, "x_test": inputs[:, ..., ::-1].copy()})
+            assert torch.equal(bundle.train.inputs, torch.from_numpy(inputs))
+            np.testing.assert_array_equal(bundle.test.inputs.numpy(), inputs[..., ::-1])
+
+    @pytest.mark.parametrize("kind", [np.int8, np.int64, np.bool_, np.uint8])
+    def test_several_labels(self, tmp_path: Path, arrays: dict[str, Any], kind: Any) -> None:
+        """Whole numbers of two axes are labels of 0 and 1, in single precision; they can be named."""
+        labels = np.array([[0, 1, 1], [1, 0, 0], [0, 0, 0], [1, 1, 1]], dtype=kind)
+        changed = arrays | {"y_train": labels, "y_test": labels[::-1]}
+        bundle = self.load(tmp_path, changed, class_names=["a", "b", "c"])
+        assert bundle.train.targets.dtype == torch.float32
+        assert bundle.train.targets.tolist() == labels.astype(float).tolist()
+        assert bundle.test.targets.tolist() == labels[::-1].astype(float).tolist()
+        assert bundle.class_names == ("a", "b", "c")
+        assert self.load(tmp_path, changed).class_names == ("0", "1", "2")
+
+    @pytest.mark.parametrize("shape", [(4,), (4, 1), (4, 2)])
+    def test_regression_targets(self, tmp_path: Path, arrays: dict[str, Any], shape: tuple[int, ...]) -> None:
+        """Floating-point numbers are targets in their own units, of two axes."""
+        values = np.random.default_rng(1).normal(50, 20, size=shape)
+        bundle = self.load(tmp_path, arrays | {"y_train": values, "y_test": values})
+        np.testing.assert_allclose(bundle.train.targets.numpy(), values.reshape(4, -1), rtol=1e-6)
+        assert bundle.num_classes == (shape[1] if len(shape) > 1 else 1)
+
+    @pytest.mark.parametrize(
+        ("changes", "options", "message"),
+        [
+            ({"y_train": np.array([[0, 1], [0, 2], [1, 1], [0, 0]])}, {}, "but sample 1 has another one"),
+            ({"y_train": np.array([0.5, np.nan, 1, 2])}, {}, "sample 1 has a target that is NaN"),
+            ({"y_train": np.array([0.5, 1, 1, np.inf])}, {}, "sample 3 has a target that is NaN or infinite"),
+            ({"y_train": np.zeros((4, 2))}, {}, "y of train is 2 label"),
+            (
+                {"y_train": np.zeros((4, 2)), "y_test": np.zeros((4, 2))},
+                {"class_names": ["a", "b", "c"]},
+                "each sample has 2 labels or targets, data.options.class_names names 3",
+            ),
+        ],
+    )
+    def test_unusable_targets(
+        self, tmp_path: Path, arrays: dict[str, Any], changes: dict[str, Any], options: dict[str, Any], message: str
+    ) -> None:
+        """One line says which array and which sample."""
+        with pytest.raises(DataError, match=message):
+            self.load(tmp_path, arrays | changes, **options)
+
+    def test_num_classes_of_several_labels(self, tmp_path: Path, arrays: dict[str, Any]) -> None:
+        """An option without effect is refused."""
+        labels = np.zeros((4, 2), int)
+        with pytest.raises(ConfigError, match="num_classes: has no effect"):
+            self.load(tmp_path, arrays | {"y_train": labels, "y_test": labels}, num_classes=2)

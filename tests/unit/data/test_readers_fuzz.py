@@ -18,14 +18,20 @@ from mutations import changed
 from PIL import Image
 
 from smule_crypten.config.sections import DataConfig
+from smule_crypten.data.files_ts import read_ts
 from smule_crypten.data.image_file import ImageSize, read_image
 from smule_crypten.data.inputs import read_inputs
-from smule_crypten.data.loaders import load_npz
+from smule_crypten.data.loaders_npz import load_npz
 from smule_crypten.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "PPM", "WEBP", "JPEG2000")
 BOUNDED = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 LONG = settings(max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+SERIES = [
+    b"#Tiny\n@univariate true\n@equalLength true\n@seriesLength 2\n@classLabel true a b\n@data\n1.5,?:a\n-2e3,NaN:b\n",
+    b"@univariate false\n@dimensions 2\n@equalLength false\n@targetLabel true\n@data\n1,2:3,4:0.5\n1:3:1.5\n",
+]
 
 
 def archives() -> list[bytes]:
@@ -64,6 +70,10 @@ def check_archives(content: bytes) -> None:
     _only_typed(content, "in.npz", lambda path: read_inputs(path, (1, 2, 2), trained_on=torch.uint8))
 
 
+def check_series(content: bytes) -> None:
+    _only_typed(content, "in.ts", read_ts)
+
+
 def _only_typed(content: bytes, name: str, read: Callable[[Path], object]) -> None:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -91,6 +101,13 @@ def test_archives(content: bytes) -> None:
     check_archives(content)
 
 
+@given(changed(SERIES))
+@BOUNDED
+def test_series(content: bytes) -> None:
+    """Text that was changed at random."""
+    check_series(content)
+
+
 @pytest.mark.slow
 @given(changed(pictures()))
 @LONG
@@ -114,3 +131,4 @@ def test_any_bytes(content: bytes) -> None:
     """What is no file of any kind."""
     check_samples(content)
     check_archives(content)
+    check_series(content)

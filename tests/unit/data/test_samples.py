@@ -149,11 +149,11 @@ def test_sound_samples_pass(samples: Samples) -> None:
         (lambda s: replace(s, sample_ids=s.sample_ids[:4]), "6 inputs, 6 labels and 4 sample ids"),
         (lambda s: replace(s, inputs=s.inputs[:, 0, 0, 0]), r"shape \(6,\); \(samples, features\)"),
         (lambda s: replace(s, inputs=s.inputs[:, 0].byte()), r"shape \(6, 3, 3\) .*look like grey images"),
-        (lambda s: replace(s, targets=s.targets[:, None]), r"labels have shape \(6, 1\)"),
+        (lambda s: replace(s, targets=s.targets[:, None]), r"of shape \(6, 1\); task=classification needs"),
         (lambda s: s.select(torch.arange(0)), "empty"),
         (lambda s: replace(s, inputs=s.inputs[:, :, :, :0]), "empty"),
         (lambda s: replace(s, inputs=s.inputs.double()), "inputs are torch.float64"),
-        (lambda s: replace(s, targets=s.targets.int()), "labels are torch.int32"),
+        (lambda s: replace(s, targets=s.targets.int()), "targets are torch.int32"),
         (lambda s: replace(s, sample_ids=s.sample_ids // 2), "occur more than once"),
     ],
 )

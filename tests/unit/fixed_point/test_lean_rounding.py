@@ -21,7 +21,7 @@ def fitted(network: nn.Module, inputs_NX: torch.Tensor) -> tuple[Program, Parame
     translated = translate(network, tuple(inputs_NX.shape[1:]))
     program = lower(translated.architecture, CONFIG)
     values = plain_values(program, translated.parameters, inputs_NX)
-    scales, found = fit(program, translated.parameters, values, 2), remedies(program, values)
+    scales, found = fit(program, translated.parameters, values, 2, "differences"), remedies(program, values)
     return program, translated.parameters, scales, compensated(program, translated.parameters, scales, found)
 
 

@@ -26,7 +26,7 @@ def fitted(
     network = translate(model, tuple(x.shape[1:]))  # type: ignore[arg-type]
     program = lower(network.architecture, lean_config(**options))
     values = plain_values(program, network.parameters, x)
-    return network, program, fit(program, network.parameters, values, margin_bits)
+    return network, program, fit(program, network.parameters, values, margin_bits, "differences")
 
 
 def build(name: str, seed: int = 3) -> tuple[nn.Module, torch.Tensor]:

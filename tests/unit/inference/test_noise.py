@@ -12,12 +12,15 @@ from torch import nn
 
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import UnshareableModelError
+from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.crypten_scatter import SharesInTheClear
-from smule_crypten.inference.noise import LEAST_NOISE, MU, NoiseRule, Scatter, hiding_noise, measured_scatter
+from smule_crypten.inference.noise import LEAST_NOISE, MU, NoiseRule, Scatter, hiding_noise, measured_scatter, spread
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import TranslatedNetwork, translate
+from smule_crypten.types import LogitOpening, opened_logits
 
 SHAPE = (1, 8, 8)
+OPENINGS: tuple[LogitOpening, ...] = ("differences", "values")
 
 
 def module() -> nn.Module:
@@ -74,10 +77,70 @@ def test_scatter_of_known_covariance() -> None:
     alike = torch.randn(400, 6, 1, generator=generator, dtype=torch.float64).expand(400, 6, 10)
     apart = torch.randn(400, 6, 10, generator=generator, dtype=torch.float64)
     for deviations, norm in ((alike, 10.0), (apart, math.sqrt(10))):
-        found = measured_scatter(deviations, is_known=False)
+        found = measured_scatter(deviations, is_known=False, opening="values")
         assert found.unknown == pytest.approx(2 * norm, rel=0.25)
         assert found.known == 0.0
-    assert measured_scatter(apart, is_known=True).known == pytest.approx(2 * 10, rel=0.25)
+    assert measured_scatter(apart, is_known=True, opening="values").known == pytest.approx(2 * 10, rel=0.25)
+
+
+def divergence(covariance: torch.Tensor, sigma: float) -> float:
+    """By hand: KL of N(0, S + sigma^2 I) from N(0, sigma^2 I)."""
+    ratios = torch.linalg.eigvalsh(covariance) / sigma**2
+    return 0.5 * float((ratios - ratios.log1p()).sum())
+
+
+def test_noise_for_values_covers_what_the_errors_have_in_common() -> None:
+    """Errors that all labels share, and small ones of their own: mu / 2 bounds the distance of all answers, exactly.
+
+    What is measured on centred logits does not.
+    """
+    num_answers, classes = 1000, 4
+    common = 0.01 * torch.ones(classes, 1, dtype=torch.float64)
+    own = 0.001 * torch.eye(classes, dtype=torch.float64)
+    covariance = common @ common.T + own @ own.T
+    errors = torch.randn(64, 3, classes + 1, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    evaluations_RNC = errors @ torch.cat([common, own], dim=1).T
+    bound = (MU / 2) ** 2
+    for opening in OPENINGS:
+        seen_RNC = opened_logits(evaluations_RNC.flatten(0, 1), opening).view_as(evaluations_RNC)
+        sigma = hiding_noise(measured_scatter(seen_RNC, is_known=False, opening=opening), num_answers)
+        assert (num_answers * divergence(covariance, sigma) / 2 <= bound) is (opening == "values")
+        known = measured_scatter(seen_RNC, is_known=True, opening=opening).known
+        assert (known > float(covariance.trace())) is (opening == "values")
+
+
+def test_noise_on_values_is_refused_earlier() -> None:
+    """A value may be a target whose standard deviation is 1, and what labels have in common is no signal of theirs."""
+    scatter = Scatter(known=1e-6, signal=0.01, opening="values")
+    assert NoiseRule(num_answers=1_000).sigma(scatter) == pytest.approx(0.35, rel=0.2)
+    with pytest.raises(UnshareableModelError, match="allow fewer answers"):
+        NoiseRule(num_answers=10_000).sigma(scatter)
+    values_NC = torch.tensor([[1.0, -9.0], [3.0, -9.0]], dtype=torch.float64)
+    assert spread(values_NC, "values") == pytest.approx(1.0)
+    assert spread(values_NC, "differences") == pytest.approx(float(values_NC.std()))
+    assert spread(values_NC[:1], "values") == spread(values_NC[:1, :1], "differences") == 0.0
+
+
+@pytest.mark.parametrize("scheme", ["lean", "crypten"])
+def test_values_and_differences_of_a_network_far_from_zero(scheme: str) -> None:
+    """What all logits have in common, 30 here, fits the ring and the bound where it is opened, and else need not."""
+    model = module()
+    with torch.no_grad():
+        model[-1].bias.add_(30.0)  # type: ignore[union-attr, operator]
+    far = translate(model, SHAPE)
+    found: dict[LogitOpening, Answerer] = {}
+    for opening in OPENINGS:
+        rule = NoiseRule.without_protection()
+        found[opening] = scheme_class(scheme).answerer_of(
+            far, inputs(), SchemeConfig(name=scheme, precision_bits=14), rule, opening=opening
+        )
+        assert found[opening].opening == opening
+    assert found["values"].terms.logit_bound >= 16 * 30
+    if scheme == "lean":
+        assert found["differences"].terms.logit_bound < 30
+    assert found["values"].scatter.signal == pytest.approx(
+        spread(far.values(inputs()[:12].double())[-1], "values"), rel=0.5
+    )
 
 
 @pytest.mark.parametrize(("scheme", "key"), [("lean", "unknown"), ("crypten", "known")], ids=["lean", "crypten"])

@@ -171,6 +171,13 @@ HOSTILE: dict[str, tuple[object, str]] = {
     "operations are no list": ({"input_shape": [2, 6, 6], "ops": {"kind": "relu"}}, "ops"),
     "unknown field": (residual_block() | {"weights": [1.0]}, "weights"),
     "input shape of four": (residual_block() | {"input_shape": [2, 2, 6, 6]}, "input_shape"),
+    "linear on an image": (
+        {
+            "input_shape": [2, 6, 6],
+            "ops": [{"kind": "linear", "name": "l", "inputs": [-1], "weight_shape": [3, 6], "bias": False}],
+        },
+        "operation l .linear. does not accept inputs of shape",
+    ),
     "input shape of none": (residual_block() | {"input_shape": []}, "input_shape"),
     "input shape of a vector": (residual_block() | {"input_shape": [6]}, "does not accept inputs of shape"),
     "input shape of texts": (residual_block() | {"input_shape": ["2", "6", "6"]}, "input_shape"),

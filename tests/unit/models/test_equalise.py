@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -36,9 +38,19 @@ class Residual(nn.Module):
         return logits
 
 
+def over_time() -> nn.Module:
+    """Convolutions over time, a pooling and a value that is flattened channel by channel."""
+    layers = [nn.Conv1d(2, 6, 3, padding=1), nn.ReLU(), nn.Conv1d(6, 4, 3, groups=2), nn.ReLU(), nn.AvgPool1d(3)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(16, 5), nn.ReLU(), nn.Linear(5, 3))
+
+
+def on_vectors() -> nn.Module:
+    return nn.Sequential(nn.Linear(9, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+
+
 def spread_out(model: nn.Module, decades: float) -> nn.Module:
     """Rows of hidden weights multiplied by factors of many sizes."""
-    layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear)]
     with torch.no_grad():
         for layer in layers[:-1]:
             factors = torch.logspace(-decades, decades, len(layer.weight))
@@ -53,20 +65,24 @@ def sequential() -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(5, 3))
 
 
-def inputs() -> torch.Tensor:
-    return torch.randn(64, *SHAPE, generator=torch.Generator().manual_seed(0))
+def inputs(shape: tuple[int, ...] = SHAPE) -> torch.Tensor:
+    return torch.randn(64, *shape, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("make", [Residual, sequential])
+@pytest.mark.parametrize(
+    ("make", "shape"), [(Residual, SHAPE), (sequential, SHAPE), (over_time, (2, 14)), (on_vectors, (9,))]
+)
 @pytest.mark.parametrize("least", [None, 32.0])
-def test_the_function_stays_the_same(make: type[nn.Module], least: float | None) -> None:
+def test_the_function_stays_the_same(
+    make: Callable[[], nn.Module], shape: tuple[int, ...], least: float | None
+) -> None:
     """Whatever shares channels: logits agree to what float64 leaves, on inputs that were not looked at, too."""
     torch.manual_seed(1)
-    network = translate(spread_out(make(), 2.0), SHAPE)
-    changed = equalised(network, inputs(), least)
+    network = translate(spread_out(make(), 2.0), shape)
+    changed = equalised(network, inputs(shape), least)
     assert changed.architecture == network.architecture
     assert any(not torch.equal(changed.parameters[name][0], network.parameters[name][0]) for name in network.parameters)
-    for x in (inputs(), 3 * inputs().flip(0)):
+    for x in (inputs(shape), 3 * inputs(shape).flip(0)):
         before, after = evaluate_plaintext(network, x), evaluate_plaintext(changed, x)
         assert torch.allclose(before, after, rtol=1e-5, atol=1e-6 * float(before.abs().max()))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from learners import learner
 from party_configs import party
 from torch import nn
@@ -13,7 +12,7 @@ from smule_crypten.mutual_learning.answering import answering_network
 from smule_crypten.mutual_learning.peer import AnsweringNetwork
 from smule_crypten.party.party import fallback
 from smule_crypten.training.best import BestNetwork
-from smule_crypten.training.evaluate import Evaluation
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.kept_training import Finished
 
 IN_TRAINING, ALONE, KEPT = 0.0, 1.0, 2.0
@@ -28,8 +27,7 @@ def network(value: float) -> nn.Module:
 
 def kept() -> BestNetwork:
     best = BestNetwork()
-    result = Evaluation(accuracy=0.9, accuracy_by_class=[0.9] * 3, loss=1.0)
-    best.offer(network(KEPT), result, torch.full((3,), 5), "smule, epoch 1", model_step=3)
+    best.offer(network(KEPT), 0.9, 0.01, "smule, epoch 1", model_step=3)
     return best
 
 
@@ -42,7 +40,7 @@ def test_the_best_network_answers() -> None:
     Restoring the best one leaves the one in training as it is.
     """
     in_training = AnsweringNetwork(network(IN_TRAINING), 6, "smule, epoch 2")
-    alone = Finished(model=network(ALONE), model_step=30, accuracy=0.5, best=BestNetwork())
+    alone = Finished(model=network(ALONE), model_step=30, tested=Outcome(accuracy=0.5), best=BestNetwork())
     found = answering_network(learner(), kept(), alone, in_training)
     assert (value_of(found), found.model_step, found.name) == (KEPT, 3, "smule, epoch 1")
     found = answering_network(learner(), BestNetwork(), alone, in_training)

@@ -19,10 +19,12 @@ Steps = Generator[dict[str, Any], object, Architectures]
 def make_config(**changes: Any) -> ProtocolConfig:
     values: dict[str, Any] = {
         "scheme": SchemeConfig(name="crypten"),
+        "opening": "differences",
         "provider": ProviderConfig(name="trusted_first_party"),
         "randomness": "fresh",
         "exchange": ExchangeTerms(),
         "epochs": 3,
+        "task": "classification",
         "data": make_data(),
     }
     return ProtocolConfig(**(values | changes))
@@ -35,6 +37,8 @@ def make_data(**changes: Any) -> PublicData:
         "class_names": ("ant", "bee", "cow"),
         "mean": (0.5,),
         "std": (0.25,),
+        "target_mean": (),
+        "target_std": (),
     }
     return PublicData(**(values | changes))
 
@@ -109,6 +113,23 @@ def test_nothing_secret_is_sent() -> None:
     assert sent[0]["config"].keys() == ProtocolConfig.model_fields.keys()
 
 
+def with_columns(**columns: str) -> ProtocolConfig:
+    return make_config(data=make_data(columns=columns))
+
+
+def test_schemas_are_compared_by_column() -> None:
+    """A column that one side lacks is named first, since it gives all that follow another number; of many, some."""
+    own = with_columns(**{f"c{number:02}": f"{number}. {{}}" for number in range(30)})
+    theirs = with_columns(extra="0. {}", **{f"c{number:02}": f"{number + 1}. {{}}" for number in range(30)})
+    with pytest.raises(HandshakeError) as raised:
+        talk(handshake(own, 0, A), messages_of(1, theirs))
+    text = str(raised.value)
+    assert text.index("data.columns.extra: 'absent' here, '0. {}' at party b") < text.index(
+        "data.columns.c00: '0. {}' here, '1. {}' at party b"
+    )
+    assert text.endswith("; and 21 more")
+
+
 DIFFERENCES: dict[str, tuple[ProtocolConfig, list[str]]] = {
     "scheme": (make_config(scheme=SchemeConfig(name="plaintext")), ["scheme.name: 'crypten' here, 'plaintext' at"]),
     "precision": (
@@ -142,7 +163,10 @@ DIFFERENCES: dict[str, tuple[ProtocolConfig, list[str]]] = {
     ),
     "mean": (make_config(data=make_data(mean=(0.4,))), ["data.mean: [0.5] here, [0.4] at"]),
     "deviation": (make_config(data=make_data(std=(0.3,))), ["data.std: [0.25] here, [0.3] at"]),
-    "version": (make_config(protocol_version=1), ["protocol_version: 2 here, 1 at"]),
+    "task": (make_config(task="regression"), ["task: 'classification' here, 'regression' at"]),
+    "scale of targets": (make_config(data=make_data(target_mean=(1.0,))), ["data.target_mean: [] here, [1.0] at"]),
+    "opening": (make_config(opening="values"), ["opening: 'differences' here, 'values' at"]),
+    "version": (make_config(protocol_version=2), ["protocol_version: 3 here, 2 at"]),
 }
 
 

@@ -188,7 +188,7 @@ def test_the_best_network_is_put_back() -> None:
     twin = party.network()
     loop.best.restore(twin)
     assert same(loop.network, twin)
-    assert loop.accuracy == party.test_accuracy(twin)
+    assert loop.tested == party.test(twin)
 
 
 def test_what_was_trained_alone_before_is_not_trained_again() -> None:

@@ -8,6 +8,7 @@ from smule_crypten.config.sections import AlarmName, TrainingConfig
 from smule_crypten.data.samples import Samples
 from smule_crypten.mutual_learning.cache import SoftLabelCache
 from smule_crypten.mutual_learning.watching import Watchman
+from smule_crypten.tasks.alarm import PeerWatch
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
@@ -36,7 +37,7 @@ class Run:
         self.trainer = Trainer(
             model=self.model, train=self.train, config=CONFIG, seed=0, device=device, teacher=teacher
         )
-        self.watchman = Watchman(mode, self.train, CLASSES, num_exchanges=4)
+        self.watchman = Watchman(mode, self.train, PeerWatch(CLASSES, num_exchanges=4))
 
     def exchange(self, number: int, epoch: int, said_N: torch.Tensor) -> bool:
         logits_NC = 8.0 * torch.eye(CLASSES)[said_N]

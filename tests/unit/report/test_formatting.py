@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from smule_crypten.report.formatting import MISSING, gain_in_points, human_bytes, human_seconds, percent, task_title
+from smule_crypten.report.formatting import MISSING, human_bytes, human_seconds, percent, task_title
 
 
 @pytest.mark.parametrize(
@@ -24,13 +24,6 @@ def test_seconds_never_read_60(seconds: float, text: str) -> None:
 def test_long_times_use_minutes_and_hours(seconds: float, text: str) -> None:
     """Long times are readable, and rounding carries over from seconds to hours."""
     assert human_seconds(seconds) == text
-
-
-def test_gain_has_a_sign_and_needs_both_accuracies() -> None:
-    """A loss is shown as a loss, and nothing is made up for a run without a reference."""
-    assert gain_in_points(0.90, 0.925) == "+2.5"
-    assert gain_in_points(0.955, 0.95) == "-0.5"
-    assert gain_in_points(None, 0.95) == MISSING
 
 
 def test_unknown_values_are_dashes() -> None:

@@ -38,7 +38,7 @@ def test_sections_show_the_numbers(report_html: str) -> None:
     for fact in (
         "simulation only: protects nothing (provider=trusted_first_party)",
         "+1.0 points over self mutual",
-        "Best control: party a: self mutual, party b: alone (above SMuLe).",
+        "Best control: party a: self mutual, party b: alone (better than SMuLe).",
         "reaches 96.0 %",
         "150 in 2 of 3 epochs",
         "5,000,000",

@@ -39,8 +39,8 @@ def test_the_summary_counts_both_directions(record: RunRecord, record_of_a: RunR
 def test_the_table_of_one_party(record_of_a: RunRecord) -> None:
     """Alone, control, SMuLe, gain, trust, bytes, disclosed and charged, noise, kept and why; dashes for the other."""
     lines = _lines(record_of_a)
-    assert "party a small_convnet 800 90.0 % 90.0 % 92.0 % +2.0" in lines
-    assert f"party b {' '.join([MISSING] * 6)}" in lines
+    assert "party a 90.0 % 90.0 % 92.0 % +2.0" in lines
+    assert f"party b {' '.join([MISSING] * 4)}" in lines
     text = " ".join(lines)
     assert "kept network party a: smule, epoch 3 (the last one, as nothing is chosen" in text
     assert "party a finds 80.0 % of known labels right" in text
@@ -67,8 +67,8 @@ def test_the_page_of_one_party(record_of_a: RunRecord) -> None:
     assert f"Recorded by party a alone: {MISSING} stands for" in page
     assert "written by party a from its own record" in page
     assert "sees both sides, and shows" not in page
-    assert "accuracy-a" in page
-    assert "accuracy-b" not in page
+    assert "curves-a" in page
+    assert "curves-b" not in page
     assert "Answered by party a" in page
     assert "Answered by party b" not in page
 

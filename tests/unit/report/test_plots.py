@@ -4,10 +4,10 @@ import xml.etree.ElementTree as ElementTree
 
 from smule_crypten.report.plots import (
     MAX_LAYERS,
-    accuracy_svg,
     bytes_by_layer_svg,
     bytes_per_epoch_svg,
     class_counts_svg,
+    curves_svg,
 )
 from smule_crypten.report.run_records import RunRecord
 
@@ -15,20 +15,20 @@ from smule_crypten.report.run_records import RunRecord
 def test_accuracy_curves_name_their_lines_and_axes(record: RunRecord) -> None:
     """Alone, a control, SMuLe and pooled are told apart by name, and the axes carry units."""
     assert {"pooled data", "b alone", "b self mutual", "b SMuLe", "epoch", "test accuracy (%)"} <= _texts(
-        accuracy_svg(record.epochs, "b")
+        curves_svg(record.epochs, "b", "accuracy")
     )
 
 
 def test_what_was_not_trained_is_not_in_the_legend(record: RunRecord) -> None:
     """A run without reference does not show an empty line called 'alone'."""
-    texts = _texts(accuracy_svg([event for event in record.epochs if event.phase == "smule"], "a"))
+    texts = _texts(curves_svg([event for event in record.epochs if event.phase == "smule"], "a", "accuracy"))
     assert "a SMuLe" in texts
     assert not texts & {"a alone", "a self mutual", "pooled data"}
 
 
 def test_a_run_that_failed_before_its_first_epoch_has_empty_axes() -> None:
     """Partial records can be drawn."""
-    assert "epoch" in _texts(accuracy_svg([], "a"))
+    assert "epoch" in _texts(curves_svg([], "a", "accuracy"))
 
 
 def test_bytes_are_drawn_in_a_readable_unit() -> None:

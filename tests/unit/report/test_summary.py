@@ -57,6 +57,8 @@ def test_parties_and_run_facts(record: RunRecord) -> None:
         "missing_classes": [],
         "test_accuracy": 0.95,
         "standalone_test_accuracy": 0.955,
+        "evaluations": None,
+        "gains": None,
         "controls": {"label_smoothing": 0.94, "self_mutual": 0.93},
         "best_local_control": {"name": "standalone", "test_accuracy": 0.955},
         "planned_exchange_bytes": 7_000_000,

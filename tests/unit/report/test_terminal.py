@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from smule_crypten.report.benchmark import terminal_tables
 from smule_crypten.report.run_records import RunRecord
-from smule_crypten.report.suite_records import ResultTable, SuiteResults
 from smule_crypten.report.summary import build_summary
 from smule_crypten.report.tables import result_table
 from smule_crypten.report.terminal import Column, Facts, Grid
+from smule_crypten.suites.benchmark import terminal_tables
+from smule_crypten.suites.suite_records import ResultTable, SuiteResults
 
 _WIDTHS = (48, 80, 120)
 

@@ -27,9 +27,11 @@ from smule_crypten.config.sections import (
 from smule_crypten.errors import ProtocolError
 from smule_crypten.mutual_learning.observer import Phase, Silent
 from smule_crypten.mutual_learning.peer import Answers
+from smule_crypten.party.figures import evaluation_record, gain_records
 from smule_crypten.report.journal import read_journal
 from smule_crypten.simulation.in_process import InProcess
 from smule_crypten.simulation.simulation import run_simulation
+from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.types import PARTY_NAMES, Cost
 
@@ -61,12 +63,12 @@ def configured(scheme: str = "plaintext", attack: str = "none") -> RunConfig:
 
 class Course(Silent):
     def __init__(self) -> None:
-        self.epochs: list[tuple[str, int, float, float]] = []
+        self.epochs: list[tuple[str, int, float, float | None]] = []
         self.costs: list[Cost] = []
         self.counts: list[tuple[int, int]] = []
 
-    def epoch(self, phase: Phase, result: EpochResult, test_accuracy: float) -> None:
-        self.epochs.append((phase, result.epoch, result.loss, test_accuracy))
+    def epoch(self, phase: Phase, result: EpochResult, tested: Outcome) -> None:
+        self.epochs.append((phase, result.epoch, result.loss, tested.accuracy))
 
     def exchanged(self, epoch: int, answers: Answers, seconds: float) -> None:
         self.costs.append(answers.cost)
@@ -74,8 +76,8 @@ class Course(Silent):
 
 
 def test_the_same_as_in_processes_of_their_own(tmp_path: Path) -> None:
-    """One run through both, with an adversary: losses, accuracies and alarms bit for bit, of the reference on pooled
-    data as well; bytes and rounds of the exchanges themselves to the last one.
+    """One run through both, with an adversary: losses, accuracies, all figures with intervals, gains and alarms bit
+    for bit, of the reference on pooled data as well; bytes and rounds of the exchanges themselves to the last one.
     """
     run = configured(attack="answers")
     record = run_simulation(run, tmp_path / "run", Console(file=io.StringIO()))
@@ -83,9 +85,11 @@ def test_the_same_as_in_processes_of_their_own(tmp_path: Path) -> None:
     torch.set_num_threads(run.launch.threads)
     here, courses = InProcess(run), (Course(), Course())
     both = here.mutual(observers=courses)
-    pooled = here.pooled().accuracy
+    pooled = here.pooled()
     torch.set_num_threads(threads)
-    assert pooled == record.pooled_test_accuracy
+    assert pooled.accuracy == record.pooled_test_accuracy
+    found = evaluation_record(here.learners[0].evaluated(pooled.model)).in_short
+    assert found == record.pooled_evaluation
     for name, loop, course in zip(PARTY_NAMES, both, courses, strict=True):
         there = record.parties[name]
         events = read_journal(tmp_path / "run" / f"party_{name}" / "record.jsonl")
@@ -93,6 +97,10 @@ def test_the_same_as_in_processes_of_their_own(tmp_path: Path) -> None:
         assert loop.accuracy == there.test_accuracy
         assert loop.alone is not None
         assert loop.alone.accuracy == there.standalone_test_accuracy
+        smule, alone = loop.learner.evaluated(loop.network), loop.learner.evaluated(loop.alone.model)
+        assert there.evaluations == {"standalone": evaluation_record(alone), "smule": evaluation_record(smule)}
+        assert there.gains == {"standalone": gain_records(smule, alone)}
+        assert there.evaluations["smule"].metrics["accuracy"].value == there.test_accuracy
         assert loop.best.name == there.kept_network
         assert loop.watchman.alarms == [vars(alarm) for alarm in there.alarms or []]
         cost = sum(course.costs, start=Cost())

@@ -16,7 +16,6 @@ from smule_crypten.config.config_reading import parse
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import ModelConfig
 from smule_crypten.errors import ConfigError, OutputError
-from smule_crypten.report.suite_records import Row, SuiteResults
 from smule_crypten.simulation.in_process import InProcess
 from smule_crypten.suites.alarm import _fired
 from smule_crypten.suites.cases import CaseStore
@@ -24,6 +23,7 @@ from smule_crypten.suites.disclosure import option
 from smule_crypten.suites.options import SuiteConfig, changed_by, merged, settings_of
 from smule_crypten.suites.run import run_suite
 from smule_crypten.suites.simulated import Bench
+from smule_crypten.suites.suite_records import Row, SuiteResults
 
 RUN = parse(
     RunConfig,

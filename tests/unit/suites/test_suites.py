@@ -27,13 +27,13 @@ from smule_crypten.party.ledger import epoch_record
 from smule_crypten.party.recording import new_record
 from smule_crypten.report.record import read_record
 from smule_crypten.report.records import ExchangeRecord
-from smule_crypten.report.suite_records import SuiteResults
 from smule_crypten.suites.baselines import FULL_TRAINING, fully_trained
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import LINKS
 from smule_crypten.suites.methods import of_record
 from smule_crypten.suites.options import SuiteConfig
 from smule_crypten.suites.run import FIGURE_FILE, MARKDOWN_FILE, PAGE_FILE, RESULTS_FILE, run_suite
+from smule_crypten.suites.suite_records import SuiteResults
 from smule_crypten.training.trainer import EpochResult
 
 MLP = {"name": "mlp", "options": {"hidden": [8]}}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from smule_crypten.data.samples import UNKNOWN
-from smule_crypten.training.combination import LEAST_FOR_FIT
+from smule_crypten.tasks.combination import LEAST_FOR_FIT
 from smule_crypten.training.ensemble import EnsembleSource, OwnAnswers
 from smule_crypten.training.trust import TrustedSource
 from smule_crypten.types import SoftLabels

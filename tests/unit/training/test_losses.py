@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from smule_crypten.training.losses import distillation_loss, mutual_loss
+from smule_crypten.tasks.classification import CLASSIFICATION
+from smule_crypten.training.losses import mutual_loss
 from smule_crypten.types import SoftLabels
 
 
@@ -41,25 +42,27 @@ def test_distillation_is_the_written_formula(own_logits_NC: torch.Tensor, temper
         divergence_by_hand(own_C, peer_C, temperature)
         for own_C, peer_C in zip(own_logits_NC, peer_logits_NC, strict=True)
     )
-    assert float(distillation_loss(own_logits_NC, peer_logits_NC, temperature)) == pytest.approx(expected / 6, rel=1e-5)
+    assert float(CLASSIFICATION.distillation(own_logits_NC, peer_logits_NC, temperature)) == pytest.approx(
+        expected / 6, rel=1e-5
+    )
 
 
 def test_equal_logits_cost_nothing(own_logits_NC: torch.Tensor) -> None:
     """A peer that agrees, up to a shift that softmax ignores, adds no loss."""
-    assert float(distillation_loss(own_logits_NC, own_logits_NC + 5.0, 2.0)) == pytest.approx(0.0, abs=1e-6)
+    assert float(CLASSIFICATION.distillation(own_logits_NC, own_logits_NC + 5.0, 2.0)) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_extreme_logits_stay_finite() -> None:
     """A very sure and wrong peer gives a large loss, not infinity or NaN."""
     sure_NC = torch.tensor([[1e4, 0.0]])
-    assert float(distillation_loss(sure_NC, sure_NC.flip(1), 1.0)) == pytest.approx(1e4)
+    assert float(CLASSIFICATION.distillation(sure_NC, sure_NC.flip(1), 1.0)) == pytest.approx(1e4)
 
 
 def test_no_gradient_flows_into_the_peer(own_logits_NC: torch.Tensor) -> None:
     """Peer logits are targets: only the own logits learn."""
     own_logits_NC.requires_grad_()
     peer_logits_NC = torch.zeros(6, 4, requires_grad=True)
-    distillation_loss(own_logits_NC, peer_logits_NC, 2.0).backward()  # type: ignore[no-untyped-call]
+    CLASSIFICATION.distillation(own_logits_NC, peer_logits_NC, 2.0).backward()  # type: ignore[no-untyped-call]
     assert peer_logits_NC.grad is None
     assert own_logits_NC.grad is not None
     assert own_logits_NC.grad.abs().sum() > 0

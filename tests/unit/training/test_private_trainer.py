@@ -92,6 +92,21 @@ def test_is_the_plain_loop_that_it_claims_to_be(blobs: Samples) -> None:
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("shape", [(9,), (2, 12)], ids=["vectors", "series"])
+def test_vectors_and_series(shape: tuple[int, ...]) -> None:
+    """Protects: gradients of single samples of any rank; each is within the bound, so that one step is, too."""
+    samples = Samples(torch.randn(50, *shape), torch.arange(50) % 3, torch.arange(50))
+    layers = [nn.Linear(9, 3)] if len(shape) == 1 else [nn.Conv1d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(30, 3)]
+    model = nn.Sequential(*layers)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    config = CONFIG.model_copy(update={"steps_per_epoch": 1})
+    private = trainer(model, samples, config=config)
+    (batch,) = private._draw_batches()
+    private.run_epoch()
+    moved = torch.cat([(new.detach() - old).flatten() for new, old in zip(model.parameters(), before, strict=True)])
+    assert 0 < float(moved.norm()) <= RATE * len(batch) * BOUND / CONFIG.batch_size + 1e-6
+
+
 def test_a_step_without_a_sample_is_noise_of_the_stated_size(blobs: Samples) -> None:
     """Protects: an empty batch is a step like any other, and noise has noise_multiplier times the bound."""
     model, before = network(), network()

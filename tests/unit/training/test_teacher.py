@@ -5,8 +5,8 @@ import torch
 
 from smule_crypten.config.sections import TrainingConfig
 from smule_crypten.data.samples import Samples
+from smule_crypten.tasks.combination import LEAST_FOR_FIT
 from smule_crypten.training import teacher as teacher_module
-from smule_crypten.training.combination import LEAST_FOR_FIT
 from smule_crypten.training.ensemble import EnsembleSource, OwnAnswers
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trust import TrustedSource

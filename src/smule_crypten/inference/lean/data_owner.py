@@ -7,6 +7,7 @@ from collections.abc import Generator
 
 import torch
 
+from smule_crypten.fixed_point.decoding import decoded
 from smule_crypten.fixed_point.evaluator import Share, Talk
 from smule_crypten.fixed_point.products import multiply
 from smule_crypten.fixed_point.program import Opening, Program, Step
@@ -21,9 +22,9 @@ from smule_crypten.inference.lean.dealing import (
 )
 from smule_crypten.inference.lean.roles import ShareEvaluator
 from smule_crypten.models.architecture import num_elements
-from smule_crypten.mpc.packing import pack, packed_bytes, signed, unpack
+from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 from smule_crypten.mpc.streams import Stream
-from smule_crypten.types import centred
+from smule_crypten.types import LogitOpening
 
 
 class DataOwner(ShareEvaluator):
@@ -32,6 +33,7 @@ class DataOwner(ShareEvaluator):
     Args:
         inputs_NX: float32.
         dealt: the stream with the dealer for this direction.
+        opening: what the other side opens; the same at both.
 
     preparation_seconds: time spent on what does not depend on the inputs.
     """
@@ -39,12 +41,20 @@ class DataOwner(ShareEvaluator):
     is_model_owner = False
 
     def __init__(
-        self, program: Program, device: torch.device, batches: list[int], *, inputs_NX: torch.Tensor, dealt: Stream
+        self,
+        program: Program,
+        device: torch.device,
+        batches: list[int],
+        *,
+        inputs_NX: torch.Tensor,
+        dealt: Stream,
+        opening: LogitOpening = "differences",
     ) -> None:
         super().__init__(program, device)
         self._batches = batches
         self._chunks = torch.split(inputs_NX, batches) if batches else ()
         self._dealt = dealt
+        self._opening_of_logits = opening
         self._output_scale = 0
         self._weights: dict[str, torch.Tensor] = {}
         self._masks: dict[int, torch.Tensor] = {}
@@ -53,7 +63,7 @@ class DataOwner(ShareEvaluator):
         self.preparation_seconds = 0.0
 
     def run(self) -> Script:
-        """Returns the logits (N, C), float32, centred: what is common to the classes of a sample stays hidden."""
+        """Returns what is opened of the logits (N, C), float32."""
         output = self._program.output
         answers = [torch.empty(0, *output.shape)]
         if self._batches:
@@ -62,7 +72,7 @@ class DataOwner(ShareEvaluator):
             self._prepare(batch)
             share = yield from self._evaluate(batch, self._encoded(chunk))
             opened = share + (yield from self._take_values(output, batch * output.elements)).view(share.shape)
-            answers.append(_decoded(opened, output.ring, self._output_scale).cpu())
+            answers.append(decoded(opened, output.ring, self._output_scale, self._opening_of_logits).float().cpu())
         return torch.cat(answers)
 
     def _take_weights(self) -> Generator[Want, torch.Tensor, None]:
@@ -110,8 +120,3 @@ class DataOwner(ShareEvaluator):
 
     def _material(self, opening: Opening, batch: int) -> OpeningMaterial:
         return self._materials.pop(0)
-
-
-def _decoded(opened: torch.Tensor, ring: int, scale: int) -> torch.Tensor:
-    """Ring elements (N, C) with an unknown offset a sample -> float32, zero on average over the classes."""
-    return centred(signed(opened - opened[:, :1], ring).double() / 2.0**scale).float()

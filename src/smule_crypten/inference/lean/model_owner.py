@@ -25,6 +25,7 @@ from smule_crypten.inference.lean.roles import ShareEvaluator
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 from smule_crypten.mpc.streams import Stream
+from smule_crypten.types import LogitOpening
 
 _NOISE_BITS = 38
 """Binary digits of the noise behind the point that come from its normal distribution."""
@@ -41,6 +42,7 @@ class ModelOwner(ShareEvaluator):
         local: a stream that nobody else knows.
         receive_correction: the next correction, of so many bytes, from the dealer.
         output_noise: what is added to logits of this size.
+        opening: with "differences" what is common to the logits of a sample is hidden; "values" opens each.
     """
 
     is_model_owner = True
@@ -57,12 +59,14 @@ class ModelOwner(ShareEvaluator):
         local: Stream,
         receive_correction: ReceiveCorrection,
         output_noise: OutputNoise | None = None,
+        opening: LogitOpening = "differences",
     ) -> None:
         super().__init__(program, device)
         self._batches = batches
         self._dealt = dealt
         self._local = local
         self._output_noise = output_noise
+        self._opening_of_logits = opening
         self._receive_correction = receive_correction
         self._scales = scales
         self._weights, self._biases = integer_parameters(program, parameters, scales)
@@ -72,14 +76,18 @@ class ModelOwner(ShareEvaluator):
             self._send_weights()
         for batch in self._batches:
             share = yield from self._evaluate(batch, None)
-            output = self._program.output
-            # The same for all classes of a sample, so the soft labels do not change; the rest stays hidden.
-            offset = self._local.packed(batch, output.ring).to(self._device).view(batch, *[1] * len(output.shape))
+            if self._opening_of_logits == "differences":
+                share = share + self._offset(batch)
             noise = None if self._output_noise is None else self._output_noise(tuple(share.shape))
             if noise is not None:
                 share = share + self._on_grid(noise).to(self._device)
-            self._post(output, pack(share + offset, output.ring))
+            self._post(self._program.output, pack(share, self._program.output.ring))
         return torch.empty(0)
+
+    def _offset(self, batch: int) -> torch.Tensor:
+        """The same for all classes of a sample, so the soft labels do not change; what is common to them is hidden."""
+        output = self._program.output
+        return self._local.packed(batch, output.ring).to(self._device).view(batch, *[1] * len(output.shape))
 
     def _on_grid(self, noise: torch.Tensor) -> torch.Tensor:
         """Noise in units of the output. Where these are finer than float64 draws it, uniform bits take its low end."""

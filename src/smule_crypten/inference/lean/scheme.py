@@ -31,7 +31,7 @@ from smule_crypten.inference.lean.dealing import corrections
 from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.noise import NoiseRule, Trial, measured_scatter
 from smule_crypten.inference.precision import Precision, check_precision, precision_of
-from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, micro_batches
+from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, check_opening, micro_batches
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.equalise import equalised
 from smule_crypten.models.module_handlers import Parameters
@@ -39,7 +39,7 @@ from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
 from smule_crypten.mpc.streams import Stream
-from smule_crypten.types import Cost, DirectionCost, InferenceQuery
+from smule_crypten.types import Cost, DirectionCost, InferenceQuery, LogitOpening
 
 _WIDER_RINGS = (36, 40, 48, 56, 64)
 """What is tried for a network that loses too much in the configured one."""
@@ -69,13 +69,15 @@ class LeanScheme(SecureInferenceScheme):
         config: SchemeConfig,
         architectures: tuple[Architecture, Architecture],
         device: torch.device = CPU,
+        *,
+        opening: LogitOpening = "differences",
     ) -> None:
         if not isinstance(session.provider, Dealt):
             raise ConfigError("scheme=lean needs a dealer; set provider=dealer")
         # Both, so that what cannot be lowered is named before a training.
         programs = [lower(architecture, config) for architecture in architectures]
         self._peer_program = programs[1 - session.rank]
-        super().__init__(session, config, architectures, device)
+        super().__init__(session, config, architectures, device, opening=opening)
 
     @classmethod
     def cost_of(
@@ -111,14 +113,17 @@ class LeanScheme(SecureInferenceScheme):
         config: SchemeConfig,
         noise: NoiseRule,
         device: torch.device = CPU,
+        *,
+        opening: LogitOpening = "differences",
     ) -> LeanAnswerer:
+        check_opening(network.architecture, opening)
         alike = equalised(network, inputs_NX)
-        fitted = _Fitted.of(alike, inputs_NX, config, device)
+        fitted = _Fitted.of(alike, inputs_NX, config, device, opening)
         trial = Trial.of(inputs_NX, fitted.program.num_multiplications)
-        evaluations_RNC = trial.evaluations(fitted.evaluator.logits)
-        found = precision_of(trial.own(evaluations_RNC[0]), fitted.plain_NC[trial.own_N])
-        check_precision(found, _wider(alike, inputs_NX, trial, config))
-        scatter = measured_scatter(evaluations_RNC, is_known=False)
+        evaluations_RNC = trial.evaluations(partial(fitted.evaluator.logits, opening=opening))
+        found = precision_of(trial.own(evaluations_RNC[0]), fitted.plain_NC[trial.own_N], opening)
+        check_precision(found, _wider(alike, inputs_NX, trial, config, opening))
+        scatter = measured_scatter(evaluations_RNC, is_known=False, opening=opening)
         terms = AnswerTerms.of(
             inputs_NX,
             margin=2.0 ** lean_options(config).margin_bits,
@@ -149,6 +154,7 @@ class LeanScheme(SecureInferenceScheme):
             local=self.session.streams.local,
             output_noise=partial(self.output_noise, answerer),
             receive_correction=provider.correction,
+            opening=self.opening,
         )
         data_owner = DataOwner(
             self._peer_program,
@@ -156,6 +162,7 @@ class LeanScheme(SecureInferenceScheme):
             micro_batches(asked.num_samples, self.config),
             inputs_NX=asked.inputs,
             dealt=provider.stream(1 - rank),
+            opening=self.opening,
         )
         logits_NC = play(self.session, model_owner, data_owner)
         return logits_NC, data_owner.preparation_seconds
@@ -173,11 +180,16 @@ class _Fitted:
 
     @classmethod
     def of(
-        cls, network: TranslatedNetwork, inputs_NX: torch.Tensor, config: SchemeConfig, device: torch.device
+        cls,
+        network: TranslatedNetwork,
+        inputs_NX: torch.Tensor,
+        config: SchemeConfig,
+        device: torch.device,
+        opening: LogitOpening,
     ) -> _Fitted:
         program, plain = lower(network.architecture, config), network.parameters
         values = plain_values(program, plain, inputs_NX)
-        scales = fit(program, plain, values, lean_options(config).margin_bits)
+        scales = fit(program, plain, values, lean_options(config).margin_bits, opening)
         parameters = compensated(program, plain, scales, remedies(program, values))
         # The owner's own measurement: nothing rests on this generator.
         generator = torch.Generator().manual_seed(0)
@@ -186,7 +198,11 @@ class _Fitted:
 
 
 def _wider(
-    network: TranslatedNetwork, inputs_NX: torch.Tensor, trial: Trial, config: SchemeConfig
+    network: TranslatedNetwork,
+    inputs_NX: torch.Tensor,
+    trial: Trial,
+    config: SchemeConfig,
+    opening: LogitOpening,
 ) -> Iterator[tuple[str, Callable[[], Precision]]]:
     """Rings of more bits, and what comes out in each."""
     for ring_bits in _WIDER_RINGS:
@@ -195,7 +211,8 @@ def _wider(
         wider = config.model_copy(update={"options": {**config.options, "ring_bits": ring_bits}})
 
         def evaluate(wider: SchemeConfig = wider) -> Precision:
-            fitted = _Fitted.of(network, inputs_NX, wider, CPU)
-            return precision_of(fitted.evaluator.logits(trial.own(trial.inputs)), fitted.plain_NC[trial.own_N])
+            fitted = _Fitted.of(network, inputs_NX, wider, CPU, opening)
+            evaluated_NC = fitted.evaluator.logits(trial.own(trial.inputs), opening)
+            return precision_of(evaluated_NC, fitted.plain_NC[trial.own_N], opening)
 
         yield f"scheme.options.ring_bits={ring_bits}", evaluate

@@ -24,6 +24,7 @@ from smule_crypten.inference.lean import dealing
 from smule_crypten.inference.lean.dealing import PackedFields
 from smule_crypten.mpc.packing import packed_bytes
 from smule_crypten.mpc.streams import Stream
+from smule_crypten.types import LogitOpening
 
 REPEATS = 4096
 SHAPE = (1, 4, 4)
@@ -33,7 +34,7 @@ class OneAnswerManyTimes:
     """Knowledge of D, (columns, REPEATS), and its logits of one sample, (REPEATS, 3). The sample is `factor` times as
     large as the one that the network was fitted to."""
 
-    def __init__(self, model: nn.Module, seed: int, factor: float = 1.0) -> None:
+    def __init__(self, model: nn.Module, seed: int, factor: float = 1.0, opening: LogitOpening = "differences") -> None:
         x = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(1)).expand(REPEATS, *SHAPE)
         run = direction(
             model,
@@ -42,6 +43,7 @@ class OneAnswerManyTimes:
             seed=seed,
             calibration_NX=x[:1],
             data_owner_class=SeeingDataOwner,
+            opening=opening,
         )
         self.logits_NC, _ = run.run()
         assert isinstance(run.data_owner, SeeingDataOwner)
@@ -53,13 +55,14 @@ class OneAnswerManyTimes:
         self.columns = columns
 
     def alarms(self) -> set[str]:
-        """What goes with a logit more than chance allows."""
-        tests = self.logits_NC.size(1) * sum(len(column) for column in self.columns)
+        """What goes with a logit, or with what they have in common, more than chance allows."""
+        seen_CN = torch.cat([self.logits_NC, self.logits_NC.mean(1, keepdim=True)], dim=1).T
+        tests = len(seen_CN) * sum(len(column) for column in self.columns)
         limit = norm.isf(FALSE_ALARM / tests) / REPEATS**0.5
         return {
             name
             for name, column in zip(self.names, self.columns, strict=True)
-            if np.abs(_correlations(column, self.logits_NC.T)).max() > limit
+            if np.abs(_correlations(column, seen_CN)).max() > limit
         }
 
 
@@ -133,25 +136,63 @@ def known_rounding() -> Iterator[None]:
         yield
 
 
+def outputs_alike() -> nn.Module:
+    """Errors reach all outputs in the same way: only what they have in common scatters."""
+    torch.manual_seed(8)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 6), nn.ReLU(), nn.Linear(6, 3))
+    with torch.no_grad():
+        network[-1].weight.copy_(network[-1].weight[:1].clone())
+    return network
+
+
+def one_output() -> nn.Module:
+    torch.manual_seed(9)
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 6), nn.ReLU(), nn.Linear(6, 1))
+
+
+FOR_VALUES = [mlp, outputs_alike, one_output]
+BOTH = [(network, "differences") for network in NETWORKS] + [(network, "values") for network in FOR_VALUES]
+
+
+@pytest.mark.parametrize("factor", [1.0, 30.0], ids=["in range", "most values wrap"])
+@pytest.mark.parametrize("network", FOR_VALUES)
+def test_nothing_that_the_data_owner_knows_goes_with_the_values(
+    network: Callable[[], nn.Module], factor: float
+) -> None:
+    """The same claim where each value is opened, what the outputs have in common included."""
+    asked = OneAnswerManyTimes(network(), seed=1, factor=factor, opening="values")
+    assert float(asked.logits_NC.std(0).min()) > 0
+    assert asked.alarms() == set()
+
+
 @pytest.mark.usefixtures("known_rounding")
-@pytest.mark.parametrize("network", NETWORKS)
-def test_a_rounding_that_the_data_owner_knows_is_found(network: Callable[[], nn.Module]) -> None:
+@pytest.mark.parametrize(("network", "opening"), BOTH)
+def test_a_rounding_that_the_data_owner_knows_is_found(network: Callable[[], nn.Module], opening: LogitOpening) -> None:
     """Control: with D's part of rho alone, the same test sees it at once."""
-    asked = OneAnswerManyTimes(network(), seed=2)
+    asked = OneAnswerManyTimes(network(), seed=2, opening=opening)
     assert {name.rsplit(" ", 1)[0] for name in asked.alarms()} >= {"own part of rho"}
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_the_answers_are_those_of_the_ideal_function(network: Callable[[], nn.Module]) -> None:
+@pytest.mark.usefixtures("known_rounding")
+def test_differences_hide_the_errors_that_outputs_have_in_common() -> None:
+    """Control of the outputs that are alike: of these errors the differences show nothing at all."""
+    asked = OneAnswerManyTimes(outputs_alike(), seed=2)
+    assert float(asked.logits_NC.std(0).max()) == 0.0
+
+
+@pytest.mark.parametrize(("network", "opening"), BOTH)
+def test_the_answers_are_those_of_the_ideal_function(network: Callable[[], nn.Module], opening: LogitOpening) -> None:
     """The protocol's logits have the mean and the covariance of the ideal function's, within chance."""
-    asked = OneAnswerManyTimes(network(), seed=3)
+    asked = OneAnswerManyTimes(network(), seed=3, opening=opening)
     model = network()
     x = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(1)).expand(REPEATS, *SHAPE)
-    run = direction(model, x, lean_config(micro_batch=REPEATS))
+    run = direction(model, x, lean_config(micro_batch=REPEATS), opening=opening)
     ideal = ClearEvaluator(
         run.program, run.network.parameters, run.scales, torch.Generator().manual_seed(4), torch.device("cpu")
-    ).logits(x)
+    ).logits(x, opening)
     real: Any = asked.logits_NC.double()
     deviation = ideal.std(0)
     assert ((real.mean(0) - ideal.mean(0)).abs() < 6 * deviation * (2 / REPEATS) ** 0.5).all()
     assert torch.allclose(real.std(0), deviation, rtol=0.1)
+    covariances = [values.T.cov().reshape(len(deviation), -1) for values in (real, ideal)]
+    assert torch.allclose(*covariances, rtol=0, atol=0.1 * float(deviation.max()) ** 2)

@@ -55,7 +55,7 @@ def task() -> Task:
     program = lower(networks[0].architecture, lean_config(block_bits=5))
     inputs = torch.randn(2, sum(BATCHES), *SHAPE)
     values = plain_values(program, networks[0].parameters, inputs.flatten(0, 1))
-    scales = fit(program, networks[0].parameters, values, margin_bits=4)
+    scales = fit(program, networks[0].parameters, values, 4, "differences")
     return Task(program, (networks[0].parameters, networks[1].parameters), (inputs[0], inputs[1]), scales)
 
 

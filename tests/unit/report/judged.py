@@ -1,0 +1,66 @@
+"""A run whose networks were measured by all metrics, with round numbers."""
+
+from __future__ import annotations
+
+from smule_crypten.metric_names import metrics_of
+from smule_crypten.report.evaluation_records import (
+    ClassRecord,
+    EvaluationRecord,
+    MetricRecord,
+    ReliabilityRecord,
+    RocRecord,
+)
+from smule_crypten.report.run_records import RunRecord
+
+
+def around(value: float, margin: float = 0.03) -> MetricRecord:
+    return MetricRecord(value=value, low=value - margin, high=value + margin)
+
+
+def evaluation(accuracy: float, *, in_short: bool = False) -> EvaluationRecord:
+    """Of three classes. Every metric but the accuracy is a fixed one."""
+    metrics = {name: around(0.5 + 0.01 * place) for place, name in enumerate(metrics_of("classification"))}
+    full = EvaluationRecord(
+        num_samples=360,
+        num_resamples=1000,
+        metrics=metrics | {"accuracy": around(accuracy)},
+        by_class=[_of_class(label) for label in range(3)],
+        roc=[
+            RocRecord(label=label, false_positive_rate=[0.0, 0.2, 1.0], true_positive_rate=[0.0, 0.7, 1.0])
+            for label in range(3)
+        ],
+        reliability=ReliabilityRecord(said=[0.4, 0.9], true=[0.3, 0.85], decisions=[60, 300]),
+        confusion=[[117, 2, 1], [3, 114, 3], [0, 4, 116]],
+    )
+    return full.in_short if in_short else full
+
+
+def judged(record: RunRecord) -> RunRecord:
+    """The sample record (conftest.py) with evaluations; the gain of a is clear, that of b is not."""
+    for name, gain in (("a", around(0.01, 0.005)), ("b", around(-0.005, 0.02))):
+        party = record.parties[name]
+        networks = {"smule": party.test_accuracy, "standalone": party.standalone_test_accuracy}
+        facts = {
+            "evaluations": {network: evaluation(value) for network, value in networks.items() if value is not None},
+            "gains": {"standalone": {"accuracy": gain, "log_loss": around(0.1)}},
+        }
+        record.parties[name] = party.model_copy(update=facts)
+        controls = record.controls[name].items()
+        record.evaluations[name] = {
+            key: evaluation(value, in_short=True) for key, value in controls if value is not None
+        }
+        record.gains[name] = {key: {"accuracy": gain, "log_loss": around(0.1)} for key, _ in controls}
+    record.pooled_evaluation = evaluation(0.96, in_short=True)
+    return record
+
+
+def _of_class(label: int) -> ClassRecord:
+    return ClassRecord(
+        label=label,
+        support=120,
+        recall=around(0.95),
+        precision=around(0.9),
+        f1=around(0.92),
+        auroc=around(0.96),
+        auprc=MetricRecord(value=0.91),
+    )
