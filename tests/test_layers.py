@@ -18,7 +18,7 @@ FLOORS: list[set[str]] = [
     {"config"},
     {"tables"},
     {"data", "models"},
-    {"features", "tasks"},
+    {"tasks", "features"},
     {"report", "training", "transport"},
     {"mpc"},
     {"fixed_point"},

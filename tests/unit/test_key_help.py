@@ -84,11 +84,9 @@ def test_each_key_appears_once_under_one_topic(keys: Callable[[], list[tuple[str
 
 
 def test_a_simulation_has_at_most_94_keys() -> None:
-    """Each option has to be understood by somebody; a new one should take the place of an old one.
-
-    Five were added with the tasks: which it is, what it is judged by, how rare classes count, and the scale of
-    regression targets. Four choose public features, which no older key could say.
-    """
+    """Each option has to be understood by somebody; a new one should take the place of an old one. Five were added with
+    the tasks: which it is, what it is judged by, how rare classes count, and the scale of regression targets; four more
+    choose public features."""
     assert len(list(leaves(RunConfig))) <= 94
 
 

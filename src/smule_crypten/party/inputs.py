@@ -78,8 +78,7 @@ def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
     task = party_task(config)
 
     def taken(samples: Samples) -> Samples:
-        seen = samples if bundle.origin is not None else samples.normalized(config.data.mean, config.data.std)
-        return task.taken(seen)  # features are standardised already
+        return task.taken(_normalized(samples, config, bundle))
 
     def part(positions: torch.Tensor) -> Samples:
         return taken(bundle.train.select(positions))
@@ -141,19 +140,18 @@ def public_configuration(config: PartyConfig, bundle: DataBundle) -> ProtocolCon
     if origin is not None:
         features = PublicFeatures(name=config.features.name, input_shape=origin.input_shape, map=origin.map_digest)
     return ProtocolConfig.from_party(
-        config,
-        bundle.input_shape,
-        bundle.num_classes,
-        bundle.public_class_names,
-        options,
-        bundle.columns,
-        features,
+        config, bundle.input_shape, bundle.num_classes, bundle.public_class_names, options, bundle.columns, features
     )
 
 
 def party_seed(config: PartyConfig) -> int:
     """Seed of everything random in a party's training, different for each party and run seed."""
     return 2 * config.seed + config.rank
+
+
+def _normalized(samples: Samples, config: PartyConfig, bundle: DataBundle) -> Samples:
+    """Features are standardised already."""
+    return samples if bundle.origin is not None else samples.normalized(config.data.mean, config.data.std)
 
 
 def _require_a_batch(name: str, num_samples: int, batch_size: int) -> None:

@@ -59,7 +59,8 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
     if images is None or output is None:
         nothing = party.held_out.inputs[:0]
         return ask_once(party, nothing, lambda scheme, answers: asked_record(party, scheme, answers))
-    inputs = _read(images, config, party.inputs.bundle)
+    bundle = party.inputs.bundle
+    inputs = _read(images, config, bundle)
     for note in inputs.notes:
         log.info("input %s", note)
     both_NX = torch.cat([as_the_network_sees(config, party.inputs.bundle, inputs.inputs), party.held_out.inputs])
@@ -76,12 +77,12 @@ def _read(path: Path, config: PartyConfig, bundle: DataBundle) -> Inputs:
     if config.data.name == "table":
         rows_NF, notes = read_rows(path, config.data)
         return Inputs(rows_NF, notes=notes)
-    before, trained_on = bundle.origin, bundle.train.inputs
+    trained_on, origin = bundle.train.inputs, bundle.origin
     return read_inputs(
         path,
-        bundle.input_shape if before is None else before.input_shape,
-        trained_on=trained_on.dtype if before is None else before.dtype,
-        scale=Scale.of(trained_on) if before is None else Scale.before(before),
+        bundle.input_shape if origin is None else origin.input_shape,
+        trained_on=trained_on.dtype if origin is None else origin.dtype,
+        scale=Scale.of(trained_on) if origin is None else Scale.before(origin),
         layout=config.data.options.get("layout"),
     )
 

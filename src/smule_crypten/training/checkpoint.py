@@ -208,8 +208,8 @@ def load_model(path: str | Path, *, allow_target: bool = False) -> Predictor:
 
     Returns:
         A torch module that normalizes inputs itself, (N, X) as tensor or NumPy array, uint8 or on the scale of the
-        training inputs; or that applies the public map of the training to them. Called, it gives logits (N, classes);
-        its ``predict`` gives class indices (N,), for which it has ``class_names``, or 0 and 1 (N, labels), or values
+        training inputs, to which a public map of the training is applied. Called, it gives logits (N, classes); its
+        ``predict`` gives class indices (N,), for which it has ``class_names``, or 0 and 1 (N, labels), or values
         (N, targets); ``input_shape`` is X: (features,),
         (channels, time) or (channels, height, width).
 

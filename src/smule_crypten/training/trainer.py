@@ -106,14 +106,13 @@ class Trainer:
         self._is_finished = not has_trainable(model)
         self._model = model.to(device)
         self._forward = fused(model)
-        self._config = config
-        self._device = device
+        self._config, self._device = config, device
         self._teacher = teacher
         self._on_step = on_step
         self._task = as_task(task)
         self._inputs_NX = train.inputs.to(device)
-        self._copies_NKX = None if train.copies is None else train.copies.to(device)
         self._targets = train.targets.to(device)
+        self._copies_NKX = None if train.copies is None else train.copies.to(device)
         self._sample_ids_N = train.sample_ids.cpu()
         self._terms: LossTerms | None = None
         total_steps = config.epochs * self._steps_per_epoch

@@ -409,6 +409,45 @@ def test_a_network_that_cannot_be_shared_can_still_be_used_here(tmp_path: Path, 
     assert load_model(tmp_path / "model.pt", allow_target=True).predict(torch.zeros(2, *INPUT_SHAPE)).shape == (2,)
 
 
+def test_labels_and_values_are_predicted_as_such(
+    tmp_path: Path, checkpoint: Checkpoint, inputs_NX: torch.Tensor
+) -> None:
+    """0 and 1 from probability 1/2 on; values in own units, by the constants of the file."""
+    several = dataclasses.replace(checkpoint, task="multilabel")
+    values = dataclasses.replace(
+        checkpoint, task="regression", target_mean=(10.0,), target_std=(1.0, 2.0, 3.0, 4.0, 5.0)
+    )
+    for name, made in (("labels.pt", several), ("values.pt", values)):
+        save_checkpoint(tmp_path / name, made)
+    predictor = load_model(tmp_path / "labels.pt")
+    outputs_NC = predictor(inputs_NX).detach()
+    assert torch.equal(predictor.predict(inputs_NX), (outputs_NC.sigmoid() >= 0.5).long())
+    predictor = load_model(tmp_path / "values.pt")
+    expected = 10 + outputs_NC * torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
+    torch.testing.assert_close(predictor.predict(inputs_NX), expected)
+
+
+def test_a_file_from_before_there_were_tasks_holds_a_classification(
+    tmp_path: Path, checkpoint: Checkpoint, inputs_NX: torch.Tensor
+) -> None:
+    """Trained networks stay of use."""
+    save_checkpoint(tmp_path / "model.pt", checkpoint)
+    content = torch.load(tmp_path / "model.pt", weights_only=True)
+    for name in ("task", "target_mean", "target_std"):
+        del content[name]
+    torch.save(content, tmp_path / "old.pt")
+    assert load_checkpoint(tmp_path / "old.pt").task == "classification"
+    new, old = (load_model(tmp_path / name).predict(inputs_NX) for name in ("model.pt", "old.pt"))
+    assert torch.equal(new, old)
+
+
+@pytest.mark.parametrize("changes", [{"target_std": (0.0,)}, {"target_mean": (1.0, 2.0)}])
+def test_impossible_constants_of_targets_are_refused(tmp_path: Path, checkpoint: Checkpoint, changes: Any) -> None:
+    """Nothing is written that could not be read."""
+    with pytest.raises(ModelError, match="target_"):
+        save_checkpoint(tmp_path / "model.pt", dataclasses.replace(checkpoint, task="regression", **changes))
+
+
 @pytest.fixture
 def on_features(checkpoint: Checkpoint) -> Checkpoint:
     """A network of vectors behind a public map."""
@@ -477,42 +516,3 @@ def test_a_map_that_is_a_target_is_called_where_that_is_allowed(tmp_path: Path, 
         load_model(tmp_path / "model.pt")
     with pytest.raises(ModelError, match="features=module"):
         load_model(tmp_path / "model.pt", allow_target=True)
-
-
-def test_labels_and_values_are_predicted_as_such(
-    tmp_path: Path, checkpoint: Checkpoint, inputs_NX: torch.Tensor
-) -> None:
-    """0 and 1 from probability 1/2 on; values in own units, by the constants of the file."""
-    several = dataclasses.replace(checkpoint, task="multilabel")
-    values = dataclasses.replace(
-        checkpoint, task="regression", target_mean=(10.0,), target_std=(1.0, 2.0, 3.0, 4.0, 5.0)
-    )
-    for name, made in (("labels.pt", several), ("values.pt", values)):
-        save_checkpoint(tmp_path / name, made)
-    predictor = load_model(tmp_path / "labels.pt")
-    outputs_NC = predictor(inputs_NX).detach()
-    assert torch.equal(predictor.predict(inputs_NX), (outputs_NC.sigmoid() >= 0.5).long())
-    predictor = load_model(tmp_path / "values.pt")
-    expected = 10 + outputs_NC * torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
-    torch.testing.assert_close(predictor.predict(inputs_NX), expected)
-
-
-def test_a_file_from_before_there_were_tasks_holds_a_classification(
-    tmp_path: Path, checkpoint: Checkpoint, inputs_NX: torch.Tensor
-) -> None:
-    """Trained networks stay of use."""
-    save_checkpoint(tmp_path / "model.pt", checkpoint)
-    content = torch.load(tmp_path / "model.pt", weights_only=True)
-    for name in ("task", "target_mean", "target_std"):
-        del content[name]
-    torch.save(content, tmp_path / "old.pt")
-    assert load_checkpoint(tmp_path / "old.pt").task == "classification"
-    new, old = (load_model(tmp_path / name).predict(inputs_NX) for name in ("model.pt", "old.pt"))
-    assert torch.equal(new, old)
-
-
-@pytest.mark.parametrize("changes", [{"target_std": (0.0,)}, {"target_mean": (1.0, 2.0)}])
-def test_impossible_constants_of_targets_are_refused(tmp_path: Path, checkpoint: Checkpoint, changes: Any) -> None:
-    """Nothing is written that could not be read."""
-    with pytest.raises(ModelError, match="target_"):
-        save_checkpoint(tmp_path / "model.pt", dataclasses.replace(checkpoint, task="regression", **changes))
