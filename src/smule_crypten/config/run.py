@@ -91,12 +91,8 @@ class _Common(Section):
         return without_constants(values)
 
     @model_validator(mode="after")
-    def _features_fit_the_training(self) -> Self:
+    def _training_is_possible(self) -> Self:
         self.features.check_augmentation(self.training.augmentation)
-        return self
-
-    @model_validator(mode="after")
-    def _exchanges_happen(self) -> Self:
         epochs = self.training.epochs
         warmup = self.exchange.warmup(epochs)
         if warmup >= epochs:
