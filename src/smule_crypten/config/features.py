@@ -21,13 +21,13 @@ class FeaturesConfig(Section):
     name: Literal["none", "patches", "torchvision", "module"] = "none"
     """A public, frozen map that each party applies to its own samples in the clear: none, patches of two public
     photographs, a network of torchvision with a weights file that both have, or any callable that gives a module."""
-    copies: int = Field(default=1, ge=1, le=64)
+    copies: int = Field(default=1, ge=1, le=64, json_schema_extra=RARE)
     """Of each training image so many sets of features, all but the first of the image cropped and flipped as
     training.augmentation says; each batch draws one of them. Queries and tests take the first."""
     cache: str | None = Field(default=DEFAULT_CACHE, json_schema_extra=RARE)
     """Folder in which features are kept, readable by its owner alone, so that a second run does not compute them again;
     null for none. The default lies in XDG_CACHE_HOME where that is set."""
-    options: dict[str, Any] = Field(default={})
+    options: dict[str, Any] = Field(default={}, json_schema_extra=RARE)
     """Options of this map."""
 
     @property

@@ -92,12 +92,8 @@ class _Common(Section):
         return without_constants(values)
 
     @model_validator(mode="after")
-    def _features_fit_the_training(self) -> Self:
+    def _training_is_possible(self) -> Self:
         self.features.check_augmentation(self.training.augmentation)
-        return self
-
-    @model_validator(mode="after")
-    def _exchanges_happen(self) -> Self:
         epochs = self.training.epochs
         warmup = self.exchange.warmup(epochs)
         if warmup >= epochs:
@@ -218,7 +214,8 @@ class RunConfig(_Common):
     attack: AttackConfig = AttackConfig()
 
     @model_validator(mode="after")
-    def _validation_is_there(self) -> Self:
+    def _parts_fit_each_other(self) -> Self:
+        self.features.check_attack(self.attack)
         for name, section in zip(PARTY_NAMES, (self.party_a, self.party_b), strict=True):
             self._check_validation(section.samples, f"party_{name}.samples.validation")
             self._check_privacy(section.samples, f"party_{name}.samples")
@@ -242,11 +239,6 @@ class RunConfig(_Common):
                 "training.dp: local controls and training on pooled data are not private; "
                 "set simulation.controls=[] and simulation.pooled=false, and run them without training.dp"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _triggers_find_images(self) -> Self:
-        self.features.check_attack(self.attack)
         return self
 
     @model_validator(mode="after")

@@ -17,9 +17,12 @@ from smule_crypten.features.public_map import PublicMap
 
 log = logging.getLogger(__name__)
 BATCH = 64
+"""Samples that a map, which may need much memory, is applied to at once."""
 _CROPS = 512
 _BOUND = 16.0
 _SAY_EVERY_SECONDS = 5.0
+_SAY_EVERY_SHARE = 0.1
+"""Of the time that has passed: what takes an hour is not told every five seconds."""
 
 Say = Callable[[str], None]
 """Hears how far a computation is."""
@@ -103,7 +106,7 @@ class Standardised(nn.Module):
         self.register_buffer("std_F", std_F)
 
     def forward(self, inputs_NX: torch.Tensor) -> torch.Tensor:
-        return _standardised(self.map, self.map.network(inputs_NX), self.mean_F, self.std_F)
+        return _standardised(self.map, self.network(inputs_NX), self.mean_F, self.std_F)
 
 
 def _standardised(
@@ -150,7 +153,7 @@ def _raw_features(
             done = start + len(batch_NX)
             features_NF[start:done] = found_NF.cpu()
             now = time.monotonic()
-            if done < len(inputs_NX) and now - said > _SAY_EVERY_SECONDS:
+            if done < len(inputs_NX) and now - said > max(_SAY_EVERY_SECONDS, _SAY_EVERY_SHARE * (now - started)):
                 left = (now - started) / done * (len(inputs_NX) - done)
                 say(f"features of {what}: {done:,} of {len(inputs_NX):,}, about {left:.0f} s left")
                 said = now

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import torch
 
 from smule_crypten.config.run import PartyConfig, RunConfig
+from smule_crypten.config.sections import AugmentationConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.origin import Origin
 from smule_crypten.data.samples import DataBundle, Samples
@@ -24,6 +25,7 @@ from smule_crypten.training.augmentation import augment
 from smule_crypten.types import InputShape
 
 log = logging.getLogger(__name__)
+_GREY = 0.5
 _SEED = 20240229
 """Of the crops and flips before the map. Not that of the run: all runs share what was computed."""
 
@@ -90,17 +92,28 @@ def _with_copies(config: PartyConfig | RunConfig, train: Samples, apply: Featuri
     copies = [plain_NF]
     for number in range(1, count):
         change = functools.partial(
-            augment, config=augmentation, generator=torch.Generator().manual_seed(_SEED + number)
+            _cropped,
+            grey=_GREY if apply.map.is_of_images else 0.0,
+            config=augmentation,
+            generator=torch.Generator().manual_seed(_SEED + number),
         )
         copies.append(
             apply(
                 train.inputs,
                 f"training samples, copy {number + 1} of {count}",
-                f"{digest} crop={augmentation.crop} flip={augmentation.flip} copy={number}",
+                f"{digest} crop={augmentation.crop} flip={augmentation.flip} grey copy={number}",
                 change=change,
             )
         )
     return dataclasses.replace(train, inputs=plain_NF, copies=torch.stack(copies, dim=1) if count > 1 else None)
+
+
+def _cropped(
+    batch_NX: torch.Tensor, *, grey: float, config: AugmentationConfig, generator: torch.Generator
+) -> torch.Tensor:
+    """As augment, with a border of this value in place of black, which networks of photographs hardly know."""
+    unit_NX = batch_NX.float() / 255 if batch_NX.dtype == torch.uint8 else batch_NX
+    return augment(unit_NX - grey, config, generator) + grey
 
 
 def _num_bytes(*parts: Samples) -> int:

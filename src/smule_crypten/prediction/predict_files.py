@@ -63,7 +63,7 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
     inputs = _read(images, config, bundle)
     for note in inputs.notes:
         log.info("input %s", note)
-    both_NX = torch.cat([as_the_network_sees(config, bundle, inputs.inputs), party.held_out.inputs])
+    both_NX = torch.cat([as_the_network_sees(config, party.inputs.bundle, inputs.inputs), party.held_out.inputs])
 
     def conclude(scheme: SecureInferenceScheme, answers: Answers) -> PredictionRecord:
         asked = asked_record(party, scheme, answers)

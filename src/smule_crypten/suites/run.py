@@ -11,11 +11,11 @@ from rich.console import Console
 
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.schemes import SCHEME_TRAITS
-from smule_crypten.data.datasets import load_data
 from smule_crypten.errors import ConfigError
 from smule_crypten.files import LOCK_FILE, exclusive, write_text
 from smule_crypten.models.zoo import AUTO
 from smule_crypten.party.environment import describe_hardware, describe_versions
+from smule_crypten.party.featured import load_bundle
 from smule_crypten.report.svg import to_svg_file
 from smule_crypten.simulation.simulated_data import with_named_networks
 from smule_crypten.suites.alarm import run_alarm
@@ -75,7 +75,7 @@ def run_suite(
             f"task={run.task}: suites compare how often classes are right; run smule, or a sweep (smule -m), instead"
         )
     if AUTO in (run.party_a.model.name, run.party_b.model.name):
-        run = with_named_networks(run, load_data(run.data))
+        run = with_named_networks(run, load_bundle(run))
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder / LOCK_FILE, str(folder), if_taken="set another folder (hydra.run.dir)"):
         store = CaseStore(folder, console)

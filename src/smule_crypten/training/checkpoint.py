@@ -132,7 +132,8 @@ class Predictor(nn.Module):
         Class indices (N,); of several labels 0 or 1 (N, C), from probability 1/2 on; values (N, C) in own units.
         """
         inputs = as_tensor(inputs_NX, "inputs")
-        outputs_NC = predict_logits(self, inputs, batch_size, self.mean.device)
+        size = batch_size if self.public_map is None else min(batch_size, BATCH)
+        outputs_NC = predict_logits(self, inputs, size, self.mean.device)
         return self.task.decided(self.task.predictions(outputs_NC))
 
     def _scaled(self, inputs_NX: torch.Tensor | npt.NDArray[Any]) -> torch.Tensor:

@@ -106,8 +106,7 @@ class Trainer:
         self._is_finished = not has_trainable(model)
         self._model = model.to(device)
         self._forward = fused(model)
-        self._config = config
-        self._device = device
+        self._config, self._device = config, device
         self._teacher = teacher
         self._on_step = on_step
         self._task = as_task(task)

@@ -55,7 +55,7 @@ def test_without_a_map_nothing_changes(tmp_path: Path) -> None:
 
 
 def test_copies_are_features_of_cropped_images(tmp_path: Path) -> None:
-    """The first is the image as it is, the others are of its own crops, each another one; all belong to its sample."""
+    """The first is the image as it is, the others are of its own crops with a grey border; all belong to its sample."""
     made = config(tmp_path, crop=1, copies=3)
     bundle, plain = load_bundle(made), load_data(DIGITS)
     copies = bundle.train.copies
@@ -65,7 +65,7 @@ def test_copies_are_features_of_cropped_images(tmp_path: Path) -> None:
     for number in (1, 2):
         generator = torch.Generator().manual_seed(20240229 + number)
         batches = plain.train.inputs.split(64)
-        images = torch.cat([augment(batch, AugmentationConfig(crop=1), generator) for batch in batches])
+        images = torch.cat([augment(batch - 0.5, AugmentationConfig(crop=1), generator) + 0.5 for batch in batches])
         assert torch.equal(copies[:, number], as_the_network_sees(made, bundle, images))
     assert not torch.equal(copies[:, 1], copies[:, 2])
     inputs = inputs_of(made, bundle)
