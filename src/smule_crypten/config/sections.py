@@ -54,10 +54,11 @@ class DataConfig(Section):
     features."""
     std: tuple[float, ...] = Field(default=(1.0,), strict=False)
     """See data.mean; positive."""
-    target_mean: tuple[float, ...] = Field(default=(0.0,), strict=False)
-    """With task=regression: public constants of the targets, one or one a target, in their own units. The network
-    learns (target - target_mean) / target_std; predictions and metrics are in the targets' units."""
-    target_std: tuple[float, ...] = Field(default=(1.0,), strict=False)
+    target_mean: tuple[float, ...] = Field(default=(0.0,), strict=False, json_schema_extra=RARE)
+    """With task=regression: public constants of the targets, one or one a target, in their own units; a table has them
+    in its schema. The network learns (target - target_mean) / target_std; predictions and metrics are in the targets'
+    units."""
+    target_std: tuple[float, ...] = Field(default=(1.0,), strict=False, json_schema_extra=RARE)
     """See data.target_mean; positive."""
     max_train: int | None = Field(default=None, ge=1)
     """Use so many training samples, drawn at random, always the same; null uses all."""

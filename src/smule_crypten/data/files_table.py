@@ -65,7 +65,8 @@ def load_table(config: DataConfig, task: TaskName = "classification") -> DataBun
         is_test_N = tables[0].places < options.test_fraction
         train, test = _samples(tables[0], ~is_test_N), _samples(tables[0], is_test_N)
     notes += [note for table in tables for note in table.notes]
-    return DataBundle(train, test, schema.class_names, tuple(notes), schema.public())
+    constants = _target_constants(schema) if schema.task == "regression" else None
+    return DataBundle(train, test, schema.class_names, tuple(notes), schema.public(), constants)
 
 
 def read_rows(path: Path, config: DataConfig) -> tuple[torch.Tensor, tuple[str, ...]]:
@@ -144,23 +145,23 @@ def _given(path: Path, config: DataConfig, options: TableOptions, task: TaskName
 
 
 def _require_constants(schema: TableSchema, config: DataConfig) -> None:
-    """The network learns standardised targets, and both parties compare by which constants."""
-    count = len(schema.targets)
-    for key, found, given in (
-        ("target_mean", tuple(column.centre for column in schema.targets), config.target_mean),
-        ("target_std", tuple(column.scale for column in schema.targets), config.target_std),
-    ):
-        if found != (given * count if len(given) == 1 else given):
-            centres, scales = (
-                ",".join(repr(value) for value in values)
-                for values in zip(
-                    *((column.centre or 0.0, column.scale or 1.0) for column in schema.targets), strict=True
-                )
-            )
-            raise ConfigError(
-                f"data.{key}: the columns to predict have other constants; set data.target_mean=[{centres}] "
-                f"data.target_std=[{scales}]"
-            )
+    """What the configuration says of the scale of targets, if it does, must be what the schema says."""
+    constants, count = _target_constants(schema), len(schema.targets)
+    given = config.target_mean, config.target_std
+    if given == ((0.0,), (1.0,)):
+        return
+    if constants != tuple(values * count if len(values) == 1 else values for values in given):
+        centres, scales = (",".join(map(repr, values)) for values in constants)
+        raise ConfigError(
+            f"data.target_mean, data.target_std: the columns to predict have other constants; leave both out, or set "
+            f"data.target_mean=[{centres}] data.target_std=[{scales}]"
+        )
+
+
+def _target_constants(schema: TableSchema) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of each target, by which a network learns them."""
+    pairs = [(column.centre or 0.0, column.scale or 1.0) for column in schema.targets]
+    return tuple(centre for centre, _ in pairs), tuple(scale for _, scale in pairs)
 
 
 def _samples(table: Table, chosen_N: Any) -> Samples:

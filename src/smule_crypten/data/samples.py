@@ -121,6 +121,8 @@ class DataBundle:
         class_names: what the labels 0, 1, 2 and so on stand for.
         notes: what its reader counted, left out and changed, one line each.
         columns: of a table, by column, what its public schema says; the parties compare it.
+        target_constants: public mean and deviation of each target of a regression, where the data set knows them; they
+            stand where data.target_mean and data.target_std do not say others.
         origin: what the samples were made of, where they are features of a public map; the program sets it.
 
     Example:
@@ -136,6 +138,7 @@ class DataBundle:
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
+    target_constants: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     origin: Origin | None = None
 
     @property

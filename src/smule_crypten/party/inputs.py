@@ -10,6 +10,7 @@ from torch import nn
 
 from smule_crypten.config.protocol import ProtocolConfig, PublicFeatures
 from smule_crypten.config.run import PartyConfig
+from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.partition import split
 from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.errors import DataError
@@ -23,6 +24,7 @@ from smule_crypten.training.augmentation import require_images
 from smule_crypten.training.learner import Holding
 
 log = logging.getLogger(__name__)
+_NO_CONSTANTS = tuple(DataConfig.model_fields[name].default for name in ("target_mean", "target_std"))
 _SEEDS_A_COPY = 2**31
 """Far above the seeds of parties, so that no copy begins as another party's network. PyTorch looks at 32 bits only."""
 
@@ -75,7 +77,7 @@ def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
     uses = divide(held, config)
     _require_a_batch(config.name, len(uses.train), config.training.batch_size)
 
-    task = party_task(config)
+    task = party_task(with_named_network(config, bundle))
 
     def taken(samples: Samples) -> Samples:
         return task.taken(_normalized(samples, config, bundle))
@@ -123,8 +125,17 @@ def divide(held: torch.Tensor, config: PartyConfig) -> Uses:
 
 
 def with_named_network(config: PartyConfig, bundle: DataBundle) -> PartyConfig:
-    """The network "auto" replaced by the one that such samples get."""
-    return config.model_copy(update={"model": named_network(config.model, bundle.input_shape)})
+    """What follows from the data: the network in place of "auto", and the scale of regression targets."""
+    named = named_network(config.model, bundle.input_shape)
+    return config.model_copy(update={"model": named, "data": with_target_constants(config.data, bundle)})
+
+
+def with_target_constants(data: DataConfig, bundle: DataBundle) -> DataConfig:
+    """Those that the data set knows, where the configuration has none."""
+    given = data.target_mean, data.target_std
+    if bundle.target_constants is None or given != _NO_CONSTANTS:
+        return data
+    return data.model_copy(update=dict(zip(("target_mean", "target_std"), bundle.target_constants, strict=True)))
 
 
 def build_party_model(config: PartyConfig, bundle: DataBundle, copy: int = 0) -> nn.Module:

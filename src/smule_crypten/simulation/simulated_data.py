@@ -11,7 +11,7 @@ from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.features.computing import Say
 from smule_crypten.models.zoo import named_network
 from smule_crypten.party.featured import load_bundle
-from smule_crypten.party.inputs import PartyInputs, inputs_of, load_party_inputs
+from smule_crypten.party.inputs import PartyInputs, inputs_of, load_party_inputs, with_target_constants
 from smule_crypten.party.learner import learner_of
 from smule_crypten.simulation.same_data import bundle_digest, require_same
 from smule_crypten.training.learner import Holding, Learner
@@ -66,12 +66,12 @@ def load_simulated_data(run: RunConfig, bundle: DataBundle | None = None, say: S
 
 
 def with_named_networks(run: RunConfig, bundle: DataBundle) -> RunConfig:
-    """The network "auto" of either party replaced by the one that such samples get."""
+    """What follows from the data: networks in place of "auto", and the scale of regression targets."""
     named = {
         f"party_{name}": section.model_copy(update={"model": named_network(section.model, bundle.input_shape)})
         for name, section in zip(PARTY_NAMES, (run.party_a, run.party_b), strict=True)
     }
-    return run.model_copy(update=named)
+    return run.model_copy(update={**named, "data": with_target_constants(run.data, bundle)})
 
 
 def load_same_inputs(config: PartyConfig, expected: str | None) -> PartyInputs:

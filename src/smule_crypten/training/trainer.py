@@ -107,8 +107,7 @@ class Trainer:
         self._model = model.to(device)
         self._forward = fused(model)
         self._config, self._device = config, device
-        self._teacher = teacher
-        self._on_step = on_step
+        self._teacher, self._on_step = teacher, on_step
         self._task = as_task(task)
         self._inputs_NX = train.inputs.to(device)
         self._targets = train.targets.to(device)
