@@ -12,6 +12,7 @@ import torch
 from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.files_table import load_table, read_rows
 from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.party.inputs import with_target_constants
 from smule_crypten.tables.schema import Column, TableSchema
 from smule_crypten.tables.schema_file import text_of
 
@@ -137,16 +138,18 @@ def test_settings_that_cannot_be_used(case: str, tmp_path: Path, monkeypatch: py
 
 
 def test_numbers_to_predict(tmp_path: Path) -> None:
-    """In their own units; the constants are public keys of the configuration, and the message says what to set."""
+    """In their own units; their public scale is that of the schema, and the configuration may repeat it, not change it."""
     path = csv(tmp_path / "t.csv")
-    wanted = r"data.target_mean: .* set data.target_mean=\[[\d.]+\] data.target_std=\["
-    with pytest.raises(ConfigError, match=wanted) as raised:
-        load_table(numbers(path, 0.0, 1.0), "regression")
-    centre, scale = (float(text.partition("]")[0]) for text in str(raised.value).split("[")[1:])
-    bundle = load_table(numbers(path, centre, scale), "regression")
+    bundle = load_table(numbers(path, 0.0, 1.0), "regression")
+    assert bundle.target_constants is not None
+    (centre,), (scale,) = bundle.target_constants
     values = torch.cat([bundle.train.targets, bundle.test.targets])
     assert (values.dtype, values.shape, bundle.class_names) == (torch.float32, (200, 1), ("x",))
     assert (values.mean().item(), values.std().item()) == pytest.approx((centre, scale), rel=0.1)
+    assert with_target_constants(numbers(path, 0.0, 1.0), bundle) == numbers(path, centre, scale)
+    load_table(numbers(path, centre, scale), "regression")
+    with pytest.raises(ConfigError, match=r"other constants; leave both out, or set data.target_mean=\[[\d.]+\] data"):
+        load_table(numbers(path, centre + 1, scale), "regression")
 
 
 def test_labels_to_predict(tmp_path: Path) -> None:
