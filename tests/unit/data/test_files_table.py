@@ -138,7 +138,7 @@ def test_settings_that_cannot_be_used(case: str, tmp_path: Path, monkeypatch: py
 
 
 def test_numbers_to_predict(tmp_path: Path) -> None:
-    """In their own units; their public scale is that of the schema, and the configuration may repeat it, not change it."""
+    """In their own units; their public scale is that of the schema, which the configuration may repeat, not change."""
     path = csv(tmp_path / "t.csv")
     bundle = load_table(numbers(path, 0.0, 1.0), "regression")
     assert bundle.target_constants is not None
