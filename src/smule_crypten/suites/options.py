@@ -23,6 +23,7 @@ SuiteName = Literal[
     "alarm",
     "disclosure",
     "privacy",
+    "figures",
 ]
 MethodName = Literal[
     "alone", "label_smoothing", "self_mutual", "self_distillation", "smule", "full_exchange", "fedavg", "pooled"
@@ -72,8 +73,8 @@ class SuiteConfig(Section):
     limit_mb: float | None = Field(default=None, gt=0)
     """Of headline: what an epoch may cost, all in, both directions and the dealer."""
     settings: dict[str, dict[str, Any]] = Field(default={})
-    """Of learning, poisoning, alarm, disclosure and privacy: what is compared, by name, each as what differs from the
-    configuration. A part with a name of its own, such as a network, is replaced as a whole. Without any, the
+    """Of learning, figures, poisoning, alarm, disclosure and privacy: what is compared, by name, each as what differs
+    from the configuration. A part with a name of its own, such as a network, is replaced as a whole. Without any, the
     configuration as it is."""
     only: tuple[str, ...] | None = Field(default=None, strict=False)
     """The settings and attacks to run; null for all."""
@@ -82,6 +83,8 @@ class SuiteConfig(Section):
     methods: tuple[MethodName, ...] = Field(default=get_args(MethodName), strict=False, min_length=1)
     """Of learning and poisoning: alone, local controls, smule, full_exchange (SMuLe that asks about all samples, once),
     fedavg, pooled."""
+    metrics: tuple[str, ...] = Field(default=(), strict=False)
+    """Of figures: which metrics to show, as far as a setting's task has them; empty for all."""
     attacks: dict[str, dict[str, Any]] = Field(default={})
     """Of poisoning: by name what stands in attack, without the party."""
     answers: tuple[AnswersName, ...] = Field(default=get_args(AnswersName), strict=False, min_length=1)

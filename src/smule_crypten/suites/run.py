@@ -24,6 +24,7 @@ from smule_crypten.suites.benchmark_plots import accuracy_figure
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.disclosure import run_disclosure
 from smule_crypten.suites.exchanges import run_link, run_scaling, run_schemes
+from smule_crypten.suites.figures import run_figures
 from smule_crypten.suites.learning import run_learning
 from smule_crypten.suites.methods import run_methods
 from smule_crypten.suites.options import SuiteConfig, SuiteName
@@ -47,6 +48,7 @@ _SUITES: dict[SuiteName, Callable[[SuiteConfig, RunConfig, CaseStore], Findings]
     "alarm": run_alarm,
     "disclosure": run_disclosure,
     "privacy": run_privacy,
+    "figures": run_figures,
 }
 _BESIDE_OTHERS = ("methods", "headline", "schemes", "scaling")
 """Shown with the published figures of other systems."""
@@ -70,11 +72,11 @@ def run_suite(
     if unknown:
         known = ", ".join(sorted(SCHEME_TRAITS))
         raise ConfigError(f"suite.schemes: no scheme is called {unknown[0]!r}; known: {known}")
-    if run.task != "classification":
+    if run.task != "classification" and suite.name != "figures":
         raise ConfigError(
-            f"task={run.task}: suites compare how often classes are right; run smule, or a sweep (smule -m), instead"
+            f"task={run.task}: suite {suite.name} compares how often classes are right; run suite=figures instead"
         )
-    if AUTO in (run.party_a.model.name, run.party_b.model.name):
+    if AUTO in (run.party_a.model.name, run.party_b.model.name) and not suite.settings:
         run = with_named_networks(run, load_bundle(run))
     folder.mkdir(parents=True, exist_ok=True)
     with exclusive(folder / LOCK_FILE, str(folder), if_taken="set another folder (hydra.run.dir)"):

@@ -18,7 +18,7 @@ from torch import nn
 
 from smule_crypten.baselines.averaging import average_weights
 from smule_crypten.config.run import RunConfig
-from smule_crypten.config.sections import ControlName
+from smule_crypten.config.sections import ControlName, DataConfig
 from smule_crypten.data.samples import DataBundle
 from smule_crypten.errors import OutputError
 from smule_crypten.files import write_atomic
@@ -28,7 +28,7 @@ from smule_crypten.mutual_learning.schedule import exchange_epochs
 from smule_crypten.party.featured import load_bundle
 from smule_crypten.party.states import digest_of
 from smule_crypten.simulation.in_process import InProcess
-from smule_crypten.simulation.simulated_data import SimulatedData, load_simulated_data
+from smule_crypten.simulation.simulated_data import SimulatedData, load_simulated_data, with_named_networks
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import MethodName, SuiteConfig, changed_by, settings_of
 from smule_crypten.training.evaluate import Outcome, accuracy, predict_logits
@@ -38,6 +38,13 @@ from smule_crypten.training.trainer import EpochResult
 from smule_crypten.types import PARTY_NAMES
 
 _BATCH = 512
+_LOADED: dict[str, Any] = {
+    "task": True,
+    "data": set(DataConfig.model_fields) - {"target_mean", "target_std"},
+    "features": True,
+    "training": {"augmentation"},
+}
+"""What decides which samples a data set holds. The scale of targets is applied later, and may follow from them."""
 _OF_THE_PEER = {"temperature", "distillation_weight", "pool_batch", "teacher", "self_mutual", "trust", "alarm"}
 """Keys of training that change nothing in a training alone."""
 _EXACTLY_ONE_EXCHANGE = {"num_queries": None, "budget_mb": None, "share_a": 0.5, "warmup_epochs": 0}
@@ -63,20 +70,24 @@ class Bench:
         named = [(name, seed, of_seed[name]) for seed, of_seed in of_seeds.items() for name in of_seed]
         for number, (name, seed, setting) in enumerate(named, start=1):
             self.store.say(f"{name}, seed {seed} ({number} of {total})")
-            yield name, Case(self, f"{suite.name} {name}, seed {seed}", setting)
+            named_run = with_named_networks(setting, self.bundle(setting))
+            yield name, Case(self, f"{suite.name} {name}, seed {seed}", named_run)
+
+    def bundle(self, run: RunConfig) -> DataBundle:
+        """The data set of a setting."""
+        config = run.model_dump_json(include=_LOADED)
+        if self._bundle is None or self._bundle[0] != config:
+            self._bundle = config, load_bundle(run)
+        return self._bundle[1]
 
     def data(self, run: RunConfig) -> SimulatedData:
         """What both hold before an adversary poisons it."""
-        loaded: dict[str, Any] = {"data": True, "features": True, "training": {"augmentation"}}
-        config = run.model_dump_json(include=loaded)
-        shared = run.model_dump(mode="json", include={**loaded, "partition": True, "seed": True})
+        shared = run.model_dump(mode="json", include={**_LOADED, "data": True, "partition": True, "seed": True})
         samples = [section.samples.model_dump() for section in (run.party_a, run.party_b)]
         key = json.dumps([shared, samples, run.training.batch_size])
-        if self._bundle is None or self._bundle[0] != config:
-            self._bundle = config, load_bundle(run)
         if self._data is None or self._data[0] != key:
             self._data = None  # so that there is never room needed for two
-            self._data = key, load_simulated_data(run, self._bundle[1])
+            self._data = key, load_simulated_data(run, self.bundle(run))
         return self._data[1]
 
 
