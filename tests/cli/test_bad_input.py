@@ -17,7 +17,7 @@ BAD_SETTINGS = {
         2,
         "did you mean layout? known: class_names, layout, num_classes",
     ),
-    "unknown choice": (["data=digitz"], 2, "data: no choice 'digitz' (did you mean digits? known: cifar10,"),
+    "unknown choice": (["data=digitz"], 2, "data: no choice 'digitz' (did you mean digits? known: breast_cancer,"),
     "unknown network choice": (["party_b/model=lenett"], 2, "party_b/model: no choice 'lenett' (did you mean lenet?"),
     "unknown scheme": (["scheme.name=cryptn"], 2, "'cryptn' (did you mean crypten? known: crypten, lean, plaintext)"),
     "ledger of a simulation": (
@@ -66,7 +66,7 @@ BAD_SETTINGS = {
     ),
     "removed choice": (["training.trust=accuracy"], 2, "training.trust: accuracy was removed: no rule was shown"),
     "unknown device": (["device=gpu"], 2, "device=gpu cannot be used here"),
-    "constants of other images": (["data.mean=[0.1,0.2,0.3]"], 2, "data.mean: 3 values for images with 1 channel(s)"),
+    "constants of other images": (["data.mean=[0.1,0.2,0.3]"], 2, "data.mean: 3 values for inputs with 1 channel(s)"),
     "missing path": (["data.path=null"], 2, "data.path: data set 'npz' needs it"),
     "missing file": (["data.path=nowhere.npz"], 3, "cannot read nowhere.npz"),
     "large batch": (["training.batch_size=81"], 3, "party a has 72 training samples, fewer than one batch"),
