@@ -123,7 +123,7 @@ class LeanScheme(SecureInferenceScheme):
         evaluations_RNC = trial.evaluations(partial(fitted.evaluator.logits, opening=opening))
         found = precision_of(trial.own(evaluations_RNC[0]), fitted.plain_NC[trial.own_N], opening)
         check_precision(found, _wider(alike, inputs_NX, trial, config, opening))
-        scatter = measured_scatter(evaluations_RNC, is_known=False, opening=opening)
+        scatter = measured_scatter(evaluations_RNC, len(trial.own_N), is_known=False, opening=opening)
         terms = AnswerTerms.of(
             inputs_NX,
             margin=2.0 ** lean_options(config).margin_bits,
