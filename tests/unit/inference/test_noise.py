@@ -12,8 +12,10 @@ from torch import nn
 
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import UnshareableModelError
-from smule_crypten.inference.answerer import Answerer
+from smule_crypten.fixed_point.clear import ClearEvaluator
+from smule_crypten.inference.answerer import NOISE_ROOM, Answerer
 from smule_crypten.inference.crypten_scatter import SharesInTheClear
+from smule_crypten.inference.lean.scheme import LeanAnswerer
 from smule_crypten.inference.noise import (
     LEAST_NOISE,
     MU,
@@ -211,3 +213,32 @@ def test_scatter_of_crypten_is_unbiased_enough() -> None:
         expected = module()(inputs()).double()
     expected -= expected.mean(1, keepdim=True)
     assert float((found - expected).abs().max()) < 20 * 2.0**-12
+
+
+@pytest.mark.parametrize("scheme", ["lean", "crypten", "plaintext"])
+@pytest.mark.parametrize("extra", [0.0, 40.0])
+@pytest.mark.parametrize("opening", OPENINGS)
+def test_a_nearly_constant_network_has_room_for_its_noise(scheme: str, extra: float, opening: LogitOpening) -> None:
+    """Its logits are small beside the noise. The bound, and with lean the ring of the output, hold both, and what is
+    computed is still the network: otherwise nearly every answer would be dropped.
+    """
+    model = module()
+    with torch.no_grad():
+        for parameter in model[-1].parameters():
+            parameter *= 1e-3
+    nearly = translate(model, SHAPE)
+    rule, config = NoiseRule(num_answers=1000, extra=extra), SchemeConfig(name=scheme, precision_bits=14)
+    found = scheme_class(scheme).answerer_of(nearly, inputs(), config, rule, opening=opening)
+    noise = found.terms.logit_noise
+    assert noise >= (extra if scheme == "plaintext" else math.hypot(LEAST_NOISE, extra))
+    assert found.terms.logit_bound >= NOISE_ROOM * noise
+    if isinstance(found, LeanAnswerer):
+        assert found.scales.bound == found.terms.logit_bound
+        assert 2.0 ** (found.program.output.ring - 1 - found.scales.output) >= 16 * found.scales.bound
+        evaluator = ClearEvaluator(
+            found.program, found.parameters, found.scales, torch.Generator().manual_seed(0), torch.device("cpu")
+        )
+        expected_NC = opened_logits(nearly.values(inputs().double())[-1], opening)
+        assert float((evaluator.logits(inputs(), opening) - expected_NC).abs().max()) < 0.1 * float(
+            expected_NC.abs().max()
+        )
