@@ -21,7 +21,7 @@ from smule_crypten.inference.registry import scheme_class
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.party.disclosing import budget_of_run
 from smule_crypten.party.inputs import load_party_inputs
-from smule_crypten.party.run_folder import write_result
+from smule_crypten.party.run_folder import STATES_FOLDER, party_folder, write_result
 from smule_crypten.party.states import StateFolder
 from smule_crypten.transport.credentials import load_certificate
 from smule_crypten.types import Disclosure
@@ -229,6 +229,34 @@ def test_budget_counts_what_was_answered(folder: Path) -> None:
     assert "agreed with the network in 72 % (digits, 50 answers)" in found.text
     budget.charge(Disclosure(query_id=9, to_party="b", num_samples=1, model_step=0))
     assert by_check(findings(config))["query budget"].status == "FAILED"
+
+
+@pytest.mark.parametrize("check", ["output folder", "query budget"])
+def test_a_begun_run_whose_network_follows_from_the_data(folder: Path, check: str) -> None:
+    """The run has kept its states under the network that model=auto came to; it is the same run all the same. Without
+    the data nobody can tell, and it is said.
+    """
+    file = folder / "a.yaml"
+    file.write_text(file.read_text().replace("{name: mlp, options: {hidden: [4]}}", "{name: auto}"))
+    with np.load(folder / "a.npz") as data:
+        arrays = {name: array.reshape(len(array), -1) if name[0] == "x" else array for name, array in data.items()}
+    np.savez(folder / "a.npz", **arrays)
+    asked = side(folder, "a")
+    inputs = load_party_inputs(asked)
+    party = party_folder(asked)
+    states = StateFolder(party / STATES_FOLDER, inputs.config, inputs.digest)
+    budget = budget_of_run(inputs.config, states)
+    budget.plan("b", [10, 10, 10])
+    budget.charge(Disclosure(query_id=1, to_party="b", num_samples=10, model_step=0))
+    states.save(1, {})
+    found = by_check(findings(asked))
+    assert found["model"].text.startswith("mlp, ")
+    says = {"output folder": "goes on after exchange 1", "query budget": "10 charged in this run and 0 before"}
+    assert (found[check].status, says[check] in found[check].text) == ("ok", True), found[check].text
+    without_data(folder)
+    found = by_check(findings(asked))
+    assert (found["data"].status, found[check].status) == ("FAILED", "skipped")
+    assert "needs the data, by which the run that was begun" in found[check].text
 
 
 def test_a_ledger_that_was_changed(folder: Path) -> None:

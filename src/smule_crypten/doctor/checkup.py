@@ -47,7 +47,7 @@ class Speed:
 class Checkup:
     """One side, and what the checks have found out so far; None where they could not.
 
-    say hears for whom a check waits.
+    config: once the data are loaded, with what follows from them. say hears for whom a check waits.
     """
 
     config: PartyConfig

@@ -25,14 +25,14 @@ from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.calibration import calibration_images, check_inputs
 from smule_crypten.models.modules import has_trainable
-from smule_crypten.models.zoo import named_network, num_parameters
+from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.planner import configured_queries
 from smule_crypten.mutual_learning.schedule import exchange_epochs
 from smule_crypten.party.device import resolve_device
 from smule_crypten.party.disclosing import budget_so_far, ledger_path
 from smule_crypten.party.inputs import build_party_model, load_party_inputs
-from smule_crypten.party.run_folder import STATES_FOLDER, check_run_dir, check_unused, party_folder
+from smule_crypten.party.run_folder import RUN_FILE, STATES_FOLDER, check_run_dir, check_unused, party_folder
 from smule_crypten.party.states import StateFolder
 from smule_crypten.report.formatting import human_bytes
 from smule_crypten.report.leakage import given_away
@@ -90,6 +90,8 @@ def _fits(requirement: Requirement) -> bool:
 
 def check_data(checkup: Checkup) -> str:
     checkup.inputs = inputs = load_party_inputs(checkup.config, checkup.say)
+    # What follows from the data is part of what the other checks look at, as in a run.
+    checkup.config = inputs.config
     bundle = inputs.bundle
     counts_C = party_task(checkup.config).class_counts(inputs.train.targets, bundle.num_classes)
     shape = "x".join(map(str, bundle.input_shape))
@@ -123,8 +125,7 @@ def check_model(checkup: Checkup) -> str:
     samples = calibration_images(inputs.train.inputs)
     checkup.translated = translate_checked(model, inputs.bundle.input_shape, samples)
     checkup.model = model
-    name = named_network(checkup.config.model, inputs.bundle.input_shape).name
-    text = f"{name}, {num_parameters(model):,} parameters, can be evaluated on secret shares"
+    text = f"{checkup.config.model.name}, {num_parameters(model):,} parameters, can be evaluated on secret shares"
     return text if has_trainable(model) else f"{text}; none of them is trainable, so the network only answers"
 
 
@@ -172,6 +173,7 @@ def _describe(certificate: Certificate) -> str:
 
 
 def check_output(checkup: Checkup) -> str:
+    _needs_data_of_begun_run(checkup)
     config = checkup.config
     folder = party_folder(config)
     created = [path for path in (folder, folder.parent) if not path.exists()]
@@ -196,6 +198,12 @@ def check_output(checkup: Checkup) -> str:
     return f"{text}; holds a run that goes on {place}"
 
 
+def _needs_data_of_begun_run(checkup: Checkup) -> None:
+    """Without the data a run that was begun cannot be told from another one."""
+    if (party_folder(checkup.config) / RUN_FILE).exists():
+        needed(checkup.inputs, "the data, by which the run that was begun in the output folder is known")
+
+
 def disk_bytes(checkup: Checkup) -> int:
     """About the most that a run of this side keeps on disk at once: networks, states, journals."""
     model, inputs = needed(checkup.model, "the model"), needed(checkup.inputs, "the data")
@@ -207,6 +215,7 @@ def disk_bytes(checkup: Checkup) -> int:
 
 
 def check_budget(checkup: Checkup) -> str:
+    _needs_data_of_begun_run(checkup)
     config = checkup.config
     data_digest = None if checkup.inputs is None else checkup.inputs.digest
     states = StateFolder(party_folder(config) / STATES_FOLDER, config, data_digest)

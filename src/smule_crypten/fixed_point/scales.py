@@ -60,9 +60,18 @@ class _Group:
 
 
 def fit(
-    program: Program, parameters: Parameters, values: list[torch.Tensor], margin_bits: int, opening: LogitOpening
+    program: Program,
+    parameters: Parameters,
+    values: list[torch.Tensor],
+    margin_bits: int,
+    opening: LogitOpening,
+    least_logit: float = 0.0,
 ) -> Scales:
     """Choose the scales by the `plain_values` on the owner's inputs; what is not opened of the output may wrap.
+
+    Args:
+        least_logit: the ring and the bound of the output are made as for logits of at least this magnitude, so that
+            noise has room there, too.
 
     Raises:
         UnshareableModelError: names the layer that cannot be fitted, and the remedy.
@@ -72,7 +81,7 @@ def fit(
             raise _does_not_fit(step, f"values of magnitude {float(value.abs().max()):g} on this party's data")
     largest = [max(float(value.abs().max()), _SMALLEST_VALUE) for value in values]
     logits = opened_logits(values[-1], opening) if values[-1].dim() > 1 else values[-1]
-    spread = max(float(logits.abs().max()), _SMALLEST_VALUE)
+    spread = max(float(logits.abs().max()), least_logit, _SMALLEST_VALUE)
     solver = _Solver(program, largest, margin_bits, _weight_sizes(program, parameters))
     scales = solver.solve(spread)
     bound = 2.0 ** math.ceil(math.log2(spread) + OUTPUT_MARGIN_BITS)

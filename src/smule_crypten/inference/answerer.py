@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,9 @@ from smule_crypten.inference.noise import Scatter, on_grid
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.types import LogitOpening
+
+NOISE_ROOM = 16.0
+"""So many standard deviations of the noise a bound of the logits holds at least: half for noise, half for logits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +31,13 @@ class AnswerTerms:
 
     @classmethod
     def of(cls, inputs_NX: torch.Tensor, *, margin: float, logit_bound: float, logit_noise: float) -> AnswerTerms:
-        """margin: how many times larger values may be on the peer's inputs than on these, the owner's."""
+        """From what was measured on the owner's inputs; the bound is raised to what the noise takes.
+
+        Args:
+            margin: how many times larger values may be on the peer's inputs than on these, the owner's.
+        """
+        if logit_noise > 0:
+            logit_bound = max(logit_bound, 2.0 ** math.ceil(math.log2(NOISE_ROOM * logit_noise)))
         largest = max(float(inputs_NX.abs().max()), 1e-6) if inputs_NX.numel() else 1.0
         return cls(logit_bound=logit_bound, input_bound=on_grid(margin * largest, up=False), logit_noise=logit_noise)
 

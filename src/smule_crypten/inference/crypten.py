@@ -79,7 +79,7 @@ class CryptenScheme(SequentialScheme):
         evaluations_RNC = trial.evaluations(partial(evaluator.logits, opening=opening))
         found = precision_of(trial.own(evaluations_RNC[0]), plain_NC[trial.own_N], opening)
         check_precision(found, _finer(alike, inputs_NX, trial, bits, opening))
-        scatter = measured_scatter(evaluations_RNC, is_known=True, opening=opening)
+        scatter = measured_scatter(evaluations_RNC, len(trial.own_N), is_known=True, opening=opening)
         return Answerer(
             network=network,
             parameters=alike.parameters,

@@ -37,6 +37,12 @@ _ALWAYS_USABLE: dict[LogitOpening, float] = {"differences": 1.0, "values": 0.5}
 _USABLE_SHARE = 0.5
 """Noise is refused beyond both _ALWAYS_USABLE and this share of the logits' standard deviation. A value may be a target
 of regression, whose standard deviation is 1."""
+_REMEDY_OF: dict[LogitOpening, str] = {
+    "differences": "",
+    "values": "; of a regression set data.target_std to what its targets spread by",
+}
+_CONSTANT = 1e-9
+"""An output that varies less says nothing that noise could drown."""
 _REPEATS, _FEW_REPEATS, _LEAST_SAMPLES, _MOST_EVALUATIONS, _LEAST_EVALUATIONS = 64, 16, 4, 1024, 64
 _MAX_PRODUCTS = 3 * 10**10
 """Multiplications that a measurement may take: seconds. Large networks are measured on fewer samples."""
@@ -45,16 +51,31 @@ _SAFETY = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
+class Signal:
+    """What noise and imprecision are compared with.
+
+    size: a standard deviation; infinite where it is unknown. output: whose, counted from 0; None for all together.
+    """
+
+    size: float = math.inf
+    output: int | None = None
+
+    def __str__(self) -> str:
+        where = "logits" if self.output is None else f"output {self.output}"
+        return f"{where} of standard deviation {self.size:.2g}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scatter:
     """How what is opened of the logits scatters by rounding, on the sample where it does most.
 
-    known: E|m|^2, the mean square of what D can predict of it. unknown: |S|_F of the rest. signal: the `spread` of the
-    logits. opening: what was measured, and what alone the noise is enough for.
+    known: E|m|^2, the mean square of what D can predict of it. unknown: |S|_F of the rest. signal: of the logits on the
+    owner's samples. opening: what was measured, and what alone the noise is enough for.
     """
 
     known: float = 0.0
     unknown: float = 0.0
-    signal: float = math.inf
+    signal: Signal = Signal()
     opening: LogitOpening = "differences"
 
 
@@ -116,13 +137,13 @@ class NoiseRule:
             UnshareableModelError: it would drown the answers; says what to change.
         """
         hiding = on_grid(max(LEAST_NOISE, hiding_noise(scatter, self.num_answers)), up=True)
-        if hiding > max(_ALWAYS_USABLE[scatter.opening], _USABLE_SHARE * scatter.signal):
+        if hiding > max(_ALWAYS_USABLE[scatter.opening], _USABLE_SHARE * scatter.signal.size):
             raise UnshareableModelError(
                 "the output",
                 f"hiding the rounding of {self.num_answers} answers takes noise of standard deviation {hiding:.2g} on "
-                f"logits of standard deviation {scatter.signal:.2g}",
+                f"{scatter.signal}",
                 "raise scheme.options.ring_bits (lean) or scheme.precision_bits (crypten), or allow fewer answers "
-                "(disclosure.max_answers_total)",
+                f"(disclosure.max_answers_total){_REMEDY_OF[scatter.opening]}",
             )
         return math.hypot(hiding, self.extra)
 
@@ -140,17 +161,18 @@ def hiding_noise(scatter: Scatter, num_answers: int) -> float:
     return math.sqrt((known + math.sqrt(known**2 + 4 * MU**2 * unknown)) / (2 * MU**2))
 
 
-def measured_scatter(evaluations_RNC: torch.Tensor, *, is_known: bool, opening: LogitOpening) -> Scatter:
+def measured_scatter(evaluations_RNC: torch.Tensor, own: int, *, is_known: bool, opening: LogitOpening) -> Scatter:
     """From R repeated evaluations of the same N samples, float64.
 
     Args:
         evaluations_RNC: what is opened of the logits.
+        own: so many samples, the first ones, are the owner's; the others are made up, and say nothing of the signal.
         is_known: whether D can predict the rounding of its own answer.
         opening: what is opened.
     """
-    repeats, samples, classes = evaluations_RNC.shape
+    repeats, _, classes = evaluations_RNC.shape
     deviations_NRC = (evaluations_RNC - evaluations_RNC.mean(0)).transpose(0, 1)
-    signal = spread(evaluations_RNC.mean(0), opening) if samples > 1 else math.inf
+    signal = signal_of(evaluations_RNC[:, :own].mean(0), opening) if own > 1 else Signal()
     if is_known:
         squares_N = deviations_NRC.square().sum((1, 2)) / (repeats - 1)
         return Scatter(known=_SAFETY * float(squares_N.max()), signal=signal, opening=opening)
@@ -158,14 +180,25 @@ def measured_scatter(evaluations_RNC: torch.Tensor, *, is_known: bool, opening: 
     return Scatter(unknown=_SAFETY * float(norms_N.max()), signal=signal, opening=opening)
 
 
-def spread(logits_NC: torch.Tensor, opening: LogitOpening) -> float:
-    """Standard deviation of what is opened of the logits: between samples and classes, 0 for a single number.
+def signal_of(logits_NC: torch.Tensor, opening: LogitOpening) -> Signal:
+    """Standard deviation of what is opened of the logits of N > 1 samples, between samples and classes.
 
-    Of values between the samples alone: each label or target is told by itself, whatever its mean.
+    Of values that of the output which varies least between the samples, whatever its mean, of those that vary at all:
+    each label or target is told by itself. It is 0 where none does.
     """
     if opening == "differences":
-        return float(logits_NC.std()) if logits_NC.numel() > 1 else 0.0
-    return float(logits_NC.var(0).mean().sqrt()) if len(logits_NC) > 1 else 0.0
+        return Signal(size=float(logits_NC.std()))
+    spread_C = spreads(logits_NC)
+    if not bool(spread_C.any()):
+        return Signal(size=0.0)
+    least = int(torch.where(spread_C > 0, spread_C, torch.inf).argmin())
+    return Signal(size=float(spread_C[least]), output=least)
+
+
+def spreads(values_NC: torch.Tensor) -> torch.Tensor:
+    """(C,): standard deviation of each output between N > 1 samples, 0 where it does not vary."""
+    spread_C = values_NC.std(0)
+    return torch.where(spread_C > _CONSTANT, spread_C, 0.0)
 
 
 def _covariance_norms(deviations_NRC: torch.Tensor, dimensions: int) -> torch.Tensor:

@@ -31,8 +31,13 @@ _SEEDS_A_COPY = 2**31
 
 @dataclass(frozen=True, kw_only=True)
 class PartyInputs(Holding):
-    """One party's samples, and what is public about its data set."""
+    """One party's samples, and what is public about its data set.
 
+    config: what the party was configured to do, with what follows from the data filled in (with_named_network). Whoever
+    has loaded the data goes on with it: a run and the commands after it then mean the same network and constants.
+    """
+
+    config: PartyConfig
     bundle: DataBundle
 
     @property
@@ -76,8 +81,8 @@ def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
         held = split(bundle.train.targets, config.partition, bundle.num_classes, config.seed)[config.rank]
     uses = divide(held, config)
     _require_a_batch(config.name, len(uses.train), config.training.batch_size)
-
-    task = party_task(with_named_network(config, bundle))
+    config = with_named_network(config, bundle)
+    task = party_task(config)
 
     def taken(samples: Samples) -> Samples:
         return task.taken(_normalized(samples, config, bundle))
@@ -86,6 +91,7 @@ def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
         return taken(bundle.train.select(positions))
 
     return PartyInputs(
+        config=config,
         bundle=bundle,
         train=part(uses.train),
         validation=part(uses.validation),

@@ -32,8 +32,6 @@ from smule_crypten.party.hooks import Hooks
 from smule_crypten.party.inputs import (
     PartyInputs,
     build_party_model,
-    load_party_inputs,
-    with_named_network,
 )
 from smule_crypten.party.joining import joined_session, opened_budget, prepared_scheme, shake_hands
 from smule_crypten.party.ledger import PartyLedger
@@ -67,20 +65,22 @@ class _Prepared:
     states: StateFolder
 
 
-def run_party(emit: Emit, config: PartyConfig, hooks: Hooks | None = None) -> PartyRecord:
+def run_party(emit: Emit, inputs: PartyInputs, hooks: Hooks | None = None) -> PartyRecord:
     """Train alone, then with mutual learning.
 
     Where an earlier run in the same folder was cut off, it goes on from the last exchange that both parties saved.
 
     Args:
         emit: receives every epoch and message.
+        inputs: the party's own data, with its configuration.
         hooks: what a simulation changes.
 
     Raises:
         SmuleError: anything a user can cause.
     """
+    config = inputs.config
     torch.set_num_threads(config.launch.threads)
-    prepared = _prepare(config, hooks or Hooks())
+    prepared = _prepare(inputs, hooks or Hooks())
     _say_of_data(emit, config, prepared.inputs, prepared.model)
     result: PartyRecord | None = None
     try:
@@ -95,9 +95,9 @@ def run_party(emit: Emit, config: PartyConfig, hooks: Hooks | None = None) -> Pa
     return result
 
 
-def _prepare(config: PartyConfig, hooks: Hooks) -> _Prepared:
-    inputs = hooks.inputs(load_party_inputs(config))
-    config = with_named_network(config, inputs.bundle)
+def _prepare(loaded: PartyInputs, hooks: Hooks) -> _Prepared:
+    inputs = hooks.inputs(loaded)
+    config = inputs.config
     model = build_party_model(config, inputs.bundle)
     feasible_steps(model, inputs.train, config.training)
     states = StateFolder(party_folder(config) / STATES_FOLDER, config, inputs.digest)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.party.events import Emit, EpochEnded, Event, Message
+from smule_crypten.party.inputs import PartyInputs, load_party_inputs
 from smule_crypten.party.party import run_party
 from smule_crypten.party.recording import PartyRecording, shown_metric
 from smule_crypten.party.run_folder import LOG_FILE, claimed_run_dir, party_folder
@@ -19,13 +20,14 @@ from smule_crypten.report.records import PartyRecord
 from smule_crypten.report.summary import build_summary
 from smule_crypten.report.tables import result_table
 
-Run = Callable[[Emit, PartyConfig], PartyRecord]
+Run = Callable[[Emit, PartyInputs], PartyRecord]
 
 
 def run_single_party(config: PartyConfig, console: Console, run: Run = run_party) -> PartyRecord:
     """Run one party with progress and the final table on console.
 
-    Its files, report and log with them, are in party_<name>/ of its output folder.
+    Its files, report and log with them, are in party_<name>/ of its output folder. The data are loaded first: by what
+    follows from them a run that was cut off is known again.
 
     Args:
         run: what a simulation runs in place of run_party.
@@ -33,6 +35,7 @@ def run_single_party(config: PartyConfig, console: Console, run: Run = run_party
     Raises:
         SmuleError: anything a user can cause.
     """
+    config = (inputs := load_party_inputs(config)).config
     phases = ["standalone", "smule"] if config.training.standalone else ["smule"]
     metric = shown_metric(config)
     progress = LiveProgress(console, {(config.name, phase): config.training.epochs for phase in phases}, metric)
@@ -51,7 +54,7 @@ def run_single_party(config: PartyConfig, console: Console, run: Run = run_party
             elif isinstance(event, Message):
                 progress.message(event.text)
 
-        result = run(follow, config)
+        result = run(follow, inputs)
         recording.complete(result)
     summary = build_summary(recording.record)
     console.print(result_table(summary))

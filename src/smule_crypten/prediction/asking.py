@@ -115,6 +115,7 @@ def load_trained_party(config: PartyConfig) -> TrainedParty:
     """
     torch.set_num_threads(config.launch.threads)
     inputs = load_party_inputs(config)
+    config = inputs.config
     for note in inputs.bundle.notes:
         log.info("data %s", note)
     path = config.predict.checkpoint or str(party_folder(config) / MODEL_FILE)

@@ -44,7 +44,7 @@ def estimate(config: PartyConfig) -> EstimateRecord:
             **vars(asked_record(party, scheme, answers)),
             class_names=list(party.inputs.bundle.class_names),
             worth=WorthRecord(**vars(found)),
-            run=_plan(scheme, config),
+            run=_plan(scheme, party.config),
         )
         write_text(party_folder(config) / ESTIMATE_FILE, result.model_dump_json(indent=2))
         return result

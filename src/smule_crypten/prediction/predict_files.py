@@ -59,11 +59,11 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
     if images is None or output is None:
         nothing = party.held_out.inputs[:0]
         return ask_once(party, nothing, lambda scheme, answers: asked_record(party, scheme, answers))
-    bundle = party.inputs.bundle
+    config, bundle = party.config, party.inputs.bundle
     inputs = _read(images, config, bundle)
     for note in inputs.notes:
         log.info("input %s", note)
-    both_NX = torch.cat([as_the_network_sees(config, party.inputs.bundle, inputs.inputs), party.held_out.inputs])
+    both_NX = torch.cat([as_the_network_sees(config, bundle, inputs.inputs), party.held_out.inputs])
 
     def conclude(scheme: SecureInferenceScheme, answers: Answers) -> PredictionRecord:
         asked = asked_record(party, scheme, answers)

@@ -36,6 +36,7 @@ def run_controls(emit: Emit, config: PartyConfig, names: Sequence[ControlName], 
     """
     torch.set_num_threads(config.launch.threads)
     inputs = load_same_inputs(config, data_digest)
+    config = inputs.config
     learner = learner_of(config, inputs)
     smule = learner.evaluated(_kept_network(config, learner, MODEL_FILE))
     for name in names:

@@ -20,6 +20,7 @@ from smule_crypten.simulation.simulated_data import (
     load_simulated_data,
     pooled_learner,
     simulated_parties,
+    with_named_networks,
 )
 from smule_crypten.training.controls import local_control
 from smule_crypten.training.evaluate import Outcome
@@ -58,8 +59,9 @@ class InProcess:
     """
 
     def __init__(self, run: RunConfig, data: SimulatedData | None = None) -> None:
-        self.run = run
-        self.simulated = SimulatedAttack(run, load_simulated_data(run) if data is None else data)
+        data = load_simulated_data(run) if data is None else data
+        self.run = run = with_named_networks(run, data.bundle)
+        self.simulated = SimulatedAttack(run, data)
         self.learners: Pair = simulated_parties(run, self.simulated.data)
         answering = self.simulated.answering([learner.network() for learner in self.learners])
         shape = self.simulated.data.bundle.input_shape

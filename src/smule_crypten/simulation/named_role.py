@@ -10,7 +10,7 @@ from rich.console import Console
 from smule_crypten.config.run import RunConfig
 from smule_crypten.party.dealing import run_simulated_dealer
 from smule_crypten.party.single_party import run_single_party
-from smule_crypten.simulation.simulated_party import run_simulated_party
+from smule_crypten.simulation.simulated_party import run_simulated_inputs
 from smule_crypten.transport.meeting import DEALER, ENVIRONMENT_KEYS, ROLES, role_from_environment
 
 
@@ -32,4 +32,4 @@ def run_named_role(run: RunConfig, run_dir: Path, console: Console) -> None:
         exchanges = run_simulated_dealer(lambda event: None, run.launch)
         console.print(f"the dealer: dealt {exchanges} exchanges")
     else:
-        run_single_party(run.party(ROLES.index(role), str(run_dir)), console, run_simulated_party)
+        run_single_party(run.party(ROLES.index(role), str(run_dir)), console, run_simulated_inputs)

@@ -13,7 +13,7 @@ from smule_crypten.mutual_learning.peer import Peer
 from smule_crypten.mutual_learning.schedule import exchange_epochs
 from smule_crypten.party.events import Emit
 from smule_crypten.party.hooks import Hooks, Swap
-from smule_crypten.party.inputs import PartyInputs
+from smule_crypten.party.inputs import PartyInputs, load_party_inputs
 from smule_crypten.party.party import run_party
 from smule_crypten.report.records import PartyRecord
 from smule_crypten.simulation.adversary import LyingPeer, attack_of, poisoned
@@ -24,16 +24,24 @@ from smule_crypten.simulation.same_data import comparing_data, require_same
 def run_simulated_party(
     emit: Emit, config: PartyConfig, evidence_dir: str | None = None, data_digest: str | None = None
 ) -> PartyRecord:
-    """As run_party.
+    """As run_party, in a process of its own.
 
     Args:
+        config: of the party, whose data are loaded here.
         evidence_dir: where to leave model and answers of each exchange, for the fidelity check; None for nowhere.
         data_digest: of the data set that the parent has loaded, if there is one.
 
     Raises:
         SmuleError: anything a user can cause.
     """
-    return run_party(emit, config, _Simulated(emit, config, evidence_dir, data_digest))
+    return run_simulated_inputs(emit, load_party_inputs(config), evidence_dir, data_digest)
+
+
+def run_simulated_inputs(
+    emit: Emit, inputs: PartyInputs, evidence_dir: str | None = None, data_digest: str | None = None
+) -> PartyRecord:
+    """As run_simulated_party, with data that are loaded."""
+    return run_party(emit, inputs, _Simulated(emit, inputs.config, evidence_dir, data_digest))
 
 
 class _Simulated(Hooks):

@@ -12,9 +12,20 @@ from torch import nn
 
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import UnshareableModelError
-from smule_crypten.inference.answerer import Answerer
+from smule_crypten.fixed_point.clear import ClearEvaluator
+from smule_crypten.inference.answerer import NOISE_ROOM, Answerer
 from smule_crypten.inference.crypten_scatter import SharesInTheClear
-from smule_crypten.inference.noise import LEAST_NOISE, MU, NoiseRule, Scatter, hiding_noise, measured_scatter, spread
+from smule_crypten.inference.lean.scheme import LeanAnswerer
+from smule_crypten.inference.noise import (
+    LEAST_NOISE,
+    MU,
+    NoiseRule,
+    Scatter,
+    Signal,
+    hiding_noise,
+    measured_scatter,
+    signal_of,
+)
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import TranslatedNetwork, translate
 from smule_crypten.types import LogitOpening, opened_logits
@@ -67,8 +78,10 @@ def test_noise_is_never_less_than_announced() -> None:
 def test_noise_that_drowns_the_answers_is_refused() -> None:
     """With a line that says what to change, and not before noise and signal are alike."""
     with pytest.raises(UnshareableModelError, match=r"raise scheme.options.ring_bits .*disclosure.max_answers_total"):
-        NoiseRule(num_answers=10_000).sigma(Scatter(known=1e-4, signal=3.0))
-    assert NoiseRule(num_answers=10_000).sigma(Scatter(known=1e-6, signal=0.01)) == pytest.approx(1.0, rel=0.2)
+        NoiseRule(num_answers=10_000).sigma(Scatter(known=1e-4, signal=Signal(size=3.0)))
+    assert NoiseRule(num_answers=10_000).sigma(Scatter(known=1e-6, signal=Signal(size=0.01))) == pytest.approx(
+        1.0, rel=0.2
+    )
 
 
 def test_scatter_of_known_covariance() -> None:
@@ -77,10 +90,10 @@ def test_scatter_of_known_covariance() -> None:
     alike = torch.randn(400, 6, 1, generator=generator, dtype=torch.float64).expand(400, 6, 10)
     apart = torch.randn(400, 6, 10, generator=generator, dtype=torch.float64)
     for deviations, norm in ((alike, 10.0), (apart, math.sqrt(10))):
-        found = measured_scatter(deviations, is_known=False, opening="values")
+        found = measured_scatter(deviations, 6, is_known=False, opening="values")
         assert found.unknown == pytest.approx(2 * norm, rel=0.25)
         assert found.known == 0.0
-    assert measured_scatter(apart, is_known=True, opening="values").known == pytest.approx(2 * 10, rel=0.25)
+    assert measured_scatter(apart, 6, is_known=True, opening="values").known == pytest.approx(2 * 10, rel=0.25)
 
 
 def divergence(covariance: torch.Tensor, sigma: float) -> float:
@@ -103,22 +116,59 @@ def test_noise_for_values_covers_what_the_errors_have_in_common() -> None:
     bound = (MU / 2) ** 2
     for opening in OPENINGS:
         seen_RNC = opened_logits(evaluations_RNC.flatten(0, 1), opening).view_as(evaluations_RNC)
-        sigma = hiding_noise(measured_scatter(seen_RNC, is_known=False, opening=opening), num_answers)
+        sigma = hiding_noise(measured_scatter(seen_RNC, 3, is_known=False, opening=opening), num_answers)
         assert (num_answers * divergence(covariance, sigma) / 2 <= bound) is (opening == "values")
-        known = measured_scatter(seen_RNC, is_known=True, opening=opening).known
+        known = measured_scatter(seen_RNC, 3, is_known=True, opening=opening).known
         assert (known > float(covariance.trace())) is (opening == "values")
 
 
 def test_noise_on_values_is_refused_earlier() -> None:
     """A value may be a target whose standard deviation is 1, and what labels have in common is no signal of theirs."""
-    scatter = Scatter(known=1e-6, signal=0.01, opening="values")
+    scatter = Scatter(known=1e-6, signal=Signal(size=0.01, output=2), opening="values")
     assert NoiseRule(num_answers=1_000).sigma(scatter) == pytest.approx(0.35, rel=0.2)
-    with pytest.raises(UnshareableModelError, match="allow fewer answers"):
+    with pytest.raises(
+        UnshareableModelError, match=r"output 2 of standard deviation 0.01; .*fewer answers.*target_std"
+    ):
         NoiseRule(num_answers=10_000).sigma(scatter)
-    values_NC = torch.tensor([[1.0, -9.0], [3.0, -9.0]], dtype=torch.float64)
-    assert spread(values_NC, "values") == pytest.approx(1.0)
-    assert spread(values_NC, "differences") == pytest.approx(float(values_NC.std()))
-    assert spread(values_NC[:1], "values") == spread(values_NC[:1, :1], "differences") == 0.0
+
+
+def test_what_noise_is_compared_with() -> None:
+    """Differences by all of them together; values by the output that varies least, but not by one that never does."""
+    values_NC = torch.tensor([[1.0, -9.0, 5.0], [3.0, -9.0, 5.1]], dtype=torch.float64)
+    found = signal_of(values_NC, "values")
+    assert (found.size, found.output) == (pytest.approx(0.1 / math.sqrt(2)), 2)
+    assert signal_of(values_NC, "differences") == Signal(size=float(values_NC.std()))
+    assert signal_of(values_NC[:, 1:2], "values") == Signal(size=0.0)
+
+
+@pytest.mark.parametrize("opening", OPENINGS)
+def test_made_up_samples_are_no_signal(opening: LogitOpening) -> None:
+    """A network that says much of made-up samples and little of the owner's is judged by the owner's."""
+    own_NC = torch.tensor([[0.0, 0.1], [0.2, 0.0], [0.1, 0.3]], dtype=torch.float64)
+    evaluations_RNC = torch.cat([own_NC, 1000 * own_NC[:1] + 500]).expand(4, -1, -1)
+    found = measured_scatter(evaluations_RNC, 3, is_known=False, opening=opening)
+    assert found.signal.size == pytest.approx(signal_of(own_NC, opening).size)
+    assert found.signal.size < 0.2
+    assert measured_scatter(evaluations_RNC, 1, is_known=False, opening=opening).signal == Signal()
+
+
+@pytest.mark.parametrize("scheme", ["lean", "crypten"])
+def test_a_target_on_a_small_scale_beside_a_large_one(scheme: str) -> None:
+    """The large one hides from a figure over all outputs that the noise drowns the small one."""
+    model = module()
+    with torch.no_grad():
+        model[-1].weight *= torch.tensor([1.0, 30.0, 30.0, 0.1, 0.0])[:, None]  # type: ignore[union-attr, operator]
+    found = scheme_class(scheme).answerer_of(
+        translate(model, SHAPE),
+        inputs(),
+        SchemeConfig(name=scheme, precision_bits=14),
+        NoiseRule.without_protection(),
+        opening="values",
+    )
+    assert found.scatter.signal.output == 3
+    assert found.scatter.signal.size < 0.05
+    with pytest.raises(UnshareableModelError, match=r"on output 3 of standard deviation .*data\.target_std"):
+        NoiseRule(num_answers=10**12).sigma(found.scatter)
 
 
 @pytest.mark.parametrize("scheme", ["lean", "crypten"])
@@ -138,9 +188,8 @@ def test_values_and_differences_of_a_network_far_from_zero(scheme: str) -> None:
     assert found["values"].terms.logit_bound >= 16 * 30
     if scheme == "lean":
         assert found["differences"].terms.logit_bound < 30
-    assert found["values"].scatter.signal == pytest.approx(
-        spread(far.values(inputs()[:12].double())[-1], "values"), rel=0.5
-    )
+    expected = signal_of(far.values(inputs()[:12].double())[-1], "values").size
+    assert found["values"].scatter.signal.size == pytest.approx(expected, rel=0.5)
 
 
 @pytest.mark.parametrize(("scheme", "key"), [("lean", "unknown"), ("crypten", "known")], ids=["lean", "crypten"])
@@ -164,3 +213,32 @@ def test_scatter_of_crypten_is_unbiased_enough() -> None:
         expected = module()(inputs()).double()
     expected -= expected.mean(1, keepdim=True)
     assert float((found - expected).abs().max()) < 20 * 2.0**-12
+
+
+@pytest.mark.parametrize("scheme", ["lean", "crypten", "plaintext"])
+@pytest.mark.parametrize("extra", [0.0, 40.0])
+@pytest.mark.parametrize("opening", OPENINGS)
+def test_a_nearly_constant_network_has_room_for_its_noise(scheme: str, extra: float, opening: LogitOpening) -> None:
+    """Its logits are small beside the noise. The bound, and with lean the ring of the output, hold both, and what is
+    computed is still the network: otherwise nearly every answer would be dropped.
+    """
+    model = module()
+    with torch.no_grad():
+        for parameter in model[-1].parameters():
+            parameter *= 1e-3
+    nearly = translate(model, SHAPE)
+    rule, config = NoiseRule(num_answers=1000, extra=extra), SchemeConfig(name=scheme, precision_bits=14)
+    found = scheme_class(scheme).answerer_of(nearly, inputs(), config, rule, opening=opening)
+    noise = found.terms.logit_noise
+    assert noise >= (extra if scheme == "plaintext" else math.hypot(LEAST_NOISE, extra))
+    assert found.terms.logit_bound >= NOISE_ROOM * noise
+    if isinstance(found, LeanAnswerer):
+        assert found.scales.bound == found.terms.logit_bound
+        assert 2.0 ** (found.program.output.ring - 1 - found.scales.output) >= 16 * found.scales.bound
+        evaluator = ClearEvaluator(
+            found.program, found.parameters, found.scales, torch.Generator().manual_seed(0), torch.device("cpu")
+        )
+        expected_NC = opened_logits(nearly.values(inputs().double())[-1], opening)
+        assert float((evaluator.logits(inputs(), opening) - expected_NC).abs().max()) < 0.1 * float(
+            expected_NC.abs().max()
+        )

@@ -10,7 +10,8 @@ from torch import nn
 
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import UnshareableModelError
-from smule_crypten.inference.noise import NoiseRule
+from smule_crypten.inference.noise import LEAST_NOISE, NoiseRule
+from smule_crypten.inference.precision import check_precision, precision_of
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import TranslatedNetwork, translate
 
@@ -62,7 +63,9 @@ def test_an_ordinary_network_passes_in_silence(config: SchemeConfig, caplog: pyt
 
 def test_a_network_that_fixed_point_ruins_is_refused_with_the_width_that_mends_it() -> None:
     """Silently wrong answers before; and the remedy is true."""
-    with pytest.raises(UnshareableModelError, match="changes its logits by up to") as refused:
+    with pytest.raises(
+        UnshareableModelError, match=r"fixed point changes logits of standard deviation .* by up to"
+    ) as refused:
         scheme_class("lean").answerer_of(network(10.0), inputs(), lean(17, 10), NOISE)
     ring_bits = int(str(refused.value).split("set scheme.options.ring_bits=")[1].split()[0])
     scheme_class("lean").answerer_of(network(10.0), inputs(), lean(ring_bits, 10), NOISE)
@@ -78,3 +81,16 @@ def test_what_is_lost_visibly_is_worth_a_warning(
     with caplog.at_level(logging.WARNING):
         scheme_class(config.name).answerer_of(network(factor), inputs(), config, NOISE)
     assert ["answers are imprecise" in line and setting in line for line in caplog.messages] == [True]
+
+
+def test_each_value_is_judged_by_itself() -> None:
+    """A target that is ruined is found beside one on a large scale; what the noise covers anyway, and an output that
+    says nothing, are no faults.
+    """
+    plain_NC = torch.tensor([[0.0, 1.0, 0.0, 7.0], [1000.0, 1.1, 1e-4, 7.0]], dtype=torch.float64)
+    evaluated_NC = plain_NC + torch.tensor([0.0, 0.05, 0.9 * LEAST_NOISE, 3.0])
+    found = precision_of(evaluated_NC, plain_NC, "values")
+    assert (found.signal.output, found.error) == (1, pytest.approx(0.05))
+    with pytest.raises(UnshareableModelError, match=r"fixed point changes output 1 of standard deviation 0\.071"):
+        check_precision(found, ())
+    assert precision_of(evaluated_NC[:, [0, 2, 3]], plain_NC[:, [0, 2, 3]], "values").share == 0.0

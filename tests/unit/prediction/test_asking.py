@@ -23,6 +23,8 @@ from smule_crypten.prediction import asking
 from smule_crypten.prediction.asking import load_trained_party
 from smule_crypten.prediction.estimate import estimate
 from smule_crypten.prediction.predict_files import predict
+from smule_crypten.tables.schema import Column, TableSchema
+from smule_crypten.tables.schema_file import text_of
 from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
 
 DIGITS = DataConfig(name="digits", max_train=300)
@@ -63,6 +65,48 @@ def test_the_validation_part_is_asked_about(tmp_path: Path) -> None:
     assert ids[0] == ids[1]
     assert len(ids[0]) == 12
     assert not set(ids[0]) & set(found.inputs.train.sample_ids.tolist())
+
+
+def by_schema(folder: Path) -> PartyConfig:
+    """Numbers of a table, on the scale that its schema says, and a network that follows from the data."""
+    columns = [Column(name="x", kind="numeric", centre=50.0, scale=20.0)]
+    columns.append(Column(name="y", kind="numeric", role="target", centre=200.0, scale=40.0))
+    (folder / "schema.yaml").write_text(text_of(TableSchema(columns=tuple(columns))))
+    (folder / "t.csv").write_text("x,y\n" + "".join(f"{x},{2 * x + 100}.5\n" for x in range(200)))
+    options = {"schema_file": str(folder / "schema.yaml")}
+    return config(folder, task="regression", model=ModelConfig(name="auto")).model_copy(
+        update={"data": DataConfig(name="table", path=str(folder / "t.csv"), options=options)}
+    )
+
+
+def test_what_follows_from_the_data_is_as_in_the_run(tmp_path: Path) -> None:
+    """A run resolves model=auto and the constants of a schema before it keeps anything; what comes after does, too, so
+    that its network fits and its validation part is known.
+    """
+    asked = by_schema(tmp_path)
+    inputs = load_party_inputs(asked)
+    made, bundle = inputs.config, inputs.bundle
+    assert (made.model.name, made.data.target_mean, made.data.target_std) == ("mlp", (200.0,), (40.0,))
+    checkpoint = Checkpoint(
+        model=made.model,
+        input_shape=bundle.input_shape,
+        num_classes=1,
+        class_names=bundle.class_names,
+        task="regression",
+        mean=made.data.mean,
+        std=made.data.std,
+        target_mean=made.data.target_mean,
+        target_std=made.data.target_std,
+        model_step=7,
+        state_dict=build_party_model(made, bundle).state_dict(),
+    )
+    save_checkpoint(party_folder(made) / MODEL_FILE, checkpoint)
+    identify_run(made, StateFolder(party_folder(made) / STATES_FOLDER, made, inputs.digest))
+    found = load_trained_party(asked)
+    assert found.config == made
+    assert len(found.held_out) == len(inputs.validation) > 0
+    values = found.task.predictions(found.held_out.targets)
+    assert torch.allclose(values, bundle.train.of_ids(found.held_out.sample_ids).targets)
 
 
 def test_other_settings_than_those_of_the_training(tmp_path: Path) -> None:

@@ -24,12 +24,12 @@ from smule_crypten.fixed_point.program import Program
 from smule_crypten.fixed_point.rounding import compensated, remedies
 from smule_crypten.fixed_point.scales import Scales, fit, plain_values
 from smule_crypten.fixed_point.wire import play
-from smule_crypten.inference.answerer import Answerer, AnswerTerms
+from smule_crypten.inference.answerer import NOISE_ROOM, Answerer, AnswerTerms
 from smule_crypten.inference.lean.cost import direction_cost
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import corrections
 from smule_crypten.inference.lean.model_owner import ModelOwner
-from smule_crypten.inference.noise import NoiseRule, Trial, measured_scatter
+from smule_crypten.inference.noise import NoiseRule, Scatter, Trial, measured_scatter
 from smule_crypten.inference.precision import Precision, check_precision, precision_of
 from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, check_opening, micro_batches
 from smule_crypten.models.architecture import Architecture
@@ -118,17 +118,16 @@ class LeanScheme(SecureInferenceScheme):
     ) -> LeanAnswerer:
         check_opening(network.architecture, opening)
         alike = equalised(network, inputs_NX)
-        fitted = _Fitted.of(alike, inputs_NX, config, device, opening)
-        trial = Trial.of(inputs_NX, fitted.program.num_multiplications)
-        evaluations_RNC = trial.evaluations(partial(fitted.evaluator.logits, opening=opening))
-        found = precision_of(trial.own(evaluations_RNC[0]), fitted.plain_NC[trial.own_N], opening)
-        check_precision(found, _wider(alike, inputs_NX, trial, config, opening))
-        scatter = measured_scatter(evaluations_RNC, is_known=False, opening=opening)
+        fitted, scatter = _measured(alike, inputs_NX, config, device, opening)
+        # Logits that are small beside their noise, as of a network that says nearly the same of all samples: the ring
+        # of the output must hold the noise, which is known only now. Noise that grows without end is refused by sigma.
+        while fitted.scales.bound < NOISE_ROOM * (sigma := noise.sigma(scatter)):
+            fitted, scatter = _measured(alike, inputs_NX, config, device, opening, least_logit=2 * sigma)
         terms = AnswerTerms.of(
             inputs_NX,
             margin=2.0 ** lean_options(config).margin_bits,
             logit_bound=fitted.scales.bound,
-            logit_noise=noise.sigma(scatter),
+            logit_noise=sigma,
         )
         return LeanAnswerer(
             network=network,
@@ -186,15 +185,37 @@ class _Fitted:
         config: SchemeConfig,
         device: torch.device,
         opening: LogitOpening,
+        least_logit: float,
     ) -> _Fitted:
         program, plain = lower(network.architecture, config), network.parameters
         values = plain_values(program, plain, inputs_NX)
-        scales = fit(program, plain, values, lean_options(config).margin_bits, opening)
+        scales = fit(program, plain, values, lean_options(config).margin_bits, opening, least_logit)
         parameters = compensated(program, plain, scales, remedies(program, values))
         # The owner's own measurement: nothing rests on this generator.
         generator = torch.Generator().manual_seed(0)
         evaluator = ClearEvaluator(program, parameters, scales, generator, device)
         return cls(program=program, scales=scales, parameters=parameters, evaluator=evaluator, plain_NC=values[-1])
+
+
+def _measured(
+    network: TranslatedNetwork,
+    inputs_NX: torch.Tensor,
+    config: SchemeConfig,
+    device: torch.device,
+    opening: LogitOpening,
+    least_logit: float = 0.0,
+) -> tuple[_Fitted, Scatter]:
+    """The network in integers that are good enough, and how its logits scatter.
+
+    Raises:
+        UnshareableModelError: as fit and check_precision.
+    """
+    fitted = _Fitted.of(network, inputs_NX, config, device, opening, least_logit)
+    trial = Trial.of(inputs_NX, fitted.program.num_multiplications)
+    evaluations_RNC = trial.evaluations(partial(fitted.evaluator.logits, opening=opening))
+    found = precision_of(trial.own(evaluations_RNC[0]), fitted.plain_NC[trial.own_N], opening)
+    check_precision(found, _wider(network, inputs_NX, trial, config, opening, least_logit))
+    return fitted, measured_scatter(evaluations_RNC, len(trial.own_N), is_known=False, opening=opening)
 
 
 def _wider(
@@ -203,6 +224,7 @@ def _wider(
     trial: Trial,
     config: SchemeConfig,
     opening: LogitOpening,
+    least_logit: float,
 ) -> Iterator[tuple[str, Callable[[], Precision]]]:
     """Rings of more bits, and what comes out in each."""
     for ring_bits in _WIDER_RINGS:
@@ -211,7 +233,7 @@ def _wider(
         wider = config.model_copy(update={"options": {**config.options, "ring_bits": ring_bits}})
 
         def evaluate(wider: SchemeConfig = wider) -> Precision:
-            fitted = _Fitted.of(network, inputs_NX, wider, CPU, opening)
+            fitted = _Fitted.of(network, inputs_NX, wider, CPU, opening, least_logit)
             evaluated_NC = fitted.evaluator.logits(trial.own(trial.inputs), opening)
             return precision_of(evaluated_NC, fitted.plain_NC[trial.own_N], opening)
 
