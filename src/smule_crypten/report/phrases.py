@@ -184,7 +184,7 @@ def budgets(parties: Mapping[str, PartySummary]) -> str:
 def dropped_answers(parties: Mapping[str, PartySummary]) -> str:
     """How many answers could not be right; empty where all could."""
     return ", ".join(
-        f"party {name} dropped {count(party.answers_dropped)} answers beyond the other's bound"
+        f"party {name} dropped {count(party.answers_dropped)} answers that cannot be right"
         for name, party in parties.items()
         if party.answers_dropped
     )
