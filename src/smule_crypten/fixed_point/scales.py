@@ -67,8 +67,7 @@ def fit(
     opening: LogitOpening,
     least_logit: float = 0.0,
 ) -> Scales:
-    """Choose the scales by the `plain_values` on the owner's inputs; what is not opened of the output may wrap.
-    The ring and the bound of the output are those of logits of least_logit at least, so that noise has room, too.
+    """By `plain_values` on the owner's inputs; the output holds least_logit, too, and may wrap where it is not opened.
 
     Raises:
         UnshareableModelError: names the layer that cannot be fitted, and the remedy.
