@@ -17,7 +17,7 @@ from packaging.version import Version
 
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.partition import missing_classes
-from smule_crypten.doctor.checkup import Checkup, Skipped, needed
+from smule_crypten.doctor.checkup import OUTPUTS, Checkup, Skipped, needed
 from smule_crypten.errors import BudgetError, ConfigError, OutputError
 from smule_crypten.files import PRIVATE_FOLDER_MODE
 from smule_crypten.inference.noise import MU, NoiseRule
@@ -96,7 +96,7 @@ def check_data(checkup: Checkup) -> str:
     counts_C = party_task(checkup.config).class_counts(inputs.train.targets, bundle.num_classes)
     shape = "x".join(map(str, bundle.input_shape))
     text = f"{len(inputs.train)} training and {len(inputs.test)} test samples of {shape}, {bundle.num_classes} "
-    text += {"classification": "classes", "multilabel": "labels", "regression": "target(s)"}[checkup.config.task]
+    text += OUTPUTS[checkup.config.task]
     if len(counts_C):
         text += f" of {int(counts_C.min())} to {int(counts_C.max())} training samples"
     missing = missing_classes(counts_C)
