@@ -273,7 +273,8 @@ def _limits(budget: BudgetRecord, task: str) -> str:
         f"{count(budget.charged)} charged, repeated attempts with them, {count(budget.charged_before)} before "
         f"this run; {count(budget.left)} of {count(budget.limit)} left. {count(budget.repeats_used)} of "
         f"{count(budget.repeats_allowed)} repeats used. Noise of standard deviation "
-        f"{phrases.noise(budget.logit_noise, task)} on each {'value' if task == 'regression' else 'logit'} hides its rounding in so many answers{mu}."
+        f"{phrases.noise(budget.logit_noise, task)} on each {'value' if task == 'regression' else 'logit'} hides its "
+        f"rounding in so many answers{mu}."
     )
 
 
