@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from smule_crypten.config.run import PartyConfig
@@ -35,6 +36,8 @@ def run_single_party(config: PartyConfig, console: Console, run: Run = run_party
     Raises:
         SmuleError: anything a user can cause.
     """
+    # Before the data: what CrypTen's launcher has forked would wait for ever for threads of its parent.
+    torch.set_num_threads(config.launch.threads)
     config = (inputs := load_party_inputs(config)).config
     phases = ["standalone", "smule"] if config.training.standalone else ["smule"]
     metric = shown_metric(config)

@@ -116,6 +116,6 @@ def test_averaged_weights_of_other_tasks(task: str) -> None:
 def test_suites_compare_classes(tmp_path: Path) -> None:
     """Nothing of a suite is begun for another task."""
     run = configure(*SETTINGS, "task=multilabel", data=labels)
-    with pytest.raises(ConfigError, match="task=multilabel: suite learning compares how often classes are right"):
+    with pytest.raises(ConfigError, match="task=multilabel: suite methods compares how often classes are right"):
         run_suite(SuiteConfig(name="methods"), run, tmp_path / "suite", [], Console())
     assert not (tmp_path / "suite").exists()
