@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 class _Asked:
     """A question that is under way: charged, and not yet computed.
 
-    inputs_NX are what is sent of it; of those of fits_N the peer's network can say something. own and peer is what
+    inputs are what is sent of it; of those of fits_N the peer's network can say something. own and peer is what
     was announced.
     """
 

@@ -123,7 +123,7 @@ def divide(held: torch.Tensor, config: PartyConfig) -> Uses:
     if len(pool) < samples.unlabeled or len(rest) < max(1, wanted):
         raise DataError(
             f"party {config.name} has {len(held)} training samples, fewer than {samples.unlabeled} unlabelled and "
-            f"{samples.labeled or 'some'} labelled ones; lower data.unlabeled or data.labeled of this party"
+            f"{samples.labeled or 'some'} labelled ones; lower samples.unlabeled or samples.labeled of this party"
         )
     num_validation = round(samples.validation * wanted)
     parts = rest[num_validation:wanted], rest[:num_validation], pool
