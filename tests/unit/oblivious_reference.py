@@ -44,7 +44,7 @@ def _round_keys(key: bytes) -> list[list[int]]:
             word[0] ^= constant
             constant = _times_x(constant)
         words.append([a ^ b for a, b in zip(words[number - 4], word, strict=True)])
-    return [sum(words[4 * number : 4 * number + 4], []) for number in range(11)]
+    return [[value for word in words[4 * number : 4 * number + 4] for value in word] for number in range(11)]
 
 
 def aes128(key: bytes, block: bytes) -> bytes:

@@ -12,23 +12,25 @@ from smule_crypten.oblivious.blocks import Bits, Blocks, unpack_bits
 from smule_crypten.oblivious.cots import ReceiverCots, SenderCots, Use, fields
 from smule_crypten.oblivious.hashing import Hashes, PadHash
 from smule_crypten.oblivious.parameters import B10, Plan
+from smule_crypten.oblivious.silent import SilentReceiver, SilentSender
 from smule_crypten.oblivious.triples import make_triples
 from smule_crypten.oblivious.wire import pack_fields, unpack_fields
 
+Ends = tuple[SilentSender, SilentReceiver]
 WIDTHS = [1, 2, 7, 16, 18, 33, 64]
 
 
 @pytest.fixture(scope="module")
-def ends() -> object:
+def ends() -> Ends:
     return opened(Plan(start=B10, main=B10), stock=1 << 16)[:2]
 
 
-def batches(ends: object, count: int) -> tuple[SenderCots, ReceiverCots]:
-    sender, receiver = ends  # type: ignore[misc]
+def batches(ends: Ends, count: int) -> tuple[SenderCots, ReceiverCots]:
+    sender, receiver = ends
     return sender.take(count), receiver.take(count)
 
 
-def turned(ends: object, choices: Bits) -> tuple[SenderCots, ReceiverCots, int]:
+def turned(ends: Ends, choices: Bits) -> tuple[SenderCots, ReceiverCots, int]:
     """Batches at these choices, and the bytes that it took."""
     sender, receiver = batches(ends, len(choices))
     flips, receiver = receiver.towards(choices)
@@ -40,7 +42,7 @@ def random_choices(seed: int, count: int, most: int = 2) -> Bits:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_random_transfers(ends: object, width: int) -> None:
+def test_random_transfers(ends: Ends, width: int) -> None:
     sender, receiver = batches(ends, 1001)
     choices = receiver.choices
     first, second = one_of_two.send_random(sender, width)
@@ -51,7 +53,7 @@ def test_random_transfers(ends: object, width: int) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("count", [1, 1003])
-def test_chosen_transfers(ends: object, width: int, count: int) -> None:
+def test_chosen_transfers(ends: Ends, width: int, count: int) -> None:
     choices = random_choices(width, count)
     sender, receiver, turning = turned(ends, choices)
     first, second = random_fields(1, count, width), random_fields(2, count, width)
@@ -64,7 +66,7 @@ def test_chosen_transfers(ends: object, width: int, count: int) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_times_bit(ends: object, width: int) -> None:
+def test_times_bit(ends: Ends, width: int) -> None:
     count = 1003
     choices, factors = random_choices(width, count), random_fields(3, count, width)
     sender, receiver, _ = turned(ends, choices)
@@ -77,7 +79,7 @@ def test_times_bit(ends: object, width: int) -> None:
 
 @pytest.mark.parametrize("width", [1, 3, 18, 64])
 @pytest.mark.parametrize("count", [1, 1003])
-def test_one_of_four(ends: object, width: int, count: int) -> None:
+def test_one_of_four(ends: Ends, width: int, count: int) -> None:
     """Chosen, then as shares."""
     values = random_choices(width, count, most=4)
     tables = [random_fields(number, count, width) for number in range(4)]
@@ -108,13 +110,13 @@ def test_triples() -> None:
     assert all(not (x & ~np.uint8(1)).any() for x in (*ours, *theirs))
 
 
-def test_triples_need_as_many_of_both(ends: object) -> None:
+def test_triples_need_as_many_of_both(ends: Ends) -> None:
     sender, receiver = batches(ends, 4)
     with pytest.raises(ValueError, match="as many"):
         make_triples(sender, receiver.halves()[0])
 
 
-def test_choices_are_uniform_and_hide_what_is_asked(ends: object) -> None:
+def test_choices_are_uniform_and_hide_what_is_asked(ends: Ends) -> None:
     """The sender's view of a turning: uniform bits, whatever the choices; here, all ones, all zeros, and a pattern."""
     count = 40_000
     for choices in (np.ones(count), np.zeros(count), np.arange(count) % 2):
@@ -136,7 +138,7 @@ def pads_look_right(known: Blocks, other: Blocks) -> bool:
     return bool(even) and len(np.unique(known ^ other, axis=0)) == len(known)
 
 
-def test_the_other_pad_is_uniform_to_the_receiver(ends: object) -> None:
+def test_the_other_pad_is_uniform_to_the_receiver(ends: Ends) -> None:
     """With the negative control: blocks that were not hashed differ by D in all transfers."""
     sender, receiver = batches(ends, 10_000)
     blocks, own, difference = sender.spend(), receiver.spend(), sender.difference
@@ -146,7 +148,7 @@ def test_the_other_pad_is_uniform_to_the_receiver(ends: object) -> None:
     assert ((own == blocks) | (own == blocks ^ difference)).all()
 
 
-def test_pads_of_one_block_have_nothing_in_common(ends: object) -> None:
+def test_pads_of_one_block_have_nothing_in_common(ends: Ends) -> None:
     """A tweak for each number and use. Negative control: a hash that forgets its tweak gives the same pad twice."""
     sender, _ = batches(ends, 500)
     blocks = sender.spend()
@@ -167,7 +169,7 @@ def four_pads_sum_to_zero(pads: list[np.ndarray[tuple[int, ...], np.dtype[np.uin
     return not (pads[0] ^ pads[1] ^ pads[2] ^ pads[3]).any()
 
 
-def test_pads_of_one_of_four_are_not_a_xor_of_two(ends: object) -> None:
+def test_pads_of_one_of_four_are_not_a_xor_of_two(ends: Ends) -> None:
     """With three entries of a public table, the fourth would be known. Negative control: xor of two pads a value."""
     sender, _ = batches(ends, 2000)
     assert not four_pads_sum_to_zero(one_of_four.send_random(sender, 64))
@@ -176,7 +178,7 @@ def test_pads_of_one_of_four_are_not_a_xor_of_two(ends: object) -> None:
     assert four_pads_sum_to_zero([pairs[0][v & 1] ^ pairs[1][v >> 1] for v in range(4)])
 
 
-def test_all_pads_of_one_of_four_are_uniform_to_the_receiver(ends: object) -> None:
+def test_all_pads_of_one_of_four_are_uniform_to_the_receiver(ends: Ends) -> None:
     sender, receiver = batches(ends, 20_000)
     values = one_of_four._values(receiver)
     pads = np.stack(one_of_four.send_random(sender, 64))
@@ -211,7 +213,7 @@ def test_pads_under_the_key_of_the_tree_are_caught(monkeypatch: pytest.MonkeyPat
     assert not pads_are_under_a_key_of_their_own(Hashes(bytes(32)))
 
 
-def test_a_batch_serves_once(ends: object) -> None:
+def test_a_batch_serves_once(ends: Ends) -> None:
     """Turned, hashed, halved: each time the batch is gone, so no tweak comes twice and no two flips are compared."""
     sender, receiver = batches(ends, 8)
     choices = np.zeros(8, dtype=np.uint8)
@@ -228,7 +230,7 @@ def test_a_batch_serves_once(ends: object) -> None:
         one_of_two.receive_random(other, 5)
 
 
-def test_misuse_is_refused(ends: object) -> None:
+def test_misuse_is_refused(ends: Ends) -> None:
     sender, receiver = batches(ends, 3)
     with pytest.raises(ValueError, match="no halves"):
         sender.halves()
