@@ -11,10 +11,10 @@ ElGamal keys as in Naor, Pinkas 2001; keys drawn so as in Damgard, Nielsen 2000)
 
 One round; nothing is opened. Semi-honest security:
 - The sender learns nothing of c. Scalars of X25519 are 8 m with 2^251 <= m < 2^252, and the group of prime order has
-  l = 2^252 + d points, d < 2^125: up to sign, which an abscissa does not show, these m meet every point but a part of
-  2^-127, once. So P_c is uniform on the abscissas of that group. So is P_(1-c): the factor 8 leaves the part of u in
-  that group, which is uniform, and m permutes it. (A map such as Elligator in place of a random u would not do: its
-  image is half of the curve, and whether P_(1-c) could come from there tells it from P_c.)
+  l = 2^252 + d points, d < 2^125: up to sign, which an abscissa does not show, these m meet every point once, but for
+  a part below 2^-125. So P_c is uniform on the abscissas of that group. So is P_(1-c): the factor 8 leaves the part
+  of u in that group, which is uniform, and m permutes it. (A map such as Elligator in place of a random u would not
+  do: its image is half of the curve, and whether P_(1-c) could come from there tells it from P_c.)
 - The receiver learns nothing of key_(1-c): its secret is the Diffie-Hellman value of A and a P_(1-c) without a known
   logarithm, hashed as a random oracle (computational Diffie-Hellman on Curve25519).
 
