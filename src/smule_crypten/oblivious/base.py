@@ -30,7 +30,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from smule_crypten.errors import ProtocolError
-from smule_crypten.oblivious.blocks import Bits, RandomBytes
+from smule_crypten.oblivious.blocks import Bits, Bytes, RandomBytes
 from smule_crypten.oblivious.script import Script, Send, Want, received
 
 KEY_BYTES = 32
@@ -93,9 +93,7 @@ def receive_keys(choices: Bits, random_bytes: RandomBytes) -> Script[list[bytes]
     ]
 
 
-def _in_order(
-    choices: Bits, known: list[bytes], unknown: list[bytes]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _in_order(choices: Bits, known: list[bytes], unknown: list[bytes]) -> Bytes:
     """Points (count, 2, 32), the known one at its choice; no branch depends on a choice."""
     points = [np.frombuffer(b"".join(side), dtype=np.uint8).reshape(-1, _POINT_BYTES) for side in (known, unknown)]
     swap = (points[0] ^ points[1]) & (np.uint8(0) - choices)[:, None]

@@ -20,10 +20,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from smule_crypten.oblivious.blocks import Bits, Blocks, Bytes, sigma
 from smule_crypten.oblivious.cots import Fields, ReceiverCots, SenderCots, Use, fields
 from smule_crypten.oblivious.wire import pack_fields, packed_bytes, unpack_fields
+
+Values = npt.NDArray[np.int64]
+"""Choices, 0 to 3."""
 
 TRANSFERS = 2
 """Correlated transfers that one of four takes."""
@@ -65,8 +69,8 @@ def send_chosen(cots: SenderCots, tables: Sequence[Fields], width: int) -> Bytes
 
 def receive_chosen(cots: ReceiverCots, message: Bytes, width: int) -> Fields:
     values = _values(cots)
-    offered = np.stack([unpack_fields(side, len(values), width) for side in np.split(message, 4)])
-    return offered[values, np.arange(len(values))] ^ receive_random(cots, width)
+    offered = [unpack_fields(side, len(values), width) for side in np.split(message, 4)]
+    return _entries(offered, values) ^ receive_random(cots, width)
 
 
 def send_shared(cots: SenderCots, tables: Sequence[Fields], width: int) -> tuple[Bytes, Fields]:
@@ -82,12 +86,20 @@ def receive_shared(cots: ReceiverCots, message: Bytes, width: int) -> Fields:
     values = _values(cots)
     offered = [np.zeros(len(values), dtype=np.uint64)]
     offered += [unpack_fields(side, len(values), width) for side in np.split(message, 3)]
-    return np.stack(offered)[values, np.arange(len(values))] ^ receive_random(cots, width)
+    return _entries(offered, values) ^ receive_random(cots, width)
 
 
-def _values(cots: ReceiverCots) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def _values(cots: ReceiverCots) -> Values:
     low, high = np.split(cots.choices.astype(np.int64), 2)
     return low + 2 * high
+
+
+def _entries(tables: Sequence[Fields], values: Values) -> Fields:
+    """Of each four entries the one that is named; no access to memory depends on a name."""
+    chosen = np.zeros(len(values), dtype=np.uint64)
+    for number, entries in enumerate(tables):
+        chosen ^= entries * (values == number)
+    return chosen
 
 
 def _combined(low: Blocks, high: Blocks) -> Blocks:

@@ -49,7 +49,7 @@ def receive_chosen(cots: ReceiverCots, message: Bytes, width: int) -> Fields:
     count, choices = len(cots), cots.choices
     sides = np.split(message, 2)
     first, second = (unpack_fields(side, count, width) for side in sides)
-    return np.where(choices == 1, second, first) ^ receive_random(cots, width)
+    return first ^ ((first ^ second) * choices.astype(np.uint64)) ^ receive_random(cots, width)
 
 
 def send_times_bit(cots: SenderCots, factors: Fields, width: int) -> tuple[Bytes, Fields]:

@@ -7,9 +7,9 @@ Once a run, and anew after a crash or a stop: nothing is ever stored. With the s
 While these last, `renew` makes the next main iteration out of rows that every main iteration reserves: 395 KB from the
 sender again, nothing back.
 
-The set-up is three rounds; 1 takes a tenth of a second of work at one go. All other work is done some milliseconds at a
-time: by `step`, into a stock of bounded memory, or between the pauses of a script. Both parties take the same numbers of
-transfers in the same order; a transfer is known by its number, which counts from 0 in an instance, and is given out once.
+The set-up is three rounds; 1 takes a tenth of a second of work at one go. All other work is done some milliseconds at
+a time: by `step`, into a stock of bounded memory, or between the pauses of a script. Both parties take the same numbers
+of transfers in the same order; a transfer is known by its number, which counts from 0 in an instance, and serves once.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from smule_crypten.oblivious.blocks import Blocks, marks
 from smule_crypten.oblivious.hashing import Hashes
 from smule_crypten.oblivious.iteration import Engine, receive_iteration, send_iteration
 from smule_crypten.oblivious.parameters import B10, B12, B13, INSECURE_TINY, STANDARD, Plan
-from smule_crypten.oblivious.script import Pause, Send, Want
+from smule_crypten.oblivious.script import Pause, Script, Send, Want
 from smule_crypten.oblivious.silent import Silent, SilentReceiver, SilentSender, open_receiver, open_sender
 
 SMALL = Plan(start=B10, main=B10)
@@ -139,6 +139,47 @@ def test_the_seeds_of_an_iteration_serve_once() -> None:
         messages.append(crossed.messages[0][2])
     assert (messages[0] != messages[1]).any()
     taken(sender, receiver, 3 * TINY.transfers)
+
+
+def test_a_stock_is_made_while_a_renewal_is_under_way() -> None:
+    """Both work in the same memory, a slice of one between two slices of the other."""
+
+    def stepping(end: SilentSender | SilentReceiver) -> Script[None]:
+        script = end.renew()
+        event = next(script)
+        while True:
+            end.step()
+            answer = yield event
+            try:
+                event = script.send(answer)
+            except StopIteration:
+                return
+
+    sender, receiver, _ = opened(SMALL, stock=400_000)
+    converse(stepping(sender), stepping(receiver))
+    assert sender.ready > 400_000 - 1024
+    taken(sender, receiver, sender.left)
+
+
+def test_no_transfer_is_both_seed_and_given_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over many iterations, with two renewals ahead: a block is a seed of one iteration, or is taken, or neither."""
+    used: list[Blocks] = []
+    iterate = SilentSender._iterate
+
+    def watched(self: SilentSender, seeds: Blocks) -> object:
+        used.append(seeds.copy())
+        return iterate(self, seeds)
+
+    monkeypatch.setattr(SilentSender, "_iterate", watched)
+    sender, receiver, _ = opened()
+    for number in range(1, 7):
+        converse(sender.renew(), receiver.renew())
+        if number >= 2:
+            used.append(taken(sender, receiver, TINY.transfers)[0])
+            assert sender.left == receiver.left == 2 * TINY.transfers
+    flat = np.concatenate(used)
+    assert len(flat) == 6 * INSECURE_TINY.seeds + 5 * TINY.transfers
+    assert len(np.unique(flat, axis=0)) == len(flat)
 
 
 def choices_of_two_iterations(reuse: bool) -> list[Blocks]:
