@@ -81,6 +81,9 @@ def pack_bits(bits: Bits) -> Bytes:
 
 
 def unpack_bits(data: Bytes, count: int) -> Bits:
+    """Undo `pack_bits`: (count,)."""
+    if len(data) != -(-count // 8):
+        raise ValueError(f"{count} bits are {-(-count // 8)} bytes, got {len(data)}")
     return np.unpackbits(data, count=count, bitorder="little")
 
 

@@ -236,6 +236,8 @@ def test_misuse_is_refused(ends: Ends) -> None:
         sender.halves()
     with pytest.raises(ValueError, match="as many choices"):
         receiver.towards(np.zeros(4, dtype=np.uint8))
+    with pytest.raises(ValueError, match="3 bits are 1 bytes, got 2"):
+        sender.turned(np.zeros(2, dtype=np.uint8))
     with pytest.raises(ValueError, match="1 to 64 bits"):
         fields(sender.spend(), 65)
     with pytest.raises(ValueError, match="are 9 bytes, got 3"):
