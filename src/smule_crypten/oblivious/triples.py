@@ -31,6 +31,8 @@ def make_triples(sending: SenderCots, receiving: ReceiverCots) -> Triples:
     """sending: of the instance where this party is the sender; receiving: of the other one, as many. Neither turned."""
     if len(sending) != len(receiving):
         raise ValueError(f"as many transfers of both directions are due, got {len(sending)} and {len(receiving)}")
+    for batch in (sending, receiving):
+        batch.refuse_turned()
     a = receiving.choices
     got = one_of_two.receive_random(receiving, 1).astype(a.dtype)
     zeros, ones = (side.astype(a.dtype) for side in one_of_two.send_random(sending, 1))

@@ -230,6 +230,25 @@ def test_a_batch_serves_once(ends: Ends) -> None:
         one_of_two.receive_random(other, 5)
 
 
+def test_a_turned_batch_is_not_turned_again(ends: Ends) -> None:
+    """Two messages of flips would show the sender the sum of two choices; a triple of chosen a is none."""
+    choices = np.zeros(8, dtype=np.uint8)
+    sender, receiver, _ = turned(ends, choices)
+    fresh_sender, fresh_receiver = batches(ends, 8)
+    refused = (
+        lambda: receiver.towards(choices),
+        lambda: sender.turned(np.zeros(1, dtype=np.uint8)),
+        lambda: make_triples(sender, fresh_receiver),
+        lambda: make_triples(fresh_sender, receiver),
+    )
+    for misuse in refused:
+        with pytest.raises(ValueError, match="are turned; take others"):
+            misuse()
+    halves = *sender.halves(), *receiver.halves()
+    assert all(half.is_turned for half in halves)
+    make_triples(fresh_sender, fresh_receiver)
+
+
 def test_misuse_is_refused(ends: Ends) -> None:
     sender, receiver = batches(ends, 3)
     with pytest.raises(ValueError, match="no halves"):
