@@ -55,6 +55,14 @@ def marks(blocks: Blocks) -> Bits:
     return (blocks[..., 0] & _MARK).astype(np.uint8)
 
 
+def refuse_other_choices(choices: Bits, most: int) -> None:
+    """Raise unless choices (n,) are uint8 from 0 to most. Whatever they are, the error does not say."""
+    if choices.dtype != np.uint8 or choices.ndim != 1:
+        raise ValueError(f"choices are uint8 (n,), got {choices.dtype} {choices.shape}")
+    if (choices > most).any():
+        raise ValueError(f"choices are 0 to {most}, got others")
+
+
 def clear_marks(blocks: Blocks) -> None:
     """Set bit 0 of each block to 0, in place."""
     blocks[..., 0] &= ~_MARK

@@ -16,7 +16,16 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from smule_crypten.oblivious.blocks import Bits, Blocks, Bytes, marks, pack_bits, scaled, unpack_bits
+from smule_crypten.oblivious.blocks import (
+    Bits,
+    Blocks,
+    Bytes,
+    marks,
+    pack_bits,
+    refuse_other_choices,
+    scaled,
+    unpack_bits,
+)
 from smule_crypten.oblivious.hashing import PadHash
 
 Fields = npt.NDArray[np.uint64]
@@ -110,6 +119,7 @@ class ReceiverCots(_Cots):
         self.refuse_turned()
         if choices.shape != self.choices.shape:
             raise ValueError(f"{len(self)} transfers take as many choices, got {choices.shape}")
+        refuse_other_choices(choices, most=1)
         flips = pack_bits(self.choices ^ choices)
         return flips, ReceiverCots(self._hash, self._first, self.spend(), choices, is_turned=True)
 

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from smule_crypten.oblivious.blocks import Bits, Blocks, Bytes, sigma
+from smule_crypten.oblivious.blocks import Bits, Blocks, Bytes, refuse_other_choices, sigma
 from smule_crypten.oblivious.cots import Fields, ReceiverCots, SenderCots, Use, fields
 from smule_crypten.oblivious.wire import pack_fields, packed_bytes, unpack_fields
 
@@ -43,6 +43,7 @@ def shared_bytes(count: int, width: int) -> int:
 
 def choice_bits(values: Bits) -> Bits:
     """Choices 0 to 3 (n,) as the 2 n bits that a batch is turned to."""
+    refuse_other_choices(values, most=3)
     return np.concatenate([values & 1, values >> 1])
 
 

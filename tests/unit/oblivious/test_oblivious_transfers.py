@@ -249,6 +249,17 @@ def test_a_turned_batch_is_not_turned_again(ends: Ends) -> None:
     make_triples(fresh_sender, fresh_receiver)
 
 
+@pytest.mark.parametrize("wrong", [np.array([0, 4], np.uint8), np.array([0, 1]), np.zeros((2, 1), np.uint8)])
+def test_other_choices_are_refused(ends: Ends, wrong: Bits) -> None:
+    """A choice above 1 would be cut to a bit in the message, and stand uncut in what is computed. Nothing is spent."""
+    sender, receiver = batches(ends, len(wrong))
+    with pytest.raises(ValueError, match=r"choices are|take as many choices"):
+        receiver.towards(wrong)
+    with pytest.raises(ValueError, match="choices are"):
+        one_of_four.choice_bits(wrong)
+    sender.turned(receiver.towards(np.ones(2, dtype=np.uint8))[0])
+
+
 def test_misuse_is_refused(ends: Ends) -> None:
     sender, receiver = batches(ends, 3)
     with pytest.raises(ValueError, match="no halves"):
