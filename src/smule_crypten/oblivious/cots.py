@@ -41,9 +41,13 @@ class Use(IntEnum):
 
 def fields(pads: Blocks, width: int) -> Fields:
     """The low `width` bits (1 to 64) of each pad."""
+    refuse_other_width(width)
+    return pads[..., 0] & np.uint64((1 << width) - 1)
+
+
+def refuse_other_width(width: int) -> None:
     if not 1 <= width <= 64:
         raise ValueError(f"a field has 1 to 64 bits, got {width}")
-    return pads[..., 0] & np.uint64((1 << width) - 1)
 
 
 class _Cots:

@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from smule_crypten.oblivious.blocks import Bits, Blocks, Bytes, refuse_other_choices, sigma
-from smule_crypten.oblivious.cots import Fields, ReceiverCots, SenderCots, Use, fields
-from smule_crypten.oblivious.wire import pack_fields, packed_bytes, unpack_fields
+from smule_crypten.oblivious.cots import Fields, ReceiverCots, SenderCots, Use, fields, refuse_other_width
+from smule_crypten.oblivious.wire import pack_fields, packed_bytes, refuse_other_fields, unpack_sides
 
 Values = npt.NDArray[np.int64]
 """Choices, 0 to 3."""
@@ -49,6 +49,7 @@ def choice_bits(values: Bits) -> Bits:
 
 def send_random(cots: SenderCots, width: int) -> list[Fields]:
     """All four integers of each transfer, of a batch of 2 n."""
+    refuse_other_width(width)
     low, high = cots.halves()
     blocks = _combined(low.spend(), high.spend())
     zero = np.zeros_like(cots.difference)
@@ -58,24 +59,27 @@ def send_random(cots: SenderCots, width: int) -> list[Fields]:
 
 def receive_random(cots: ReceiverCots, width: int) -> Fields:
     """The integer of each choice: `cots.choices` of the first half, and twice those of the second."""
+    refuse_other_width(width)
     low, high = cots.halves()
     return fields(low.hashed(_combined(low.spend(), high.spend()), Use.TABLE), width)
 
 
 def send_chosen(cots: SenderCots, tables: Sequence[Fields], width: int) -> Bytes:
-    """The message. tables: the four integers of each transfer, 4 x (n,)."""
+    """The message. tables: the four integers of each transfer, 4 x uint64 (n,), of which the low bits count."""
+    _refuse_other_tables(cots, tables)
     pads = send_random(cots, width)
     return np.concatenate([pack_fields(m ^ pad, width) for m, pad in zip(tables, pads, strict=True)])
 
 
 def receive_chosen(cots: ReceiverCots, message: Bytes, width: int) -> Fields:
     values = _values(cots)
-    offered = [unpack_fields(side, len(values), width) for side in np.split(message, 4)]
+    offered = unpack_sides(message, 4, len(values), width)
     return _entries(offered, values) ^ receive_random(cots, width)
 
 
 def send_shared(cots: SenderCots, tables: Sequence[Fields], width: int) -> tuple[Bytes, Fields]:
-    """The message, and the sender's xor shares."""
+    """The message, and the sender's xor shares. tables: as for `send_chosen`."""
+    _refuse_other_tables(cots, tables)
     pads = send_random(cots, width)
     masked = [m ^ pad for m, pad in zip(tables, pads, strict=True)]
     own = masked[0] & np.uint64((1 << width) - 1)
@@ -86,8 +90,15 @@ def receive_shared(cots: ReceiverCots, message: Bytes, width: int) -> Fields:
     """The receiver's xor shares."""
     values = _values(cots)
     offered = [np.zeros(len(values), dtype=np.uint64)]
-    offered += [unpack_fields(side, len(values), width) for side in np.split(message, 3)]
+    offered += unpack_sides(message, 3, len(values), width)
     return _entries(offered, values) ^ receive_random(cots, width)
+
+
+def _refuse_other_tables(cots: SenderCots, tables: Sequence[Fields]) -> None:
+    if len(tables) != 4:
+        raise ValueError(f"one of four integers is chosen, got tables of {len(tables)}")
+    for entries in tables:
+        refuse_other_fields(entries, len(cots) // TRANSFERS)
 
 
 def _values(cots: ReceiverCots) -> Values:

@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from smule_crypten.oblivious.blocks import Bytes
-from smule_crypten.oblivious.cots import Fields, ReceiverCots, SenderCots, Use, fields
-from smule_crypten.oblivious.wire import pack_fields, packed_bytes, unpack_fields
+from smule_crypten.oblivious.cots import Fields, ReceiverCots, SenderCots, Use, fields, refuse_other_width
+from smule_crypten.oblivious.wire import pack_fields, packed_bytes, refuse_other_fields, unpack_fields, unpack_sides
 
 
 def chosen_bytes(count: int, width: int) -> int:
@@ -29,6 +29,7 @@ def times_bit_bytes(count: int, width: int) -> int:
 
 def send_random(cots: SenderCots, width: int) -> tuple[Fields, Fields]:
     """Both integers of each transfer."""
+    refuse_other_width(width)
     blocks = cots.spend()
     pads = [cots.hashed(candidate, Use.PAIR) for candidate in (blocks, blocks ^ cots.difference)]
     return fields(pads[0], width), fields(pads[1], width)
@@ -36,24 +37,27 @@ def send_random(cots: SenderCots, width: int) -> tuple[Fields, Fields]:
 
 def receive_random(cots: ReceiverCots, width: int) -> Fields:
     """The integer that `cots.choices` names."""
+    refuse_other_width(width)
     return fields(cots.hashed(cots.spend(), Use.PAIR), width)
 
 
 def send_chosen(cots: SenderCots, first: Fields, second: Fields, width: int) -> Bytes:
-    """The message, for the integers of choice 0 and of choice 1."""
+    """The message, for the integers of choice 0 and of choice 1, uint64 (n,) each, of which the low bits count."""
+    for values in (first, second):
+        refuse_other_fields(values, len(cots))
     pads = send_random(cots, width)
     return np.concatenate([pack_fields(first ^ pads[0], width), pack_fields(second ^ pads[1], width)])
 
 
 def receive_chosen(cots: ReceiverCots, message: Bytes, width: int) -> Fields:
     count, choices = len(cots), cots.choices
-    sides = np.split(message, 2)
-    first, second = (unpack_fields(side, count, width) for side in sides)
+    first, second = unpack_sides(message, 2, count, width)
     return first ^ ((first ^ second) * choices.astype(np.uint64)) ^ receive_random(cots, width)
 
 
 def send_times_bit(cots: SenderCots, factors: Fields, width: int) -> tuple[Bytes, Fields]:
-    """The message, and the sender's shares of factors times the receiver's choices."""
+    """The message, and the sender's shares of factors times the receiver's choices. factors: uint64 (n,)."""
+    refuse_other_fields(factors, len(cots))
     first, second = send_random(cots, width)
     return pack_fields(first - second + factors, width), _modulo(np.uint64(0) - first, width)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from oblivious_harness import opened, random_fields
@@ -260,6 +262,57 @@ def test_other_choices_are_refused(ends: Ends, wrong: Bits) -> None:
     sender.turned(receiver.towards(np.ones(2, dtype=np.uint8))[0])
 
 
+@pytest.mark.parametrize("wrong", [np.ones(6), np.ones(1, np.uint64), np.ones((6, 1), np.uint64), np.ones(6, np.int64)])
+def test_other_integers_are_refused_before_anything_is_spent(ends: Ends, wrong: Any) -> None:
+    """Floats would be read as they lie in memory, and a single integer be repeated for all."""
+    right = random_fields(1, 6, 9)
+    sender, receiver, _ = turned(ends, random_choices(1, 6))
+    four, _, _ = turned(ends, random_choices(1, 12))
+    refused = (
+        lambda: one_of_two.send_chosen(sender, right, wrong, 9),
+        lambda: one_of_two.send_chosen(sender, wrong, right, 9),
+        lambda: one_of_two.send_times_bit(sender, wrong, 9),
+        lambda: one_of_four.send_chosen(four, [right, right, right, wrong], 9),
+        lambda: one_of_four.send_shared(four, [wrong, right, right, right], 9),
+        lambda: one_of_two.receive_times_bit(receiver, wrong, 9),
+        lambda: one_of_two.receive_chosen(receiver, wrong, 9),
+    )
+    for misuse in refused:
+        with pytest.raises(ValueError, match="integers"):
+            misuse()
+    message, own = one_of_two.send_times_bit(sender, right, 9)
+    assert ((own + one_of_two.receive_times_bit(receiver, message, 9)) % 512 == right * receiver.choices % 512).all()
+    one_of_four.send_chosen(four, [right] * 4, 9)
+
+
+@pytest.mark.parametrize("width", [0, 65])
+def test_another_width_spends_nothing(ends: Ends, width: int) -> None:
+    sender, receiver = batches(ends, 2)
+    for use in (one_of_two, one_of_four):
+        with pytest.raises(ValueError, match="1 to 64 bits"):
+            use.send_random(sender, width)
+        with pytest.raises(ValueError, match="1 to 64 bits"):
+            use.receive_random(receiver, width)
+    one_of_two.send_random(sender, 1)
+    one_of_two.receive_random(receiver, 1)
+
+
+@pytest.mark.parametrize("width", [1, 18, 64])
+def test_none_at_all(ends: Ends, width: int) -> None:
+    """A layer may have nothing to compare: every transfer of 0 integers has a message of 0 bytes, and a result."""
+    none = random_fields(1, 0, width)
+    sender, receiver, _ = turned(ends, none.astype(np.uint8))
+    message = one_of_two.send_chosen(sender, none, none, width)
+    assert not len(message)
+    assert one_of_two.receive_chosen(receiver, message, width).shape == (0,)
+    sender, receiver, _ = turned(ends, none.astype(np.uint8))
+    message, own = one_of_two.send_times_bit(sender, none, width)
+    assert own.shape == one_of_two.receive_times_bit(receiver, message, width).shape == (0,)
+    sender, receiver, _ = turned(ends, one_of_four.choice_bits(none.astype(np.uint8)))
+    message, own = one_of_four.send_shared(sender, [none] * 4, width)
+    assert own.shape == one_of_four.receive_shared(receiver, message, width).shape == (0,)
+
+
 def test_misuse_is_refused(ends: Ends) -> None:
     sender, receiver = batches(ends, 3)
     with pytest.raises(ValueError, match="no halves"):
@@ -270,7 +323,7 @@ def test_misuse_is_refused(ends: Ends) -> None:
         sender.turned(np.zeros(2, dtype=np.uint8))
     with pytest.raises(ValueError, match="1 to 64 bits"):
         fields(sender.spend(), 65)
-    with pytest.raises(ValueError, match="are 9 bytes, got 3"):
+    with pytest.raises(ValueError, match=r"are 9 bytes, got uint8 \(3,\)"):
         unpack_fields(np.zeros(3, dtype=np.uint8), 9, 8)
 
 
