@@ -13,7 +13,7 @@ from smule_crypten.oblivious import base, extension
 from smule_crypten.oblivious.blocks import Blocks, marks
 from smule_crypten.oblivious.hashing import Hashes
 from smule_crypten.oblivious.iteration import Engine, receive_iteration, send_iteration
-from smule_crypten.oblivious.parameters import B10, B12, B13, INSECURE_TINY, STANDARD, Plan
+from smule_crypten.oblivious.parameters import B10, B13, INSECURE_TINY, STANDARD, Plan
 from smule_crypten.oblivious.script import Pause, Script, Send, Want
 from smule_crypten.oblivious.silent import Silent, SilentReceiver, SilentSender, open_receiver, open_sender
 
@@ -274,20 +274,3 @@ def test_a_script_pauses_between_slices() -> None:
     while not isinstance(said[-1], Send):
         said.append(script.send(None))
     assert [type(event) for event in said] == [Pause] * 14 + [Send]
-
-
-@pytest.mark.parametrize("lpn", [B13, B12, B10], ids=lambda lpn: lpn.name)
-def test_the_table_of_parameters(lpn: object) -> None:
-    """No set claims more than its least attack gives: pooled Gauss draws k rows without noise, then solves."""
-    assert isinstance(lpn, type(B13))
-    tries = -lpn.inputs * np.log2(1 - 2.0**-lpn.depth)
-    assert 128 <= lpn.bits <= tries + 2.8 * lpn.log_size
-    assert lpn.rows > lpn.seeds
-
-
-def test_the_table_in_figures() -> None:
-    assert (B13.seeds, B12.seeds, B10.seeds) == (548_988, 280_384, 74_036)
-    assert STANDARD.transfers == 15_007_744
-    assert INSECURE_TINY.bits == 0
-    with pytest.raises(ValueError, match="makes 1024 transfers, 74036 are due"):
-        Plan(start=INSECURE_TINY, main=B10)
