@@ -83,7 +83,10 @@ def making_nanoseconds(end: Silent) -> tuple[float, float]:
 
 def measured(plan: Plan, repeats: int) -> dict[str, float]:
     seed = os.urandom(32)
-    ends = play(open_sender(plan, seed, BATCH, os.urandom), open_receiver(plan, seed, BATCH, os.urandom))
+    ends = play(
+        open_sender(plan, seed, BATCH, os.urandom, sender_rank=0),
+        open_receiver(plan, seed, BATCH, os.urandom, sender_rank=0),
+    )
     sender, receiver = (end.result for end in ends)
     assert isinstance(sender, SilentSender)
     assert isinstance(receiver, SilentReceiver)

@@ -11,12 +11,14 @@ import torch
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from smule_crypten.oblivious.blocks import Blocks, Bytes, marks, scaled
+from smule_crypten.oblivious.hashing import Instance
 from smule_crypten.oblivious.parameters import INSECURE_TINY, Plan
 from smule_crypten.oblivious.script import Script, Send, Want
 from smule_crypten.oblivious.silent import SilentReceiver, SilentSender, open_receiver, open_sender
 
 TINY = Plan(start=INSECURE_TINY, main=INSECURE_TINY)
 PUBLIC_SEED = bytes(range(32))
+INSTANCE = Instance(PUBLIC_SEED, sender_rank=0)
 
 
 def repeatable_bytes(seed: int) -> Callable[[int], bytes]:
@@ -71,8 +73,8 @@ def converse(first: Script[Any], second: Script[Any]) -> tuple[Any, Any, Crossed
 
 def opened(plan: Plan = TINY, stock: int = 256, seed: int = 0) -> tuple[SilentSender, SilentReceiver, Crossed]:
     """Both ends of an instance."""
-    sender = open_sender(plan, PUBLIC_SEED, stock, repeatable_bytes(2 * seed + 1))
-    receiver = open_receiver(plan, PUBLIC_SEED, stock, repeatable_bytes(2 * seed + 2))
+    sender = open_sender(plan, PUBLIC_SEED, stock, repeatable_bytes(2 * seed + 1), sender_rank=0)
+    receiver = open_receiver(plan, PUBLIC_SEED, stock, repeatable_bytes(2 * seed + 2), sender_rank=0)
     return converse(sender, receiver)
 
 

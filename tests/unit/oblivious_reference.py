@@ -84,8 +84,9 @@ def pad_hash(key: bytes, block: int, number: int, use: int) -> int:
     return pi(key, inner ^ (number | use << 64)) ^ inner
 
 
-def public_key(seed: bytes, purpose: str) -> bytes:
-    return hashlib.sha256(b"smule_crypten|oblivious|" + purpose.encode() + b"|" + seed).digest()[:16]
+def public_key(seed: bytes, sender_rank: int, purpose: str) -> bytes:
+    text = "|".join(["smule_crypten", "oblivious", purpose, str(sender_rank), ""])
+    return hashlib.sha256(text.encode("ascii") + seed).digest()[:16]
 
 
 def node(key: bytes, ones: int, difference: int, path: list[int]) -> int:
@@ -125,16 +126,19 @@ def places(key: bytes, log_size: int, row: int) -> list[int]:
 
 def vectors() -> dict[str, Any]:
     seed = bytes(range(32))
-    keys = {purpose: public_key(seed, purpose) for purpose in ("tree", "pads", "code")}
+    purposes = {"tree": "tree|3", "pads": "pads", "code": "code|3"}
+    keys = {name: public_key(seed, 1, purpose) for name, purpose in purposes.items()}
     blocks = [0, 1, MASK64, 0x0123456789ABCDEFFEDCBA9876543210, (1 << 128) - 1]
     tweaks = [(0, 1), (1, 1), (1, 2), (2**40 + 7, 2), (15_007_743, 1)]
     ones, difference, depth, hole = blocks[3], 0xDEADBEEF00112233445566778899AABB, 5, 19
     leaves = level(keys["tree"], ones, difference, depth)
     return {
         "made_by": "python tests/unit/oblivious_reference.py: pure Python from FIPS 197, eprint 2019/074 and 2022/1431",
-        "confirmed_by": "AES-128 of appendix C.1 of FIPS 197, in tests/unit/oblivious/test_vectors.py",
+        "confirmed_by": "AES-128 of appendix C.1 of FIPS 197, in tests/unit/oblivious/test_oblivious_vectors.py",
         "numbers": "blocks are 128-bit integers in hexadecimal, least significant bit 0",
         "seed": seed.hex(),
+        "sender_rank": 1,
+        "iteration": 3,
         "keys": {purpose: key.hex() for purpose, key in keys.items()},
         "tree_hash": [[hex(block), hex(tree_hash(keys["tree"], block))] for block in blocks],
         "pad_hash": [

@@ -7,7 +7,7 @@ ElGamal keys as in Naor, Pinkas 2001; keys drawn so as in Damgard, Nielsen 2000)
 2. Receiver -> sender, 64 bytes a transfer, crossing 1: (P_0, P_1), where P_c = X25519(s, base point) with s its own,
    and P_(1-c) = X25519(e, u), with u a random point of the curve and e random and forgotten: nobody knows its
    logarithm.
-3. Sender: key_b = SHA-256(number, b, A, P_0, P_1, X25519(a, P_b)). Receiver: key_c with X25519(s, A).
+3. Sender: key_b = SHA-256(instance, number, b, A, P_0, P_1, X25519(a, P_b)). Receiver: key_c with X25519(s, A).
 
 One round; nothing is opened. Semi-honest security:
 - The sender learns nothing of c. Scalars of X25519 are 8 m with 2^251 <= m < 2^252, and the group of prime order has
@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from smule_crypten.errors import ProtocolError
 from smule_crypten.oblivious.blocks import Bits, Bytes, RandomBytes
+from smule_crypten.oblivious.hashing import Instance
 from smule_crypten.oblivious.script import Script, Send, Want, received
 
 KEY_BYTES = 32
@@ -52,7 +53,7 @@ def receiver_bytes(count: int) -> int:
     return 2 * count * _POINT_BYTES
 
 
-def send_keys(count: int, random_bytes: RandomBytes) -> Script[list[tuple[bytes, bytes]]]:
+def send_keys(instance: Instance, count: int, random_bytes: RandomBytes) -> Script[list[tuple[bytes, bytes]]]:
     """The sender's side: both keys of each transfer.
 
     Raises:
@@ -67,11 +68,11 @@ def send_keys(count: int, random_bytes: RandomBytes) -> Script[list[tuple[bytes,
     for number in range(count):
         pair = points[number].tobytes()
         first, second = (_shared(secret, points[number, bit].tobytes()) for bit in (0, 1))
-        keys.append((_key(number, 0, own, pair, first), _key(number, 1, own, pair, second)))
+        keys.append((_key(instance, number, 0, own, pair, first), _key(instance, number, 1, own, pair, second)))
     return keys
 
 
-def receive_keys(choices: Bits, random_bytes: RandomBytes) -> Script[list[bytes]]:
+def receive_keys(instance: Instance, choices: Bits, random_bytes: RandomBytes) -> Script[list[bytes]]:
     """The receiver's side: the key that each choice names.
 
     Raises:
@@ -88,7 +89,7 @@ def receive_keys(choices: Bits, random_bytes: RandomBytes) -> Script[list[bytes]
     want = Want("base transfers", sender_bytes())
     theirs = received((yield want), want).tobytes()
     return [
-        _key(number, int(choice), theirs, pairs[number].tobytes(), _shared(secret, theirs))
+        _key(instance, number, int(choice), theirs, pairs[number].tobytes(), _shared(secret, theirs))
         for number, (choice, secret) in enumerate(zip(choices, secrets, strict=True))
     ]
 
@@ -128,6 +129,5 @@ def _shared(secret: X25519PrivateKey, point: bytes) -> bytes:
         ) from error
 
 
-def _key(number: int, bit: int, sender_point: bytes, pair: bytes, shared: bytes) -> bytes:
-    label = f"smule_crypten|oblivious|base|{number}|{bit}|".encode()
-    return hashlib.sha256(label + sender_point + pair + shared).digest()
+def _key(instance: Instance, number: int, bit: int, sender_point: bytes, pair: bytes, shared: bytes) -> bytes:
+    return hashlib.sha256(instance.label(f"base|{number}|{bit}") + sender_point + pair + shared).digest()

@@ -39,6 +39,10 @@ class LocalCode:
         self._places = np.empty(_CHUNK, dtype=np.uint64)
         self._gathered = np.empty((_CHUNK, 2), dtype=np.uint64)
 
+    def rekey(self, key: bytes) -> None:
+        """Become the code of another key, in the same memory."""
+        self._permutation.rekey(key)
+
     def places(self, first_row: int, count: int) -> Places:
         """Which inputs make rows first_row to first_row + count, both even: int64 (COLUMNS, count)."""
         parts = [

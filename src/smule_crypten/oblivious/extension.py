@@ -18,6 +18,7 @@ import numpy as np
 
 from smule_crypten.oblivious.base import receive_keys, send_keys
 from smule_crypten.oblivious.blocks import Bits, Blocks, Bytes, RandomBytes, as_bytes, keystream, unpack_bits
+from smule_crypten.oblivious.hashing import Instance
 from smule_crypten.oblivious.script import Script, Send, Want, received
 
 NUM_COLUMNS = 127
@@ -29,14 +30,14 @@ def message_bytes(count: int) -> int:
     return NUM_COLUMNS * _column_bytes(count)
 
 
-def extend_sender(difference: Blocks, count: int, random_bytes: RandomBytes) -> Script[Blocks]:
+def extend_sender(instance: Instance, difference: Blocks, count: int, random_bytes: RandomBytes) -> Script[Blocks]:
     """The sender's blocks (count, 2); mark 0 each.
 
     Raises:
         ProtocolError: see base.py.
     """
     bits = unpack_bits(as_bytes(difference), 128)[1:]
-    keys = yield from receive_keys(bits, random_bytes)
+    keys = yield from receive_keys(instance, bits, random_bytes)
     want = Want("extension", message_bytes(count))
     masked = received((yield want), want).reshape(NUM_COLUMNS, -1)
     columns = np.empty((128, _column_bytes(count)), dtype=np.uint8)
@@ -47,13 +48,13 @@ def extend_sender(difference: Blocks, count: int, random_bytes: RandomBytes) -> 
     return _rows(columns, count)
 
 
-def extend_receiver(count: int, random_bytes: RandomBytes) -> Script[Blocks]:
+def extend_receiver(instance: Instance, count: int, random_bytes: RandomBytes) -> Script[Blocks]:
     """The receiver's blocks (count, 2); the mark of each is its choice, drawn here.
 
     Raises:
         ProtocolError: see base.py.
     """
-    keys = yield from send_keys(NUM_COLUMNS, random_bytes)
+    keys = yield from send_keys(instance, NUM_COLUMNS, random_bytes)
     columns = np.empty((128, _column_bytes(count)), dtype=np.uint8)
     columns[0] = np.frombuffer(random_bytes(columns.shape[1]), dtype=np.uint8)
     masked = np.empty((NUM_COLUMNS, columns.shape[1]), dtype=np.uint8)

@@ -22,7 +22,7 @@ import numpy as np
 
 from smule_crypten.oblivious.blocks import Blocks, RandomBytes, as_blocks, as_bytes, clear_marks, marks, random_blocks
 from smule_crypten.oblivious.code import LocalCode
-from smule_crypten.oblivious.hashing import Hashes
+from smule_crypten.oblivious.hashing import Hashes, TreeHash
 from smule_crypten.oblivious.parameters import LpnSet
 from smule_crypten.oblivious.script import Pause, Script, Send, Want, received
 from smule_crypten.oblivious.tree import Holes, Trees
@@ -32,13 +32,35 @@ _SLICE_ROWS = 1 << 16
 
 
 class Engine:
-    """What the iterations of one set compute with. slice_trees: how many trees are grown at once."""
+    """What the iterations of one set compute with, in turn: the memory is one, the keys are each iteration's own.
+
+    slice_trees: how many trees are grown at once.
+    """
 
     def __init__(self, hashes: Hashes, lpn: LpnSet) -> None:
         self.lpn = lpn
         self.slice_trees = max(1, min(lpn.trees, _SLICE_ROWS >> lpn.depth))
-        self.trees = Trees(hashes.tree, lpn.depth, self.slice_trees)
-        self.code = LocalCode(hashes.code_key, lpn.log_size)
+        self._hashes = hashes
+        self._number = 0
+        self._tree_hash = TreeHash(hashes.tree_key(0))
+        self._trees = Trees(self._tree_hash, lpn.depth, self.slice_trees)
+        self._code = LocalCode(hashes.code_key(0), lpn.log_size)
+
+    def trees(self, number: int) -> Trees:
+        """As iteration `number` grows them; good until another one computes."""
+        self._turn_to(number)
+        return self._trees
+
+    def code(self, number: int) -> LocalCode:
+        """Of iteration `number`; good until another one computes."""
+        self._turn_to(number)
+        return self._code
+
+    def _turn_to(self, number: int) -> None:
+        if number != self._number:
+            self._tree_hash.rekey(self._hashes.tree_key(number))
+            self._code.rekey(self._hashes.code_key(number))
+            self._number = number
 
     def slices(self, num_trees: int) -> list[slice]:
         """The first trees of an iteration in parts that are grown at once."""
@@ -47,10 +69,14 @@ class Engine:
 
 
 class Iteration(ABC):
-    """One party's end of an iteration whose message has crossed. inputs: what the code encodes (2^log_size, 2)."""
+    """One party's end of an iteration whose message has crossed.
 
-    def __init__(self, engine: Engine, inputs: Blocks) -> None:
+    number: of the iteration in its instance; inputs: what the code encodes (2^log_size, 2).
+    """
+
+    def __init__(self, engine: Engine, number: int, inputs: Blocks) -> None:
         self.engine = engine
+        self.number = number
         self._inputs = inputs
 
     def make_rows(self, trees: slice, out: Blocks) -> None:
@@ -58,7 +84,7 @@ class Iteration(ABC):
         self._leaves(trees, out)
         rows = out.reshape(-1, 2)
         assert np.shares_memory(rows, out), "rows are made in place"
-        self.engine.code.add_to(rows, self._inputs, trees.start << self.engine.lpn.depth)
+        self.engine.code(self.number).add_to(rows, self._inputs, trees.start << self.engine.lpn.depth)
 
     def first_rows(self, count: int) -> Script[Blocks]:
         """The first rows (count, 2), slice by slice."""
@@ -75,45 +101,48 @@ class Iteration(ABC):
 
 
 class SenderIteration(Iteration):
-    def __init__(self, engine: Engine, inputs: Blocks, ones: Blocks, difference: Blocks) -> None:
-        super().__init__(engine, inputs)
+    def __init__(self, engine: Engine, number: int, inputs: Blocks, ones: Blocks, difference: Blocks) -> None:
+        super().__init__(engine, number, inputs)
         self._ones = ones
         self._difference = difference
 
     def _leaves(self, trees: slice, out: Blocks) -> None:
-        self.engine.trees.sender_leaves(self._ones[trees], self._difference, out)
+        self.engine.trees(self.number).sender_leaves(self._ones[trees], self._difference, out)
         clear_marks(out)
 
 
 class ReceiverIteration(Iteration):
-    def __init__(self, engine: Engine, inputs: Blocks, sums: Blocks, holes: Holes) -> None:
-        super().__init__(engine, inputs)
+    def __init__(self, engine: Engine, number: int, inputs: Blocks, sums: Blocks, holes: Holes) -> None:
+        super().__init__(engine, number, inputs)
         self._sums = sums
         self._holes = holes
 
     def _leaves(self, trees: slice, out: Blocks) -> None:
         holes = self._holes[trees]
-        self.engine.trees.receiver_leaves(self._sums[:, trees], holes, out)
+        self.engine.trees(self.number).receiver_leaves(self._sums[:, trees], holes, out)
         clear_marks(out)
         out[np.arange(len(holes)), holes, 0] |= np.uint64(1)
 
 
 def send_iteration(
-    engine: Engine, seeds: Blocks, difference: Blocks, random_bytes: RandomBytes
+    engine: Engine, number: int, seeds: Blocks, difference: Blocks, random_bytes: RandomBytes
 ) -> Script[SenderIteration]:
-    """The sender's step 2. seeds: (lpn.seeds, 2), used for nothing else, before or after."""
+    """The sender's step 2. number: of no other iteration of the instance.
+
+    seeds: (lpn.seeds, 2), used for nothing else, before or after.
+    """
     lpn = engine.lpn
     ones = random_blocks(random_bytes, lpn.trees)
     message = _tree_seeds(seeds, lpn).copy()
     for trees in engine.slices(lpn.trees):
-        message[:, trees] ^= engine.trees.sums_of_ones(ones[trees], difference)
+        message[:, trees] ^= engine.trees(number).sums_of_ones(ones[trees], difference)
         yield Pause()
     yield Send(f"iteration {lpn.name}", as_bytes(message))
-    return SenderIteration(engine, seeds[: lpn.inputs].copy(), ones, difference)
+    return SenderIteration(engine, number, seeds[: lpn.inputs].copy(), ones, difference)
 
 
-def receive_iteration(engine: Engine, seeds: Blocks) -> Script[ReceiverIteration]:
-    """The receiver's steps 1 and 2. seeds: (lpn.seeds, 2), used for nothing else, before or after."""
+def receive_iteration(engine: Engine, number: int, seeds: Blocks) -> Script[ReceiverIteration]:
+    """The receiver's steps 1 and 2; arguments as for `send_iteration`."""
     lpn = engine.lpn
     want = Want(f"iteration {lpn.name}", lpn.message_bytes)
     message = received((yield want), want)
@@ -121,7 +150,7 @@ def receive_iteration(engine: Engine, seeds: Blocks) -> Script[ReceiverIteration
     sums = as_blocks(message).reshape(own.shape) ^ own
     turns = marks(own).astype(np.int64)
     holes = (turns << np.arange(lpn.depth)[:, None]).sum(axis=0)
-    return ReceiverIteration(engine, seeds[: lpn.inputs].copy(), sums, holes)
+    return ReceiverIteration(engine, number, seeds[: lpn.inputs].copy(), sums, holes)
 
 
 def _tree_seeds(seeds: Blocks, lpn: LpnSet) -> Blocks:

@@ -21,7 +21,7 @@ import numpy as np
 from smule_crypten.oblivious.blocks import Blocks, RandomBytes, random_difference
 from smule_crypten.oblivious.cots import ReceiverCots, SenderCots
 from smule_crypten.oblivious.extension import extend_receiver, extend_sender
-from smule_crypten.oblivious.hashing import Hashes
+from smule_crypten.oblivious.hashing import Hashes, Instance
 from smule_crypten.oblivious.iteration import Engine, Iteration, receive_iteration, send_iteration
 from smule_crypten.oblivious.parameters import Plan
 from smule_crypten.oblivious.script import Script
@@ -83,8 +83,9 @@ class Silent(ABC):
         if self._is_renewing:
             raise ValueError("a renewal is under way; the seeds of an iteration serve once")
         self._is_renewing = True
-        seeds = yield from self._iterations[-1].first_rows(self._plan.main.seeds)
-        self._iterations.append((yield from self._iterate(seeds)))
+        last = self._iterations[-1]
+        seeds = yield from last.first_rows(self._plan.main.seeds)
+        self._iterations.append((yield from self._iterate(last.number + 1, seeds)))
         if self._next_tree == self._plan.main.trees:
             self._begin_next()
         self._is_renewing = False
@@ -94,7 +95,7 @@ class Silent(ABC):
         self._next_tree = self._plan.reserved_trees
 
     @abstractmethod
-    def _iterate(self, seeds: Blocks) -> Script[Iteration]:
+    def _iterate(self, number: int, seeds: Blocks) -> Script[Iteration]:
         """This end's script of an iteration."""
 
     def _take(self, count: int) -> tuple[int, Blocks]:
@@ -133,39 +134,50 @@ class SilentSender(Silent):
     def take(self, count: int) -> SenderCots:
         return SenderCots(self._hashes.pads, *self._take(count), self._difference)
 
-    def _iterate(self, seeds: Blocks) -> Script[Iteration]:
-        return (yield from send_iteration(self._engine, seeds, self._difference, self._random_bytes))
+    def _iterate(self, number: int, seeds: Blocks) -> Script[Iteration]:
+        return (yield from send_iteration(self._engine, number, seeds, self._difference, self._random_bytes))
 
 
 class SilentReceiver(Silent):
     def take(self, count: int) -> ReceiverCots:
         return ReceiverCots(self._hashes.pads, *self._take(count))
 
-    def _iterate(self, seeds: Blocks) -> Script[Iteration]:
-        return (yield from receive_iteration(self._engine, seeds))
+    def _iterate(self, number: int, seeds: Blocks) -> Script[Iteration]:
+        return (yield from receive_iteration(self._engine, number, seeds))
 
 
-def open_sender(plan: Plan, seed: bytes, stock: int, random_bytes: RandomBytes) -> Script[SilentSender]:
-    """The sender's set-up. seed: public, of both parties, and of this instance alone; stock: see Silent.
+def open_sender(
+    plan: Plan, seed: bytes, stock: int, random_bytes: RandomBytes, *, sender_rank: int
+) -> Script[SilentSender]:
+    """The sender's set-up.
+
+    Args:
+        seed: public, 32 bytes that both parties contributed to; of this instance alone.
+        stock: see Silent.
+        sender_rank: of the party that is the sender, 0 or 1; the same at both.
 
     Raises:
         ProtocolError: see base.py.
     """
-    hashes, difference = Hashes(seed), random_difference(random_bytes)
-    seeds = yield from extend_sender(difference, plan.start.seeds, random_bytes)
-    start = yield from send_iteration(Engine(hashes, plan.start), seeds, difference, random_bytes)
+    instance, difference = Instance(seed, sender_rank), random_difference(random_bytes)
+    hashes = Hashes(instance)
+    seeds = yield from extend_sender(instance, difference, plan.start.seeds, random_bytes)
+    start = yield from send_iteration(Engine(hashes, plan.start), 0, seeds, difference, random_bytes)
     seeds = yield from start.first_rows(plan.main.seeds)
     engine = Engine(hashes, plan.main)
-    first = yield from send_iteration(engine, seeds, difference, random_bytes)
+    first = yield from send_iteration(engine, 1, seeds, difference, random_bytes)
     return SilentSender(plan, engine, hashes, first, stock, difference, random_bytes)
 
 
-def open_receiver(plan: Plan, seed: bytes, stock: int, random_bytes: RandomBytes) -> Script[SilentReceiver]:
+def open_receiver(
+    plan: Plan, seed: bytes, stock: int, random_bytes: RandomBytes, *, sender_rank: int
+) -> Script[SilentReceiver]:
     """The receiver's set-up; arguments and errors as for `open_sender`."""
-    hashes = Hashes(seed)
-    seeds = yield from extend_receiver(plan.start.seeds, random_bytes)
-    start = yield from receive_iteration(Engine(hashes, plan.start), seeds)
+    instance = Instance(seed, sender_rank)
+    hashes = Hashes(instance)
+    seeds = yield from extend_receiver(instance, plan.start.seeds, random_bytes)
+    start = yield from receive_iteration(Engine(hashes, plan.start), 0, seeds)
     seeds = yield from start.first_rows(plan.main.seeds)
     engine = Engine(hashes, plan.main)
-    first = yield from receive_iteration(engine, seeds)
+    first = yield from receive_iteration(engine, 1, seeds)
     return SilentReceiver(plan, engine, hashes, first, stock)

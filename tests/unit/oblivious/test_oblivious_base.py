@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oblivious_harness import assert_correlated, converse, repeatable_bytes
+from oblivious_harness import INSTANCE, assert_correlated, converse, repeatable_bytes
 
 from smule_crypten.errors import ProtocolError
 from smule_crypten.oblivious import base, extension
 from smule_crypten.oblivious.blocks import Bits, Bytes, marks, random_difference
+from smule_crypten.oblivious.hashing import Instance
 
 PRIME = 2**255 - 19
 
 
 def transferred(choices: Bits, seed: int = 0) -> tuple[list[tuple[bytes, bytes]], list[bytes], Bytes]:
     """Both ends' keys, and the receiver's points (count, 2, 32)."""
-    sender = base.send_keys(len(choices), repeatable_bytes(2 * seed + 1))
-    receiver = base.receive_keys(choices, repeatable_bytes(2 * seed + 2))
+    sender = base.send_keys(INSTANCE, len(choices), repeatable_bytes(2 * seed + 1))
+    receiver = base.receive_keys(INSTANCE, choices, repeatable_bytes(2 * seed + 2))
     pairs, keys, crossed = converse(sender, receiver)
     assert crossed.sizes() == [
         (0, "base transfers", base.sender_bytes()),
@@ -32,6 +33,16 @@ def test_the_receiver_has_the_key_of_its_choice_and_no_other(count: int) -> None
     assert keys == [pair[choice] for pair, choice in zip(pairs, choices, strict=True)]
     everything = [key for pair in pairs for key in pair]
     assert len(set(everything)) == 2 * count
+
+
+def test_keys_belong_to_their_instance() -> None:
+    """The same points in another direction, or under another public seed, give other keys."""
+    found = set()
+    for instance in (INSTANCE, Instance(INSTANCE.seed, 1), Instance(bytes(32), 0)):
+        sender = base.send_keys(instance, 3, repeatable_bytes(1))
+        receiver = base.receive_keys(instance, np.array([0, 1, 1], dtype=np.uint8), repeatable_bytes(2))
+        found |= {key for pair in converse(sender, receiver)[0] for key in pair}
+    assert len(found) == 18
 
 
 def in_the_group(point: bytes) -> bool:
@@ -89,7 +100,7 @@ def test_points_say_nothing_about_choices() -> None:
 
 
 def test_a_point_of_small_order_is_refused() -> None:
-    script = base.receive_keys(np.zeros(2, dtype=np.uint8), repeatable_bytes(1))
+    script = base.receive_keys(INSTANCE, np.zeros(2, dtype=np.uint8), repeatable_bytes(1))
     next(script)
     script.send(None)
     with pytest.raises(ProtocolError, match="small order"):
@@ -98,15 +109,15 @@ def test_a_point_of_small_order_is_refused() -> None:
 
 def test_too_many_base_transfers_are_refused() -> None:
     with pytest.raises(ValueError, match="at most 128"):
-        next(base.receive_keys(np.zeros(129, dtype=np.uint8), repeatable_bytes(1)))
+        next(base.receive_keys(INSTANCE, np.zeros(129, dtype=np.uint8), repeatable_bytes(1)))
 
 
 @pytest.mark.parametrize("count", [1, 8, 1000, 74_036])
 def test_extension(count: int) -> None:
     difference = random_difference(repeatable_bytes(9))
     sender, receiver, crossed = converse(
-        extension.extend_sender(difference, count, repeatable_bytes(1)),
-        extension.extend_receiver(count, repeatable_bytes(2)),
+        extension.extend_sender(INSTANCE, difference, count, repeatable_bytes(1)),
+        extension.extend_receiver(INSTANCE, count, repeatable_bytes(2)),
     )
     assert len(sender) == len(receiver) == count
     assert_correlated(sender, receiver, difference)
@@ -119,8 +130,8 @@ def test_extension_hides_the_choices_and_draws_them_evenly() -> None:
     """Each bit of the message is uniform, whatever the choices are; these are half ones."""
     difference, count = random_difference(repeatable_bytes(9)), 20_000
     _, receiver, crossed = converse(
-        extension.extend_sender(difference, count, repeatable_bytes(1)),
-        extension.extend_receiver(count, repeatable_bytes(2)),
+        extension.extend_sender(INSTANCE, difference, count, repeatable_bytes(1)),
+        extension.extend_receiver(INSTANCE, count, repeatable_bytes(2)),
     )
     message = crossed.messages[-1][2].reshape(127, -1)
     choices = marks(receiver)

@@ -80,6 +80,8 @@ def test_the_table_in_figures() -> None:
     assert (B13.bits, B12.bits, B10.bits) == (127.4, 128.0, 128.6)
     assert STANDARD.transfers == 15_007_744
     assert INSECURE_TINY.bits == 0
+    assert B13.targets == 22_800
+    assert math.floor(10 * B13.guess_bits) / 10 == 113.5
     assert INSECURE_TINY not in SETS.values()
     with pytest.raises(ValueError, match="makes 1024 transfers, 74036 are due"):
         Plan(start=INSECURE_TINY, main=B10)

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from oblivious_harness import PUBLIC_SEED, TINY, assert_correlated, converse, opened, repeatable_bytes
+from oblivious_harness import INSTANCE, PUBLIC_SEED, TINY, assert_correlated, converse, opened, repeatable_bytes
 
 from smule_crypten.oblivious import base, extension
 from smule_crypten.oblivious.blocks import Blocks, marks
@@ -164,11 +164,13 @@ def test_a_stock_is_made_while_a_renewal_is_under_way() -> None:
 def test_no_transfer_is_both_seed_and_given_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over many iterations, with two renewals ahead: a block is a seed of one iteration, or is taken, or neither."""
     used: list[Blocks] = []
+    numbers: list[int] = []
     iterate = SilentSender._iterate
 
-    def watched(self: SilentSender, seeds: Blocks) -> object:
+    def watched(self: SilentSender, number: int, seeds: Blocks) -> object:
         used.append(seeds.copy())
-        return iterate(self, seeds)
+        numbers.append(number)
+        return iterate(self, number, seeds)
 
     monkeypatch.setattr(SilentSender, "_iterate", watched)
     sender, receiver, _ = opened()
@@ -178,20 +180,22 @@ def test_no_transfer_is_both_seed_and_given_out(monkeypatch: pytest.MonkeyPatch)
             used.append(taken(sender, receiver, TINY.transfers)[0])
             assert sender.left == receiver.left == 2 * TINY.transfers
     flat = np.concatenate(used)
+    assert numbers == [2, 3, 4, 5, 6, 7], "0 and 1 are of the set-up"
     assert len(flat) == 6 * INSECURE_TINY.seeds + 5 * TINY.transfers
     assert len(np.unique(flat, axis=0)) == len(flat)
 
 
 def choices_of_two_iterations(reuse: bool) -> list[Blocks]:
-    """Choices of the receiver in two iterations: with seeds of their own, or, broken, with the same."""
-    engine = Engine(Hashes(PUBLIC_SEED), B10)
+    """Choices of the receiver in two iterations under one key: with seeds of their own, or, broken, with the same."""
+    engine = Engine(Hashes(INSTANCE), B10)
     seeds = [np.frombuffer(repeatable_bytes(n)(16 * B10.seeds), dtype=np.uint64).reshape(-1, 2) for n in (1, 2)]
     found = []
     for number in range(2):
         own = seeds[0 if reuse else number]
         difference = np.array([1, number], dtype=np.uint64)
         _, iteration, _ = converse(
-            send_iteration(engine, own, difference, repeatable_bytes(3 + number)), receive_iteration(engine, own)
+            send_iteration(engine, 0, own, difference, repeatable_bytes(3 + number)),
+            receive_iteration(engine, 0, own),
         )
         out = np.empty((1, 1 << B10.depth, 2), dtype=np.uint64)
         iteration.make_rows(slice(5, 6), out)
@@ -206,12 +210,48 @@ def test_a_reused_seed_shows_in_the_choices() -> None:
     assert (broken[0] == broken[1]).all()
 
 
+def rows_of_numbers(numbers: list[int], engines: list[Engine]) -> list[Blocks]:
+    """Two stretches of rows of iterations from the same seeds, in turn, each at its engine."""
+    iterations = []
+    for number, engine in zip(numbers, engines, strict=True):
+        seeds = np.frombuffer(repeatable_bytes(1)(16 * engine.lpn.seeds), dtype=np.uint64).reshape(-1, 2)
+        script = send_iteration(engine, number, seeds, np.array([1, 2], dtype=np.uint64), repeatable_bytes(3))
+        iterations.append(converse(script, receive_iteration(engine, number, seeds))[0])
+    found = [np.empty((2, 1, 64, 2), dtype=np.uint64) for _ in iterations]
+    for part in range(2):
+        for iteration, out in zip(iterations, found, strict=True):
+            iteration.make_rows(slice(part, part + 1), out[part])
+    return found
+
+
+def test_every_iteration_is_under_keys_of_its_own() -> None:
+    """Whose turn it is at a common engine decides: the rows are those of an engine that never does anything else."""
+    together = Engine(Hashes(INSTANCE), INSECURE_TINY)
+    alone = [Engine(Hashes(INSTANCE), INSECURE_TINY) for _ in range(3)]
+    found, expected = rows_of_numbers([0, 1, 5], [together] * 3), rows_of_numbers([0, 1, 5], alone)
+    np.testing.assert_array_equal(found, expected)
+    assert all((found[a] != found[b]).any(axis=-1).all() for a, b in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_the_two_directions_are_two_instances() -> None:
+    """With the same public seed and the same secrets: nothing that one direction computes holds in the other."""
+    found = []
+    for rank in (0, 1):
+        sender, receiver, _ = converse(
+            open_sender(TINY, PUBLIC_SEED, 64, repeatable_bytes(1), sender_rank=rank),
+            open_receiver(TINY, PUBLIC_SEED, 64, repeatable_bytes(2), sender_rank=rank),
+        )
+        found.append(taken(sender, receiver, 100)[0])
+    assert (found[0] != found[1]).any(axis=1).all()
+
+
 def test_another_public_seed_is_another_instance() -> None:
     """Keys of hashes and code come from it: the same secret randomness then gives other blocks."""
     found = []
     for public in (PUBLIC_SEED, bytes(32)):
         sender, receiver, _ = converse(
-            open_sender(TINY, public, 64, repeatable_bytes(1)), open_receiver(TINY, public, 64, repeatable_bytes(2))
+            open_sender(TINY, public, 64, repeatable_bytes(1), sender_rank=0),
+            open_receiver(TINY, public, 64, repeatable_bytes(2), sender_rank=0),
         )
         found.append(taken(sender, receiver, 100)[0])
     assert (found[0] != found[1]).any(axis=1).all()
@@ -222,7 +262,8 @@ def test_nothing_is_the_same_in_two_instances() -> None:
     found, differences = [], []
     for _ in range(2):
         sender, receiver, crossed = converse(
-            open_sender(TINY, PUBLIC_SEED, 64, os.urandom), open_receiver(TINY, PUBLIC_SEED, 64, os.urandom)
+            open_sender(TINY, PUBLIC_SEED, 64, os.urandom, sender_rank=0),
+            open_receiver(TINY, PUBLIC_SEED, 64, os.urandom, sender_rank=0),
         )
         blocks, _, difference = taken(sender, receiver, 200)
         found.append(np.concatenate([blocks.reshape(-1).view(np.uint8), *(data for _, _, data in crossed.messages)]))
@@ -248,7 +289,7 @@ def test_slices_are_short(turn: int) -> None:
 
 
 def test_a_message_of_another_length_is_refused() -> None:
-    script = receive_iteration(Engine(Hashes(PUBLIC_SEED), INSECURE_TINY), np.zeros((160, 2), dtype=np.uint64))
+    script = receive_iteration(Engine(Hashes(INSTANCE), INSECURE_TINY), 0, np.zeros((160, 2), dtype=np.uint64))
     assert next(script) == Want("iteration insecure_tiny", 1536)
     with pytest.raises(ValueError, match="1536 bytes are due, got 3 bytes"):
         script.send(np.zeros(3, dtype=np.uint8))
@@ -258,7 +299,8 @@ def test_an_iteration_takes_exactly_its_seeds() -> None:
     with pytest.raises(ValueError, match="takes 160 transfers, got 161"):
         next(
             send_iteration(
-                Engine(Hashes(PUBLIC_SEED), INSECURE_TINY),
+                Engine(Hashes(INSTANCE), INSECURE_TINY),
+                0,
                 np.zeros((161, 2), dtype=np.uint64),
                 np.ones(2, dtype=np.uint64),
                 repeatable_bytes(1),
@@ -269,7 +311,7 @@ def test_an_iteration_takes_exactly_its_seeds() -> None:
 def test_a_script_pauses_between_slices() -> None:
     """The sender's part of a b10 iteration, 850 trees at 64 a slice: 14 pauses, then the message."""
     seeds = np.zeros((B10.seeds, 2), dtype=np.uint64)
-    script = send_iteration(Engine(Hashes(PUBLIC_SEED), B10), seeds, np.ones(2, dtype=np.uint64), repeatable_bytes(1))
+    script = send_iteration(Engine(Hashes(INSTANCE), B10), 0, seeds, np.ones(2, dtype=np.uint64), repeatable_bytes(1))
     said = [next(script)]
     while not isinstance(said[-1], Send):
         said.append(script.send(None))

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oblivious_harness import opened, random_fields
+from oblivious_harness import INSTANCE, opened, random_fields
 
 from smule_crypten.mpc.packing import packed_bytes
 from smule_crypten.oblivious import hashing, one_of_four, one_of_two
 from smule_crypten.oblivious.blocks import Bits, Blocks, unpack_bits
 from smule_crypten.oblivious.cots import ReceiverCots, SenderCots, Use, fields
-from smule_crypten.oblivious.hashing import Hashes, PadHash
+from smule_crypten.oblivious.hashing import Hashes, PadHash, TreeHash
 from smule_crypten.oblivious.parameters import B10, Plan
 from smule_crypten.oblivious.silent import SilentReceiver, SilentSender
 from smule_crypten.oblivious.triples import make_triples
@@ -157,7 +157,7 @@ def test_pads_of_one_block_have_nothing_in_common(ends: Ends) -> None:
     same_block = np.repeat(blocks[:1], 500, axis=0)
     pads = [sender.hashed(same_block, use) for use in Use]
     assert len(np.unique(np.concatenate(pads), axis=0)) == 1000
-    broken = _ForgetsTweak(hashing.public_key(bytes(32), hashing.PADS))
+    broken = _ForgetsTweak(hashing.public_key(INSTANCE, hashing.PADS))
     other = SenderCots(broken, 0, same_block, sender.difference)
     assert len(np.unique(np.concatenate([other.hashed(same_block, use) for use in Use]), axis=0)) == 1
 
@@ -205,14 +205,14 @@ def pads_are_under_a_key_of_their_own(hashes: Hashes) -> bool:
 def _tree_permutation(hashes: Hashes, block: Blocks) -> Blocks:
     # sigma(l || r) = (l xor r) || l, so sigma^-1(a || b) = b || (a xor b); word 1 is the upper half.
     source, out = np.stack([block[:, 1] ^ block[:, 0], block[:, 0]], axis=1), np.empty_like(block)
-    hashes.tree(source, out)
+    TreeHash(hashes.tree_key(0))(source, out)
     return out ^ block
 
 
 def test_pads_under_the_key_of_the_tree_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pads_are_under_a_key_of_their_own(Hashes(bytes(32)))
-    monkeypatch.setattr(hashing, "PADS", hashing.TREE)
-    assert not pads_are_under_a_key_of_their_own(Hashes(bytes(32)))
+    assert pads_are_under_a_key_of_their_own(Hashes(INSTANCE))
+    monkeypatch.setattr(hashing, "PADS", f"{hashing.TREE}|0")
+    assert not pads_are_under_a_key_of_their_own(Hashes(INSTANCE))
 
 
 def test_a_batch_serves_once(ends: Ends) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oblivious_harness import PUBLIC_SEED, repeatable_bytes
+from oblivious_harness import INSTANCE, repeatable_bytes
 
 from smule_crypten.oblivious.blocks import Blocks, random_blocks, random_difference, scaled
 from smule_crypten.oblivious.hashing import PADS, TREE, TreeHash, public_key
@@ -15,7 +15,7 @@ def grown(depth: int, trees: int, most: int, holes: Holes) -> tuple[Blocks, Bloc
     """Leaves of both, and the difference."""
     random_bytes = repeatable_bytes(depth)
     difference, ones = random_difference(random_bytes), random_blocks(random_bytes, trees)
-    work = Trees(TreeHash(public_key(PUBLIC_SEED, TREE)), depth, most)
+    work = Trees(TreeHash(public_key(INSTANCE, TREE)), depth, most)
     sums = work.sums_of_ones(ones, difference)
     sender = np.empty((trees, 1 << depth, 2), dtype=np.uint64)
     receiver = np.empty_like(sender)
@@ -39,7 +39,7 @@ def test_every_hole_of_a_tree() -> None:
     holes = np.arange(16)
     random_bytes = repeatable_bytes(1)
     difference, one = random_difference(random_bytes), random_blocks(random_bytes, 1)
-    work = Trees(TreeHash(public_key(PUBLIC_SEED, TREE)), 4, 16)
+    work = Trees(TreeHash(public_key(INSTANCE, TREE)), 4, 16)
     ones = np.repeat(one, 16, axis=0)
     leaves = np.empty((16, 16, 2), dtype=np.uint64)
     work.sender_leaves(ones, difference, leaves)
@@ -70,6 +70,6 @@ def test_a_tree_under_the_key_of_the_pads_is_another_tree() -> None:
     leaves = []
     for purpose in (TREE, PADS):
         out = np.empty((1, 8, 2), dtype=np.uint64)
-        Trees(TreeHash(public_key(PUBLIC_SEED, purpose)), 3, 1).sender_leaves(ones, difference, out)
+        Trees(TreeHash(public_key(INSTANCE, purpose)), 3, 1).sender_leaves(ones, difference, out)
         leaves.append(out)
     assert (leaves[0] != leaves[1]).any(axis=-1).all()

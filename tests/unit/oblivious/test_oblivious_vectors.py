@@ -12,7 +12,7 @@ import pytest
 
 from smule_crypten.oblivious.blocks import Blocks, scaled
 from smule_crypten.oblivious.code import LocalCode
-from smule_crypten.oblivious.hashing import Hashes, PadHash, TreeHash, public_key
+from smule_crypten.oblivious.hashing import PADS, Hashes, Instance, PadHash, TreeHash, public_key
 from smule_crypten.oblivious.tree import Trees
 
 FILE = Path(__file__).parents[2] / "vectors" / "oblivious.json"
@@ -44,18 +44,30 @@ def test_the_file_is_what_the_slow_implementation_makes(known: Any) -> None:
 
 
 def test_keys(known: Any, keys: dict[str, bytes]) -> None:
-    """Each purpose has its own, and another seed gives others: the pads never hash under the key of the tree."""
-    seed = bytes.fromhex(known["seed"])
-    assert {purpose: public_key(seed, purpose) for purpose in keys} == keys
-    others = {public_key(bytes(32), purpose) for purpose in keys}
-    assert len(set(keys.values()) | others) == 6
+    """The instance's pads hash under the key of the vectors, and iteration 3 grows and encodes under its own."""
+    hashes = Hashes(Instance(bytes.fromhex(known["seed"]), known["sender_rank"]))
     block = blocks_of(5)
-    out = np.empty_like(block)
-    hashes = Hashes(seed)
-    hashes.tree(block, out)
-    assert out.tolist() == blocks_of(reference.tree_hash(keys["tree"], 5)).tolist()
     assert hashes.pads(block, blocks_of(9)).tolist() == blocks_of(reference.pad_hash(keys["pads"], 5, 9, 0)).tolist()
-    assert hashes.code_key == keys["code"]
+    assert hashes.tree_key(known["iteration"]) == keys["tree"]
+    assert hashes.code_key(known["iteration"]) == keys["code"]
+
+
+def test_no_two_keys_are_the_same() -> None:
+    """Of two seeds, two directions, three iterations: one guess is worth nothing anywhere else."""
+    keys = []
+    for seed in (bytes(32), bytes([1]) + bytes(31)):
+        for rank in (0, 1):
+            instance = Instance(seed, rank)
+            hashes = Hashes(instance)
+            keys += [public_key(instance, PADS)]
+            keys += [key(number) for key in (hashes.tree_key, hashes.code_key) for number in (0, 1, 11)]
+    assert len(set(keys)) == len(keys) == 28
+
+
+@pytest.mark.parametrize(("seed", "rank", "said"), [(bytes(31), 0, "has 32 bytes, got 31"), (bytes(32), 2, "0 or 1")])
+def test_what_is_no_instance_is_refused(seed: bytes, rank: int, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Instance(seed, rank)
 
 
 def test_tree_hash(known: Any, keys: dict[str, bytes]) -> None:
