@@ -10,11 +10,16 @@ sender again, nothing back.
 The set-up is three rounds; 1 takes a tenth of a second of work at one go. All other work is done some milliseconds at
 a time: by `step`, into a stock of bounded memory, or between the pauses of a script. Both parties take the same numbers
 of transfers in the same order; a transfer is known by its number, which counts from 0 in an instance, and serves once.
+
+An instance is not safe with threads: all that is its own (step, take, the scripts) is for one thread at a time.
 """
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -43,9 +48,10 @@ class Silent(ABC):
         self._hashes = hashes
         self._iterations = [first]
         self._is_renewing = False
+        self._is_over = False
         self._tree_rows = 1 << plan.main.depth
         self._next_tree = plan.reserved_trees
-        stock_trees = max(engine.slice_trees, -(-stock // self._tree_rows))
+        stock_trees = max(engine.slice_trees, -(-operator.index(stock) // self._tree_rows))
         self._stock = np.empty((stock_trees, self._tree_rows, 2), dtype=np.uint64)
         self._trees_made = 0
         self._taken = 0
@@ -63,6 +69,7 @@ class Silent(ABC):
 
     def step(self) -> bool:
         """Work for some milliseconds towards a full stock; False when it is full, or a renewal is due."""
+        self._refuse_over()
         kept_trees = self._trees_made - self._taken // self._tree_rows
         place = self._trees_made % len(self._stock)
         room = min(len(self._stock) - kept_trees, len(self._stock) - place)
@@ -80,15 +87,30 @@ class Silent(ABC):
 
     def renew(self) -> Script[None]:
         """Make another main iteration, any time before the present ones are used up. One at a time."""
+        self._refuse_over()
         if self._is_renewing:
             raise ValueError("a renewal is under way; the seeds of an iteration serve once")
         self._is_renewing = True
-        last = self._iterations[-1]
-        seeds = yield from last.first_rows(self._plan.main.seeds)
-        self._iterations.append((yield from self._iterate(last.number + 1, seeds)))
-        if self._next_tree == self._plan.main.trees:
-            self._begin_next()
+        with self._over_if_it_fails():
+            last = self._iterations[-1]
+            seeds = yield from last.first_rows(self._plan.main.seeds)
+            self._iterations.append((yield from self._iterate(last.number + 1, seeds)))
+            if self._next_tree == self._plan.main.trees:
+                self._begin_next()
         self._is_renewing = False
+
+    def _refuse_over(self) -> None:
+        if self._is_over:
+            raise ValueError("a renewal or a taking failed or was given up half way; start a new instance")
+
+    @contextmanager
+    def _over_if_it_fails(self) -> Iterator[None]:
+        """For what leaves, half done, the two parties at different places, or seeds that have served."""
+        try:
+            yield
+        except BaseException:
+            self._is_over = True
+            raise
 
     def _begin_next(self) -> None:
         self._iterations.pop(0)
@@ -100,19 +122,22 @@ class Silent(ABC):
 
     def _take(self, count: int) -> tuple[int, Blocks]:
         """The number of the first transfer, and the blocks (count, 2). Makes what the stock has not."""
+        self._refuse_over()
+        count = operator.index(count)  # a NumPy integer would be cut to its own few bits further down
         if not 0 <= count <= self.left:
             raise ValueError(f"{count} transfers are asked for, {self.left} are left before a renewal")
         first, taken = self._taken, np.empty((count, 2), dtype=np.uint64)
         stock = self._stock.reshape(-1, 2)
-        while count:
-            while self.ready < count and self.step():
-                pass
-            place = self._taken % len(stock)
-            part = min(count, self.ready, len(stock) - place)
-            start = len(taken) - count
-            taken[start : start + part] = stock[place : place + part]
-            self._taken += part
-            count -= part
+        with self._over_if_it_fails():
+            while count:
+                while self.ready < count and self.step():
+                    pass
+                place = self._taken % len(stock)
+                part = min(count, self.ready, len(stock) - place)
+                start = len(taken) - count
+                taken[start : start + part] = stock[place : place + part]
+                self._taken += part
+                count -= part
         return first, taken
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,6 +140,56 @@ def test_the_seeds_of_an_iteration_serve_once() -> None:
         messages.append(crossed.messages[0][2])
     assert (messages[0] != messages[1]).any()
     taken(sender, receiver, 3 * TINY.transfers)
+
+
+def test_after_a_failed_renewal_the_instance_is_over() -> None:
+    """The seeds have served, and nobody knows where the other party is: all that is left to say is to start anew."""
+
+    def failing(end: SilentReceiver) -> None:
+        script = end.renew()
+        event = next(script)
+        while not isinstance(event, Want):
+            event = script.send(None)
+        with pytest.raises(ValueError, match="1536 bytes are due"):
+            script.send(np.zeros(3, dtype=np.uint8))
+
+    sender, receiver, _ = opened()
+    failing(receiver)
+    given_up = sender.renew()
+    next(given_up)
+    given_up.close()
+    for end in (sender, receiver):
+        for work in (lambda end=end: next(end.renew()), lambda end=end: end.take(1), end.step):
+            with pytest.raises(ValueError, match="start a new instance"):
+                work()
+
+
+def test_after_a_failed_taking_the_instance_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted between two parts: this end counts transfers as taken that nobody has."""
+    sender, _, _ = opened()
+
+    def interrupted(self: Silent) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SilentSender, "step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            sender.take(100)
+    with pytest.raises(ValueError, match="start a new instance"):
+        sender.take(1)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64])
+def test_counts_may_be_integers_of_numpy(kind: type[np.integer[Any]]) -> None:
+    """200 + 200 is 144 in uint8."""
+    sender, receiver, _ = opened(stock=kind(100))
+    for _ in range(2):
+        taken(sender, receiver, kind(200))
+    assert sender.left == receiver.left == TINY.transfers - 400
+    taken(sender, receiver, 0)
+    with pytest.raises(TypeError):
+        sender.take(1.0)  # type: ignore[arg-type]
+    taken(sender, receiver, 100)
 
 
 def test_a_stock_is_made_while_a_renewal_is_under_way() -> None:
