@@ -38,7 +38,7 @@ KEY_BYTES = 32
 _POINT_BYTES = 32
 MOST_TRANSFERS = 128
 _CANDIDATES = 5 * MOST_TRANSFERS
-"""Each lies on the curve with probability 1/2; that fewer than 128 of them do has probability 2^-168."""
+"""Each lies on the curve with probability 1/2; that fewer than 128 of them do has probability below 2^-184."""
 _PRIME = 2**255 - 19
 _COEFFICIENT = 486662
 """Curve25519: v^2 = u^3 + 486662 u^2 + u modulo 2^255 - 19."""

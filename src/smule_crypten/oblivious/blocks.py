@@ -44,9 +44,10 @@ def random_blocks(random_bytes: RandomBytes, count: int) -> Blocks:
 
 
 def random_difference(random_bytes: RandomBytes) -> Blocks:
-    """What the two blocks of each of a sender's transfers differ by: (2,), 127 random bits beside its mark."""
+    """What the two blocks of each of a sender's transfers differ by: (2,), 127 random bits and its mark; read-only."""
     difference: Blocks = random_blocks(random_bytes, 1)[0].copy()
     difference[0] |= _MARK
+    difference.flags.writeable = False
     return difference
 
 

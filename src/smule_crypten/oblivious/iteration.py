@@ -80,10 +80,11 @@ class Iteration(ABC):
         self._inputs = inputs
 
     def make_rows(self, trees: slice, out: Blocks) -> None:
-        """The rows of at most slice_trees trees, into `out` (trees, 2^depth, 2)."""
+        """The rows of at most slice_trees trees, into `out` (trees, 2^depth, 2), contiguous."""
+        if not out.flags.c_contiguous:
+            raise ValueError("rows are made in place, in contiguous memory")
         self._leaves(trees, out)
         rows = out.reshape(-1, 2)
-        assert np.shares_memory(rows, out), "rows are made in place"
         self.engine.code(self.number).add_to(rows, self._inputs, trees.start << self.engine.lpn.depth)
 
     def first_rows(self, count: int) -> Script[Blocks]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from oblivious_harness import INSTANCE, assert_correlated, converse, repeatable_bytes
@@ -105,6 +107,12 @@ def test_a_point_of_small_order_is_refused() -> None:
     script.send(None)
     with pytest.raises(ProtocolError, match="small order"):
         script.send(np.zeros(32, dtype=np.uint8))
+
+
+def test_candidates_for_points_are_enough() -> None:
+    """As the comment on their number says: too few of 640 fair coins, with probability below 2^-184."""
+    short = sum(math.comb(base._CANDIDATES, found) for found in range(base.MOST_TRANSFERS))
+    assert math.log2(short) - base._CANDIDATES < -184
 
 
 def test_too_many_base_transfers_are_refused() -> None:

@@ -346,6 +346,22 @@ def test_a_message_of_another_length_is_refused() -> None:
         script.send(np.zeros(3, dtype=np.uint8))
 
 
+def test_rows_are_made_in_place_or_not_at_all() -> None:
+    """In memory with gaps the code would be added to a copy, and the leaves be given out."""
+    engine = Engine(Hashes(INSTANCE), INSECURE_TINY)
+    seeds = np.zeros((160, 2), dtype=np.uint64)
+    script = send_iteration(engine, 0, seeds, np.ones(2, dtype=np.uint64), repeatable_bytes(1))
+    iteration = converse(script, receive_iteration(engine, 0, seeds))[0]
+    with pytest.raises(ValueError, match="contiguous"):
+        iteration.make_rows(slice(0, 2), np.empty((2, 64, 4), dtype=np.uint64)[:, :, ::2])
+
+
+def test_nobody_changes_the_difference() -> None:
+    sender, _, _ = opened()
+    with pytest.raises(ValueError, match="read-only"):
+        sender.take(1).difference[0] ^= np.uint64(2)
+
+
 def test_an_iteration_takes_exactly_its_seeds() -> None:
     with pytest.raises(ValueError, match="takes 160 transfers, got 161"):
         next(
