@@ -108,7 +108,8 @@ def product(one: Spectrum, other: Spectrum, picked: torch.Tensor | None = None) 
     if picked is not None:
         untwisted = untwisted[..., picked]
     whole = untwisted.round()
-    if float((untwisted - whole).abs().max()) > _MOST_RESIDUE:
+    # Sums beyond 2^52 have no fraction that could show.
+    if float((untwisted - whole).abs().max()) > _MOST_RESIDUE or float(whole.abs().max()) > 2.0 ** (EXACT_BITS - 1):
         raise ArithmeticError("a product of polynomials is not exact in float64: its factors are larger than declared")
     total = whole[0].long()
     for number in range(1, len(whole)):

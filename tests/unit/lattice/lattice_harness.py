@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -39,7 +38,8 @@ def program_of(model: nn.Module, shape: tuple[int, ...], precision_bits: int = 1
 def uniform_values(seed: int, shape: tuple[int, ...], bits: int) -> torch.Tensor:
     """Uniform integers of `bits` bits, in two's complement."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randint(-(1 << (bits - 1)), 1 << (bits - 1), shape, generator=generator)
+    halves = torch.randint(0, 1 << 32, (2, *shape), generator=generator)
+    return signed((halves[0] << 32) | halves[1], bits)
 
 
 def small_weights(program: Program, seed: int, bits: int = 12) -> dict[str, torch.Tensor]:
@@ -90,13 +90,14 @@ def shared(hand_over: HandOver, x: torch.Tensor, seed: int) -> tuple[torch.Tenso
     return mask, x - mask
 
 
-def deviations(plan: Plan, hand_over: HandOver, product: Product, difference: torch.Tensor, kernel: torch.Tensor) -> float:
-    """How many standard deviations, as the plan states them, the largest error of a product is."""
-    error = signed(difference, plan.lattice.modulus_bits).double()
+def deviations(plan: Plan, hand_over: HandOver, product: Product, error: torch.Tensor, kernel: torch.Tensor) -> float:
+    """How many standard deviations, as the plan states them, the largest error of a product is. A sum over what is left
+    of a pooling has at most as many times the error of its terms."""
     unit = 2.0 ** (plan.lattice.modulus_bits - hand_over.ring + product.step.fraction)
     norm = float(kernel.flatten(1).double().norm(dim=1).max())
-    window = 1 if product.pool is None else math.prod(product.pool.op.kernel if hasattr(product.pool.op, "kernel") else (product.pool.window,))
-    return float(error.abs().max()) / unit / (plan.deviation(hand_over, product, norm) * window)
+    window = 1 if product.pool is None else product.pool.window
+    largest = float(signed(error, plan.lattice.modulus_bits).double().abs().max()) / unit
+    return largest / (plan.deviation(hand_over, product, norm) * window)
 
 
 def worst_error(plan: Plan, weights: dict[str, torch.Tensor], images: int, seed: int = 0) -> float:
