@@ -88,7 +88,7 @@ class DataOwnerBatch:
         self._masks[number] = None
         layout, bits = hand_over.grid.layout(self._images), self._plan.lattice.modulus_bits
         shift = bits - hand_over.ring - hand_over.fraction
-        encoded = masks + (cells_of(hand_over.images(x_D), layout) << shift)
+        encoded = masks + (cells_of(hand_over.spread.images(x_D), layout) << shift)
         return pack(rounded(encoded, bits, hand_over.value_bits), hand_over.value_bits)
 
     def _mask(self, hand_over: HandOver, a_SCN: torch.Tensor, secrets: Spectrum, local: Stream) -> None:
@@ -150,7 +150,7 @@ class ModelOwnerBatch:
         encoded = self._unpacked(message, hand_over, hand_over.online_values(self._images))
         if x_M is not None:
             shift = bits - hand_over.ring - hand_over.fraction
-            encoded = encoded + (cells_of(hand_over.images(x_M), layout) << shift)
+            encoded = encoded + (cells_of(hand_over.spread.images(x_M), layout) << shift)
         polynomials = grid.polynomials(self._images)
         b = torch.zeros(hand_over.channels, polynomials * grid.degree, dtype=torch.int64)
         b[:, layout.data], b[:, layout.padding] = encoded, self._padding[number]

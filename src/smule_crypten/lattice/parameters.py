@@ -21,8 +21,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from smule_crypten.errors import ConfigError
-
 ERROR_COINS = 42
 """An error is the number of heads of so many fair coins, less half of them."""
 ERROR_DEVIATION = math.sqrt(ERROR_COINS) / 2
@@ -31,15 +29,16 @@ TERNARY_VARIANCE = 2 / 3
 GUARD_BITS = 6
 """t: how many more bits than its whole units D's share of a hidden value keeps. What D drops, it knows, and secret
 weights multiply it; so does an error e, which stays below what these bits leave where q has room for it."""
-_ERROR_BITS = 4
-"""An error of ERROR_DEVIATION weighs about as much as a rounding to multiples of 2^4: 3.24 * sqrt(12) < 16."""
+_ERROR_BITS = 3
+"""Bits of the modulus below the guard bits: there an error of ERROR_DEVIATION is at most 1.4 times what a rounding to
+the guard bits leaves."""
 
 
 @dataclass(frozen=True)
 class Lattice:
     """A row of the table: polynomials of `degree` coefficients of `modulus_bits` bits.
 
-    security_bits: classical operations, as a power of two, that the best known attack is estimated to need.
+    security_bits: classical operations, as a power of two, that the best known attack is estimated to need at least.
     """
 
     degree: int
@@ -55,32 +54,20 @@ LATTICES = (
         156.7,
         "lattice-estimator (Albrecht, Player, Scott, eprint 2015/046): least of usvp, bdd, dual-hybrid, primal-hybrid",
     ),
-    Lattice(
-        2048, 51, 128.0, "Security Guidelines for Homomorphic Encryption, eprint 2024/463: 128 bits up to log q = 53"
-    ),
-    Lattice(4096, 64, 128.0, "the same: 128 bits up to log q = 106; the standard of 2018 has 192 bits up to 75"),
+    Lattice(2048, 51, 128.0, "less than the next one, which has 128 bits"),
+    Lattice(2048, 53, 128.0, "Security Guidelines for Implementing Homomorphic Encryption, eprint 2024/463, table"),
+    Lattice(4096, 64, 128.0, "the same, which has 128 bits up to log q = 106 (the standard of 2018: 192 up to 75)"),
 )
 """From the smallest; the last one takes every ring that a program can have."""
 
 
-def lattice_for(rings: Iterable[int], guard_bits: int = GUARD_BITS) -> Lattice:
-    """The first lattice in which values of these widths, in bits, have room for guard bits and error below them.
+def lattice_for(widths: Iterable[int]) -> Lattice:
+    """The first lattice in which values of these widths, guard bits included, have room for the error below them.
 
-    In the last one wide rings have less room: `HandOver.known_deviation` says what is then left.
-
-    Raises:
-        ConfigError: a ring is wider than any modulus.
+    In the last one the widest rings have less room: `Plan.known_deviation` says what is then left.
     """
-    widest = max(rings)
-    for lattice in LATTICES:
-        if widest + guard_bits + _ERROR_BITS <= lattice.modulus_bits:
-            return lattice
-    if widest > LATTICES[-1].modulus_bits:
-        raise ConfigError(
-            f"a ring of {widest} bits is wider than the modulus of any lattice ({LATTICES[-1].modulus_bits} bits); "
-            "lower scheme.options.ring_bits"
-        )
-    return LATTICES[-1]
+    needed = max(widths) + _ERROR_BITS
+    return next((lattice for lattice in LATTICES if needed <= lattice.modulus_bits), LATTICES[-1])
 
 
 def hint_deviation(lattice: Lattice, answers: int, error_deviation: float, noise_deviation: float) -> float:

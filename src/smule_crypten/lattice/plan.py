@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-import torch.nn.functional as F
 
 from smule_crypten.fixed_point.products import folded
 from smule_crypten.fixed_point.program import Step
 from smule_crypten.lattice.grid import Grid
 from smule_crypten.lattice.parameters import ERROR_DEVIATION, TERNARY_VARIANCE, Lattice
+from smule_crypten.lattice.spread import Spread
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.pooling import SumPool
 from smule_crypten.mpc.packing import packed_bytes
@@ -51,19 +51,15 @@ class Product:
     def pool(self) -> SumPool | None:
         return None if self.is_folded else self.step.pool
 
-    def kernel(self, weight: torch.Tensor, channels: int) -> torch.Tensor:
-        """The weight as it meets a grid: (O, C / groups, kernel size), with pooling folded into it."""
-        op = self.step.op
-        if isinstance(op, arch.Linear):
-            columns = self.kernel_size[1]
-            missing = channels * columns - weight.size(1)
-            return F.pad(weight, (0, missing)).view(-1, channels, 1, columns)
+    def weight(self, weight: torch.Tensor) -> torch.Tensor:
+        """The weight with pooling folded into it."""
         if not self.is_folded:
             return weight
+        op, pool = self.step.op, self.step.pool
         assert isinstance(op, arch.Conv2d)
-        assert self.step.pool is not None
-        assert isinstance(self.step.pool.op, arch.AvgPool2d)
-        return folded(weight, op.stride, self.step.pool.op.kernel)
+        assert pool is not None
+        assert isinstance(pool.op, arch.AvgPool2d)
+        return folded(weight, op.stride, pool.op.kernel)
 
     def finished(self, outputs_NCHW: torch.Tensor) -> torch.Tensor:
         """From the windows of the grid to the value of the program's step: what is left of the pooling."""
@@ -76,13 +72,14 @@ class Product:
 class HandOver:
     """A value that D hands over, and the products of it.
 
-    position: of the mask in the program. ring: bits of a value of whole units. fraction: bits below a unit that shares
-    keep. value_bits: of a coefficient of b. is_input: whether D alone knows the value.
+    position: of the mask in the program. spread, grid: where its pixels lie. ring: bits of a value of whole units.
+    fraction: bits below a unit that shares keep. value_bits: of a coefficient of b. is_input: whether D alone knows the
+    value.
     """
 
     position: int
+    spread: Spread
     grid: Grid
-    channels: int
     ring: int
     fraction: int
     value_bits: int
@@ -94,12 +91,14 @@ class HandOver:
     def name(self) -> str:
         return self.products[0].name
 
-    def images(self, x: torch.Tensor) -> torch.Tensor:
-        """A value of the program as images on the grid: a vector is a row, or several where it is long."""
-        if x.dim() == 4:
-            return x
-        columns = self.grid.columns.size
-        return F.pad(x, (0, self.channels * columns - x.size(1))).view(len(x), self.channels, 1, columns)
+    @property
+    def channels(self) -> int:
+        """On the grid."""
+        return self.spread.channels
+
+    def kernel(self, product: Product, weight: torch.Tensor) -> torch.Tensor:
+        """A weight of the program as it meets the grid: (O, channels / groups, kernel size)."""
+        return self.spread.kernel(product.weight(weight))
 
     def place(self, polynomial: int) -> tuple[int, int]:
         """The slot and the secret of a polynomial."""
@@ -138,7 +137,10 @@ class Plan:
     @property
     def weight_bytes(self) -> int:
         """M to D, once a set of weights."""
-        return sum(packed_bytes(self.c1_values(h, p), p.c1_bits) for h in self.hand_overs for p in h.products)
+        return sum(self.weight_bytes_of(hand_over) for hand_over in self.hand_overs)
+
+    def weight_bytes_of(self, hand_over: HandOver) -> int:
+        return sum(packed_bytes(self.c1_values(hand_over, one), one.c1_bits) for one in hand_over.products)
 
     def p_bytes(self, images: int) -> int:
         """D to M, before the images of a micro-batch are looked at."""
@@ -178,4 +180,6 @@ class Plan:
 
     def _rounding(self, kept_bits: int) -> float:
         """Deviation of a rounding to so many bits."""
+        if kept_bits == self.lattice.modulus_bits:
+            return 0.0
         return 2.0 ** (self.lattice.modulus_bits - kept_bits) / math.sqrt(12)

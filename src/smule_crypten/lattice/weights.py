@@ -56,7 +56,7 @@ class MaskedWeights:
         common = spectrum(public.p, plan.lattice.modulus_bits)
         for hand_over, a in zip(plan.hand_overs, public.a, strict=True):
             for one in hand_over.products:
-                kernel = one.kernel(weights[one.name], hand_over.channels).double()
+                kernel = hand_over.kernel(one, weights[one.name]).double()
                 _check_norm(plan, hand_over, one, kernel)
                 self.kernels[one.name] = kernel
                 self._messages.append(self._mask(plan, hand_over, one, a, common, local))

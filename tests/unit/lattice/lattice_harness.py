@@ -100,12 +100,12 @@ def deviations(plan: Plan, hand_over: HandOver, product: Product, error: torch.T
     return largest / (plan.deviation(hand_over, product, norm) * window)
 
 
-def worst_error(plan: Plan, weights: dict[str, torch.Tensor], images: int, seed: int = 0) -> float:
+def worst_error(program: Program, plan: Plan, weights: dict[str, torch.Tensor], images: int, seed: int = 0) -> float:
     """Run every hand-over of a plan on uniform shares; the largest error in stated deviations."""
     sides, worst = Sides(plan, weights, seed), 0.0
     data_owner, model_owner = sides.batch(images)
     for number, hand_over in enumerate(plan.hand_overs):
-        shape = (images, *_shape(hand_over))
+        shape = (images, *program.steps[hand_over.position].shape)
         x = uniform_values(seed + number, shape, hand_over.ring - 14 + hand_over.fraction)
         x_M, x_D = shared(hand_over, x, seed + 99)
         message = data_owner.hand_over(number, x_D)
@@ -114,17 +114,10 @@ def worst_error(plan: Plan, weights: dict[str, torch.Tensor], images: int, seed:
             total = shares[product.name] + data_owner.shares[product.name]
             delta = plan.lattice.modulus_bits - hand_over.ring - hand_over.fraction
             exact = expected(product, x, weights[product.name]) << delta
-            kernel = product.kernel(weights[product.name], hand_over.channels)
+            kernel = hand_over.kernel(product, weights[product.name])
             assert total.shape == exact.shape
             worst = max(worst, deviations(plan, hand_over, product, total - exact, kernel))
     return worst
-
-
-def _shape(hand_over: HandOver) -> tuple[int, ...]:
-    op = hand_over.products[0].step.op
-    if isinstance(op, arch.Linear):
-        return (op.weight_shape[1],)
-    return hand_over.channels, hand_over.grid.rows.size, hand_over.grid.columns.size
 
 
 def plan_of(program: Program, images: int, lattice: Lattice | None = SMALL, micro_batches: int = 3) -> Plan:

@@ -8,13 +8,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lattice_harness import Sides, plan_of, program_of, small_weights, worst_error
+from lattice_harness import SMALL, Sides, plan_of, program_of, small_weights, uniform_values, worst_error
 from torch import nn
 
 from smule_crypten.errors import UnshareableModelError
 from smule_crypten.lattice.grid import Axis, fit
 from smule_crypten.lattice.packing_plan import plan_lattice
-from smule_crypten.lattice.parameters import LATTICES, Lattice
+from smule_crypten.lattice.parameters import ERROR_DEVIATION, LATTICES, TERNARY_VARIANCE, Lattice
+from smule_crypten.mpc.packing import signed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -59,7 +60,7 @@ def test_any_convolution(case: tuple[nn.Module, tuple[int, ...]], images: int, i
     layer, shape = case
     program = program_of(hidden(layer, shape) if is_hidden else nn.Sequential(layer), shape)
     plan = plan_of(program, images)
-    assert worst_error(plan, small_weights(program, seed), images, seed) < MOST
+    assert worst_error(program, plan, small_weights(program, seed), images, seed) < MOST
 
 
 @given(st.integers(1, 300), st.integers(1, 4), st.integers(1, 5), st.integers(0, 1 << 30))
@@ -67,7 +68,7 @@ def test_any_convolution(case: tuple[nn.Module, tuple[int, ...]], images: int, i
 def test_any_fully_connected_layer(inputs: int, outputs: int, images: int, seed: int) -> None:
     """Several samples in a polynomial, and several polynomials for a long one."""
     program = program_of(hidden(nn.Linear(inputs, outputs, bias=False), (inputs,)), (inputs,))
-    assert worst_error(plan_of(program, images), small_weights(program, seed), images, seed) < MOST
+    assert worst_error(program, plan_of(program, images), small_weights(program, seed), images, seed) < MOST
 
 
 class Residual(nn.Module):
@@ -99,7 +100,7 @@ def test_a_residual_convolution_takes_what_was_handed_over(shortcut: nn.Module, 
     program = program_of(Residual(shortcut), (2, 10, 10))
     plan = plan_of(program, 3)
     assert len(plan.hand_overs) == hand_overs
-    assert worst_error(plan, small_weights(program, 1), 3) < MOST
+    assert worst_error(program, plan, small_weights(program, 1), 3) < MOST
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_a_residual_convolution_takes_what_was_handed_over(shortcut: nn.Module, 
 )
 def test_a_layer_of_each_kind(layer: nn.Module, shape: tuple[int, ...]) -> None:
     program = program_of(hidden(layer, shape), shape)
-    assert worst_error(plan_of(program, 3), small_weights(program, 2), 3) < MOST
+    assert worst_error(program, plan_of(program, 3), small_weights(program, 2), 3) < MOST
 
 
 def reference() -> nn.Module:
@@ -134,7 +135,7 @@ def test_the_reference_network(lattice: Lattice) -> None:
     """Lattices of full size."""
     program = program_of(reference(), (3, 32, 32))
     plan = plan_lattice(program, 4, 3, lattice=lattice)
-    assert worst_error(plan, small_weights(program, 3), 4) < MOST
+    assert worst_error(program, plan, small_weights(program, 3), 4) < MOST
 
 
 def test_a_ring_of_64_bits() -> None:
@@ -143,7 +144,7 @@ def test_a_ring_of_64_bits() -> None:
     plan = plan_lattice(program, 2, 3)
     assert plan.lattice == LATTICES[-1]
     assert plan.hand_overs[-1].ring == 64
-    assert worst_error(plan, small_weights(program, 4), 2) < MOST
+    assert worst_error(program, plan, small_weights(program, 4), 2) < MOST
 
 
 def test_error_has_the_deviation_that_is_stated() -> None:
@@ -161,6 +162,35 @@ def test_error_has_the_deviation_that_is_stated() -> None:
     stated = plan.deviation(hand_over, product, float(weights[product.name].double().norm()))
     assert float(error.std()) == pytest.approx(stated, rel=0.1)
     assert abs(float(error.mean())) < 0.1 * stated
+
+
+@pytest.mark.parametrize("bits", [0, 12], ids=["errors of c1 and p", "errors of b"])
+def test_every_error_is_there(bits: int) -> None:
+    """Where nothing is rounded, the errors that hide what is sent show alone: with weights of zero those of c1 and p,
+    each half of the variance; else those of b. All windows of 2x2 pixels take 4 pixels and 5 coefficients of padding.
+    """
+    layer = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 1, 1))
+    program = program_of(hidden(layer, (4, 2, 2)), (4, 2, 2))
+    plan = plan_lattice(program, 256, 3, guard_bits=20, lattice=Lattice(SMALL.degree, 35, 0.0, SMALL.source))
+    hand_over, (product,) = plan.hand_overs[1], plan.hand_overs[1].products
+    assert {hand_over.value_bits, product.c1_bits, plan.p_bits} == {35}
+    weights = small_weights(program, 6)
+    weights[product.name] = (
+        uniform_values(7, product.step.weighted.weight_shape, bits) if bits else 0 * weights[product.name]
+    )
+    data_owner, model_owner = Sides(plan, weights).batch(256)
+    x = torch.zeros(256, 4, 2, 2, dtype=torch.int64)
+    shares = model_owner.multiply(1, data_owner.hand_over(1, x), x)
+    error = signed(shares[product.name] + data_owner.shares[product.name], 35).double()
+    if bits:
+        norms = weights[product.name].double().flatten(1).norm(dim=1)
+        expected = ERROR_DEVIATION * norms
+        assert torch.allclose(error.std(dim=(0, 2, 3)), expected, rtol=0.1)
+    else:
+        expected_std = ERROR_DEVIATION * (2 * TERNARY_VARIANCE * SMALL.degree) ** 0.5
+        assert float(error.std()) == pytest.approx(expected_std, rel=0.1)
+        stated = plan.deviation(hand_over, product, 0.0) * 2.0 ** (35 - hand_over.ring + product.step.fraction)
+        assert stated == pytest.approx(expected_std)
 
 
 def test_a_window_larger_than_a_polynomial_is_refused() -> None:
