@@ -174,10 +174,9 @@ def test_every_error_is_there(bits: int) -> None:
     plan = plan_lattice(program, 256, 3, guard_bits=20, lattice=Lattice(SMALL.degree, 35, 0.0, SMALL.source))
     hand_over, (product,) = plan.hand_overs[1], plan.hand_overs[1].products
     assert {hand_over.value_bits, product.c1_bits, plan.p_bits} == {35}
-    weights = small_weights(program, 6)
-    weights[product.name] = (
-        uniform_values(7, product.step.weighted.weight_shape, bits) if bits else 0 * weights[product.name]
-    )
+    weights = {step.name: torch.zeros(step.weighted.weight_shape, dtype=torch.int64) for step in program.products}
+    if bits:
+        weights[product.name] = uniform_values(7, product.step.weighted.weight_shape, bits)
     data_owner, model_owner = Sides(plan, weights).batch(256)
     x = torch.zeros(256, 4, 2, 2, dtype=torch.int64)
     shares = model_owner.multiply(1, data_owner.hand_over(1, x), x)
