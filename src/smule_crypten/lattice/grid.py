@@ -66,14 +66,15 @@ class Axis:
         return needed
 
     def pitch(self, block: int) -> int:
-        """Cells from the beginning of one row (or image) to the next: padding between two of them is shared."""
-        if block < self.outputs:
-            return self.cells(block)
+        """Cells from the beginning of one row (or image) to the next.
+
+        What a row has to the right of its pixels is also to the left of the next one's: windows stay within padding
+        that is as wide on both sides, so the left side has as many cells at least.
+        """
         inside = (self.pixels(block)[0] >= 0).nonzero().flatten()
-        if not len(inside):
+        if block < self.outputs or not len(inside):
             return self.cells(block)
-        lead, trail = int(inside[0]), self.cells(block) - 1 - int(inside[-1])
-        return len(inside) + max(lead, trail)
+        return int(inside[0]) + len(inside)
 
 
 @dataclass(frozen=True)
