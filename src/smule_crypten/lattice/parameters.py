@@ -1,7 +1,7 @@
 """The lattices that are used: one table, with what they are estimated to resist, and by whom.
 
 Polynomials modulo X^N + 1 with coefficients modulo q, uniformly ternary secrets, errors of a centred binomial
-distribution. All of the linear layers rests on ring-LWE with these parameters:
+distribution. All of the linear layers rest on ring-LWE with these parameters:
 
 - b = a s + e + Delta x and p = P s + e' hide D's share of a layer's input from M: ring-LWE with secret s, many samples.
 - c1 = sum_c W_c a_c + P u + e1 hides M's weights from D: ring-LWE with secret u, one sample for each u. But D also
@@ -27,8 +27,8 @@ ERROR_DEVIATION = math.sqrt(ERROR_COINS) / 2
 """3.24."""
 TERNARY_VARIANCE = 2 / 3
 GUARD_BITS = 6
-"""t: how many more bits than its whole units D's share of a hidden value keeps. What D drops, it knows, and secret
-weights multiply it; so does an error e, which stays below what these bits leave where q has room for it."""
+"""t: how many more bits than its whole units D's share of a hidden value keeps. What D drops it knows, and secret weights
+multiply it. The same holds of an error e: q has to be so large that e, too, is a small part of a unit."""
 _ERROR_BITS = 3
 """Bits of the modulus below the guard bits: there an error of ERROR_DEVIATION is at most 1.4 times what a rounding to
 the guard bits leaves."""
@@ -54,7 +54,7 @@ LATTICES = (
         156.7,
         "lattice-estimator (Albrecht, Player, Scott, eprint 2015/046): least of usvp, bdd, dual-hybrid, primal-hybrid",
     ),
-    Lattice(2048, 51, 128.0, "less than the next one, which has 128 bits"),
+    Lattice(2048, 51, 128.0, "by the next row: the same degree, with a smaller modulus"),
     Lattice(2048, 53, 128.0, "Security Guidelines for Implementing Homomorphic Encryption, eprint 2024/463, table"),
     Lattice(4096, 64, 128.0, "the same, which has 128 bits up to log q = 106 (the standard of 2018: 192 up to 75)"),
 )
