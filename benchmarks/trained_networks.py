@@ -18,7 +18,7 @@ from smule_crypten.data.datasets import load_data
 from smule_crypten.data.samples import Samples
 from smule_crypten.files import write_atomic
 from smule_crypten.models.zoo import build_model
-from smule_crypten.training.evaluate import evaluate, predict_logits
+from smule_crypten.training.evaluate import accuracy, predict_logits
 from smule_crypten.training.trainer import Trainer
 from smule_crypten.types import centred
 
@@ -96,8 +96,7 @@ def trained(model: ModelConfig, epochs: int, images: Images, work: Path) -> Subj
     network.eval()
     test = images.test if epochs else images.test.select(torch.arange(0, len(images.test), UNTRAINED_STRIDE))
     logits_NC = predict_logits(network, test.inputs, 500, CPU)
-    accuracy = evaluate(network, test, NUM_CLASSES, device=CPU).accuracy
-    return Subject(network, epochs, accuracy, float(centred(logits_NC).abs().max()))
+    return Subject(network, epochs, accuracy(logits_NC, test.targets), float(centred(logits_NC).abs().max()))
 
 
 def _train(network: nn.Module, epochs: int, images: Images) -> None:

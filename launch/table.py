@@ -25,11 +25,14 @@ USAGE = """smule-table schema FILE [target=COLUMN] [output=schema.yaml] [confirm
 smule-table check FILE schema=schema.yaml [key=value ...]
 
 schema: drafts the public schema of a table (CSV or Parquet), which both parties
-use and each reads. It holds names and kinds of columns, and where values are
-missing. Values of the data (mean and spread, rounded, and categories) are left
-blank (???), to be filled in together, unless confirmed: confirm=age,sex or
-confirm=all; a person at a terminal is asked. A schema with blanks is refused
-wherever it is used.
+use and each reads. Unasked it holds what follows from the table's shape: the
+names of columns; their kinds, by whether the values are numbers, truth values
+or others; "missing" where a value of this table is missing; and "ignore" for a
+column that has no value, a single one, or only numbers the rows. Change there
+what the other party shall not read. Values of the data (mean and spread of these
+rows, rounded, and categories) are left blank (???), to be filled in together,
+unless confirmed: confirm=age,sex or confirm=all; a person at a terminal is
+asked. A schema with blanks is refused wherever it is used.
 check: says what of a file does not fit a schema, column by column.
 
 target     the column to predict, or several with commas between them
@@ -117,8 +120,12 @@ def _confirmation(confirm: str | None, proposals: Sequence[Proposal]) -> Callabl
 
 def _asked(proposal: Proposal) -> bool:
     values = "; ".join(f"{key} {value}" for key, value in (proposal.values or {}).items())
+    whose = ", of this table's rows alone" if proposal.kind == "numeric" else ""
+    if whose and proposal.role == "target":
+        whose += ", by which both parties' targets are scaled: rather leave it blank if the other party's differ"
     # On stderr: the schema may go to stdout.
-    print(f"column {quoted(proposal.name)}: {values}. May the other party read that? [y/N] ", end="", file=sys.stderr)
+    text = f"column {quoted(proposal.name)}: {values}{whose}. May the other party read that? [y/N] "
+    print(text, end="", file=sys.stderr)
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

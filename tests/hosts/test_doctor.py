@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from doctor_sides import by_check, examination, findings, free_port, side, write_sides
 from rich.console import Console
@@ -77,7 +78,10 @@ def test_two_good_sides_and_a_dealer(folder: Path) -> None:
         waiting = threads.submit(dealer.meet)
         for found in both([side(folder, "a"), side(folder, "b")]):
             assert [finding for finding in found.values() if finding.status != "ok"] == []
-            assert "3 classes, numbered only, mean 0.5, std 0.5; " in found["agreement"].text
+            assert (
+                "task=classification, answers open differences of logits, 3 classes numbered only, mean 0.5, std 0.5; "
+                in found["agreement"].text
+            )
         assert not waiting.done()
         meetings = [threads.submit(meet_others, side(folder, role)) for role in "ab"]
         links = [waiting.result(), *(meeting.result() for meeting in meetings)]
@@ -95,6 +99,21 @@ def test_doctors_compare_what_a_run_would(folder: Path) -> None:
         assert found["agreement"].exit_code == HandshakeError.exit_code
         assert "exchange.num_queries: " in found["agreement"].text
         assert found[f"clock of {peer}"].status == "ok"
+
+
+def test_doctors_say_what_is_learned(folder: Path) -> None:
+    """Task, opening and the scale of the targets are public and agreed on, and people can compare them."""
+    for number, role in enumerate("ab"):
+        generator = np.random.default_rng(number)
+        arrays = {f"x_{part}": generator.normal(size=(count, 4)) for part, count in (("train", 60), ("test", 9))}
+        targets = {f"y_{name[2:]}": 200 + 40 * x[:, :2] for name, x in arrays.items()}
+        np.savez(folder / f"{role}.npz", **{name: x.astype(np.float32) for name, x in (arrays | targets).items()})
+    settings = ("task=regression", "data.target_mean=[200.0]", "data.target_std=[40.0]", "data.mean=[0.0]")
+    for found in both([side(folder, role, *settings) for role in "ab"], last="agreement"):
+        assert found["agreement"].status == "ok", found["agreement"].text
+        assert "task=regression, answers open each value, 2 target(s) " in found["agreement"].text
+        assert ", target_mean 200, target_std 40; " in found["agreement"].text
+        assert "class" not in found["agreement"].text
 
 
 def examined_alone(folder: Path) -> Checkup:

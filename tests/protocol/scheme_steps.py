@@ -17,6 +17,7 @@ from smule_crypten.config.sections import ModelConfig, SchemeConfig
 from smule_crypten.data.samples import Samples
 from smule_crypten.errors import SmuleError
 from smule_crypten.fixed_point import lowering
+from smule_crypten.fixed_point.decoding import decoded
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.lean import data_owner
 from smule_crypten.inference.lean.model_owner import ModelOwner
@@ -151,11 +152,10 @@ def elements_that_lean_opens(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What the data owner adds up before it looks at it, modulo the ring, and the logits of it."""
     opened: list[torch.Tensor] = []
-    original = data_owner.decoded
 
     def noting(elements: torch.Tensor, ring: int, scale: int, opening: LogitOpening) -> torch.Tensor:
         opened.append(elements & ((1 << ring) - 1))
-        return original(elements, ring, scale, opening)
+        return decoded(elements, ring, scale, opening)
 
     scheme, answerer = _ready(session, LEAN, inputs_NX, opening, shift)
     counts = (len(inputs_NX), 0)

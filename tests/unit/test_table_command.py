@@ -6,8 +6,9 @@ import io
 from pathlib import Path
 
 import pytest
+import yaml
 
-from smule_crypten.launch.table import main
+from smule_crypten.launch.table import USAGE, main
 from smule_crypten.tables.schema_file import read_schema
 
 CSV = "age,town,left\n" + "".join(f"{20 + k},{('Ulm', 'Bonn')[k % 2]},{('no', 'yes')[k % 3 == 0]}\n" for k in range(40))
@@ -65,6 +66,42 @@ def test_a_person_is_asked(folder: Path, capsys: pytest.CaptureFixture[str], mon
     assert "centre: '???'" in printed.out
     assert "categories: [Bonn, Ulm]" in printed.out
     assert "name: left, role: target, kind: categorical, categories: '???'" in printed.out
+
+
+def test_whose_numbers_are_confirmed(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Constants are drafted from one party's rows; of a target both parties' values are scaled by them. It is said
+    before anybody agrees, of numbers alone.
+    """
+    (folder / "numbers.csv").write_text("x,y,town\n" + "".join(f"{k}.5,{k * k}.5,{'UB'[k % 2]}\n" for k in range(40)))
+    monkeypatch.setattr("sys.stdin", Terminal("\n\n\n"))
+    assert run("schema", "numbers.csv", "target=y") == 0
+    x, y, town = (line for line in capsys.readouterr().err.split("column ")[1:4])
+    assert "of this table's rows alone. May the other party read that?" in x
+    assert "of this table's rows alone, by which both parties' targets are scaled" in y
+    assert "rows" not in town
+
+
+def test_what_stands_in_a_draft_unasked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Kinds, missing values and useless columns follow from the data: the help says so, of all that does."""
+    rows = "".join(f"k,{k / 4 if k % 7 else ''},{k},{k % 2}\n" for k in range(80))
+    (folder / "t.csv").write_text("one,gaps,row,y\n" + rows)
+    assert run("schema", "t.csv", "target=y", "confirm=y") == 0
+    printed = capsys.readouterr().out
+    one, gaps, row, _ = yaml.safe_load(printed)["columns"]
+    assert (one["role"], row["role"]) == ("ignore", "ignore")
+    assert gaps == {
+        "name": "gaps",
+        "role": "feature",
+        "kind": "numeric",
+        "centre": "???",
+        "scale": "???",
+        "missing": True,
+    }
+    assert "missing and ignore follow from the data" in printed
+    for words in ("names of columns", "their kinds", '"missing"', '"ignore"', "single one", "numbers the rows"):
+        assert words in USAGE
 
 
 def test_a_check_names_all_columns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ class DisclosureLimits(Section):
     """How many exchanges of a run may be attempted again after they were cut off; each attempt counts."""
     logit_noise: float = Field(default=0.0, ge=0.0, json_schema_extra=RARE)
     """Standard deviation of normal noise that the owner of the network adds to its share of each logit, beside the
-    noise that hides the rounding."""
+    noise that hides the rounding. In regression it is in units of data.target_std."""
 
 
 class DisclosureConfig(DisclosureLimits):

@@ -39,6 +39,8 @@ LOADERS: dict[str, Callable[[DataConfig], DataBundle]] = {
 _NEEDS_NO_PATH = ("digits", "digits_pairs", "breast_cancer", "diabetes", "target")
 _OTHER_SCALE = 10
 """Splits whose largest values differ by more hardly have the same unit."""
+_LARGE = 20.0
+"""Inputs whose root mean square is more were hardly normalized."""
 
 
 def load_data(config: DataConfig, task: TaskName = "classification") -> DataBundle:
@@ -56,7 +58,7 @@ def load_data(config: DataConfig, task: TaskName = "classification") -> DataBund
     _check_bundle(bundle, config.name, task)
     train = bundle.train.select(random_positions(len(bundle.train), config.max_train))
     test = bundle.test.select(random_positions(len(bundle.test), config.max_test))
-    notes = (*bundle.notes, *_doubts(train, test))
+    notes = (*bundle.notes, *_doubts(train, test), *_large(train, config))
     return dataclasses.replace(bundle, train=train, test=test, notes=notes)
 
 
@@ -84,6 +86,20 @@ def _doubts(train: Samples, test: Samples) -> list[str]:
             f"values go up to {largest[0]:g} in train and {largest[1]:g} in test; are they on the same scale?"
         )
     return doubts
+
+
+def _large(train: Samples, config: DataConfig) -> list[str]:
+    """Inputs that no network learns from well. Whether they are also too large for fixed point is seen later."""
+    try:
+        size = float(train.normalized(config.mean, config.std).inputs.square().mean().sqrt())
+    except ConfigError:
+        return []  # constants of another number, which who normalizes refuses
+    if size <= _LARGE:
+        return []
+    return [
+        f"inputs are of size {size:.3g} after normalization by data.mean and data.std, where networks expect about 1; "
+        "set both by what is publicly known of such data"
+    ]
 
 
 def _check_settings(config: DataConfig) -> None:

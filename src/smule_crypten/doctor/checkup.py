@@ -12,12 +12,15 @@ from smule_crypten.config.connection import ConnectionConfig
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.errors import SmuleError
 from smule_crypten.inference.answerer import Answerer
+from smule_crypten.metric_names import TaskName
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.party.inputs import PartyInputs
 from smule_crypten.transport.credentials import Certificate, Identity
 from smule_crypten.transport.link import Link
 
+OUTPUTS: dict[TaskName, str] = {"classification": "classes", "multilabel": "labels", "regression": "target(s)"}
+"""What the outputs of a network stand for."""
 Status = Literal["ok", "FAILED", "skipped"]
 
 

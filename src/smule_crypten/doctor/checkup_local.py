@@ -17,7 +17,7 @@ from packaging.version import Version
 
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.partition import missing_classes
-from smule_crypten.doctor.checkup import Checkup, Skipped, needed
+from smule_crypten.doctor.checkup import OUTPUTS, Checkup, Skipped, needed
 from smule_crypten.errors import BudgetError, ConfigError, OutputError
 from smule_crypten.files import PRIVATE_FOLDER_MODE
 from smule_crypten.inference.noise import MU, NoiseRule
@@ -34,6 +34,7 @@ from smule_crypten.party.disclosing import budget_so_far, ledger_path
 from smule_crypten.party.inputs import build_party_model, load_party_inputs
 from smule_crypten.party.run_folder import RUN_FILE, STATES_FOLDER, check_run_dir, check_unused, party_folder
 from smule_crypten.party.states import StateFolder
+from smule_crypten.report import phrases
 from smule_crypten.report.formatting import human_bytes
 from smule_crypten.report.leakage import given_away
 from smule_crypten.tasks.by_name import party_task
@@ -96,7 +97,7 @@ def check_data(checkup: Checkup) -> str:
     counts_C = party_task(checkup.config).class_counts(inputs.train.targets, bundle.num_classes)
     shape = "x".join(map(str, bundle.input_shape))
     text = f"{len(inputs.train)} training and {len(inputs.test)} test samples of {shape}, {bundle.num_classes} "
-    text += {"classification": "classes", "multilabel": "labels", "regression": "target(s)"}[checkup.config.task]
+    text += OUTPUTS[checkup.config.task]
     if len(counts_C):
         text += f" of {int(counts_C.min())} to {int(counts_C.max())} training samples"
     missing = missing_classes(counts_C)
@@ -243,7 +244,7 @@ def check_budget(checkup: Checkup) -> str:
         f"{schedule}; at most {facts['limit']} answers in all, {facts['charged']} charged in this run and "
         f"{facts['charged_before']} before, {facts['left']} left; {facts['repeats_used']} of "
         f"{facts['repeats_allowed']} repeats used{_about_noise(checkup, budget)}; {found}; "
-        f"{given_away(facts['limit'])}"
+        f"{given_away(facts['limit'], config.task)}"
     )
 
 
@@ -251,9 +252,9 @@ def _about_noise(checkup: Checkup, budget: QueryBudget) -> str:
     """What so many answers need, as far as a network without training can tell."""
     if checkup.answerer is None:
         return ""
-    sigma = budget.noise_rule.sigma(checkup.answerer.scatter)
+    sigma = phrases.noise(budget.noise_rule.sigma(checkup.answerer.scatter), checkup.config.task)
     return (
-        f"; with initial weights, noise of standard deviation {sigma:.2g} on each logit "
+        f"; with initial weights, noise of standard deviation {sigma} on each logit "
         f"hides the rounding of so many (mu = {MU:g})"
     )
 

@@ -10,8 +10,8 @@ import math
 import time
 from functools import partial
 
-from smule_crypten.config.protocol import PublicData
-from smule_crypten.doctor.checkup import Checkup, Skipped, Speed, needed
+from smule_crypten.config.protocol import ProtocolConfig
+from smule_crypten.doctor.checkup import OUTPUTS, Checkup, Skipped, Speed, needed
 from smule_crypten.doctor.rehearsal import rehearse
 from smule_crypten.errors import CredentialError, HandshakeError, PeerTimeoutError, ProtocolError
 from smule_crypten.inference.registry import scheme_class
@@ -24,12 +24,13 @@ from smule_crypten.transport.endpoint import Address, OtherwiseEngaged, accept_a
 from smule_crypten.transport.faults import Visitor
 from smule_crypten.transport.link import Link
 from smule_crypten.transport.meeting import DEALER, ROLES
-from smule_crypten.types import Cost
+from smule_crypten.types import Cost, LogitOpening
 
 LARGEST_CLOCK_DIFFERENCE_SECONDS = 60.0
 _MEASURED_BYTES = 1 << 20
 _REHEARSED_SAMPLES = 64
 _REHEARSED_BYTES = 100_000_000
+_OPENED: dict[LogitOpening, str] = {"differences": "differences of logits", "values": "each value"}
 _AT_BOTH_SIDES = "run smule-doctor at both sides at the same time"
 
 
@@ -94,19 +95,26 @@ def check_agreement(checkup: Checkup) -> str:
         raise
     checkup.peer_architecture = architectures[1 - config.rank]
     return (
-        f"same public configuration, {_describe(protocol.data)}; the peer's network has "
+        f"same public configuration, {_describe(protocol)}; the peer's network has "
         f"{len(checkup.peer_architecture.ops)} operations"
     )
 
 
-def _describe(data: PublicData) -> str:
-    """What both sides agree on about the data, as a person would check it."""
-    if data.class_names is None:
-        classes = f"{data.num_classes} classes, numbered only"
-    else:
-        classes = f"{data.num_classes} classes in the order {', '.join(data.class_names)}"
-    columns = ", the same schema of the table" if data.columns else ""
-    return f"{classes}, mean {_list(data.mean)}, std {_list(data.std)}{columns}"
+def _describe(protocol: ProtocolConfig) -> str:
+    """What both sides agree on about what is learned and the data, as a person would check it."""
+    data = protocol.data
+    names = "numbered only" if data.class_names is None else f"in the order {', '.join(data.class_names)}"
+    parts = [
+        f"task={protocol.task}",
+        f"answers open {_OPENED[protocol.opening]}",
+        f"{data.num_classes} {OUTPUTS[protocol.task]} {names}",
+        f"mean {_list(data.mean)}",
+        f"std {_list(data.std)}",
+    ]
+    if protocol.task == "regression":
+        parts += [f"target_mean {_list(data.target_mean)}", f"target_std {_list(data.target_std)}"]
+    parts += ["the same schema of the table"] if data.columns else []
+    return ", ".join(parts)
 
 
 def _list(values: tuple[float, ...]) -> str:

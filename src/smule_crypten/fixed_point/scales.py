@@ -67,11 +67,7 @@ def fit(
     opening: LogitOpening,
     least_logit: float = 0.0,
 ) -> Scales:
-    """Choose the scales by the `plain_values` on the owner's inputs; what is not opened of the output may wrap.
-
-    Args:
-        least_logit: the ring and the bound of the output are made as for logits of at least this magnitude, so that
-            noise has room there, too.
+    """By `plain_values` on the owner's inputs; the output holds least_logit, too, and may wrap where it is not opened.
 
     Raises:
         UnshareableModelError: names the layer that cannot be fitted, and the remedy.
@@ -82,10 +78,8 @@ def fit(
     largest = [max(float(value.abs().max()), _SMALLEST_VALUE) for value in values]
     logits = opened_logits(values[-1], opening) if values[-1].dim() > 1 else values[-1]
     spread = max(float(logits.abs().max()), least_logit, _SMALLEST_VALUE)
-    solver = _Solver(program, largest, margin_bits, _weight_sizes(program, parameters))
-    scales = solver.solve(spread)
-    bound = 2.0 ** math.ceil(math.log2(spread) + OUTPUT_MARGIN_BITS)
-    return Scales(tuple(scales), bound)
+    scales = _Solver(program, largest, margin_bits, _weight_sizes(program, parameters)).solve(spread)
+    return Scales(tuple(scales), bound=2.0 ** math.ceil(math.log2(spread) + OUTPUT_MARGIN_BITS))
 
 
 def plain_values(program: Program, parameters: Parameters, inputs_NX: torch.Tensor) -> list[torch.Tensor]:
@@ -187,8 +181,7 @@ class _Solver:
             self._places.append(self._place(step))
             self._limit(position, step)
         output = self._program.output
-        room = OUTPUT_MARGIN_BITS + OUTPUT_ROOM_BITS
-        self._add_limit(len(self._places) - 1, output.ring - 1, output, spread, room)
+        self._add_limit(len(self._places) - 1, output.ring - 1, output, spread, OUTPUT_MARGIN_BITS + OUTPUT_ROOM_BITS)
         chosen = {number: self._choose(number) for number in range(len(self._groups)) if number not in self._merged}
         for least_bits in (self._program.input_bits / 2, math.log2(_LEAST_WEIGHT) + 1):
             roomy = dict(chosen)

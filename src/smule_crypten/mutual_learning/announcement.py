@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 from smule_crypten.errors import ProtocolError, quoted
 
+LARGEST_BOUND = 2.0**32
+"""No network that learned anything gives such logits: with a bound beyond it, any answer would pass for possible."""
+LEAST_ROOM = 8.0
+"""So many standard deviations of the noise must lie within the bound: with more noise, spot checks would accept any
+difference. An owner leaves room for twice as many (inference/answerer.py)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Announcement:
@@ -41,12 +47,24 @@ def checked_announcement(message: object, *, query_id: int, peer: str, limit: in
     model_step = message.get("model_step")
     if type(model_step) is not int or model_step < 0:
         raise ProtocolError(f"party {peer} announced model step {quoted(model_step)}")
+    bound = _checked_size(message, "logit_bound", peer, is_positive=True)
+    noise = _checked_size(message, "logit_noise", peer, is_positive=False)
+    if bound > LARGEST_BOUND:
+        raise ProtocolError(
+            f"party {peer} announced {bound:g} as logit_bound of its network, more than {LARGEST_BOUND:g}: its "
+            "training has diverged, or its targets need data.target_mean and data.target_std"
+        )
+    if LEAST_ROOM * noise > bound:
+        raise ProtocolError(
+            f"party {peer} announced {noise:g} as logit_noise of its network, whose logits stay within {bound:g}: no "
+            "answer would say anything; lower disclosure.logit_noise there, or use the same version"
+        )
     return Announcement(
         num_samples=count,
         model_step=model_step,
-        logit_bound=_checked_size(message, "logit_bound", peer, is_positive=True),
+        logit_bound=bound,
         input_bound=_checked_size(message, "input_bound", peer, is_positive=True),
-        logit_noise=_checked_size(message, "logit_noise", peer, is_positive=False),
+        logit_noise=noise,
     )
 
 

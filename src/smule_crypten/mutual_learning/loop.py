@@ -19,6 +19,7 @@ from typing import Any
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.mutual_learning.answering import answering_network
 from smule_crypten.mutual_learning.cache import SoftLabelCache
+from smule_crypten.mutual_learning.far_answers import without_far_answers
 from smule_crypten.mutual_learning.observer import Observer, Silent
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Peer
 from smule_crypten.mutual_learning.queries import QueryPlan
@@ -102,7 +103,8 @@ class MutualLearning:
         asked = time.perf_counter()
         yield
         resumed = time.perf_counter()
-        answers = self._peer.answers()
+        task, holding, private = self.learner.task, self.learner.holding, self.learner.training.dp is not None
+        answers = without_far_answers(self._peer.answers(), task, holding, private=private)
         seconds = asked - begun + time.perf_counter() - resumed
         self.num_exchanges += 1
         self._cache.store(answers.prediction.sample_ids, answers.prediction.logits_NC, answers.prediction.model_step)

@@ -254,6 +254,8 @@ class SecurePeer:
             first, sample_ids=first.sample_ids[chosen_N], logits_NC=first.logits_NC[chosen_N]
         )
         tolerance = max(self._terms.spot_check_tolerance, NOISE_TOLERANCE * asked.peer.logit_noise)
+        if tolerance > self._terms.spot_check_tolerance:
+            log.info("spot check allows more, for the noise of party %s tolerance=%.3g", self._peer_name, tolerance)
         compare_answers(compared, again, asked.peer.logit_bound, tolerance)
         return dataclasses.replace(first, cost=first.cost + again.cost)
 

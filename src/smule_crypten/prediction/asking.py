@@ -32,6 +32,7 @@ from smule_crypten.models.calibration import check_inputs
 from smule_crypten.mpc.dealer import MAX_QUERIES
 from smule_crypten.mpc.session import Session
 from smule_crypten.mutual_learning.budget import QueryBudget
+from smule_crypten.mutual_learning.far_answers import without_far_answers
 from smule_crypten.mutual_learning.peer import AnsweringNetwork
 from smule_crypten.mutual_learning.peer import Answers as ExchangeAnswers
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
@@ -240,7 +241,8 @@ def _exchange(
     results: list[ExchangeAnswers] = []
     for number in range(num_exchanges):
         peer.ask(_part(asked, number, most[0]), answering)
-        results.append(peer.answers())
+        answers, private = peer.answers(), config.training.dp is not None
+        results.append(without_far_answers(answers, party.task, party.inputs, private=private))
         log.info("exchange finished exchange=%d of=%d", number + 1, num_exchanges)
     made = [result.prediction for result in results if result.num_asked]
     logits_NC, answered_N = torch.zeros(len(asked), num_classes), torch.zeros(len(asked), dtype=torch.bool)

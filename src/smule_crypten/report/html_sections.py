@@ -163,7 +163,7 @@ def data_split(record: RunRecord) -> str:
 
 def disclosures(record: RunRecord) -> str:
     """Of whom it is known: a party that recorded the run alone does not see the other one's ledger."""
-    ledgers = [_ledger(name, record.parties.get(name)) for name in recorded_parties(record)]
+    ledgers = [_ledger(name, record.parties.get(name), record.facts.task) for name in recorded_parties(record)]
     text = "What each network answered to the other party. Every answer tells its receiver something about the network."
     return section("disclosures", "Disclosures", paragraph(text), side_by_side(*ledgers))
 
@@ -249,7 +249,7 @@ def _shares(heading: str, bytes_by_name: Mapping[str, int]) -> str:
     return table([heading, "bytes", "share"], rows, "lrr", css_class="tall")
 
 
-def _ledger(name: str, party: PartyRecord | None) -> str:
+def _ledger(name: str, party: PartyRecord | None, task: str) -> str:
     title = f"Answered by party {name}"
     if party is None or not party.disclosures:
         return subsection(title, paragraph("Nothing."))
@@ -261,19 +261,20 @@ def _ledger(name: str, party: PartyRecord | None) -> str:
     return subsection(
         title,
         paragraph(f"{count(total)} answers in {count(len(party.disclosures))} exchanges."),
-        "" if party.budget is None else paragraph(_limits(party.budget)),
-        paragraph(f"What that tells about a network depends on it: {given_away(total)}."),
+        "" if party.budget is None else paragraph(_limits(party.budget, task)),
+        paragraph(f"What that tells about a network depends on it: {given_away(total, task)}."),
         table(["query", "to", "samples", "model step"], rows, "llrr", css_class="tall"),
     )
 
 
-def _limits(budget: BudgetRecord) -> str:
+def _limits(budget: BudgetRecord, task: str) -> str:
     mu = "" if budget.mu is None else f" (mu = {budget.mu:g})"
     return (
         f"{count(budget.charged)} charged, repeated attempts with them, {count(budget.charged_before)} before "
         f"this run; {count(budget.left)} of {count(budget.limit)} left. {count(budget.repeats_used)} of "
-        f"{count(budget.repeats_allowed)} repeats used. Noise of standard deviation {budget.logit_noise:.2g} "
-        f"on each logit hides its rounding in so many answers{mu}."
+        f"{count(budget.repeats_allowed)} repeats used. Noise of standard deviation "
+        f"{phrases.noise(budget.logit_noise, task)} on each {'value' if task == 'regression' else 'logit'} hides its "
+        f"rounding in so many answers{mu}."
     )
 
 

@@ -26,14 +26,21 @@ class Measured:
     membership_auc: float
 
 
+_NETWORKS = {"multilabel": "network for several labels", "regression": "regression"}
 MEASURED = (
     Measured(data="digits", fidelity={50: 0.721, 200: 0.856, 500: 0.899}, membership_auc=0.564),
     Measured(data="CIFAR-10", fidelity={150: 0.478, 600: 0.654, 2400: 0.771, 8000: 0.793}, membership_auc=0.562),
 )
 
 
-def given_away(num_answers: int) -> str:
-    """By so many answers or, where that was not measured, by the next larger number or the largest one."""
+def given_away(num_answers: int, task: str) -> str:
+    """By so many answers or, where that was not measured, by the next larger number or the largest one.
+
+    Args:
+        task: a TaskName, or what a record has of it; nothing was measured but of classification.
+    """
+    if task != "classification":
+        return f"what answers of a {_NETWORKS.get(task, task)} give away was not measured"
     copies = ", ".join(_copy(measured, num_answers) for measured in MEASURED)
     risks = ", ".join(f"{measured.membership_auc:.2f} on {measured.data}" for measured in MEASURED)
     return (

@@ -170,12 +170,17 @@ def privacy(parties: Mapping[str, PartySummary]) -> str:
     )
 
 
-def budgets(parties: Mapping[str, PartySummary]) -> str:
+def noise(sigma: float, task: str) -> str:
+    """A standard deviation, with its unit where it has one."""
+    return f"{sigma:.2g} target_std" if task == "regression" else f"{sigma:.2g}"
+
+
+def budgets(parties: Mapping[str, PartySummary], task: str) -> str:
     """What each network answered, and what its owner's limit leaves; empty where that is not known."""
     return ", ".join(
         f"party {name}: {count(budget.charged)} charged of {count(budget.limit)}, {count(budget.left)} left"
         + (f", {count(budget.repeats_used)} exchange(s) repeated" if budget.repeats_used else "")
-        + f", noise {budget.logit_noise:.2g}"
+        + f", noise {noise(budget.logit_noise, task)}"
         for name, budget in ((name, party.budget) for name, party in parties.items())
         if budget
     )
@@ -184,7 +189,7 @@ def budgets(parties: Mapping[str, PartySummary]) -> str:
 def dropped_answers(parties: Mapping[str, PartySummary]) -> str:
     """How many answers could not be right; empty where all could."""
     return ", ".join(
-        f"party {name} dropped {count(party.answers_dropped)} answers beyond the other's bound"
+        f"party {name} dropped {count(party.answers_dropped)} answers that cannot be right"
         for name, party in parties.items()
         if party.answers_dropped
     )

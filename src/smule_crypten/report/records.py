@@ -47,7 +47,9 @@ class ExchangeRecord(Record):
 
     exchange_seconds: float = Field(default=0.0, description="time in the exchange of this epoch")
     logit_noise: float = Field(
-        default=0.0, description="standard deviation of the noise on each logit that its network answered"
+        default=0.0,
+        description="standard deviation of the noise on each logit that its network answered; in regression in units "
+        "of `data.target_std`",
     )
     queries_made: int = Field(default=0, description="samples that the party asked about in this epoch")
     queries_answered: int = Field(default=0, description="samples that its network was asked about")
@@ -108,7 +110,7 @@ class BudgetRecord(Record):
     logit_noise: float = Field(
         default=0.0,
         description="largest standard deviation of the noise on each logit that its network answered, "
-        "`disclosure.logit_noise` with it; 0 where nothing was answered",
+        "`disclosure.logit_noise` with it; 0 where nothing was answered; in regression in units of `data.target_std`",
     )
 
 

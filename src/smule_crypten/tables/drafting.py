@@ -17,10 +17,11 @@ from smule_crypten.tables.source import TableFile, listed
 
 _DRAFT = f"""\
 The public schema of a table. Both parties use the same file; the other party reads all of it.
+Kinds, missing and ignore follow from the data of who drafted it: change what the other party shall not read of that.
 Fill in each {BLANK}, together with the other party:
   role        feature, target (to be predicted) or ignore
   kind        numeric, boolean or categorical
-  centre      of a numeric column: a typical value; scale: a spread, above 0
+  centre      of a numeric column: a typical value; scale: a spread, above 0; of the target by both parties' values
   categories  all values of a categorical column, those of both parties, in one order
   missing     true where values may be missing, at either party
   other       the category that stands for all values that are not listed"""

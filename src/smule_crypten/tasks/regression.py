@@ -1,5 +1,9 @@
 """One or more numbers a sample: squared errors of values that public constants have brought to one scale.
 
+No softmax bounds a peer's answer here, nor the gradient of a squared error. So answers far outside of the own targets
+are not kept, and of those that are, an error beyond two standard deviations counts linearly: a single answer cannot
+outweigh a batch.
+
 Of several targets the errors are summed, so that each learns as it would alone (multilabel.py).
 """
 
@@ -8,11 +12,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from torch.nn import functional as F
 
 from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ConfigError
 from smule_crypten.tasks.combination import LEAST_FOR_FIT, PRIOR_SAMPLES, Combination, LinearCombination, drawn_to_half
 from smule_crypten.tasks.task import PLAIN, LossTerms, Task
+
+LINEAR_FROM = 2.0
+"""Beyond this difference to a peer's value, in standard deviations of the targets, its gradient grows no more."""
+WIDENED_BY = 1.0
+"""A peer's value may lie outside of the range of the own targets by so many times its width: it may know other ones."""
+_LEAST_WIDTH = 1.0
+"""Of that range, in standard deviations: few targets may be alike by chance."""
+_LARGEST_UNKNOWN = 10.0
+"""The largest value of a peer, in standard deviations, where no own target is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +52,21 @@ class Regression(Task):
         temperature: float,
         weight_N: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Mean squared difference, summed over the targets; there is nothing that a temperature could soften."""
-        difference_N = (own_NC - peer_NC.detach()).square().sum(dim=1)
+        """Mean squared difference, linear beyond LINEAR_FROM (Huber), summed over the targets.
+
+        There is nothing that a temperature could soften.
+        """
+        difference_N = 2 * F.huber_loss(own_NC, peer_NC.detach(), reduction="none", delta=LINEAR_FROM).sum(dim=1)
         return (difference_N if weight_N is None else difference_N * weight_N).mean()
+
+    def plausible(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Within the range of the own targets, widened by its own width at both ends: for every target."""
+        targets = targets[targets.isfinite().all(dim=1)]
+        if len(targets) == 0:
+            return (outputs_NC.abs() <= _LARGEST_UNKNOWN).all(dim=1)
+        low_C, high_C = targets.amin(dim=0), targets.amax(dim=0)
+        room_C = WIDENED_BY * (high_C - low_C).clamp(min=_LEAST_WIDTH)
+        return ((outputs_NC >= low_C - room_C) & (outputs_NC <= high_C + room_C)).all(dim=1)
 
     def taken(self, samples: Samples) -> Samples:
         """Standardised.

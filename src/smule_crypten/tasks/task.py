@@ -83,6 +83,13 @@ class Task(ABC):
         """By which parts of a validation part with these targets judge a step."""
         return self.loss
 
+    def plausible(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """(N,) bool: which of a peer's outputs can be, beside own targets that are known; there may be none.
+
+        All of them where the loss of soft labels bounds what one of them does.
+        """
+        return torch.ones(len(outputs_NC), dtype=torch.bool)
+
     def taken(self, samples: Samples) -> Samples:
         """Samples of a data set as a party learns from them."""
         return samples

@@ -114,6 +114,13 @@ def test_every_data_set_is_checked(tmp_path: Path, changes: dict[str, Any], mess
             },
             "inputs of 4x4 are taken as 4 channels of 4 steps in time",
         ),
+        (
+            {
+                "x_train": np.linspace(0, 900, 240).reshape(60, 4),
+                "x_test": np.linspace(0, 900, 80).reshape(20, 4),
+            },
+            "inputs are of size ",
+        ),
     ],
 )
 def test_what_hardly_is_meant_is_said(tmp_path: Path, changes: dict[str, Any], note: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -11,12 +12,16 @@ from torch import nn
 
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.data.samples import Samples
+from smule_crypten.mutual_learning.far_answers import without_far_answers
 from smule_crypten.mutual_learning.loop import MutualLearning
 from smule_crypten.mutual_learning.observer import Phase, Silent
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
+from smule_crypten.tasks.regression import Regression
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.types import Cost, Disclosure, PeerPrediction
+
+REGRESSION = Regression()
 
 
 class DictionaryPeer:
@@ -238,3 +243,54 @@ def test_from_each_state_it_comes_to_the_same_end(number: int) -> None:
     assert whole.alone is not None
     assert (resumed.alone.accuracy, resumed.alone.model_step) == (whole.alone.accuracy, whole.alone.model_step)
     assert same(resumed.alone.model, whole.alone.model)
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_values_far_from_the_own_targets_are_dropped(private: bool) -> None:
+    """A peer within its own bound may still answer anything in regression. Such answers teach nothing and are counted;
+    under training.dp, which of them are dropped follows from held-out samples alone.
+    """
+    party, numbers = learner(), torch.linspace(-1, 1, 48)[:, None]
+    holding = dataclasses.replace(
+        party.holding,
+        train=dataclasses.replace(party.holding.train, targets=numbers),
+        validation=dataclasses.replace(party.holding.validation, targets=torch.linspace(-0.1, 0.1, 12)[:, None]),
+    )
+    ids = holding.train.sample_ids[:4].tolist()
+    peer = DictionaryPeer(dict(zip(ids, torch.tensor([[2.9], [60.0], [-1.0], [-3.1]]), strict=True)))
+    peer.asked = [ids]
+    found = without_far_answers(peer.answers(), REGRESSION, holding, private=private)
+    assert found.prediction.sample_ids.tolist() == ([ids[2]] if private else [ids[0], ids[2]])
+    assert found.num_dropped == (3 if private else 2)
+    assert len(found.prediction.logits_NC) == len(found.prediction.sample_ids)
+
+
+def test_what_is_dropped_is_neither_learned_nor_hidden() -> None:
+    """The loop itself leaves such answers out of what it keeps, and reports their number."""
+    party = learner()
+    holding = dataclasses.replace(
+        party.holding,
+        **{
+            part: dataclasses.replace(samples, targets=samples.inputs.flatten(1)[:, :1])
+            for part in ("train", "validation", "test")
+            for samples in [getattr(party.holding, part)]
+        },
+    )
+    party = dataclasses.replace(
+        party,
+        holding=holding,
+        task=REGRESSION,
+        num_classes=1,
+        build=lambda copy: nn.Sequential(nn.Flatten(), nn.Linear(4, 1)),
+    )
+    wild = {sample_id: torch.tensor([60.0]) for sample_id in holding.candidates.sample_ids.tolist()}
+    dropped: list[int] = []
+
+    class Counting(Notes):
+        def exchanged(self, epoch: int, answers: Answers, seconds: float) -> None:
+            dropped.append(answers.num_dropped)
+
+    loop = begun(DictionaryPeer(wild), Counting(), party)
+    finish(loop)
+    assert dropped == [20, 20]
+    assert loop._cache.lookup(holding.candidates.sample_ids) is None

@@ -60,6 +60,14 @@ ANNOUNCEMENTS: dict[str, tuple[object, str]] = {
         for key in TERMS
         for name, value in {"no": None, "endless": math.inf, "negative": -1.0, "whole": 1, "worded": "1.0"}.items()
     },
+    "any answer is possible": (
+        {"query_id": 1, "num_samples": 2, "model_step": 1, **TERMS, "logit_bound": 1e30},
+        r"announced 1e\+30 as logit_bound of its network, more than 4\.29",
+    ),
+    "any difference is noise": (
+        {"query_id": 1, "num_samples": 2, "model_step": 1, **TERMS, "logit_noise": 1e30},
+        r"announced 1e\+30 as logit_noise of its network, whose logits stay within \d+: no answer would say anything",
+    ),
     "zero bound": ({"query_id": 1, "num_samples": 2, "model_step": 1, **TERMS, "logit_bound": 0.0}, "announced 0.0 as"),
 }
 

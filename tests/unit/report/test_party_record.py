@@ -49,6 +49,16 @@ def test_the_table_of_one_party(record_of_a: RunRecord) -> None:
     assert f"recorded by party a alone: {MISSING} stands for what only the other party can know" in lines
 
 
+def test_noise_on_values_has_a_unit(record_of_a: RunRecord) -> None:
+    """In regression the network gives standardised values; what classes gave away in measurements is not quoted."""
+    record_of_a.facts = record_of_a.facts.model_copy(update={"task": "regression", "metric": "rmse"})
+    assert "repeated, noise 0.02 target_std" in " ".join(_lines(record_of_a))
+    page = render_report(record_of_a)
+    assert "Noise of standard deviation 0.02 target_std on each value" in page
+    assert "what answers of a regression give away was not measured" in page
+    assert "a copy trained on the answers" not in page
+
+
 def test_the_reason_for_the_kept_network(record: RunRecord) -> None:
     """Who chooses by a validation part and who keeps the last network are told apart."""
     kept = {"kept_network": "alone, epoch 2", "kept_because": "validation"}

@@ -72,7 +72,7 @@ def test_loss_is_that_of_scikit_learn(name: str) -> None:
 def divergence(name: str, own: Any, peer: Any, temperature: float) -> Any:
     """(N,) as written, by SciPy."""
     if name == "regression":
-        return ((own - peer) ** 2).sum(1)
+        return np.where(abs(own - peer) <= 2, (own - peer) ** 2, 4 * abs(own - peer) - 4).sum(1)
     if name == "multilabel":
         p, q = expit(peer / temperature), expit(own / temperature)
         return temperature**2 * (rel_entr(p, q) + rel_entr(1 - p, 1 - q)).sum(1)
@@ -280,3 +280,26 @@ def test_an_alarm_of_labels_finds_one_that_is_turned_round() -> None:
 def test_values_have_no_alarm() -> None:
     """An honest network may be off by any amount."""
     assert REGRESSION.watch(1, 4) is None
+
+
+def test_one_wild_value_does_not_outweigh_a_batch() -> None:
+    """A squared error would give a single answer of 60 nearly all of the gradient; near its own values it is one."""
+    own = torch.linspace(-1, 1, 32)[:, None].requires_grad_()
+    peer = own.detach() + torch.linspace(-1, 1, 32)[:, None].flip(0)
+    (near,) = torch.autograd.grad(REGRESSION.distillation(own, peer, 1.0), own)
+    assert torch.allclose(near, 2 * (own.detach() - peer) / 32)
+    peer[0] = 60.0
+    (gradient,) = torch.autograd.grad(REGRESSION.distillation(own, peer, 1.0), own)
+    share = float(gradient[0].abs() / gradient.abs().sum())
+    assert share < 0.15
+    squared = (own.detach() - peer).abs()
+    assert float(squared[0] / squared.sum()) > 0.75
+
+
+def test_values_far_from_the_own_targets_cannot_be() -> None:
+    """Three times the range of the own targets, of each by itself; ten standard deviations where none is known."""
+    targets = torch.tensor([[-1.0, 0.0], [3.0, 0.1], [torch.nan, torch.nan]])
+    values = torch.tensor([[-5.0, 0.0], [7.0, 1.1], [-5.1, 0.0], [7.1, 0.0], [0.0, -1.1], [0.0, float("nan")]])
+    assert REGRESSION.plausible(values, targets).tolist() == [True, True, False, False, False, False]
+    assert REGRESSION.plausible(torch.tensor([[9.9], [-10.1]]), targets[:0, :1]).tolist() == [True, False]
+    assert TASKS["classification"].plausible(values * 1e6, torch.tensor([0, 1])).all()
