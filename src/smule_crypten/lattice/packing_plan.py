@@ -22,7 +22,7 @@ _INPUT_BITS = 3
 """Bits of the network's input below its unit that D sends: rounded there, it is only another input."""
 _SECRET_BITS = 7
 """Bits below a unit that c1 and p keep, besides the guard bits: their rounding meets a ternary secret, which makes it
-about sqrt(N) times larger."""
+about sqrt(N) times larger. The first layer's keep as many: D knows the secret, and the result is a hidden value."""
 
 
 def plan_lattice(

@@ -27,8 +27,8 @@ ERROR_DEVIATION = math.sqrt(ERROR_COINS) / 2
 """3.24."""
 TERNARY_VARIANCE = 2 / 3
 GUARD_BITS = 6
-"""t: how many more bits than its whole units D's share of a hidden value keeps. What D drops it knows, and secret weights
-multiply it. The same holds of an error e: q has to be so large that e, too, is a small part of a unit."""
+"""t: how many more bits than its whole units D's share of a hidden value keeps. What D drops it knows, and secret
+weights multiply it. The same holds of an error e: q has to be so large that e, too, is a small part of a unit."""
 _ERROR_BITS = 3
 """Bits of the modulus below the guard bits: there an error of ERROR_DEVIATION is at most 1.4 times what a rounding to
 the guard bits leaves."""
