@@ -16,7 +16,7 @@ HOW = (
     "their product modulo X^N + 1 and 2^modulus_bits, by the definition in Python's own integers, is kept as SHA-256 "
     "of its coefficients (unsigned, 8 bytes each, little-endian), with the first four of them."
 )
-CASES = [(16, 44), (256, 51), (2048, 44), (2048, 51), (2048, 53), (4096, 64)]
+CASES = [(16, 44), (256, 51), (2048, 44), (2048, 51), (2048, 52), (4096, 64)]
 
 
 def numbers(text: str, count: int) -> list[int]:
