@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from smule_crypten.errors import ConfigError
 from smule_crypten.fixed_point.products import folds
 from smule_crypten.fixed_point.program import Program, Step
 from smule_crypten.lattice.grid import Axis, fit
-from smule_crypten.lattice.parameters import GUARD_BITS, Lattice, lattice_for
+from smule_crypten.lattice.parameters import GUARD_BITS, LEAST_SECURITY, Lattice, lattice_for
 from smule_crypten.lattice.plan import HandOver, Plan, Product
 from smule_crypten.lattice.spread import Spread, phase_spread, vector_spreads
 from smule_crypten.models import architecture as arch
@@ -32,16 +33,25 @@ def plan_lattice(
     *,
     guard_bits: int = GUARD_BITS,
     lattice: Lattice | None = None,
+    insecure_lattice: Lattice | None = None,
 ) -> Plan:
-    """The plan of a program.
+    """The plan of a program. Each party makes its own: the handshake must compare them, the lattice included.
 
     Args:
         images: of a whole micro-batch.
         micro_batches: that one set of weights is expected to answer.
+        insecure_lattice: instead of `lattice`, and taken whatever it resists: tests only.
 
     Raises:
         UnshareableModelError: a window of a layer does not fit into a polynomial.
+        ConfigError: the lattice resists less than LEAST_SECURITY.
     """
+    if lattice is not None and min(lattice.security_bits, lattice.with_hints) < LEAST_SECURITY:
+        raise ConfigError(
+            f"a lattice of N = {lattice.degree}, q = 2^{lattice.modulus_bits} is not known to have {LEAST_SECURITY} bits "
+            "of security with hints; take one of the table, or pass insecure_lattice in a test"
+        )
+    lattice = insecure_lattice or lattice
     masks = [(position, step) for position, step in enumerate(program.steps) if step.kind == "mask"]
     guards = {position: _guard_bits(program, position, guard_bits) for position, _ in masks}
     lattice = lattice or lattice_for(step.ring + guards[position] for position, step in masks)

@@ -32,6 +32,8 @@ TERNARY_VARIANCE = 2 / 3
 GUARD_BITS = 6
 """t: how many more bits than its whole units D's share of a hidden value keeps. What D drops it knows, and secret
 weights multiply it. The same holds of an error e: q has to be so large that e, too, is a small part of a unit."""
+LEAST_SECURITY = 128
+"""Bits, also with hints, below which no plan is made."""
 _ERROR_BITS = 3
 """Bits of the modulus below the guard bits: there an error of ERROR_DEVIATION is at most 1.4 times what a rounding to
 the guard bits leaves."""
@@ -52,7 +54,9 @@ class Lattice:
     with_hints: float = 0.0
 
 
-_GUIDELINES = "Security Guidelines for Implementing Homomorphic Encryption, eprint 2024/463, table: 128 bits up to log q"
+_GUIDELINES = (
+    "Security Guidelines for Implementing Homomorphic Encryption, eprint 2024/463, table: 128 bits up to log q"
+)
 LATTICES = (
     Lattice(
         2048,
@@ -63,7 +67,9 @@ LATTICES = (
         128.0,
     ),
     Lattice(2048, 51, 128.0, f"{_GUIDELINES} = 53, so with hints up to 52", 128.0),
-    Lattice(2048, 52, 128.0, f"{_GUIDELINES} = 53; the estimator gives 126.3 bits for 54, so no more with hints", 128.0),
+    Lattice(
+        2048, 52, 128.0, f"{_GUIDELINES} = 53; the estimator gives 126.3 bits for 54, so no more with hints", 128.0
+    ),
     Lattice(4096, 64, 128.0, f"{_GUIDELINES} = 106 (the standard of 2018: 192 up to 75)", 128.0),
 )
 """From the smallest; the last one takes every ring that a program can have."""

@@ -121,4 +121,4 @@ def worst_error(program: Program, plan: Plan, weights: dict[str, torch.Tensor], 
 
 
 def plan_of(program: Program, images: int, lattice: Lattice | None = SMALL, micro_batches: int = 3) -> Plan:
-    return plan_lattice(program, images, micro_batches, lattice=lattice)
+    return plan_lattice(program, images, micro_batches, insecure_lattice=lattice)

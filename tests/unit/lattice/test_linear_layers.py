@@ -171,7 +171,7 @@ def test_every_error_is_there(bits: int) -> None:
     """
     layer = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 1, 1))
     program = program_of(hidden(layer, (4, 2, 2)), (4, 2, 2))
-    plan = plan_lattice(program, 256, 3, guard_bits=20, lattice=Lattice(SMALL.degree, 35, 0.0, SMALL.source))
+    plan = plan_lattice(program, 256, 3, guard_bits=20, insecure_lattice=Lattice(SMALL.degree, 35, 0.0, SMALL.source))
     hand_over, (product,) = plan.hand_overs[1], plan.hand_overs[1].products
     assert {hand_over.value_bits, product.c1_bits, plan.p_bits} == {35}
     weights = {step.name: torch.zeros(step.weighted.weight_shape, dtype=torch.int64) for step in program.products}

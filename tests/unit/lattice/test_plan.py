@@ -8,15 +8,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lattice_harness import Sides, plan_of, program_of, small_weights, uniform_values
+from lattice_harness import SMALL, Sides, plan_of, program_of, small_weights, uniform_values
 from test_linear_layers import Residual, hidden, reference
 from torch import nn
 
-from smule_crypten.errors import ProtocolError
+from smule_crypten.errors import ConfigError, ProtocolError
 from smule_crypten.fixed_point.program import Program
 from smule_crypten.lattice.grid import Axis, fit
 from smule_crypten.lattice.packing_plan import plan_lattice
-from smule_crypten.lattice.parameters import LATTICES
+from smule_crypten.lattice.parameters import LATTICES, Lattice
 from smule_crypten.lattice.plan import Plan
 from smule_crypten.lattice.weights import received_weights
 
@@ -177,3 +177,12 @@ def test_a_head_on_features_takes_one_secret() -> None:
     assert plan.secrets(64) == 1
     assert plan.prepared_bytes(64) == 0
     assert plan.online_bytes(64) == 64 * (1280 * 35 + 128 * 47) // 8
+
+
+@pytest.mark.parametrize("weak", [SMALL, Lattice(2048, 53, 128.0, "without hints only")], ids=["small", "no hints"])
+def test_a_weak_lattice_is_taken_only_where_it_is_called_insecure(weak: Lattice) -> None:
+    program = program_of(nn.Sequential(nn.Linear(8, 2)), (8,))
+    with pytest.raises(ConfigError, match=r"128 bits of security with hints.*insecure_lattice"):
+        plan_lattice(program, 2, 1, lattice=weak)
+    assert plan_lattice(program, 2, 1, insecure_lattice=weak).lattice == weak
+    assert plan_lattice(program, 2, 1, lattice=LATTICES[-1]).lattice == LATTICES[-1]
