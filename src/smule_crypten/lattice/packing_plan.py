@@ -6,10 +6,11 @@ sum. Nothing here depends on weights or inputs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from smule_crypten.errors import ConfigError
+from smule_crypten.errors import ConfigError, UnshareableModelError
 from smule_crypten.fixed_point.products import folds
 from smule_crypten.fixed_point.program import Program, Step
 from smule_crypten.lattice.grid import Axis, fit
@@ -21,6 +22,8 @@ from smule_crypten.mpc.packing import packed_bytes
 
 _INPUT_BITS = 3
 """Bits of the network's input below its unit that D sends: rounded there, it is only another input."""
+_MOST_KNOWN = 2.0
+"""How many times the deviation of a rounding to its guard bits the known error of a hidden value may have."""
 _SECRET_BITS = 7
 """Bits below a unit that c1 and p keep, besides the guard bits: their rounding meets a ternary secret, which makes it
 about sqrt(N) times larger. The first layer's keep as many: D knows the secret, and the result is a hidden value."""
@@ -40,16 +43,18 @@ def plan_lattice(
     Args:
         images: of a whole micro-batch.
         micro_batches: that one set of weights is expected to answer.
-        insecure_lattice: instead of `lattice`, and taken whatever it resists: tests only.
+        insecure_lattice: instead of `lattice`, and taken whatever it resists, and however little room it has for guard
+            bits: tests only.
 
     Raises:
-        UnshareableModelError: a window of a layer does not fit into a polynomial.
+        UnshareableModelError: a window of a layer does not fit into a polynomial, or the ring of a hidden value is so
+            wide that its guard bits do not fit into the modulus.
         ConfigError: the lattice resists less than LEAST_SECURITY.
     """
     if lattice is not None and min(lattice.security_bits, lattice.with_hints) < LEAST_SECURITY:
         raise ConfigError(
-            f"a lattice of N = {lattice.degree}, q = 2^{lattice.modulus_bits} is not known to have {LEAST_SECURITY} bits "
-            "of security with hints; take one of the table, or pass insecure_lattice in a test"
+            f"a lattice of N = {lattice.degree}, q = 2^{lattice.modulus_bits} is not known to have "
+            f"{LEAST_SECURITY} bits of security with hints; take one of the table, or pass insecure_lattice in a test"
         )
     lattice = insecure_lattice or lattice
     masks = [(position, step) for position, step in enumerate(program.steps) if step.kind == "mask"]
@@ -61,8 +66,24 @@ def plan_lattice(
         for steps in _alike(users):
             layer = _Layer(program, position, steps, lattice, guards[position], guard_bits)
             choices.append([layer.hand_over(*spread) for spread in layer.spreads(images)])
-    return _cheapest(
-        Plan(lattice, tuple(options[0] for options in choices), guard_bits), choices, images, micro_batches
+    plan = Plan(lattice, tuple(options[0] for options in choices), guard_bits)
+    if insecure_lattice is None:
+        for hand_over in plan.hand_overs:
+            _check_room(plan, hand_over, guards[hand_over.position])
+    return _cheapest(plan, choices, images, micro_batches)
+
+
+def _check_room(plan: Plan, hand_over: HandOver, below: int) -> None:
+    """What D knows of the error of a hidden value stays near to what a rounding to its guard bits leaves."""
+    most = _MOST_KNOWN * 2.0**-below / math.sqrt(12)
+    known = plan.known_deviation(hand_over)
+    if hand_over.is_input or known <= most:
+        return
+    raise UnshareableModelError(
+        f"layer {hand_over.name}",
+        f"its input has a ring of {hand_over.ring} bits, so that the data owner knows an error of {known:.2g} "
+        f"units in it where {most:.2g} may be",
+        f"lower scheme.options.ring_bits, by {math.ceil(math.log2(known / most))} or more, or use scheme=crypten",
     )
 
 

@@ -72,13 +72,13 @@ LATTICES = (
     ),
     Lattice(4096, 64, 128.0, f"{_GUIDELINES} = 106 (the standard of 2018: 192 up to 75)", 128.0),
 )
-"""From the smallest; the last one takes every ring that a program can have."""
+"""From the smallest."""
 
 
 def lattice_for(widths: Iterable[int]) -> Lattice:
     """The first lattice in which values of these widths, guard bits included, have room for the error below them.
 
-    In the last one the widest rings have less room: `Plan.known_deviation` says what is then left.
+    In the last one the widest rings have less room: `plan_lattice` refuses those where too little is left.
     """
     needed = max(widths) + _ERROR_BITS
     return next((lattice for lattice in LATTICES if needed <= lattice.modulus_bits), LATTICES[-1])

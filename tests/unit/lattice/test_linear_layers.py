@@ -139,10 +139,10 @@ def test_the_reference_network(lattice: Lattice) -> None:
 
 
 def test_a_ring_of_64_bits() -> None:
-    """The widest ring: residues modulo 2^64, where Delta is 1."""
+    """The widest ring: residues modulo 2^64, where Delta is 1. Products are as exact as stated, though no plan takes it
+    outside of tests: nothing is left for guard bits."""
     program = program_of(reference(), (3, 32, 32), precision_bits=20, ring_bits=60)
-    plan = plan_lattice(program, 2, 3)
-    assert plan.lattice == LATTICES[-1]
+    plan = plan_lattice(program, 2, 3, insecure_lattice=LATTICES[-1])
     assert plan.hand_overs[-1].ring == 64
     assert worst_error(program, plan, small_weights(program, 4), 2) < MOST
 

@@ -12,7 +12,7 @@ from lattice_harness import SMALL, Sides, plan_of, program_of, small_weights, un
 from test_linear_layers import Residual, hidden, reference
 from torch import nn
 
-from smule_crypten.errors import ConfigError, ProtocolError
+from smule_crypten.errors import ConfigError, ProtocolError, UnshareableModelError
 from smule_crypten.fixed_point.program import Program
 from smule_crypten.lattice.grid import Axis, fit
 from smule_crypten.lattice.packing_plan import plan_lattice
@@ -155,7 +155,7 @@ def test_the_wider_ring_of_the_output_takes_a_larger_modulus() -> None:
     assert [plan.known_deviation(hand_over) / guard for hand_over in plan.hand_overs[1:]] == pytest.approx(
         [1.0, 1.0, 1.22], abs=0.01
     )
-    smaller = plan_lattice(program_of(reference(), (3, 32, 32)), 64, 3, lattice=LATTICES[0])
+    smaller = plan_lattice(program_of(reference(), (3, 32, 32)), 64, 3, insecure_lattice=LATTICES[0])
     assert smaller.known_deviation(smaller.hand_overs[-1]) > 0.4
 
 
@@ -186,3 +186,23 @@ def test_a_weak_lattice_is_taken_only_where_it_is_called_insecure(weak: Lattice)
         plan_lattice(program, 2, 1, lattice=weak)
     assert plan_lattice(program, 2, 1, insecure_lattice=weak).lattice == weak
     assert plan_lattice(program, 2, 1, lattice=LATTICES[-1]).lattice == LATTICES[-1]
+
+
+@pytest.mark.parametrize(("ring_bits", "precision_bits", "layer"), [(48, 16, 3), (56, 20, 1), (60, 20, 1)])
+def test_a_ring_too_wide_for_guard_bits_is_refused(ring_bits: int, precision_bits: int, layer: int) -> None:
+    """By the layer, its ring and what to lower. 48 bits are too many for the logits'
+    9 bits more, 56 and 60 for every hidden value."""
+    program = program_of(reference(), (3, 32, 32), precision_bits, ring_bits=ring_bits)
+    name = program.products[layer].name
+    ring = program.steps[program.products[layer].inputs[0]].ring
+    with pytest.raises(UnshareableModelError, match=rf"layer {name}.*ring of {ring} bits.*scheme.options.ring_bits"):
+        plan_lattice(program, 64, 3)
+
+
+def test_the_widest_ring_keeps_its_guard_bits() -> None:
+    """46 bits, and 9 more for the logits: what D knows is within twice what 6 guard bits leave."""
+    program = program_of(reference(), (3, 32, 32), 16, ring_bits=46)
+    plan = plan_lattice(program, 64, 3)
+    known = max(plan.known_deviation(hand_over) for hand_over in plan.hand_overs[1:])
+    assert plan.hand_overs[-1].ring == 55
+    assert 1.5 < known / (2.0**-6 / 12**0.5) < 2.0

@@ -141,7 +141,7 @@ def test_the_smallest_lattice_with_room_is_taken() -> None:
 
 
 def test_every_lattice_has_128_bits_with_hints() -> None:
-    """Masked weights with D's hints are judged by the next bit of log q: at N = 2048 the published 128 bits end at 53."""
+    """Masked weights with D's hints are judged by the next bit of log q; at N = 2048 the published 128 end at 53."""
     assert min(lattice.with_hints for lattice in LATTICES) >= LEAST_SECURITY == 128
     assert all(lattice.security_bits >= lattice.with_hints for lattice in LATTICES)
     assert max(lattice.modulus_bits for lattice in LATTICES if lattice.degree == 2048) + 1 <= 53
