@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import torch
 
+from smule_crypten.errors import ProtocolError
 from smule_crypten.lattice.parameters import ERROR_COINS
 from smule_crypten.mpc.packing import signed
 from smule_crypten.mpc.streams import Stream
@@ -100,7 +101,12 @@ def product(one: Spectrum, other: Spectrum, picked: torch.Tensor | None = None) 
     """The product modulo X^N + 1 and 2^64, int64 (..., N), or its coefficients `picked` (..., n).
 
     Polynomials beside each other are broadcast. One of the two factors is ternary, so it has a single limb.
+
+    Raises:
+        ProtocolError: neither factor has.
     """
+    if min(len(one.values), len(other.values)) > 1:
+        raise ProtocolError("a product of polynomials takes a ternary factor; both have coefficients of several limbs")
     width = one.width if len(one.values) > 1 else other.width
     sums = torch.fft.fft(one.values * other.values, norm="forward")
     degree = 2 * sums.size(-1)

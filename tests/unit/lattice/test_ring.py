@@ -12,6 +12,7 @@ from lattice_harness import stream
 from schoolbook import CASES, VECTORS, digest, factors, negacyclic
 from scipy.stats import chisquare
 
+from smule_crypten.errors import ProtocolError
 from smule_crypten.lattice.parameters import (
     ERROR_COINS,
     ERROR_DEVIATION,
@@ -154,3 +155,11 @@ def test_hints_cost_the_square_root_of_two() -> None:
     assert rounding > math.sqrt(TERNARY_VARIANCE)
     left = hint_deviation(LATTICES[1], 10_000, rounding, 64 * 0.3 * unit)
     assert left == pytest.approx(ERROR_DEVIATION / math.sqrt(2), rel=0.01)
+
+
+def test_a_product_without_a_ternary_factor_is_refused() -> None:
+    """Limbs would be multiplied one by one, which is no product; small values would not be noticed otherwise."""
+    a = spectrum(torch.ones(256, dtype=torch.int64), 44)
+    assert len(a.values) > 1
+    with pytest.raises(ProtocolError, match="takes a ternary factor"):
+        product(a, a)
