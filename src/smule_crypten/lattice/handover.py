@@ -80,9 +80,10 @@ class DataOwnerBatch:
             x_D: int64, D's share of the program's value with `fraction` bits below a unit.
 
         Raises:
-            ProtocolError: these masks have been used.
+            ProtocolError: these masks have been used, or x_D has another shape than they are for.
         """
         hand_over, masks = self._plan.hand_overs[number], self._masks[number]
+        _check_shape(hand_over, x_D, self._images)
         if masks is None:
             raise ProtocolError(f"layer {hand_over.name}: the masks of a micro-batch encode one input; draw new ones")
         self._masks[number] = None
@@ -143,12 +144,17 @@ class ModelOwnerBatch:
             x_M: int64, M's share of the program's value; None for the network's input.
 
         Raises:
-            ProtocolError: the message has another length than the plan says.
+            ProtocolError: the message has another length, or x_M another shape, than the plan says; there is an x_M for
+                the network's input, or none for a hidden value.
         """
         hand_over, bits = self._plan.hand_overs[number], self._plan.lattice.modulus_bits
         grid, layout = hand_over.grid, hand_over.grid.layout(self._images)
         encoded = self._unpacked(message, hand_over, hand_over.online_values(self._images))
+        if hand_over.is_input != (x_M is None):
+            due = "has no share of the network's input" if hand_over.is_input else "has a share of a hidden value"
+            raise ProtocolError(f"layer {hand_over.name}: the model owner {due}")
         if x_M is not None:
+            _check_shape(hand_over, x_M, self._images)
             shift = bits - hand_over.ring - hand_over.fraction
             encoded = encoded + (cells_of(hand_over.spread.images(x_M), layout) << shift)
         polynomials = grid.polynomials(self._images)
@@ -198,6 +204,12 @@ def _at_windows(hand_over: HandOver, one: Product, by_slot: Spectrum, by_secret:
         found.append(product(by_slot[slot], _with_axis(by_secret[secret]), windows))
     pieces = torch.stack(found, dim=1).view(one.outputs, -1, grid.block[0] * grid.block[1])
     return one.finished(grid.assembled(pieces[:, : grid.pieces(images)].transpose(0, 1), images))
+
+
+def _check_shape(hand_over: HandOver, share: torch.Tensor, images: int) -> None:
+    due = (images, *hand_over.shape)
+    if tuple(share.shape) != due:
+        raise ProtocolError(f"layer {hand_over.name}: a share of shape {tuple(share.shape)} came where {due} is due")
 
 
 def _with_axis(one: Spectrum) -> Spectrum:

@@ -150,6 +150,7 @@ class _Layer:
         is_input = _is_input(self.program, self.position)
         return HandOver(
             position=self.position,
+            shape=self.mask.shape,
             spread=spread,
             grid=fit(self.steps[0].name, spread.rows, spread.columns, self.lattice.degree),
             ring=ring,

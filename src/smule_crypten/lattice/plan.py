@@ -72,12 +72,13 @@ class Product:
 class HandOver:
     """A value that D hands over, and the products of it.
 
-    position: of the mask in the program. spread, grid: where its pixels lie. ring: bits of a value of whole units.
-    fraction: bits below a unit that shares keep. value_bits: of a coefficient of b. is_input: whether D alone knows the
-    value.
+    position: of the mask in the program. shape: of a sample's value there. spread, grid: where its pixels lie. ring:
+    bits of a value of whole units. fraction: bits below a unit that shares keep. value_bits: of a coefficient of b.
+    is_input: whether D alone knows the value.
     """
 
     position: int
+    shape: tuple[int, ...]
     spread: Spread
     grid: Grid
     ring: int

@@ -109,3 +109,27 @@ def test_the_shares_of_the_data_owner_are_known_beforehand() -> None:
         (share,) = data_owner.shares.values()
         top.append((share.flatten() >> (both.plan.lattice.modulus_bits - 4)) + 8)
     assert chisquare(torch.bincount(torch.cat(top), minlength=16).numpy()).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("images", [IMAGES - 1, 2 * IMAGES])
+def test_shares_of_another_shape_are_refused(images: int) -> None:
+    """More samples would go unseen, fewer would fail somewhere inside; the masks are still there afterwards."""
+    program = program_of(nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2)), (6,))
+    both = Sides(plan_of(program, IMAGES), small_weights(program, 1))
+    data_owner, model_owner = both.batch(IMAGES)
+    with pytest.raises(ProtocolError, match=rf"shape \({images}, 4\) came where \({IMAGES}, 4\) is due"):
+        data_owner.hand_over(1, torch.zeros(images, 4, dtype=torch.int64))
+    message = data_owner.hand_over(1, torch.zeros(IMAGES, 4, dtype=torch.int64))
+    with pytest.raises(ProtocolError, match=rf"shape \({images}, 4\) came where"):
+        model_owner.multiply(1, message, torch.zeros(images, 4, dtype=torch.int64))
+
+
+def test_the_model_owner_has_a_share_of_hidden_values_only() -> None:
+    program = program_of(nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2)), (6,))
+    data_owner, model_owner = Sides(plan_of(program, IMAGES), small_weights(program, 1)).batch(IMAGES)
+    shares = [torch.zeros(IMAGES, features, dtype=torch.int64) for features in (6, 4)]
+    messages = [data_owner.hand_over(number, share) for number, share in enumerate(shares)]
+    with pytest.raises(ProtocolError, match="has no share of the network's input"):
+        model_owner.multiply(0, messages[0], shares[0])
+    with pytest.raises(ProtocolError, match="has a share of a hidden value"):
+        model_owner.multiply(1, messages[1], None)
