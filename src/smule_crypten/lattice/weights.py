@@ -127,10 +127,11 @@ def _check_norm(plan: Plan, hand_over: HandOver, one: Product, kernel: torch.Ten
     norms, bound = kernel.flatten(1).norm(dim=1), plan.norm_bound(hand_over, one)
     worst = int(norms.argmax())
     if float(norms[worst]) > bound:
+        option = "raise scheme.options.input_bits" if hand_over.is_input else "lower scheme.options.ring_bits"
         raise UnshareableModelError(
             f"layer {one.name}",
             f"the weights of output {worst} are {float(norms[worst]) / bound:.3g} times as large as its error allows",
-            "train with weight decay, raise scheme.options.input_bits for the first layer, or use scheme=crypten",
+            f"train with weight decay, {option}, or use scheme=crypten",
         )
 
 

@@ -135,6 +135,18 @@ def test_weights_beyond_the_bound_are_refused() -> None:
         Sides(plan, weights)
 
 
+@pytest.mark.parametrize(
+    ("layer", "option"), [(0, "raise scheme.options.input_bits"), (1, "lower scheme.options.ring_bits")]
+)
+def test_what_helps_against_large_weights_depends_on_the_layer(layer: int, option: str) -> None:
+    program = program_of(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)), (2,))
+    plan, weights = plan_of(program, 2), small_weights(program, 1)
+    hand_over, (product,) = plan.hand_overs[layer], plan.hand_overs[layer].products
+    weights[product.name][0, 0] = 2 * int(plan.norm_bound(hand_over, product))
+    with pytest.raises(UnshareableModelError, match=rf"layer {product.name}.*weight decay, {option}, or"):
+        Sides(plan, weights)
+
+
 def test_the_bound_keeps_the_error_below_a_unit() -> None:
     plan, _ = scalar_layer()
     hand_over, (product,) = plan.hand_overs[0], plan.hand_overs[0].products
