@@ -8,16 +8,24 @@ keeps t bits below its units.
 
 2^t v_M + v_D = (2^t / 2^f) (z + error) + (M's rounding) + (D's rounding) modulo 2^(w + t). M's rounding has mean zero
 whatever the shares are, since rho is uniform and D knows nothing of it. D's, at most half of 2^-t units, D knows:
-what t is for. Nothing is sent, nothing is opened, nothing fails while |z| <= 2^(k-1) - 2^f.
+what t is for. Nothing is sent, nothing is opened, and nothing wraps while |z| <= `largest`: 2^(k-1) less (2 + 8 d) 2^f,
+where d is Plan.deviation of the error (beyond 8 of it with a probability below 2^-49 a value).
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 
 from smule_crypten.lattice.ring import rounded
 from smule_crypten.mpc.packing import signed
 from smule_crypten.mpc.streams import Stream
+
+
+def largest(ring: int, fraction: int, deviation: float) -> int:
+    """Of |z|: the range of a ring of k = `ring` bits less the error, at 8 deviations, and both roundings."""
+    return (1 << (ring - 1)) - math.ceil((2 + 8 * deviation) * 2.0**fraction)
 
 
 def model_owner_share(share: torch.Tensor, modulus_bits: int, width: int, local: Stream) -> torch.Tensor:

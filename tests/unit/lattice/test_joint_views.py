@@ -8,6 +8,7 @@ result: it would go in proportion to the weights.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from unittest import mock
@@ -22,7 +23,7 @@ from torch import nn
 from smule_crypten.lattice import handover
 from smule_crypten.lattice.parameters import Lattice
 from smule_crypten.lattice.ring import errors, uniform
-from smule_crypten.lattice.truncation import data_owner_share, model_owner_share
+from smule_crypten.lattice.truncation import data_owner_share, largest, model_owner_share
 from smule_crypten.mpc.packing import signed, unpack
 from smule_crypten.mpc.streams import Stream
 
@@ -166,3 +167,22 @@ def test_both_shares_together_are_the_rounded_value() -> None:
     v_M, v_D = model_owner_share(z_M, 44, 18, drawn), data_owner_share(z - z_M, 44, 18, 6)
     total = signed((v_M << 6) + v_D, 24).double() / 2.0**6
     assert float((total - z.double() / 2.0**26).abs().max()) < 1 + 2.0**-7
+
+
+def test_the_stated_range_holds_with_the_largest_error() -> None:
+    """A ring of 32 bits, 14 below a unit, an error of 8 deviations of 0.9 units: at the end of the range no rounding
+    wraps. Control: 2^f from the end of the ring, where the roundings alone would fit, it does."""
+    bits, ring, fraction, deviation = 44, 32, 14, 0.9
+    delta, width = 1 << (bits - ring), ring - fraction
+    drawn = stream(8, "range")
+
+    def wrapped(z: int) -> bool:
+        exact = z * delta + int(8 * deviation * 2**fraction) * delta
+        z_M = uniform(drawn, 1, 4096, bits)[0]
+        v_M, v_D = model_owner_share(z_M, bits, width, drawn), data_owner_share(exact - z_M, bits, width, 6)
+        total = signed((v_M << 6) + v_D, width + 6).double() / 2.0**6
+        return bool((total < 0).any())
+
+    assert not wrapped(largest(ring, fraction, deviation))
+    assert largest(ring, fraction, deviation) == (1 << 31) - math.ceil((2 + 7.2) * (1 << 14))
+    assert wrapped((1 << (ring - 1)) - (1 << fraction))
