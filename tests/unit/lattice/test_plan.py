@@ -206,3 +206,21 @@ def test_the_widest_ring_keeps_its_guard_bits() -> None:
     known = max(plan.known_deviation(hand_over) for hand_over in plan.hand_overs[1:])
     assert plan.hand_overs[-1].ring == 55
     assert 1.5 < known / (2.0**-6 / 12**0.5) < 2.0
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "joint", "fresh"),
+    [
+        (reference(), (3, 32, 32), 1.60, 3.01),
+        (nn.Sequential(nn.Linear(1280, 128), nn.ReLU(), nn.Linear(128, 10)), (1280,), 0.16, 0.28),
+    ],
+    ids=["reference", "head"],
+)
+def test_what_a_secret_for_each_layer_would_cost(
+    network: nn.Module, shape: tuple[int, ...], joint: float, fresh: float
+) -> None:
+    """KB a query of p, as parameters.py states: with secrets for all layers together, and with fresh ones for each."""
+    plan = plan_lattice(program_of(network, shape), BATCH, 4)
+    apart = [dataclasses.replace(plan, hand_overs=(hand_over,)).p_bytes(BATCH) for hand_over in plan.hand_overs]
+    assert plan.p_bytes(BATCH) / BATCH / KB == pytest.approx(joint, abs=0.005)
+    assert sum(apart) / BATCH / KB == pytest.approx(fresh, abs=0.005)
