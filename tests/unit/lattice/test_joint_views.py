@@ -2,7 +2,7 @@
 
 One hidden input is handed over again and again under fresh masks, multiplied with secret weights and rounded. What D
 knows of the errors (e, its rounding of b, what it drops of its share, its share's lowest bits) must not go with the
-result: it would go in proportion to the weights.
+result: it would go in proportion to the weights. Nor must s, e' and its rounding of p, which meet M's secrets u and e1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from torch import nn
 
 from smule_crypten.lattice import handover
 from smule_crypten.lattice.parameters import Lattice
-from smule_crypten.lattice.ring import errors, uniform
+from smule_crypten.lattice.plan import HandOver
+from smule_crypten.lattice.ring import errors, rounded, spectrum, ternary, uniform
+from smule_crypten.lattice.ring import product as product_of
 from smule_crypten.lattice.truncation import data_owner_share, largest, model_owner_share
 from smule_crypten.mpc.packing import signed, unpack
 from smule_crypten.mpc.streams import Stream
@@ -61,17 +63,30 @@ def by_sample(values_CN: torch.Tensor) -> torch.Tensor:
     return values_CN.view(len(values_CN), REPEATS, -1).transpose(0, 1).reshape(REPEATS, INPUTS)
 
 
+def beside_each_sample(hand_over: HandOver, polynomials: torch.Tensor) -> torch.Tensor:
+    """What a sample's result takes of those (secrets, N) of its polynomial: (N, REPEATS), where row i meets coefficient
+    i of M's u or e1, X^N being -1. With one slot these are the same for every sample."""
+    grid = hand_over.grid
+    samples, per = torch.arange(REPEATS), grid.pieces_per_polynomial
+    back = grid.windows()[samples % per] - torch.arange(grid.degree).view(-1, 1)
+    return polynomials[samples // per, back % grid.degree] * torch.where(back < 0, -1, 1)
+
+
 def asked(
-    seed: int, kept_below_a_unit: int | None = None, lattice: Lattice = SMALL, value_bits: int | None = None
+    seed: int,
+    kept_below_a_unit: int | None = None,
+    lattice: Lattice = SMALL,
+    value_bits: int | None = None,
+    secret_bits: int | None = None,
 ) -> Asked:
-    """kept_below_a_unit: what D's share keeps after the product, value_bits: what D sends of b; where they are not the
-    plan's."""
+    """kept_below_a_unit: what D's share keeps after the product, value_bits: what D sends of b, secret_bits: what is
+    sent of c1 and p; where they are not the plan's."""
     model = nn.Sequential(nn.Linear(2, INPUTS), nn.ReLU(), nn.Linear(INPUTS, OUTPUTS), nn.ReLU(), nn.Linear(OUTPUTS, 2))
     program = program_of(model, (2,))
     plan = plan_of(program, REPEATS, lattice)
-    if value_bits is not None:
-        changed = (dataclasses.replace(hand_over, value_bits=value_bits) for hand_over in plan.hand_overs)
-        plan = dataclasses.replace(plan, hand_overs=tuple(changed))
+    plan = dataclasses.replace(
+        plan, hand_overs=tuple(changed(hand_over, value_bits, secret_bits) for hand_over in plan.hand_overs)
+    )
     hand_over = plan.hand_overs[NUMBER]
     (product,) = hand_over.products
     weight = uniform_values(seed, (OUTPUTS, INPUTS), 15)
@@ -83,7 +98,13 @@ def asked(
         drawn.append(errors(local, size))
         return drawn[-1]
 
-    with mock.patch.object(handover, "errors", recorded):
+    secrets: list[torch.Tensor] = []
+
+    def recorded_secrets(local: Stream, count: int, degree: int) -> torch.Tensor:
+        secrets.append(ternary(local, count, degree))
+        return secrets[-1]
+
+    with mock.patch.object(handover, "errors", recorded), mock.patch.object(handover, "ternary", recorded_secrets):
         data_owner, model_owner = sides.batch(REPEATS)
     e = by_sample(drawn[1 + 2 * NUMBER])  # behind that of p, and two of each layer before
     bits, t, width = plan.lattice.modulus_bits, hand_over.fraction, program.products[NUMBER].width
@@ -106,7 +127,20 @@ def asked(
     exact = (x @ weight.T)[0].double() / 2.0 ** (product.step.fraction + t)
     total = signed((v_M << t_D) + v_D, width + t_D).double() / 2.0**t_D
     known = {"e": e, "rounding of b": rounding, "dropped of the share": dropped, "low bits of the share": low}
-    return Asked(total.T, {name: values.T for name, values in known.items()}, exact)
+    (s,), e_p = secrets, drawn[0]
+    p = product_of(spectrum(sides.public.p.unsqueeze(0), bits), spectrum(s, 2)) + e_p
+    rounding_p = signed((rounded(p, bits, plan.p_bits) << (bits - plan.p_bits)) - p, bits)
+    shared = {"s": s, "error of p": e_p, "rounding of p": rounding_p}
+    by_name = {name: values.T for name, values in known.items()}
+    by_name |= {name: beside_each_sample(hand_over, values) for name, values in shared.items()}
+    return Asked(total.T, by_name, exact)
+
+
+def changed(hand_over: HandOver, value_bits: int | None, secret_bits: int | None) -> HandOver:
+    """One slot; c1 of so many bits and, since it takes as many, p."""
+    products = tuple(dataclasses.replace(one, c1_bits=secret_bits or one.c1_bits) for one in hand_over.products)
+    value_bits = value_bits or hand_over.value_bits
+    return dataclasses.replace(hand_over, slots=1, products=products, value_bits=value_bits)
 
 
 def test_nothing_that_the_data_owner_knows_goes_with_the_result() -> None:
@@ -126,6 +160,12 @@ def test_a_rounding_of_b_to_whole_units_is_found() -> None:
     """Control, a plan with 32 bits of b in hidden layers: D knows an error of 0.29 units in every input, and the result
     shows it."""
     assert "rounding of b" in asked(seed=3, value_bits=32).alarms()
+
+
+def test_secrets_that_keep_too_few_bits_are_found() -> None:
+    """Control, c1 and p of 18 bits, the last of which is a unit of a result: what is rounded there goes with the result in
+    proportion to M's secrets, each coefficient of which shows."""
+    assert asked(seed=6, secret_bits=18).alarms() >= {"s", "rounding of p"}
 
 
 def test_a_share_of_whole_units_is_found() -> None:

@@ -224,3 +224,25 @@ def test_what_a_secret_for_each_layer_would_cost(
     apart = [dataclasses.replace(plan, hand_overs=(hand_over,)).p_bytes(BATCH) for hand_over in plan.hand_overs]
     assert plan.p_bytes(BATCH) / BATCH / KB == pytest.approx(joint, abs=0.005)
     assert sum(apart) / BATCH / KB == pytest.approx(fresh, abs=0.005)
+
+
+@st.composite
+def axes(draw: st.DrawFn) -> Axis:
+    kernel, stride, dilation, padding = (draw(st.integers(*ends)) for ends in ((1, 4), (1, 4), (1, 3), (0, 5)))
+    reach = dilation * (kernel - 1) + 1
+    size = draw(st.integers(max(1, reach - 2 * padding), 20))
+    return Axis(
+        size, (size + 2 * padding - reach) // stride + 1, stride, padding, tuple(range(0, dilation * kernel, dilation))
+    )
+
+
+@given(axes(), axes(), st.sampled_from([256, 512]), st.integers(1, 5))
+@settings(derandomize=True, deadline=None, max_examples=200)
+def test_no_coefficient_is_taken_twice(rows: Axis, columns: Axis, degree: int, images: int) -> None:
+    """Each pixel and each padding has a coefficient of its own: under one mask, two values would give their difference
+    away."""
+    grid = fit("c1", rows, columns, degree)
+    layout = grid.layout(images)
+    addresses = torch.cat([layout.data, layout.padding])
+    assert len(torch.unique(addresses)) == len(addresses)
+    assert int(addresses.max()) < grid.polynomials(images) * degree
