@@ -163,7 +163,7 @@ def test_a_rounding_of_b_to_whole_units_is_found() -> None:
 
 
 def test_secrets_that_keep_too_few_bits_are_found() -> None:
-    """Control, c1 and p of 18 bits, the last of which is a unit of a result: what is rounded there goes with the result in
+    """Control, c1 and p of 18 bits, down to a unit of a result: what is rounded there goes with the result, in
     proportion to M's secrets, each coefficient of which shows."""
     assert asked(seed=6, secret_bits=18).alarms() >= {"s", "rounding of p"}
 
