@@ -21,7 +21,7 @@ FLOORS: list[set[str]] = [
     {"tasks", "features"},
     {"report", "training", "transport"},
     {"mpc"},
-    {"fixed_point"},
+    {"fixed_point", "oblivious"},
     {"inference"},
     {"mutual_learning"},
     {"party"},
@@ -42,6 +42,7 @@ NARROW: dict[str, set[str]] = {
     "transport": {"errors", "types", "files"},
     "mpc": SMALL | {"models", "transport"},
     "fixed_point": SMALL | {"models", "mpc.session", "mpc.packing"},
+    "oblivious": {"errors", "types", "files", "mpc.packing"},
     "inference": SMALL | {"models", "mpc", "fixed_point"},
     "mutual_learning": SMALL
     | {"data", "models", "tasks", "training", "report.records"}

@@ -1,0 +1,89 @@
+"""The hashes: AES under public keys, as a random permutation pi (eprint 2019/074).
+
+- The tree grows by MMO with sigma: H(x) = pi(sigma(x)) xor sigma(x), circular correlation robust (section 7.3), as the
+  half-tree asks (eprint 2022/1431).
+- Pads come from TMMO: H(x, i) = pi(pi(x) xor i) xor pi(x), tweakable circular correlation robust (section 7.4): the
+  same difference stands in all transfers, and a tweak i serves once. The cheaper pi(sigma(x) xor i) xor sigma(x) is not
+  used: who knows two x can choose tweaks under which the arguments of pi meet.
+
+Each purpose has a key of its own. All come from a public seed that both parties contributed to, new for each instance:
+one who attacks many instances at once cannot prepare for all of them together (eprint 2019/1168).
+
+All work in chunks that stay in the cache, in memory taken once: fresh pages cost more than AES.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from smule_crypten.oblivious.blocks import BLOCK_BYTES, Blocks, sigma
+
+SEED_BYTES = 32
+TREE, PADS, CODE = "tree", "pads", "code"
+_CHUNK = 1 << 13
+
+
+def public_key(seed: bytes, purpose: str) -> bytes:
+    """The AES-128 key of a purpose: public, and the same at both parties."""
+    if len(seed) != SEED_BYTES:
+        raise ValueError(f"a public seed has {SEED_BYTES} bytes, got {len(seed)}")
+    return hashlib.sha256(f"smule_crypten|oblivious|{purpose}|".encode() + seed).digest()[:BLOCK_BYTES]
+
+
+class Permutation:
+    """`pi`: AES-128 on each of at most `most` blocks at once."""
+
+    def __init__(self, key: bytes, most: int = _CHUNK) -> None:
+        self._encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()
+        # The library wants room for one more block than it writes.
+        self._room = np.empty((most + 1) * BLOCK_BYTES, dtype=np.uint8)
+
+    def __call__(self, blocks: Blocks) -> Blocks:
+        """Of contiguous blocks (n, 2); the result is good until the next call."""
+        if len(blocks):
+            self._encryptor.update_into(blocks.reshape(-1).view(np.uint8).data, self._room.data)
+        return self._room[: blocks.nbytes].view(np.uint64).reshape(blocks.shape)
+
+
+class TreeHash:
+    """pi(sigma(x)) xor sigma(x)."""
+
+    def __init__(self, key: bytes) -> None:
+        self._permutation = Permutation(key)
+        self._argument = np.empty((_CHUNK, 2), dtype=np.uint64)
+
+    def __call__(self, blocks: Blocks, out: Blocks) -> None:
+        """Of blocks (n, 2) into `out` (n, 2), which is not `blocks`."""
+        for start in range(0, len(blocks), _CHUNK):
+            part = blocks[start : start + _CHUNK]
+            argument = self._argument[: len(part)]
+            sigma(part, out=argument)
+            np.bitwise_xor(self._permutation(argument), argument, out=out[start : start + _CHUNK])
+
+
+class PadHash:
+    """pi(pi(x) xor i) xor pi(x)."""
+
+    def __init__(self, key: bytes) -> None:
+        self._permutation = Permutation(key)
+
+    def __call__(self, blocks: Blocks, tweaks: Blocks) -> Blocks:
+        """Of blocks (n, 2), with a tweak each (n, 2)."""
+        result = np.empty_like(blocks)
+        for start in range(0, len(blocks), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            inner = self._permutation(np.ascontiguousarray(blocks[part])).copy()
+            np.bitwise_xor(self._permutation(inner ^ tweaks[part]), inner, out=result[part])
+        return result
+
+
+class Hashes:
+    """All that the parties of one instance compute under public keys."""
+
+    def __init__(self, seed: bytes) -> None:
+        self.tree = TreeHash(public_key(seed, TREE))
+        self.pads = PadHash(public_key(seed, PADS))
+        self.code_key = public_key(seed, CODE)

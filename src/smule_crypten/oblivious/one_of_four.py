@@ -1,0 +1,109 @@
+"""Transfers of one of four integers of w bits, from two correlated transfers each.
+
+Blocks are vectors over the field of four elements 0, 1, sigma, sigma + 1 (blocks.py). Two transfers with the choices
+c0 and c1 combine to one with the choice v = c0 + 2 c1: Q = q0 xor sigma(q1) at the sender, Q xor v D at the receiver,
+where v D is 0, D, sigma(D) or both. Its four pads are H(Q xor u D, tweak) for u = 0 .. 3; any two differ by a multiple
+of D that is as hard to guess as D. This is the code-based transfer of Kolesnikov, Kumaresan (CRYPTO 2013) with a code
+over four elements. A xor of two pads, one of each transfer, would not do: the four would sum to zero.
+
+Chosen, on a batch of 2 n transfers turned to the bits of v (the low bits of all, then the high bits):
+1. Sender -> receiver, 4 packed_bytes(n, w): m_u xor pad_u for u = 0 .. 3.
+Shared, the results are xor shares of m_v:
+1. Sender -> receiver, 3 packed_bytes(n, w): m_u xor pad_u xor s for u = 1 .. 3, with the sender's share s = m_0 xor
+   pad_0, for which nothing need be sent at u = 0.
+
+One message after that of the turning, ceil(2 n / 8) bytes; nothing is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from smule_crypten.oblivious.blocks import Bits, Blocks, Bytes, sigma
+from smule_crypten.oblivious.cots import Fields, ReceiverCots, SenderCots, Use, fields
+from smule_crypten.oblivious.wire import pack_fields, packed_bytes, unpack_fields
+
+Values = npt.NDArray[np.int64]
+"""Choices, 0 to 3."""
+
+TRANSFERS = 2
+"""Correlated transfers that one of four takes."""
+
+
+def chosen_bytes(count: int, width: int) -> int:
+    return 4 * packed_bytes(count, width)
+
+
+def shared_bytes(count: int, width: int) -> int:
+    return 3 * packed_bytes(count, width)
+
+
+def choice_bits(values: Bits) -> Bits:
+    """Choices 0 to 3 (n,) as the 2 n bits that a batch is turned to."""
+    return np.concatenate([values & 1, values >> 1])
+
+
+def send_random(cots: SenderCots, width: int) -> list[Fields]:
+    """All four integers of each transfer, of a batch of 2 n."""
+    low, high = cots.halves()
+    blocks = _combined(low.spend(), high.spend())
+    zero = np.zeros_like(cots.difference)
+    multiples = [_combined(a, b) for b in (zero, cots.difference) for a in (zero, cots.difference)]
+    return [fields(low.hashed(blocks ^ multiple, Use.TABLE), width) for multiple in multiples]
+
+
+def receive_random(cots: ReceiverCots, width: int) -> Fields:
+    """The integer of each choice: `cots.choices` of the first half, and twice those of the second."""
+    low, high = cots.halves()
+    return fields(low.hashed(_combined(low.spend(), high.spend()), Use.TABLE), width)
+
+
+def send_chosen(cots: SenderCots, tables: Sequence[Fields], width: int) -> Bytes:
+    """The message. tables: the four integers of each transfer, 4 x (n,)."""
+    pads = send_random(cots, width)
+    return np.concatenate([pack_fields(m ^ pad, width) for m, pad in zip(tables, pads, strict=True)])
+
+
+def receive_chosen(cots: ReceiverCots, message: Bytes, width: int) -> Fields:
+    values = _values(cots)
+    offered = [unpack_fields(side, len(values), width) for side in np.split(message, 4)]
+    return _entries(offered, values) ^ receive_random(cots, width)
+
+
+def send_shared(cots: SenderCots, tables: Sequence[Fields], width: int) -> tuple[Bytes, Fields]:
+    """The message, and the sender's xor shares."""
+    pads = send_random(cots, width)
+    masked = [m ^ pad for m, pad in zip(tables, pads, strict=True)]
+    own = masked[0] & np.uint64((1 << width) - 1)
+    return np.concatenate([pack_fields(entry ^ own, width) for entry in masked[1:]]), own
+
+
+def receive_shared(cots: ReceiverCots, message: Bytes, width: int) -> Fields:
+    """The receiver's xor shares."""
+    values = _values(cots)
+    offered = [np.zeros(len(values), dtype=np.uint64)]
+    offered += [unpack_fields(side, len(values), width) for side in np.split(message, 3)]
+    return _entries(offered, values) ^ receive_random(cots, width)
+
+
+def _values(cots: ReceiverCots) -> Values:
+    low, high = np.split(cots.choices.astype(np.int64), 2)
+    return low + 2 * high
+
+
+def _entries(tables: Sequence[Fields], values: Values) -> Fields:
+    """Of each four entries the one that is named; no access to memory depends on a name."""
+    chosen = np.zeros(len(values), dtype=np.uint64)
+    for number, entries in enumerate(tables):
+        chosen ^= entries * (values == number)
+    return chosen
+
+
+def _combined(low: Blocks, high: Blocks) -> Blocks:
+    result = np.empty_like(high)
+    sigma(high, out=result)
+    result ^= low
+    return result
