@@ -22,6 +22,7 @@ FLOORS: list[set[str]] = [
     {"report", "training", "transport"},
     {"mpc"},
     {"fixed_point", "oblivious"},
+    {"lattice"},
     {"inference"},
     {"mutual_learning"},
     {"party"},
@@ -43,7 +44,8 @@ NARROW: dict[str, set[str]] = {
     "mpc": SMALL | {"models", "transport"},
     "fixed_point": SMALL | {"models", "mpc.session", "mpc.packing"},
     "oblivious": {"errors", "types", "files", "mpc.packing"},
-    "inference": SMALL | {"models", "mpc", "fixed_point"},
+    "lattice": SMALL | {"models", "fixed_point", "mpc.keys", "mpc.packing", "mpc.streams"},
+    "inference": SMALL | {"models", "mpc", "fixed_point", "lattice"},
     "mutual_learning": SMALL
     | {"data", "models", "tasks", "training", "report.records"}
     | {"inference.scheme", "inference.answerer", "inference.noise"},

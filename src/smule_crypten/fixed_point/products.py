@@ -32,9 +32,9 @@ def multiply(
     if isinstance(op, arch.Linear):
         return _ring_product(F.linear, x, weight, ring)
     stride = op.stride
-    if pool is not None and _folds(op, pool):
+    if pool is not None and folds(op, pool):
         assert isinstance(pool.op, arch.AvgPool2d)
-        weight = _folded(weight, op.stride, pool.op.kernel)
+        weight = folded(weight, op.stride, pool.op.kernel)
         stride = (op.stride[0] * pool.op.kernel[0], op.stride[1] * pool.op.kernel[1])
         pool = None
 
@@ -79,7 +79,7 @@ def _limbs(values: torch.Tensor, ring: int) -> list[torch.Tensor]:
     return [limb.double() for limb in limbs]
 
 
-def _folds(op: arch.Conv2d, pool: SumPool) -> bool:
+def folds(op: arch.Conv2d, pool: SumPool) -> bool:
     """Whether convolution and pooling are one convolution: windows side by side, inside the image."""
     return (
         isinstance(pool.op, arch.AvgPool2d)
@@ -89,7 +89,7 @@ def _folds(op: arch.Conv2d, pool: SumPool) -> bool:
     )
 
 
-def _folded(weight: torch.Tensor, stride: tuple[int, int], window: tuple[int, int]) -> torch.Tensor:
+def folded(weight: torch.Tensor, stride: tuple[int, int], window: tuple[int, int]) -> torch.Tensor:
     """The kernel of "convolve, then sum windows": the sum of the kernel at all places of the window."""
     height, width = weight.shape[2:]
     folded = weight.new_zeros(
