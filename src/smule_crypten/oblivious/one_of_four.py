@@ -12,17 +12,20 @@ Shared, the results are xor shares of m_v:
 1. Sender -> receiver, 3 packed_bytes(n, w): m_u xor pad_u xor s for u = 1 .. 3, with the sender's share s = m_0 xor
    pad_0, for which nothing need be sent at u = 0.
 
+With products: the two transfers of a value serve also as transfers of one of two (one_of_two.py), under tweaks of that
+use. Each serves one product with a bit; a sum of two such pads has to be linear in c0 and c1, as the products are.
+
 One message after that of the turning, ceil(2 n / 8) bytes; nothing is opened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from smule_crypten.oblivious.blocks import Bits, Blocks, Bytes, sigma
+from smule_crypten.oblivious.blocks import Bits, Blocks, Bytes, marks, sigma
 from smule_crypten.oblivious.cots import Fields, ReceiverCots, SenderCots, Use, fields
 from smule_crypten.oblivious.wire import pack_fields, packed_bytes, unpack_fields
 
@@ -49,16 +52,34 @@ def choice_bits(values: Bits) -> Bits:
 def send_random(cots: SenderCots, width: int) -> list[Fields]:
     """All four integers of each transfer, of a batch of 2 n."""
     low, high = cots.halves()
-    blocks = _combined(low.spend(), high.spend())
-    zero = np.zeros_like(cots.difference)
-    multiples = [_combined(a, b) for b in (zero, cots.difference) for a in (zero, cots.difference)]
-    return [fields(low.hashed(blocks ^ multiple, Use.TABLE), width) for multiple in multiples]
+    return [fields(pads, width) for pads in _table_pads(low, low.spend(), high.spend())]
 
 
 def receive_random(cots: ReceiverCots, width: int) -> Fields:
     """The integer of each choice: `cots.choices` of the first half, and twice those of the second."""
     low, high = cots.halves()
     return fields(low.hashed(_combined(low.spend(), high.spend()), Use.TABLE), width)
+
+
+def send_bits(cots: SenderCots, products: int) -> tuple[list[Bits], list[list[Bits]]]:
+    """Pads of one bit: four of each value; then two of the low and two of the high transfer of the first `products`."""
+    low, high = cots.halves()
+    low_blocks, high_blocks = low.spend(), high.spend()
+    four = [marks(pads) for pads in _table_pads(low, low_blocks, high_blocks)]
+    two = [
+        [marks(half.hashed(own[:products] ^ multiple, Use.PAIR)) for multiple in _multiples(cots.difference)[:2]]
+        for half, own in ((low, low_blocks), (high, high_blocks))
+    ]
+    return four, two
+
+
+def receive_bits(cots: ReceiverCots, products: int) -> tuple[Bits, list[Bits]]:
+    """The pads of its choices: of one of four, then of the low and of the high transfer of the first `products`."""
+    low, high = cots.halves()
+    low_blocks, high_blocks = low.spend(), high.spend()
+    table = marks(low.hashed(_combined(low_blocks, high_blocks), Use.TABLE))
+    halves = ((low, low_blocks), (high, high_blocks))
+    return table, [marks(half.hashed(own[:products], Use.PAIR)) for half, own in halves]
 
 
 def send_chosen(cots: SenderCots, tables: Sequence[Fields], width: int) -> Bytes:
@@ -100,6 +121,19 @@ def _entries(tables: Sequence[Fields], values: Values) -> Fields:
     for number, entries in enumerate(tables):
         chosen ^= entries * (values == number)
     return chosen
+
+
+def _table_pads(low: SenderCots, low_blocks: Blocks, high_blocks: Blocks) -> Iterator[Blocks]:
+    """The four pads, one after the other: together they would take much memory."""
+    blocks = _combined(low_blocks, high_blocks)
+    for multiple in _multiples(low.difference):
+        yield low.hashed(blocks ^ multiple, Use.TABLE)
+
+
+def _multiples(difference: Blocks) -> list[Blocks]:
+    """U D for u = 0 .. 3."""
+    zero = np.zeros_like(difference)
+    return [_combined(a, b) for b in (zero, difference) for a in (zero, difference)]
 
 
 def _combined(low: Blocks, high: Blocks) -> Blocks:
