@@ -2,9 +2,9 @@
 
 For w = 18, t = 6, k = 32, a value:
 - 41 bits before the images: 17 choices, 24 of the selection's correction;
-- 82 from M to D: 41 tables, 18 selection, 20 openings, 1 of beta, 2 hints;
-- 35 from D to M: 20 openings, 1 of beta, 14 of the lift;
-- 26 correlated transfers of M's instance and 11 of D's; 6 messages a layer.
+- 80 from M to D: 42 tables, 18 selection, 18 openings, 1 of beta, 1 hint;
+- 33 from D to M: 18 openings, 1 of beta, 14 of the lift;
+- 25 correlated transfers of M's instance and 9 of D's; 6 messages a layer.
 
 Single bits are filled up to whole bytes, row by row.
 """
@@ -48,7 +48,7 @@ def relu_cost(elements: int, widths: Widths) -> Cost:
     """Of one batch of `elements` values."""
     choices = Part("choices of digits", choice_bytes(widths, elements))
     correction = Part("correction of the selection", packed_bytes(elements, widths.fine))
-    per_value = 2 * widths.pairs + widths.has_single
+    per_value = 2 * widths.pairs + 3 * widths.has_triple
     transfers = Transfers(elements * (per_value + widths.gates + 1), elements * (widths.gates + 1 + widths.hints))
     return Cost((Turn(False, (choices, correction)),), tuple(_online(elements, widths)), transfers)
 

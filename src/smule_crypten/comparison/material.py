@@ -39,7 +39,7 @@ class DataOwnerMaterial(NamedTuple):
 def model_owner_material(
     widths: Widths, count: int, sending: SenderSource, receiving: ReceiverSource
 ) -> ModelOwnerMaterial:
-    digits = SenderDigits(sending.take(2 * widths.pairs * count), sending.take(widths.has_single * count))
+    digits = SenderDigits(sending.take(2 * widths.pairs * count), sending.take(3 * widths.has_triple * count))
     gates = prepare_gates(sending.take(widths.gates * count), receiving.take(widths.gates * count), count)
     lifts = [receiving.take(count) for _ in range(widths.hints)]
     return ModelOwnerMaterial(digits, gates, sending.take(count), receiving.take(count), lifts)
@@ -48,7 +48,7 @@ def model_owner_material(
 def data_owner_material(
     widths: Widths, count: int, sending: SenderSource, receiving: ReceiverSource
 ) -> DataOwnerMaterial:
-    digits = ReceiverDigits(receiving.take(2 * widths.pairs * count), receiving.take(widths.has_single * count))
+    digits = ReceiverDigits(receiving.take(2 * widths.pairs * count), receiving.take(3 * widths.has_triple * count))
     gates = prepare_gates(sending.take(widths.gates * count), receiving.take(widths.gates * count), count)
     lifts = [sending.take(count) for _ in range(widths.hints)]
     return DataOwnerMaterial(digits, gates, receiving.take(count), sending.take(count), lifts)

@@ -5,7 +5,7 @@ modulo 2^(k + t), in units of 2^-t.
 
 The sign of z is that of floor(z) = c - ceil(r / 2^t): the two highest bits, and whether the low w - 1 bits of
 ceil(r / 2^t) are greater than those of c. These low bits are compared in digits of two bits, highest first; where
-w - 1 is odd the lowest digit has one.
+w - 1 is odd the lowest digit has three.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Widths:
     ring: int
 
     def __post_init__(self) -> None:
-        if self.width < 2 or self.guard_bits < 0 or not self.width <= self.ring <= 64 - self.guard_bits:
-            raise ValueError(f"2 <= width <= ring and ring + guard_bits <= 64 are due, got {self}")
+        if self.width < 3 or self.guard_bits < 0 or not self.width <= self.ring <= 64 - self.guard_bits:
+            raise ValueError(f"3 <= width <= ring and ring + guard_bits <= 64 are due, got {self}")
 
     @property
     def fine(self) -> int:
@@ -46,16 +46,16 @@ class Widths:
     @property
     def pairs(self) -> int:
         """Digits of two bits."""
-        return (self.width - 1) // 2
+        return (self.width - 1) // 2 - self.has_triple
 
     @property
-    def has_single(self) -> bool:
-        """Whether the lowest digit has one bit."""
+    def has_triple(self) -> bool:
+        """Whether the lowest digit has three bits."""
         return (self.width - 1) % 2 == 1
 
     @property
     def digits(self) -> int:
-        return self.pairs + self.has_single
+        return self.pairs + self.has_triple
 
     @property
     def levels(self) -> int:

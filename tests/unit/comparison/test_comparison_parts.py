@@ -31,7 +31,7 @@ COUNT = 203
 def compared(widths: Widths, c: Fields, r: Fields) -> tuple[Nodes, Nodes, Bytes]:
     dealt = _Dealt(5)
     sender, receiver = IdealSender(dealt), IdealReceiver(dealt)
-    sizes = (2 * widths.pairs * len(c), widths.has_single * len(c))
+    sizes = (2 * widths.pairs * len(c), widths.has_triple * len(c) * 3)
     flips, theirs = digits.choose(widths, ReceiverDigits(*map(receiver.take, sizes)), r)
     assert len(flips) == digits.choice_bytes(widths, len(c))
     ours = digits.turn(widths, SenderDigits(*map(sender.take, sizes)), flips, len(c))
@@ -43,16 +43,16 @@ def compared(widths: Widths, c: Fields, r: Fields) -> tuple[Nodes, Nodes, Bytes]
 def plain_digits(widths: Widths, numbers: Fields) -> list[Fields]:
     """Highest first."""
     low = modulo(numbers, widths.width - 1)
-    single = [low & np.uint64(1)] if widths.has_single else []
-    rest = low >> np.uint64(widths.has_single)
-    return [(rest >> np.uint64(2 * place)) & np.uint64(3) for place in reversed(range(widths.pairs))] + single
+    triple = [low & np.uint64(7)] if widths.has_triple else []
+    rest = low >> np.uint64(3 * widths.has_triple)
+    return [(rest >> np.uint64(2 * place)) & np.uint64(3) for place in reversed(range(widths.pairs))] + triple
 
 
 def opened_rows(ours: Rows, theirs: Rows) -> list[list[int]]:
     return [unpack_bits(row, COUNT).tolist() for row in ours ^ theirs]
 
 
-@pytest.mark.parametrize("width", [2, 3, 4, 5, 18, 19, 33])
+@pytest.mark.parametrize("width", [3, 4, 5, 6, 18, 19, 33])
 def test_digits(width: int) -> None:
     """Every pair of digits occurs; the highest bit of the numbers plays no part."""
     widths = Widths(width, 0, width)
@@ -64,9 +64,9 @@ def test_digits(width: int) -> None:
 
 
 def test_tables_are_what_slow_arithmetic_makes_of_the_blocks() -> None:
-    """M's whole message for eight values of four bits, a digit of two and one of one, by the hash in plain Python."""
-    widths, c = Widths(4, 0, 4), np.array([0, 1, 2, 3, 4, 5, 6, 7], dtype=np.uint64)
-    r = np.array([7, 5, 2, 0, 4, 1, 3, 6], dtype=np.uint64)
+    """M's whole message for eight values of five bits, a digit of two and one of three, by the hash in plain Python."""
+    widths, c = Widths(6, 0, 6), np.array([0, 1, 10, 3, 28, 21, 6, 31], dtype=np.uint64)
+    r = np.array([7, 25, 2, 30, 28, 16, 14, 0], dtype=np.uint64)
     _, _, message = compared(widths, c, r)
     dealt = _Dealt(5)
     key = reference.public_key(PUBLIC_SEED, "pads")
@@ -76,23 +76,41 @@ def test_tables_are_what_slow_arithmetic_makes_of_the_blocks() -> None:
 
     sender, receiver = IdealSender(dealt), IdealReceiver(dealt)
     difference = number(dealt.difference)
-    q = [number(block) for size in (16, 8) for block in sender.take(size).spend()]
-    drawn = [int(bit) for size in (16, 8) for bit in receiver.take(size).choices]
-    rows = [0] * 6
+    q = [number(block) for size in (16, 24) for block in sender.take(size).spend()]
+    drawn = [int(bit) for size in (16, 24) for bit in receiver.take(size).choices]
+    rows = [0] * 12
     for i in range(8):
         a, b = int(c[i]), int(r[i])
-        choices = {i: b >> 1 & 1, 8 + i: b >> 2 & 1, 16 + i: b & 1}
-        turned = {j: q[j] ^ (difference if drawn[j] != bit else 0) for j, bit in choices.items()}
-        combined = turned[i] ^ reference.sigma(turned[8 + i])
-        multiples = [0, difference, reference.sigma(difference), difference ^ reference.sigma(difference)]
-        pads = [reference.pad_hash(key, combined ^ multiple, i, 2) & 1 for multiple in multiples]
-        one = {j: [reference.pad_hash(key, turned[j] ^ x, j, 1) & 1 for x in (0, difference)] for j in turned}
-        for u in (1, 2, 3):
-            rows[u - 1] |= (int(u > a >> 1) ^ pads[u] ^ pads[0]) << i
-        rows[3] |= (one[i][0] ^ one[i][1] ^ 1 ^ (a >> 2 & 1)) << i
-        rows[4] |= (one[8 + i][0] ^ one[8 + i][1] ^ 1 ^ (a >> 1 & 1)) << i
-        rows[5] |= (one[16 + i][0] ^ one[16 + i][1] ^ 1 ^ (a & 1)) << i
+        places = {i: 3, 8 + i: 4, 16 + i: 0, 24 + i: 1, 32 + i: 2}
+        turned = {j: q[j] ^ (difference if drawn[j] != b >> bit & 1 else 0) for j, bit in places.items()}
+        four = turned[i] ^ reference.sigma(turned[8 + i])
+        eight = turned[16 + i] ^ times_y(turned[24 + i], 1) ^ times_y(turned[32 + i], 2)
+        for u in range(1, 4):
+            pads = [reference.pad_hash(key, four ^ times_four(difference, w), i, 2) & 1 for w in (u, 0)]
+            rows[u - 1] |= (int(u > a >> 3) ^ pads[0] ^ pads[1]) << i
+        for u in range(1, 8):
+            pads = [reference.pad_hash(key, eight ^ times_eight(difference, w), 16 + i, 2) & 1 for w in (u, 0)]
+            rows[u + 2] |= (int(u > a & 7) ^ pads[0] ^ pads[1]) << i
+        for row, j, bit in ((10, i, 4), (11, 8 + i, 3)):
+            pads = [reference.pad_hash(key, turned[j] ^ x, j, 1) & 1 for x in (0, difference)]
+            rows[row] |= (pads[0] ^ pads[1] ^ 1 ^ (a >> bit & 1)) << i
     assert message.tolist() == rows
+
+
+def times_four(block: int, u: int) -> int:
+    return (block if u & 1 else 0) ^ (reference.sigma(block) if u & 2 else 0)
+
+
+def times_y(block: int, times: int) -> int:
+    """Coefficients of 32 bits: y^4 = y + 1."""
+    for _ in range(times):
+        highest, block = block >> 96, block << 32 & ((1 << 128) - 1)
+        block ^= highest ^ highest << 32
+    return block
+
+
+def times_eight(block: int, u: int) -> int:
+    return (block if u & 1 else 0) ^ (times_y(block, 1) if u & 2 else 0) ^ (times_y(block, 2) if u & 4 else 0)
 
 
 @pytest.mark.parametrize("count", range(1, 14))
