@@ -100,34 +100,43 @@ def relu_model_owner(widths: Widths, ready: ModelOwnerReady, share: Fields) -> S
     tree = Tree(nodes, ready.gates, is_model_owner=True)
     yield from _climb(widths, talk, tree, count, is_model_owner=True)
     sign = unpack_bits(tree.greater, count) ^ digits.bits_of(share, widths.width - 1) ^ np.uint8(1)
-    own_beta = pack_bits(sign ^ ready.choices)
     guard = np.uint64(widths.guard_bits)
     value, masked = modulo(share << guard, widths.fine), modulo(ready.masked + (masked << guard), widths.fine)
-    kept = [
-        selection.selected(value, masked, np.full(count, candidate, dtype=np.uint8), widths.fine)
-        for candidate in (0, 1)
-    ]
+    return (yield from _end_model_owner(widths, talk, ready, pack_bits(sign ^ ready.choices), value, masked))
+
+
+def _end_model_owner(
+    widths: Widths, talk: Conversation, ready: ModelOwnerReady, own_beta: Bytes, value: Fields, masked: Fields
+) -> Script[Fields]:
+    """Steps 4 and 5, from M's shares of beta, Z and s Z."""
+    count, speaks_first = len(value), widths.levels % 2 == 0
+    kept = [selection.selected(value, masked, np.full(count, beta, dtype=np.uint8), widths.fine) for beta in (0, 1)]
     turned = []
-    if widths.levels % 2 == 0:
+    if speaks_first:
         talk.say(own_beta)
-        for cots, candidate in zip(ready.lifts, kept, strict=False):
-            message, batch = lift.hint(cots, candidate, widths.fine)
-            talk.say(message)
-            turned.append(batch)
-        beta = unpack_bits(own_beta ^ (yield from talk.hear(row_bytes(count))), count)
-    else:
-        beta = unpack_bits(own_beta ^ (yield from talk.hear(row_bytes(count))), count)
-        talk.say(own_beta)
+        turned = _say_hints(widths, talk, ready, kept)
+    beta = unpack_bits(own_beta ^ (yield from talk.hear(len(own_beta))), count)
     result = np.where(beta == 1, kept[1], kept[0])
+    if not speaks_first:
+        talk.say(own_beta)
+        turned = _say_hints(widths, talk, ready, [result])
     if not widths.extension:
         yield from talk.flush()
         return result
-    if widths.levels % 2:
-        message, batch = lift.hint(ready.lifts[0], result, widths.fine)
-        talk.say(message)
-        turned.append(batch)
     wraps = yield from talk.hear(packed_bytes(count, widths.extension))
     return lift.receive_wraps(turned, beta, result, wraps, widths.fine, widths.extension)
+
+
+def _say_hints(
+    widths: Widths, talk: Conversation, ready: ModelOwnerReady, candidates: list[Fields]
+) -> list[ReceiverCots]:
+    """M's end of the turned transfers; none where the ring does not grow."""
+    turned = []
+    for cots, candidate in zip(ready.lifts, candidates[: widths.hints], strict=True):
+        message, batch = lift.hint(cots, candidate, widths.fine)
+        talk.say(message)
+        turned.append(batch)
+    return turned
 
 
 def relu_data_owner(widths: Widths, ready: DataOwnerReady) -> Script[Fields]:

@@ -35,6 +35,8 @@ Values = npt.NDArray[np.int64]
 TRANSFERS = 2
 """Correlated transfers that one of four takes."""
 
+_CHUNK = 1 << 13
+
 
 def chosen_bytes(count: int, width: int) -> int:
     return 4 * packed_bytes(count, width)
@@ -61,15 +63,24 @@ def receive_random(cots: ReceiverCots, width: int) -> Fields:
     return fields(low.hashed(_combined(low.spend(), high.spend()), Use.TABLE), width)
 
 
-def send_bits(cots: SenderCots, products: int) -> tuple[list[Bits], list[list[Bits]]]:
-    """Pads of one bit: four of each value; then two of the low and two of the high transfer of the first `products`."""
+def send_bits(cots: SenderCots, products: int) -> tuple[Bits, Bits]:
+    """Pads of one bit: four of each value (4, n), then two of the low and the high transfer of the first `products`.
+
+    The latter are (2, 2, products), by transfer and choice. All in chunks that stay in the cache.
+    """
     low, high = cots.halves()
     low_blocks, high_blocks = low.spend(), high.spend()
-    four = [marks(pads) for pads in _table_pads(low, low_blocks, high_blocks)]
-    two = [
-        [marks(half.hashed(own[:products] ^ multiple, Use.PAIR)) for multiple in _multiples(cots.difference)[:2]]
-        for half, own in ((low, low_blocks), (high, high_blocks))
-    ]
+    four = np.empty((4, len(low_blocks)), dtype=np.uint8)
+    two = np.empty((2, 2, products), dtype=np.uint8)
+    for start in range(0, len(low_blocks), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        for u, pads in enumerate(_table_pads(low, low_blocks[part], high_blocks[part], start)):
+            four[u, part] = marks(pads)
+    for side, (half, blocks) in enumerate(((low, low_blocks), (high, high_blocks))):
+        for start in range(0, products, _CHUNK):
+            part = slice(start, min(products, start + _CHUNK))
+            for choice, multiple in enumerate(_multiples(cots.difference)[:2]):
+                two[side, choice, part] = marks(half.hashed(blocks[part] ^ multiple, Use.PAIR, start))
     return four, two
 
 
@@ -123,11 +134,11 @@ def _entries(tables: Sequence[Fields], values: Values) -> Fields:
     return chosen
 
 
-def _table_pads(low: SenderCots, low_blocks: Blocks, high_blocks: Blocks) -> Iterator[Blocks]:
-    """The four pads, one after the other: together they would take much memory."""
+def _table_pads(low: SenderCots, low_blocks: Blocks, high_blocks: Blocks, start: int = 0) -> Iterator[Blocks]:
+    """The four pads, one after the other, of the transfers from that at `start` on."""
     blocks = _combined(low_blocks, high_blocks)
     for multiple in _multiples(low.difference):
-        yield low.hashed(blocks ^ multiple, Use.TABLE)
+        yield low.hashed(blocks ^ multiple, Use.TABLE, start)
 
 
 def _multiples(difference: Blocks) -> list[Blocks]:

@@ -19,7 +19,7 @@ from smule_crypten.comparison.conversation import Part
 from smule_crypten.comparison.cost import relu_cost
 from smule_crypten.comparison.material import DataOwnerMaterial, ModelOwnerMaterial
 from smule_crypten.comparison.tree import GateTriples
-from smule_crypten.comparison.widths import modulo
+from smule_crypten.comparison.widths import Widths, modulo
 from smule_crypten.oblivious import one_of_four
 from smule_crypten.oblivious.blocks import Blocks, Bytes
 from smule_crypten.oblivious.cots import ReceiverCots, SenderCots, Use
@@ -35,26 +35,30 @@ Columns = npt.NDArray[np.int8]
 """Signs, one row a bit of the view, one column a value: +1 for 0, -1 for 1."""
 
 
-def played_on(inputs: tuple[int, int], material: tuple[ModelOwnerMaterial, DataOwnerMaterial] | None = None) -> Played:
+def played_on(
+    inputs: tuple[int, int],
+    material: tuple[ModelOwnerMaterial, DataOwnerMaterial] | None = None,
+    widths: Widths = REFERENCE,
+) -> Played:
     c, v = inputs
     own = np.full(COUNT, c, dtype=np.uint64)
-    theirs = modulo(np.full(COUNT, v, dtype=np.int64).astype(np.uint64), REFERENCE.fine)
-    return play_relu(REFERENCE, own, theirs, ideal_parties(8), material)
+    theirs = modulo(np.full(COUNT, v, dtype=np.int64).astype(np.uint64), widths.fine)
+    return play_relu(widths, own, theirs, ideal_parties(8), material)
 
 
-def bits_of(crossed: Crossed, is_model_owner: bool, number: int) -> Iterator[Columns]:
+def bits_of(crossed: Crossed, is_model_owner: bool, number: int, widths: Widths = REFERENCE) -> Iterator[Columns]:
     """All bits that one party hears, from one phase."""
-    cost = relu_cost(COUNT, REFERENCE)
+    cost = relu_cost(COUNT, widths)
+    sizes = {"selection": widths.width, "correction of the selection": widths.fine, "wraps": widths.extension}
     turns = (cost.prepared, cost.online)[number]
     for turn, (who, _, data) in zip(turns, crossed.messages, strict=True):
         assert turn.by_model_owner == (who == 0)
         if turn.by_model_owner == is_model_owner:
             continue
         for part, piece in zip(turn.parts, _pieces(turn.parts, data), strict=True):
-            widths = {"selection": 18, "correction of the selection": 24, "wraps": 14}
-            if part.what in widths:
-                values = unpack_fields(piece, COUNT, widths[part.what])
-                bits = (values >> np.arange(widths[part.what], dtype=np.uint64)[:, None]) & np.uint64(1)
+            if part.what in sizes:
+                values = unpack_fields(piece, COUNT, sizes[part.what])
+                bits = (values >> np.arange(sizes[part.what], dtype=np.uint64)[:, None]) & np.uint64(1)
             else:
                 bits = np.unpackbits(piece, bitorder="little").reshape(-1, COUNT)
             yield 1 - 2 * bits.astype(np.int8)
@@ -64,12 +68,15 @@ def _pieces(parts: tuple[Part, ...], data: Bytes) -> list[Bytes]:
     return np.split(data, np.cumsum([part.num_bytes for part in parts])[:-1])
 
 
-def view(played: Played, is_model_owner: bool) -> Columns:
+def view(played: Played, is_model_owner: bool, widths: Widths = REFERENCE) -> Columns:
     """What a party hears, and its own choices."""
     ready = played.ready[0] if is_model_owner else played.ready[1]
     choices = ready.choices if is_model_owner else ready.selection.choices  # type: ignore[union-attr]
-    heard = [*bits_of(played.prepared, is_model_owner, 0), *bits_of(played.online, is_model_owner, 1)]
-    return np.concatenate([*heard, (1 - 2 * choices.astype(np.int8))[None]])
+    heard = [
+        bits_of(crossed, is_model_owner, phase, widths)
+        for phase, crossed in enumerate((played.prepared, played.online))
+    ]
+    return np.concatenate([*heard[0], *heard[1], (1 - 2 * choices.astype(np.int8))[None]])
 
 
 def looks_uniform(columns: Columns) -> bool:
@@ -96,6 +103,16 @@ def test_views_are_uniform(inputs: tuple[int, int]) -> None:
     assert looks_uniform(data_owner)
 
 
+@pytest.mark.parametrize("inputs", [(0, 0), (3, -12), (511, 3), (512, 0), (700, 1234)])
+def test_views_are_uniform_with_two_hints(inputs: tuple[int, int]) -> None:
+    """Four digits, two levels: D hears M's highest bit for both candidates, and uses one."""
+    widths = Widths(10, 2, 20)
+    assert widths.hints == 2
+    played = played_on(inputs, widths=widths)
+    assert looks_uniform(view(played, True, widths))
+    assert looks_uniform(view(played, False, widths))
+
+
 def test_shares_of_the_result_say_nothing_alone() -> None:
     """D's share is uniform in all bits but what the lift leaves, M's likewise: each bit is a fair coin."""
     shares = played_on((77, 123_456)).shares
@@ -107,11 +124,11 @@ def test_shares_of_the_result_say_nothing_alone() -> None:
 def test_pads_that_are_a_xor_of_two_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The four pads of a digit would sum to zero, and so would three entries of a table, but for M's digit."""
 
-    def xor_of_two(low: SenderCots, low_blocks: Blocks, high_blocks: Blocks) -> Iterator[Blocks]:
+    def xor_of_two(low: SenderCots, low_blocks: Blocks, high_blocks: Blocks, start: int = 0) -> Iterator[Blocks]:
         difference = low.difference
         for u in range(4):
-            first = low.hashed(low_blocks ^ difference * np.uint64(u & 1), Use.TABLE)
-            yield first ^ low.hashed(high_blocks ^ difference * np.uint64(u >> 1), Use.TABLE)
+            first = low.hashed(low_blocks ^ difference * np.uint64(u & 1), Use.TABLE, start)
+            yield first ^ low.hashed(high_blocks ^ difference * np.uint64(u >> 1), Use.TABLE, start)
 
     monkeypatch.setattr(one_of_four, "_table_pads", xor_of_two)
     assert not looks_uniform(_tables(played_on((77, 123_456))))
