@@ -19,8 +19,8 @@ Online:
    sends its part and the answer in one message. Where L is odd M knows beta when it sends its hint: it sends one.
 
 L + 2 messages, L + 3 for odd L (L + 2 without a lift); cost.py has the bytes. Opened are bits under masks that neither
-party knows; all else is under pads or turned by fresh choices (each file says why). The result is fresh to nobody:
-shares follow from what a party knows and from pads, and the hand-over masks D's anew.
+party knows; all else is under pads or turned by fresh choices (each file says why). Both shares of the result hold
+secrets of their owner: what is sent of one later needs a mask of its own, as the hand-over gives D's.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from comparison_harness import (
     REFERENCE,
     Parties,
@@ -25,6 +26,8 @@ from smule_crypten.comparison.conversation import Conversation, Part, Turn
 from smule_crypten.comparison.cost import relu_cost, truncation_cost
 from smule_crypten.comparison.truncation import truncate_data_owner, truncate_model_owner
 from smule_crypten.comparison.widths import Widths, modulo
+from smule_crypten.lattice.truncation import data_owner_share, model_owner_share
+from smule_crypten.mpc.streams import Stream
 from smule_crypten.oblivious.blocks import Bytes
 from smule_crypten.oblivious.cots import Fields
 from smule_crypten.oblivious.script import Script, Want
@@ -184,6 +187,28 @@ def test_truncation_within_a_ring_is_local() -> None:
 def test_a_truncation_costs_15_bits() -> None:
     cost = truncation_cost(8, REFERENCE)
     assert (cost.online_bytes(True), cost.online_bytes(False), cost.transfers) == (1, 14, (0, 8))
+
+
+def test_relu_after_the_rounding_of_a_product(parties: Parties) -> None:
+    """Shares modulo q of a product, rounded as lattice/ does it: M at random to units, D to 2^-6.
+
+    The result lies between the whole numbers next to the product, D's half of 2^-6 apart; its mean is the product's.
+    """
+    count, modulus_bits, fraction = 20_000, 44, 14
+    z = torch.from_numpy(np.random.default_rng(5).integers(-(1 << 29), 1 << 29, count))
+    z[: count // 2] >>= 13
+    scaled = z << (modulus_bits - 32)
+    theirs = torch.from_numpy(random_fields(8, count, 44).view(np.int64))
+    local = Stream(bytes(32))
+    c = model_owner_share(scaled - theirs, modulus_bits, 18, local).numpy().view(np.uint64)
+    v = data_owner_share(theirs, modulus_bits, 18, 6).numpy().view(np.uint64)
+    got = np.array(summed(REFERENCE, play_relu(REFERENCE, c, v, parties).shares)) / 64
+    exact = z.numpy() / (1 << fraction)
+    is_clear = abs(exact) > 1.1
+    error = got - np.maximum(exact, 0)
+    assert abs(error[is_clear]).max() <= 1 + 1 / 128
+    assert not error[exact < -1.1].any()
+    assert abs(error[exact > 1.1].mean()) < 5 * 0.41 / (exact > 1.1).sum() ** 0.5
 
 
 def test_maximum_is_a_relu_of_the_difference(parties: Parties) -> None:
