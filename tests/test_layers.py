@@ -22,7 +22,7 @@ FLOORS: list[set[str]] = [
     {"report", "training", "transport"},
     {"mpc"},
     {"fixed_point", "oblivious"},
-    {"lattice"},
+    {"lattice", "comparison"},
     {"inference"},
     {"mutual_learning"},
     {"party"},
@@ -44,6 +44,7 @@ NARROW: dict[str, set[str]] = {
     "mpc": SMALL | {"models", "transport"},
     "fixed_point": SMALL | {"models", "mpc.session", "mpc.packing"},
     "oblivious": {"errors", "types", "files", "mpc.packing"},
+    "comparison": {"errors", "types", "mpc.packing", "oblivious"},
     "lattice": SMALL | {"models", "fixed_point", "mpc.keys", "mpc.packing", "mpc.streams"},
     "inference": SMALL | {"models", "mpc", "fixed_point", "lattice"},
     "mutual_learning": SMALL

@@ -70,10 +70,10 @@ class _Cots:
         self._is_spent = True
         return self._blocks
 
-    def hashed(self, blocks: Blocks, use: Use) -> Blocks:
-        """Pads from what became of the blocks, one for each transfer (from the first on)."""
-        tweaks = np.empty_like(blocks)
-        tweaks[:, 0] = np.arange(self._first, self._first + len(blocks), dtype=np.uint64)
+    def hashed(self, blocks: Blocks, use: Use, start: int = 0) -> Blocks:
+        """Pads from what became of the blocks, one for each transfer from that at `start` on."""
+        tweaks, first = np.empty_like(blocks), self._first + start
+        tweaks[:, 0] = np.arange(first, first + len(blocks), dtype=np.uint64)
         tweaks[:, 1] = use
         return self._hash(blocks, tweaks)
 

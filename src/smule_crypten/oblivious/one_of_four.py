@@ -12,17 +12,20 @@ Shared, the results are xor shares of m_v:
 1. Sender -> receiver, 3 packed_bytes(n, w): m_u xor pad_u xor s for u = 1 .. 3, with the sender's share s = m_0 xor
    pad_0, for which nothing need be sent at u = 0.
 
+With products: the two transfers of a value serve also as transfers of one of two (one_of_two.py), under tweaks of that
+use. Each serves one product with a bit; a sum of two such pads has to be linear in c0 and c1, as the products are.
+
 One message after that of the turning, ceil(2 n / 8) bytes; nothing is opened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from smule_crypten.oblivious.blocks import Bits, Blocks, Bytes, refuse_other_choices, sigma
+from smule_crypten.oblivious.blocks import Bits, Blocks, Bytes, marks, refuse_other_choices, sigma
 from smule_crypten.oblivious.cots import Fields, ReceiverCots, SenderCots, Use, fields, refuse_other_width
 from smule_crypten.oblivious.wire import pack_fields, packed_bytes, refuse_other_fields, unpack_sides
 
@@ -31,6 +34,8 @@ Values = npt.NDArray[np.int64]
 
 TRANSFERS = 2
 """Correlated transfers that one of four takes."""
+
+_CHUNK = 1 << 13
 
 
 def chosen_bytes(count: int, width: int) -> int:
@@ -51,10 +56,7 @@ def send_random(cots: SenderCots, width: int) -> list[Fields]:
     """All four integers of each transfer, of a batch of 2 n."""
     refuse_other_width(width)
     low, high = cots.halves()
-    blocks = _combined(low.spend(), high.spend())
-    zero = np.zeros_like(cots.difference)
-    multiples = [_combined(a, b) for b in (zero, cots.difference) for a in (zero, cots.difference)]
-    return [fields(low.hashed(blocks ^ multiple, Use.TABLE), width) for multiple in multiples]
+    return [fields(pads, width) for pads in _table_pads(low, low.spend(), high.spend())]
 
 
 def receive_random(cots: ReceiverCots, width: int) -> Fields:
@@ -62,6 +64,36 @@ def receive_random(cots: ReceiverCots, width: int) -> Fields:
     refuse_other_width(width)
     low, high = cots.halves()
     return fields(low.hashed(_combined(low.spend(), high.spend()), Use.TABLE), width)
+
+
+def send_bits(cots: SenderCots, products: int) -> tuple[Bits, Bits]:
+    """Pads of one bit: four of each value (4, n), then two of the low and the high transfer of the first `products`.
+
+    The latter are (2, 2, products), by transfer and choice. All in chunks that stay in the cache.
+    """
+    low, high = cots.halves()
+    low_blocks, high_blocks = low.spend(), high.spend()
+    four = np.empty((4, len(low_blocks)), dtype=np.uint8)
+    two = np.empty((2, 2, products), dtype=np.uint8)
+    for start in range(0, len(low_blocks), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        for u, pads in enumerate(_table_pads(low, low_blocks[part], high_blocks[part], start)):
+            four[u, part] = marks(pads)
+    for side, (half, blocks) in enumerate(((low, low_blocks), (high, high_blocks))):
+        for start in range(0, products, _CHUNK):
+            part = slice(start, min(products, start + _CHUNK))
+            for choice, multiple in enumerate(_multiples(cots.difference)[:2]):
+                two[side, choice, part] = marks(half.hashed(blocks[part] ^ multiple, Use.PAIR, start))
+    return four, two
+
+
+def receive_bits(cots: ReceiverCots, products: int) -> tuple[Bits, list[Bits]]:
+    """The pads of its choices: of one of four, then of the low and of the high transfer of the first `products`."""
+    low, high = cots.halves()
+    low_blocks, high_blocks = low.spend(), high.spend()
+    table = marks(low.hashed(_combined(low_blocks, high_blocks), Use.TABLE))
+    halves = ((low, low_blocks), (high, high_blocks))
+    return table, [marks(half.hashed(own[:products], Use.PAIR)) for half, own in halves]
 
 
 def send_chosen(cots: SenderCots, tables: Sequence[Fields], width: int) -> Bytes:
@@ -112,6 +144,19 @@ def _entries(tables: Sequence[Fields], values: Values) -> Fields:
     for number, entries in enumerate(tables):
         chosen ^= entries * (values == number)
     return chosen
+
+
+def _table_pads(low: SenderCots, low_blocks: Blocks, high_blocks: Blocks, start: int = 0) -> Iterator[Blocks]:
+    """The four pads, one after the other, of the transfers from that at `start` on."""
+    blocks = _combined(low_blocks, high_blocks)
+    for multiple in _multiples(low.difference):
+        yield low.hashed(blocks ^ multiple, Use.TABLE, start)
+
+
+def _multiples(difference: Blocks) -> list[Blocks]:
+    """U D for u = 0 .. 3."""
+    zero = np.zeros_like(difference)
+    return [_combined(a, b) for b in (zero, difference) for a in (zero, difference)]
 
 
 def _combined(low: Blocks, high: Blocks) -> Blocks:

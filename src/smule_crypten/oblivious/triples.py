@@ -1,8 +1,10 @@
 """AND triples of bits: xor shares of a, b and c = a and b, with a and b uniform and unknown to both parties.
 
+b may have several bits, each with a product of its own with the same a: they take no more transfers than one.
+
 From one random transfer in each direction (Asharov et al., CCS 2013, section 5.1), without a message:
 1. In the transfer where this party is the receiver it has the choice x and the bit m_x; where it is the sender, m_0
-   and m_1.
+   and m_1, as wide as b.
 2. Its share of a is x, its share of b is m_0 xor m_1. The receiver's x times the sender's (m_0 xor m_1) is
    m_0 xor m_x: a share at each.
 3. Its share of c is (its a)(its b) xor m_x (as the receiver) xor m_0 (as the sender).
@@ -20,21 +22,24 @@ from smule_crypten.oblivious.cots import ReceiverCots, SenderCots
 
 
 class Triples(NamedTuple):
-    """One party's shares, a bit a byte (n,)."""
+    """One party's shares, one a byte (n,): a one bit, b and c `width` bits."""
 
     a: Bits
     b: Bits
     c: Bits
 
 
-def make_triples(sending: SenderCots, receiving: ReceiverCots) -> Triples:
-    """sending: of the instance where this party is the sender; receiving: of the other one, as many. Neither turned."""
+def make_triples(sending: SenderCots, receiving: ReceiverCots, width: int = 1) -> Triples:
+    """width: of b and c, 1 to 8 bits.
+
+    sending: of the instance where this party is the sender; receiving: of the other one, as many. Neither turned.
+    """
     if len(sending) != len(receiving):
         raise ValueError(f"as many transfers of both directions are due, got {len(sending)} and {len(receiving)}")
     for batch in (sending, receiving):
         batch.refuse_turned()
     a = receiving.choices
-    got = one_of_two.receive_random(receiving, 1).astype(a.dtype)
-    zeros, ones = (side.astype(a.dtype) for side in one_of_two.send_random(sending, 1))
+    got = one_of_two.receive_random(receiving, width).astype(a.dtype)
+    zeros, ones = (side.astype(a.dtype) for side in one_of_two.send_random(sending, width))
     b = zeros ^ ones
-    return Triples(a, b, (a & b) ^ got ^ zeros)
+    return Triples(a, b, (a * b) ^ got ^ zeros)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from oblivious_harness import INSTANCE, opened, random_fields
 
 from smule_crypten.mpc.packing import packed_bytes
-from smule_crypten.oblivious import hashing, one_of_four, one_of_two
+from smule_crypten.oblivious import hashing, one_of_eight, one_of_four, one_of_two
 from smule_crypten.oblivious.blocks import Bits, Blocks, unpack_bits
 from smule_crypten.oblivious.cots import ReceiverCots, SenderCots, Use, fields
 from smule_crypten.oblivious.hashing import Hashes, PadHash, TreeHash
@@ -95,6 +96,56 @@ def test_one_of_four(ends: Ends, width: int, count: int) -> None:
     message, own = one_of_four.send_shared(sender, tables, width)
     np.testing.assert_array_equal(own ^ one_of_four.receive_shared(receiver, message, width), expected)
     assert len(message) == one_of_four.shared_bytes(count, width) == 3 * packed_bytes(count, width)
+
+
+def test_one_of_eight(ends: Ends) -> None:
+    """The receiver's pad is the one of its choice; the seven others are fair coins to it, and to each other."""
+    count = 10_000
+    values = random_choices(8, count, most=8)
+    sender, receiver, _ = turned(ends, np.concatenate([values >> bit & 1 for bit in range(3)]))
+    pads, own = np.stack(one_of_eight.send_bits(sender)), one_of_eight.receive_bits(receiver)
+    columns = np.arange(count)
+    np.testing.assert_array_equal(pads[values, columns], own)
+    views = [pads[values ^ step, columns] for step in range(8)]
+    limit = 5 * 0.5 / count**0.5
+    for first, view in enumerate(views):
+        assert abs(view.mean() - 0.5) < limit
+        assert all(abs((view ^ other).mean() - 0.5) < limit for other in views[:first])
+        assert all(abs((view ^ a ^ b).mean() - 0.5) < limit for a, b in combinations(views[:first], 2))
+
+
+def test_no_two_pads_of_eight_differ_by_less_than_the_difference() -> None:
+    """u D xor v D determines D: each of the seven maps of 128 bits has full rank."""
+    units = np.zeros((128, 2), dtype=np.uint64)
+    for bit in range(128):
+        units[bit, bit // 64] = np.uint64(1) << np.uint64(bit % 64)
+    zero = np.zeros_like(units)
+    for u in range(1, 8):
+        image = one_of_eight._combined(np.concatenate([units if u >> bit & 1 else zero for bit in range(3)]))
+        assert rank(image) == 128
+
+
+def rank(blocks: Blocks) -> int:
+    rows = [int(block[0]) | int(block[1]) << 64 for block in blocks]
+    found = 0
+    while rows:
+        pivot = rows.pop()
+        if pivot:
+            found += 1
+            lowest = pivot & -pivot
+            rows = [row ^ pivot if row & lowest else row for row in rows]
+    return found
+
+
+def test_wide_triples() -> None:
+    """Two bits of b and c for one bit of a: two products that share a factor."""
+    first_sender, second_receiver, _ = opened(Plan(start=B10, main=B10), seed=1)
+    second_sender, first_receiver, _ = opened(Plan(start=B10, main=B10), seed=2)
+    ours = make_triples(first_sender.take(5001), first_receiver.take(5001), 2)
+    theirs = make_triples(second_sender.take(5001), second_receiver.take(5001), 2)
+    a, b, c = (x ^ y for x, y in zip(ours, theirs, strict=True))
+    np.testing.assert_array_equal(c, a * b)
+    assert np.bincount(4 * a + b, minlength=8).min() > 500
 
 
 def test_triples() -> None:
