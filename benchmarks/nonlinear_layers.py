@@ -49,9 +49,12 @@ def timed(seconds: dict[str, float], name: str, run: Callable[[], T]) -> T:
 def open_instances(stock: int) -> Instances:
     """M's instance: sender and receiver; then D's."""
     found: list[SilentSender | SilentReceiver] = []
-    for _ in range(2):
+    for rank in range(2):
         seed = os.urandom(32)
-        ends = play(open_sender(STANDARD, seed, stock, os.urandom), open_receiver(STANDARD, seed, stock, os.urandom))
+        ends = play(
+            open_sender(STANDARD, seed, stock, os.urandom, sender_rank=rank),
+            open_receiver(STANDARD, seed, stock, os.urandom, sender_rank=rank),
+        )
         found += [end.result for end in ends]
     model_sending, data_receiving, data_sending, model_receiving = found
     assert isinstance(model_sending, SilentSender)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from oblivious_harness import PUBLIC_SEED, Crossed, converse, opened, random_fields
+from oblivious_harness import INSTANCE, Crossed, converse, opened, random_fields
 
 from smule_crypten.comparison import cost, relu
 from smule_crypten.comparison.material import (
@@ -30,7 +30,7 @@ class _Dealt:
     """What the two ends of an ideal instance share."""
 
     def __init__(self, seed: int) -> None:
-        self.hash = Hashes(PUBLIC_SEED).pads
+        self.hash = Hashes(INSTANCE).pads
         self.seed = seed
         self.difference: Blocks = self.random(1 << 20, 1)[0] | np.array([1, 0], dtype=np.uint64)
 

@@ -69,7 +69,7 @@ def test_tables_are_what_slow_arithmetic_makes_of_the_blocks() -> None:
     r = np.array([7, 25, 2, 30, 28, 16, 14, 0], dtype=np.uint64)
     _, _, message = compared(widths, c, r)
     dealt = _Dealt(5)
-    key = reference.public_key(INSTANCE, "pads")
+    key = reference.public_key(INSTANCE.seed, INSTANCE.sender_rank, "pads")
 
     def number(block: Fields) -> int:
         return int.from_bytes(as_bytes(block).tobytes(), "little")
