@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from oblivious_harness import INSTANCE, Crossed, converse, opened, random_fields
 
-from smule_crypten.comparison import cost, relu
+from smule_crypten.comparison import relu
+from smule_crypten.comparison.conversation import Turn
 from smule_crypten.comparison.material import (
     DataOwnerMaterial,
     ModelOwnerMaterial,
@@ -140,5 +141,5 @@ def random_shares(widths: Widths, count: int, seed: int) -> tuple[Fields, Fields
     return random_fields(2 * seed, count, widths.width), random_fields(2 * seed + 1, count, widths.fine)
 
 
-def expected_sizes(turns: tuple[cost.Turn, ...]) -> list[tuple[int, str, int]]:
+def expected_sizes(turns: tuple[Turn, ...]) -> list[tuple[int, str, int]]:
     return [(0 if turn.by_model_owner else 1, turn.what, turn.num_bytes) for turn in turns]
