@@ -34,7 +34,7 @@ from smule_crypten.comparison.conversation import Conversation
 from smule_crypten.comparison.digits import ReceiverPads, SenderPads
 from smule_crypten.comparison.material import DataOwnerMaterial, ModelOwnerMaterial
 from smule_crypten.comparison.tree import GateTriples, Tree, opening_bytes
-from smule_crypten.comparison.widths import Widths, modulo, row_bytes
+from smule_crypten.comparison.widths import Widths, modulo, require_as_many, row_bytes
 from smule_crypten.oblivious.blocks import Bits, Bytes, pack_bits, unpack_bits
 from smule_crypten.oblivious.cots import Fields, ReceiverCots, SenderCots
 from smule_crypten.oblivious.script import Script
@@ -91,7 +91,8 @@ def prepare_data_owner(widths: Widths, share: Fields, material: DataOwnerMateria
 
 def relu_model_owner(widths: Widths, ready: ModelOwnerReady, share: Fields) -> Script[Fields]:
     """Steps 2 to 5. share: c modulo 2^w (n,). Ends with M's share of the result."""
-    count = len(share)
+    count = len(ready.choices)
+    require_as_many(share, count)
     talk = Conversation(cost.relu_cost(count, widths).online, is_model_owner=True)
     tables, nodes = digits.send_tables(widths, ready.digits, share)
     talk.say(tables)

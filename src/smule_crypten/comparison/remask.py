@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smule_crypten.comparison.widths import Widths, modulo
+from smule_crypten.comparison.widths import Widths, modulo, require_as_many
 from smule_crypten.oblivious.blocks import Bytes, RandomBytes
 from smule_crypten.oblivious.cots import Fields
 from smule_crypten.oblivious.wire import pack_fields, packed_bytes, unpack_fields
@@ -44,8 +44,9 @@ class FreshShare:
         """Step 2, for D's share as it turned out.
 
         Raises:
-            ValueError: the mask has served.
+            ValueError: the mask has served, or is of another number of values.
         """
+        require_as_many(share, len(self.share))
         if self._mask is None:
             raise ValueError("a mask serves once: two messages under it would differ as the shares do")
         mask, self._mask = self._mask, None

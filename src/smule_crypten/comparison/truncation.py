@@ -13,7 +13,7 @@ import numpy as np
 
 from smule_crypten.comparison import cost, lift
 from smule_crypten.comparison.conversation import Conversation
-from smule_crypten.comparison.widths import Widths, modulo, row_bytes
+from smule_crypten.comparison.widths import Widths, modulo, require_as_many, row_bytes
 from smule_crypten.oblivious.cots import Fields, ReceiverCots, SenderCots
 from smule_crypten.oblivious.script import Script
 from smule_crypten.oblivious.wire import packed_bytes
@@ -24,6 +24,7 @@ def truncate_model_owner(widths: Widths, cots: ReceiverCots, share: Fields) -> S
     shifted = modulo(share << np.uint64(widths.guard_bits), widths.fine)
     if not widths.extension:
         return shifted
+    require_as_many(share, len(cots))
     offset = np.uint64(1 << (widths.fine - 2))
     shifted = modulo(shifted + offset, widths.fine)
     talk = Conversation(cost.truncation_cost(len(share), widths).online, is_model_owner=True)
@@ -40,6 +41,7 @@ def truncate_data_owner(widths: Widths, cots: SenderCots, share: Fields) -> Scri
     share = modulo(share, widths.fine)
     if not widths.extension:
         return share
+    require_as_many(share, len(cots))
     talk = Conversation(cost.truncation_cost(len(share), widths).online, is_model_owner=False)
     flips = yield from talk.hear(row_bytes(len(share)))
     which = np.zeros(len(share), dtype=np.uint8)

@@ -83,3 +83,13 @@ def modulo(values: Fields, bits: int) -> Fields:
 def row_bytes(count: int) -> int:
     """One bit of each of `count` values, filled up to a byte."""
     return -(-count // 8)
+
+
+def require_as_many(share: Fields, count: int) -> None:
+    """One mask for each value: a single one would be spread over all of them, and their differences told.
+
+    Raises:
+        ValueError: share is not of shape (count,).
+    """
+    if share.shape != (count,):
+        raise ValueError(f"a share of shape {share.shape} is not the {count} values that were prepared for")

@@ -15,12 +15,13 @@ from comparison_harness import (
     random_shares,
     summed,
 )
-from oblivious_harness import INSTANCE, random_fields, repeatable_bytes
+from oblivious_harness import INSTANCE, converse, random_fields, repeatable_bytes
 
-from smule_crypten.comparison import digits
+from smule_crypten.comparison import digits, relu
 from smule_crypten.comparison.digits import Nodes, ReceiverDigits, Rows, SenderDigits, bits_of, pack_rows
 from smule_crypten.comparison.remask import FreshShare, add_masked, remask_bytes, remasked
 from smule_crypten.comparison.tree import Tree, level_gates, opening_bytes, prepare_gates
+from smule_crypten.comparison.truncation import truncate_data_owner, truncate_model_owner
 from smule_crypten.comparison.widths import Widths, modulo
 from smule_crypten.oblivious.blocks import Bytes, as_bytes, unpack_bits
 from smule_crypten.oblivious.cots import Fields
@@ -178,3 +179,21 @@ def test_a_fresh_share_hides_what_it_replaces_and_serves_once() -> None:
     assert abs(np.stack(bits) - 0.5).max() < 5 * 0.5 / 20_000**0.5
     with pytest.raises(ValueError, match="a mask serves once"):
         shares[0].message(np.zeros(20_000, dtype=np.uint64))
+
+
+def test_one_mask_is_not_spread_over_many_values() -> None:
+    """NumPy would broadcast what was prepared for one value, and the differences of five would be told."""
+    five = np.arange(5, dtype=np.uint64)
+    with pytest.raises(ValueError, match=r"\(5,\) is not the 1 values"):
+        FreshShare(REFERENCE, 1, repeatable_bytes(1)).message(five)
+    parties = ideal_parties()
+    ours, theirs = parties.material(REFERENCE, 1)
+    ready, _, _ = converse(
+        relu.prepare_model_owner(REFERENCE, 1, ours), relu.prepare_data_owner(REFERENCE, five[:1], theirs)
+    )
+    with pytest.raises(ValueError, match=r"\(5,\) is not the 1 values"):
+        next(relu.relu_model_owner(REFERENCE, ready, five))
+    with pytest.raises(ValueError, match=r"\(5,\) is not the 1 values"):
+        next(truncate_model_owner(REFERENCE, parties.model_receiving.take(1), five))
+    with pytest.raises(ValueError, match=r"\(5,\) is not the 1 values"):
+        next(truncate_data_owner(REFERENCE, parties.data_sending.take(1), five))
