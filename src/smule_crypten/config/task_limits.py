@@ -28,8 +28,13 @@ def refuse_impossible(task: TaskName, metric: str | None, training: TrainingConf
         )
     if task == "regression":
         _refuse_labels(training)
-    elif data.target_mean != (0.0,) or data.target_std != (1.0,):
+    elif scales_targets(data):
         raise ValueError(f"data.target_mean and data.target_std scale targets of regression; task={task} has none")
+
+
+def scales_targets(data: DataConfig) -> bool:
+    """Whether the configuration says by which constants; a data set may know them."""
+    return (data.target_mean, data.target_std) != ((0.0,), (1.0,))
 
 
 def _refuse_labels(training: TrainingConfig) -> None:

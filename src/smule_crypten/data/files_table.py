@@ -11,6 +11,7 @@ from pydantic import Field
 
 from smule_crypten.config.options import parse_options
 from smule_crypten.config.sections import DataConfig
+from smule_crypten.config.task_limits import scales_targets
 from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.metric_names import TaskName
@@ -146,10 +147,10 @@ def _given(path: Path, config: DataConfig, options: TableOptions, task: TaskName
 
 def _require_constants(schema: TableSchema, config: DataConfig) -> None:
     """What the configuration says of the scale of targets, if it does, must be what the schema says."""
+    if not scales_targets(config):
+        return
     constants, count = _target_constants(schema), len(schema.targets)
     given = config.target_mean, config.target_std
-    if given == ((0.0,), (1.0,)):
-        return
     if constants != tuple(values * count if len(values) == 1 else values for values in given):
         centres, scales = (",".join(map(repr, values)) for values in constants)
         raise ConfigError(

@@ -11,6 +11,7 @@ from torch import nn
 from smule_crypten.config.protocol import ProtocolConfig, PublicFeatures
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.config.sections import DataConfig
+from smule_crypten.config.task_limits import scales_targets
 from smule_crypten.data.partition import split
 from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.errors import DataError
@@ -24,7 +25,6 @@ from smule_crypten.training.augmentation import require_images
 from smule_crypten.training.learner import Holding
 
 log = logging.getLogger(__name__)
-_NO_CONSTANTS = tuple(DataConfig.model_fields[name].default for name in ("target_mean", "target_std"))
 _SEEDS_A_COPY = 2**31
 """Far above the seeds of parties, so that no copy begins as another party's network. PyTorch looks at 32 bits only."""
 
@@ -138,8 +138,7 @@ def with_named_network(config: PartyConfig, bundle: DataBundle) -> PartyConfig:
 
 def with_target_constants(data: DataConfig, bundle: DataBundle) -> DataConfig:
     """Those that the data set knows, where the configuration has none."""
-    given = data.target_mean, data.target_std
-    if bundle.target_constants is None or given != _NO_CONSTANTS:
+    if bundle.target_constants is None or scales_targets(data):
         return data
     return data.model_copy(update=dict(zip(("target_mean", "target_std"), bundle.target_constants, strict=True)))
 

@@ -20,6 +20,7 @@ from smule_crypten.suites.simulated import Bench, Case
 from smule_crypten.suites.suite_records import Findings, Row
 from smule_crypten.suites.tables import mean_of, table
 from smule_crypten.tasks.evaluation import Evaluated, evaluated, gain
+from smule_crypten.tasks.metrics import Prediction
 from smule_crypten.tasks.thresholds import picked_thresholds
 from smule_crypten.types import PARTY_NAMES
 
@@ -118,23 +119,18 @@ def _values(found: Evaluated) -> dict[str, float | None]:
 
 
 def _joint(case: Case, rank: int, own: nn.Module, peer: nn.Module) -> Evaluated:
-    """Both networks as smule-predict combines them, weighted by the validation part of the party."""
+    """Both networks at prediction time."""
     learner = case.here.learners[rank]
-    held_out, test, task = learner.holding.validation, learner.holding.test, learner.task
-    balanced = case.run.training.balanced_softmax
-    rule = task.rule(learner.holding.train, learner.num_classes, balanced=balanced)
-    known = case.logits(own, held_out.inputs), case.logits(peer, held_out.inputs)
-    combined = rule(*known, held_out.targets)
-    both = [
-        replace(
-            task.prediction(case.logits(own, part.inputs), part.targets),
-            outputs_NC=combined.predictions(case.logits(own, part.inputs), case.logits(peer, part.inputs))
-            .double()
-            .numpy(),
+    parts = learner.holding.validation, learner.holding.test
+    held_out, test = (
+        Prediction(
+            task=learner.task.name,
+            outputs_NC=predictions_NC.double().numpy(),
+            targets=learner.task.in_own_units(part.targets).numpy(),
         )
-        for part in (held_out, test)
-    ]
-    return evaluated(replace(both[1], thresholds_C=picked_thresholds(both[0])))
+        for part, predictions_NC in zip(parts, case.together(rank, own, peer), strict=True)
+    )
+    return evaluated(replace(test, thresholds_C=picked_thresholds(held_out)))
 
 
 def _row(metric: str, seeds: Sequence[Found]) -> Row:

@@ -240,19 +240,27 @@ class Case:
             "success": attack.success(lambda inputs_NX: self.logits(models[self.honest], inputs_NX), test),
         }
 
-    def _joint(self, rank: int, own: nn.Module, peer: nn.Module, option: Option) -> float:
-        """As smule-predict combines the networks of both, weighted by the validation part of the party."""
+    def together(
+        self, rank: int, own: nn.Module, peer: nn.Module, option: Option = lambda logits_NC: logits_NC
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both networks as smule-predict combines them, weighted by the validation part of the party.
+
+        Returns:
+            predictions (N, C) of the party's validation part, and of its test part.
+        """
         learner: Learner = self.here.learners[rank]
         held_out, test = learner.holding.validation, learner.holding.test
         balanced = self.run.training.balanced_softmax
         rule = learner.task.rule(learner.holding.train, learner.num_classes, balanced=balanced)
-        told = self._told(peer, held_out.inputs, option)
-        combined = rule(self.logits(own, held_out.inputs), told, held_out.targets)
-        both = combined.predictions(self.logits(own, test.inputs), self._told(peer, test.inputs, option))
-        return accuracy(both, test.targets)
+        known, asked = (
+            (self.logits(own, part.inputs), option(self.logits(peer, part.inputs))) for part in (held_out, test)
+        )
+        combined = rule(*known, held_out.targets)
+        return combined.predictions(*known), combined.predictions(*asked)
 
-    def _told(self, peer: nn.Module, inputs_NX: torch.Tensor, option: Option) -> torch.Tensor:
-        return option(self.logits(peer, inputs_NX))
+    def _joint(self, rank: int, own: nn.Module, peer: nn.Module, option: Option) -> float:
+        """Accuracy of both networks together."""
+        return accuracy(self.together(rank, own, peer, option)[1], self.here.learners[rank].holding.test.targets)
 
 
 class _Curve(Silent):
