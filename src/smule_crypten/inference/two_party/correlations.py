@@ -73,8 +73,8 @@ class Correlations:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
-        self._sender = Renewed(sender, plan, session.channel)
-        self._receiver = Renewed(receiver, plan, session.channel)
+        self._sender = Renewed(sender, plan, session)
+        self._receiver = Renewed(receiver, plan, session)
         self._clock = clock
         self._jobs: deque[Job] = deque()
         self._making: ModelOwnerMaking | DataOwnerMaking | None = None
@@ -93,7 +93,7 @@ class Correlations:
             PeerError, ProtocolError: see Channel.transfer; or the peer sent what is no point of the group.
         """
         with session.meter.phase("set-up"):
-            return cls(session, *open_instances(session.channel, plan), plan)
+            return cls(session, *open_instances(session, plan), plan)
 
     def need(self, jobs: Sequence[Job]) -> None:
         """All that the next exchange takes, in the order in which both parties take it.
