@@ -12,9 +12,10 @@ transfers in the same order: parts in order, and within a part as `_part` says.
         making.step()                                                # some 20 milliseconds, 40 where they are not ready
     material = making.finish()                                       # ModelOwnerMaterial, once, when nothing is due
 
-Before a step each end must have as many transfers `left` as are due: `due.model_owner` of the instance where M sends,
-`due.data_owner` of the other one. Parties may pause between steps wherever each likes. A step that failed ends the
-making: its parties are at different places. `model_owner_material` and `data_owner_material` go through at once.
+Before a step each end must have as many transfers `left` as are due, and best has them `ready`: `due.model_owner` of
+the instance where M sends, `due.data_owner` of the other one. Each party may do something else between steps. A step
+that failed ends the making: its parties are at different places. `model_owner_material` and `data_owner_material` go
+through at once.
 """
 
 from __future__ import annotations
@@ -81,10 +82,11 @@ class DataOwnerMaterial(ServesOnce):
     pads: DataOwnerPads
 
 
-_Pads = TypeVar("_Pads", ModelOwnerPads, DataOwnerPads)
+_P = TypeVar("_P", ModelOwnerPads, DataOwnerPads)
+Material = TypeVar("Material", ModelOwnerMaterial, DataOwnerMaterial)
 
 
-class _Making(ABC, Generic[_Pads]):
+class Making(ABC, Generic[_P, Material]):
     """One batch's material in the making.
 
     Raises:
@@ -99,7 +101,7 @@ class _Making(ABC, Generic[_Pads]):
         self._sending = sending
         self._receiving = receiving
         self._made = 0
-        self._parts: list[_Pads] = []
+        self._parts: list[_P] = []
         self._is_over = False
 
     @property
@@ -126,29 +128,27 @@ class _Making(ABC, Generic[_Pads]):
     def _next_part(self) -> int:
         return min(PART, self._count - self._made)
 
-    def _finished(self) -> _Pads:
-        """All parts, joined; once: pads serve once."""
-        if self._made < self._count or not self._parts:
-            state = "handed over" if self._made == self._count else f"made for {self._made} of {self._count} values"
-            raise ValueError(f"material is {state}; finish once, when no part is due")
-        parts, self._parts = self._parts, []
-        joined: _Pads = parts[0] if len(parts) == 1 else _joined(parts)
-        return joined
-
-    @abstractmethod
-    def _part(self, count: int) -> _Pads:
-        """In the order of the other party's."""
-
-
-class ModelOwnerMaking(_Making[ModelOwnerPads]):
-    def finish(self) -> ModelOwnerMaterial:
-        """What has been made, once.
+    def finish(self) -> Material:
+        """What has been made, once: pads serve once.
 
         Raises:
             ValueError: parts are due, or it has been handed over.
         """
-        return ModelOwnerMaterial(self._count, self._finished())
+        if self._made < self._count or not self._parts:
+            state = "handed over" if self._made == self._count else f"made for {self._made} of {self._count} values"
+            raise ValueError(f"material is {state}; finish once, when no part is due")
+        parts, self._parts = self._parts, []
+        return self._material(self._count, parts[0] if len(parts) == 1 else _joined(parts))
 
+    @abstractmethod
+    def _part(self, count: int) -> _P:
+        """In the order of the other party's."""
+
+    @abstractmethod
+    def _material(self, count: int, pads: _P) -> Material: ...
+
+
+class ModelOwnerMaking(Making[ModelOwnerPads, ModelOwnerMaterial]):
     def _part(self, count: int) -> ModelOwnerPads:
         widths, sending, receiving = self._widths, self._sending, self._receiving
         pairs, triple = (sending.take(size * count) for size in (2 * widths.pairs, 3 * widths.has_triple))
@@ -163,16 +163,11 @@ class ModelOwnerMaking(_Making[ModelOwnerPads]):
             own_selection=one_of_two.receive_random(receiving.take(count), widths.fine),
         )
 
+    def _material(self, count: int, pads: ModelOwnerPads) -> ModelOwnerMaterial:
+        return ModelOwnerMaterial(count, pads)
 
-class DataOwnerMaking(_Making[DataOwnerPads]):
-    def finish(self) -> DataOwnerMaterial:
-        """What has been made, once.
 
-        Raises:
-            ValueError: parts are due, or it has been handed over.
-        """
-        return DataOwnerMaterial(self._count, self._finished())
-
+class DataOwnerMaking(Making[DataOwnerPads, DataOwnerMaterial]):
     def _part(self, count: int) -> DataOwnerPads:
         widths, sending, receiving = self._widths, self._sending, self._receiving
         pairs, triple = (receiving.take(size * count) for size in (2 * widths.pairs, 3 * widths.has_triple))
@@ -187,22 +182,25 @@ class DataOwnerMaking(_Making[DataOwnerPads]):
             own_selection=one_of_two.send_random(sending.take(count), widths.fine),
         )
 
+    def _material(self, count: int, pads: DataOwnerPads) -> DataOwnerMaterial:
+        return DataOwnerMaterial(count, pads)
+
 
 def model_owner_material(
     widths: Widths, count: int, sending: SenderSource, receiving: ReceiverSource
 ) -> ModelOwnerMaterial:
     """All steps at once; errors as for these."""
-    making = ModelOwnerMaking(widths, count, sending, receiving)
-    while making.due != NOTHING:
-        making.step()
-    return making.finish()
+    return _through(ModelOwnerMaking(widths, count, sending, receiving))
 
 
 def data_owner_material(
     widths: Widths, count: int, sending: SenderSource, receiving: ReceiverSource
 ) -> DataOwnerMaterial:
     """All steps at once; errors as for these."""
-    making = DataOwnerMaking(widths, count, sending, receiving)
+    return _through(DataOwnerMaking(widths, count, sending, receiving))
+
+
+def _through(making: Making[_P, Material]) -> Material:
     while making.due != NOTHING:
         making.step()
     return making.finish()
