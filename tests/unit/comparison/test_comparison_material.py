@@ -85,7 +85,7 @@ def test_parts_join_to_a_batch(widths: Widths, count: int, monkeypatch: pytest.M
 
 
 def test_work_has_bounded_memory() -> None:
-    """1.8 MB of transfers at once, whatever the batch, and less than 40 MB beside what is kept."""
+    """1.8 MB of transfers at once, whatever the batch, and less than 10 MB beside what is kept."""
     ends, count = counted(), 1 << 17
     tracemalloc.start()
     try:
@@ -95,7 +95,7 @@ def test_work_has_bounded_memory() -> None:
     finally:
         tracemalloc.stop()
     assert ours.count == theirs.count == count
-    assert peak - kept < 20e6
+    assert peak - kept < 10e6
     assert max(size for end in ends for size in end.sizes) == 14 * material.PART
 
 
