@@ -7,6 +7,7 @@ against either party, under the assumptions of docs/two-party.md; roles.py numbe
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -21,11 +22,14 @@ from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.lean.scheme import LeanAnswerer, LeanScheme
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, micro_batches
-from smule_crypten.inference.two_party.correlations import Correlations, Job
+from smule_crypten.inference.two_party.correlations import Correlations, Job, transfers_of
 from smule_crypten.inference.two_party.cost import direction_cost
 from smule_crypten.inference.two_party.data_owner import DataOwner
 from smule_crypten.inference.two_party.model_owner import ModelOwner
+from smule_crypten.inference.two_party.pace import Pace
 from smule_crypten.inference.two_party.plan import DirectionPlan, plan_direction
+from smule_crypten.inference.two_party.renewals import all_ahead, most_ahead
+from smule_crypten.inference.two_party.set_up import set_up_cost
 from smule_crypten.lattice.public import PublicPolynomials
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import TranslatedNetwork
@@ -54,6 +58,7 @@ class TwoPartyScheme(SecureInferenceScheme):
             plan_direction(architecture, [config.micro_batch], config)
         super().__init__(session, config, architectures, device, opening=opening)
         self._correlations = Correlations.open(session, plan=self.transfers)
+        self._pace = Pace()
         self._plans: tuple[DirectionPlan, DirectionPlan] | None = None
 
     @classmethod
@@ -67,6 +72,29 @@ class TwoPartyScheme(SecureInferenceScheme):
     def combine(cls, asking: Cost, answering: Cost) -> Cost:
         """Both directions run at the same time."""
         return dataclasses.replace(asking + answering, rounds=max(asking.rounds, answering.rounds))
+
+    @classmethod
+    def set_up_cost(cls) -> Cost:
+        return set_up_cost()
+
+    @classmethod
+    def most_ahead(
+        cls, architectures: tuple[Architecture, Architecture], counts: tuple[int, int], config: SchemeConfig
+    ) -> Cost:
+        return most_ahead(transfers_of(_jobs(_plans(architectures, counts, config))))
+
+    @classmethod
+    def all_ahead(
+        cls,
+        architectures: tuple[Architecture, Architecture],
+        exchanges: Sequence[tuple[int, int]],
+        config: SchemeConfig,
+    ) -> Cost:
+        taken = [0, 0]
+        for counts, times in Counter(exchanges).items():
+            of_one = transfers_of(_jobs(_plans(architectures, counts, config)))
+            taken = [total + times * count for total, count in zip(taken, of_one, strict=True)]
+        return all_ahead((taken[0], taken[1]))
 
     @classmethod
     def check_options(cls, config: SchemeConfig) -> dict[str, Any]:
@@ -94,13 +122,12 @@ class TwoPartyScheme(SecureInferenceScheme):
 
     def begin(self, index: int, counts: tuple[int, int]) -> None:
         super().begin(index, counts)
-        batches = [micro_batches(count, self.config) for count in reversed(counts)]
-        plans = [
-            plan_direction(architecture, sizes, self.config)
-            for architecture, sizes in zip(self.architectures, batches, strict=True)
-        ]
-        self._plans = plans[0], plans[1]
+        self._plans = _plans(self.architectures, counts, self.config)
         self._correlations.need(_jobs(self._plans))
+
+    def check(self) -> None:
+        super().check()
+        self._pace.spend(self._correlations.work)
 
     def _run(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> tuple[torch.Tensor, float]:
         rank, streams = self.session.rank, self.session.streams
@@ -133,6 +160,17 @@ class TwoPartyScheme(SecureInferenceScheme):
         )
         logits_NC = play(self.session, model_owner, data_owner)
         return logits_NC, model_owner.preparation_seconds + data_owner.preparation_seconds
+
+
+def _plans(
+    architectures: tuple[Architecture, Architecture], counts: tuple[int, int], config: SchemeConfig
+) -> tuple[DirectionPlan, DirectionPlan]:
+    """Of the directions of party a's network, which answers party b, and of party b's."""
+    first, second = (
+        plan_direction(architecture, micro_batches(count, config), config)
+        for architecture, count in zip(architectures, reversed(counts), strict=True)
+    )
+    return first, second
 
 
 def _jobs(plans: Sequence[DirectionPlan]) -> list[Job]:
