@@ -1,4 +1,6 @@
-"""The code of the LPN assumption (smule_crypten/oblivious/code.py): `python tests/vectors/make_code.py` writes code.json.
+"""The code of the LPN assumption (smule_crypten/oblivious/code.py).
+
+`python tests/vectors/make_code.py` writes code.json.
 
 The ten places of single rows, each from its number alone by oblivious_reference.py, for the sizes in use.
 """

@@ -1,8 +1,8 @@
-"""Base transfers and extension (smule_crypten/oblivious/base.py, extension.py): `python tests/vectors/make_extension.py`
-writes extension.json.
+"""Base transfers and extension (smule_crypten/oblivious/base.py, extension.py).
 
-Both parties' sides from their randomness, which is drawn, in the order that the docstrings give: X25519 by the ladder of
-RFC 7748 (x25519_reference.py), keys by SHA-256, columns by AES-256-CTR, rows bit by bit.
+`python tests/vectors/make_extension.py` writes extension.json. Both parties' sides from their randomness, which is
+drawn, in the order that the docstrings give: X25519 by the ladder of RFC 7748 (x25519_reference.py), keys by SHA-256,
+columns by AES-256-CTR, rows bit by bit.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ ElGamal keys as in Naor, Pinkas 2001; keys drawn so as in Damgard, Nielsen 2000)
 3. Sender: key_b = SHA-256(label, A, P_0, P_1, X25519(a, P_b)), with the instance's label of "base|NUMBER|b"
    (hashing.py) and points of 32 bytes. Receiver: key_c with X25519(s, A).
 
-Randomness, in this order: the sender takes a. The receiver takes s of every transfer, then 640 candidates (little-endian,
-bit 255 ignored) of which those on the curve are the u, first come first served, then e of every transfer; 32 bytes each.
+Randomness, 32 bytes each, in this order: the sender takes a. The receiver takes s of every transfer, then 640
+candidates (little-endian, bit 255 ignored), of which the first ones on the curve are the u, then e of every transfer.
 
 One round; nothing is opened. Semi-honest security:
 - The sender learns nothing of c. Scalars of X25519 are 8 m with 2^251 <= m < 2^252, and the group of prime order has

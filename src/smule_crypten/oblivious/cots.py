@@ -3,7 +3,7 @@
 Transfer number j: a block q at the sender, q xor x D at the receiver, which knows x; D is the same in all.
 - Turning: the receiver sends x xor c, one bit, and the sender adds that times D to q: now the receiver's block belongs
   to its choice c. x is uniform and serves once, so the bit says nothing.
-- Pads: H(block, (j, use)) for each block that may be the receiver's, where j is word 0 of the tweak and use is word 1. By the tweakable correlation robustness of H
+- Pads: H(block, (j, use)) for each block that may be the receiver's. By the tweakable correlation robustness of H
   (hashing.py) the other pads are uniform to the receiver as long as no pair of number and use comes twice. This is why
   a batch refuses to be turned, parted or hashed a second time. What turning left refuses to be turned again: the sender
   would see the sum of two choices.
@@ -71,7 +71,10 @@ class _Cots:
         return self._blocks
 
     def hashed(self, blocks: Blocks, use: Use, start: int = 0) -> Blocks:
-        """Pads from what became of the blocks, one for each transfer from that at `start` on."""
+        """Pads from what became of the blocks, one for each transfer from that at `start` on.
+
+        Word 0 of a tweak is the number of the transfer, word 1 the use.
+        """
         tweaks, first = np.empty_like(blocks), self._first + start
         tweaks[:, 0] = np.arange(first, first + len(blocks), dtype=np.uint64)
         tweaks[:, 1] = use

@@ -1,5 +1,7 @@
-"""Known answers of tests/vectors/, made by slow implementations that share nothing with the package: hashes, tree, code,
-base transfers, extension, one iteration, pads."""
+"""Known answers of tests/vectors/, made by slow implementations that share nothing with the package.
+
+Keys, hashes, trees, code, base transfers, extension, one iteration, pads.
+"""
 
 from __future__ import annotations
 
