@@ -1,8 +1,9 @@
 """A whole small iteration (smule_crypten/oblivious/iteration.py).
 
-`python tests/vectors/make_iteration.py` writes iteration.json. The set INSECURE_TINY: 16 trees of depth 6, a code of 64 inputs; 160 correlated transfers become 1,024. The receiver's
-rows are computed as it does, from the message and its own blocks: its tree has the sender's leaves, but at its hole,
-which is found by summing all others. Everything by oblivious_reference.py.
+`python tests/vectors/make_iteration.py` writes iteration.json. The set INSECURE_TINY: 16 trees of depth 6, a code of 64
+inputs; 160 correlated transfers become 1,024. The receiver's rows are computed as it does, from the message and its own
+blocks: its tree has the sender's leaves, but at its hole, which is found by summing all others. Everything by
+oblivious_reference.py.
 """
 
 from __future__ import annotations

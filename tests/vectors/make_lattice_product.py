@@ -1,8 +1,9 @@
 """Products of polynomials (smule_crypten/lattice/ring.py).
 
-`python tests/vectors/make_lattice_product.py` writes lattice_product.json. For each size in use, a and s are cut from SHA-256 of a text and a counter (schoolbook.py); their product modulo X^N + 1
-and 2^modulus_bits, by the definition, is kept as SHA-256 of its coefficients (unsigned, 8 bytes each, little-endian),
-with the first four of them. All take some seconds.
+`python tests/vectors/make_lattice_product.py` writes lattice_product.json. For each size in use, a and s are cut from
+SHA-256 of a text and a counter (schoolbook.py); their product modulo X^N + 1 and 2^modulus_bits, by the definition, is
+kept as SHA-256 of its coefficients (unsigned, 8 bytes each, little-endian), with the first four of them. All take some
+seconds.
 """
 
 from __future__ import annotations

@@ -39,12 +39,20 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def path_of(name: str) -> Path:
+    return FOLDER / f"{name}.json"
+
+
 def load(name: str) -> Any:
-    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads(path_of(name).read_text(encoding="utf-8"))
+
+
+def text_of(vectors: Vectors) -> str:
+    return json.dumps(vectors, indent=1) + "\n"
 
 
 def save(name: str, vectors: Vectors) -> None:
-    (FOLDER / f"{name}.json").write_text(json.dumps(vectors, indent=1) + "\n", encoding="utf-8")
+    path_of(name).write_text(text_of(vectors), encoding="utf-8")
 
 
 def hexadecimal(blocks: Iterable[int]) -> list[str]:

@@ -1,10 +1,11 @@
 """Transfers of one of four integers of w bits, from two correlated transfers each.
 
-Blocks are vectors over the field of four elements 0, 1, sigma, sigma + 1 (blocks.py). Two transfers with the choices
-c0 and c1 combine to one with the choice v = c0 + 2 c1: Q = q0 xor sigma(q1) at the sender, Q xor v D at the receiver,
+Blocks are vectors over the field of four elements 0, 1, sigma, sigma + 1 (blocks.py). Two transfers with the choices c0
+and c1 combine to one with the choice v = c0 + 2 c1: Q = q0 xor sigma(q1) at the sender, Q xor v D at the receiver,
 where v D is 0, D, sigma(D) or both. Its four pads are H(Q xor u D, tweak) for u = 0 .. 3, with the number of the first
 of the two transfers in the tweak; any two differ by a multiple of D that is as hard to guess as D. This is the
-code-based transfer of Kolesnikov, Kumaresan (CRYPTO 2013) with a code over four elements. A xor of two pads, one of each transfer, would not do: the four would sum to zero.
+code-based transfer of Kolesnikov, Kumaresan (CRYPTO 2013) with a code over four elements. A xor of two pads, one of
+each transfer, would not do: the four would sum to zero.
 
 Chosen, on a batch of 2 n transfers turned to the bits of v (the low bits of all, then the high bits):
 1. Sender -> receiver, 4 packed_bytes(n, w): m_u xor pad_u for u = 0 .. 3.
