@@ -76,7 +76,8 @@ def data_owner(layer: Layer, a: Slots, s: list[Polynomial], x: list[int], c1: Sl
     pixels, others = layer.pixels(IMAGES, DEGREE), layer.without_pixel(IMAGES, DEGREE)
     shift = BITS - layer.ring - layer.fraction
     values = by_channel(x, layer)
-    online, prepared = [], []
+    online: list[list[int]] = []
+    prepared: list[list[int]] = []
     for places, sent in ((pixels, online), (others, prepared)):
         for channel, errors in enumerate(cut(local.errors(layer.channels * len(places)), len(places) or 1)):
             added = values[channel] if sent is online else [0] * len(places)
