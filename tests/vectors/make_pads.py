@@ -47,6 +47,17 @@ def case(members: int, use: int, difference: int) -> Vectors:
     }
 
 
+def pairs(difference: int) -> Vectors:
+    """The same transfers as those of one of four, as two of one of two each: low ones, then high ones."""
+    sender, receiver = transfers("pads 2", 2 * COUNT, difference)
+    pads = [
+        [reference.pad_hash(KEY, q ^ multiple, FIRST + i, reference.PAIR) for multiple in (0, difference)]
+        for i, q in enumerate(sender)
+    ]
+    own = [reference.pad_hash(KEY, q, FIRST + i, reference.PAIR) for i, q in enumerate(receiver)]
+    return {"sender_pads": [hexadecimal(two) for two in pads], "receiver_pads": hexadecimal(own)}
+
+
 def vectors() -> Vectors:
     difference = int.from_bytes(drawn("pads difference", 16), "little") | 1
     return {
@@ -57,6 +68,7 @@ def vectors() -> Vectors:
         "first": FIRST,
         "one_of_two": case(1, reference.PAIR, difference),
         "one_of_four": case(2, reference.TABLE, difference),
+        "pairs_of_one_of_four": pairs(difference),
         "one_of_eight": case(3, reference.TABLE, difference),
     }
 

@@ -7,7 +7,7 @@ import pytest
 from comparison_harness import REFERENCE, expected_relu, ideal_parties, play_relu, summed
 
 from smule_crypten.comparison import relu
-from smule_crypten.comparison.digits import ReceiverDigits, ReceiverPads
+from smule_crypten.comparison.digit_pads import ReceiverPads
 from smule_crypten.comparison.widths import Widths
 from smule_crypten.oblivious.blocks import Bytes
 from smule_crypten.oblivious.cots import Fields
@@ -36,13 +36,13 @@ def test_messages_are_the_same_whatever_the_values() -> None:
 
 def test_choices_that_are_sent_only_where_a_bit_is_set_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """A party that leaves bytes out has said another length than its turn's, and does not get to send it."""
-    choose = relu.digits.choose
+    choose = relu.digit_pads.choose
 
-    def without_zeros(widths: Widths, cots: ReceiverDigits, numbers: Fields) -> tuple[Bytes, ReceiverPads]:
-        message, pads = choose(widths, cots, numbers)
-        return message[message % 2 == 1], pads
+    def without_zeros(widths: Widths, pads: ReceiverPads, numbers: Fields) -> tuple[Bytes, ReceiverPads]:
+        message, turned = choose(widths, pads, numbers)
+        return message[message % 2 == 1], turned
 
-    monkeypatch.setattr(relu.digits, "choose", without_zeros)
+    monkeypatch.setattr(relu.digit_pads, "choose", without_zeros)
     c, v = extremes()[0]
     with pytest.raises(ValueError, match="the turn has"):
         sizes_of(c, v)

@@ -198,32 +198,44 @@ def columns(rows: list[list[str]]) -> list[list[str]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
+def choices_of(receiver: ReceiverCots, members: int) -> list[int]:
+    """A choice of one of 2^members from the bits of its transfers, low ones first."""
+    parts = np.split(receiver.choices, members)
+    return [sum(int(bit) << place for place, bit in enumerate(bits)) for bits in zip(*parts, strict=True)]
+
+
 @pytest.mark.parametrize("width", [1, 18, 64])
 def test_pads_of_one_of_two(width: int) -> None:
     known, sender, receiver = batches("one_of_two")
     assert known["use"] == Use.PAIR
-    assert receiver.choices.tolist() == known["choices"]
+    assert choices_of(receiver, 1) == known["choices"]
     sides = one_of_two.send_random(sender, width)
-    assert [side.tolist() for side in sides] == [low_bits(pads, width) for pads in columns(known["sender_pads"])]
-    assert one_of_two.receive_random(receiver, width).tolist() == low_bits(known["receiver_pads"], width)
+    assert sides.tolist() == [low_bits(pads, width) for pads in columns(known["sender_pads"])]
+    assert one_of_two.receive_random(receiver, width).pads.tolist() == low_bits(known["receiver_pads"], width)
 
 
 @pytest.mark.parametrize("width", [1, 18, 64])
 def test_pads_of_one_of_four(width: int) -> None:
+    """And those of the first five values' transfers as two of one of two, under tweaks of that use."""
     known, sender, receiver = batches("one_of_four")
     assert known["use"] == Use.TABLE
-    low, high = np.split(receiver.choices, 2)
-    assert (low + 2 * high).tolist() == known["choices"]
-    sides = one_of_four.send_random(sender, width)
-    assert [side.tolist() for side in sides] == [low_bits(pads, width) for pads in columns(known["sender_pads"])]
-    assert one_of_four.receive_random(receiver, width).tolist() == low_bits(known["receiver_pads"], width)
+    assert choices_of(receiver, 2) == known["choices"]
+    four, two = one_of_four.send_random(sender, width, products=5)
+    assert four.tolist() == [low_bits(pads, width) for pads in columns(known["sender_pads"])]
+    own, own_pairs = one_of_four.receive_random(receiver, width, products=5)
+    assert own.tolist() == low_bits(known["receiver_pads"], width)
+    pairs = vector_files.load("pads")["pairs_of_one_of_four"]
+    for side in range(2):
+        part = slice(side * len(own), side * len(own) + 5)
+        assert two[side].tolist() == [low_bits(pads, width) for pads in columns(pairs["sender_pads"][part])]
+        assert own_pairs[side].tolist() == low_bits(pairs["receiver_pads"][part], width)
 
 
-def test_pads_of_one_of_eight() -> None:
+@pytest.mark.parametrize("width", [1, 18])
+def test_pads_of_one_of_eight(width: int) -> None:
     known, sender, receiver = batches("one_of_eight")
     assert known["use"] == Use.TABLE
-    low, middle, high = np.split(receiver.choices, 3)
-    assert (low + 2 * middle + 4 * high).tolist() == known["choices"]
-    sides = one_of_eight.send_bits(sender)
-    assert [list(side) for side in sides] == [low_bits(pads, 1) for pads in columns(known["sender_pads"])]
-    assert one_of_eight.receive_bits(receiver).tolist() == low_bits(known["receiver_pads"], 1)
+    assert choices_of(receiver, 3) == known["choices"]
+    sides = one_of_eight.send_random(sender, width)
+    assert sides.tolist() == [low_bits(pads, width) for pads in columns(known["sender_pads"])]
+    assert one_of_eight.receive_random(receiver, width).tolist() == low_bits(known["receiver_pads"], width)
