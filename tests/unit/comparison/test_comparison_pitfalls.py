@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from comparison_harness import REFERENCE, expected_relu, ideal_parties, play_relu, summed
+from oblivious_harness import random_fields
 
 from smule_crypten.comparison import relu
 from smule_crypten.comparison.digit_pads import ReceiverPads
-from smule_crypten.comparison.widths import Widths
+from smule_crypten.comparison.widths import Widths, modulo
 from smule_crypten.oblivious.blocks import Bytes
 from smule_crypten.oblivious.cots import Fields
 
@@ -62,3 +63,16 @@ def test_a_comparison_without_its_lowest_bit_is_caught(monkeypatch: pytest.Monke
     rounded_up = relu.rounded_up
     monkeypatch.setattr(relu, "rounded_up", lambda widths, share: rounded_up(widths, share) & ~np.uint64(1))
     assert wrong_of_all_shares(widths)
+
+
+def test_a_share_moved_before_a_relu_and_back_makes_it_linear() -> None:
+    """Outside of the promise: D adds a constant to its share and takes it off afterwards. Every unit is active, and what M
+    sees has the form of an honest run: semi-honest parties only."""
+    constant, bits = 1 << 22, REFERENCE.ring + REFERENCE.guard_bits
+    values = np.random.default_rng(4).integers(-(1 << 20), 1 << 20, COUNT)
+    c = random_fields(4, COUNT, REFERENCE.width)
+    v = modulo(values.astype(np.uint64) - (c << np.uint64(REFERENCE.guard_bits)), REFERENCE.fine)
+    moved = play_relu(REFERENCE, c, modulo(v + np.uint64(constant), REFERENCE.fine), ideal_parties())
+    mine, theirs = moved.shares
+    assert summed(REFERENCE, (mine, modulo(theirs - np.uint64(constant), bits))) == values.tolist()
+    assert moved.online.sizes() == play_relu(REFERENCE, c, v, ideal_parties()).online.sizes()
