@@ -11,11 +11,9 @@ from lean_harness import Message, converse
 from torch import nn
 
 from smule_crypten.config.sections import SchemeConfig
-from smule_crypten.inference.lean.scheme import LeanAnswerer
+from smule_crypten.inference.lean.scheme import LeanAnswerer, LeanScheme
 from smule_crypten.inference.noise import NoiseRule
-from smule_crypten.comparison.material import data_owner_material, model_owner_material
 from smule_crypten.inference.scheme import micro_batches
-from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.two_party.data_owner import DataOwner
 from smule_crypten.inference.two_party.model_owner import ModelOwner
 from smule_crypten.inference.two_party.plan import DirectionPlan, plan_direction

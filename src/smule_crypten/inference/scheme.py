@@ -157,6 +157,7 @@ class SecureInferenceScheme(ABC):
 
     def announce(self, message: object) -> object:
         """Swap a JSON value with the peer, counted as control traffic: what each side is about to ask."""
+        self.settle()
         with self.session.meter.phase("control"):
             return self.session.channel.swap_json(message)
 
@@ -184,6 +185,7 @@ class SecureInferenceScheme(ABC):
 
     def begin(self, index: int, counts: tuple[int, int]) -> None:
         """Agree on fresh keys for exchange `index`, in which party a and party b ask about counts samples."""
+        self.settle()
         self.session.begin_exchange(index, counts)
 
     def check(self) -> None:
@@ -192,6 +194,12 @@ class SecureInferenceScheme(ABC):
         Never waits for the peer; call it between the steps of long local work.
         """
         self.session.check()
+
+    def settle(self) -> None:  # noqa: B027 - most schemes work on nothing ahead
+        """Finish what was worked on ahead, and read what the peer sent of it, before anything else crosses the link.
+
+        May wait for the peer. Its cost is not that of the exchange; free where nothing is done ahead, or all is done.
+        """
 
     def exchange(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
         """Answer the peer's query, and have the own query answered.
@@ -206,6 +214,7 @@ class SecureInferenceScheme(ABC):
             PeerError: the peer is gone or late.
         """
         self._check(answerer, asked, answered)
+        self.settle()
         meter = self.session.meter
         before, started = meter.total(), time.perf_counter()
         with meter.phase("online"):

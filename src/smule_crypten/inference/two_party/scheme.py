@@ -30,12 +30,15 @@ from smule_crypten.lattice.public import PublicPolynomials
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.session import Session
+from smule_crypten.oblivious.parameters import STANDARD, Plan
 from smule_crypten.types import Cost, DirectionCost, InferenceQuery, LogitOpening
 
 
 class TwoPartyScheme(SecureInferenceScheme):
     name: ClassVar[str] = "two_party"
     traits: ClassVar[SchemeTraits] = SCHEME_TRAITS["two_party"]
+    transfers: ClassVar[Plan] = STANDARD
+    """Parameters of the silent transfers; no configuration changes them."""
 
     def __init__(
         self,
@@ -50,7 +53,7 @@ class TwoPartyScheme(SecureInferenceScheme):
         for architecture in architectures:
             plan_direction(architecture, [config.micro_batch], config)
         super().__init__(session, config, architectures, device, opening=opening)
-        self._correlations = Correlations.open(session)
+        self._correlations = Correlations.open(session, plan=self.transfers)
         self._plans: tuple[DirectionPlan, DirectionPlan] | None = None
 
     @classmethod
@@ -86,13 +89,10 @@ class TwoPartyScheme(SecureInferenceScheme):
     ) -> LeanAnswerer:
         return LeanScheme.answerer_of(network, inputs_NX, config, noise, device, opening=opening)
 
-    def announce(self, message: object) -> object:
-        """Not before what was sent ahead has been read: messages keep their order."""
+    def settle(self) -> None:
         self._correlations.settle()
-        return super().announce(message)
 
     def begin(self, index: int, counts: tuple[int, int]) -> None:
-        self._correlations.settle()
         super().begin(index, counts)
         batches = [micro_batches(count, self.config) for count in reversed(counts)]
         plans = [
@@ -112,7 +112,6 @@ class TwoPartyScheme(SecureInferenceScheme):
             raise ProtocolError("the queries have other sizes than those that the exchange began with")
         assert isinstance(answerer, LeanAnswerer)
         assert asked.inputs is not None
-        self._correlations.settle()
         public = [PublicPolynomials(plan.lattice, key) for plan, key in zip(plans, streams.public, strict=True)]
         model_owner = ModelOwner(
             plans[rank],
