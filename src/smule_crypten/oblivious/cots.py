@@ -71,7 +71,10 @@ class _Cots:
         return self._blocks
 
     def _pads(self, blocks: Blocks, multiples: Blocks, use: Use, width: int, start: int) -> Pads:
-        """Of contiguous blocks, for the transfers from that at `start` on, plus each multiple of D: (multiples, n)."""
+        """Of contiguous blocks, for the transfers from that at `start` on, plus each multiple of D: (multiples, n).
+
+        Word 0 of a tweak is the number of the transfer, word 1 the use.
+        """
         kind = narrow_type(width)
         result = np.empty((len(multiples), len(blocks)), dtype=kind)
         most = min(self._hash.MOST, len(blocks))

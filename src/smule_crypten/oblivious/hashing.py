@@ -45,12 +45,16 @@ class Instance:
             raise ValueError(f"the sender is party 0 or 1, got {self.sender_rank}")
 
     def label(self, purpose: str) -> bytes:
-        """How a hash for this purpose begins; no two labels are the same, nor is one the beginning of another."""
+        """How a hash for this purpose begins; no two labels are the same, nor is one the beginning of another.
+
+        The ASCII text "smule_crypten|oblivious|PURPOSE|RANK|", then the seed. Purposes: "pads"; "tree|I" and "code|I"
+        of iteration I; "base|NUMBER|BIT" (base.py).
+        """
         return f"smule_crypten|oblivious|{purpose}|{self.sender_rank}|".encode() + self.seed
 
 
 def public_key(instance: Instance, purpose: str) -> bytes:
-    """The AES-128 key of a purpose: public, and the same at both parties."""
+    """The AES-128 key of a purpose, public, and the same at both parties: 16 bytes of SHA-256 of its label."""
     return hashlib.sha256(instance.label(purpose)).digest()[:BLOCK_BYTES]
 
 
