@@ -52,6 +52,6 @@ def _activation_messages(plan: DirectionPlan, position: int, batch: int) -> Iter
             continue
         count = batch * one.opening.elements
         if not one.is_known:
-            yield False, remask_bytes(one.rounded, count)
+            yield False, remask_bytes(one.widths, count)
         for turn in relu_cost(count, one.widths).online:
             yield turn.by_model_owner, turn.num_bytes

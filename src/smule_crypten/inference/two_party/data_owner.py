@@ -100,7 +100,7 @@ class DataOwner(ShareEvaluator):
             if activation.is_known:
                 own = fields_of(self._rounded(activation, known[activation.step.inputs[0]]))
             else:
-                fresh = FreshShare(activation.rounded, batch * activation.opening.elements, self._random_bytes)
+                fresh = FreshShare(activation.widths, batch * activation.opening.elements, self._random_bytes)
                 own = fresh.share
             talk = prepare_data_owner(activation.widths, own, self._material())
             self._ready.append((activation, (yield from self._talk(activation.step, talk)), fresh))
@@ -119,8 +119,8 @@ class DataOwner(ShareEvaluator):
 
     def _rounded(self, activation: Activation, share: Share) -> Share:
         """D's share of a rounding. (A constant that is added before it is M's affair.)"""
-        rounded = activation.rounded
-        return data_owner_share(share.reshape(-1), activation.source_bits, rounded.width, rounded.guard_bits)
+        widths = activation.widths
+        return data_owner_share(share.reshape(-1), activation.source_bits, widths.width, widths.guard_bits)
 
     def _hand_over(self, position: int, step: Step, share: Share) -> Talk:
         """Step 3."""

@@ -9,7 +9,8 @@ import torch
 
 from smule_crypten.comparison.material import ModelOwnerMaterial
 from smule_crypten.comparison.relu import ModelOwnerReady, prepare_model_owner, relu_model_owner
-from smule_crypten.comparison.remask import add_masked, remask_bytes
+from smule_crypten.comparison.remask import remask_bytes
+from smule_crypten.comparison.widths import modulo
 from smule_crypten.fixed_point.evaluator import Share, Talk
 from smule_crypten.fixed_point.program import Step
 from smule_crypten.fixed_point.scales import Scales, integer_parameters
@@ -21,7 +22,7 @@ from smule_crypten.lattice.public import PublicPolynomials
 from smule_crypten.lattice.truncation import model_owner_share
 from smule_crypten.lattice.weights import MaskedWeights
 from smule_crypten.models.module_handlers import Parameters
-from smule_crypten.mpc.packing import pack, packed_bytes
+from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.types import LogitOpening
 
@@ -123,15 +124,12 @@ class ModelOwner(ShareEvaluator):
 
     def _rectified(self, activation: Activation, share: Share) -> Talk:
         _, ready = self._ready.pop(0)
-        rounded, bits = activation.rounded, activation.source_bits
-        if activation.is_known:
-            own = fields_of(model_owner_share(share, bits, rounded.width, self._local))
-        else:
-            own = fields_of(model_owner_share(share, bits, rounded.fine, self._local))
-            message = yield from self._take(activation.step, remask_bytes(rounded, len(own)))
-            own = add_masked(rounded, own, message.numpy())
-        own &= (1 << activation.widths.width) - 1
-        result = yield from self._talk(activation.step, relu_model_owner(activation.widths, ready, own))
+        widths, bits = activation.widths, activation.source_bits
+        if not activation.is_known:
+            message = yield from self._take(activation.step, remask_bytes(widths, len(share)))
+            share = share + (unpack(message, len(share), widths.fine) << (bits - widths.fine))
+        own = modulo(fields_of(model_owner_share(share, bits, widths.width, self._local)), widths.width)
+        result = yield from self._talk(activation.step, relu_model_owner(widths, ready, own))
         return share_of(result)
 
     def _send_logits(self, share: Share) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smule_crypten.comparison.remask import remasked
 from smule_crypten.comparison.widths import Widths
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import UnshareableModelError
@@ -31,8 +30,8 @@ class Activation:
         position: of its step.
         below: bits below a unit of the shares that come in.
         guard_bits: bits below a unit that D's rounded share keeps, and both shares of the result.
-        is_known: whether D knows its share before the images. Where it does not, D's share gets a fresh mask
-            (comparison/remask.py), and M's share keeps the guard bits, too.
+        is_known: whether D knows its share before the images. Where it does not, D's rounded share gets a fresh mask
+            (comparison/remask.py).
     """
 
     position: int
@@ -48,15 +47,10 @@ class Activation:
         return self.opening.source_bits + self.below
 
     @property
-    def rounded(self) -> Widths:
-        """Of the shares once they are rounded."""
+    def widths(self) -> Widths:
+        """Of the shares once they are rounded, and of the ReLU."""
         opening = self.opening
         return Widths(opening.width, self.guard_bits, max(opening.ring, opening.width))
-
-    @property
-    def widths(self) -> Widths:
-        """Of the ReLU."""
-        return self.rounded if self.is_known else remasked(self.rounded)
 
 
 @dataclass(frozen=True)
