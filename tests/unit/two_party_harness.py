@@ -11,7 +11,7 @@ from lean_harness import Message, converse
 from torch import nn
 
 from smule_crypten.config.sections import SchemeConfig
-from smule_crypten.inference.lean.scheme import LeanAnswerer
+from smule_crypten.inference.fixed_point_answers import FixedPointAnswerer
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.comparison.material import data_owner_material, model_owner_material
 from smule_crypten.inference.scheme import micro_batches
@@ -35,7 +35,7 @@ class Direction:
     """A whole direction, set up but not run."""
 
     plan: DirectionPlan
-    answerer: LeanAnswerer
+    answerer: FixedPointAnswerer
     model_owner: ModelOwner
     data_owner: DataOwner
 

@@ -105,8 +105,10 @@ class Evaluator(ABC):
                 return step.pool.sums(operands[0]) * step.pool.weights(operands[0].device)
             case "add":
                 below = [self._below(source) for source in step.inputs]
-                left, right = (self._below(position) + shift - own for shift, own in zip(step.shifts, below, strict=True))
-                return (operands[0] << left) + (operands[1] << right)
+                left, right = (
+                    self._below(position) + shift - own for shift, own in zip(step.shifts, below, strict=True)
+                )
+                return operands[0] * (1 << left) + operands[1] * (1 << right)
             case _:
                 return operands[0].reshape(len(operands[0]), *step.shape)
 

@@ -76,9 +76,7 @@ class Session:
         local = fresh_entropy()
         if self.randomness == "seeded_insecure":
             local = insecure_key(self.seed, f"local to party {PARTY_NAMES[self.rank]}, exchange {index}")
-        self.streams.rekey(
-            local=local, next_=keys[self.rank], prev=keys[1 - self.rank], public=(public[0], public[1])
-        )
+        self.streams.rekey(local=local, next_=keys[self.rank], prev=keys[1 - self.rank], public=(public[0], public[1]))
 
     def _common_key(self, entropy: tuple[bytes, bytes], purpose: str) -> bytes:
         """Of both parties."""
