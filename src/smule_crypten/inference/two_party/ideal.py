@@ -6,8 +6,8 @@ In float64 and in units, so that what lies below a unit is there too:
    so that it is common to all outputs whose windows take it (lattice/handover.py).
 2. A product has the error e' u - e1 s besides, with the roundings of p and c1: normal, and apart for each output. (So
    are a few errors that outputs really share: of windows of different tiles, and of cells that pad two images.)
-3. A rounding: D's share is uniform and kept to t bits; M's keeps whole units, by a fresh rho, or t bits where D's share
-   was not known before the images (plan.py). Then max(., 0), a function of the value alone.
+3. A rounding: D's share is uniform and kept to t bits (where it was not known before the images, under a fresh mask
+   in its place); M's keeps whole units, by a fresh rho. Then max(., 0), a function of the value alone.
 
 Left out is the last bit of a logit, 2^-t units: noise of many units lies over it.
 
@@ -42,6 +42,8 @@ from smule_crypten.types import LogitOpening, centred
 
 Drawn = Literal["all", "known"]
 """Which errors are drawn."""
+_FINEST_BITS = 48
+"""Below a unit, where float64 holds the units above them."""
 KNOWN_SEED = 1
 """The generators of both measurements differ."""
 
@@ -139,16 +141,23 @@ class IdealFunction(Evaluator):
         return wrapped(value, opening.width).clamp(min=0) - opening.offset
 
     def _rounded(self, activation: Activation, value: torch.Tensor) -> torch.Tensor:
-        if not activation.opening.fraction:
+        bits, grid = activation.opening.fraction + activation.below, 2.0**activation.guard_bits
+        if not bits:
             return value
-        unit = 2.0**-activation.guard_bits
-        share_D = self._uniform(value.shape)
-        kept_D = (share_D / unit).round() * unit
+        share_D = self._below_a_unit(bits, value)
+        kept_D = (share_D * grid).round() / grid
+        value = value - (share_D - kept_D)
         if self._drawn == "known":
-            return value - share_D + kept_D
-        unit_M = 1.0 if activation.is_known else unit
-        kept_M = ((value - share_D) / unit_M + self._uniform(value.shape)).floor() * unit_M
-        return kept_M + kept_D
+            return value
+        if not activation.is_known:
+            kept_D = self._below_a_unit(activation.guard_bits, value)
+        return kept_D + (value - kept_D + self._uniform(value.shape)).floor()
+
+    def _below_a_unit(self, bits: int, like: torch.Tensor) -> torch.Tensor:
+        """Uniform multiples of 2^-bits between 0 and 1: of a share what is not whole."""
+        bits = min(bits, _FINEST_BITS)
+        below = torch.randint(0, 1 << bits, like.shape, generator=self._generator)
+        return below.to(self._device).double() / 2.0**bits
 
     def _normal(self, shape: torch.Size | tuple[int, ...]) -> torch.Tensor:
         return torch.randn(shape, generator=self._generator, dtype=torch.float64).to(self._device)
