@@ -11,12 +11,12 @@ from lean_harness import Message, converse
 from torch import nn
 
 from smule_crypten.config.sections import SchemeConfig
-from smule_crypten.inference.fixed_point_answers import FixedPointAnswerer
+from smule_crypten.inference.fixed_point_answers import FixedPointAnswerer, fixed_point_answerer
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.comparison.material import data_owner_material, model_owner_material
 from smule_crypten.inference.scheme import micro_batches
-from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.two_party.data_owner import DataOwner
+from smule_crypten.inference.two_party.ideal import TwoPartyArithmetic
 from smule_crypten.inference.two_party.model_owner import ModelOwner
 from smule_crypten.inference.two_party.plan import DirectionPlan, plan_direction
 from smule_crypten.lattice.public import PublicPolynomials
@@ -54,10 +54,14 @@ def direction(
     opening: LogitOpening = "differences",
     output_noise: Callable[[tuple[int, ...]], torch.Tensor | None] = lambda size: None,
     parties: Parties | None = None,
+    calibration_NX: torch.Tensor | None = None,
 ) -> Direction:
+    """Calibrated on the inputs themselves, unless others are given."""
     network = translate(model, tuple(inputs_NX.shape[1:]))
     plan = plan_direction(network.architecture, micro_batches(len(inputs_NX), config), config)
-    answerer = LeanScheme.answerer_of(network, inputs_NX, config, NoiseRule.without_protection(), opening=opening)
+    known_NX = inputs_NX if calibration_NX is None else calibration_NX
+    noise, arithmetic = NoiseRule.without_protection(), TwoPartyArithmetic(network.architecture)
+    answerer = fixed_point_answerer(network, known_NX, config, noise, torch.device("cpu"), opening, arithmetic)
     key, ours, theirs = (insecure_key(seed, f"test {who}") for who in ("public", "model owner", "data owner"))
     parties = parties or ideal_parties(seed)
     widths = [(one.widths, batch * one.opening.elements) for batch in plan.batches for one in plan.activations]
