@@ -66,7 +66,9 @@ def direction(
     parties = parties or ideal_parties(seed)
     widths = [(one.widths, batch * one.opening.elements) for batch in plan.batches for one in plan.activations]
     material = [parties.material(*one) for one in widths]
-    model_material, data_material = (iter(side) for side in zip(*material, strict=True)) if material else (iter(()),) * 2
+    model_material, data_material = (
+        (iter(side) for side in zip(*material, strict=True)) if material else (iter(()),) * 2
+    )
     return Direction(
         plan,
         answerer,

@@ -19,7 +19,8 @@ from smule_crypten.mpc.keys import KEY_BYTES, agreed_key, fresh_entropy, insecur
 from smule_crypten.mpc.provider import Dealt, Provider, TrustedFirstParty
 from smule_crypten.mpc.streams import StreamSet
 from smule_crypten.transport.channel import Channel, LinkChannel
-from smule_crypten.transport.link import Link, give_up
+from smule_crypten.transport.ending import give_up
+from smule_crypten.transport.link import Link
 from smule_crypten.transport.meeting import DEALER, ROLES
 from smule_crypten.transport.meter import CostMeter
 from smule_crypten.types import PARTY_NAMES

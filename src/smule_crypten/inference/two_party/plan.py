@@ -9,7 +9,8 @@ that it makes of it alone; what a ReLU has given it is not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from smule_crypten.comparison.widths import Widths
 from smule_crypten.config.sections import SchemeConfig
@@ -87,9 +88,15 @@ def plan_direction(architecture: Architecture, batches: Sequence[int], config: S
     Raises:
         ConfigError, UnshareableModelError: as `lower` and `plan_lattice`.
     """
-    program = lower(architecture, config)
     images, count = (batches[0], len(batches)) if batches else (1, 1)
-    lattice = plan_lattice(program, images, count)
+    return replace(_planned(architecture, images, count, config.model_dump_json()), batches=tuple(batches))
+
+
+@lru_cache(maxsize=64)
+def _planned(architecture: Architecture, images: int, micro_batches: int, scheme: str) -> DirectionPlan:
+    """Planners ask for the same one again and again. scheme: its configuration as JSON."""
+    program = lower(architecture, SchemeConfig.model_validate_json(scheme))
+    lattice = plan_lattice(program, images, micro_batches)
     below: list[int] = []
     is_known: list[bool] = []
     activations: list[Activation] = []
@@ -111,7 +118,7 @@ def plan_direction(architecture: Architecture, batches: Sequence[int], config: S
         below.append(_below(program, lattice, step, below, guard_bits))
         is_known.append(_is_known(step, is_known))
     _check_room(program, lattice, below)
-    return DirectionPlan(program, lattice, tuple(batches), tuple(below), tuple(is_known), tuple(activations))
+    return DirectionPlan(program, lattice, (), tuple(below), tuple(is_known), tuple(activations))
 
 
 def _guard_bits(program: Program, step: Step, below: Sequence[int]) -> int:
