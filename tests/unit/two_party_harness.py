@@ -13,12 +13,12 @@ from torch import nn
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.inference.fixed_point_answers import FixedPointAnswerer, fixed_point_answerer
 from smule_crypten.inference.noise import NoiseRule
-from smule_crypten.comparison.material import data_owner_material, model_owner_material
 from smule_crypten.inference.scheme import micro_batches
 from smule_crypten.inference.two_party.data_owner import DataOwner
 from smule_crypten.inference.two_party.ideal import TwoPartyArithmetic
 from smule_crypten.inference.two_party.model_owner import ModelOwner
 from smule_crypten.inference.two_party.plan import DirectionPlan, plan_direction
+from smule_crypten.lattice.parameters import GUARD_BITS
 from smule_crypten.lattice.public import PublicPolynomials
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.keys import insecure_key
@@ -55,10 +55,12 @@ def direction(
     output_noise: Callable[[tuple[int, ...]], torch.Tensor | None] = lambda size: None,
     parties: Parties | None = None,
     calibration_NX: torch.Tensor | None = None,
+    guard_bits: int = GUARD_BITS,
+    data_owner_class: Callable[..., DataOwner] = DataOwner,
 ) -> Direction:
     """Calibrated on the inputs themselves, unless others are given."""
     network = translate(model, tuple(inputs_NX.shape[1:]))
-    plan = plan_direction(network.architecture, micro_batches(len(inputs_NX), config), config)
+    plan = plan_direction(network.architecture, micro_batches(len(inputs_NX), config), config, guard_bits=guard_bits)
     known_NX = inputs_NX if calibration_NX is None else calibration_NX
     noise, arithmetic = NoiseRule.without_protection(), TwoPartyArithmetic(network.architecture)
     answerer = fixed_point_answerer(network, known_NX, config, noise, torch.device("cpu"), opening, arithmetic)
@@ -82,7 +84,7 @@ def direction(
             output_noise=output_noise,
             opening=opening,
         ),
-        DataOwner(
+        data_owner_class(
             plan,
             public=PublicPolynomials(plan.lattice, key),
             inputs_NX=inputs_NX,

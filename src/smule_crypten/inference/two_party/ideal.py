@@ -11,9 +11,10 @@ In float64 and in units, so that what lies below a unit is there too:
 
 Left out is the last bit of a logit, 2^-t units: noise of many units lies over it.
 
-Of these errors D knows all but M's rho. What it knows, `KNOWN`, is measured without M's rounding, and without the error
-of the network's input: that is only another image, border included, and D chooses its image. M uses both before it
-answers anything; nothing rests on the generators.
+Of these errors D knows all but what M rounds away. That of the network's input says nothing of a rounding: the answer
+is exact for another image, its border included, within a tenth of a unit of that which D has chosen; and D may choose
+any. So it has no part in what noise must hide. M measures the rest before it answers anything; nothing rests on the
+generators.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from functools import partial
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -40,16 +40,16 @@ from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.types import LogitOpening, centred
 
-Drawn = Literal["all", "known"]
-"""Which errors are drawn."""
 _FINEST_BITS = 48
 """Below a unit, where float64 holds the units above them."""
-KNOWN_SEED = 1
-"""The generators of both measurements differ."""
 
 
 class IdealFunction(Evaluator):
     """Evaluates a program in the clear; a "share" is the value itself, in float64 units.
+
+    Args:
+        of_input: whether the network's input has its error.
+        of_model_owner: whether M rounds; without that, all that is left is known to D.
 
     Raises:
         UnshareableModelError: weights of an output channel are beyond the public bound.
@@ -65,10 +65,12 @@ class IdealFunction(Evaluator):
         generator: torch.Generator,
         device: torch.device,
         *,
-        drawn: Drawn = "all",
+        of_input: bool = True,
+        of_model_owner: bool = True,
     ) -> None:
         super().__init__(plan.program, device)
-        self._plan, self._scales, self._generator, self._drawn = plan, scales, generator, drawn
+        self._plan, self._scales, self._generator = plan, scales, generator
+        self._of_input, self._of_model_owner = of_input, of_model_owner
         weights, biases = integer_parameters(plan.program, parameters, scales)
         check_norms(plan.lattice, weights)
         self._weights = {name: weight.double().to(device) for name, weight in weights.items()}
@@ -105,7 +107,7 @@ class IdealFunction(Evaluator):
         paddings = [one.step.op.padding for one in hand_over.products if isinstance(one.step.op, arch.Conv2d)]
         rows, columns = (max((padding[axis] for padding in paddings), default=0) for axis in (0, 1))
         shape = (*like.shape[:-2], like.size(-2) + 2 * rows, like.size(-1) + 2 * columns) if paddings else like.shape
-        if self._drawn == "known" and hand_over.is_input:
+        if hand_over.is_input and not self._of_input:
             return like.new_zeros(shape)
         modulus = self._plan.lattice.lattice.modulus_bits
         errors = ERROR_DEVIATION / 2.0 ** (modulus - hand_over.ring) * self._normal(shape)
@@ -147,7 +149,7 @@ class IdealFunction(Evaluator):
         share_D = self._below_a_unit(bits, value)
         kept_D = (share_D * grid).round() / grid
         value = value - (share_D - kept_D)
-        if self._drawn == "known":
+        if not self._of_model_owner:
             return value
         if not activation.is_known:
             kept_D = self._below_a_unit(activation.guard_bits, value)
@@ -179,7 +181,8 @@ class TwoPartyArithmetic(Arithmetic):
     architecture: Architecture
 
     def ideal(self, fitted: Fitted, device: torch.device) -> IdealFunction:
-        return self._function(fitted, device, 0, "all")
+        """On the images that the other party encodes."""
+        return self._function(fitted, device, seed=0)
 
     def scatter(
         self,
@@ -189,15 +192,25 @@ class TwoPartyArithmetic(Arithmetic):
         device: torch.device,
         opening: LogitOpening,
     ) -> Scatter:
-        """The unknown part as if all of the scatter were unknown; beside it what the data owner knows."""
+        """All scatter counts as unknown; the part that D knows counts once more, as known."""
         own = len(trial.own_N)
-        known = self._function(fitted, device, KNOWN_SEED, "known")
-        known_RNC = trial.evaluations(partial(known.logits, opening=opening))
+        without_M = self._function(fitted, device, seed=1, of_model_owner=False)
+        known_RNC = trial.evaluations(partial(without_M.logits, opening=opening))
         scatter = measured_scatter(evaluations_RNC, own, is_known=False, opening=opening)
         found = measured_scatter(known_RNC, own, is_known=True, opening=opening)
         return dataclasses.replace(scatter, known=found.known)
 
-    def _function(self, fitted: Fitted, device: torch.device, seed: int, drawn: Drawn) -> IdealFunction:
+    def _function(
+        self, fitted: Fitted, device: torch.device, *, seed: int, of_model_owner: bool = True
+    ) -> IdealFunction:
         plan = plan_direction(self.architecture, [fitted.config.micro_batch], fitted.config)
         generator = torch.Generator().manual_seed(seed)
-        return IdealFunction(plan, fitted.parameters, fitted.scales, generator, device, drawn=drawn)
+        return IdealFunction(
+            plan,
+            fitted.parameters,
+            fitted.scales,
+            generator,
+            device,
+            of_input=False,
+            of_model_owner=of_model_owner,
+        )
