@@ -109,10 +109,10 @@ class IdealFunction(Evaluator):
         shape = (*like.shape[:-2], like.size(-2) + 2 * rows, like.size(-1) + 2 * columns) if paddings else like.shape
         if hand_over.is_input and not self._of_input:
             return like.new_zeros(shape)
-        modulus = self._plan.lattice.lattice.modulus_bits
-        errors = ERROR_DEVIATION / 2.0 ** (modulus - hand_over.ring) * self._normal(shape)
-        if hand_over.value_bits < modulus:
-            errors += (self._uniform(shape) - 0.5) / 2.0 ** (hand_over.value_bits - hand_over.ring)
+        lattice = self._plan.lattice.lattice
+        dropped = lattice.modulus_bits - hand_over.value_bits
+        rounding = ((1 << dropped) >> 1) - self._integers(dropped, shape)
+        errors = (ERROR_DEVIATION * self._normal(shape) + rounding) / 2.0 ** (lattice.modulus_bits - hand_over.ring)
         return errors
 
     def _product(self, position: int, step: Step, share: Share) -> Share:
@@ -147,7 +147,7 @@ class IdealFunction(Evaluator):
         if not bits:
             return value
         share_D = self._below_a_unit(bits, value)
-        kept_D = (share_D * grid).round() / grid
+        kept_D = (share_D * grid + 0.5).floor() / grid
         value = value - (share_D - kept_D)
         if not self._of_model_owner:
             return value
@@ -158,8 +158,11 @@ class IdealFunction(Evaluator):
     def _below_a_unit(self, bits: int, like: torch.Tensor) -> torch.Tensor:
         """Uniform multiples of 2^-bits between 0 and 1: of a share what is not whole."""
         bits = min(bits, _FINEST_BITS)
-        below = torch.randint(0, 1 << bits, like.shape, generator=self._generator)
-        return below.to(self._device).double() / 2.0**bits
+        return self._integers(bits, like.shape) / 2.0**bits
+
+    def _integers(self, bits: int, shape: torch.Size | tuple[int, ...]) -> torch.Tensor:
+        """Uniform, float64."""
+        return torch.randint(0, 1 << bits, shape, generator=self._generator).double().to(self._device)
 
     def _normal(self, shape: torch.Size | tuple[int, ...]) -> torch.Tensor:
         return torch.randn(shape, generator=self._generator, dtype=torch.float64).to(self._device)

@@ -126,7 +126,7 @@ def messages(x: torch.Tensor, seed: int) -> list[Message]:
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_every_message_is_uniform_by_itself(value: float) -> None:
-    """Whatever the inputs: byte by byte, over a few runs. (The last one holds logits, of which D sees the differences.)"""
+    """Whatever the inputs: byte by byte, over a few runs. (The last one holds logits: D sees differences.)"""
     x = torch.full((256, *SHAPE), value)
     scale, *others, _ = zip(*(messages(x, seed) for seed in range(4)), strict=True)
     assert {message.post.data.nbytes for message in scale} == {1}
