@@ -29,9 +29,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from smule_crypten.comparison.cost import Transfers, relu_cost
-from smule_crypten.comparison.material import DataOwnerMaterial, ModelOwnerMaterial
+from smule_crypten.comparison.material import (
+    NOTHING,
+    DataOwnerMaking,
+    DataOwnerMaterial,
+    ModelOwnerMaking,
+    ModelOwnerMaterial,
+)
 from smule_crypten.comparison.widths import Widths
-from smule_crypten.inference.two_party.making import DataOwnerMaking, ModelOwnerMaking
 from smule_crypten.inference.two_party.renewals import Renewed
 from smule_crypten.inference.two_party.set_up import open_instances
 from smule_crypten.mpc.session import Session
@@ -68,8 +73,8 @@ class Correlations:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
-        self._sender = Renewed(sender, plan, session.channel)
-        self._receiver = Renewed(receiver, plan, session.channel)
+        self._sender = Renewed(sender, plan, session)
+        self._receiver = Renewed(receiver, plan, session)
         self._clock = clock
         self._jobs: deque[Job] = deque()
         self._making: ModelOwnerMaking | DataOwnerMaking | None = None
@@ -88,7 +93,7 @@ class Correlations:
             PeerError, ProtocolError: see Channel.transfer; or the peer sent what is no point of the group.
         """
         with session.meter.phase("set-up"):
-            return cls(session, *open_instances(session.channel, plan), plan)
+            return cls(session, *open_instances(session, plan), plan)
 
     def need(self, jobs: Sequence[Job]) -> None:
         """All that the next exchange takes, in the order in which both parties take it.
@@ -155,7 +160,7 @@ class Correlations:
             return False
         making = self._present_making()
         making.step()
-        if not any(making.due):
+        if making.due == NOTHING:
             self._keep(making)
         return True
 
@@ -177,9 +182,9 @@ class Correlations:
 
     def _keep(self, making: ModelOwnerMaking | DataOwnerMaking) -> None:
         if isinstance(making, ModelOwnerMaking):
-            self._of_model_owner.append(making.material)
+            self._of_model_owner.append(making.finish())
         else:
-            self._of_data_owner.append(making.material)
+            self._of_data_owner.append(making.finish())
         self._making = None
         self._jobs.popleft()
 

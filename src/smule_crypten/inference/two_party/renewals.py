@@ -11,11 +11,11 @@ from typing import Generic, TypeVar
 
 import torch
 
+from smule_crypten.mpc.session import Session
 from smule_crypten.oblivious.blocks import Bytes
 from smule_crypten.oblivious.parameters import Plan
 from smule_crypten.oblivious.script import Script, Send, Want
 from smule_crypten.oblivious.silent import Silent
-from smule_crypten.transport.channel import Channel
 
 End = TypeVar("End", bound=Silent)
 
@@ -28,10 +28,10 @@ def further_iterations(transfers: int, plan: Plan) -> int:
 class Renewed(Generic[End]):
     """end: this party's; new from its set-up."""
 
-    def __init__(self, end: End, plan: Plan, channel: Channel) -> None:
+    def __init__(self, end: End, plan: Plan, session: Session) -> None:
         self.end = end
         self._plan = plan
-        self._channel = channel
+        self._channel = session.channel
         self._needed = 0
         self._num_begun = 0
         self._script: Script[None] | None = None

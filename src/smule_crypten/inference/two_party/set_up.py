@@ -14,31 +14,31 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from smule_crypten.mpc.keys import KEY_BYTES, agreed_key, fresh_entropy
+from smule_crypten.mpc.session import Session
 from smule_crypten.oblivious import base, extension
 from smule_crypten.oblivious.parameters import Plan
 from smule_crypten.oblivious.script import Script, Send, Want
 from smule_crypten.oblivious.silent import SilentReceiver, SilentSender, open_receiver, open_sender
-from smule_crypten.transport.channel import Channel
 from smule_crypten.types import PARTY_NAMES, Cost
 
 Result = TypeVar("Result")
 
 
-def open_instances(channel: Channel, plan: Plan) -> tuple[SilentSender, SilentReceiver]:
+def open_instances(session: Session, plan: Plan) -> tuple[SilentSender, SilentReceiver]:
     """This party's end of the instance where it is the sender, and of the other one.
 
     Raises:
         PeerError, ProtocolError: see Channel.transfer; the peer sent what is no point of the group.
     """
     own = fresh_entropy()
-    (received,) = channel.swap([torch.frombuffer(bytearray(own), dtype=torch.uint8)])
-    theirs, rank = received.numpy().tobytes(), channel.rank
+    (received,) = session.channel.swap([torch.frombuffer(bytearray(own), dtype=torch.uint8)])
+    theirs, rank = received.numpy().tobytes(), session.rank
     entropy = (own, theirs) if rank == 0 else (theirs, own)
     seeds = [agreed_key(entropy, f"silent transfer, party {name} sends") for name in PARTY_NAMES]
     # No stock: transfers are hashed as they are made.
     sender = _Side(open_sender(plan, seeds[rank], 0, os.urandom, sender_rank=rank))
     receiver = _Side(open_receiver(plan, seeds[1 - rank], 0, os.urandom, sender_rank=1 - rank))
-    _cross(channel, sender, receiver)
+    _cross(session, sender, receiver)
     return sender.result, receiver.result
 
 
@@ -78,7 +78,7 @@ class _Side(Generic[Result]):
             self.result = end.value
 
 
-def _cross(channel: Channel, sender: _Side[SilentSender], receiver: _Side[SilentReceiver]) -> None:
+def _cross(session: Session, sender: _Side[SilentSender], receiver: _Side[SilentReceiver]) -> None:
     """Play both to their ends, against the peer's two, which have the same shape.
 
     A round: each party sends what its sender has to say, then what its receiver has. So many messages as the own
@@ -89,5 +89,5 @@ def _cross(channel: Channel, sender: _Side[SilentSender], receiver: _Side[Silent
         outgoing = for_receiver + for_sender
         for number, listener in enumerate([receiver] * len(for_receiver) + [sender] * len(for_sender)):
             heard = torch.empty(listener.wanted, dtype=torch.uint8)
-            channel.transfer(outgoing if number == 0 else [], [heard], continues=number > 0)
+            session.channel.transfer(outgoing if number == 0 else [], [heard], continues=number > 0)
             listener.hear(heard)
