@@ -17,14 +17,16 @@ import torch
 from smule_crypten.config.schemes import SCHEME_TRAITS, SchemeTraits
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import ProtocolError
+from smule_crypten.fixed_point.options import fixed_point_options
 from smule_crypten.fixed_point.wire import play
 from smule_crypten.inference.answerer import Answerer
-from smule_crypten.inference.lean.scheme import LeanAnswerer, LeanScheme
+from smule_crypten.inference.fixed_point_answers import FixedPointAnswerer, fixed_point_answerer, input_limit
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, micro_batches
 from smule_crypten.inference.two_party.correlations import Correlations, Job, transfers_of
 from smule_crypten.inference.two_party.cost import direction_cost
 from smule_crypten.inference.two_party.data_owner import DataOwner
+from smule_crypten.inference.two_party.ideal import TwoPartyArithmetic
 from smule_crypten.inference.two_party.model_owner import ModelOwner
 from smule_crypten.inference.two_party.pace import Pace
 from smule_crypten.inference.two_party.plan import DirectionPlan, plan_direction
@@ -98,11 +100,11 @@ class TwoPartyScheme(SecureInferenceScheme):
 
     @classmethod
     def check_options(cls, config: SchemeConfig) -> dict[str, Any]:
-        return LeanScheme.check_options(config)
+        return fixed_point_options(config).model_dump()
 
     @classmethod
     def input_limit(cls, config: SchemeConfig) -> float:
-        return LeanScheme.input_limit(config)
+        return input_limit(config)
 
     @classmethod
     def answerer_of(
@@ -114,8 +116,9 @@ class TwoPartyScheme(SecureInferenceScheme):
         device: torch.device = CPU,
         *,
         opening: LogitOpening = "differences",
-    ) -> LeanAnswerer:
-        return LeanScheme.answerer_of(network, inputs_NX, config, noise, device, opening=opening)
+    ) -> FixedPointAnswerer:
+        arithmetic = TwoPartyArithmetic(network.architecture)
+        return fixed_point_answerer(network, inputs_NX, config, noise, device, opening, arithmetic)
 
     def settle(self) -> None:
         self._correlations.settle()
@@ -137,7 +140,7 @@ class TwoPartyScheme(SecureInferenceScheme):
         counts = [sum(plan.batches) for plan in plans]
         if (counts[rank], counts[1 - rank]) != (answered.num_samples, asked.num_samples):
             raise ProtocolError("the queries have other sizes than those that the exchange began with")
-        assert isinstance(answerer, LeanAnswerer)
+        assert isinstance(answerer, FixedPointAnswerer)
         assert asked.inputs is not None
         public = [PublicPolynomials(plan.lattice, key) for plan, key in zip(plans, streams.public, strict=True)]
         model_owner = ModelOwner(
