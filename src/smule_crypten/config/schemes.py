@@ -29,6 +29,7 @@ SCHEME_TRAITS = {
     "crypten": SchemeTraits(adversary="semi-honest", needs_dealer=True),
     "lean": SchemeTraits(adversary="semi-honest", needs_dealer=True),
     "plaintext": SchemeTraits(adversary="none", needs_dealer=False),
+    "two_party": SchemeTraits(adversary="semi-honest", needs_dealer=False),
 }
 
 
