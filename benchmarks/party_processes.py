@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -64,7 +64,7 @@ def barrier_group() -> Iterator[None]:
 
 
 def in_both_parties(
-    function: Callable[..., Any], *arguments: Any, threads: int, dealt_sessions: int | range = 0
+    function: Callable[..., Any], *arguments: Any, threads: int, dealt_sessions: int | Sequence[int] = 0
 ) -> list[Any]:
     """function(emit, launch, *arguments) in party a and party b, beside a dealer that serves these sessions.
 
@@ -95,7 +95,7 @@ def _run_party(emit: Emit, launch: LaunchConfig, function: Callable[..., Any], a
     return function(emit, launch, *arguments)
 
 
-def _deal(emit: Emit, launch: LaunchConfig, sessions: range) -> int:
+def _deal(emit: Emit, launch: LaunchConfig, sessions: Sequence[int]) -> int:
     for number in sessions:
         with _own_rendezvous(number):
             run_simulated_dealer(emit, launch)

@@ -36,13 +36,16 @@ MODEL_OWNER, DATA_OWNER = 0, 1
 class Run:
     """One evaluation, seen by one party.
 
-    begin_seconds: what came before it, fresh keys and whatever else a scheme prepares; not in seconds.
+    begin_seconds: what came before it, fresh keys and whatever else a scheme prepares; not in seconds. begin_bytes: that
+    this party sent then. cpu_seconds: of all threads of this process, for both.
     preparation_seconds: the part of seconds that does not depend on the inputs and could have come earlier. The
     errors, of centred logits and of a class's probability, are against plain PyTorch; agreement is with its most
     likely class. At a party that asks nothing there are none.
     """
 
     begin_seconds: float = 0.0
+    begin_bytes: int = 0
+    cpu_seconds: float = 0.0
     seconds: float
     preparation_seconds: float = 0.0
     rounds: int
@@ -148,9 +151,11 @@ def run_exchange(scheme: SecureInferenceScheme, answerer: Answerer, task: Task, 
         for data_owner, count in enumerate(task.counts)
     ]
     dist.barrier()
-    started = time.perf_counter()
+    meter = scheme.session.meter
+    started, cpu_started, sent = time.perf_counter(), time.process_time(), meter.total().bytes_sent
     scheme.begin(index, task.counts)
-    begin_seconds = time.perf_counter() - started
+    scheme.announce({})  # what is prepared ahead is ready then
+    begin_seconds, begin_bytes = time.perf_counter() - started, meter.total().bytes_sent - sent
     preparation_seconds = 0.0
 
     def evaluate() -> torch.Tensor:
@@ -159,8 +164,13 @@ def run_exchange(scheme: SecureInferenceScheme, answerer: Answerer, task: Task, 
         preparation_seconds = prediction.cost.offline_seconds
         return prediction.logits_NC
 
-    run = task.measure(evaluate, scheme.session.meter.total, begin_seconds)
-    return dataclasses.replace(run, preparation_seconds=preparation_seconds)
+    run = task.measure(evaluate, meter.total, begin_seconds)
+    return dataclasses.replace(
+        run,
+        preparation_seconds=preparation_seconds,
+        begin_bytes=begin_bytes,
+        cpu_seconds=time.process_time() - cpu_started,
+    )
 
 
 def peak_memory_bytes() -> int:

@@ -40,6 +40,15 @@ class RecordingChannel(Channel):
         self._channel.transfer(outgoing, incoming, continues=continues)
         self.received += [tensor.clone() for tensor in incoming]
 
+    def post(self, tensor: torch.Tensor) -> None:
+        self._channel.post(tensor)
+
+    def take_arrived(self, num_bytes: int) -> torch.Tensor | None:
+        tensor = self._channel.take_arrived(num_bytes)
+        if tensor is not None:
+            self.received.append(tensor.clone())
+        return tensor
+
     def send_json(self, value: object) -> None:
         self._channel.send_json(value)
 

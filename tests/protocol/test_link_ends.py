@@ -26,9 +26,9 @@ from loopback import (
 )
 
 from smule_crypten.errors import BudgetError, PeerDisconnectedError, PeerError, PeerRefusedError, PeerTimeoutError
+from smule_crypten.transport.ending import give_up as give_up_on
 from smule_crypten.transport.frames import FrameWriter, Kind
 from smule_crypten.transport.link import Link
-from smule_crypten.transport.link import give_up as give_up_on
 from smule_crypten.types import DEALER
 
 _DEADLINE = 0.5

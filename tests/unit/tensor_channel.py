@@ -24,6 +24,12 @@ class TensorChannel(Channel):
             bytes_received=sum(tensor.nbytes for tensor in incoming),
         )
 
+    def post(self, tensor: torch.Tensor) -> None:
+        raise NotImplementedError
+
+    def take_arrived(self, num_bytes: int) -> torch.Tensor | None:
+        raise NotImplementedError
+
     def send_json(self, value: object) -> None:
         raise NotImplementedError
 

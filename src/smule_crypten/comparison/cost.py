@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from smule_crypten.comparison.conversation import Part, Turn
-from smule_crypten.comparison.digits import choice_bytes, table_bytes
+from smule_crypten.comparison.digit_pads import choice_bytes
+from smule_crypten.comparison.digits import table_bytes
 from smule_crypten.comparison.tree import opening_bytes
 from smule_crypten.comparison.widths import Widths, row_bytes
 from smule_crypten.oblivious.wire import packed_bytes
@@ -51,15 +52,6 @@ def relu_cost(elements: int, widths: Widths) -> Cost:
     per_value = 2 * widths.pairs + 3 * widths.has_triple
     transfers = Transfers(elements * (per_value + widths.gates + 1), elements * (widths.gates + 1 + widths.hints))
     return Cost((Turn(False, (choices, correction)),), tuple(_online(elements, widths)), transfers)
-
-
-def truncation_cost(elements: int, widths: Widths) -> Cost:
-    """Of the lift without a comparison (truncation.py)."""
-    if not widths.extension:
-        return Cost((), (), Transfers(0, 0))
-    hint = Turn(True, (Part("highest bits", row_bytes(elements)),))
-    wraps = Turn(False, (Part("wraps", packed_bytes(elements, widths.extension)),))
-    return Cost((), (hint, wraps), Transfers(0, elements))
 
 
 def _online(elements: int, widths: Widths) -> list[Turn]:

@@ -25,85 +25,97 @@ secrets of their owner: what is sent of one later needs a mask of its own, as th
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
-from smule_crypten.comparison import cost, digits, lift, selection
+from smule_crypten.comparison import cost, digit_pads, digits, lift, selection
 from smule_crypten.comparison.conversation import Conversation
-from smule_crypten.comparison.digits import ReceiverPads, SenderPads
+from smule_crypten.comparison.digit_pads import ReceiverPads, SenderPads
 from smule_crypten.comparison.material import DataOwnerMaterial, ModelOwnerMaterial
+from smule_crypten.comparison.once import ServesOnce
 from smule_crypten.comparison.tree import GateTriples, Tree, opening_bytes
 from smule_crypten.comparison.widths import Widths, modulo, require_as_many, row_bytes
-from smule_crypten.oblivious.blocks import Bits, Bytes, pack_bits, unpack_bits
-from smule_crypten.oblivious.cots import Fields, ReceiverCots, SenderCots
+from smule_crypten.oblivious import one_of_two
+from smule_crypten.oblivious.blocks import Bytes, unpack_bits
+from smule_crypten.oblivious.cots import Fields, Pads, narrowed
 from smule_crypten.oblivious.script import Script
 from smule_crypten.oblivious.wire import packed_bytes
 
 
-class ModelOwnerReady(NamedTuple):
-    """M before the images. masked: its share of s v."""
+@dataclass(eq=False, repr=False)
+class ModelOwnerReady(ServesOnce):
+    """M before the images. choices: its part of s, packed; masked: its share of s v (n,)."""
 
+    count: int
     digits: SenderPads
     gates: GateTriples
-    selection: SenderCots
-    choices: Bits
-    masked: Fields
-    lifts: list[ReceiverCots]
+    selection: Pads
+    choices: Bytes
+    masked: Pads
+    lifts: tuple[one_of_two.ReceiverPads, ...]
 
 
-class DataOwnerReady(NamedTuple):
-    """D before the images. share: v; masked: its share of s v; numbers: ceil(r)."""
+@dataclass(eq=False, repr=False)
+class DataOwnerReady(ServesOnce):
+    """D before the images. share: v (n,); masked: its share of s v (n,)."""
 
     digits: ReceiverPads
     gates: GateTriples
-    selection: ReceiverCots
-    share: Fields
-    numbers: Fields
-    masked: Fields
-    lifts: list[SenderCots]
+    selection: one_of_two.ReceiverPads
+    share: Pads
+    masked: Pads
+    lifts: tuple[Pads, ...]
 
 
 def prepare_model_owner(widths: Widths, count: int, material: ModelOwnerMaterial) -> Script[ModelOwnerReady]:
     """Step 1."""
+    if count != material.count:
+        raise ValueError(f"{count} values are to be compared, and material was made for {material.count}")
+    material.serve()
+    pads = material.pads
     talk = Conversation(cost.relu_cost(count, widths).prepared, is_model_owner=True)
-    flips = yield from talk.hear(digits.choice_bytes(widths, count))
+    flips = yield from talk.hear(digit_pads.choice_bytes(widths, count))
     correction = yield from talk.hear(packed_bytes(count, widths.fine))
-    choices = material.own_selection.choices
-    masked = selection.receive_masked_product(material.own_selection, correction, widths.fine)
-    pads = digits.turn(widths, material.digits, flips, count)
-    return ModelOwnerReady(pads, material.gates, material.selection, choices, masked, material.lifts)
+    masked = narrowed(selection.receive_masked_product(pads.own_selection, correction, widths.fine), widths.fine)
+    turned, choices = digit_pads.turn(widths, pads.digits, flips, count), pads.own_selection.choices
+    return ModelOwnerReady(count, turned, pads.gates, pads.selection, choices, masked, pads.lifts)
 
 
 def prepare_data_owner(widths: Widths, share: Fields, material: DataOwnerMaterial) -> Script[DataOwnerReady]:
     """Step 1. share: v modulo 2^(w + t) (n,)."""
+    require_as_many(share, material.count)
+    material.serve()
+    pads = material.pads
     talk = Conversation(cost.relu_cost(len(share), widths).prepared, is_model_owner=False)
-    numbers = rounded_up(widths, share)
-    flips, pads = digits.choose(widths, material.digits, numbers)
+    flips, chosen = digit_pads.choose(widths, pads.digits, rounded_up(widths, share))
     talk.say(flips)
-    own = material.selection.choices
-    correction, masked = selection.send_masked_product(material.own_selection, own, share, widths.fine)
+    own = unpack_bits(pads.selection.choices, len(share))
+    correction, masked = selection.send_masked_product(pads.own_selection, own, share, widths.fine)
     talk.say(correction)
     yield from talk.flush()
-    share = modulo(share, widths.fine)
-    return DataOwnerReady(pads, material.gates, material.selection, share, numbers, masked, material.lifts)
+    kept, masked_share = narrowed(share, widths.fine), narrowed(masked, widths.fine)
+    return DataOwnerReady(chosen, pads.gates, pads.selection, kept, masked_share, pads.lifts)
 
 
 def relu_model_owner(widths: Widths, ready: ModelOwnerReady, share: Fields) -> Script[Fields]:
     """Steps 2 to 5. share: c modulo 2^w (n,). Ends with M's share of the result."""
-    count = len(ready.choices)
+    count = ready.count
     require_as_many(share, count)
+    ready.serve()
     talk = Conversation(cost.relu_cost(count, widths).online, is_model_owner=True)
     tables, nodes = digits.send_tables(widths, ready.digits, share)
     talk.say(tables)
-    product, masked = selection.send_masked_product(ready.selection, ready.choices, share, widths.width)
+    product, masked = selection.send_masked_product(
+        ready.selection, unpack_bits(ready.choices, count), share, widths.width
+    )
     talk.say(product)
     tree = Tree(nodes, ready.gates, is_model_owner=True)
     yield from _climb(widths, talk, tree, count, is_model_owner=True)
-    sign = unpack_bits(tree.greater, count) ^ digits.bits_of(share, widths.width - 1) ^ np.uint8(1)
+    own_beta = ~(tree.greater ^ _highest(widths, share)) ^ ready.choices
     guard = np.uint64(widths.guard_bits)
     value, masked = modulo(share << guard, widths.fine), modulo(ready.masked + (masked << guard), widths.fine)
-    return (yield from _end_model_owner(widths, talk, ready, pack_bits(sign ^ ready.choices), value, masked))
+    return (yield from _end_model_owner(widths, talk, ready, own_beta, value, masked))
 
 
 def _end_model_owner(
@@ -130,36 +142,35 @@ def _end_model_owner(
 
 def _say_hints(
     widths: Widths, talk: Conversation, ready: ModelOwnerReady, candidates: list[Fields]
-) -> list[ReceiverCots]:
-    """M's end of the turned transfers; none where the ring does not grow."""
+) -> list[one_of_two.ReceiverPads]:
+    """M's end of the turned pads; none where the ring does not grow."""
     turned = []
-    for cots, candidate in zip(ready.lifts, candidates[: widths.hints], strict=True):
-        message, batch = lift.hint(cots, candidate, widths.fine)
+    for pads, candidate in zip(ready.lifts, candidates[: widths.hints], strict=True):
+        message, own = lift.hint(pads, candidate, widths.fine)
         talk.say(message)
-        turned.append(batch)
+        turned.append(own)
     return turned
 
 
 def relu_data_owner(widths: Widths, ready: DataOwnerReady) -> Script[Fields]:
     """Steps 2 to 5. Ends with D's share of the result."""
-    count = len(ready.share)
+    ready.serve()
+    count, share = len(ready.share), ready.share.astype(np.uint64)
     talk = Conversation(cost.relu_cost(count, widths).online, is_model_owner=False)
     tables = yield from talk.hear(digits.table_bytes(widths, count))
-    choices = ready.selection.choices
     product = yield from talk.hear(packed_bytes(count, widths.width))
     nodes = digits.receive_tables(widths, ready.digits, tables, count)
     masked = selection.receive_masked_product(ready.selection, product, widths.width)
     tree = Tree(nodes, ready.gates, is_model_owner=False)
     yield from _climb(widths, talk, tree, count, is_model_owner=False)
-    sign = unpack_bits(tree.greater, count) ^ digits.bits_of(ready.numbers, widths.width - 1)
-    own_beta = pack_bits(sign ^ choices)
+    own_beta = tree.greater ^ _highest(widths, rounded_up(widths, share)) ^ ready.selection.choices
     beta = unpack_bits((yield from _swap(talk, widths.levels + 1, own_beta, is_model_owner=False)), count)
     masked = ready.masked + (masked << np.uint64(widths.guard_bits))
-    result = selection.selected(ready.share, masked, beta, widths.fine)
+    result = selection.selected(share, masked, beta, widths.fine)
     if widths.extension:
         turned = []
-        for cots in ready.lifts:
-            turned.append(cots.turned((yield from talk.hear(row_bytes(count)))))
+        for pads in ready.lifts:
+            turned.append(one_of_two.turned(pads, (yield from talk.hear(row_bytes(count)))))
         wraps, result = lift.send_wraps(turned, beta, result, widths.fine, widths.extension)
         talk.say(wraps)
     yield from talk.flush()
@@ -169,6 +180,13 @@ def relu_data_owner(widths: Widths, ready: DataOwnerReady) -> Script[Fields]:
 def rounded_up(widths: Widths, share: Fields) -> Fields:
     """ceil(r) modulo 2^w, r = -v / 2^t."""
     return modulo(np.uint64(0) - (modulo(share, widths.fine) >> np.uint64(widths.guard_bits)), widths.width)
+
+
+def _highest(widths: Widths, numbers: Fields) -> Bytes:
+    """Bit w - 1 of each, packed."""
+    (row,) = digit_pads.bit_rows(numbers, widths.width - 1, 1)
+    packed: Bytes = row
+    return packed
 
 
 def _climb(widths: Widths, talk: Conversation, tree: Tree, count: int, is_model_owner: bool) -> Script[None]:

@@ -6,10 +6,10 @@ Both hold Z modulo 2^n, n = w + t.
 Before the images:
 1. D draws r, uniform modulo 2^n, and prepares the ReLU for the share -r (relu.py).
 Online:
-2. D -> M, n bits a value: its share + r. M adds it to its own; D's share is -r.
+2. D -> M, n bits a value: its share + r. M adds it to its own, and rounds the sum; D's share is -r.
 
 Half a round, and nothing where D's message goes along with another one of D. To M, what D sends is uniform by r. M's
-share now has bits below a unit: what follows has the widths (w + t, 0, k + t) of `remasked`. No failure.
+share now has bits below a unit, which it rounds away as those of a product (lattice/truncation.py). No failure.
 """
 
 from __future__ import annotations
@@ -20,11 +20,6 @@ from smule_crypten.comparison.widths import Widths, modulo, require_as_many
 from smule_crypten.oblivious.blocks import Bytes, RandomBytes
 from smule_crypten.oblivious.cots import Fields
 from smule_crypten.oblivious.wire import pack_fields, packed_bytes, unpack_fields
-
-
-def remasked(widths: Widths) -> Widths:
-    """Of the ReLU that follows: M's share has as many bits as D's."""
-    return Widths(widths.fine, 0, widths.ring + widths.guard_bits)
 
 
 def remask_bytes(widths: Widths, count: int) -> int:
@@ -51,8 +46,3 @@ class FreshShare:
             raise ValueError("a mask serves once: two messages under it would differ as the shares do")
         mask, self._mask = self._mask, None
         return pack_fields(modulo(share + mask, self._widths.fine), self._widths.fine)
-
-
-def add_masked(widths: Widths, share: Fields, message: Bytes) -> Fields:
-    """Step 2 at M. share: modulo 2^(w + t) (n,), in units of 2^-t."""
-    return modulo(share + unpack_fields(message, len(share), widths.fine), widths.fine)

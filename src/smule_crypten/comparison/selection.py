@@ -1,7 +1,7 @@
 """A shared value times a shared bit: one correlated transfer for each party's share.
 
 z = 2^t c + v modulo 2^(w + t), with M's c in w bits and D's v in w + t bits. x_M and x_D are the parties' own uniform
-choices in one transfer of each instance, unturned; s = x_M xor x_D is uniform to both.
+choices in one transfer of each instance, as drawn; s = x_M xor x_D is uniform to both.
 
 Before the images (D knows v):
 1. D -> M, w + t bits a value: the product of s and v. D sends (one_of_two.py, times a bit) the factor (1 - 2 x_D) v for
@@ -20,22 +20,22 @@ import numpy as np
 
 from smule_crypten.comparison.widths import modulo
 from smule_crypten.oblivious.blocks import Bits, Bytes
-from smule_crypten.oblivious.cots import Fields, ReceiverCots, SenderCots
-from smule_crypten.oblivious.one_of_two import receive_times_bit, send_times_bit
+from smule_crypten.oblivious.cots import Fields, Pads
+from smule_crypten.oblivious.one_of_two import ReceiverPads, receive_times_bit, send_times_bit
 
 _ONE, _TWO = np.uint64(1), np.uint64(2)
 
 
-def send_masked_product(cots: SenderCots, own: Bits, values: Fields, width: int) -> tuple[Bytes, Fields]:
+def send_masked_product(pads: Pads, own: Bits, values: Fields, width: int) -> tuple[Bytes, Fields]:
     """Steps 1 and 2 at the owner of the values, whose choices are `own`: the message, and its share of s values."""
     choices = own.astype(np.uint64)
-    message, share = send_times_bit(cots, values * (_ONE - _TWO * choices), width)
+    message, share = send_times_bit(pads, values * (_ONE - _TWO * choices), width)
     return message, modulo(share + choices * values, width)
 
 
-def receive_masked_product(cots: ReceiverCots, message: Bytes, width: int) -> Fields:
-    """The other party's share; its choices are those of the transfers."""
-    return receive_times_bit(cots, message, width)
+def receive_masked_product(pads: ReceiverPads, message: Bytes, width: int) -> Fields:
+    """The other party's share; its choices are those of the pads."""
+    return receive_times_bit(pads, message, width)
 
 
 def selected(value: Fields, masked: Fields, beta: Bits, width: int) -> Fields:

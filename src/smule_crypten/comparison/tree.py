@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smule_crypten.comparison.digits import Nodes, Rows, pack_rows
+from smule_crypten.comparison.digit_pads import Rows
+from smule_crypten.comparison.digits import Nodes
 from smule_crypten.comparison.widths import Widths, row_bytes
 from smule_crypten.oblivious.blocks import Bytes
 from smule_crypten.oblivious.cots import ReceiverCots, SenderCots
@@ -53,10 +54,8 @@ def opening_bytes(widths: Widths, count: int) -> list[int]:
 
 def prepare_gates(sending: SenderCots, receiving: ReceiverCots, count: int) -> GateTriples:
     """sending, receiving: one transfer a gate and value, of either instance."""
-    a, b, c = make_triples(sending, receiving, 2)
-    one = np.uint8(1)
-    a_rows, b_rows, b_equal, c_rows, c_equal = (pack_rows(x, count) for x in (a, b & one, b >> one, c & one, c >> one))
-    return GateTriples(a_rows, b_rows, b_equal, c_rows, c_equal)
+    a, (b, b_equal), (c, c_equal) = make_triples(sending, receiving, 2, count)
+    return GateTriples(a, b, b_equal, c, c_equal)
 
 
 class Tree:

@@ -15,7 +15,7 @@ Randomness = Literal["fresh", "seeded_insecure"]
 ProviderName = Literal["dealer", "trusted_first_party"]
 
 MAX_PRECISION_BITS = 24
-_BITS, _BITS_OF_LEAN = 16, 14
+_BITS, _BITS_OF_SHORT_RINGS = 16, 14
 """Fractional bits where none are asked for: lean's ring of 32 bits has no room for more."""
 MAX_SEED = (1 << 32) - 1
 """Seeds of parties and streams follow from it; none of them may exceed what generators take."""
@@ -118,7 +118,7 @@ class SchemeConfig(Section):
     precision_bits: int = Field(
         default=None, ge=4, le=MAX_PRECISION_BITS, validate_default=True, json_schema_extra=RARE
     )
-    """Fractional bits of fixed point; with lean the bits that a truncation drops. Null stands for 14 with lean and for
+    """Fractional bits of fixed point; with lean the bits that a truncation drops. Null stands for 14 with lean and
     16 else."""
     micro_batch: int = Field(default=64, ge=1, le=65536, json_schema_extra=RARE)
     """Samples evaluated together; bounds memory."""
@@ -134,7 +134,7 @@ class SchemeConfig(Section):
         """Null is written out, since both parties compare what they mean."""
         if isinstance(values, Mapping) and values.get("precision_bits") is None:
             name = values.get("name", cls.model_fields["name"].default)
-            return {**values, "precision_bits": _BITS_OF_LEAN if name == "lean" else _BITS}
+            return {**values, "precision_bits": _BITS_OF_SHORT_RINGS if name in ("lean", "two_party") else _BITS}
         return values
 
 

@@ -55,7 +55,7 @@ class Evaluator(ABC):
                 case "max":
                     values.append((yield from self._max(step, batch, operands[0])))
                 case _:
-                    values.append(_local(step, operands))
+                    values.append(self._local_step(position, operands))
         return values[-1]
 
     @abstractmethod
@@ -77,7 +77,8 @@ class Evaluator(ABC):
         edge = 0 if step.is_non_negative or not step.openings else 1 - (1 << (step.openings[0].width - 2))
         output = (step.shape[1], step.shape[2])
         pads = max_pool_padding(step.op, (share.size(2), share.size(3)), output)
-        windows = max_pool_windows(F.pad(share, pads, value=self._public(edge)), step.op, output)
+        value = self._public(edge << self._below(step.inputs[0]))
+        windows = max_pool_windows(F.pad(share, pads, value=value), step.op, output)
         for opening in step.openings:
             half = len(windows) // 2
             larger = yield from self._opening(step, opening, batch, windows[:half] - windows[half : 2 * half])
@@ -88,19 +89,28 @@ class Evaluator(ABC):
     def _public(self, constant: int) -> int:
         return constant if self.is_model_owner else 0
 
+    def _below(self, position: int) -> int:
+        """Bits below a unit of the values of a step, as they are held here."""
+        return 0
+
+    def _local_step(self, position: int, operands: list[Share]) -> Share:
+        """What each role does alone."""
+        step = self._program.steps[position]
+        match step.kind:
+            case "sum":
+                assert step.pool is not None
+                return step.pool.sums(operands[0])
+            case "weight":
+                assert step.pool is not None
+                return step.pool.sums(operands[0]) * step.pool.weights(operands[0].device)
+            case "add":
+                below = [self._below(source) for source in step.inputs]
+                left, right = (
+                    self._below(position) + shift - own for shift, own in zip(step.shifts, below, strict=True)
+                )
+                return (operands[0] << left) + (operands[1] << right)
+            case _:
+                return operands[0].reshape(len(operands[0]), *step.shape)
+
     def _zeros(self, batch: int, step: Step) -> Share:
         return torch.zeros(batch, *step.shape, dtype=torch.int64, device=self._device)
-
-
-def _local(step: Step, operands: list[Share]) -> Share:
-    match step.kind:
-        case "sum":
-            assert step.pool is not None
-            return step.pool.sums(operands[0])
-        case "weight":
-            assert step.pool is not None
-            return step.pool.sums(operands[0]) * step.pool.weights(operands[0].device)
-        case "add":
-            return (operands[0] << step.shifts[0]) + (operands[1] << step.shifts[1])
-        case _:
-            return operands[0].reshape(len(operands[0]), *step.shape)

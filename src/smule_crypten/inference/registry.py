@@ -7,8 +7,9 @@ from smule_crypten.inference.crypten import CryptenScheme
 from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.plaintext import PlaintextScheme
 from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.inference.two_party.scheme import TwoPartyScheme
 
-_CLASSES: tuple[type[SecureInferenceScheme], ...] = (CryptenScheme, LeanScheme, PlaintextScheme)
+_CLASSES: tuple[type[SecureInferenceScheme], ...] = (CryptenScheme, LeanScheme, PlaintextScheme, TwoPartyScheme)
 SCHEMES = {scheme.name: scheme for scheme in _CLASSES}
 
 DEALT = {name: scheme.deal for name, scheme in SCHEMES.items() if scheme.traits.needs_dealer}

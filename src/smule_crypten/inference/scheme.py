@@ -186,6 +186,13 @@ class SecureInferenceScheme(ABC):
         """Agree on fresh keys for exchange `index`, in which party a and party b ask about counts samples."""
         self.session.begin_exchange(index, counts)
 
+    def check(self) -> None:
+        """Raise where a link has failed meanwhile, and work a little on what an exchange that has begun will need.
+
+        Never waits for the peer; call it between the steps of long local work.
+        """
+        self.session.check()
+
     def exchange(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
         """Answer the peer's query, and have the own query answered.
 

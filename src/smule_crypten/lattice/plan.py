@@ -176,8 +176,14 @@ class Plan:
         return math.hypot(self.known_deviation(hand_over) * norm, by_c1, by_p) / 2.0**product.step.fraction
 
     def norm_bound(self, hand_over: HandOver, product: Product) -> float:
-        """Of the integer weights of an output channel: public, and M checks it."""
-        return _MOST_DEVIATION * 2.0**product.step.fraction / self.known_deviation(hand_over)
+        """Of the integer weights of an output channel: public, and M checks it.
+
+        A value that nothing rounds, as the network's output, has a ring that is wider than its width, and as much
+        larger weights.
+        """
+        step = product.step
+        room = max(0, step.ring - step.width - step.fraction)
+        return _MOST_DEVIATION * 2.0 ** (step.fraction + room) / self.known_deviation(hand_over)
 
     def _rounding(self, kept_bits: int) -> float:
         """Deviation of a rounding to so many bits."""

@@ -35,6 +35,8 @@ def model_owner_share(share: torch.Tensor, modulus_bits: int, width: int, local:
         local: a stream that nobody else knows.
     """
     dropped = modulus_bits - width
+    if not dropped:
+        return signed(share, width)
     rho = local.packed(share.numel(), dropped).view(share.shape)
     return signed((share + rho) >> dropped, width)
 

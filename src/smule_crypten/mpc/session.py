@@ -19,7 +19,8 @@ from smule_crypten.mpc.keys import KEY_BYTES, agreed_key, fresh_entropy, insecur
 from smule_crypten.mpc.provider import Dealt, Provider, TrustedFirstParty
 from smule_crypten.mpc.streams import StreamSet
 from smule_crypten.transport.channel import Channel, LinkChannel
-from smule_crypten.transport.link import Link, give_up
+from smule_crypten.transport.ending import give_up
+from smule_crypten.transport.link import Link
 from smule_crypten.transport.meeting import DEALER, ROLES
 from smule_crypten.transport.meter import CostMeter
 from smule_crypten.types import PARTY_NAMES
@@ -63,21 +64,26 @@ class Session:
         self.provider.read_ahead()
 
     def _rekey(self, index: int) -> None:
-        """Both parties derive both zero-sharing keys from what both contributed; each calls its own one `next`."""
+        """Both parties derive all common keys from what both contributed; each calls its own zero-sharing key `next`."""
         own = fresh_entropy()
         (received,) = self.channel.swap([torch.frombuffer(bytearray(own), dtype=torch.uint8)])
         theirs = received.numpy().tobytes()
         assert len(theirs) == KEY_BYTES
         entropy = (own, theirs) if self.rank == 0 else (theirs, own)
-        keys = []
-        for name in PARTY_NAMES:
-            purpose = f"zero sharing of party {name}, exchange {index}"
-            insecure = self.randomness == "seeded_insecure"
-            keys.append(insecure_key(self.seed, purpose) if insecure else agreed_key(entropy, purpose))
+        keys, public = (
+            [self._common_key(entropy, f"{use} of party {name}, exchange {index}") for name in PARTY_NAMES]
+            for use in ("zero sharing", "public polynomials for the network")
+        )
         local = fresh_entropy()
         if self.randomness == "seeded_insecure":
             local = insecure_key(self.seed, f"local to party {PARTY_NAMES[self.rank]}, exchange {index}")
-        self.streams.rekey(local=local, next_=keys[self.rank], prev=keys[1 - self.rank])
+        self.streams.rekey(local=local, next_=keys[self.rank], prev=keys[1 - self.rank], public=(public[0], public[1]))
+
+    def _common_key(self, entropy: tuple[bytes, bytes], purpose: str) -> bytes:
+        """Of both parties."""
+        if self.randomness == "seeded_insecure":
+            return insecure_key(self.seed, purpose)
+        return agreed_key(entropy, purpose)
 
 
 @contextmanager

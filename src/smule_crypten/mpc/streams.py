@@ -83,14 +83,17 @@ class StreamSet:
     """The streams that CrypTen knows by name.
 
     local is known to this party alone; "next" is shared with the other party and keyed by this one, "prev" is the
-    other party's "next".
+    other party's "next". public are keys that both parties contributed to, one for the network of each; a scheme makes
+    of them what both must know.
     """
 
     def __init__(self) -> None:
         self._slots = {name: _AnyDevice() for name in ("local", "prev", "next")}
+        self.public: tuple[bytes, bytes] | None = None
 
-    def rekey(self, *, local: bytes, prev: bytes, next_: bytes) -> None:
+    def rekey(self, *, local: bytes, prev: bytes, next_: bytes, public: tuple[bytes, bytes]) -> None:
         """Start new streams under these keys; the old ones are never read again."""
+        self.public = public
         for name, key in (("local", local), ("prev", prev), ("next", next_)):
             self._slots[name].stream = Stream(key)
 

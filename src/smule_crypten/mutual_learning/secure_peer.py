@@ -200,7 +200,7 @@ class SecurePeer:
         )
 
     def check(self) -> None:
-        self._scheme.session.check()
+        self._scheme.check()
 
     def state_dict(self) -> dict[str, Any]:
         return {"query_id": self._query_id, "peer_limit": self._peer_limit}

@@ -53,15 +53,9 @@ def random_difference(random_bytes: RandomBytes) -> Blocks:
 
 def marks(blocks: Blocks) -> Bits:
     """Bit 0 of each block, uint8 (...)."""
-    return (blocks[..., 0] & _MARK).astype(np.uint8)
-
-
-def refuse_other_choices(choices: Bits, most: int) -> None:
-    """Raise unless choices (n,) are uint8 from 0 to most. Whatever they are, the error does not say."""
-    if choices.dtype != np.uint8 or choices.ndim != 1:
-        raise ValueError(f"choices are uint8 (n,), got {choices.dtype} {choices.shape}")
-    if (choices > most).any():
-        raise ValueError(f"choices are 0 to {most}, got others")
+    # The lowest byte of a block has it: platforms are little-endian here.
+    lowest: Bytes = blocks.view(np.uint8)[..., 0]
+    return lowest & np.uint8(1)
 
 
 def clear_marks(blocks: Blocks) -> None:
@@ -91,6 +85,12 @@ def sigma(blocks: Blocks, out: Blocks) -> None:
 def pack_bits(bits: Bits) -> Bytes:
     """Eight bits a byte, the first one lowest, filled up with zeros."""
     return np.packbits(bits, bitorder="little")
+
+
+def pack_rows(bits: Bytes, count: int) -> Bytes:
+    """The lowest bits of bytes (..., rows * count), each row packed by itself: (..., rows, ceil(count / 8))."""
+    rows = (bits & np.uint8(1)).reshape(*bits.shape[:-1], bits.shape[-1] // count, count)
+    return np.packbits(rows, axis=-1, bitorder="little")
 
 
 def unpack_bits(data: Bytes, count: int) -> Bits:

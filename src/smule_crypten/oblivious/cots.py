@@ -1,35 +1,29 @@
 """Correlated transfers as they leave an instance. A batch serves once.
 
-Transfer number j: a block q at the sender, q xor x D at the receiver, which knows x; D is the same in all.
-- Turning: the receiver sends x xor c, one bit, and the sender adds that times D to q: now the receiver's block belongs
-  to its choice c. x is uniform and serves once, so the bit says nothing.
-- Pads: H(block, (j, use)) for each block that may be the receiver's. By the tweakable correlation robustness of H
-  (hashing.py) the other pads are uniform to the receiver as long as no pair of number and use comes twice. This is why
-  a batch refuses to be turned, parted or hashed a second time. What turning left refuses to be turned again: the sender
-  would see the sum of two choices.
+Transfer number j: a block q at the sender, q xor x D at the receiver, which knows x; D is the same in all. x is random;
+what a receiver chooses later, pads are turned to (turning.py).
+
+Pads: H(block, (j, use)) for each block that may be the receiver's. By the tweakable correlation robustness of H
+(hashing.py) the other pads are uniform to the receiver as long as the candidates of one number and use are hashed once:
+all under the same tweak, and no other block ever under that. This is why a batch refuses to serve a second time.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from smule_crypten.oblivious.blocks import (
-    Bits,
-    Blocks,
-    Bytes,
-    marks,
-    pack_bits,
-    refuse_other_choices,
-    scaled,
-    unpack_bits,
-)
+from smule_crypten.oblivious.blocks import Bits, Blocks, marks
 from smule_crypten.oblivious.hashing import PadHash
 
 Fields = npt.NDArray[np.uint64]
 """Integers of some bits, one for each transfer."""
+
+Pads = npt.NDArray[np.unsignedinteger[Any]]
+"""The low bits of pads, in the smallest unsigned integers that hold them."""
 
 
 class Use(IntEnum):
@@ -39,10 +33,17 @@ class Use(IntEnum):
     TABLE = 2
 
 
-def fields(pads: Blocks, width: int) -> Fields:
-    """The low `width` bits (1 to 64) of each pad."""
+def narrowed(values: Pads, width: int) -> Pads:
+    """The low `width` bits in the smallest unsigned integers that hold them, as a copy where they are wider now."""
+    kind = narrow_type(width)
+    narrow: Pads = values.astype(kind, copy=False)
+    return narrow & kind.type((1 << width) - 1)
+
+
+def narrow_type(width: int) -> np.dtype[np.unsignedinteger[Any]]:
     refuse_other_width(width)
-    return pads[..., 0] & np.uint64((1 << width) - 1)
+    size = next(size for size in (1, 2, 4, 8) if width <= 8 * size)
+    return np.dtype(f"u{size}")
 
 
 def refuse_other_width(width: int) -> None:
@@ -51,14 +52,13 @@ def refuse_other_width(width: int) -> None:
 
 
 class _Cots:
-    """first: the number of the first transfer; blocks: (count, 2); is_turned: whether to choices that somebody made."""
+    """first: the number of the first transfer; blocks: (count, 2)."""
 
-    def __init__(self, hash_: PadHash, first: int, blocks: Blocks, is_turned: bool) -> None:
+    def __init__(self, hash_: PadHash, first: int, blocks: Blocks) -> None:
         self._hash = hash_
         self._first = first
         self._blocks = blocks
         self._is_spent = False
-        self.is_turned = is_turned
 
     def __len__(self) -> int:
         return len(self._blocks)
@@ -70,66 +70,55 @@ class _Cots:
         self._is_spent = True
         return self._blocks
 
-    def hashed(self, blocks: Blocks, use: Use, start: int = 0) -> Blocks:
-        """Pads from what became of the blocks, one for each transfer from that at `start` on."""
-        tweaks, first = np.empty_like(blocks), self._first + start
-        tweaks[:, 0] = np.arange(first, first + len(blocks), dtype=np.uint64)
+    def _pads(self, blocks: Blocks, multiples: Blocks, use: Use, width: int, start: int) -> Pads:
+        """Of contiguous blocks, for the transfers from that at `start` on, plus each multiple of D: (multiples, n)."""
+        kind = narrow_type(width)
+        result = np.empty((len(multiples), len(blocks)), dtype=kind)
+        most = min(self._hash.MOST, len(blocks))
+        candidates, tweaks = np.empty((most, 2), dtype=np.uint64), np.empty((most, 2), dtype=np.uint64)
         tweaks[:, 1] = use
-        return self._hash(blocks, tweaks)
-
-    def refuse_turned(self) -> None:
-        """Raise unless these are as they left their instance."""
-        if self.is_turned:
-            raise ValueError(f"the {len(self)} transfers from number {self._first} are turned; take others")
-
-    def _middle(self) -> int:
-        if len(self) % 2:
-            raise ValueError(f"{len(self)} transfers have no halves")
-        return len(self) // 2
+        for place in range(0, len(blocks), self._hash.MOST):
+            part = blocks[place : place + most]
+            number, count = self._first + start + place, len(part)
+            tweaks[:count, 0] = np.arange(number, number + count, dtype=np.uint64)
+            for multiple, pads in zip(multiples, result, strict=True):
+                # Word by word: along the short axis it takes four times as long.
+                for word in (0, 1):
+                    np.bitwise_xor(part[:, word], multiple[word], out=candidates[:count, word])
+                first, second = self._hash.halves(candidates[:count], tweaks[:count])
+                np.bitwise_xor(_low(first, kind), _low(second, kind), out=pads[place : place + count])
+        result &= kind.type((1 << width) - 1)
+        return result
 
 
 class SenderCots(_Cots):
     """difference: D (2,)."""
 
-    def __init__(self, hash_: PadHash, first: int, blocks: Blocks, difference: Blocks, is_turned: bool = False) -> None:
-        super().__init__(hash_, first, blocks, is_turned)
+    def __init__(self, hash_: PadHash, first: int, blocks: Blocks, difference: Blocks) -> None:
+        super().__init__(hash_, first, blocks)
         self.difference = difference
 
-    def turned(self, flips: Bytes) -> SenderCots:
-        """The batch after the receiver's message `flips`, which its `towards` made."""
-        self.refuse_turned()
-        turn = scaled(unpack_bits(flips, len(self)), self.difference)
-        return SenderCots(self._hash, self._first, self.spend() ^ turn, self.difference, is_turned=True)
+    def pads(self, blocks: Blocks, multiples: Blocks, use: Use, width: int, start: int = 0) -> Pads:
+        """Of all that may be the receiver's: what became of the blocks (n, 2) plus each of the multiples of D (m, 2).
 
-    def halves(self) -> tuple[SenderCots, SenderCots]:
-        middle, blocks = self._middle(), self.spend()
-        return (
-            SenderCots(self._hash, self._first, blocks[:middle], self.difference, self.is_turned),
-            SenderCots(self._hash, self._first + middle, blocks[middle:], self.difference, self.is_turned),
-        )
+        The low `width` bits, (m, n), for the transfers from that at `start` on.
+        """
+        return self._pads(blocks, multiples, use, width, start)
 
 
 class ReceiverCots(_Cots):
-    """choices: what the blocks belong to (count,); None where these are still the random ones of their marks."""
+    @property
+    def choices(self) -> Bits:
+        """What the blocks belong to, at random (count,)."""
+        return marks(self._blocks)
 
-    def __init__(
-        self, hash_: PadHash, first: int, blocks: Blocks, choices: Bits | None = None, is_turned: bool = False
-    ) -> None:
-        super().__init__(hash_, first, blocks, is_turned)
-        self.choices = marks(blocks) if choices is None else choices
+    def pads(self, blocks: Blocks, use: Use, width: int, start: int = 0) -> Pads:
+        """Of what became of its blocks: (n,)."""
+        own: Pads = self._pads(blocks, np.zeros((1, 2), dtype=np.uint64), use, width, start)[0]
+        return own
 
-    def towards(self, choices: Bits) -> tuple[Bytes, ReceiverCots]:
-        """The message that turns the sender's batch, ceil(count / 8) bytes, and this end of the turned batch."""
-        self.refuse_turned()
-        if choices.shape != self.choices.shape:
-            raise ValueError(f"{len(self)} transfers take as many choices, got {choices.shape}")
-        refuse_other_choices(choices, most=1)
-        flips = pack_bits(self.choices ^ choices)
-        return flips, ReceiverCots(self._hash, self._first, self.spend(), choices, is_turned=True)
 
-    def halves(self) -> tuple[ReceiverCots, ReceiverCots]:
-        middle, blocks = self._middle(), self.spend()
-        return (
-            ReceiverCots(self._hash, self._first, blocks[:middle], self.choices[:middle], self.is_turned),
-            ReceiverCots(self._hash, self._first + middle, blocks[middle:], self.choices[middle:], self.is_turned),
-        )
+def _low(blocks: Blocks, kind: np.dtype[np.unsignedinteger[Any]]) -> Pads:
+    """The low bits of each block, without a copy."""
+    words: Pads = blocks.view(kind)[:, 0]
+    return words

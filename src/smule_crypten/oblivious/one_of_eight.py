@@ -1,17 +1,17 @@
-"""Transfers of one bit of eight, from three correlated transfers each, as one_of_four.py does with two.
+"""Transfers of one of eight integers of w bits, from three correlated transfers each, as one_of_four.py does with two.
 
 Blocks are vectors over the field of 16 elements, F_2[y] modulo y^4 + y + 1: four words of 32 bits, the coefficients.
 Three transfers with the choices c0, c1 and c2 combine to one with v = c0 + c1 y + c2 y^2: Q = q0 + y q1 + y^2 q2 at the
 sender, Q + v D at the receiver. Its eight pads are H(Q + u D, tweak); any two differ by a multiple of D by an element
-that is not zero, and so invertible: it is as hard to guess as D. 0 bytes; the batch is turned to the choices before.
+that is not zero, and so invertible: it is as hard to guess as D. 0 bytes; pads are turned afterwards (turning.py).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from smule_crypten.oblivious.blocks import Bits, Blocks, marks
-from smule_crypten.oblivious.cots import ReceiverCots, SenderCots, Use
+from smule_crypten.oblivious.blocks import Blocks
+from smule_crypten.oblivious.cots import Pads, ReceiverCots, SenderCots, Use, refuse_other_width
 
 TRANSFERS = 3
 """Correlated transfers that one of eight takes: the low bits of all choices, the middle ones, the high ones."""
@@ -19,19 +19,20 @@ TRANSFERS = 3
 _WORD = np.uint64(32)
 
 
-def send_bits(cots: SenderCots) -> list[Bits]:
-    """The pads of one bit of each transfer, of a batch of 3 n: 8 x (n,)."""
-    combined = _combined(cots.spend())
+def send_random(cots: SenderCots, width: int) -> Pads:
+    """All eight pads of each value, of a batch of 3 n (8, n)."""
+    refuse_other_width(width)
     zero = np.zeros_like(cots.difference)
     multiples = [
         _combined(np.stack([cots.difference if u >> bit & 1 else zero for bit in range(TRANSFERS)])) for u in range(8)
     ]
-    return [marks(cots.hashed(combined ^ multiple, Use.TABLE)) for multiple in multiples]
+    return cots.pads(_combined(cots.spend()), np.concatenate(multiples), Use.TABLE, width)
 
 
-def receive_bits(cots: ReceiverCots) -> Bits:
+def receive_random(cots: ReceiverCots, width: int) -> Pads:
     """The pads of its choices (n,)."""
-    return marks(cots.hashed(_combined(cots.spend()), Use.TABLE))
+    refuse_other_width(width)
+    return cots.pads(_combined(cots.spend()), Use.TABLE, width)
 
 
 def _combined(blocks: Blocks) -> Blocks:

@@ -1,72 +1,76 @@
 """Transfers of one of two integers of w bits, from one correlated transfer each (Beaver 1995; Asharov et al. 2013).
 
-Random: the sender has two uniform integers, the receiver the one of its choice. No message.
-Chosen, on a batch turned to the receiver's choices c:
-1. Sender -> receiver, 2 packed_bytes(n, w): (m_0 xor pad_0), then (m_1 xor pad_1). The receiver has pad_c.
-Times a bit, on a turned batch; the results are shares modulo 2^w of c times a:
+Random: the sender has two uniform integers, its pads, the receiver the one of its choice. No message.
+Times a bit; the results are shares modulo 2^w of c times a, c the receiver's choice, random or turned (turning.py):
 1. Sender -> receiver, packed_bytes(n, w): y = pad_0 - pad_1 + a. The sender's share is -pad_0, the receiver's is
    pad_c + c y: pad_0 for c = 0, pad_0 + a for c = 1.
 
-One message after that of the turning; nothing is opened. Whatever the receiver has no pad for is hidden by H.
+One message; nothing is opened. Whatever the receiver has no pad for is hidden by H. Pads serve one product.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from smule_crypten.oblivious.blocks import Bytes
-from smule_crypten.oblivious.cots import Fields, ReceiverCots, SenderCots, Use, fields, refuse_other_width
-from smule_crypten.oblivious.wire import pack_fields, packed_bytes, refuse_other_fields, unpack_fields, unpack_sides
+from smule_crypten.oblivious import turning
+from smule_crypten.oblivious.blocks import Bits, Blocks, Bytes, pack_bits, unpack_bits
+from smule_crypten.oblivious.cots import Fields, Pads, ReceiverCots, SenderCots, Use, refuse_other_width
+from smule_crypten.oblivious.wire import pack_fields, refuse_other_fields, unpack_fields
 
 
-def chosen_bytes(count: int, width: int) -> int:
-    return 2 * packed_bytes(count, width)
+class ReceiverPads(NamedTuple):
+    """choices: packed (ceil(n / 8),); pads: (n,)."""
+
+    choices: Bytes
+    pads: Pads
 
 
-def times_bit_bytes(count: int, width: int) -> int:
-    return packed_bytes(count, width)
-
-
-def send_random(cots: SenderCots, width: int) -> tuple[Fields, Fields]:
-    """Both integers of each transfer."""
+def send_random(cots: SenderCots, width: int) -> Pads:
+    """Both integers of each transfer (2, n)."""
     refuse_other_width(width)
-    blocks = cots.spend()
-    pads = [cots.hashed(candidate, Use.PAIR) for candidate in (blocks, blocks ^ cots.difference)]
-    return fields(pads[0], width), fields(pads[1], width)
+    return cots.pads(cots.spend(), multiples(cots.difference), Use.PAIR, width)
 
 
-def receive_random(cots: ReceiverCots, width: int) -> Fields:
-    """The integer that `cots.choices` names."""
+def receive_random(cots: ReceiverCots, width: int) -> ReceiverPads:
+    """The choices, and the integers that they name."""
     refuse_other_width(width)
-    return fields(cots.hashed(cots.spend(), Use.PAIR), width)
+    return ReceiverPads(pack_bits(cots.choices), cots.pads(cots.spend(), Use.PAIR, width))
 
 
-def send_chosen(cots: SenderCots, first: Fields, second: Fields, width: int) -> Bytes:
-    """The message, for the integers of choice 0 and of choice 1, uint64 (n,) each, of which the low bits count."""
-    for values in (first, second):
-        refuse_other_fields(values, len(cots))
-    pads = send_random(cots, width)
-    return np.concatenate([pack_fields(first ^ pads[0], width), pack_fields(second ^ pads[1], width)])
+def towards(received: ReceiverPads, choices: Bits) -> tuple[Bytes, ReceiverPads]:
+    """The message of flips, ceil(n / 8) bytes, that turns the sender's pads to the choices (n,), and this end then.
+
+    Once: turning.py.
+    """
+    packed = pack_bits(choices)
+    return received.choices ^ packed, received._replace(choices=packed)
 
 
-def receive_chosen(cots: ReceiverCots, message: Bytes, width: int) -> Fields:
-    count, choices = len(cots), cots.choices
-    first, second = unpack_sides(message, 2, count, width)
-    return first ^ ((first ^ second) * choices.astype(np.uint64)) ^ receive_random(cots, width)
+def turned(pads: Pads, flips: Bytes) -> Pads:
+    """The sender's pads after the receiver's message."""
+    bits = unpack_bits(flips, pads.shape[1]).astype(pads.dtype)
+    return turning.turned(pads, [np.zeros_like(bits) - bits])
 
 
-def send_times_bit(cots: SenderCots, factors: Fields, width: int) -> tuple[Bytes, Fields]:
+def send_times_bit(pads: Pads, factors: Fields, width: int) -> tuple[Bytes, Fields]:
     """The message, and the sender's shares of factors times the receiver's choices. factors: uint64 (n,)."""
-    refuse_other_fields(factors, len(cots))
-    first, second = send_random(cots, width)
+    refuse_other_fields(factors, pads.shape[1])
+    first, second = pads.astype(np.uint64)
     return pack_fields(first - second + factors, width), _modulo(np.uint64(0) - first, width)
 
 
-def receive_times_bit(cots: ReceiverCots, message: Bytes, width: int) -> Fields:
+def receive_times_bit(received: ReceiverPads, message: Bytes, width: int) -> Fields:
     """The receiver's shares."""
-    count, choices = len(cots), cots.choices
-    offered = unpack_fields(message, count, width) * choices.astype(np.uint64)
-    return _modulo(receive_random(cots, width) + offered, width)
+    count = len(received.pads)
+    choices = unpack_bits(received.choices, count).astype(np.uint64)
+    return _modulo(received.pads + unpack_fields(message, count, width) * choices, width)
+
+
+def multiples(difference: Blocks) -> Blocks:
+    """0 and D (2, 2)."""
+    return np.stack([np.zeros_like(difference), difference])
 
 
 def _modulo(values: Fields, width: int) -> Fields:

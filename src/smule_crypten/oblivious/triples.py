@@ -16,30 +16,35 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from smule_crypten.oblivious import one_of_two
-from smule_crypten.oblivious.blocks import Bits
-from smule_crypten.oblivious.cots import ReceiverCots, SenderCots
+from smule_crypten.oblivious.blocks import Bytes, pack_rows
+from smule_crypten.oblivious.cots import Pads, ReceiverCots, SenderCots
 
 
 class Triples(NamedTuple):
-    """One party's shares, one a byte (n,): a one bit, b and c `width` bits."""
+    """One party's shares, a row packed by itself: a (rows, ceil(count / 8)), b and c (width, rows, ...)."""
 
-    a: Bits
-    b: Bits
-    c: Bits
+    a: Bytes
+    b: Bytes
+    c: Bytes
 
 
-def make_triples(sending: SenderCots, receiving: ReceiverCots, width: int = 1) -> Triples:
-    """width: of b and c, 1 to 8 bits.
+def make_triples(sending: SenderCots, receiving: ReceiverCots, width: int, count: int) -> Triples:
+    """In rows of `count` each. width: of b and c, 1 to 8 bits.
 
-    sending: of the instance where this party is the sender; receiving: of the other one, as many. Neither turned.
+    sending: of the instance where this party is the sender; receiving: of the other one, as many: rows * count.
     """
     if len(sending) != len(receiving):
         raise ValueError(f"as many transfers of both directions are due, got {len(sending)} and {len(receiving)}")
-    for batch in (sending, receiving):
-        batch.refuse_turned()
-    a = receiving.choices
-    got = one_of_two.receive_random(receiving, width).astype(a.dtype)
-    zeros, ones = (side.astype(a.dtype) for side in one_of_two.send_random(sending, width))
+    a = pack_rows(receiving.choices, count)
+    got = _planes(one_of_two.receive_random(receiving, width).pads, width, count)
+    zeros, ones = (_planes(side, width, count) for side in one_of_two.send_random(sending, width))
     b = zeros ^ ones
-    return Triples(a, b, (a * b) ^ got ^ zeros)
+    return Triples(a, b, (a & b) ^ got ^ zeros)
+
+
+def _planes(pads: Pads, width: int, count: int) -> Bytes:
+    """Bit after bit of pads (rows * count,): (width, rows, ceil(count / 8))."""
+    return np.stack([pack_rows(pads.astype(np.uint8, copy=False) >> np.uint8(bit), count) for bit in range(width)])

@@ -9,7 +9,7 @@ from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 from smule_crypten.oblivious.blocks import Bytes
 from smule_crypten.oblivious.cots import Fields
 
-__all__ = ["pack_fields", "packed_bytes", "refuse_other_fields", "unpack_fields", "unpack_sides"]
+__all__ = ["pack_fields", "packed_bytes", "refuse_other_fields", "unpack_fields"]
 
 
 def refuse_other_fields(values: Fields, count: int) -> None:
@@ -29,18 +29,8 @@ def pack_fields(values: Fields, width: int) -> Bytes:
 
 def unpack_fields(data: Bytes, count: int, width: int) -> Fields:
     """Undo `pack_fields`: (count,)."""
-    (values,) = unpack_sides(data, 1, count, width)
-    return values
-
-
-def unpack_sides(data: Bytes, sides: int, count: int, width: int) -> list[Fields]:
-    """Undo so many `pack_fields` one behind the other: sides x (count,)."""
-    due = sides * packed_bytes(count, width)
+    due = packed_bytes(count, width)
     if data.dtype != np.uint8 or data.shape != (due,):
-        raise ValueError(f"{sides} x {count} integers of {width} bits are {due} bytes, got {data.dtype} {data.shape}")
-    return [_unpacked(side, count, width) for side in np.split(data, sides)]
-
-
-def _unpacked(data: Bytes, count: int, width: int) -> Fields:
+        raise ValueError(f"{count} integers of {width} bits are {due} bytes, got {data.dtype} {data.shape}")
     values: Fields = unpack(torch.from_numpy(data.copy()), count, width).numpy().view("uint64")
     return values

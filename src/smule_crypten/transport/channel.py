@@ -16,7 +16,8 @@ from smule_crypten.transport.meter import CostMeter
 class Channel(ABC):
     """A reliable, ordered link to the one other party.
 
-    Every method is one round, and raises PeerError or ProtocolError; see transport/link.py.
+    Every method is one round, but for `post` and `take_arrived`, which nobody waits for; all raise PeerError or
+    ProtocolError, see transport/link.py.
     """
 
     rank: int
@@ -32,6 +33,14 @@ class Channel(ABC):
             incoming: contiguous tensors of the sizes that the other party sends.
             continues: this is the rest of the last round.
         """
+
+    @abstractmethod
+    def post(self, tensor: torch.Tensor) -> None:
+        """Let a tensor leave while this party goes on; it must stay as it is until the next `transfer` or JSON."""
+
+    @abstractmethod
+    def take_arrived(self, num_bytes: int) -> torch.Tensor | None:
+        """The next tensor of the other party, uint8 (num_bytes,), if all of it has come; None otherwise."""
 
     @abstractmethod
     def send_json(self, value: object) -> None:
@@ -81,6 +90,17 @@ class LinkChannel(Channel):
             bytes_sent=sum(tensor.nbytes for tensor in outgoing),
             bytes_received=sum(tensor.nbytes for tensor in incoming),
         )
+
+    def post(self, tensor: torch.Tensor) -> None:
+        self.link.post(as_bytes(tensor))
+        self.meter.record(bytes_sent=tensor.nbytes)
+
+    def take_arrived(self, num_bytes: int) -> torch.Tensor | None:
+        tensor = torch.empty(num_bytes, dtype=torch.uint8)
+        if not self.link.take_arrived(as_bytes(tensor)):
+            return None
+        self.meter.record(bytes_received=num_bytes)
+        return tensor
 
     def send_json(self, value: object) -> None:
         self.meter.record(rounds=1, bytes_sent=self.link.send_json(value))

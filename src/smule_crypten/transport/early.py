@@ -73,6 +73,13 @@ class EarlyTensors:
         return True
 
     @property
+    def is_complete(self) -> bool:
+        """Whether there is an oldest tensor, all of it read."""
+        if len(self._tensors) == 1:
+            return self._tensors[0].held == self.next_length and not self._incoming.is_placed
+        return len(self._tensors) > 1
+
+    @property
     def next_length(self) -> int:
         return self._tensors[0].length
 

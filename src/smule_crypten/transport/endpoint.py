@@ -20,8 +20,9 @@ from typing import get_args
 
 from smule_crypten.errors import ConfigError, PeerTimeoutError, ProtocolError, SmuleError
 from smule_crypten.transport.credentials import Certificate, Identity
+from smule_crypten.transport.ending import give_up
 from smule_crypten.transport.faults import Visitor, handshake_error, not_pinned, shown_at
-from smule_crypten.transport.link import Link, give_up
+from smule_crypten.transport.link import Link
 from smule_crypten.transport.reception import CLOCK, OTHERWISE_ENGAGED, WELCOME, Purpose, Reception
 
 log = logging.getLogger(__name__)

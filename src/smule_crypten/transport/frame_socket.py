@@ -24,7 +24,7 @@ _TCP_PATIENCE_MS = 24 * 3600 * 1000
 
 
 class FrameSocket:
-    """Not for two threads at once: a TLS object must not be entered twice, so link.py holds a lock around every call.
+    """Not for two threads at once: a TLS object must not be entered twice, and live_socket.py holds a lock for it.
 
     Every failure names the peer. The first one stays in `failure`.
 
@@ -176,7 +176,8 @@ def _retransmit_soon(connection: ssl.SSLSocket) -> None:
 
     By itself it waits twice as long each time, so that a network that is mended after 14 seconds stays unused until
     the 26th. It would also give up after some attempts, which now come sooner, unless it is told a time; how long is
-    too long is for link.py to judge. Kernels before Linux 6.15 do not know the first option and go on as they did.
+    too long is for live_socket.py to judge. Kernels before Linux 6.15 do not know the first option and go on as they
+    did.
     """
     with contextlib.suppress(OSError):
         connection.setsockopt(socket.IPPROTO_TCP, _TCP_RTO_MAX_MS, 1000)

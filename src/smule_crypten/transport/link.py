@@ -17,27 +17,21 @@ from __future__ import annotations
 
 import json
 import math
-import select
 import ssl
-import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from smule_crypten.errors import PeerError, PeerTimeoutError, SmuleError
+from smule_crypten.errors import SmuleError
 from smule_crypten.transport.early import EarlyTensors
-from smule_crypten.transport.frame_socket import FrameSocket
 from smule_crypten.transport.frames import Frame, Kind
-from smule_crypten.types import DEALER
+from smule_crypten.transport.live_socket import LiveSocket
 
-HEARTBEATS_PER_DEADLINE = 6
-_LONGEST_INTERVAL_SECONDS = 1.0
-"""Between two looks at what came in, and so the longest time until an end or a refusal is noticed."""
 _REFUSAL_SECONDS = 2.0
 """How long a side that gives up may stay to say so: refuse and close together."""
 
 
-class Link:
+class Link(LiveSocket):
     """Frames over a connected TLS socket. All methods but `check` belong to one thread.
 
     Args:
@@ -49,25 +43,8 @@ class Link:
     """
 
     def __init__(self, connection: ssl.SSLSocket, peer: str, deadline_seconds: float) -> None:
-        self.peer = peer
-        self.companions: list[Link] = []
-        self.deadline_seconds = deadline_seconds
-        self._frames = FrameSocket(connection, peer)
-        self._lock = threading.Lock()
+        super().__init__(connection, peer, deadline_seconds)
         self._early = EarlyTensors(self._frames.incoming)
-        self._poll = select.poll()
-        self._is_waiting = False
-        self._leaves_at = math.inf
-        self._interval = min(deadline_seconds / HEARTBEATS_PER_DEADLINE, _LONGEST_INTERVAL_SECONDS)
-        self._shows_life_at = time.monotonic() + self._interval
-        self._closing = threading.Event()
-        self._heart = threading.Thread(target=self._beat, name=f"heartbeat to {peer}", daemon=True)
-        self._heart.start()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the link has failed or the other side has ended it."""
-        return self._frames.failure is not None or self._frames.incoming.ended
 
     def transfer(self, outgoing: Sequence[memoryview], incoming: Sequence[memoryview]) -> None:
         """Send each buffer as a TENSOR frame and fill each incoming buffer from one, both at the same time.
@@ -80,28 +57,48 @@ class Link:
         for buffer in outgoing:
             self._enqueue(Kind.TENSOR, buffer)
         for buffer in incoming:
-            if self._early:
-                self._check_length("TENSOR", self._early.next_length, buffer)
-                self._fill_from_early(buffer)
-                continue
-            frame = self._next_frame()
-            self._check_length(frame.kind.name, frame.length, buffer)
-            self._fill(buffer, frame)
+            self._receive(buffer)
         self.flush()
 
-    def read_ahead(self, limit: int) -> None:
-        """Take in, without waiting, what tensors have come before they are asked for, until they hold limit bytes.
+    def post(self, buffer: memoryview) -> None:
+        """Let a TENSOR frame leave while this side does other work; the buffer must stay as it is until then.
+
+        What the network does not take at once goes with later messages, looks and signs of life, in order.
 
         Raises:
             PeerError, ProtocolError: the link has failed.
         """
+        self._enqueue(Kind.TENSOR, buffer)
+        self._move_without_waiting()
+
+    def take_arrived(self, buffer: memoryview) -> bool:
+        """Fill buffer from the next tensor if all of it has come; says whether it had. Never waits.
+
+        Raises:
+            PeerError: the link has failed.
+            ProtocolError: likewise, or a tensor of another size has come.
+        """
+        self.read_ahead(len(buffer))
+        if self._early:
+            self._check_length("TENSOR", self._early.next_length, buffer)
+        if not self._early.is_complete:
+            return False
+        self._fill_from_early(buffer)
+        return True
+
+    def read_ahead(self, limit: int) -> None:
+        """Take in, without waiting, what tensors have come before they are asked for, until they hold limit bytes.
+
+        What waits to be sent is sent as far as the network takes it.
+
+        Raises:
+            PeerError, ProtocolError: the link has failed.
+        """
+        self._move_without_waiting()
         with self._lock:
-            self.check()
-            while True:
+            while self._early.take(limit):
                 while self._frames.try_receive():
                     pass
-                if not self._early.take(limit):
-                    return
 
     @property
     def early_bytes(self) -> int:
@@ -147,10 +144,6 @@ class Link:
         except SmuleError:
             pass  # it is gone, so it needs no reason
 
-    def check(self) -> None:
-        """Raise what the heartbeat thread has found wrong with the link meanwhile. Cheap; call it between steps."""
-        self._frames.check()
-
     def close(self) -> None:
         """End the link in order, if it still works: wait until the other side, if alive, has read what was sent."""
         if self._closing.is_set():
@@ -170,12 +163,12 @@ class Link:
     def flush(self) -> None:
         """Send everything that waits to be sent.
 
-        Tensors that come meanwhile are taken in ahead of time, until they hold as many bytes as wait to be sent: else
-        two sides that send more than the network holds would wait for each other. The one with less to send gets rid
-        of it.
+        Tensors that come meanwhile are taken in ahead of time, until there are as many more bytes of them as wait to be
+        sent: else two sides that send more than the network holds would wait for each other. The one with less to send
+        gets rid of it.
         """
         with self._lock:  # the heartbeat thread sends, too
-            limit = sum(map(len, self._frames.outgoing))
+            limit = self._early.held + sum(map(len, self._frames.outgoing))
 
         def is_sent() -> bool:
             self._early.take(limit)
@@ -201,6 +194,15 @@ class Link:
         with self._lock:
             return self._frames.take_frame()
 
+    def _receive(self, buffer: memoryview) -> None:
+        if self._early:
+            self._check_length("TENSOR", self._early.next_length, buffer)
+            self._fill_from_early(buffer)
+            return
+        frame = self._next_frame()
+        self._check_length(frame.kind.name, frame.length, buffer)
+        self._fill(buffer, frame)
+
     def _fill_from_early(self, buffer: memoryview) -> None:
         tensor = self._early.pop()
         if not self._early:
@@ -223,97 +225,3 @@ class Link:
         self._leaves_at = min(self._leaves_at, time.monotonic() + seconds)
         with self._lock:
             self._frames.incoming.discard()
-
-    # -- waiting -----------------------------------------------------------------------------------------------------
-
-    def _wait_until(self, is_done: Callable[[], bool]) -> None:
-        """Send and receive until is_done.
-
-        It is asked before any failure is looked at, so that what came in before the other side gave up is still read.
-        """
-        self._is_waiting = True
-        try:
-            while not self._move(is_done):
-                self._poll.poll(1 + 1000 * min(self._patience(), _LONGEST_INTERVAL_SECONDS))
-        finally:
-            self._is_waiting = False
-
-    def _move(self, is_done: Callable[[], bool]) -> bool:
-        """Send and receive what can be; returns whether is_done, or else what to poll for is registered."""
-        with self._lock:
-            while not is_done():
-                self.check()
-                for companion in self.companions:
-                    companion.check()
-                self._show_life_if_due()
-                sent = self._frames.try_send()
-                if self._frames.try_receive() or sent:
-                    self._grant_time()
-                    continue
-                if self._frames.incoming.ended:
-                    raise self._frames.ended_early()
-                events = select.POLLOUT if self._frames.outgoing else 0
-                events |= select.POLLIN if len(self._frames.incoming.target) else 0
-                self._poll.register(self._frames.socket, events)
-                return False
-        return True
-
-    def _grant_time(self) -> None:
-        """While this side reads nothing, signs of life wait unread in the socket; silence proves nothing yet."""
-        if self._frames.incoming.is_suspended:
-            self._frames.heard = time.monotonic()
-
-    def _patience(self) -> float:
-        """Seconds that the other side has left. Raises PeerTimeoutError where there are none."""
-        now = time.monotonic()
-        patience = min(self._frames.heard + self.deadline_seconds, self._leaves_at) - now
-        if patience <= 0:
-            silence = f"{self.peer} was silent for {now - self._frames.heard:.1f} seconds"
-            raise self._frames.fail(PeerTimeoutError(f"{silence}; see whether it and the network still run"))
-        return patience
-
-    # -- the heartbeat thread --------------------------------------------------------------------------------------
-
-    def _beat(self) -> None:
-        while not self._closing.wait(self._interval):
-            try:
-                with self._lock:
-                    if self.is_over:
-                        return
-                    self._beat_once()
-            except SmuleError:
-                return  # kept in the failure, which the next wait or check raises
-
-    def _beat_once(self) -> None:
-        self._show_life_if_due()
-        self._frames.try_send()
-        if self._is_waiting:
-            return  # the other thread receives and judges; what it is about to poll for must not be taken from it
-        while self._frames.try_receive():
-            pass
-        incoming = self._frames.incoming
-        if not incoming.is_suspended and not incoming.ended:
-            self._patience()
-
-    def _show_life_if_due(self) -> None:
-        """Both threads do this: one that reads a long tensor as fast as it can hardly lets the other one in."""
-        now = time.monotonic()
-        if now >= self._shows_life_at:
-            self._shows_life_at = now + self._interval
-            self._frames.give_sign_of_life()
-
-
-def give_up(links: Collection[Link], error: BaseException) -> None:
-    """End the links because of error. The other sides learn of it, and what it was if that is public.
-
-    The dealer learns the kind of error only, and about which process it is: what the parties disagree on is not its
-    business.
-    """
-    kind = type(error).__name__
-    about = f" ({error.about})" if isinstance(error, PeerError) and error.about is not None else ""
-    kind_only = f"{kind}{about}; see its own log"
-    is_public = isinstance(error, SmuleError) and error.tell_peer
-    for link in links:
-        link.refuse(str(error) if is_public and link.peer != DEALER else kind_only, kind)
-    for link in links:
-        link.close()

@@ -27,8 +27,9 @@ import torch.distributed as dist
 
 from smule_crypten.errors import ConfigError, PeerTimeoutError
 from smule_crypten.transport.credentials import Certificate, Identity, create_identity, load_certificate
+from smule_crypten.transport.ending import give_up
 from smule_crypten.transport.endpoint import Address, accept_all, connect, listen
-from smule_crypten.transport.link import Link, give_up
+from smule_crypten.transport.link import Link
 from smule_crypten.types import DEALER
 
 log = logging.getLogger(__name__)

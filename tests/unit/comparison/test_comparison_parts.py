@@ -19,12 +19,13 @@ from oblivious_harness import INSTANCE, converse, random_fields, repeatable_byte
 
 from smule_crypten.comparison import digits, relu
 from smule_crypten.comparison.digits import Nodes, ReceiverDigits, Rows, SenderDigits, bits_of, pack_rows
-from smule_crypten.comparison.remask import FreshShare, add_masked, remask_bytes, remasked
+from smule_crypten.comparison.remask import FreshShare, remask_bytes
 from smule_crypten.comparison.tree import Tree, level_gates, opening_bytes, prepare_gates
 from smule_crypten.comparison.truncation import truncate_data_owner, truncate_model_owner
 from smule_crypten.comparison.widths import Widths, modulo
 from smule_crypten.oblivious.blocks import Bytes, as_bytes, unpack_bits
 from smule_crypten.oblivious.cots import Fields
+from smule_crypten.oblivious.wire import unpack_fields
 
 COUNT = 203
 
@@ -162,8 +163,7 @@ def test_maximum_of_four_in_two_levels() -> None:
     fresh = FreshShare(widths, COUNT, repeatable_bytes(1))
     message = fresh.message(theirs[0] - theirs[1])
     assert len(message) == remask_bytes(widths, COUNT)
-    difference = add_masked(widths, ours[0] - ours[1], message)
-    assert remasked(Widths(18, 6, 18)) == after
+    difference = modulo(ours[0] - ours[1] + unpack_fields(message, COUNT, widths.fine), widths.fine)
     shares = play_relu(after, difference, fresh.share, parties).shares
     assert summed(after, (shares[0] + ours[1], shares[1] + theirs[1])) == values.max(axis=0).tolist()
 
@@ -172,7 +172,7 @@ def test_a_fresh_share_hides_what_it_replaces_and_serves_once() -> None:
     shares, bits = [], []
     for share in (np.zeros(20_000, dtype=np.uint64), random_shares(REFERENCE, 20_000, 1)[1]):
         fresh = FreshShare(REFERENCE, 20_000, repeatable_bytes(7))
-        masked = add_masked(REFERENCE, np.zeros_like(share), fresh.message(share))
+        masked = unpack_fields(fresh.message(share), 20_000, REFERENCE.fine)
         np.testing.assert_array_equal(modulo(masked + fresh.share, 24), share)
         bits.append(np.stack([bits_of(masked, bit) for bit in range(24)]).mean(axis=1))
         shares.append(fresh)

@@ -95,7 +95,7 @@ def test_other_key_lengths_are_refused(length: int) -> None:
 
 def keyed(*, local: bytes, prev: bytes, next_: bytes) -> StreamSet:
     streams = StreamSet()
-    streams.rekey(local=local, prev=prev, next_=next_)
+    streams.rekey(local=local, prev=prev, next_=next_, public=(local, local))
     return streams
 
 
@@ -212,6 +212,6 @@ def test_rekeying_starts_other_streams() -> None:
     with streams.installed():
         draw = sys.modules["crypten.common.rng"].generate_random_ring_element
         first = draw((4,))
-        streams.rekey(local=bytes([7] * 32), prev=bytes([8] * 32), next_=bytes([9] * 32))
+        streams.rekey(local=bytes([7] * 32), prev=bytes([8] * 32), next_=bytes([9] * 32), public=(bytes(32), bytes(32)))
         assert torch.equal(draw((4,)), Stream(bytes([7] * 32)).ring_elements((4,)))
         assert not torch.equal(first, draw((4,)))
