@@ -2,8 +2,8 @@
 
 SPU wants versions of its own, so its two parties (spu_party.py) run in an environment that holds nothing else:
 
-    python3.11 -m venv spu-venv && spu-venv/bin/pip install spu==0.9.5
-    python benchmarks/spu_cheetah.py --python spu-venv/bin/python --batches 1 16 64 --repeats 2 --output spu.json
+    python3.11 -m venv build/spu-venv && build/spu-venv/bin/pip install spu==0.9.5
+    python benchmarks/spu_cheetah.py --python build/spu-venv/bin/python --batches 1 16 64 --repeats 2 --output spu.json
 
 On loopback; one party has private weights, the other private images and gets the logits; fixed point is SPU's default
 (64-bit ring, 18 bits below the point). Each of two programs, at each size of a batch, is evaluated once with the set-up
@@ -92,30 +92,33 @@ def measured(python: Path, batch: int, repeats: int, program: str) -> dict[str, 
         parties = run_parties(python, folder, batch, 1 + repeats, tuned)
         logits_RNC = torch.from_numpy(np.load(folder / "logits.npy"))
         expected_NC = task.network(task.inputs)
-    both = [party["evaluations"] for party in parties]
-    sums = {
-        key: [sum(pair) for pair in zip(*([e[key] for e in one] for one in both), strict=True)] for key in both[0][0]
-    }
+    sent, messages = over_both(parties, "bytes"), over_both(parties, "messages")
+    later = [party["evaluations"][1:] for party in parties]
     return {
         "program": program,
         "batch": batch,
         "weight_bytes": sum(party["weight_bytes"] for party in parties),
-        "first_bytes": sums["bytes"][0],
-        "first_seconds": both[1][0]["seconds"],
-        "first_messages": sums["messages"][0],
-        "later_bytes": statistics.mean(sums["bytes"][1:]),
-        "later_seconds": statistics.median(e["seconds"] for e in both[1][1:]),
-        "later_messages": [int(count) for count in sums["messages"][1:]],
-        "later_cpu_seconds": [statistics.median(e["cpu_seconds"] for e in one[1:]) for one in both],
+        "first_bytes": sent[0],
+        "first_seconds": parties[1]["evaluations"][0]["seconds"],
+        "first_messages": messages[0],
+        "later_bytes": statistics.mean(sent[1:]),
+        "later_seconds": statistics.median(figures["seconds"] for figures in later[1]),
+        "later_messages": messages[1:],
+        "later_cpu_seconds": [statistics.median(figures["cpu_seconds"] for figures in one) for one in later],
         "largest_logit": float(expected_NC.abs().max()),
         "error": float((logits_RNC - expected_NC).abs().max()),
-        "evaluations": both,
+        "evaluations": [party["evaluations"] for party in parties],
         "versions": parties[0]["versions"],
     }
 
 
+def over_both(parties: list[dict[str, Any]], key: str) -> list[int]:
+    """The sum over the parties, evaluation by evaluation."""
+    return [sum(pair) for pair in zip(*([e[key] for e in party["evaluations"]] for party in parties), strict=True)]
+
+
 def show(rows: list[dict[str, Any]]) -> None:
-    """KB of both parties; all but the first evaluation's KB are later ones'. CPU seconds of the owners of weights, images."""
+    """KB of the first evaluation, then later ones by query; CPU seconds of the owner of the weights, of the images."""
     table = Table("program", "batch", "first KB", "KB a query", "s", "CPU s", "messages", "error")
     for row in rows:
         batch = row["batch"]
