@@ -107,6 +107,7 @@ def measured(python: Path, batch: int, repeats: int, program: str) -> dict[str, 
         "later_cpu_seconds": [statistics.median(figures["cpu_seconds"] for figures in one) for one in later],
         "largest_logit": float(expected_NC.abs().max()),
         "error": float((logits_RNC - expected_NC).abs().max()),
+        "peak_memory_bytes": [party["peak_memory_bytes"] for party in parties],
         "evaluations": [party["evaluations"] for party in parties],
         "versions": parties[0]["versions"],
     }
@@ -143,15 +144,14 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=2, help="evaluations after the first one")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    rows = []
-    for program in options.programs:
-        for batch in options.batches:
+    rows: list[dict[str, Any]] = []
+    for batch in options.batches:
+        for program in options.programs:
             rows.append(measured(options.python, batch, options.repeats, program))
-            print(f"{program}, batch {batch}: done", flush=True)
+            if options.output:
+                threads = os.cpu_count() or 1  # SPU takes them all
+                write_figures(options.output, "spu_cheetah", threads, {"rows": rows})
     show(rows)
-    if options.output:
-        threads = os.cpu_count() or 1  # SPU takes them all
-        write_figures(options.output, "spu_cheetah", threads, {"rows": rows})
     return int(max(row["error"] for row in rows) > MAX_ERROR)
 
 

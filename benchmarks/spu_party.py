@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from spu.utils import frontend
 
 MODEL_OWNER, DATA_OWNER = 0, 1
 CHANNELS, CLASSES, IMAGE = (16, 32, 64), 10, (32, 32, 3)
+PATIENCE_MS = 600_000
+"""SPU's own 30 s end a batch of 64 images, whose products take longer on a busy machine."""
 SENT = re.compile(r"Link details: total send bytes (\d+), recv bytes \d+, send actions (\d+)")
 """What SPU's profile says of each evaluation."""
 
@@ -69,6 +72,7 @@ class Party:
         config.enable_pphlo_profile = True
         config.experimental_enable_colocated_optimization = tuned
         parties = libspu.link.Desc()
+        parties.recv_timeout_ms = PATIENCE_MS
         for number, address in enumerate(addresses):
             parties.add_party(f"party{number}", address)
         self.rank, self._tuned = rank, tuned
@@ -171,6 +175,7 @@ def main() -> None:
         np.save(options.folder / "logits.npy", np.stack([logits for _, logits in results]))
     summary = {
         "weight_bytes": weight_bytes,
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "evaluations": evaluations,
         "versions": {"spu": spu.__version__, "jax": jax.__version__, "numpy": np.__version__},
     }
