@@ -210,7 +210,7 @@ def _through(making: Making[_P, Material]) -> Material:
 
 
 def _room(pads: Any, size: int, count: int) -> Any:
-    """Empty arrays for pads of `count` values, as these of `size`. The last axis has values, or eight of them a byte."""
+    """Empty arrays for pads of `count` values, as these of `size`. The last axis: values, or eight of them a byte."""
     if isinstance(pads, np.ndarray):
         length = count if pads.shape[-1] == size else row_bytes(count)
         return np.empty((*pads.shape[:-1], length), dtype=pads.dtype)
