@@ -177,7 +177,7 @@ class SecureInferenceScheme(Priced):
         """
         self.session.check()
 
-    def settle(self) -> None:  # noqa: B027 - most schemes work on nothing ahead
+    def settle(self) -> None:
         """Finish what was worked on ahead, and read what the peer sent of it, before anything else crosses the link.
 
         May wait for the peer. Its cost is not that of the exchange; free where nothing is done ahead, or all is done.
