@@ -66,8 +66,10 @@ def test_a_comparison_without_its_lowest_bit_is_caught(monkeypatch: pytest.Monke
 
 
 def test_a_share_moved_before_a_relu_and_back_makes_it_linear() -> None:
-    """Outside of the promise: D adds a constant to its share and takes it off afterwards. Every unit is active, and what M
-    sees has the form of an honest run: semi-honest parties only."""
+    """Outside of the promise: D adds a constant to its share and takes it off afterwards. Every unit is active.
+
+    What M sees has the form of an honest run: semi-honest parties only.
+    """
     constant, bits = 1 << 22, REFERENCE.ring + REFERENCE.guard_bits
     values = np.random.default_rng(4).integers(-(1 << 20), 1 << 20, COUNT)
     c = random_fields(4, COUNT, REFERENCE.width)
