@@ -8,7 +8,7 @@ images once more for its errors, and fresh processes evaluate each scheme once f
 
 Exits with 1 where a scheme misses a limit on the reference network (LIMITS in lean_figures.py). --networks measures
 others instead, without limits: resnet8, trained for two epochs, resnet20 with the weights as initialised and
-BatchNorm's statistics from images, and vgg11 of torchvision with the weights as initialised.
+BatchNorm's statistics from images, and resnet18 and vgg11 of torchvision with the weights as initialised.
 
     python benchmarks/lean_scheme.py --data cifar10-folder --work work --repeats 9 --output lean.json
     python benchmarks/lean_scheme.py --data cifar10-folder --work work --networks resnet8,resnet20,vgg11
@@ -61,6 +61,15 @@ CASES = {
     ),
     "resnet20": Case(
         model=ModelConfig(name="resnet20"), epochs=0, samples=8, accuracy_samples=16, micro_batch=8, wide_ring=56
+    ),
+    "resnet18": Case(
+        model=ModelConfig(name="torchvision", options={"arch": "resnet18"}),
+        epochs=0,
+        samples=2,
+        accuracy_samples=2,
+        micro_batch=2,
+        calibration_samples=64,
+        schemes=("two_party", "lean", "crypten"),
     ),
     "vgg11": Case(
         model=ModelConfig(name="torchvision", options={"arch": "vgg11"}),
