@@ -2,9 +2,9 @@
 
 Each party owns the reference network (small_convnet, channels 16, 32, 64) and 64 images of 3x32x32, and learns what the
 other's network says about them: an exchange of both directions, which a scheme may run one after the other (crypten)
-or at the same time (lean, two_party). Each party and the dealer are a process; the link between the parties passes through
-delaying_proxy.py, which is measured first, with plain sockets, in the same run. With --dealer-link
-emulated, so do the dealer's links, each with a line of its own.
+or at the same time (lean, two_party). Each party and the dealer are a process; the link between the parties passes
+through delaying_proxy.py, which is measured first, with plain sockets, in the same run. With --dealer-link emulated, so
+do the dealer's links, each with a line of its own.
 
 The online time (one exchange, without the keys before it) is compared with what the link alone takes:
 
@@ -21,7 +21,7 @@ computation is no small part of it), a probability is wrong, or the emulated lin
 schemes are set side by side; with crypten among them, lean must take at most 0.1 times and two_party 0.15 times as long
 over the link.
 
-    python benchmarks/emulated_link.py --scheme crypten,lean,two_party --mbit 100 --rtt-ms 40 --repeats 3 --output link.json
+    python benchmarks/emulated_link.py --scheme crypten,lean,two_party --repeats 3 --output link.json
 """
 
 from __future__ import annotations
