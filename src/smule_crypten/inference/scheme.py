@@ -139,6 +139,7 @@ class SecureInferenceScheme(Priced):
 
     def announce(self, message: object) -> object:
         """Swap a JSON value with the peer, counted as control traffic: what each side is about to ask."""
+        self.settle()
         with self.session.meter.phase("control"):
             return self.session.channel.swap_json(message)
 
@@ -166,6 +167,7 @@ class SecureInferenceScheme(Priced):
 
     def begin(self, index: int, counts: tuple[int, int]) -> None:
         """Agree on fresh keys for exchange `index`, in which party a and party b ask about counts samples."""
+        self.settle()
         self.session.begin_exchange(index, counts)
 
     def check(self) -> None:
@@ -174,6 +176,12 @@ class SecureInferenceScheme(Priced):
         Never waits for the peer; call it between the steps of long local work.
         """
         self.session.check()
+
+    def settle(self) -> None:
+        """Finish what was worked on ahead, and read what the peer sent of it, before anything else crosses the link.
+
+        May wait for the peer. Its cost is not that of the exchange; free where nothing is done ahead, or all is done.
+        """
 
     def exchange(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
         """Answer the peer's query, and have the own query answered.
@@ -188,10 +196,12 @@ class SecureInferenceScheme(Priced):
             PeerError: the peer is gone or late.
         """
         self._check(answerer, asked, answered)
-        meter = self.session.meter
-        before, started = meter.total(), time.perf_counter()
+        meter, started = self.session.meter, time.perf_counter()
+        self.settle()
+        before, settled = meter.total(), time.perf_counter() - started
         with meter.phase("online"):
             logits_NC, offline_seconds = self._run(answerer, asked, answered)
+        offline_seconds += settled
         assert asked.sample_ids is not None
         return PeerPrediction(
             query_id=asked.query_id,

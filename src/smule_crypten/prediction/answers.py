@@ -106,10 +106,9 @@ def _combination(combination: CombinationRecord) -> str:
 
 
 def _traffic(facts: AskedRecord) -> str:
-    sent, received, dealt = (
-        human_bytes(value) for value in (facts.bytes_sent, facts.bytes_received, facts.dealer_bytes)
-    )
-    return f"{sent} sent, {received} received, {dealt} from the dealer, {count(facts.rounds)} rounds"
+    sent, received = human_bytes(facts.bytes_sent), human_bytes(facts.bytes_received)
+    dealt = f"{human_bytes(facts.dealer_bytes)} from the dealer, " if facts.dealer_bytes else ""
+    return f"{sent} sent, {received} received, {dealt}{count(facts.rounds)} rounds"
 
 
 def _left(facts: AskedRecord) -> str:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config.run import RunConfig
+from smule_crypten.config.schemes import scheme_traits
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.doctor.rehearsal import rehearse
 from smule_crypten.errors import ModelError, SmuleError
@@ -204,7 +205,7 @@ def _predicted(suite: SuiteConfig, run: RunConfig, choice: NetworkChoice) -> lis
         (
             name,
             queries,
-            _cost(architecture, queries, scheme_of(name, run), dealt=name != "plaintext"),
+            _cost(architecture, queries, scheme_of(name, run), dealt=scheme_traits(name).needs_dealer),
             _beside(architecture, queries, scheme_of(name, run)),
         )
         for name in suite.schemes

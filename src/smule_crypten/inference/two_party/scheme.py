@@ -7,7 +7,6 @@ against either party, under the assumptions of docs/two-party.md; roles.py numbe
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -18,14 +17,16 @@ import torch
 from smule_crypten.config.schemes import SCHEME_TRAITS, SchemeTraits
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import ProtocolError
+from smule_crypten.fixed_point.options import fixed_point_options
 from smule_crypten.fixed_point.wire import play
 from smule_crypten.inference.answerer import Answerer
-from smule_crypten.inference.lean.scheme import LeanAnswerer, LeanScheme
+from smule_crypten.inference.fixed_point_answers import FixedPointAnswerer, fixed_point_answerer, input_limit
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, micro_batches
 from smule_crypten.inference.two_party.correlations import Correlations, Job, transfers_of
 from smule_crypten.inference.two_party.cost import direction_cost
 from smule_crypten.inference.two_party.data_owner import DataOwner
+from smule_crypten.inference.two_party.ideal import TwoPartyArithmetic
 from smule_crypten.inference.two_party.model_owner import ModelOwner
 from smule_crypten.inference.two_party.pace import Pace
 from smule_crypten.inference.two_party.plan import DirectionPlan, plan_direction
@@ -35,12 +36,15 @@ from smule_crypten.lattice.public import PublicPolynomials
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.session import Session
-from smule_crypten.types import Cost, DirectionCost, InferenceQuery, LogitOpening, PeerPrediction
+from smule_crypten.oblivious.parameters import STANDARD, Plan
+from smule_crypten.types import Cost, DirectionCost, InferenceQuery, LogitOpening
 
 
 class TwoPartyScheme(SecureInferenceScheme):
     name: ClassVar[str] = "two_party"
     traits: ClassVar[SchemeTraits] = SCHEME_TRAITS["two_party"]
+    transfers: ClassVar[Plan] = STANDARD
+    """Parameters of the silent transfers; no configuration changes them."""
 
     def __init__(
         self,
@@ -55,7 +59,7 @@ class TwoPartyScheme(SecureInferenceScheme):
         for architecture in architectures:
             plan_direction(architecture, [config.micro_batch], config)
         super().__init__(session, config, architectures, device, opening=opening)
-        self._correlations = Correlations.open(session)
+        self._correlations = Correlations.open(session, plan=self.transfers)
         self._pace = Pace()
         self._plans: tuple[DirectionPlan, DirectionPlan] | None = None
 
@@ -96,11 +100,11 @@ class TwoPartyScheme(SecureInferenceScheme):
 
     @classmethod
     def check_options(cls, config: SchemeConfig) -> dict[str, Any]:
-        return LeanScheme.check_options(config)
+        return fixed_point_options(config).model_dump()
 
     @classmethod
     def input_limit(cls, config: SchemeConfig) -> float:
-        return LeanScheme.input_limit(config)
+        return input_limit(config)
 
     @classmethod
     def answerer_of(
@@ -112,16 +116,14 @@ class TwoPartyScheme(SecureInferenceScheme):
         device: torch.device = CPU,
         *,
         opening: LogitOpening = "differences",
-    ) -> LeanAnswerer:
-        return LeanScheme.answerer_of(network, inputs_NX, config, noise, device, opening=opening)
+    ) -> FixedPointAnswerer:
+        arithmetic = TwoPartyArithmetic(network.architecture)
+        return fixed_point_answerer(network, inputs_NX, config, noise, device, opening, arithmetic)
 
-    def announce(self, message: object) -> object:
-        """Not before what was sent ahead has been read: messages keep their order."""
+    def settle(self) -> None:
         self._correlations.settle()
-        return super().announce(message)
 
     def begin(self, index: int, counts: tuple[int, int]) -> None:
-        self._correlations.settle()
         super().begin(index, counts)
         self._plans = _plans(self.architectures, counts, self.config)
         self._correlations.need(_jobs(self._plans))
@@ -129,16 +131,6 @@ class TwoPartyScheme(SecureInferenceScheme):
     def check(self) -> None:
         super().check()
         self._pace.spend(self._correlations.work)
-
-    def exchange(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
-        """What is not made yet is made first; its bytes are no part of the exchange's (`most_ahead`), its time is."""
-        self._check(answerer, asked, answered)
-        started = time.perf_counter()
-        self._correlations.settle()
-        seconds = time.perf_counter() - started
-        prediction = super().exchange(answerer, asked, answered)
-        cost = dataclasses.replace(prediction.cost, offline_seconds=prediction.cost.offline_seconds + seconds)
-        return dataclasses.replace(prediction, cost=cost)
 
     def _run(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> tuple[torch.Tensor, float]:
         rank, streams = self.session.rank, self.session.streams
@@ -148,7 +140,7 @@ class TwoPartyScheme(SecureInferenceScheme):
         counts = [sum(plan.batches) for plan in plans]
         if (counts[rank], counts[1 - rank]) != (answered.num_samples, asked.num_samples):
             raise ProtocolError("the queries have other sizes than those that the exchange began with")
-        assert isinstance(answerer, LeanAnswerer)
+        assert isinstance(answerer, FixedPointAnswerer)
         assert asked.inputs is not None
         public = [PublicPolynomials(plan.lattice, key) for plan, key in zip(plans, streams.public, strict=True)]
         model_owner = ModelOwner(
