@@ -1,4 +1,4 @@
-"""`smule-dealer +dealer=dealer.yaml`: the neutral third process between hosts."""
+"""`smule-dealer +dealer=dealer.yaml`: the neutral third process between hosts, for schemes that need one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from smule_crypten.report.logs import configure_logging
 
 USAGE = """smule-dealer +dealer=dealer.yaml [key=value ...]
 
-Deals correlated randomness to two parties, one run after another; sees no data. The file names its certificate, its
-key, the address it listens on, and the certificates of both parties. docs/two-hosts.md has a complete example.
+Deals correlated randomness to two parties, one run after another; sees no data. scheme=lean and scheme=crypten need it,
+with scheme=two_party there is no dealer. The file names its certificate, its key, the address it listens on, and the
+certificates of both parties. docs/two-hosts.md has a complete example.
 """
 
 

@@ -38,7 +38,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         prog="smule-doctor",
         usage="%(prog)s +party=my_side.yaml [key=value ...] [--wait SECONDS] [--quick] [--json]",
         description="Checks one side before a run between hosts, as its file says; changes nothing. Run it at both "
-        "sides at the same time, while smule-dealer waits, so that they compare clocks and settings. "
+        "sides at the same time (and while the dealer waits, if the scheme needs one), so that they compare clocks and "
+        "settings. "
         "docs/two-hosts.md explains every line.",
     )
     parser.add_argument("settings", nargs="+", metavar="+party=my_side.yaml", help="and overrides, as for smule-party")
@@ -47,7 +48,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         type=_seconds,
         default=DEFAULT_WAIT_SECONDS,
         metavar="SECONDS",
-        help="how long to wait for the dealer and for the other side's doctor (default %(default)g)",
+        help="how long to wait for the other side's doctor, and for a dealer (default %(default)g)",
     )
     parser.add_argument("--quick", action="store_true", help="leave out the rehearsal of an exchange on this machine")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end in place of lines")

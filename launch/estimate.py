@@ -14,8 +14,8 @@ USAGE = """smule-estimate +party=my_side.yaml [key=value ...]
 
 Asks the other party's network about at most predict.validation_queries held-out samples of this side, by the same
 secure scheme as a run, and says how much it would bring and what a run with these settings costs. Both parties run it
-at the same time, or one of them smule-predict without input, while smule-dealer waits. Both need a trained network:
-that of the output folder, or another one named by predict.checkpoint.
+at the same time, or one of them smule-predict without input, while the dealer waits if the scheme needs one. Both need
+a trained network: that of the output folder, or another one named by predict.checkpoint.
 """
 
 

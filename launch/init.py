@@ -1,6 +1,6 @@
-"""`smule-init`: writes the files of both parties and of the dealer for a run between hosts, to be sent to each side.
+"""`smule-init`: writes the files of both parties for a run between hosts, and of a dealer if one is named.
 
-    smule-init --a hospital-a --b hospital-b --a-address hospital-a.example:7701 --dealer-address dealer.example:7702
+    smule-init --a hospital-a --b hospital-b --a-address hospital-a.example:7701
 
 What is not given is asked for where a person sits at the terminal; elsewhere the defaults hold.
 """
@@ -45,8 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="smule-init",
-        description="Writes the files of both parties and of the dealer for a run between hosts. Send each to its "
-        "side, which completes data.path; docs/two-hosts.md goes on from there. What is not given is asked for.",
+        description="Writes the files of both parties for a run between hosts, and of a dealer if one is named. Send "
+        "each to its side, which completes data.path; docs/two-hosts.md goes on from there. What is not given is asked "
+        "for.",
     )
     parser.add_argument("--version", action="version", version=f"smule-crypten {__version__}")
     for question in _QUESTIONS:
@@ -58,13 +59,21 @@ def _parser() -> argparse.ArgumentParser:
 
 def _init(options: argparse.Namespace) -> None:
     given = vars(options)
-    answers = {question.option: _answer(question, given[question.option.replace("-", "_")]) for question in _QUESTIONS}
-    names = [answers[role] for role in ("a", "b", "dealer")]
+    answers: dict[str, str] = {}
+    for question in _QUESTIONS:
+        of_question = given[question.option.replace("-", "_")]
+        if question.option == "dealer-address" and not answers["dealer"]:
+            if of_question is not None:
+                raise ConfigError("--dealer-address: name the dealer, too, with --dealer; without one, leave it out")
+            continue
+        answers[question.option] = _answer(question, of_question)
+    roles = [role for role in ("a", "b", "dealer") if answers[role]]
+    names = [answers[role] for role in roles]
     if len(set(names)) < len(names):
         raise ConfigError("--a, --b, --dealer: two have the same name; give each its own, as in smule-keys init --name")
     if answers["data"] == "table" and answers["class-names"]:
         raise ConfigError("--class-names: classes of a table stand in its schema (smule-table schema); leave it out")
-    paths = {role: options.dir / f"{answers[role]}.yaml" for role in ("a", "b", "dealer")}
+    paths = {role: options.dir / f"{answers[role]}.yaml" for role in roles}
     for path in paths.values():
         if path.exists():
             raise OutputError(f"{path} exists already; move it away, or set another --dir")
@@ -72,7 +81,7 @@ def _init(options: argparse.Namespace) -> None:
         text = _dealer_file(answers) if role == "dealer" else _party_file(role, answers)
         write_text(path, text, public=True)
         print(f"wrote {path}")
-    print(_NEXT.format(**answers, a_file=paths["a"].name, b_file=paths["b"].name, dealer_file=paths["dealer"].name))
+    print(_next_steps(answers))
 
 
 def _answer(question: _Question, given: str | None) -> str:
@@ -97,6 +106,11 @@ def _answer(question: _Question, given: str | None) -> str:
 def _name(text: str) -> None:
     if not _NAME.fullmatch(text):
         raise ValueError("is no name of a file; use letters, digits, '.', '_' and '-'")
+
+
+def _dealer(text: str) -> None:
+    if text:
+        _name(text)
 
 
 def _address(text: str) -> None:
@@ -130,9 +144,9 @@ def _listed(text: str) -> list[str]:
 _QUESTIONS = (
     _Question("a", "name of party a, which waits for party b", "hospital-a", _name),
     _Question("b", "name of party b, which connects to party a", "hospital-b", _name),
-    _Question("dealer", "name of the dealer, who sees no data", "dealer", _name),
     _Question("a-address", "host:port of party a, as party b reaches it", "hospital-a.example:7701", _address),
-    _Question("dealer-address", "host:port of the dealer", "dealer.example:7702", _address),
+    _Question("dealer", "name of a third organisation that deals and sees no data; none for two alone", "", _dealer),
+    _Question("dealer-address", "host:port of the dealer, if one is named", "dealer.example:7702", _address),
     _Question("data", "kind of data, the same at both or changed later in one file", "npz", _data),
     _Question("class-names", "names of the classes, class 0 first, with commas", "", _class_names),
     _Question("epochs", "epochs of each training", "30", _count),
@@ -140,14 +154,21 @@ _QUESTIONS = (
     _Question("every", "an exchange at the start of every n-th epoch", "4", _count),
 )
 
-_NEXT = """
-Now, at each of the three:
-  smule-keys init --name NAME      with {a}, {b} or {dealer}; exchange certificates
-  complete the file: data.path at the parties, and data.mean and data.std alike
-  smule-dealer +dealer={dealer_file}
-  smule-doctor +party={a_file}     at {a}, and +party={b_file} at {b}
-  smule-party +party={a_file}      likewise
-smule-party --help explains every key; docs/two-hosts.md goes through it step by step."""
+
+def _next_steps(answers: dict[str, str]) -> str:
+    a, b, dealer = (answers[role] for role in ("a", "b", "dealer"))
+    each = ", ".join([a, dealer]) if dealer else a
+    lines = [
+        "",
+        f"Now, at each of the {'three' if dealer else 'two'}:",
+        f"  smule-keys init --name NAME      with {each} or {b}; exchange certificates",
+        f"  complete the file: data.path{' at the parties' if dealer else ''}, and data.mean and data.std alike",
+        *([f"  smule-dealer +dealer={dealer}.yaml"] if dealer else []),
+        f"  smule-doctor +party={a}.yaml     at {a}, and +party={b}.yaml at {b}",
+        f"  smule-party +party={a}.yaml      likewise",
+        "smule-party --help explains every key; docs/two-hosts.md goes through it step by step.",
+    ]
+    return "\n".join(lines)
 
 
 def _party_file(role: str, answers: dict[str, str]) -> str:
@@ -164,15 +185,16 @@ def _party_file(role: str, answers: dict[str, str]) -> str:
         connection["listen"] = f"0.0.0.0:{_port(answers['a-address'])}"
     else:
         peer = {"address": answers["a-address"], **peer}
-    connection |= {
-        "peer": peer,
-        "dealer": {"address": answers["dealer-address"], "certificate": f"{answers['dealer']}.crt.pem"},
-    }
+    connection["peer"] = peer
+    dealer = answers["dealer"]
+    if dealer:
+        connection["dealer"] = {"address": answers["dealer-address"], "certificate": f"{dealer}.crt.pem"}
     parts = [
         (f"# {own}.yaml: party {role}", {"role": role}),
         ("# Of this side alone: where the data lie.", {"data": data}),
         ("# Of this side alone: its network; the choices are in smule --help.", {"model": {"name": "auto"}}),
-        ("# As agreed with the other party.", {"training": {"epochs": int(answers["epochs"])}}),
+        ("# As agreed with the other party.", {"scheme": {"name": "lean" if dealer else "two_party"}}),
+        ("", {"training": {"epochs": int(answers["epochs"])}}),
         ("", {"exchange": {"num_queries": int(answers["queries"]), "every": int(answers["every"])}}),
         (
             "# How much the own network answers, over all runs with this peer; null for as much as this run plans.",

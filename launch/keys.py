@@ -13,7 +13,7 @@ from smule_crypten.errors import INTERRUPTED_EXIT_CODE, SmuleError
 from smule_crypten.transport.credentials import DEFAULT_DAYS, Certificate, create_identity, load_certificate
 
 _ADVICE = """\
-Send {certificate} to the other party and to whoever runs the dealer, and compare fingerprints with each by telephone.
+Send {certificate} to the other party (and to the dealer, where there is one); compare fingerprints by telephone.
 Never send {key} to anybody: it stays on this machine, readable by you alone."""
 
 

@@ -16,7 +16,8 @@ from smule_crypten.report.logs import configure_logging
 USAGE = """smule-predict +party=my_side.yaml [input=images.npz output=predictions.npz] [key=value ...]
 
 Asks the other party's trained network about new images, and combines its answers with those of the own one. Both
-parties run it at the same time, as my_side.yaml says, while smule-dealer waits; without input this side only answers.
+parties run it at the same time, as my_side.yaml says, while the dealer waits if the scheme needs one; without input
+this side only answers.
 
 input: an .npz file with samples (N, ...), uint8 or float32, or a folder of image files; of a side that learns from a
 table, a CSV or Parquet file with the columns of its schema. output: a new .npz file, or one called .csv, a table; what

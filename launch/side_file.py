@@ -48,7 +48,8 @@ def read_party(arguments: list[str]) -> PartyConfig:
     config = parse(PartyConfig, values, side.where)
     if config.connection is None:
         raise ConfigError(
-            f"{side.path}: connection: must be given: certificate, key, listen or peer.address, peer, dealer"
+            f"{side.path}: connection: must be given: certificate, key, listen or peer.address, peer, "
+            "and dealer where the scheme needs one"
         )
     return config
 
@@ -60,6 +61,11 @@ def read_dealer(arguments: list[str]) -> DealerConfig:
         ConfigError: as read_party.
     """
     side = _read_side(arguments, "dealer")
+    if "scheme" in side.in_file or any(_key(override).split(".")[0] == "scheme" for override in side.overrides):
+        raise ConfigError(
+            f"{side.where('scheme')}scheme: is no key of a dealer, which serves every scheme that needs one; with "
+            "scheme=two_party there is no dealer to start"
+        )
     values = compose_side(DealerConfig, side.in_file, {}, side.overrides)
     _resolve_paths(values, _DEALER_PATHS, side)
     return parse(DealerConfig, values, side.where)
@@ -75,12 +81,16 @@ def _read_side(arguments: list[str], kind: str) -> SideSettings:
     if len(files) != 1:
         raise ConfigError(f"name the file of this side once: {prefix}my_side.yaml")
     side = read_settings(Path(files[0]).absolute(), overrides)
-    for key in [*side.in_file, *(override.lstrip("+~").partition("=")[0] for override in overrides)]:
+    for key in [*side.in_file, *map(_key, overrides)]:
         if not key:
             raise ConfigError(f"cannot read an override of {quoted(overrides)}; write key=value")
         if str(key).partition(".")[0] in _OF_HYDRA[kind]:
             raise ConfigError(f"{side.where(str(key))}{key}: unknown key; --help lists all keys")
     return side
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
 
 
 def _names_file(argument: str, prefix: str) -> bool:

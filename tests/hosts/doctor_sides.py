@@ -1,4 +1,4 @@
-"""Two sides and a dealer as files in a folder, small enough to be examined within a second."""
+"""Two sides, and a dealer where the scheme needs one, as files in a folder; examined within a second."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ def free_port() -> int:
         return port
 
 
-def write_sides(folder: Path) -> dict[str, int]:
-    """Keys, data and a.yaml, b.yaml and dealer.yaml in folder; the ports of party a and of the dealer."""
+def write_sides(folder: Path, scheme: str = "lean") -> dict[str, int]:
+    """Keys, data and a.yaml, b.yaml and dealer.yaml in folder; the ports of party a and of the dealer.
+
+    With scheme two_party nobody is told of the dealer.
+    """
     ports = {"a": free_port(), "dealer": free_port()}
     for name in CERTIFICATES.values():
         create_identity(name, folder)
@@ -33,10 +36,12 @@ def write_sides(folder: Path) -> dict[str, int]:
         write_data(folder / f"{role}.npz", num_train=60)
         other = "b" if role == "a" else "a"
         listen = f"listen: 127.0.0.1:{ports['a']}" if role == "a" else ""
+        dealer = f"dealer: {{address: 127.0.0.1:{ports['dealer']}, certificate: dealer.crt.pem}}"
         address = f"address: 127.0.0.1:{ports['a']}, " if role == "b" else ""
         (folder / f"{role}.yaml").write_text(
             f"""
 role: {role}
+scheme: {{name: {scheme}}}
 data: {{name: npz, path: {role}.npz}}
 model: {{name: mlp, options: {{hidden: [4]}}}}
 training: {{epochs: 6, batch_size: 16}}
@@ -48,7 +53,7 @@ connection:
   key: {CERTIFICATES[role]}.key.pem
   {listen}
   peer: {{{address}certificate: {CERTIFICATES[other]}.crt.pem}}
-  dealer: {{address: 127.0.0.1:{ports["dealer"]}, certificate: dealer.crt.pem}}
+  {dealer if scheme == "lean" else ""}
 """
         )
     (folder / "dealer.yaml").write_text(

@@ -1,4 +1,4 @@
-"""The three working folders of a run between hosts: data, keys and one YAML file each, and what a run leaves there."""
+"""The working folders of a run between hosts: data, keys and one YAML file each, and what a run leaves there."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from hosts_network import Network
+from hosts_network import ROLES, Network
 
+from smule_crypten.config.schemes import SCHEME_TRAITS
 from smule_crypten.training.checkpoint import load_checkpoint
 from smule_crypten.transport.credentials import create_identity
 
@@ -36,22 +37,24 @@ SMALL: dict[str, Any] = {
 
 
 class Folders:
-    """Writes <root>/{a,b,dealer}/side.yaml with data and keys beside it.
+    """Writes <root>/{a,b}/side.yaml with data and keys beside it, and for a scheme with a dealer <root>/dealer.
 
     settings are merged over SMALL for both parties, key by key in dotted form; those of one role come with `change`.
     """
 
-    def __init__(self, root: Path, network: Network, **settings: Any) -> None:
+    def __init__(self, root: Path, network: Network, scheme: str = "lean", **settings: Any) -> None:
         self._root = root
         self._network = network
-        for number, (role, name) in enumerate(NAMES.items()):
-            create_identity(name, self.folder(role))
+        self._scheme = scheme
+        self.roles = ROLES if SCHEME_TRAITS[scheme].needs_dealer else tuple(PEER)
+        for number, role in enumerate(self.roles):
+            create_identity(NAMES[role], self.folder(role))
             if role != "dealer":
                 write_data(self.folder(role) / "data.npz", seed=number)
-        for role, name in NAMES.items():
-            for other in NAMES.keys() - {role}:
-                shutil.copy(self.folder(role) / f"{name}.crt.pem", self.folder(other))
-        self._sides = {role: self._party(role, settings) for role in PEER} | {"dealer": self._dealer()}
+        for role in self.roles:
+            for other in set(self.roles) - {role}:
+                shutil.copy(self.folder(role) / f"{NAMES[role]}.crt.pem", self.folder(other))
+        self._sides = {role: self._dealer() if role == "dealer" else self._party(role, settings) for role in self.roles}
         self._write()
 
     def folder(self, role: str) -> Path:
@@ -86,14 +89,16 @@ class Folders:
             "certificate": f"{NAMES[role]}.crt.pem",
             "key": f"{NAMES[role]}.key.pem",
             "peer": {"certificate": f"{NAMES[PEER[role]]}.crt.pem"},
-            "dealer": {"certificate": "dealer.crt.pem", "address": address["dealer"]},
         }
+        if "dealer" in self.roles:
+            connection["dealer"] = {"certificate": "dealer.crt.pem", "address": address["dealer"]}
         if role == "a":
             connection["listen"] = address["a"]
         else:
             connection["peer"]["address"] = address["a"]
         side = {
             "role": role,
+            "scheme": {"name": self._scheme},
             "data": {"name": "npz", "path": "data.npz"},
             "output_dir": "out",
             "connection": connection,

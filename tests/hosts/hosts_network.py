@@ -12,7 +12,7 @@ import socket
 import subprocess
 from types import TracebackType
 
-ROLES = ("a", "b", "dealer")
+ROLES: tuple[str, ...] = ("a", "b", "dealer")
 _PORTS = {"a": 7701, "dealer": 7702}
 _counter = itertools.count()
 

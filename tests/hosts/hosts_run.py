@@ -1,4 +1,4 @@
-"""One run: the three processes together, started again where a test asks for it."""
+"""One run: its processes together, started again where a test asks for it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hosts_folders import EXCHANGES, NUM_QUERIES, SMALL, Folders, write_data
 from hosts_network import ROLES, Network
 from hosts_processes import Command, HostProcess, Instrument
 
+from smule_crypten.config.schemes import SCHEME_TRAITS
 from smule_crypten.launch.dealer import main as dealer_main
 from smule_crypten.launch.party import main as party_main
 from smule_crypten.launch.train import main as simulation_main
@@ -22,16 +23,17 @@ RUN_SECONDS = 60.0
 """How long an undisturbed run may take on a busy machine."""
 
 
-class ThreeProcesses(ABC):
+class Processes(ABC):
     """A context manager that leaves no process behind. processes holds the latest one of each role."""
 
-    def __init__(self) -> None:
+    def __init__(self, roles: tuple[str, ...]) -> None:
+        self.roles = roles
         self.processes: dict[str, HostProcess] = {}
         self._started: list[HostProcess] = []
 
     def start(self, *roles: str, instruments: Mapping[str, Instrument] | None = None) -> None:
-        """Start these roles, all three if none is named, each with the same command as before."""
-        for role in roles or ROLES:
+        """Start these roles, all if none is named, each with the same command as before."""
+        for role in roles or self.roles:
             self.processes[role] = self._launch(role, (instruments or {}).get(role))
             self._started.append(self.processes[role])
 
@@ -41,14 +43,14 @@ class ThreeProcesses(ABC):
         return {role: process.wait(max(0.0, until - time.monotonic())) for role, process in self.processes.items()}
 
     def complete(self, *roles: str) -> None:
-        """Start these roles, or all, and see all three end well."""
+        """Start these roles, or all, and see all of the run end well."""
         self.start(*roles)
-        assert self.wait() == dict.fromkeys(ROLES, 0), self.logs()
+        assert self.wait() == dict.fromkeys(self.roles, 0), self.logs()
 
     def logs(self) -> str:
         return "\n".join(f"--- {role}\n{process.log}" for role, process in self.processes.items())
 
-    def __enter__(self) -> ThreeProcesses:
+    def __enter__(self) -> Processes:
         return self
 
     def __exit__(
@@ -61,7 +63,7 @@ class ThreeProcesses(ABC):
     def _launch(self, role: str, instrument: Instrument | None) -> HostProcess: ...
 
 
-class HostRun(ThreeProcesses):
+class HostRun(Processes):
     """Between hosts: each role by the command of its folder, on its own host.
 
     commands and arguments: of a role that does something else than a party of a run, or is told more.
@@ -74,7 +76,7 @@ class HostRun(ThreeProcesses):
         commands: Mapping[str, Command] | None = None,
         arguments: Mapping[str, list[str]] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(folders.roles)
         self._network = network
         self._folders = folders
         self._commands = {"a": party_main, "b": party_main, "dealer": dealer_main} | dict(commands or {})
@@ -92,16 +94,16 @@ class HostRun(ThreeProcesses):
         )
 
 
-class SimulatedRun(ThreeProcesses):
+class SimulatedRun(Processes):
     """The same as a simulation with repeatable randomness: `smule`, where RANK names each process.
 
     The run folder is <root>/run. overrides come after those of SMALL.
     """
 
-    def __init__(self, root: Path, *overrides: str) -> None:
-        super().__init__()
+    def __init__(self, root: Path, *overrides: str, scheme: str = "lean") -> None:
+        super().__init__(ROLES if SCHEME_TRAITS[scheme].needs_dealer else ROLES[:2])
         self._root = root
-        self.overrides = [*simulation_overrides(root), *overrides]
+        self.overrides = [*simulation_overrides(root, scheme), *overrides]
         self._attempt = 0
 
     def output(self, role: str) -> Path:
@@ -119,11 +121,11 @@ class SimulatedRun(ThreeProcesses):
         return HostProcess(simulation_main, self.overrides, folder, environment=environment, instrument=instrument)
 
 
-def simulation_overrides(root: Path) -> list[str]:
+def simulation_overrides(root: Path, scheme: str = "lean") -> list[str]:
     """The settings of a run between hosts for `smule`. The data set is as large as those of both parties together."""
     path = root / "data.npz"
     write_data(path, num_train=128, seed=0)
-    data = ["data=npz", f"data.path={path}", "partition=iid"]
+    data = ["data=npz", f"data.path={path}", "partition=iid", f"scheme={scheme}"]
     models = ["party_a/model=mlp", "party_b/model=mlp"]
     small = [f"{key}={value}" for key, value in _flattened(SMALL) if not key.startswith("model.")]
     for party in ("party_a", "party_b"):

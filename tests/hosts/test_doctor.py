@@ -91,6 +91,20 @@ def test_two_good_sides_and_a_dealer(folder: Path) -> None:
         list(threads.map(lambda link: link.close(), [link for own in links for link in own.values()]))
 
 
+def test_two_good_sides_alone(tmp_path: Path) -> None:
+    """Without a dealer there is no line about one, and nobody else is needed: the parties meet afterwards."""
+    write_sides(tmp_path, "two_party")
+    configs = [side(tmp_path, role) for role in "ab"]
+    for found in both(configs):
+        assert [finding for finding in found.values() if finding.status != "ok"] == []
+        assert len(found) == 15
+        assert "dealer" not in " ".join(f"{finding.check} {finding.text}" for finding in found.values())
+    with ThreadPoolExecutor(2) as threads:
+        links = [meeting.result() for meeting in [threads.submit(meet_others, config) for config in configs]]
+        assert [list(own) for own in links] == [["party b"], ["party a"]]
+        list(threads.map(lambda link: link.close(), [link for own in links for link in own.values()]))
+
+
 def test_doctors_compare_what_a_run_would(folder: Path) -> None:
     """A setting that must be equal is named with both values at both sides."""
     examined = both([side(folder, "a"), side(folder, "b", "exchange.num_queries=7")], last="agreement")
@@ -223,6 +237,11 @@ def met_by(folder: Path, *overrides: str) -> Checkup:
     return checkup
 
 
+def check_the_dealer(checkup: Checkup) -> str:
+    assert checkup.connection.dealer is not None
+    return check_dealer(checkup.connection.dealer, checkup)
+
+
 def test_swapped_addresses(folder: Path) -> None:
     """Where the dealer answers at party a's address, it is called so."""
     dealer = meeting_of_dealer(read_dealer([f"+dealer={folder / 'dealer.yaml'}", "launch.join_seconds=3.0"]))
@@ -247,7 +266,7 @@ def test_a_port_without_tls(folder: Path) -> None:
         threads.submit(answer, listener)
         port = listener.getsockname()[1]
         with pytest.raises(ProtocolError, match=r"answers without TLS .* HTTP proxy"):
-            check_dealer(met_by(folder, f"connection.dealer.address=127.0.0.1:{port}"))
+            check_the_dealer(met_by(folder, f"connection.dealer.address=127.0.0.1:{port}"))
 
 
 @pytest.mark.parametrize(("difference", "fails"), [(59.0, ""), (-59.0, ""), (61.0, "ahead of"), (-61.0, "behind")])
@@ -279,7 +298,7 @@ def test_the_dealers_clock(folder: Path, monkeypatch: pytest.MonkeyPatch, ahead:
     checkup.certificates["the dealer"] = load_certificate(folder / "dealer.crt.pem")
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(dealer.meet)
-        assert check_dealer(checkup).startswith("authenticated")
+        assert check_the_dealer(checkup).startswith("authenticated")
         if ahead:
             with pytest.raises(HandshakeError, match="the clock of the dealer is 90 seconds ahead of this one"):
                 check_clock_of("the dealer", checkup)
@@ -287,6 +306,16 @@ def test_the_dealers_clock(folder: Path, monkeypatch: pytest.MonkeyPatch, ahead:
             assert check_clock_of("the dealer", checkup) == "agrees with this one within 1 s"
         with pytest.raises(PeerTimeoutError, match="party a and party b did not come"):
             waiting.result()
+
+
+def test_rehearsal_of_two_parties_alone(tmp_path: Path) -> None:
+    """By two processes, whose answers are right, and without bytes of anybody else."""
+    write_sides(tmp_path, "two_party")
+    checkup = examined_alone(tmp_path)
+    text = check_rehearsal(checkup)
+    assert text.startswith("54 samples each way between two parties on this machine in ")
+    assert float(text.rpartition(" ")[2]) < 1e-2
+    assert "dealer" not in check_cost(checkup)
 
 
 def test_rehearsal(folder: Path) -> None:

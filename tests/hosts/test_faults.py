@@ -32,7 +32,15 @@ _PEER_ERROR = 6
 def test_faults(kind: str, phase: str, network: Network, steps: Steps, tmp_path: Path) -> None:
     """Every kind of fault in every phase, the victims by turns."""
     victim = ROLES[(KINDS.index(kind) + PHASES.index(phase)) % len(ROLES)]
-    _survive(kind, victim, phase, network, steps, tmp_path, seed=0)
+    _survive(kind, victim, phase, network, steps, Folders(tmp_path, network), seed=0)
+
+
+@pytest.mark.parametrize(("kind", "victim", "phase"), [("kill", "a", "exchange"), ("cut", "b", "training")])
+def test_faults_of_two_parties_alone(
+    kind: str, victim: str, phase: str, network: Network, steps_of_two: Steps, tmp_path: Path
+) -> None:
+    """Without a dealer, the other one notices and says who, and both go on."""
+    _survive(kind, victim, phase, network, steps_of_two, Folders(tmp_path, network, "two_party"), seed=0)
 
 
 @pytest.mark.slow
@@ -43,17 +51,28 @@ def test_faults_at_ten_points(
     kind: str, victim: str, seed: int, network: Network, steps: Steps, tmp_path: Path
 ) -> None:
     """Each kind of fault at each process, at ten points of handshake, exchange and training."""
-    _survive(kind, victim, PHASES[seed % len(PHASES)], network, steps, tmp_path, seed)
+    _survive(kind, victim, PHASES[seed % len(PHASES)], network, steps, Folders(tmp_path, network), seed)
 
 
-def _survive(kind: str, victim: str, phase: str, network: Network, steps: Steps, tmp_path: Path, seed: int) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 11))
+@pytest.mark.parametrize("victim", PEER)
+@pytest.mark.parametrize("kind", KINDS)
+def test_faults_of_two_parties_alone_at_ten_points(
+    kind: str, victim: str, seed: int, network: Network, steps_of_two: Steps, tmp_path: Path
+) -> None:
+    """The same without a dealer."""
+    folders = Folders(tmp_path, network, "two_party")
+    _survive(kind, victim, PHASES[seed % len(PHASES)], network, steps_of_two, folders, seed)
+
+
+def _survive(kind: str, victim: str, phase: str, network: Network, steps: Steps, folders: Folders, seed: int) -> None:
     if kind == "cut" and network.namespaces is None:
         pytest.skip("cutting off a host needs network namespaces: root and iproute2")
     num_steps = steps[victim][phase]
     if (victim, phase) == ("dealer", "training"):
         num_steps -= 2  # its last two waits are for the end, when nobody needs it any more
     count = random.Random(f"{kind} {victim} {phase} {seed}").randint(1, num_steps)
-    folders = Folders(tmp_path, network)
     with HostRun(network, folders) as run:
         run.start(instruments={victim: Tripwire(_ACTIONS[kind], phase, count)})
         started = _disturb(network, run, kind, victim)
@@ -114,7 +133,7 @@ def _disturb(network: Network, run: HostRun, kind: str, victim: str) -> float:
 def _others_end(run: HostRun, victim: str, phase: str, started: float) -> None:
     """In time, with an error that names the victim. A dealer that still waits for both parties goes on waiting."""
     limit = DEADLINE_SECONDS + _MARGIN_SECONDS + (JOIN_SECONDS if phase == "handshake" else 0.0)
-    for role in ROLES:
+    for role in run.roles:
         process = run.processes[role]
         if role == victim:
             continue

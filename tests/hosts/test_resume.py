@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 import torch
 from hosts_folders import NUM_QUERIES, PEER, last_attempts, read_lines, read_weights, write_data
-from hosts_network import ROLES
 from hosts_processes import HostProcess
 from hosts_run import RUN_SECONDS, SimulatedRun, simulation_main, simulation_overrides
 from hosts_tripwire import PHASES, Tripwire
@@ -31,7 +30,6 @@ _PER_RUN = {"training_seconds", "exchange_seconds", "peak_memory_bytes", "second
 """What is measured, and the identity of the run."""
 _PER_ATTEMPT = {"attempt", "time", "previous", "digest", "budget"}
 """What a ledger and its sum say of the attempts that it took."""
-_ENDED_WELL = dict.fromkeys(ROLES, 0)
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,20 @@ class Undisturbed:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    return _undisturbed(tmp_path_factory, "lean")
+
+
+@pytest.fixture(scope="module")
+def undisturbed_two(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """By the two parties alone."""
+    return _undisturbed(tmp_path_factory, "two_party")
+
+
+def _undisturbed(tmp_path_factory: pytest.TempPathFactory, scheme: str) -> Undisturbed:
     root = tmp_path_factory.mktemp("undisturbed")
-    with SimulatedRun(root) as run:
-        run.start(instruments={role: Tripwire("count") for role in ROLES})
-        assert run.wait() == _ENDED_WELL, run.logs()
+    with SimulatedRun(root, scheme=scheme) as run:
+        run.start(instruments={role: Tripwire("count") for role in run.roles})
+        assert run.wait() == dict.fromkeys(run.roles, 0), run.logs()
         return Undisturbed(
             root / "run", {role: process.receive(RUN_SECONDS) for role, process in run.processes.items()}
         )
@@ -102,6 +110,17 @@ def test_cut_off(victim: str, phase: str, part: float, undisturbed: Undisturbed,
     check_equal(tmp_path / "run", undisturbed)
 
 
+def test_two_parties_alone_cut_off(undisturbed_two: Undisturbed, tmp_path: Path) -> None:
+    """Without a dealer: keys and transfers are made anew, and the networks are the same bit by bit."""
+    count = undisturbed_two.steps["a"]["exchange"] // 2
+    with SimulatedRun(tmp_path, scheme="two_party") as run:
+        run.start(instruments={"a": Tripwire("kill", "exchange", count)})
+        assert run.wait() == {"a": -signal.SIGKILL, "b": 6}, run.logs()
+        with goes_on(tmp_path / "run"):
+            run.complete()
+    check_equal(tmp_path / "run", undisturbed_two)
+
+
 @pytest.mark.parametrize(("phase", "count"), [("training", 10), ("alone", 2)])
 def test_cut_off_in_the_training_alone(phase: str, count: int, undisturbed: Undisturbed, tmp_path: Path) -> None:
     """It goes on from its last saved epoch, at both sides, and says so; epochs that were done are not shown as new."""
@@ -153,10 +172,21 @@ def test_cut_off_while_a_state_is_written(undisturbed: Undisturbed, tmp_path: Pa
 @pytest.mark.parametrize("seed", range(10))
 def test_cut_off_again_and_again(seed: int, undisturbed: Undisturbed, tmp_path: Path) -> None:
     """Three times in one run, anybody, anywhere; steps are counted anew each time."""
+    _cut_off_again_and_again("lean", seed, undisturbed, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_two_parties_alone_are_cut_off_again_and_again(seed: int, undisturbed_two: Undisturbed, tmp_path: Path) -> None:
+    """The same without a dealer."""
+    _cut_off_again_and_again("two_party", seed, undisturbed_two, tmp_path)
+
+
+def _cut_off_again_and_again(scheme: str, seed: int, undisturbed: Undisturbed, tmp_path: Path) -> None:
     rng = random.Random(seed)
-    with SimulatedRun(tmp_path) as run:
+    with SimulatedRun(tmp_path, scheme=scheme) as run:
         for _ in range(3):
-            victim, phase = rng.choice(ROLES), rng.choice(PHASES)
+            victim, phase = rng.choice(run.roles), rng.choice(PHASES)
             count = rng.randint(1, undisturbed.steps[victim][phase])
             run.start(instruments={victim: Tripwire("kill", phase, count)})
             exit_codes = run.wait()

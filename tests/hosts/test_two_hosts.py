@@ -1,4 +1,4 @@
-"""Two parties and a dealer on three hosts, from three YAML files in three working folders."""
+"""Two parties on hosts of their own, alone or with a dealer, from one YAML file in a working folder each."""
 
 from __future__ import annotations
 
@@ -29,17 +29,25 @@ def printed() -> dict[str, str]:
     return {}
 
 
+@pytest.fixture(scope="module", params=["lean", "two_party"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    """With a dealer, and without."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def finished(network: Network, tmp_path_factory: pytest.TempPathFactory, printed: dict[str, str]) -> Folders:
+def finished(
+    scheme: str, network: Network, tmp_path_factory: pytest.TempPathFactory, printed: dict[str, str]
+) -> Folders:
     """A run by the commands that users type, each on its host."""
-    folders = Folders(tmp_path_factory.mktemp("finished"), network)
-    processes = {role: _type_command(role, folders, network) for role in ROLES}
+    folders = Folders(tmp_path_factory.mktemp("finished"), network, scheme)
+    processes = {role: _type_command(role, folders, network) for role in folders.roles}
     try:
         ended = {role: process.communicate(timeout=RUN_SECONDS) for role, process in processes.items()}
     finally:
         for process in processes.values():
             process.kill()
-    assert {role: process.returncode for role, process in processes.items()} == dict.fromkeys(ROLES, 0), ended
+    assert {role: process.returncode for role, process in processes.items()} == dict.fromkeys(folders.roles, 0), ended
     printed |= {role: output for role, (output, _) in ended.items()}
     return folders
 
@@ -82,8 +90,8 @@ def test_a_host_holds_nothing_of_the_others(finished: Folders) -> None:
         "b": {"side.yaml", "data.npz", "hospital-b.key.pem"},
         "dealer": {"side.yaml", "dealer.key.pem"},
     }
-    certificates = {"hospital-a.crt.pem", "hospital-b.crt.pem", "dealer.crt.pem"}
-    for role in ROLES:
+    certificates = {f"{NAMES[role]}.crt.pem" for role in finished.roles}
+    for role in finished.roles:
         folder = finished.folder(role)
         files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
         results = {path for path in files if path.startswith(f"out/party_{role}/")} if role in PEER else set()
@@ -164,9 +172,9 @@ def test_what_one_sends_the_other_receives(finished: Folders) -> None:
     assert a["rounds"] == b["rounds"]
 
 
-def test_same_results_as_a_simulation(finished: Folders, tmp_path: Path) -> None:
+def test_same_results_as_a_simulation(scheme: str, finished: Folders, tmp_path: Path) -> None:
     """A simulation of the same settings leaves the same files, keys, rounds and queries, and networks about as good."""
-    with SimulatedRun(tmp_path) as simulation:
+    with SimulatedRun(tmp_path, scheme=scheme) as simulation:
         simulation.complete()
         for role in PEER:
             folder = simulation.output(role)

@@ -51,9 +51,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_files_are_valid_and_fit_together(folder: Path) -> None:
-    """What a reader copies is accepted, and both sides agree on all that is compared."""
+def add_the_dealer(folder: Path) -> None:
+    """What the section on the dealer adds to the files of both parties."""
+    added = yaml.safe_load((folder / "with-a-dealer.yaml").read_text())
+    for role in "ab":
+        path = folder / f"hospital-{role}.yaml"
+        side = yaml.safe_load(path.read_text())
+        side["scheme"] = added["scheme"]
+        side["connection"] |= added["connection"]
+        path.write_text(yaml.safe_dump(side))
+
+
+@pytest.mark.parametrize("with_dealer", [False, True])
+def test_files_are_valid_and_fit_together(with_dealer: bool, folder: Path) -> None:
+    """What a reader copies is accepted, and both sides agree on all that is compared; with a dealer, too."""
+    if with_dealer:
+        add_the_dealer(folder)
     sides = [read_party([f"+party=hospital-{role}.yaml"]) for role in "ab"]
+    assert {side.needs_dealer for side in sides} == {with_dealer}
     dealer = read_dealer(["+dealer=dealer.yaml"])
     first, second = (
         ProtocolConfig.from_party(side, (1, 8, 8), 10, tuple(side.data.options["class_names"]), {}) for side in sides
@@ -62,8 +77,11 @@ def test_files_are_valid_and_fit_together(folder: Path) -> None:
     for side in sides:
         assert side.connection is not None
         load_identity(Path(side.connection.certificate), Path(side.connection.key))
-        for path in (side.connection.peer.certificate, side.connection.dealer.certificate):
-            load_certificate(Path(path))
+        load_certificate(Path(side.connection.peer.certificate))
+        if with_dealer:
+            assert side.connection.dealer is not None
+            load_certificate(Path(side.connection.dealer.certificate))
+            assert side.connection.dealer.address.rpartition(":")[2] == dealer.listen.rpartition(":")[2]
         assert side.disclosure.max_answers_total is not None
         assert (
             len(exchange_epochs(side.exchange, side.training.epochs)) * (side.exchange.num_queries or 0)
@@ -141,8 +159,8 @@ def test_two_sides_with_a_table_agree(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_on_one_machine(folder: Path) -> None:
-    """The last section runs as it is written: keys, doctors, dealer, both parties."""
-    for path in folder.glob("*.pem"):
+    """The last section runs as it is written: keys, doctors, both parties, and nobody else."""
+    for path in (*folder.glob("*.pem"), folder / "dealer.yaml"):
         path.unlink()
     (script,) = blocks("sh", LAST_SECTION)
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -51,7 +51,7 @@ def run_full_training_party(
     # Other schemes than CrypTen's mean something else by their bits.
     bits = config.scheme.precision_bits if config.scheme.name == "crypten" else _DEFAULT_BITS
     scheme = SchemeConfig(name=NAME, precision_bits=bits, micro_batch=config.training.batch_size)
-    links = meet_others(config, with_dealer=config.provider.name == "dealer")
+    links = meet_others(config, with_dealer=config.provider.name != "trusted_first_party")
     with open_session(
         links, config.rank, precision_bits=bits, randomness=config.randomness, seed=config.seed
     ) as session:

@@ -1,9 +1,10 @@
-"""What a simulation may do and a party between hosts may not, refused with one line each."""
+"""What a party between hosts may not do, though a simulation may, and who must be there: refused with one line each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from smule_crypten.config.connection import ConnectionConfig
 from smule_crypten.config.sections import AttackConfig, DataConfig
 
 
@@ -21,4 +22,22 @@ def refuse_of_simulations(insecure_choices: Sequence[str], attack: AttackConfig,
         raise ValueError(
             "data.options.schema_file: between hosts a table needs a schema that both parties have; "
             "smule-table schema drafts one"
+        )
+
+
+def refuse_other_dealing(scheme: str, needs_dealer: bool, connection: ConnectionConfig) -> None:
+    """A dealer that the scheme has no use for, or none where it needs one.
+
+    Raises:
+        ValueError: in words for the user.
+    """
+    if needs_dealer and connection.dealer is None:
+        raise ValueError(
+            f"connection.dealer: scheme={scheme} needs a dealer; give its address and certificate, "
+            "or set scheme=two_party at both sides, which needs none"
+        )
+    if not needs_dealer and connection.dealer is not None:
+        raise ValueError(
+            f"connection.dealer: scheme={scheme} has no dealer, the two parties compute alone; leave it out, "
+            "or set scheme=lean at both sides, which has one"
         )

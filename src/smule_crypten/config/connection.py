@@ -15,7 +15,7 @@ class PeerConfig(Section):
 
 
 class DealerAddress(Section):
-    """The dealer."""
+    """The dealer, where the scheme needs one."""
 
     address: str
     """host:port on which the dealer listens."""
@@ -33,4 +33,5 @@ class ConnectionConfig(Section):
     listen: str | None = None
     """host:port on which party a waits for party b; party b has none."""
     peer: PeerConfig
-    dealer: DealerAddress
+    dealer: DealerAddress | None = None
+    """Where the scheme needs a dealer; the two parties alone have none."""

@@ -49,7 +49,8 @@ _NO_FEATURES = PublicFeatures()
 class ProtocolConfig(Section):
     """The public part: identical at both parties, compared by digest before anything else is sent.
 
-    opening: what answers open of the logits; no key of the configuration, it follows from what is learned.
+    opening: what answers open of the logits; no key of the configuration, it follows from what is learned. provider:
+    who deals, written out; null with a scheme of the two parties alone.
     """
 
     protocol_version: int = 3
@@ -86,7 +87,7 @@ class ProtocolConfig(Section):
         return cls(
             scheme=party.scheme.model_copy(update={"options": dict(scheme_options)}),
             opening=party.opening,
-            provider=party.provider,
+            provider=ProviderConfig(name=party.deals),
             randomness=party.randomness,
             exchange=party.exchange.terms,
             epochs=party.training.epochs,

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from smule_crypten.config.between_hosts import refuse_of_simulations
+from smule_crypten.config.between_hosts import refuse_of_simulations, refuse_other_dealing
 from smule_crypten.config.connection import ConnectionConfig
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.features import FeaturesConfig, without_constants
@@ -26,6 +26,7 @@ from smule_crypten.config.sections import (
     ModelConfig,
     PartitionConfig,
     ProviderConfig,
+    ProviderName,
     Randomness,
     SchemeConfig,
     Section,
@@ -82,6 +83,15 @@ class _Common(Section):
         return insecure_choices(self.scheme, self.provider, self.randomness)
 
     @property
+    def deals(self) -> ProviderName | None:
+        """Who deals the correlated randomness; None with a scheme of the two parties alone."""
+        return (self.provider.name or "dealer") if scheme_traits(self.scheme.name).needs_dealer else None
+
+    @property
+    def needs_dealer(self) -> bool:
+        return self.deals == "dealer"
+
+    @property
     def opening(self) -> LogitOpening:
         """What answers open; it follows from the task. A softmax needs no more than differences."""
         return "differences" if self.task == "classification" else "values"
@@ -134,6 +144,12 @@ class _Common(Section):
             )
 
     @model_validator(mode="after")
+    def _nobody_deals_for_two(self) -> Self:
+        if self.deals is None and self.provider.name is not None:
+            raise ValueError(f"provider={self.provider.name}: scheme={self.scheme.name} has none; leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _insecurity_is_asked_for(self) -> Self:
         if self.insecure_choices and not self.allow_insecure:
             raise ValueError(
@@ -172,10 +188,6 @@ class PartyConfig(_Common):
         """0 of party a, 1 of party b."""
         return PARTY_NAMES.index(self.role)
 
-    @property
-    def needs_dealer(self) -> bool:
-        return scheme_traits(self.scheme.name).needs_dealer and self.provider.name == "dealer"
-
     @model_validator(mode="after")
     def _is_no_simulation(self) -> Self:
         if self.connection is not None:
@@ -201,6 +213,7 @@ class PartyConfig(_Common):
             raise ValueError("connection.listen: party a must listen for party b; give host:port")
         if self.role == "b" and self.connection.peer.address is None:
             raise ValueError("connection.peer.address: party b connects to party a; give its host:port")
+        refuse_other_dealing(self.scheme.name, self.needs_dealer, self.connection)
         return self
 
 

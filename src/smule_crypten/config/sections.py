@@ -139,9 +139,9 @@ class SchemeConfig(Section):
 
 
 class ProviderConfig(Section):
-    name: ProviderName = "dealer"
-    """Who deals the correlated randomness: a third process that sees no data (dealer), or party a, which protects
-    nothing (trusted_first_party)."""
+    name: ProviderName | None = None
+    """Who deals correlated randomness where the scheme needs it dealt: a third process that sees no data (dealer, for
+    which null stands), or party a, which protects nothing (trusted_first_party). Refused with other schemes."""
 
 
 class OptimizerConfig(Section):

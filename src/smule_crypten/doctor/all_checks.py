@@ -27,14 +27,14 @@ def examine(
 
     Args:
         settings: config.connection.
-        wait_seconds: for the dealer, and for the other side's doctor.
+        wait_seconds: for the other side's doctor, and for the dealer where there is one.
         say: hears for whom, where and how long a check waits.
         rehearse: whether to measure an exchange on this machine, which takes some seconds.
     """
     checkup = Checkup(config=config, connection=settings, wait_seconds=wait_seconds, say=say)
     peer = ROLES[1 - config.rank]
     try:
-        yield from run_checks(checkup, [*_alone(settings, peer), *_with_others(peer)])
+        yield from run_checks(checkup, [*_alone(settings, peer), *_with_others(settings, peer)])
     finally:
         if checkup.link is not None:
             checkup.link.close()
@@ -53,18 +53,28 @@ def _alone(settings: ConnectionConfig, peer: str) -> list[tuple[str, Check]]:
         ("own certificate", local.check_own_certificate),
         ("private key", local.check_key),
         (f"certificate of {peer}", partial(local.check_certificate_of, peer, settings.peer.certificate)),
-        (f"certificate of {DEALER}", partial(local.check_certificate_of, DEALER, settings.dealer.certificate)),
+        *_certificate_of_dealer(settings),
         ("output folder", local.check_output),
         ("query budget", local.check_budget),
     ]
 
 
-def _with_others(peer: str) -> list[tuple[str, Check]]:
-    return [
+def _certificate_of_dealer(settings: ConnectionConfig) -> list[tuple[str, Check]]:
+    if settings.dealer is None:
+        return []
+    return [(f"certificate of {DEALER}", partial(local.check_certificate_of, DEALER, settings.dealer.certificate))]
+
+
+def _with_others(settings: ConnectionConfig, peer: str) -> list[tuple[str, Check]]:
+    checks: list[tuple[str, Check]] = [
         # First the peer: both sides come here at about the same time, whatever becomes of the dealer.
         (peer, network.check_peer),
         (f"clock of {peer}", partial(network.check_clock_of, peer)),
         ("agreement", network.check_agreement),
-        (DEALER, network.check_dealer),
-        (f"clock of {DEALER}", partial(network.check_clock_of, DEALER)),
     ]
+    if settings.dealer is not None:
+        checks += [
+            (DEALER, partial(network.check_dealer, settings.dealer)),
+            (f"clock of {DEALER}", partial(network.check_clock_of, DEALER)),
+        ]
+    return checks

@@ -1,4 +1,4 @@
-"""What smule-doctor checks with the others: dealer and peer authenticated, clocks, agreement, cost of an exchange.
+"""What smule-doctor checks with the others: peer and dealer authenticated, clocks, agreement, cost of an exchange.
 
 The doctors of both sides meet through the same link as a run, if they run at the same time. Where they meet a process
 of a run instead, each side learns that the other one accepts its certificate, and the run is not disturbed.
@@ -10,13 +10,14 @@ import math
 import time
 from functools import partial
 
+from smule_crypten.config.connection import DealerAddress
 from smule_crypten.config.protocol import ProtocolConfig
 from smule_crypten.doctor.checkup import OUTPUTS, Checkup, Skipped, Speed, needed
 from smule_crypten.doctor.rehearsal import rehearse
 from smule_crypten.errors import CredentialError, HandshakeError, PeerTimeoutError, ProtocolError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.mutual_learning.handshake import handshake, run_handshake
-from smule_crypten.mutual_learning.planner import configured_queries
+from smule_crypten.mutual_learning.planner import Prices, configured_queries
 from smule_crypten.party.inputs import public_configuration
 from smule_crypten.report.formatting import human_bytes, human_seconds
 from smule_crypten.transport.credentials import Certificate, Identity
@@ -34,8 +35,8 @@ _OPENED: dict[LogitOpening, str] = {"differences": "differences of logits", "val
 _AT_BOTH_SIDES = "run smule-doctor at both sides at the same time"
 
 
-def check_dealer(checkup: Checkup) -> str:
-    address = Address.parse(checkup.connection.dealer.address, "connection.dealer.address")
+def check_dealer(dealer: DealerAddress, checkup: Checkup) -> str:
+    address = Address.parse(dealer.address, "connection.dealer.address")
     try:
         link = _connect(checkup, DEALER, address)
     except OtherwiseEngaged as engaged:
@@ -125,19 +126,22 @@ def _list(values: tuple[float, ...]) -> str:
 def check_rehearsal(checkup: Checkup) -> str:
     translated, inputs = needed(checkup.translated, "the model"), needed(checkup.inputs, "the data")
     config = checkup.config
-    cost = scheme_class(config.scheme.name).cost_of(translated.architecture, 1, config.scheme, dealt=True)
+    cost = scheme_class(config.scheme.name).cost_of(
+        translated.architecture, 1, config.scheme, dealt=config.needs_dealer
+    )
     fitting = max(1, _REHEARSED_BYTES // max(1, cost.data_owner.bytes_total))
     samples = inputs.train.inputs[: min(_REHEARSED_SAMPLES, fitting, config.scheme.micro_batch)]
     rehearsal = rehearse(config, samples, inputs.bundle.num_classes)
     checkup.seconds_a_query = rehearsal.seconds / (2 * rehearsal.num_samples)
+    players = "two parties and a dealer" if config.needs_dealer else "two parties"
     return (
-        f"{rehearsal.num_samples} samples each way between two parties and a dealer on this machine in "
+        f"{rehearsal.num_samples} samples each way between {players} on this machine in "
         f"{human_seconds(rehearsal.seconds)}, logits off by at most {rehearsal.max_abs_logit_error:.1e}"
     )
 
 
 def check_cost(checkup: Checkup) -> str:
-    """Bytes are exact for the stated numbers of queries; the time is about."""
+    """Bytes are exact for the stated numbers of queries, but for what goes ahead at most; the time is about."""
     own = needed(checkup.translated, "the model").architecture
     num_train = len(needed(checkup.inputs, "the data").train)
     config, peer = checkup.config, checkup.peer_architecture
@@ -145,12 +149,17 @@ def check_cost(checkup: Checkup) -> str:
     asked = num_train if queries is None else min(queries[config.rank], num_train)
     answered = asked if queries is None else queries[1 - config.rank]
     scheme = scheme_class(config.scheme.name)
-    asking = scheme.cost_of(own if peer is None else peer, asked, config.scheme, dealt=config.needs_dealer).data_owner
-    answering = scheme.cost_of(own, answered, config.scheme, dealt=config.needs_dealer).model_owner
-    cost = scheme.combine(asking, answering)
+    theirs = own if peer is None else peer
+    is_a = config.rank == 0
+    architectures = (own, theirs) if is_a else (theirs, own)
+    prices = Prices(scheme=scheme, config=config.scheme, architectures=architectures, dealt=config.needs_dealer)
+    cost = prices.cost(config.rank, (asked, answered) if is_a else (answered, asked))
     text = f"{asked} queries made, {answered} answered: {human_bytes(cost.bytes_sent)} sent, "
-    text += f"{human_bytes(cost.bytes_received)} received, {human_bytes(cost.dealer_bytes)} from the dealer, "
+    text += f"{human_bytes(cost.bytes_received)} received, "
+    text += f"{human_bytes(cost.dealer_bytes)} from the dealer, " if config.needs_dealer else ""
     text += f"{cost.rounds} rounds{_about(checkup, cost, asked + answered)}"
+    if prices.set_up_bytes:
+        text += f"; once before all exchanges {human_bytes(prices.set_up_bytes)} of both parties together"
     return text if peer is not None else f"{text} (assuming that the peer's network is like the own one)"
 
 

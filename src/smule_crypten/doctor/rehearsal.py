@@ -1,4 +1,4 @@
-"""A rehearsal of an exchange on this machine: both parties and the dealer are played by processes of our own."""
+"""A rehearsal of an exchange on this machine: both parties and, if one deals, the dealer are processes of our own."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def rehearse(config: PartyConfig, inputs_NX: torch.Tensor, num_classes: int) -> 
         num_classes: outputs of the network.
 
     Raises:
-        PartyFailedError: one of the three processes failed; the message names the cause.
+        PartyFailedError: one of the processes failed; the message names the cause.
     """
     shape = tuple(inputs_NX.shape[1:])
     model = build_model(config.model, shape, num_classes, party_seed(config))

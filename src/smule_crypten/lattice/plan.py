@@ -23,7 +23,9 @@ from smule_crypten.models.pooling import SumPool
 from smule_crypten.mpc.packing import packed_bytes
 
 _MOST_DEVIATION = 1.0
-"""Of a product's error, in units of its result, for weights of the largest norm that is accepted."""
+"""Of a product's error, in units of its result, for weights of the largest norm that is accepted. What nothing rounds
+may have as many times more as its ring is wider than its values: of the output 2^(6 - w) of the bound of a logit, which
+noise covers."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,9 @@ For each product, slot and output channel o:
    c1_o is a sample of ring-LWE with secret u_o (see parameters.py for what D's later view adds).
 3. D computes with c1 as received; M with W and u_o. The rounding is another e1.
 
+M's stream gives, product by product, u for all slots and outputs, then e1 for all of them; a message has the same
+order, coefficient by coefficient.
+
 No u_o serves twice: under the same one, the difference of two c1 is a multiple of a_c that gives the difference of two
 weights away.
 """

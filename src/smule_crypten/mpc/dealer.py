@@ -111,9 +111,11 @@ class Dealer:
             terms = Terms.model_validate(stated[0])
         except ValidationError as error:
             raise HandshakeError(f"the parties stated unusable terms: {describe_validation(error)}") from None
+        traits = SCHEME_TRAITS.get(terms.scheme.name)
+        if traits is not None and not traits.needs_dealer:
+            raise HandshakeError(f"scheme={terms.scheme.name} has no dealer; start the two parties alone")
         if terms.scheme.name not in self._schemes:
             raise HandshakeError(f"this dealer does not know the scheme {terms.scheme.name!r}; use the same version")
-        traits = SCHEME_TRAITS.get(terms.scheme.name)
         if traits is not None and traits.is_insecure and not self._allow_insecure:
             raise HandshakeError(f"the parties want scheme={terms.scheme.name}, which protects nothing; choose another")
         if terms.randomness == "seeded_insecure" and not self._allow_insecure:

@@ -2,8 +2,8 @@
 
 A scheme is seen only through its contract, so every scheme is used in the same way.
 
-0. Each party says how many samples it will ask about; both agree on keys, and the dealer begins to deal. That happens
-   ahead of time.
+0. Each party says how many samples it will ask about; both agree on keys, and what the exchange needs is dealt, or
+   made by the two. That happens ahead of time.
 1. Each party announces how many samples it asks about, its model step, and a public bound for its network's logits.
 2. Each charges the other's query to its budget, before anything is computed.
 3. The scheme runs both directions.

@@ -1,9 +1,9 @@
 """Which answers cannot be right, and the spot check: some are asked for twice, with fresh randomness, and compared.
 
 Two answers to one sample by one network differ by rounding and by the noise that its owner adds. So a larger difference
-shows that one of the two evaluations was not what it should be: a fault, or a party or dealer that shifted some of the
-shares. The subset is drawn after the first answers came, whatever they are, from the operating system's randomness; the
-peer learns only its size, which both knew beforehand.
+shows that one of the two evaluations was not what it should be: a fault, or a party or a dealer that shifted some of
+the shares. The subset is drawn after the first answers came, whatever they are, from the operating system's randomness;
+the peer learns only its size, which both knew beforehand.
 
 What it cannot show: a deviation that is the same in both evaluations, such as one constant added to all logits of a
 class. That is what a network with another last layer would have answered, too; tasks/alarm.py looks at those.
@@ -55,7 +55,7 @@ def compare_answers(first: PeerPrediction, again: PeerPrediction, logit_bound: f
         raise SpotCheckError(
             f"spot check of exchange {first.query_id}: {wrong} of {len(difference_N)} answers of the other party "
             f"differ when asked again, by up to {float(difference_N.max()):.2g} (tolerance {tolerance:g}); its side, "
-            "this one or the dealer deviates from the protocol"
+            "this one or a dealer deviates from the protocol"
         )
 
 

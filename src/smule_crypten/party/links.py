@@ -58,27 +58,21 @@ def meeting_of_dealer(config: DealerConfig) -> Meeting:
 def _meeting_of_party(config: PartyConfig, connection: ConnectionConfig) -> Meeting:
     role, peer = ROLES[config.rank], ROLES[1 - config.rank]
     identity = load_identity(Path(connection.certificate), Path(connection.key))
-    certificates = {
-        peer: load_certificate(Path(connection.peer.certificate)),
-        DEALER: load_certificate(Path(connection.dealer.certificate)),
-    }
-    check_distinct(
-        {
-            "connection.certificate": identity.certificate,
-            "connection.peer.certificate": certificates[peer],
-            "connection.dealer.certificate": certificates[DEALER],
-        }
-    )
-    remotes = {
-        peer: (connection.peer.address, "connection.peer.address"),
-        DEALER: (connection.dealer.address, "connection.dealer.address"),
-    }
+    keys = {peer: "connection.peer", DEALER: "connection.dealer"}
+    remotes = {peer: (connection.peer.certificate, connection.peer.address)}
+    if connection.dealer is not None:
+        remotes[DEALER] = connection.dealer.certificate, connection.dealer.address
+    certificates = {name: load_certificate(Path(path)) for name, (path, _) in remotes.items()}
+    pinned = {f"{keys[name]}.certificate": certificate for name, certificate in certificates.items()}
+    check_distinct({"connection.certificate": identity.certificate} | pinned)
     return Meeting(
         role=role,
         identity=identity,
         listener=None if connection.listen is None else listen(Address.parse(connection.listen, "connection.listen")),
         addresses={
-            name: Address.parse(address, key) for name, (address, key) in remotes.items() if address is not None
+            name: Address.parse(address, f"{keys[name]}.address")
+            for name, (_, address) in remotes.items()
+            if address is not None
         },
         certificates=certificates,
         join_seconds=config.launch.join_seconds,

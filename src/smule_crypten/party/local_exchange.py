@@ -1,4 +1,4 @@
-"""One exchange on this machine: processes of our own play both parties and the dealer, by the protocol of a run.
+"""One exchange on this machine: processes of our own play both parties, and the dealer of a scheme that needs one.
 
 Nobody is protected from anybody here. It shows what an exchange gives and what it costs.
 """
@@ -51,7 +51,9 @@ def exchange(
     answers: int | None = None,
     opening: LogitOpening = "differences",
 ) -> tuple[PeerPrediction, PeerPrediction]:
-    """Let each of two networks answer the other party's samples securely, by three processes on this machine.
+    """Let each of two networks answer the other party's samples securely, by processes on this machine.
+
+    Two of them are the parties; `lean` and `crypten` have a third one, the dealer.
 
     The networks stay as they are, on the CPU or elsewhere; they are evaluated as in evaluation mode. A script calls
     this below ``if __name__ == "__main__":``, since the processes import the script.
@@ -60,7 +62,7 @@ def exchange(
         networks: of party a and party b, inputs (N, X) -> logits (N, classes), of layers that `translate` knows.
         questions: the samples of party a and of party b, float (N, X), normalised, at least one each, of one
             size. Each party asks about its own samples, and they also show it how precise its answers are.
-        scheme: `lean`, `crypten`, or `plaintext`, which protects nothing.
+        scheme: `two_party`, `lean`, `crypten`, or `plaintext`, which protects nothing.
         answers: how many answers either network gives the other party in all, from which its noise follows; None for
             those of this exchange alone.
         opening: `differences`, all that a softmax needs: what is common to the outputs for a sample stays hidden; or
@@ -131,7 +133,7 @@ def exchange_here(
         repeats: the first one warms up.
 
     Raises:
-        PartyFailedError: one of the three processes failed; the message names the cause.
+        PartyFailedError: one of the processes failed; the message names the cause.
     """
     dealt = scheme_traits(scheme.name).needs_dealer if dealt is None else dealt
     architectures = sides[0].network.architecture, sides[1].network.architecture

@@ -31,7 +31,7 @@ def new_record(config: RunConfig | PartyConfig, run_id: str, recorded_by: str | 
         run_id=run_id,
         recorded_by=recorded_by,
         scheme=config.scheme.name,
-        provider=config.provider.name,
+        provider=config.deals,
         randomness=config.randomness,
         insecure_choices=list(config.insecure_choices),
         seed=config.seed,

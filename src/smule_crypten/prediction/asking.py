@@ -1,6 +1,6 @@
 """A party with a trained network asks its peer about some samples, once, and answers what the peer asks.
 
-It is the same scheme, dealer, budget and ledger as in training:
+It is the same scheme, budget and ledger as in training, and the same dealer where there is one:
 
 1. Load the own data and network, open the ledger, meet the others, shake hands.
 2. Each party says how many samples it will ask about; each plans its budget for that, spot checks with it.

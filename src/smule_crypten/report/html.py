@@ -131,7 +131,7 @@ def _subtitle(record: RunRecord, summary: RunSummary) -> str:
         summary.status,
         f"data {record.data}",
         f"scheme {summary.scheme}",
-        f"provider {summary.provider}",
+        *([f"provider {summary.provider}"] if summary.provider else []),
         f"{summary.epochs} epochs",
         f"seed {summary.seed}",
     ]

@@ -77,7 +77,9 @@ class Communication(Record):
     rounds_total: int | None = maybe("rounds of the whole run")
     queries_per_epoch: list[int] = Field(description="queries of both parties in each SMuLe epoch")
     bytes_per_query: float | None = maybe("sum of `bytes_per_epoch` over sum of `queries_per_epoch`")
-    bytes_by_phase: dict[str, int] = Field(description="of the whole run: `handshake`, `keys`, `control`, `online`")
+    bytes_by_phase: dict[str, int] = Field(
+        description="of the whole run: `handshake`, `set-up`, `keys`, `control`, `correlations`, `online`"
+    )
     bytes_by_layer: dict[str, int] = Field(description="the same by layer; one entry for a name in both networks")
 
 
@@ -124,7 +126,7 @@ class RunFacts(Record):
     run_id: str = Field(description="name of the run")
     recorded_by: str | None = maybe("the party whose own record this is; null for a simulation, which sees both")
     scheme: str = Field(description="scheme of secure inference, for example `crypten`")
-    provider: str = Field(description="where the correlated randomness came from")
+    provider: str | None = maybe("who dealt the correlated randomness; null with a scheme of the two parties alone")
     randomness: str = Field(description="`fresh`, or `seeded_insecure` for runs that repeat bit for bit")
     insecure_choices: list[str] = Field(description="settings that protect nothing; empty for a secure run")
     seed: int = Field(description="seed of data split, initial weights and order of samples")

@@ -1,4 +1,4 @@
-"""Both parties and the dealer on one machine, as processes or in this one: adversary, local controls, fidelity.
+"""Both parties, and a dealer if one deals, on one machine, as processes or in this one: adversary, controls, fidelity.
 
 Sees party/ and attacks/, and hands the party what it does otherwise in a simulation.
 """

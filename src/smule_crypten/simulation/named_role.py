@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from smule_crypten.config.run import RunConfig
+from smule_crypten.errors import ConfigError
 from smule_crypten.party.dealing import run_simulated_dealer
 from smule_crypten.party.single_party import run_single_party
 from smule_crypten.simulation.simulated_party import run_simulated_inputs
@@ -20,7 +21,7 @@ def named_by_environment() -> bool:
 
 
 def run_named_role(run: RunConfig, run_dir: Path, console: Console) -> None:
-    """Run the role that RANK names; the others must be started with the same configuration.
+    """Run the role that SMULE_ROLE names; the others must be started with the same configuration.
 
     What needs both sides (pooled data, fidelity) is left out.
 
@@ -28,6 +29,9 @@ def run_named_role(run: RunConfig, run_dir: Path, console: Console) -> None:
         SmuleError: anything a user can cause.
     """
     role = role_from_environment()
+    if role == DEALER and not run.needs_dealer:
+        who = "party a deals" if run.deals else f"scheme={run.scheme.name} has no dealer"
+        raise ConfigError(f"SMULE_ROLE=dealer: {who}; start a and b alone")
     if role == DEALER:
         exchanges = run_simulated_dealer(lambda event: None, run.launch)
         console.print(f"the dealer: dealt {exchanges} exchanges")

@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 
 def simulate(run: RunConfig, folder: str | Path, *, progress: bool = False) -> RunSummary:
-    """Run two parties and the dealer as processes on this machine, which learn from each other as `smule` has them do.
+    """Run two parties, and a dealer where the scheme needs one, as processes here, which learn as `smule` has them do.
 
     A script calls this below ``if __name__ == "__main__":``, since the processes import the script. A run that was cut
     off goes on when it is simulated again with the same folder.

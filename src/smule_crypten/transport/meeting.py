@@ -1,9 +1,10 @@
 """How the processes of a run find and authenticate each other.
 
-Roles are fixed: the dealer listens for both parties, party a listens for party b, so each listening process needs
-one open port and party b none. Between organisations, addresses and pinned certificates come from the configuration.
-In a simulation every process makes a throw-away key pair, and introduces itself through the rendezvous store that
-SMULE_RENDEZVOUS names; from there on the links are the same. RANK and WORLD_SIZE stay free for a party's own GPUs.
+Roles are fixed: party a listens for party b, and the dealer, where the scheme needs one, for both parties. So each
+listening process needs one open port and party b none; two parties alone need party a's. Between organisations,
+addresses and pinned certificates come from the configuration. In a simulation every process makes a throw-away key
+pair, and introduces itself through the rendezvous store that SMULE_RENDEZVOUS names; from there on the links are the
+same. RANK and WORLD_SIZE stay free for a party's own GPUs.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ def role_from_environment() -> str:
     if missing:
         raise ConfigError(
             f"environment variable {', '.join(missing)} is not set; set {_ROLE} to a, b or dealer, and {_RENDEZVOUS} "
-            "to tcp://host:port or file:///path, the same for all three"
+            "to tcp://host:port or file:///path, the same for all processes"
         )
     role = os.environ[_ROLE]
     if role not in _ROLE_VALUES:

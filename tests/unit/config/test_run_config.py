@@ -4,10 +4,12 @@ import pytest
 from party_configs import party
 from pydantic import ValidationError
 
+from smule_crypten.config.config_reading import parse
 from smule_crypten.config.connection import ConnectionConfig
 from smule_crypten.config.protocol import ProtocolConfig
+from smule_crypten.config.run import PartyConfig
 from smule_crypten.config.schemes import SCHEME_TRAITS, SchemeTraits
-from smule_crypten.config.sections import AttackConfig, DataConfig, SchemeConfig
+from smule_crypten.config.sections import AttackConfig, DataConfig, ProviderConfig, SchemeConfig
 from smule_crypten.errors import ConfigError
 
 
@@ -33,9 +35,11 @@ def test_digest_covers_classes_and_normalization() -> None:
 
 
 REMOTE = {"address": "peer:1", "certificate": "peer.pem"}
-NETWORK = ConnectionConfig.model_validate(
-    {"certificate": "own.pem", "key": "own.key", "listen": "0.0.0.0:1", "peer": REMOTE, "dealer": REMOTE}
+ALONE = ConnectionConfig.model_validate(
+    {"certificate": "own.pem", "key": "own.key", "listen": "0.0.0.0:1", "peer": REMOTE}
 )
+NETWORK = ConnectionConfig.model_validate(ALONE.model_dump() | {"dealer": REMOTE})
+"""With a dealer."""
 
 
 def test_no_attack_between_hosts() -> None:
@@ -53,18 +57,39 @@ def test_a_new_scheme_that_protects_nothing_is_refused_between_hosts(
     traits = SchemeTraits(adversary="none", needs_dealer=needs_dealer)
     monkeypatch.setitem(SCHEME_TRAITS, "open_shares", traits)
     scheme = SchemeConfig(name="open_shares")
-    with pytest.raises(ValidationError, match="scheme=open_shares: refused between hosts, since it protects nothing"):
-        party(connection=NETWORK, scheme=scheme, allow_insecure=True)
+    for connection in (NETWORK, ALONE):
+        with pytest.raises(ValidationError, match="scheme=open_shares: refused between hosts, since it protects"):
+            party(connection=connection, scheme=scheme, provider=ProviderConfig(), allow_insecure=True)
     with pytest.raises(ValidationError, match="scheme=open_shares: simulation only, protects nothing"):
-        party(scheme=scheme)
-    simulated = party(scheme=scheme, allow_insecure=True)
+        party(scheme=scheme, provider=ProviderConfig())
+    simulated = party(scheme=scheme, provider=ProviderConfig(), allow_insecure=True)
     assert (simulated.insecure_choices, simulated.needs_dealer) == (("scheme=open_shares",), needs_dealer)
 
 
 def test_a_new_scheme_that_protects_runs_between_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     """And whether a dealer takes part follows from the table, too."""
     monkeypatch.setitem(SCHEME_TRAITS, "garbled", SchemeTraits(adversary="semi-honest", needs_dealer=False))
-    assert not party(connection=NETWORK, scheme=SchemeConfig(name="garbled")).needs_dealer
+    assert not party(connection=ALONE, scheme=SchemeConfig(name="garbled"), provider=ProviderConfig()).needs_dealer
+
+
+def test_a_dealer_is_there_where_the_scheme_needs_one_and_nowhere_else() -> None:
+    """One line says what is too much or missing, and which scheme goes without or with it."""
+    two = {"scheme": SchemeConfig(name="two_party"), "provider": ProviderConfig()}
+    assert party(connection=ALONE, **two).deals is None
+    with pytest.raises(ConfigError, match=r"^connection\.dealer: scheme=two_party has no dealer, .*; leave it out, or"):
+        parse(PartyConfig, party(connection=ALONE, **two).model_dump() | {"connection": NETWORK.model_dump()})
+    with pytest.raises(ConfigError, match=r"^connection\.dealer: scheme=crypten needs a dealer; .* scheme=two_party"):
+        parse(PartyConfig, party(connection=NETWORK).model_dump() | {"connection": ALONE.model_dump()})
+
+
+def test_nobody_deals_for_two_parties_alone() -> None:
+    """Where nothing is dealt, who deals is no question; elsewhere leaving it out stands for the dealer."""
+    with pytest.raises(ValidationError, match="provider=dealer: scheme=two_party has none; leave it out"):
+        party(scheme=SchemeConfig(name="two_party"))
+    named, left_out = party(), party(provider=ProviderConfig())
+    assert (named.deals, left_out.deals) == ("dealer", "dealer")
+    first, second = (ProtocolConfig.from_party(each, (3, 8, 8), 2, None, {}) for each in (named, left_out))
+    assert first.digest() == second.digest()
 
 
 def test_an_unknown_scheme_is_refused_at_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -11,6 +12,7 @@ from scipy.stats import chisquare
 from torch import nn
 
 from smule_crypten.errors import ProtocolError, UnshareableModelError
+from smule_crypten.fixed_point.lowering import OUTPUT_GUARD_BITS
 from smule_crypten.lattice import weights as weights_module
 from smule_crypten.lattice.plan import Plan
 from smule_crypten.lattice.public import PublicPolynomials
@@ -148,10 +150,16 @@ def test_what_helps_against_large_weights_depends_on_the_layer(layer: int, optio
 
 
 def test_the_bound_keeps_the_error_below_a_unit() -> None:
+    """Below as many units of the output, which nothing rounds, as its ring is wider than its values."""
     plan, _ = scalar_layer()
     hand_over, (product,) = plan.hand_overs[0], plan.hand_overs[0].products
+    output = product.step
+    wider = 2.0 ** (output.ring - output.width - output.fraction)
+    assert wider == 2.0**OUTPUT_GUARD_BITS
     bound = plan.norm_bound(hand_over, product)
-    assert 1.0 <= plan.deviation(hand_over, product, bound) < 1.001
+    assert 1.0 <= plan.deviation(hand_over, product, bound) / wider < 1.001
+    hidden = replace(product, step=replace(output, ring=output.width + output.fraction))
+    assert 1.0 <= plan.deviation(hand_over, hidden, plan.norm_bound(hand_over, hidden)) < 1.001
 
 
 def test_both_parties_draw_the_same_public_polynomials() -> None:
