@@ -10,7 +10,7 @@ mean over the seeds of the correlation of D's guess with the true weights of the
 --rounding protocol is the scheme as it is, with the noise that its rule adds for so many answers (--noise none leaves
 it out). --rounding local is the control, in which D must find the weights, without noise: for lean its first version,
 where each party dropped the low bits of its own share; crypten does that to this day, so for it the control is crypten
-without noise.
+without noise; for two_party a data owner that keeps whole units of its share, as --guard-bits 0 has it.
 
 Kinds of queries: one sample repeated; distinct ones, which change a few values of one sample by tiny steps; images,
 which differ in everything. --source protocol plays the real roles of lean (slow); simulated computes the same in the
@@ -33,6 +33,7 @@ from rounding_tasks import NETWORKS, Subject, load_subject
 
 from smule_crypten.attacks.rounding import RoundingAttack, chance, correlation, weights_compared
 from smule_crypten.inference.noise import NoiseRule
+from smule_crypten.lattice.parameters import GUARD_BITS
 from smule_crypten.types import LogitOpening
 
 ANSWERS_SEED, NOISE_SEED = 2000, 3000
@@ -51,6 +52,7 @@ class Case:
     noise: str = "default"
     source: str = "simulated"
     opening: LogitOpening = "differences"
+    guard_bits: int = GUARD_BITS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -80,13 +82,13 @@ def measure(case: Case, subject: Subject) -> dict[str, Any]:
     true_UC = subject.last_layer.weight.detach().T[active]
     asked = Asked.of(case.scheme, subject.model, subject.calibration_NX, case.opening)
     seed = ANSWERS_SEED + subject.seed
-    got = answers(asked, queries.batches, case.rounding, case.source, seed)
+    got = answers(asked, queries.batches, case.rounding, case.source, seed, case.guard_bits)
     sigma = 0.0
     if case.rounding == "protocol" and case.noise == "default":
         sigma = NoiseRule(num_answers=case.queries).sigma(asked.answerer.scatter)
     generator = torch.Generator().manual_seed(NOISE_SEED + subject.seed)
     noise = torch.randn(got.logits_QC.shape, dtype=torch.float64, generator=generator)
-    others = [columns for columns in (queries.changes_QK, got.of_logits_QC) if columns is not None]
+    others = [columns for columns in (queries.changes_QK, got.others_QK) if columns is not None]
     attack = RoundingAttack(got.knowledge, torch.cat(others, dim=1) if others else None, case.opening)
     found = attack.guesses(got.logits_QC + sigma * noise)
     by_kind = {guess.kind: correlation(guess.weights_UC[active], true_UC, case.opening) for guess in found}
@@ -117,11 +119,16 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--noise", choices=("default", "none"), default="default")
     parser.add_argument("--source", choices=("simulated", "protocol"), default="simulated")
     parser.add_argument("--opening", choices=get_args(LogitOpening), default="differences")
+    parser.add_argument("--guard-bits", type=int, default=GUARD_BITS, help="of two_party; the noise is that of its own")
     parser.add_argument("--seeds", type=int, default=10, help="how many, from 0 (default 10)")
     parser.add_argument("--output", type=Path, help="a JSON file for all figures")
     options = parser.parse_args(arguments)
     if options.source == "protocol" and options.scheme != "lean":
-        parser.error("--source protocol plays the roles of lean only; crypten's run in processes of their own")
+        parser.error(
+            "--source protocol plays the roles of lean only, which need one process"
+        )
+    if options.guard_bits != GUARD_BITS and options.scheme != "two_party":
+        parser.error("--guard-bits is of scheme two_party alone")
     if min(options.queries, options.seeds) < 1:
         parser.error("--queries and --seeds must be at least 1")
     return options

@@ -16,7 +16,7 @@ from lean_in_process import play_roles
 from rounding_first_version import FirstDataOwner, FirstModelOwner, first_version, rounded_locally, truncated_bits
 from torch import nn
 
-from smule_crypten.attacks.rounding import layers_within
+from smule_crypten.attacks.rounding import MAX_COLUMNS, ROWS_A_COLUMN, layers_within
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.fixed_point.clear import ClearEvaluator
 from smule_crypten.fixed_point.evaluator import Evaluator, Share, Talk
@@ -29,12 +29,16 @@ from smule_crypten.inference.lean.dealing import OpeningMaterial
 from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
+from smule_crypten.inference.two_party.ideal import IdealFunction
+from smule_crypten.inference.two_party.plan import Activation, plan_direction
+from smule_crypten.lattice.parameters import GUARD_BITS
+from smule_crypten.lattice.plan import HandOver
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.pooling import SumPool
 from smule_crypten.models.translate import TranslatedNetwork, translate
 from smule_crypten.types import LogitOpening
 
-SCHEMES = ("lean", "crypten")
+SCHEMES = ("lean", "crypten", "two_party")
 CPU = torch.device("cpu")
 
 Known = dict[str, torch.Tensor]
@@ -68,18 +72,23 @@ class Asked:
 @dataclass(frozen=True)
 class Answers:
     """logits_QC: what is opened, without the owner's noise. knowledge: of the roundings of hidden values behind them.
-    of_logits_QC: of the roundings of the logits themselves, where there are such."""
+    others_QK: what else is known and moves the logits: the roundings of the logits themselves, where there are such;
+    how the image that an answer is exact for differs from the one that was asked about."""
 
     logits_QC: torch.Tensor
     knowledge: Knowledge
-    of_logits_QC: torch.Tensor | None = None
+    others_QK: torch.Tensor | None = None
 
 
-def answers(asked: Asked, batches: list[torch.Tensor], rounding: str, source: str, seed: int) -> Answers:
+def answers(
+    asked: Asked, batches: list[torch.Tensor], rounding: str, source: str, seed: int, guard_bits: int = GUARD_BITS
+) -> Answers:
     """What D gets and knows.
 
     Args:
-        rounding: "protocol", or "local" for lean's first version; makes no difference for crypten.
+        rounding: "protocol", or "local" for lean's first version, and for two_party without guard bits; makes no
+            difference for crypten.
+        guard_bits: of scheme two_party.
         source: "simulated", or "protocol" for the real roles of lean, under fresh keys.
     """
     notebook = Notebook(_layers_kept(asked, sum(map(len, batches))))
@@ -87,6 +96,8 @@ def answers(asked: Asked, batches: list[torch.Tensor], rounding: str, source: st
         logits_QC = _of_roles(asked, torch.cat(batches), len(batches[0]), rounding, notebook)
         return Answers(logits_QC, notebook.knowledge())
     generator = torch.Generator().manual_seed(seed)
+    if asked.config.name == "two_party":
+        return _of_two_parties(asked, batches, notebook, generator, 0 if rounding == "local" else guard_bits)
     if isinstance(asked.answerer, FixedPointAnswerer):
         answerer = asked.answerer
         lean = LeanInTheClear(answerer.program, answerer.parameters, answerer.scales, generator, CPU)
@@ -97,8 +108,23 @@ def answers(asked: Asked, batches: list[torch.Tensor], rounding: str, source: st
     crypten.notebook = notebook
     opening = asked.answerer.opening
     found = [(crypten.logits(inputs_NX, opening), crypten.known["own share"]) for inputs_NX in batches]
-    logits_QC, of_logits_QC = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return Answers(logits_QC, notebook.knowledge(), of_logits_QC)
+    logits_QC, others_QK = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return Answers(logits_QC, notebook.knowledge(), others_QK)
+
+
+def _of_two_parties(
+    asked: Asked, batches: list[torch.Tensor], notebook: Notebook, generator: torch.Generator, guard_bits: int
+) -> Answers:
+    answerer = asked.answerer
+    assert isinstance(answerer, FixedPointAnswerer)
+    plan = plan_direction(asked.network.architecture, [len(batches[0])], asked.config, guard_bits=guard_bits)
+    function = TwoPartyInTheClear(plan, answerer.parameters, answerer.scales, generator, CPU)
+    function.notebook, function.image_errors = notebook, []
+    logits_QC = torch.cat([function.logits(inputs_NX, answerer.opening) for inputs_NX in batches])
+    images_QK = torch.cat(function.image_errors)
+    # More unknowns than answers would explain everything.
+    few = images_QK.size(1) <= min(MAX_COLUMNS, len(images_QK) // ROWS_A_COLUMN)
+    return Answers(logits_QC, notebook.knowledge(), images_QK if few else None)
 
 
 def _layers_kept(asked: Asked, num_answers: int) -> int:
@@ -255,6 +281,42 @@ class SeeingFirstDataOwner(_WritingRole, FirstDataOwner):
             known = lean_knowledge(self._share, None, public, fraction, opening.width)
             self.notebook.write(known, len(share) // opening.elements)
         return public
+
+
+class TwoPartyInTheClear(_Writing, IdealFunction):
+    """The ideal function of scheme two_party, with what D knows of its errors apart.
+
+    Of a hidden value: the bits below a unit of D's share at its rounding, what D drops of them, the error of b when the
+    value is handed over, and all that this makes of the value. (Of the secrets s and e', which meet M's u and e1, see
+    tests/unit/lattice/test_joint_views.py.)
+    """
+
+    image_errors: list[torch.Tensor]
+
+    def _rounded(self, activation: Activation, value: torch.Tensor) -> torch.Tensor:
+        self._shares: list[torch.Tensor] = []
+        result = super()._rounded(activation, value)
+        share, grid = self._shares[0], 2.0**activation.guard_bits
+        self._at_rounding = {"own share": share, "dropped": (share * grid + 0.5).floor() / grid - share}
+        return result
+
+    def _below_a_unit(self, bits: int, like: torch.Tensor) -> torch.Tensor:
+        self._shares.append(super()._below_a_unit(bits, like))
+        return self._shares[-1]
+
+    def _errors_of(self, hand_over: HandOver, like: torch.Tensor) -> torch.Tensor:
+        errors = super()._errors_of(hand_over, like)
+        of_value = errors
+        if errors.shape != like.shape:  # with padding around it
+            rows, columns = ((errors.size(axis) - like.size(axis)) // 2 for axis in (2, 3))
+            of_value = errors[:, :, rows : rows + like.size(2), columns : columns + like.size(3)]
+        if hand_over.is_input:
+            self.image_errors.append(of_value.flatten(1))
+            return errors
+        at_rounding = {kind: values.view_as(like) for kind, values in self._at_rounding.items()}
+        known = at_rounding | {"error of b": of_value, "both": at_rounding["dropped"] + of_value}
+        self.notebook.write(known, len(like))
+        return errors
 
 
 class CryptenInTheClear(SharesInTheClear):

@@ -62,6 +62,9 @@ CASES = [
     {"scheme": "lean", "kind": "repeated", "opening": "values"},
     {"scheme": "lean", "kind": "repeated", "source": "protocol", "opening": "values"},
     {"scheme": "crypten", "kind": "repeated", "opening": "values"},
+    {"scheme": "two_party", "kind": "repeated"},
+    {"scheme": "two_party", "kind": "distinct"},
+    {"scheme": "two_party", "kind": "repeated", "opening": "values"},
 ]
 
 
@@ -86,6 +89,16 @@ def test_lean_without_its_noise_does_not_show_what_local_rounding_shows(rounding
     row = rounding_leak.measure(case(rounding_leak, noise="none"), subject(rounding_leak))
     assert row["sigma"] == 0
     assert abs(row["correlation"]) <= row["limit"]
+
+
+def test_two_guard_bits_alone_are_found(rounding_leak: ModuleType) -> None:
+    """Control of two_party: with t = 2 and no noise, D's own roundings and those of b give the weights."""
+    row = rounding_leak.measure(
+        case(rounding_leak, scheme="two_party", guard_bits=2, noise="none"), subject(rounding_leak)
+    )
+    assert row["guessed from"] == "both"
+    assert row["correlation"] > 0.8
+    assert {"dropped", "error of b", "own share"} <= set(row["each kind of knowledge"])
 
 
 @pytest.mark.parametrize("opening", ["differences", "values"])

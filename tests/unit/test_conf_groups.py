@@ -27,7 +27,7 @@ from smule_crypten.data.datasets import LOADERS, load_data
 from smule_crypten.data.loaders import DATA_OPTIONS
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.features.torchvision_map import TorchvisionMapOptions
-from smule_crypten.fixed_point.options import LeanOptions
+from smule_crypten.fixed_point.options import LeanOptions, TwoPartyOptions
 from smule_crypten.inference.registry import SCHEMES
 from smule_crypten.launch.composition import register_run, to_run_config
 from smule_crypten.models.translate import translate
@@ -98,7 +98,7 @@ def test_file_validates_and_holds_differences_alone(group: str, name: str) -> No
 OPTIONS = {
     "data": DATA_OPTIONS,
     "model": {name: row.options for name, row in NETWORKS.items()},
-    "scheme": {"lean": LeanOptions},
+    "scheme": {"lean": LeanOptions, "two_party": TwoPartyOptions},
     "features": {"torchvision": TorchvisionMapOptions},
     "attack": {name: options for name, (options, _) in ATTACKS.items()},
 }

@@ -15,6 +15,10 @@ is common to a sample's noise is hidden with the rest. So the formula is the sam
 "values" what the logits' errors have in common, sqrt(C) times their mean, is a part of it, and never needs less noise.
 The mean logits themselves are disclosed: averaging n answers to one sample gives them to sigma / sqrt(n). This is no
 differential privacy.
+
+m and S are measured, not proved: by a scheme's ideal function on a few samples of the owner and some that are made up,
+the largest of them doubled. Scheme lean has m = 0; of crypten all is m; two_party has both (its ideal function without
+what the owner rounds away leaves m).
 """
 
 from __future__ import annotations

@@ -26,6 +26,9 @@ _MOST_DEVIATION = 1.0
 """Of a product's error, in units of its result, for weights of the largest norm that is accepted. What nothing rounds
 may have as many times more as its ring is wider than its values: of the output 2^(6 - w) of the bound of a logit, which
 noise covers."""
+_MOST_OF_INPUT = 8.0
+"""The same where the network's input is multiplied. Its error is an eighth of what rounding it to its unit has changed
+already, and inputs of a few units, as of a table of mostly zeros, have large weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +204,8 @@ class Plan:
         """
         step = product.step
         room = max(0, step.ring - step.width - step.fraction)
-        return _MOST_DEVIATION * 2.0 ** (step.fraction + room) / self.known_deviation(hand_over)
+        most = _MOST_OF_INPUT if hand_over.is_input else _MOST_DEVIATION
+        return most * 2.0 ** (step.fraction + room) / self.known_deviation(hand_over)
 
     def _rounding(self, kept_bits: int) -> float:
         """Deviation of a rounding to so many bits."""

@@ -152,7 +152,7 @@ def test_made_up_samples_are_no_signal(opening: LogitOpening) -> None:
     assert measured_scatter(evaluations_RNC, 1, is_known=False, opening=opening).signal == Signal()
 
 
-@pytest.mark.parametrize("scheme", ["lean", "crypten"])
+@pytest.mark.parametrize("scheme", ["lean", "two_party", "crypten"])
 def test_a_target_on_a_small_scale_beside_a_large_one(scheme: str) -> None:
     """The large one hides from a figure over all outputs that the noise drowns the small one."""
     model = module()
@@ -171,7 +171,7 @@ def test_a_target_on_a_small_scale_beside_a_large_one(scheme: str) -> None:
         NoiseRule(num_answers=10**12).sigma(found.scatter)
 
 
-@pytest.mark.parametrize("scheme", ["lean", "crypten"])
+@pytest.mark.parametrize("scheme", ["lean", "two_party", "crypten"])
 def test_values_and_differences_of_a_network_far_from_zero(scheme: str) -> None:
     """What all logits have in common, 30 here, fits the ring and the bound where it is opened, and else need not."""
     model = module()
@@ -186,18 +186,20 @@ def test_values_and_differences_of_a_network_far_from_zero(scheme: str) -> None:
         )
         assert found[opening].opening == opening
     assert found["values"].terms.logit_bound >= 16 * 30
-    if scheme == "lean":
+    if scheme != "crypten":
         assert found["differences"].terms.logit_bound < 30
     expected = signal_of(far.values(inputs()[:12].double())[-1], "values").size
     assert found["values"].scatter.signal.size == pytest.approx(expected, rel=0.5)
 
 
-@pytest.mark.parametrize(("scheme", "key"), [("lean", "unknown"), ("crypten", "known")], ids=["lean", "crypten"])
+@pytest.mark.parametrize(
+    ("scheme", "key"), [("lean", "unknown"), ("two_party", "unknown"), ("two_party", "known"), ("crypten", "known")]
+)
 def test_more_bits_scatter_less(scheme: str, key: str) -> None:
     """Each bit of an activation halves the deviations of the logits: two make a sixteenth of |S|_F or a mean square."""
 
     def scatter(bits: int) -> float:
-        precision_bits, options = (12, {"ring_bits": 16 + bits}) if scheme == "lean" else (bits, {})
+        precision_bits, options = (bits, {}) if scheme == "crypten" else (12, {"ring_bits": 16 + bits})
         config = SchemeConfig(name=scheme, precision_bits=precision_bits, options=options)
         answerer = scheme_class(scheme).answerer_of(network(), inputs(), config, NoiseRule.without_protection())
         found: float = getattr(answerer.scatter, key)
@@ -215,7 +217,7 @@ def test_scatter_of_crypten_is_unbiased_enough() -> None:
     assert float((found - expected).abs().max()) < 20 * 2.0**-12
 
 
-@pytest.mark.parametrize("scheme", ["lean", "crypten", "plaintext"])
+@pytest.mark.parametrize("scheme", ["lean", "two_party", "crypten", "plaintext"])
 @pytest.mark.parametrize("extra", [0.0, 40.0])
 @pytest.mark.parametrize("opening", OPENINGS)
 def test_a_nearly_constant_network_has_room_for_its_noise(scheme: str, extra: float, opening: LogitOpening) -> None:

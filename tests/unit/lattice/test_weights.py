@@ -150,9 +150,11 @@ def test_what_helps_against_large_weights_depends_on_the_layer(layer: int, optio
 
 
 def test_the_bound_keeps_the_error_below_a_unit() -> None:
-    """Below as many units of the output, which nothing rounds, as its ring is wider than its values."""
+    """Below as many units of the output, which nothing rounds, as its ring is wider than its values; below eight where
+    the network's input is multiplied."""
     plan, _ = scalar_layer()
-    hand_over, (product,) = plan.hand_overs[0], plan.hand_overs[0].products
+    of_input, (product,) = plan.hand_overs[0], plan.hand_overs[0].products
+    hand_over = replace(of_input, is_input=False)
     output = product.step
     wider = 2.0 ** (output.ring - output.width - output.fraction)
     assert wider == 2.0**OUTPUT_GUARD_BITS
@@ -160,6 +162,7 @@ def test_the_bound_keeps_the_error_below_a_unit() -> None:
     assert 1.0 <= plan.deviation(hand_over, product, bound) / wider < 1.001
     hidden = replace(product, step=replace(output, ring=output.width + output.fraction))
     assert 1.0 <= plan.deviation(hand_over, hidden, plan.norm_bound(hand_over, hidden)) < 1.001
+    assert 8.0 <= plan.deviation(of_input, hidden, plan.norm_bound(of_input, hidden)) < 8.001
 
 
 def test_both_parties_draw_the_same_public_polynomials() -> None:

@@ -30,7 +30,7 @@ from smule_crypten.fixed_point.evaluator import Evaluator, Share, Talk
 from smule_crypten.fixed_point.program import Opening, Step
 from smule_crypten.fixed_point.scales import Scales, integer_parameters
 from smule_crypten.inference.fixed_point_answers import Arithmetic, Fitted
-from smule_crypten.inference.noise import Scatter, Trial, measured_scatter
+from smule_crypten.inference.noise import Scatter, Signal, Trial, measured_scatter, signal_of
 from smule_crypten.inference.two_party.plan import Activation, DirectionPlan, plan_direction
 from smule_crypten.lattice.parameters import ERROR_DEVIATION
 from smule_crypten.lattice.plan import HandOver, Product
@@ -38,7 +38,7 @@ from smule_crypten.lattice.weights import check_norms
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.module_handlers import Parameters
-from smule_crypten.types import LogitOpening, centred
+from smule_crypten.types import LogitOpening, centred, opened_logits
 
 _FINEST_BITS = 48
 """Below a unit, where float64 holds the units above them."""
@@ -195,13 +195,18 @@ class TwoPartyArithmetic(Arithmetic):
         device: torch.device,
         opening: LogitOpening,
     ) -> Scatter:
-        """All scatter counts as unknown; the part that D knows counts once more, as known."""
+        """All scatter counts as unknown; the part that D knows counts once more, as known.
+
+        The signal is that of the plain network: errors make a constant output vary, if by little.
+        """
         own = len(trial.own_N)
         without_M = self._function(fitted, device, seed=1, of_model_owner=False)
         known_RNC = trial.evaluations(partial(without_M.logits, opening=opening))
         scatter = measured_scatter(evaluations_RNC, own, is_known=False, opening=opening)
         found = measured_scatter(known_RNC, own, is_known=True, opening=opening)
-        return dataclasses.replace(scatter, known=found.known)
+        plain_NC = opened_logits(fitted.plain_NC[trial.own_N], opening)
+        signal = signal_of(plain_NC, opening) if own > 1 else Signal()
+        return dataclasses.replace(scatter, known=found.known, signal=signal)
 
     def _function(
         self, fitted: Fitted, device: torch.device, *, seed: int, of_model_owner: bool = True
