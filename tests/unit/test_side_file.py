@@ -141,6 +141,17 @@ def test_two_ways_to_name_the_file(side: Path) -> None:
         read_dealer([])
 
 
+def test_a_dealer_has_no_scheme(tmp_path: Path) -> None:
+    """Whoever starts one for the two parties alone is told that there is none, in one line."""
+    (tmp_path / "dealer.yaml").write_text("scheme: {name: two_party}\n")
+    (tmp_path / "other.yaml").write_text("listen: 0.0.0.0:7702\n")
+    for arguments in (["dealer.yaml"], ["other.yaml", "scheme=two_party"], ["other.yaml", "scheme.name=two_party"]):
+        with pytest.raises(
+            ConfigError, match=r"scheme: is no key of a dealer, .* with scheme=two_party there is no dealer"
+        ):
+            read_dealer([str(tmp_path / arguments[0]), *arguments[1:]])
+
+
 def test_a_choice_lies_under_what_the_file_says(side: Path) -> None:
     """As for `smule`: a group's file over the models' defaults, what is written over both."""
     assert read_party([str(side)]).training == TrainingConfig()
