@@ -9,6 +9,7 @@ from pydantic import Field
 
 from smule_crypten.config.config_reading import parse, suggest
 from smule_crypten.config.run import RunConfig
+from smule_crypten.config.schemes import scheme_traits
 from smule_crypten.config.sections import MAX_SEED, ModelConfig, SchemeConfig, Section
 from smule_crypten.errors import ConfigError
 
@@ -108,6 +109,12 @@ def networks_of(suite: SuiteConfig, run: RunConfig) -> tuple[NetworkChoice, ...]
 def scheme_of(name: str, run: RunConfig) -> SchemeConfig:
     """As configured, or of another scheme the defaults."""
     return run.scheme if name == run.scheme.name else SchemeConfig(name=name)
+
+
+def with_scheme(name: str, run: RunConfig) -> dict[str, Any]:
+    """The sections of `run` that differ with that scheme; who deals is no question where nobody does."""
+    sections = {"scheme": scheme_of(name, run).model_dump()}
+    return sections if scheme_traits(name).needs_dealer else sections | {"provider": {}}
 
 
 def changed(run: RunConfig, **sections: Any) -> RunConfig:
