@@ -1,14 +1,14 @@
-"""Scheme `lean` beside scheme `crypten`: bytes, rounds, time, memory and errors, in one run.
+"""Schemes `two_party` and `lean` beside scheme `crypten`: bytes, rounds, time, memory and errors, in one run.
 
 Both parties own a network of one architecture, trained on CIFAR-10 (trained_networks.py), and ask about images of its
-test set: an exchange of both directions, which lean runs at the same time and crypten one after the other. Each party
-and the dealer are a process, over TLS on loopback. The schemes take turns, in a fresh session each, so that they meet
-the same machine; the first turn warms up. Then both parties ask each scheme about 1,000 images once more for its
-errors, and fresh processes evaluate each scheme once for its peak memory.
+test set: an exchange of both directions, which crypten runs one after the other and the others at the same time. Each
+party and, where a scheme needs it, the dealer are a process, over TLS on loopback. The schemes take turns, in a fresh
+session each, so that they meet the same machine; the first turn warms up. Then both parties ask each scheme about 1,000
+images once more for its errors, and fresh processes evaluate each scheme once for its peak memory.
 
-Exits with 1 where lean misses a limit on the reference network (LIMITS in lean_figures.py). --networks measures others
-instead, without limits: resnet8, trained for two epochs, resnet20 with the weights as initialised and BatchNorm's
-statistics from images, and vgg11 of torchvision with the weights as initialised.
+Exits with 1 where a scheme misses a limit on the reference network (LIMITS in lean_figures.py). --networks measures
+others instead, without limits: resnet8, trained for two epochs, resnet20 with the weights as initialised and
+BatchNorm's statistics from images, and vgg11 of torchvision with the weights as initialised.
 
     python benchmarks/lean_scheme.py --data cifar10-folder --work work --repeats 9 --output lean.json
     python benchmarks/lean_scheme.py --data cifar10-folder --work work --networks resnet8,resnet20,vgg11
@@ -29,6 +29,7 @@ from party_processes import barrier_group, in_both_parties, session_of
 from reference_task import Run, Task, prepared_scheme, run_exchange
 from trained_networks import Images, Subject, load_cifar10, trained
 
+from smule_crypten.config.schemes import scheme_traits
 from smule_crypten.config.sections import LaunchConfig, ModelConfig, SchemeConfig
 from smule_crypten.files import write_atomic
 from smule_crypten.party.events import Emit
@@ -48,7 +49,7 @@ class Case:
     calibration_samples: int = 256
     wide_ring: int = 64
     one_way: bool = False
-    schemes: tuple[str, ...] = ("lean", "lean narrow", "lean wide", "crypten")
+    schemes: tuple[str, ...] = ("two_party", "two_party narrow", "lean", "lean narrow", "lean wide", "crypten")
 
 
 CASES = {
@@ -77,6 +78,10 @@ def scheme_configs(case: Case) -> dict[str, SchemeConfig]:
     """What is measured, by the name in the tables."""
     micro_batch, wide = case.micro_batch, {**WIDE, "ring_bits": case.wide_ring}
     return {
+        "two_party": SchemeConfig(name="two_party", micro_batch=micro_batch),
+        "two_party narrow": SchemeConfig(
+            name="two_party", micro_batch=micro_batch, precision_bits=12, options={"ring_bits": 28}
+        ),
         "lean": SchemeConfig(name="lean", micro_batch=micro_batch, precision_bits=14, options=LEAN),
         "lean narrow": SchemeConfig(name="lean", micro_batch=micro_batch, precision_bits=12, options=NARROW),
         "lean wide": SchemeConfig(name="lean", micro_batch=micro_batch, precision_bits=20, options=wide),
@@ -99,15 +104,20 @@ def take_turns(
     with barrier_group():
         for _ in range(turns):
             for name, config in configs.items():
-                with session_of(number, launch, config.precision_bits, with_dealer=True) as session:
-                    runs[name].append(run_exchange(*prepared_scheme(session, task, config), task, 1))
+                with_dealer = scheme_traits(config.name).needs_dealer
+                with session_of(number, launch, config.precision_bits, with_dealer=with_dealer) as session:
+                    scheme, answerer = prepared_scheme(session, task, config)
+                    set_up = session.meter.total().bytes_sent
+                    runs[name].append(replace(run_exchange(scheme, answerer, task, 1), set_up_bytes=set_up))
                 number += 1
     return runs
 
 
 def measured(path: Path, configs: dict[str, SchemeConfig], turns: int, threads: int) -> list[Any]:
     """The runs of party a and of party b, and the dealer's peak memory."""
-    return in_both_parties(take_turns, path, configs, turns, threads=threads, dealt_sessions=turns * len(configs))
+    needs = [scheme_traits(config.name).needs_dealer for config in configs.values()] * turns
+    dealt = [number for number, is_dealt in enumerate(needs) if is_dealt]
+    return in_both_parties(take_turns, path, configs, turns, threads=threads, dealt_sessions=dealt)
 
 
 def load_task(path: Path) -> Task:
@@ -152,7 +162,7 @@ def measure_case(case: Case, images: Images, work: Path, repeats: int, threads: 
                     counts,
                     [party[name][1:] for party in timed[:2]],
                     [party[name][0] for party in judged[:2]],
-                    [*(party[name][0].peak_memory_bytes for party in memory[name][:2]), memory[name][2]],
+                    [*(party[name][0].peak_memory_bytes for party in memory[name][:2]), *memory[name][2:]],
                 ),
             }
             for name, config in configs.items()

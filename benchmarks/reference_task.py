@@ -36,8 +36,9 @@ MODEL_OWNER, DATA_OWNER = 0, 1
 class Run:
     """One evaluation, seen by one party.
 
-    begin_seconds: what came before it, fresh keys and whatever else a scheme prepares; not in seconds. begin_bytes: that
-    this party sent then. cpu_seconds: of all threads of this process, for both.
+    begin_seconds: what came before it, fresh keys and whatever else a scheme prepares; not in seconds. begin_bytes:
+    what this party sent then. set_up_bytes: what it sent before, once a run. cpu_seconds: of all threads of this
+    process, for both.
     preparation_seconds: the part of seconds that does not depend on the inputs and could have come earlier. The
     errors, of centred logits and of a class's probability, are against plain PyTorch; agreement is with its most
     likely class. At a party that asks nothing there are none.
@@ -45,6 +46,7 @@ class Run:
 
     begin_seconds: float = 0.0
     begin_bytes: int = 0
+    set_up_bytes: int = 0
     cpu_seconds: float = 0.0
     seconds: float
     preparation_seconds: float = 0.0

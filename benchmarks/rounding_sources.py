@@ -23,10 +23,10 @@ from smule_crypten.fixed_point.evaluator import Evaluator, Share, Talk
 from smule_crypten.fixed_point.program import Opening, Step
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.crypten_scatter import SharesInTheClear
+from smule_crypten.inference.fixed_point_answers import FixedPointAnswerer
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import OpeningMaterial
 from smule_crypten.inference.lean.model_owner import ModelOwner
-from smule_crypten.inference.lean.scheme import LeanAnswerer
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models import architecture as arch
@@ -87,7 +87,7 @@ def answers(asked: Asked, batches: list[torch.Tensor], rounding: str, source: st
         logits_QC = _of_roles(asked, torch.cat(batches), len(batches[0]), rounding, notebook)
         return Answers(logits_QC, notebook.knowledge())
     generator = torch.Generator().manual_seed(seed)
-    if isinstance(asked.answerer, LeanAnswerer):
+    if isinstance(asked.answerer, FixedPointAnswerer):
         answerer = asked.answerer
         lean = LeanInTheClear(answerer.program, answerer.parameters, answerer.scales, generator, CPU)
         lean.notebook, lean.is_local = notebook, rounding == "local"
@@ -116,7 +116,7 @@ def _of_roles(
     asked: Asked, inputs_NX: torch.Tensor, micro_batch: int, rounding: str, notebook: Notebook
 ) -> torch.Tensor:
     answerer = asked.answerer
-    assert isinstance(answerer, LeanAnswerer)
+    assert isinstance(answerer, FixedPointAnswerer)
     program = answerer.program
     roles: tuple[type[ModelOwner], type[_WritingRole]] = (ModelOwner, SeeingDataOwner)
     if rounding == "local":

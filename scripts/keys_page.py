@@ -9,9 +9,10 @@ from pydantic.fields import FieldInfo
 
 from smule_crypten.attacks.table import ATTACKS
 from smule_crypten.config.config_reading import leaves
+from smule_crypten.config.sections import Section
 from smule_crypten.data.loaders import DATA_OPTIONS
 from smule_crypten.features.torchvision_map import TorchvisionMapOptions
-from smule_crypten.fixed_point.options import LeanOptions
+from smule_crypten.fixed_point.options import LeanOptions, TwoPartyOptions
 from smule_crypten.launch.key_help import (
     TOPICS,
     dealer_keys,
@@ -57,7 +58,10 @@ def page() -> str:
     parts = [_ABOUT, _RUN, _by_topic(run_keys()), _PARTY, _by_topic(only_of_sides)]
     parts += [_DEALER, _table((key, field) for key, field in dealer_keys() if not key.startswith("launch."))]
     parts += ["\nand `launch.*`, as above.\n", _SUITE, _table(leaves(SuiteConfig, "suite.")), _OPTIONS]
-    kinds = {"scheme=lean, `scheme.options`": LeanOptions}
+    kinds: dict[str, type[Section]] = {
+        "scheme=lean, `scheme.options`": LeanOptions,
+        "scheme=two_party, `scheme.options`": TwoPartyOptions,
+    }
     kinds |= {f"data={name}, `data.options`": options for name, options in DATA_OPTIONS.items()}
     kinds["features=torchvision, `features.options`"] = TorchvisionMapOptions
     kinds |= {f"party_a/model={name}, `party_a.model.options`": row.options for name, row in NETWORKS.items()}

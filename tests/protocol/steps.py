@@ -34,6 +34,7 @@ _DRAWING_FUNCTIONS = ("randint", "rand", "randn", "randperm", "bernoulli", "norm
 CRYPTEN = SchemeConfig(name="crypten")
 LEAN = SchemeConfig(name="lean", precision_bits=14)
 """As in conf/scheme/lean.yaml."""
+TWO_PARTY = SchemeConfig(name="two_party")
 
 
 def one_way(

@@ -14,7 +14,7 @@ from scheme_steps import (
     refusal_without_a_dealer,
     translations_and_lowerings,
 )
-from steps import CRYPTEN, LEAN
+from steps import CRYPTEN, LEAN, TWO_PARTY
 
 from smule_crypten.config.schemes import SchemeTraits
 from smule_crypten.config.sections import SchemeConfig
@@ -25,7 +25,10 @@ from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.plaintext import PlaintextScheme
 from smule_crypten.inference.registry import SCHEMES
 from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.inference.two_party.scheme import TwoPartyScheme
+from smule_crypten.lattice.handover import DataOwnerBatch
 from smule_crypten.models.architecture import Architecture
+from smule_crypten.oblivious.parameters import LpnSet, Plan
 from smule_crypten.testing import PartyPool, check_scheme
 from smule_crypten.types import Cost, DirectionCost, InferenceQuery
 
@@ -104,6 +107,35 @@ class UnmaskedLean(LeanScheme):
             return super()._run(answerer, asked, answered)
 
 
+_FEW = LpnSet(name="insecure_few", trees=64, log_size=10, depth=12, attacks=None)
+
+
+class OfFewTransfers(TwoPartyScheme):
+    """With small parameters of its transfers, which anyone can break: the contract asks for many set-ups."""
+
+    transfers: ClassVar[Plan] = Plan(start=_FEW, main=_FEW)
+
+
+class InexactTwoParty(OneByteMore, OfFewTransfers):
+    pass
+
+
+class UnmaskedTwoParty(OfFewTransfers):
+    """Encodes its inputs without the masks of the lattice; the answers are useless."""
+
+    def _run(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> tuple[torch.Tensor, float]:
+        hand_over = DataOwnerBatch.hand_over
+
+        def unmasked(batch: DataOwnerBatch, number: int, x_D: torch.Tensor) -> torch.Tensor:
+            masks = batch._masks[number]
+            assert masks is not None
+            batch._masks[number] = torch.zeros_like(masks)
+            return hand_over(batch, number, x_D)
+
+        with mock.patch.object(DataOwnerBatch, "hand_over", unmasked):
+            return super()._run(answerer, asked, answered)
+
+
 CONFIGS = {name: SchemeConfig(name=name, micro_batch=2) for name in SCHEMES} | {
     "lean": LEAN.model_copy(update={"micro_batch": 2})
 }
@@ -113,7 +145,10 @@ below 1/2. One activation in a thousand is that small. Largest error found in 4,
 tolerance of 1e-3 is right for it, too."""
 
 
-@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES.keys())
+CHECKED = SCHEMES | {"two_party": OfFewTransfers}
+
+
+@pytest.mark.parametrize("scheme", CHECKED.values(), ids=CHECKED.keys())
 def test_registered_schemes_keep_the_contract(pool: PartyPool, scheme: type[SecureInferenceScheme]) -> None:
     """Protects: shapes, batch sizes, who learns what, exact cost and error paths of each scheme."""
     check_scheme(pool, scheme, dealt=scheme.traits.needs_dealer, config=CONFIGS[scheme.name])
@@ -130,6 +165,8 @@ def test_registered_schemes_keep_the_contract(pool: PartyPool, scheme: type[Secu
         (UndealtLean, "dealer_bytes measured [0-9]+, cost_of predicts 0"),
         (SequentialLean, "rounds measured [0-9]+, cost_of predicts [0-9]+"),
         (UnmaskedLean, "a logit is off by"),
+        (InexactTwoParty, "bytes_sent measured [0-9]+, cost_of predicts [0-9]+"),
+        (UnmaskedTwoParty, "a logit is off by"),
     ],
 )
 def test_contract_suite_catches_offenders(pool: PartyPool, scheme: type[SecureInferenceScheme], clause: str) -> None:
@@ -142,6 +179,8 @@ def test_contract_suite_sees_packed_inputs(pool: PartyPool) -> None:
     """Protects: the search for inputs in what the model owner received, where values are packed into a few bits."""
     with pytest.raises(AssertionError, match=r"the model owner received \['inputs'\]"):
         check_scheme(pool, UnmaskedLean, dealt=True, tolerance=math.inf, config=CONFIGS["lean"])
+    with pytest.raises(AssertionError, match=r"the model owner received \['inputs'\]"):
+        check_scheme(pool, UnmaskedTwoParty, dealt=False, tolerance=math.inf, config=CONFIGS["two_party"])
 
 
 @pytest.mark.parametrize(("config", "lowerings"), [(CRYPTEN, 0), (LEAN, 1)], ids=["crypten", "lean"])
@@ -156,9 +195,18 @@ def test_lean_needs_a_dealer(pool: PartyPool) -> None:
         assert ended == ("ConfigError: scheme=lean needs a dealer; set provider=dealer", False)
 
 
-@pytest.mark.parametrize("config", [CRYPTEN, LEAN], ids=lambda config: config.name)
-def test_an_exchange_runs_once(pool: PartyPool, config: SchemeConfig) -> None:
+@pytest.mark.parametrize(
+    ("config", "refused"),
+    [
+        (CRYPTEN, "no exchange has begun in which this stream is unused"),
+        (LEAN, "no exchange has begun in which this stream is unused"),
+        (TWO_PARTY, "no exchange has begun that is not over"),
+    ],
+    ids=lambda config: config.name if isinstance(config, SchemeConfig) else "",
+)
+def test_an_exchange_runs_once(pool: PartyPool, config: SchemeConfig, refused: str) -> None:
     """Protects: no mask serves twice; without fresh keys nothing is sent."""
-    for text, has_sent in pool.run(refusal_of_a_second_exchange, config, dealt=True):
-        assert text.startswith("ProtocolError: no exchange has begun in which this stream is unused")
+    dealt = SCHEMES[config.name].traits.needs_dealer
+    for text, has_sent in pool.run(refusal_of_a_second_exchange, config, dealt=dealt):
+        assert text.startswith(f"ProtocolError: {refused}")
         assert not has_sent

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from smule_crypten.oblivious.blocks import Blocks, Bytes, marks, scaled
+from smule_crypten.oblivious.blocks import Bits, Blocks, Bytes, marks, scaled
+from smule_crypten.oblivious.cots import SenderCots
 from smule_crypten.oblivious.hashing import Instance
 from smule_crypten.oblivious.parameters import INSECURE_TINY, Plan
 from smule_crypten.oblivious.script import Script, Send, Want
@@ -83,6 +84,12 @@ def assert_correlated(sender: Blocks, receiver: Blocks, difference: Blocks) -> N
     assert difference[0] & np.uint64(1)
     assert not marks(sender).any()
     np.testing.assert_array_equal(receiver, sender ^ scaled(marks(receiver), difference))
+
+
+def turned_first(batch: SenderCots, flips: Bits) -> SenderCots:
+    """A batch turned before it is hashed, by the definition: q + flips D."""
+    blocks = batch.spend() ^ scaled(flips, batch.difference)
+    return SenderCots(batch._hash, batch._first, blocks, batch.difference)
 
 
 def random_fields(seed: int, count: int, width: int) -> Any:

@@ -11,14 +11,14 @@ from lean_harness import Message, converse
 from torch import nn
 
 from smule_crypten.config.sections import SchemeConfig
-from smule_crypten.inference.lean.scheme import LeanAnswerer
+from smule_crypten.inference.fixed_point_answers import FixedPointAnswerer, fixed_point_answerer
 from smule_crypten.inference.noise import NoiseRule
-from smule_crypten.comparison.material import data_owner_material, model_owner_material
 from smule_crypten.inference.scheme import micro_batches
-from smule_crypten.inference.lean.scheme import LeanScheme
 from smule_crypten.inference.two_party.data_owner import DataOwner
+from smule_crypten.inference.two_party.ideal import TwoPartyArithmetic
 from smule_crypten.inference.two_party.model_owner import ModelOwner
 from smule_crypten.inference.two_party.plan import DirectionPlan, plan_direction
+from smule_crypten.lattice.parameters import GUARD_BITS
 from smule_crypten.lattice.public import PublicPolynomials
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.keys import insecure_key
@@ -35,7 +35,7 @@ class Direction:
     """A whole direction, set up but not run."""
 
     plan: DirectionPlan
-    answerer: LeanAnswerer
+    answerer: FixedPointAnswerer
     model_owner: ModelOwner
     data_owner: DataOwner
 
@@ -54,10 +54,16 @@ def direction(
     opening: LogitOpening = "differences",
     output_noise: Callable[[tuple[int, ...]], torch.Tensor | None] = lambda size: None,
     parties: Parties | None = None,
+    calibration_NX: torch.Tensor | None = None,
+    guard_bits: int = GUARD_BITS,
+    data_owner_class: Callable[..., DataOwner] = DataOwner,
 ) -> Direction:
+    """Calibrated on the inputs themselves, unless others are given."""
     network = translate(model, tuple(inputs_NX.shape[1:]))
-    plan = plan_direction(network.architecture, micro_batches(len(inputs_NX), config), config)
-    answerer = LeanScheme.answerer_of(network, inputs_NX, config, NoiseRule.without_protection(), opening=opening)
+    plan = plan_direction(network.architecture, micro_batches(len(inputs_NX), config), config, guard_bits=guard_bits)
+    known_NX = inputs_NX if calibration_NX is None else calibration_NX
+    noise, arithmetic = NoiseRule.without_protection(), TwoPartyArithmetic(network.architecture)
+    answerer = fixed_point_answerer(network, known_NX, config, noise, torch.device("cpu"), opening, arithmetic)
     key, ours, theirs = (insecure_key(seed, f"test {who}") for who in ("public", "model owner", "data owner"))
     parties = parties or ideal_parties(seed)
     widths = [(one.widths, batch * one.opening.elements) for batch in plan.batches for one in plan.activations]
@@ -78,7 +84,7 @@ def direction(
             output_noise=output_noise,
             opening=opening,
         ),
-        DataOwner(
+        data_owner_class(
             plan,
             public=PublicPolynomials(plan.lattice, key),
             inputs_NX=inputs_NX,

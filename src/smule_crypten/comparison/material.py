@@ -7,14 +7,15 @@ without hashing (turning.py). At w = 18, t = 6, k = 32: 26 bytes a value at M an
 A batch is made in parts of PART values, so that memory in work stays bounded. Both parties take the same numbers of
 transfers in the same order: parts in order, and within a part as `_part` says.
 
-    making = ModelOwnerMaking(widths, count, sending, receiving)   # DataOwnerMaking at the other party
-    while making.due != NOTHING:                                     # transfers that the next step takes
-        making.step()                                                # some 20 milliseconds, 40 where they are not ready
-    material = making.finish()                                       # ModelOwnerMaterial, once, when nothing is due
+    making = ModelOwnerMaking(widths, count, sending, receiving)  # DataOwnerMaking at the other party
+    while making.due != NOTHING:  # transfers that the next step takes
+        making.step()  # 7 milliseconds at these widths, where as many transfers are `ready`
+    material = making.finish()  # ModelOwnerMaterial, once, when nothing is due
 
 Before a step each end must have as many transfers `left` as are due: `due.model_owner` of the instance where M sends,
-`due.data_owner` of the other one. Parties may pause between steps wherever each likes. A step that failed ends the
-making: its parties are at different places. `model_owner_material` and `data_owner_material` go through at once.
+`due.data_owner` of the other one. Where they are not `ready` the step makes them, some 30 milliseconds more, which
+`Silent.step` does in shorter slices before, in a stock of that size. Each party may do something else between steps. A
+step that failed ends the making: its parties are at different places.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from smule_crypten.comparison.cost import Transfers, relu_cost
 from smule_crypten.comparison.digit_pads import ReceiverPads, SenderPads, receiver_pads, sender_pads
 from smule_crypten.comparison.once import ServesOnce
 from smule_crypten.comparison.tree import GateTriples, prepare_gates
-from smule_crypten.comparison.widths import Widths
+from smule_crypten.comparison.widths import Widths, row_bytes
 from smule_crypten.oblivious import one_of_two
 from smule_crypten.oblivious.cots import Pads, ReceiverCots, SenderCots
 
 PART = 1 << 13
-"""Values of a part; a multiple of 8, so that rows of parts join at whole bytes."""
+"""Values of a part; a multiple of 8, so that rows of parts meet at whole bytes."""
 
 NOTHING = Transfers(0, 0)
 
@@ -81,10 +82,11 @@ class DataOwnerMaterial(ServesOnce):
     pads: DataOwnerPads
 
 
-_Pads = TypeVar("_Pads", ModelOwnerPads, DataOwnerPads)
+_P = TypeVar("_P", ModelOwnerPads, DataOwnerPads)
+Material = TypeVar("Material", ModelOwnerMaterial, DataOwnerMaterial)
 
 
-class _Making(ABC, Generic[_Pads]):
+class Making(ABC, Generic[_P, Material]):
     """One batch's material in the making.
 
     Raises:
@@ -99,7 +101,7 @@ class _Making(ABC, Generic[_Pads]):
         self._sending = sending
         self._receiving = receiving
         self._made = 0
-        self._parts: list[_Pads] = []
+        self._pads: _P | None = None
         self._is_over = False
 
     @property
@@ -118,7 +120,10 @@ class _Making(ABC, Generic[_Pads]):
         if self._is_over or not part:
             raise ValueError("a step of this material failed; start anew" if self._is_over else "no part is due")
         self._is_over = True
-        self._parts.append(self._part(part))
+        pads = self._part(part)
+        if self._pads is None:
+            self._pads = _room(pads, part, self._count)
+        _put(pads, self._pads, self._made, self._count)
         self._is_over = False
         self._made += part
 
@@ -126,29 +131,27 @@ class _Making(ABC, Generic[_Pads]):
     def _next_part(self) -> int:
         return min(PART, self._count - self._made)
 
-    def _finished(self) -> _Pads:
-        """All parts, joined; once: pads serve once."""
-        if self._made < self._count or not self._parts:
-            state = "handed over" if self._made == self._count else f"made for {self._made} of {self._count} values"
-            raise ValueError(f"material is {state}; finish once, when no part is due")
-        parts, self._parts = self._parts, []
-        joined: _Pads = parts[0] if len(parts) == 1 else _joined(parts)
-        return joined
-
-    @abstractmethod
-    def _part(self, count: int) -> _Pads:
-        """In the order of the other party's."""
-
-
-class ModelOwnerMaking(_Making[ModelOwnerPads]):
-    def finish(self) -> ModelOwnerMaterial:
-        """What has been made, once.
+    def finish(self) -> Material:
+        """What has been made, once: pads serve once.
 
         Raises:
             ValueError: parts are due, or it has been handed over.
         """
-        return ModelOwnerMaterial(self._count, self._finished())
+        if self._made < self._count or self._pads is None:
+            state = "handed over" if self._made == self._count else f"made for {self._made} of {self._count} values"
+            raise ValueError(f"material is {state}; finish once, when no part is due")
+        pads, self._pads = self._pads, None
+        return self._material(self._count, pads)
 
+    @abstractmethod
+    def _part(self, count: int) -> _P:
+        """In the order of the other party's."""
+
+    @abstractmethod
+    def _material(self, count: int, pads: _P) -> Material: ...
+
+
+class ModelOwnerMaking(Making[ModelOwnerPads, ModelOwnerMaterial]):
     def _part(self, count: int) -> ModelOwnerPads:
         widths, sending, receiving = self._widths, self._sending, self._receiving
         pairs, triple = (sending.take(size * count) for size in (2 * widths.pairs, 3 * widths.has_triple))
@@ -163,16 +166,11 @@ class ModelOwnerMaking(_Making[ModelOwnerPads]):
             own_selection=one_of_two.receive_random(receiving.take(count), widths.fine),
         )
 
+    def _material(self, count: int, pads: ModelOwnerPads) -> ModelOwnerMaterial:
+        return ModelOwnerMaterial(count, pads)
 
-class DataOwnerMaking(_Making[DataOwnerPads]):
-    def finish(self) -> DataOwnerMaterial:
-        """What has been made, once.
 
-        Raises:
-            ValueError: parts are due, or it has been handed over.
-        """
-        return DataOwnerMaterial(self._count, self._finished())
-
+class DataOwnerMaking(Making[DataOwnerPads, DataOwnerMaterial]):
     def _part(self, count: int) -> DataOwnerPads:
         widths, sending, receiving = self._widths, self._sending, self._receiving
         pairs, triple = (receiving.take(size * count) for size in (2 * widths.pairs, 3 * widths.has_triple))
@@ -187,30 +185,44 @@ class DataOwnerMaking(_Making[DataOwnerPads]):
             own_selection=one_of_two.send_random(sending.take(count), widths.fine),
         )
 
+    def _material(self, count: int, pads: DataOwnerPads) -> DataOwnerMaterial:
+        return DataOwnerMaterial(count, pads)
+
 
 def model_owner_material(
     widths: Widths, count: int, sending: SenderSource, receiving: ReceiverSource
 ) -> ModelOwnerMaterial:
     """All steps at once; errors as for these."""
-    making = ModelOwnerMaking(widths, count, sending, receiving)
-    while making.due != NOTHING:
-        making.step()
-    return making.finish()
+    return _through(ModelOwnerMaking(widths, count, sending, receiving))
 
 
 def data_owner_material(
     widths: Widths, count: int, sending: SenderSource, receiving: ReceiverSource
 ) -> DataOwnerMaterial:
     """All steps at once; errors as for these."""
-    making = DataOwnerMaking(widths, count, sending, receiving)
+    return _through(DataOwnerMaking(widths, count, sending, receiving))
+
+
+def _through(making: Making[_P, Material]) -> Material:
     while making.due != NOTHING:
         making.step()
     return making.finish()
 
 
-def _joined(parts: list[Any]) -> Any:
-    """Pads of parts, along the last axis: that of the values, or of bytes of eight."""
-    if isinstance(parts[0], np.ndarray):
-        return np.concatenate(parts, axis=-1)
-    joined = [_joined(list(pieces)) for pieces in zip(*parts, strict=True)]
-    return tuple(joined) if type(parts[0]) is tuple else type(parts[0])(*joined)
+def _room(pads: Any, size: int, count: int) -> Any:
+    """Empty arrays for pads of `count` values, as these of `size`. The last axis has values, or eight of them a byte."""
+    if isinstance(pads, np.ndarray):
+        length = count if pads.shape[-1] == size else row_bytes(count)
+        return np.empty((*pads.shape[:-1], length), dtype=pads.dtype)
+    pieces = [_room(piece, size, count) for piece in pads]
+    return tuple(pieces) if type(pads) is tuple else type(pads)(*pieces)
+
+
+def _put(pads: Any, room: Any, start: int, count: int) -> None:
+    """Pads of the values from `start` on into the arrays for `count`."""
+    if isinstance(room, np.ndarray):
+        place = start if room.shape[-1] == count else start // 8
+        room[..., place : place + pads.shape[-1]] = pads
+        return
+    for piece, space in zip(pads, room, strict=True):
+        _put(piece, space, start, count)

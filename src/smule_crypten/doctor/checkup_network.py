@@ -17,7 +17,7 @@ from smule_crypten.doctor.rehearsal import rehearse
 from smule_crypten.errors import CredentialError, HandshakeError, PeerTimeoutError, ProtocolError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.mutual_learning.handshake import handshake, run_handshake
-from smule_crypten.mutual_learning.planner import configured_queries
+from smule_crypten.mutual_learning.planner import Prices, configured_queries
 from smule_crypten.party.inputs import public_configuration
 from smule_crypten.report.formatting import human_bytes, human_seconds
 from smule_crypten.transport.credentials import Certificate, Identity
@@ -141,7 +141,7 @@ def check_rehearsal(checkup: Checkup) -> str:
 
 
 def check_cost(checkup: Checkup) -> str:
-    """Bytes are exact for the stated numbers of queries; the time is about."""
+    """Bytes are exact for the stated numbers of queries, but for what goes ahead at most; the time is about."""
     own = needed(checkup.translated, "the model").architecture
     num_train = len(needed(checkup.inputs, "the data").train)
     config, peer = checkup.config, checkup.peer_architecture
@@ -149,13 +149,17 @@ def check_cost(checkup: Checkup) -> str:
     asked = num_train if queries is None else min(queries[config.rank], num_train)
     answered = asked if queries is None else queries[1 - config.rank]
     scheme = scheme_class(config.scheme.name)
-    asking = scheme.cost_of(own if peer is None else peer, asked, config.scheme, dealt=config.needs_dealer).data_owner
-    answering = scheme.cost_of(own, answered, config.scheme, dealt=config.needs_dealer).model_owner
-    cost = scheme.combine(asking, answering)
+    theirs = own if peer is None else peer
+    is_a = config.rank == 0
+    architectures = (own, theirs) if is_a else (theirs, own)
+    prices = Prices(scheme=scheme, config=config.scheme, architectures=architectures, dealt=config.needs_dealer)
+    cost = prices.cost(config.rank, (asked, answered) if is_a else (answered, asked))
     text = f"{asked} queries made, {answered} answered: {human_bytes(cost.bytes_sent)} sent, "
     text += f"{human_bytes(cost.bytes_received)} received, "
     text += f"{human_bytes(cost.dealer_bytes)} from the dealer, " if config.needs_dealer else ""
     text += f"{cost.rounds} rounds{_about(checkup, cost, asked + answered)}"
+    if prices.set_up_bytes:
+        text += f"; once before all exchanges {human_bytes(prices.set_up_bytes)} of both parties together"
     return text if peer is not None else f"{text} (assuming that the peer's network is like the own one)"
 
 

@@ -108,7 +108,7 @@ class Evaluator(ABC):
                 left, right = (
                     self._below(position) + shift - own for shift, own in zip(step.shifts, below, strict=True)
                 )
-                return (operands[0] << left) + (operands[1] << right)
+                return operands[0] * (1 << left) + operands[1] * (1 << right)
             case _:
                 return operands[0].reshape(len(operands[0]), *step.shape)
 

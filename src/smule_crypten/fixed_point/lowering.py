@@ -1,4 +1,4 @@
-"""From a public architecture to the steps of the lean scheme.
+"""From a public architecture to the steps of a scheme of integers.
 
 First the operations become steps with their widths; then every value gets the smallest ring that serves its users, from
 the last step to the first; then the openings follow.
@@ -12,7 +12,7 @@ from typing import Any
 
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import ConfigError, UnshareableModelError
-from smule_crypten.fixed_point.options import LeanOptions, lean_options
+from smule_crypten.fixed_point.options import FixedPointOptions, fixed_point_options
 from smule_crypten.fixed_point.program import Kind, Opening, Program, Step
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import NETWORK_INPUT
@@ -33,7 +33,7 @@ def lower(architecture: arch.Architecture, config: SchemeConfig) -> Program:
         ConfigError: ring_bits and precision_bits leave no room for a value.
         UnshareableModelError: a layer needs more than 64 bits.
     """
-    options = lean_options(config)
+    options = fixed_point_options(config)
     width = options.ring_bits - config.precision_bits
     if width < _LEAST_WIDTH:
         raise ConfigError(
@@ -222,7 +222,7 @@ def _with_rings(steps: list[Step]) -> list[Step]:
     return [dataclasses.replace(step, ring=ring) for step, ring in zip(steps, rings, strict=True)]
 
 
-def _with_openings(step: Step, steps: list[Step], options: LeanOptions) -> Step:
+def _with_openings(step: Step, steps: list[Step], options: FixedPointOptions) -> Step:
     opened = _opened(step, steps, options)
     width = max((opening.width for opening in opened.openings), default=0)
     if width >= MAX_RING_BITS:
@@ -232,14 +232,14 @@ def _with_openings(step: Step, steps: list[Step], options: LeanOptions) -> Step:
     return opened
 
 
-def _opened(step: Step, steps: list[Step], options: LeanOptions) -> Step:
+def _opened(step: Step, steps: list[Step], options: FixedPointOptions) -> Step:
     if step.kind in ("truncate", "relu"):
         before = steps[step.inputs[0]]
         opening = Opening(
             elements=step.elements,
             width=before.width,
             ring=step.ring,
-            blocks=_blocks(before.width - 1, options.block_bits),
+            blocks=options.blocks(before.width - 1),
             fraction=before.fraction,
             offset=0 if step.kind == "relu" else 1 << (before.width - 2),
         )
@@ -248,16 +248,10 @@ def _opened(step: Step, steps: list[Step], options: LeanOptions) -> Step:
         assert isinstance(step.op, arch.MaxPool2d)
         # The difference of two values of either sign needs one bit more.
         width = steps[step.inputs[0]].width + (0 if step.is_non_negative else 1)
-        blocks = _blocks(width - 1, options.block_bits)
+        blocks = options.blocks(width - 1)
         openings = tuple(
             Opening(elements=pairs * step.elements, width=width, ring=step.ring, blocks=blocks)
             for pairs in comparisons(step.op)
         )
         return dataclasses.replace(step, openings=openings)
     return step
-
-
-def _blocks(bits: int, most: int) -> tuple[int, ...]:
-    """Blocks of at most `most` bits, as equal as possible, the wider ones first."""
-    count = math.ceil(bits / most)
-    return tuple(bits // count + (number < bits % count) for number in range(count))

@@ -142,8 +142,8 @@ class NoiseRule:
                 "the output",
                 f"hiding the rounding of {self.num_answers} answers takes noise of standard deviation {hiding:.2g} on "
                 f"{scatter.signal}",
-                "raise scheme.options.ring_bits (lean) or scheme.precision_bits (crypten), or allow fewer answers "
-                f"(disclosure.max_answers_total){_REMEDY_OF[scatter.opening]}",
+                "raise scheme.options.ring_bits (lean, two_party) or scheme.precision_bits (crypten), or allow fewer "
+                f"answers (disclosure.max_answers_total){_REMEDY_OF[scatter.opening]}",
             )
         return math.hypot(hiding, self.extra)
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 import resource
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -31,18 +31,19 @@ from smule_crypten.config.sections import SchemeConfig, Section
 from smule_crypten.errors import ProtocolError, UnshareableModelError
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.noise import NoiseRule
+from smule_crypten.inference.prices import Priced
 from smule_crypten.models.agreement import check_answers
 from smule_crypten.models.architecture import Architecture, num_elements
 from smule_crypten.models.calibration import largest_value
 from smule_crypten.models.translate import TranslatedNetwork, translate
 from smule_crypten.mpc.session import Session
 from smule_crypten.mpc.streams import Stream
-from smule_crypten.types import Cost, DirectionCost, InferenceQuery, LogitOpening, PeerPrediction, opened_logits
+from smule_crypten.types import InferenceQuery, LogitOpening, PeerPrediction, opened_logits
 
 CPU = torch.device("cpu")
 
 
-class SecureInferenceScheme(ABC):
+class SecureInferenceScheme(Priced):
     """A way to answer queries. The class alone says what it costs, and what fits; an object is bound to a session.
 
     name: as in the configuration. traits: its row in config/schemes.py.
@@ -124,25 +125,6 @@ class SecureInferenceScheme(ABC):
         """
 
     @classmethod
-    @abstractmethod
-    def cost_of(
-        cls, architecture: Architecture, num_samples: int, config: SchemeConfig, *, dealt: bool
-    ) -> DirectionCost:
-        """What one direction costs each side: rounds and bytes, exact, without running anything. Times are zero.
-
-        It is the same for either opening: all logits of a sample cross, masked by what is common to them or not.
-
-        Args:
-            architecture: the model owner's.
-            dealt: whether a dealer deals the correlated randomness.
-        """
-
-    @classmethod
-    def combine(cls, asking: Cost, answering: Cost) -> Cost:
-        """What an exchange costs a party, from what each of its two directions costs it."""
-        return asking + answering
-
-    @classmethod
     def deal(
         cls, architecture: Architecture, num_samples: int, config: SchemeConfig, model_owner: Stream, data_owner: Stream
     ) -> Iterator[torch.Tensor]:
@@ -157,6 +139,7 @@ class SecureInferenceScheme(ABC):
 
     def announce(self, message: object) -> object:
         """Swap a JSON value with the peer, counted as control traffic: what each side is about to ask."""
+        self.settle()
         with self.session.meter.phase("control"):
             return self.session.channel.swap_json(message)
 
@@ -184,6 +167,7 @@ class SecureInferenceScheme(ABC):
 
     def begin(self, index: int, counts: tuple[int, int]) -> None:
         """Agree on fresh keys for exchange `index`, in which party a and party b ask about counts samples."""
+        self.settle()
         self.session.begin_exchange(index, counts)
 
     def check(self) -> None:
@@ -192,6 +176,12 @@ class SecureInferenceScheme(ABC):
         Never waits for the peer; call it between the steps of long local work.
         """
         self.session.check()
+
+    def settle(self) -> None:  # noqa: B027 - most schemes work on nothing ahead
+        """Finish what was worked on ahead, and read what the peer sent of it, before anything else crosses the link.
+
+        May wait for the peer. Its cost is not that of the exchange; free where nothing is done ahead, or all is done.
+        """
 
     def exchange(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
         """Answer the peer's query, and have the own query answered.
@@ -206,10 +196,12 @@ class SecureInferenceScheme(ABC):
             PeerError: the peer is gone or late.
         """
         self._check(answerer, asked, answered)
-        meter = self.session.meter
-        before, started = meter.total(), time.perf_counter()
+        meter, started = self.session.meter, time.perf_counter()
+        self.settle()
+        before, settled = meter.total(), time.perf_counter() - started
         with meter.phase("online"):
             logits_NC, offline_seconds = self._run(answerer, asked, answered)
+        offline_seconds += settled
         assert asked.sample_ids is not None
         return PeerPrediction(
             query_id=asked.query_id,

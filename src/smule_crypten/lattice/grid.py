@@ -81,8 +81,8 @@ class Axis:
 class Layout:
     """Of a batch of images. Addresses count through the coefficients of the polynomials of a channel.
 
-    data: addresses of pixels. sources: those pixels, counted through the images. padding: addresses of further
-    coefficients that windows take.
+    data: addresses of pixels, image by image (tile by tile), row by row. sources: those pixels, counted through the
+    images. padding: addresses of further coefficients that windows take, ascending.
     """
 
     data: torch.Tensor

@@ -18,6 +18,9 @@ For each layer, one message, D to M:
    together, under one s_j, that is a stronger assumption (parameters.py).
 5. M adds Delta_t <x>_M, multiplies with W (a product of integers modulo q), and adds p_j u_o and Delta times its bias.
 
+D's stream gives all s_j, then all e', then for each hand-over e at the pixels, channel by channel, and e at the other
+coefficients. Messages have the order of grid.Layout within a channel, channel after channel; p the order of its j.
+
 <L>_M + <L>_D = Delta L_W(x) + W e + e' u - e1 s with all roundings in e, e' and e1: Plan.deviation says how much, and 8
 times that is exceeded with a probability below 2^-49 a value. There is no other failure. D knows e, e' and s, that is a
 part of the error: what M's noise on the logits has to hide.

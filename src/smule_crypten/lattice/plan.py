@@ -51,6 +51,17 @@ class Product:
     def pool(self) -> SumPool | None:
         return None if self.is_folded else self.step.pool
 
+    @property
+    def stride(self) -> tuple[int, int]:
+        """Of a convolution with pooling folded into it."""
+        op, pool = self.step.op, self.step.pool
+        assert isinstance(op, arch.Conv2d)
+        if not self.is_folded:
+            return op.stride
+        assert pool is not None
+        assert isinstance(pool.op, arch.AvgPool2d)
+        return op.stride[0] * pool.op.kernel[0], op.stride[1] * pool.op.kernel[1]
+
     def weight(self, weight: torch.Tensor) -> torch.Tensor:
         """The weight with pooling folded into it."""
         if not self.is_folded:
@@ -168,12 +179,17 @@ class Plan:
         Args:
             norm: Euclidean, of the integer weights of an output channel.
         """
+        secrets = self.secrets_deviation(hand_over, product)
+        return math.hypot(self.known_deviation(hand_over) * norm, secrets) / 2.0**product.step.fraction
+
+    def secrets_deviation(self, hand_over: HandOver, product: Product) -> float:
+        """Of e' u - e1 s with the roundings of p and c1, in units of the integers of a product before its rounding."""
         unit = 2.0 ** (self.lattice.modulus_bits - hand_over.ring)
         secret = math.sqrt(self.lattice.degree * TERNARY_VARIANCE)
         by_c1, by_p = (
             math.hypot(ERROR_DEVIATION, self._rounding(bits)) * secret / unit for bits in (product.c1_bits, self.p_bits)
         )
-        return math.hypot(self.known_deviation(hand_over) * norm, by_c1, by_p) / 2.0**product.step.fraction
+        return math.hypot(by_c1, by_p)
 
     def norm_bound(self, hand_over: HandOver, product: Product) -> float:
         """Of the integer weights of an output channel: public, and M checks it.

@@ -1,6 +1,7 @@
 """The public polynomials of a plan, from one key that both parties contributed to (mpc/keys.py, agreed_key).
 
-A new key for each start of a run: what was sent under old polynomials is of no use to the new ones.
+A new key for each start of a run: what was sent under old polynomials is of no use to the new ones. From the stream of
+the key come P, then the a_c of each hand-over, slot by slot and channel by channel, `modulus_bits` a coefficient.
 """
 
 from __future__ import annotations

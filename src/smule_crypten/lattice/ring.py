@@ -32,7 +32,7 @@ def uniform(stream: Stream, count: int, degree: int, modulus_bits: int) -> torch
 
 
 def ternary(stream: Stream, count: int, degree: int) -> torch.Tensor:
-    """Polynomials (count, N) of coefficients -1, 0 and 1, equally likely."""
+    """Polynomials (count, N) of coefficients -1, 0 and 1, equally likely: floor(3 x / 2^61) - 1 for x of 61 bits."""
     thirds = (stream.bits((count, degree), _TERNARY_BITS) * 3) >> _TERNARY_BITS
     return thirds - 1
 
@@ -44,7 +44,7 @@ def errors(stream: Stream, size: tuple[int, ...]) -> torch.Tensor:
 
 
 def rounded(values: torch.Tensor, modulus_bits: int, kept_bits: int) -> torch.Tensor:
-    """The highest bits of residues, rounded to the nearest: integers modulo 2^kept_bits."""
+    """The highest bits of residues, rounded to the nearest, halves up: integers modulo 2^kept_bits."""
     dropped = modulus_bits - kept_bits
     return signed((values + ((1 << dropped) >> 1)) >> dropped, kept_bits)
 

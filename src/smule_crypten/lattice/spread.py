@@ -27,7 +27,10 @@ class Spread:
     padding: tuple[int, int] = (0, 0)
 
     def images(self, x: torch.Tensor) -> torch.Tensor:
-        """A value (N, features) or (N, C, H, W) as images (N, channels, rows, columns)."""
+        """A value (N, features) or (N, C, H, W) as images (N, channels, rows, columns).
+
+        Features are cut into channels one after the other; the last one is filled up with zeros.
+        """
         if x.dim() == 2:
             return _filled(x, self.channels * self.columns.size).view(len(x), self.channels, 1, self.columns.size)
         return x if self.phases == (1, 1) else self._apart(x, self.padding, (self.rows.size, self.columns.size))

@@ -7,6 +7,9 @@ For each product, slot and output channel o:
    c1_o is a sample of ring-LWE with secret u_o (see parameters.py for what D's later view adds).
 3. D computes with c1 as received; M with W and u_o. The rounding is another e1.
 
+M's stream gives, product by product, u for all slots and outputs, then e1 for all of them; a message has the same
+order, coefficient by coefficient.
+
 No u_o serves twice: under the same one, the difference of two c1 is a multiple of a_c that gives the difference of two
 weights away.
 """
@@ -53,11 +56,11 @@ class MaskedWeights:
         self.kernels: dict[str, torch.Tensor] = {}
         self.secrets: dict[str, Spectrum] = {}
         self._messages: list[torch.Tensor] = []
+        check_norms(plan, weights)
         common = spectrum(public.p, plan.lattice.modulus_bits)
         for hand_over, a in zip(plan.hand_overs, public.a, strict=True):
             for one in hand_over.products:
                 kernel = hand_over.kernel(one, weights[one.name]).double()
-                _check_norm(plan, hand_over, one, kernel)
                 self.kernels[one.name] = kernel
                 self._messages.append(self._mask(plan, hand_over, one, a, common, local))
 
@@ -121,6 +124,17 @@ def limbs_beside(plan: Plan, hand_over: HandOver, one: Product, kernel: torch.Te
     fan_in = kernel[0].numel()
     size = plan.norm_bound(hand_over, one) * math.sqrt(fan_in)
     return limb_width(plan.lattice.modulus_bits, EXACT_BITS - math.ceil(math.log2(size)))
+
+
+def check_norms(plan: Plan, weights: dict[str, torch.Tensor]) -> None:
+    """Refuse weights whose error would be larger than the plan allows; `weights` as MaskedWeights takes them.
+
+    Raises:
+        UnshareableModelError: the weights of an output channel are beyond the public bound.
+    """
+    for hand_over in plan.hand_overs:
+        for one in hand_over.products:
+            _check_norm(plan, hand_over, one, hand_over.kernel(one, weights[one.name]).double())
 
 
 def _check_norm(plan: Plan, hand_over: HandOver, one: Product, kernel: torch.Tensor) -> None:

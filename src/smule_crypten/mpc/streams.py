@@ -69,7 +69,7 @@ class Stream:
         return values
 
     def bits(self, size: tuple[int, ...], bitlength: int) -> torch.Tensor:
-        """Uniform integers of `bitlength` bits (1 to 64), as int64."""
+        """Uniform integers of `bitlength` bits (1 to 64), as int64: the low bits of 8 bytes each, little-endian."""
         elements = self.ring_elements(size)
         return elements if bitlength == 64 else elements & ((1 << bitlength) - 1)
 

@@ -1,6 +1,7 @@
 """How many queries a budget in megabytes pays for, before anything runs.
 
-Both parties know both architectures, so both come to the same plan; the bytes are exact (`cost_of`), not estimates.
+Both parties know both architectures, so both come to the same plan; the bytes are exact (`cost_of`), not estimates. Of
+what goes ahead of an exchange it is the most that there can be. What comes once, before all exchanges, is in no budget.
 """
 
 from __future__ import annotations
@@ -40,15 +41,35 @@ class Prices:
         return cls(scheme=type(scheme), config=scheme.config, architectures=scheme.architectures, dealt=dealt)
 
     def cost(self, rank: int, counts: Queries) -> Cost:
-        """What an exchange, in which party a and party b ask about counts samples, costs the party of this rank."""
+        """What an exchange, in which party a and party b ask about counts samples, costs the party of this rank.
+
+        What goes ahead of it is counted as the most that it can be.
+        """
         asking, answering = (
             self.scheme.cost_of(self.architectures[owner], counts[1 - owner], self.config, dealt=self.dealt)
             for owner in (1 - rank, rank)
         )
-        return self.scheme.combine(asking.data_owner, answering.model_owner)
+        ahead = self.scheme.most_ahead(self.architectures, counts, self.config)
+        if rank == 1:
+            ahead = Cost(bytes_sent=ahead.bytes_received, bytes_received=ahead.bytes_sent)
+        return self.scheme.combine(asking.data_owner, answering.model_owner) + ahead
 
     def cost_of_both(self, counts: Queries) -> int:
-        """Bytes of such an exchange, of both parties and of the dealer, announcements included."""
+        """Bytes of such an exchange at most, of both parties and of the dealer, announcements included."""
+        ahead = self.scheme.most_ahead(self.architectures, counts, self.config)
+        return self._without_ahead(counts) + ahead.bytes_total
+
+    @property
+    def set_up_bytes(self) -> int:
+        """What a run costs both parties before its first exchange, beside the handshake."""
+        return self.scheme.set_up_cost().bytes_total
+
+    def run_bytes(self, counts: Queries, num_exchanges: int) -> int:
+        """Bytes of a whole run of such exchanges, with what goes before and ahead of them."""
+        ahead = self.scheme.all_ahead(self.architectures, [counts] * num_exchanges, self.config)
+        return self.set_up_bytes + num_exchanges * self._without_ahead(counts) + ahead.bytes_total
+
+    def _without_ahead(self, counts: Queries) -> int:
         total = CONTROL_BYTES
         for architecture, num_queries in zip(self.architectures, reversed(counts), strict=True):
             cost = self.scheme.cost_of(architecture, num_queries, self.config, dealt=self.dealt)
@@ -63,12 +84,17 @@ class Plan:
     Attributes:
         num_exchanges: in the whole run.
         num_queries: None without a limit.
-        exchange_bytes: what an exchange of so many queries costs both parties together, None where num_queries is None.
+        exchange_bytes: what an exchange of so many queries costs both parties together, at most; None where num_queries
+            is None.
+        set_up_bytes: what comes before all of them.
+        run_bytes: all exchanges, and what comes before; None as exchange_bytes.
     """
 
     num_exchanges: int
     num_queries: Queries | None
     exchange_bytes: int | None
+    set_up_bytes: int
+    run_bytes: int | None
 
 
 def plan(prices: Prices, config: ExchangeConfig, num_epochs: int) -> Plan:
@@ -91,10 +117,14 @@ def plan(prices: Prices, config: ExchangeConfig, num_epochs: int) -> Plan:
                 f"does is {smallest + 0.0005:.3f}"
             )
         total = _largest(cost, available, total)
+    num_exchanges = len(exchange_epochs(config, num_epochs))
+    queries = None if total is None else divided(total, config.share_a)
     return Plan(
-        num_exchanges=len(exchange_epochs(config, num_epochs)),
-        num_queries=None if total is None else divided(total, config.share_a),
-        exchange_bytes=None if total is None else cost(total),
+        num_exchanges=num_exchanges,
+        num_queries=queries,
+        exchange_bytes=None if queries is None else prices.cost_of_both(queries),
+        set_up_bytes=prices.set_up_bytes,
+        run_bytes=None if queries is None else prices.run_bytes(queries, num_exchanges),
     )
 
 

@@ -7,7 +7,11 @@ ElGamal keys as in Naor, Pinkas 2001; keys drawn so as in Damgard, Nielsen 2000)
 2. Receiver -> sender, 64 bytes a transfer, crossing 1: (P_0, P_1), where P_c = X25519(s, base point) with s its own,
    and P_(1-c) = X25519(e, u), with u a random point of the curve and e random and forgotten: nobody knows its
    logarithm.
-3. Sender: key_b = SHA-256(instance, number, b, A, P_0, P_1, X25519(a, P_b)). Receiver: key_c with X25519(s, A).
+3. Sender: key_b = SHA-256(label, A, P_0, P_1, X25519(a, P_b)), with the instance's label of "base|NUMBER|b"
+   (hashing.py) and points of 32 bytes. Receiver: key_c with X25519(s, A).
+
+Randomness, 32 bytes each, in this order: the sender takes a. The receiver takes s of every transfer, then 640
+candidates (little-endian, bit 255 ignored), of which the first ones on the curve are the u, then e of every transfer.
 
 One round; nothing is opened. Semi-honest security:
 - The sender learns nothing of c. Scalars of X25519 are 8 m with 2^251 <= m < 2^252, and the group of prime order has

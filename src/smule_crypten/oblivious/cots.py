@@ -71,7 +71,10 @@ class _Cots:
         return self._blocks
 
     def _pads(self, blocks: Blocks, multiples: Blocks, use: Use, width: int, start: int) -> Pads:
-        """Of contiguous blocks, for the transfers from that at `start` on, plus each multiple of D: (multiples, n)."""
+        """Of contiguous blocks, for the transfers from that at `start` on, plus each multiple of D: (multiples, n).
+
+        Word 0 of a tweak is the number of the transfer, word 1 the use.
+        """
         kind = narrow_type(width)
         result = np.empty((len(multiples), len(blocks)), dtype=kind)
         most = min(self._hash.MOST, len(blocks))
@@ -82,10 +85,8 @@ class _Cots:
             number, count = self._first + start + place, len(part)
             tweaks[:count, 0] = np.arange(number, number + count, dtype=np.uint64)
             for multiple, pads in zip(multiples, result, strict=True):
-                # Word by word: along the short axis it takes four times as long.
-                for word in (0, 1):
-                    np.bitwise_xor(part[:, word], multiple[word], out=candidates[:count, word])
-                first, second = self._hash.halves(candidates[:count], tweaks[:count])
+                added = _plus(part, multiple, candidates[:count])
+                first, second = self._hash.halves(added, tweaks[:count])
                 np.bitwise_xor(_low(first, kind), _low(second, kind), out=pads[place : place + count])
         result &= kind.type((1 << width) - 1)
         return result
@@ -116,6 +117,16 @@ class ReceiverCots(_Cots):
         """Of what became of its blocks: (n,)."""
         own: Pads = self._pads(blocks, np.zeros((1, 2), dtype=np.uint64), use, width, start)[0]
         return own
+
+
+def _plus(blocks: Blocks, multiple: Blocks, out: Blocks) -> Blocks:
+    """Blocks plus one multiple of D, in `out` unless it is 0 times D: that the first pad is of 0 times D is public."""
+    if not multiple.any():
+        return blocks
+    # Word by word: along the short axis it takes four times as long.
+    for word in (0, 1):
+        np.bitwise_xor(blocks[:, word], multiple[word], out=out[:, word])
+    return out
 
 
 def _low(blocks: Blocks, kind: np.dtype[np.unsignedinteger[Any]]) -> Pads:

@@ -8,7 +8,9 @@ The sender holds the difference D with mark 1; the receiver draws its choices x,
 3. The sender's column i is G(key_(D_i)) xor D_i u_i = (the receiver's column) xor D_i x.
 4. Column 0 needs no transfer: 0 at the sender, x at the receiver, which is what D_0 = 1 asks.
 
-Row j of the columns is a block: r_j at the sender, r_j xor x_j D at the receiver. One message; nothing is opened.
+Row j of the columns is a block: r_j at the sender, r_j xor x_j D at the receiver. One message; nothing is opened. A
+column is packed bits, the first one lowest, ceil(m / 8) bytes; the message is the columns u_1 to u_127 one behind the
+other. x are random bytes that the receiver takes after those of the base transfers.
 Semi-honest: u_i is hidden by the key that the sender has not. G is AES-256-CTR, each key used once.
 """
 

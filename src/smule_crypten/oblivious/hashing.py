@@ -3,8 +3,8 @@
 - The tree grows by MMO with sigma: H(x) = pi(sigma(x)) xor sigma(x), circular correlation robust (section 7.3), as the
   half-tree asks (eprint 2022/1431).
 - Pads come from TMMO: H(x, i) = pi(pi(x) xor i) xor pi(x), tweakable circular correlation robust (section 7.4): the
-  same difference stands in all transfers, and a tweak i serves once. The cheaper pi(sigma(x) xor i) xor sigma(x) is not
-  used: who knows two x can choose tweaks under which the arguments of pi meet.
+  same difference stands in all transfers, and a tweak i serves the candidates of one transfer, for one use. The cheaper
+  pi(sigma(x) xor i) xor sigma(x) is not used: who knows two x can choose tweaks under which the arguments of pi meet.
 
 Each purpose has a key of its own; trees and code have one for each iteration. All come from a public seed that both
 parties contributed to, new for each instance, and from the sender's rank: one who attacks many instances or iterations
@@ -45,12 +45,16 @@ class Instance:
             raise ValueError(f"the sender is party 0 or 1, got {self.sender_rank}")
 
     def label(self, purpose: str) -> bytes:
-        """How a hash for this purpose begins; no two labels are the same, nor is one the beginning of another."""
+        """How a hash for this purpose begins; no two labels are the same, nor is one the beginning of another.
+
+        The ASCII text "smule_crypten|oblivious|PURPOSE|RANK|", then the seed. Purposes: "pads"; "tree|I" and "code|I"
+        of iteration I; "base|NUMBER|BIT" (base.py).
+        """
         return f"smule_crypten|oblivious|{purpose}|{self.sender_rank}|".encode() + self.seed
 
 
 def public_key(instance: Instance, purpose: str) -> bytes:
-    """The AES-128 key of a purpose: public, and the same at both parties."""
+    """The AES-128 key of a purpose, public, and the same at both parties: 16 bytes of SHA-256 of its label."""
     return hashlib.sha256(instance.label(purpose)).digest()[:BLOCK_BYTES]
 
 

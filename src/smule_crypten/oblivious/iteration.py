@@ -10,6 +10,10 @@ In: k + t h of them, x uniform. With the set's t trees of depth h and k inputs o
 3. The leaves are correlated transfers whose choices e have one 1 in each tree. Row j is leaf j, xor row j of the code
    applied to the k transfers: choices A x + e, uniform by the LPN assumption (parameters.py).
 
+Seeds lie in this order: the k inputs, then those of all trees for level 1, for level 2 and so on, and the message is in
+the order of the latter. The lowest bit of a hole is the turn of level 1. The sender takes 16 random bytes a tree, the
+child 1 of its root. Marks of leaves are set to 0, the one at the receiver's hole to 1, before the code is added.
+
 Nothing is opened. The message is hidden by r and, where the receiver knows that, is what it may know. Both parties keep
 trees and inputs, and make rows when they are asked for: any stretch, in any order, by number alone.
 """

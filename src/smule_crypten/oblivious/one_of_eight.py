@@ -3,7 +3,8 @@
 Blocks are vectors over the field of 16 elements, F_2[y] modulo y^4 + y + 1: four words of 32 bits, the coefficients.
 Three transfers with the choices c0, c1 and c2 combine to one with v = c0 + c1 y + c2 y^2: Q = q0 + y q1 + y^2 q2 at the
 sender, Q + v D at the receiver. Its eight pads are H(Q + u D, tweak); any two differ by a multiple of D by an element
-that is not zero, and so invertible: it is as hard to guess as D. 0 bytes; pads are turned afterwards (turning.py).
+that is not zero, and so invertible: it is as hard to guess as D. The number in the tweak is that of the first of the
+three transfers. 0 bytes; pads are turned afterwards (turning.py).
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Transfers of one of four integers of w bits, from two correlated transfers each.
 
-Blocks are vectors over the field of four elements 0, 1, sigma, sigma + 1 (blocks.py). Two transfers with the choices
-c0 and c1 combine to one with the choice v = c0 + 2 c1: Q = q0 xor sigma(q1) at the sender, Q xor v D at the receiver,
-where v D is 0, D, sigma(D) or both. Its four pads are H(Q xor u D, tweak) for u = 0 .. 3; any two differ by a multiple
-of D that is as hard to guess as D. This is the code-based transfer of Kolesnikov, Kumaresan (CRYPTO 2013) with a code
-over four elements. A xor of two pads, one of each transfer, would not do: the four would sum to zero.
+Blocks are vectors over the field of four elements 0, 1, sigma, sigma + 1 (blocks.py). Two transfers with the choices c0
+and c1 combine to one with the choice v = c0 + 2 c1: Q = q0 xor sigma(q1) at the sender, Q xor v D at the receiver,
+where v D is 0, D, sigma(D) or both. Its four pads are H(Q xor u D, tweak) for u = 0 .. 3, with the number of the first
+of the two transfers in the tweak; any two differ by a multiple of D that is as hard to guess as D. This is the
+code-based transfer of Kolesnikov, Kumaresan (CRYPTO 2013) with a code over four elements. A xor of two pads, one of
+each transfer, would not do: the four would sum to zero.
 
 With products: the two transfers of a value serve also as transfers of one of two (one_of_two.py), under tweaks of that
 use. Each serves one product with a bit; a sum of two such pads has to be linear in c0 and c1, as the products are.
@@ -27,7 +28,7 @@ TRANSFERS = 2
 def send_random(cots: SenderCots, width: int, products: int = 0) -> tuple[Pads, Pads]:
     """All four pads of each value, of a batch of 2 n (4, n), and those of the first `products` transfers of one of two.
 
-    The latter are (2, 2, products): of the low and of the high transfer, by choice.
+    The latter are (2, 2, products): of the low and of the high transfer, by choice, each under its own number.
     """
     low, high = _halves(cots, width)
     four = cots.pads(_combined(low, high), _multiples(cots.difference), Use.TABLE, width)

@@ -44,6 +44,8 @@ def towards(received: ReceiverPads, choices: Bits) -> tuple[Bytes, ReceiverPads]
 
     Once: turning.py.
     """
+    if choices.shape != received.pads.shape:
+        raise ValueError(f"{len(received.pads)} transfers take as many choices, got {choices.shape}")
     packed = pack_bits(choices)
     return received.choices ^ packed, received._replace(choices=packed)
 

@@ -139,6 +139,7 @@ def _train(prepared: _Prepared, session: Session, emit: Emit) -> PartyRecord:
         )
         facts = vars(training.run(state)) | _description(prepared)
         facts["planned_exchange_bytes"] = queries.exchange_bytes
+        facts["planned_set_up_bytes"] = queries.set_up_bytes
     # On disk before the other party hears so: once it knows that both are through, it will not come again.
     write_result(config, PartyRecord(status="running", **facts, **vars(ledger.totals(session.meter))))
     session.channel.swap_json({"finished": True})
@@ -177,6 +178,8 @@ def _say_plan(emit: Emit, config: PartyConfig, queries: Plan) -> None:
         of_a, of_b = queries.num_queries
         text = f"{queries.num_exchanges} exchanges of at most {of_a} queries of party a and {of_b} of party b, "
         text += f"{queries.exchange_bytes / 1e6:.2f} MB at most each"
+        if queries.set_up_bytes:
+            text += f", beside {queries.set_up_bytes / 1e6:.2f} MB for the set-up, once"
         if config.exchange.budget_mb is not None:
             text = f"exchange.budget_mb={config.exchange.budget_mb:g} pays for {text}"
         emit(Message(text))

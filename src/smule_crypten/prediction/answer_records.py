@@ -72,7 +72,9 @@ class PlanRecord(Record):
     problem: str | None = maybe("why the budget does not pay for a run")
     num_exchanges: int | None = maybe("in the whole run")
     num_queries: tuple[int, int] | None = maybe("of party a and party b in each exchange; null without a limit")
-    exchange_bytes: int | None = maybe("of both parties together, the dealer's with them")
+    exchange_bytes: int | None = maybe("of each exchange at most: both parties together, the dealer's with them")
+    set_up_bytes: int | None = maybe("once, before the first exchange: both parties together")
+    run_bytes: int | None = maybe("of all exchanges and the set-up")
 
 
 class EstimateRecord(AskedRecord):

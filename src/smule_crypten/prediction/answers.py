@@ -36,8 +36,8 @@ def estimate_table(estimate: EstimateRecord) -> RenderableType:
     worth, run = estimate.worth, estimate.run
     low, high = worth.interval
     total = run.problem or "not known in advance without exchange.num_queries or exchange.budget_mb"
-    if run.num_exchanges is not None and run.exchange_bytes is not None and run.num_queries is not None:
-        total = f"at most {human_bytes(run.num_exchanges * run.exchange_bytes)} of both parties together, "
+    if run.num_exchanges is not None and run.run_bytes is not None and run.num_queries is not None:
+        total = f"at most {human_bytes(run.run_bytes)} of both parties together, "
         of_a, of_b = run.num_queries
         total += f"{of_a} queries of party a and {of_b} of party b in each of {run.num_exchanges} exchanges"
     facts = {

@@ -196,10 +196,12 @@ def dropped_answers(parties: Mapping[str, PartySummary]) -> str:
 
 
 def planned_exchange(parties: Mapping[str, PartySummary]) -> str:
-    """What an exchange was said to cost at most, before the first one."""
-    values = (party.planned_exchange_bytes for party in parties.values())
-    planned = next((value for value in values if value is not None), None)
-    return "" if planned is None else f"{human_bytes(planned)} an exchange at most"
+    """What an exchange was said to cost at most, before the first one, and what came once before all of them."""
+    values = ((party.planned_exchange_bytes, party.planned_set_up_bytes) for party in parties.values())
+    planned, once = next((value for value in values if value[0] is not None), (None, None))
+    if planned is None:
+        return ""
+    return f"{human_bytes(planned)} an exchange at most" + (f", set-up {human_bytes(once)} once" if once else "")
 
 
 def durations(seconds: RunSeconds) -> str:

@@ -148,9 +148,12 @@ class PartyFacts(Record):
     )
     privacy: PrivacyRecord | None = maybe("what both trainings cost; null without `training.dp`")
     planned_exchange_bytes: int | None = maybe(
-        "what `cost_of` says beforehand of an exchange of as many queries as the plan allows: bytes of both parties "
-        "together, with the dealer's, and 4,096 for announcements and keys; "
+        "what an exchange of as many queries as the plan allows costs at most, as said beforehand: bytes of both parties "
+        "together, with the dealer's, what goes ahead of it, and 4,096 for announcements and keys; "
         "null without a limit of queries"
+    )
+    planned_set_up_bytes: int | None = maybe(
+        "what the scheme costs once, before the first exchange and again in each resumed run: both parties together"
     )
     alarms: list[AlarmRecord] | None = maybe("over the peer's answers")
     budget: BudgetRecord | None = maybe("answers of its network, and what its limit leaves; null until it has finished")
@@ -172,7 +175,9 @@ class PartyTotals(Record):
     dealer_bytes: int = Field(description="bytes that the dealer sent to the party")
     rounds: int = Field(description="rounds of the whole run")
     bytes_by_layer: dict[str, int] = Field(description="bytes of the whole run, both directions, for each layer")
-    bytes_by_phase: dict[str, int] = Field(description="the same for `handshake`, `keys`, `control`, `online`")
+    bytes_by_phase: dict[str, int] = Field(
+        description="the same for `handshake`, `set-up`, `keys`, `control`, `correlations`, `online`"
+    )
     disclosures: list[DisclosureRecord] = Field(description="what its network answered, exchange by exchange")
     trust: list[TrustRecord] = Field(description="of each epoch that had answers")
     seconds: PartySeconds

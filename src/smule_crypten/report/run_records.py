@@ -77,7 +77,9 @@ class Communication(Record):
     rounds_total: int | None = maybe("rounds of the whole run")
     queries_per_epoch: list[int] = Field(description="queries of both parties in each SMuLe epoch")
     bytes_per_query: float | None = maybe("sum of `bytes_per_epoch` over sum of `queries_per_epoch`")
-    bytes_by_phase: dict[str, int] = Field(description="of the whole run: `handshake`, `keys`, `control`, `online`")
+    bytes_by_phase: dict[str, int] = Field(
+        description="of the whole run: `handshake`, `set-up`, `keys`, `control`, `correlations`, `online`"
+    )
     bytes_by_layer: dict[str, int] = Field(description="the same by layer; one entry for a name in both networks")
 
 

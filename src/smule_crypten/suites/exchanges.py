@@ -38,6 +38,8 @@ _EXCHANGE = [
     ("exchange_bytes", "Online, both directions"),
     ("dealer_bytes", "From the dealer"),
     ("rounds", "Rounds"),
+    ("ahead_bytes", "Ahead of it, at most"),
+    ("set_up_bytes", "Once a run"),
 ]
 _ON_TERMINAL = ("network", "scheme", "queries", "exchange_bytes", "dealer_bytes", "rounds")
 _FULL_TRAINING_STEP = "a step of full training (CrypTen)"
@@ -139,20 +141,25 @@ def _measure(run: RunConfig, choice: NetworkChoice, queries: int) -> dict[str, A
     except ModelError as error:
         return base | {"basis": "not possible", "as_predicted": str(error)}
     predicted = _cost(architecture, queries, run.scheme, run.party(0, ".").needs_dealer)
+    beside = _beside(architecture, queries, run.scheme)
     found = rehearse(run.party(0, "."), inputs_NX, num_classes)
     cost, other = found.costs
     counts = ("rounds", "bytes_sent", "bytes_received", "dealer_bytes")
     exact = all(getattr(cost, name) == getattr(predicted, name) for name in counts)
-    return base | {
-        "exchange_bytes": cost.bytes_total,
-        "one_way_bytes": max(cost.bytes_sent, cost.bytes_received),
-        "dealer_bytes": cost.dealer_bytes + other.dealer_bytes,
-        "rounds": cost.rounds,
-        "local_seconds": cost.online_seconds + cost.offline_seconds,
-        "logit_error": found.max_abs_logit_error,
-        "memory_bytes": max(cost.peak_memory_bytes, other.peak_memory_bytes),
-        "as_predicted": "exactly" if exact else f"no: {predicted}",
-    }
+    return (
+        base
+        | beside
+        | {
+            "exchange_bytes": cost.bytes_total,
+            "one_way_bytes": max(cost.bytes_sent, cost.bytes_received),
+            "dealer_bytes": cost.dealer_bytes + other.dealer_bytes,
+            "rounds": cost.rounds,
+            "local_seconds": cost.online_seconds + cost.offline_seconds,
+            "logit_error": found.max_abs_logit_error,
+            "memory_bytes": max(cost.peak_memory_bytes, other.peak_memory_bytes),
+            "as_predicted": "exactly" if exact else f"no: {predicted}",
+        }
+    )
 
 
 def _inputs(run: RunConfig, choice: NetworkChoice, count: int) -> tuple[torch.Tensor, int]:
@@ -176,6 +183,13 @@ def _cost(architecture: arch.Architecture, queries: int, scheme: SchemeConfig, d
     return scheme_class(scheme.name).combine(direction.data_owner, direction.model_owner)
 
 
+def _beside(architecture: arch.Architecture, queries: int, scheme: SchemeConfig) -> dict[str, int]:
+    """Bytes of both parties that no exchange itself holds."""
+    chosen = scheme_class(scheme.name)
+    ahead = chosen.most_ahead((architecture, architecture), (queries, queries), scheme)
+    return {"ahead_bytes": ahead.bytes_total, "set_up_bytes": chosen.set_up_cost().bytes_total}
+
+
 def _predicted(suite: SuiteConfig, run: RunConfig, choice: NetworkChoice) -> list[dict[str, Any]]:
     inputs_NX, num_classes = _inputs(run, choice, 1)
     model, shape = _network(choice, inputs_NX, num_classes)
@@ -185,8 +199,13 @@ def _predicted(suite: SuiteConfig, run: RunConfig, choice: NetworkChoice) -> lis
     except SmuleError as error:
         return [base | {"basis": "not possible", "scheme": str(error)}]
     base["relus"] = _num_relus(architecture)
-    costs = [
-        (name, queries, _cost(architecture, queries, scheme_of(name, run), dealt=scheme_traits(name).needs_dealer))
+    costs: list[tuple[str, int, Cost, dict[str, int]]] = [
+        (
+            name,
+            queries,
+            _cost(architecture, queries, scheme_of(name, run), dealt=scheme_traits(name).needs_dealer),
+            _beside(architecture, queries, scheme_of(name, run)),
+        )
         for name in suite.schemes
         for queries in suite.queries
     ]
@@ -194,7 +213,7 @@ def _predicted(suite: SuiteConfig, run: RunConfig, choice: NetworkChoice) -> lis
     step = cost_of_step(architecture, batch, dealt=True)
     # One party is corrected in a step, both in an exchange.
     step = dataclasses.replace(step, dealer_bytes=step.dealer_bytes // 2)
-    costs.append((_FULL_TRAINING_STEP, batch, step))
+    costs.append((_FULL_TRAINING_STEP, batch, step, {"ahead_bytes": 0, "set_up_bytes": 0}))
     return [
         base
         | {
@@ -203,9 +222,10 @@ def _predicted(suite: SuiteConfig, run: RunConfig, choice: NetworkChoice) -> lis
             "exchange_bytes": cost.bytes_total,
             "dealer_bytes": 2 * cost.dealer_bytes,
             "rounds": cost.rounds,
+            **beside,
             **on_links(max(cost.bytes_sent, cost.bytes_received), cost.rounds),
         }
-        for name, count, cost in costs
+        for name, count, cost, beside in costs
     ]
 
 

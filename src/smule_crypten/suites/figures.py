@@ -91,6 +91,7 @@ def _figures(case: Case) -> Found:
         "parties": parties,
         "queries": plan.num_queries,
         "exchange_bytes": plan.exchange_bytes,
+        "run_bytes": plan.run_bytes,
         "exchanges": len(mutual[0].due),
     }
 
@@ -182,5 +183,5 @@ def _cost(seeds: Sequence[Found]) -> Row:
         "query": human_bytes(num_bytes / max(1, sum(queries))),
         "exchange": human_bytes(num_bytes),
         "exchanges": count,
-        "total": human_bytes(count * num_bytes),
+        "total": human_bytes(found["run_bytes"]),
     }

@@ -114,13 +114,13 @@ def _of(result: Mapping[str, Any] | None, key: str, rank: int) -> float | None:
 
 
 def _points(found: Found) -> list[CurvePoint]:
-    """Of the first seed: the mean accuracy of the parties that ask, by bytes so far; exchanges cost the same."""
+    """Of the first seed: the mean accuracy of the parties that ask, by bytes so far at most; exchanges cost the same."""
     first = found.get("smule", [None])[0]
     if first is None or first["exchange_bytes"] is None:
         return []
-    exchanges, num_bytes = first["exchange_epochs"], first["exchange_bytes"]
+    exchanges, num_bytes, once = first["exchange_epochs"], first["exchange_bytes"], first["set_up_bytes"]
     return mean_curve(
-        [{**point, "bytes": num_bytes * sum(epoch <= point["epoch"] for epoch in exchanges)} for point in points]
+        [{**point, "bytes": once + num_bytes * sum(epoch <= point["epoch"] for epoch in exchanges)} for point in points]
         for rank, points in enumerate(first["curves"])
         if _asks(found, rank)
     )

@@ -196,6 +196,7 @@ class Case:
             "queries": plan.num_queries,
             "online_bytes": online,
             "exchange_bytes": plan.exchange_bytes,
+            "set_up_bytes": plan.set_up_bytes,
             "exchange_epochs": list(exchange_epochs(self.run.exchange, self.run.training.epochs)),
             "curves": [curve.points for curve in curves],
         }

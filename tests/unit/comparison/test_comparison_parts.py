@@ -15,15 +15,23 @@ from comparison_harness import (
     random_shares,
     summed,
 )
-from oblivious_harness import INSTANCE, converse, random_fields, repeatable_bytes
+from oblivious_harness import INSTANCE, converse, random_fields, repeatable_bytes, turned_first
 
 from smule_crypten.comparison import digits, relu
-from smule_crypten.comparison.digits import Nodes, ReceiverDigits, Rows, SenderDigits, bits_of, pack_rows
+from smule_crypten.comparison.digit_pads import (
+    Rows,
+    bit_rows,
+    choice_bytes,
+    choose,
+    receiver_pads,
+    sender_pads,
+    turn,
+)
+from smule_crypten.comparison.digits import Nodes
 from smule_crypten.comparison.remask import FreshShare, remask_bytes
 from smule_crypten.comparison.tree import Tree, level_gates, opening_bytes, prepare_gates
-from smule_crypten.comparison.truncation import truncate_data_owner, truncate_model_owner
 from smule_crypten.comparison.widths import Widths, modulo
-from smule_crypten.oblivious.blocks import Bytes, as_bytes, unpack_bits
+from smule_crypten.oblivious.blocks import Bytes, as_bytes, pack_rows, unpack_bits
 from smule_crypten.oblivious.cots import Fields
 from smule_crypten.oblivious.wire import unpack_fields
 
@@ -31,15 +39,15 @@ COUNT = 203
 
 
 def compared(widths: Widths, c: Fields, r: Fields) -> tuple[Nodes, Nodes, Bytes]:
-    dealt = _Dealt(5)
+    dealt, count = _Dealt(5), len(c)
     sender, receiver = IdealSender(dealt), IdealReceiver(dealt)
-    sizes = (2 * widths.pairs * len(c), widths.has_triple * len(c) * 3)
-    flips, theirs = digits.choose(widths, ReceiverDigits(*map(receiver.take, sizes)), r)
-    assert len(flips) == digits.choice_bytes(widths, len(c))
-    ours = digits.turn(widths, SenderDigits(*map(sender.take, sizes)), flips, len(c))
+    sizes = (2 * widths.pairs * count, 3 * widths.has_triple * count)
+    flips, theirs = choose(widths, receiver_pads(widths, *map(receiver.take, sizes), count), r)
+    assert len(flips) == choice_bytes(widths, count)
+    ours = turn(widths, sender_pads(widths, *map(sender.take, sizes), count), flips, count)
     message, nodes = digits.send_tables(widths, ours, c)
-    assert len(message) == digits.table_bytes(widths, len(c))
-    return nodes, digits.receive_tables(widths, theirs, message, len(c)), message
+    assert len(message) == digits.table_bytes(widths, count)
+    return nodes, digits.receive_tables(widths, theirs, message, count), message
 
 
 def plain_digits(widths: Widths, numbers: Fields) -> list[Fields]:
@@ -174,7 +182,7 @@ def test_a_fresh_share_hides_what_it_replaces_and_serves_once() -> None:
         fresh = FreshShare(REFERENCE, 20_000, repeatable_bytes(7))
         masked = unpack_fields(fresh.message(share), 20_000, REFERENCE.fine)
         np.testing.assert_array_equal(modulo(masked + fresh.share, 24), share)
-        bits.append(np.stack([bits_of(masked, bit) for bit in range(24)]).mean(axis=1))
+        bits.append(np.unpackbits(bit_rows(masked, 0, 24), axis=1).mean(axis=1))
         shares.append(fresh)
     assert abs(np.stack(bits) - 0.5).max() < 5 * 0.5 / 20_000**0.5
     with pytest.raises(ValueError, match="a mask serves once"):
@@ -193,7 +201,34 @@ def test_one_mask_is_not_spread_over_many_values() -> None:
     )
     with pytest.raises(ValueError, match=r"\(5,\) is not the 1 values"):
         next(relu.relu_model_owner(REFERENCE, ready, five))
-    with pytest.raises(ValueError, match=r"\(5,\) is not the 1 values"):
-        next(truncate_model_owner(REFERENCE, parties.model_receiving.take(1), five))
-    with pytest.raises(ValueError, match=r"\(5,\) is not the 1 values"):
-        next(truncate_data_owner(REFERENCE, parties.data_sending.take(1), five))
+
+
+@pytest.mark.parametrize("count", [1, 8, 13, 800])
+@pytest.mark.parametrize(("first", "size"), [(0, 3), (3, 14), (17, 1), (5, 59), (63, 1), (3, 0)])
+def test_rows_of_bits(count: int, first: int, size: int) -> None:
+    """Against one shift a bit; what a row has beyond its values is zero."""
+    numbers = np.random.default_rng(size).integers(0, 1 << 64, count, dtype=np.uint64)
+    rows = bit_rows(numbers, first, size)
+    assert rows.shape == (size, -(-count // 8))
+    bits = np.unpackbits(rows, axis=1, bitorder="little")
+    for place in range(size):
+        assert bits[place, :count].tolist() == [int(number) >> (first + place) & 1 for number in numbers]
+    assert not bits[:, count:].any()
+
+
+@pytest.mark.parametrize("count", [1, 8, 101, 800])
+@pytest.mark.parametrize("width", [3, 4, 5, 6, 18])
+def test_turning_rows_is_turning_transfers(width: int, count: int) -> None:
+    """All that M keeps, turned after hashing, is what it would have hashed after turning the transfers."""
+    widths, dealt = Widths(width, 0, width), _Dealt(5)
+    receiver = IdealReceiver(dealt)
+    sizes = (2 * widths.pairs * count, 3 * widths.has_triple * count)
+    flips, _ = choose(widths, receiver_pads(widths, *map(receiver.take, sizes), count), random_fields(1, count, width))
+    sender = IdealSender(dealt)
+    found = turn(widths, sender_pads(widths, *map(sender.take, sizes), count), flips, count)
+    sender, lines = IdealSender(dealt), np.split(flips, [-(-sizes[0] // 8)])
+    batches = [
+        turned_first(sender.take(size), unpack_bits(line, size)) for size, line in zip(sizes, lines, strict=True)
+    ]
+    for got, expected in zip(found, sender_pads(widths, *batches, count), strict=True):
+        np.testing.assert_array_equal(got, expected)

@@ -1,4 +1,4 @@
-"""A whole ReLU and a truncation: results against plain integers, exact bytes and messages, nothing serves twice."""
+"""A whole ReLU: results against plain integers, exact bytes and messages, nothing serves twice."""
 
 from __future__ import annotations
 
@@ -19,18 +19,15 @@ from comparison_harness import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oblivious_harness import converse, random_fields
+from oblivious_harness import random_fields
 
 from smule_crypten.comparison import relu
 from smule_crypten.comparison.conversation import Conversation, Part, Turn
-from smule_crypten.comparison.cost import relu_cost, truncation_cost
-from smule_crypten.comparison.truncation import truncate_data_owner, truncate_model_owner
+from smule_crypten.comparison.cost import relu_cost
 from smule_crypten.comparison.widths import Widths, modulo
 from smule_crypten.lattice.truncation import data_owner_share, model_owner_share
 from smule_crypten.mpc.streams import Stream
-from smule_crypten.oblivious.blocks import Bytes
 from smule_crypten.oblivious.cots import Fields
-from smule_crypten.oblivious.script import Script, Want
 
 
 @pytest.fixture(scope="module")
@@ -120,73 +117,29 @@ def test_bits_of_the_reference() -> None:
     assert len(cost.online) == 6
 
 
-def test_transfers_taken_are_those_of_the_cost() -> None:
-    class Counting:
-        def __init__(self, source: object) -> None:
-            self.source, self.taken = source, 0
-
-        def take(self, count: int) -> object:
-            self.taken += count
-            return self.source.take(count)  # type: ignore[attr-defined]
-
-    ends = ideal_parties(9)
-    counted = [Counting(end) for end in vars(ends).values()]
-    Parties(*counted).material(REFERENCE, 7)  # type: ignore[arg-type]
-    cost = relu_cost(7, REFERENCE).transfers
-    assert [one.taken for one in counted] == [cost.model_owner, cost.data_owner, cost.data_owner, cost.model_owner]
-
-
 def test_what_is_prepared_serves_once(parties: Parties) -> None:
-    """A second use of a mask would be a relation between two inputs."""
+    """A second use of a mask would be a relation between two inputs, a second turning one between two choices."""
     c, v = random_shares(REFERENCE, 5, 1)
     ours, theirs = parties.material(REFERENCE, 5)
     played = play_relu(REFERENCE, c, v, parties, (ours, theirs))
-    with pytest.raises(ValueError, match="serves once"):
-        next(relu.relu_model_owner(REFERENCE, played.ready[0], c))
-    with pytest.raises(ValueError, match="serves once"):
-        next(relu.prepare_data_owner(REFERENCE, v, theirs))
-    with pytest.raises(ValueError, match="serves once"):
-        _hear_first(relu.relu_data_owner(REFERENCE, played.ready[1]), played.online.messages[0][2])
-
-
-def _hear_first(script: Script[Fields], message: Bytes) -> None:
-    assert isinstance(next(script), Want)
-    script.send(message)
-
-
-@pytest.mark.parametrize("widths", [REFERENCE, Widths(18, 0, 32), Widths(9, 3, 10)])
-def test_truncation(widths: Widths) -> None:
-    """Values of both signs over the whole range, its ends included; 15 bits a value at the reference."""
-    limit = 1 << (widths.fine - 2)
-    values = np.concatenate([[-limit, -1, 0, 1, limit - 1], np.random.default_rng(1).integers(-limit, limit, 1003)])
-    c = random_fields(6, len(values), widths.width)
-    v = modulo(values.astype(np.uint64) - (c << np.uint64(widths.guard_bits)), widths.fine)
-    ends = ideal_parties(3)
-    sending, receiving = ends.data_sending.take(len(c)), ends.model_receiving.take(len(c))
-    model_share, data_share, crossed = converse(
-        truncate_model_owner(widths, receiving, c), truncate_data_owner(widths, sending, v)
-    )
-    assert summed(widths, (model_share, data_share)) == values.tolist()
-    assert crossed.sizes() == expected_sizes(truncation_cost(len(c), widths).online)
-
-
-def test_truncation_within_a_ring_is_local() -> None:
-    """The shares as they are, in units of 2^-t."""
-    widths, (c, v) = Widths(7, 2, 7), random_shares(Widths(7, 2, 7), 50, 2)
-    ends = ideal_parties(4)
-    for script, expected in (
-        (truncate_model_owner(widths, ends.model_receiving.take(0), c), c << np.uint64(2)),
-        (truncate_data_owner(widths, ends.data_sending.take(0), v), v),
+    for again in (
+        relu.prepare_model_owner(REFERENCE, 5, ours),
+        relu.prepare_data_owner(REFERENCE, v, theirs),
+        relu.relu_model_owner(REFERENCE, played.ready[0], c),
+        relu.relu_data_owner(REFERENCE, played.ready[1]),
     ):
-        with pytest.raises(StopIteration) as end:
-            next(script)
-        np.testing.assert_array_equal(end.value.value, expected)
-    assert truncation_cost(50, widths).online == ()
+        with pytest.raises(ValueError, match="serves once"):
+            next(again)
 
 
-def test_a_truncation_costs_15_bits() -> None:
-    cost = truncation_cost(8, REFERENCE)
-    assert (cost.online_bytes(True), cost.online_bytes(False), cost.transfers) == (1, 14, (0, 8))
+def test_material_for_other_counts_is_refused(parties: Parties) -> None:
+    ours, theirs = parties.material(REFERENCE, 5)
+    _, v = random_shares(REFERENCE, 6, 1)
+    with pytest.raises(ValueError, match="6 values are to be compared, and material was made for 5"):
+        next(relu.prepare_model_owner(REFERENCE, 6, ours))
+    with pytest.raises(ValueError, match=r"\(6,\) is not the 5 values"):
+        next(relu.prepare_data_owner(REFERENCE, v, theirs))
+    play_relu(REFERENCE, *random_shares(REFERENCE, 5, 1), parties, (ours, theirs))
 
 
 def test_relu_after_the_rounding_of_a_product(parties: Parties) -> None:

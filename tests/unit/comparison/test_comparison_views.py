@@ -7,22 +7,25 @@ that the protocol puts side by side may be related, to each other or to a party'
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from comparison_harness import REFERENCE, Parties, Played, ideal_parties, play_relu
+from comparison_harness import REFERENCE, Played, ideal_parties, play_relu
 from oblivious_harness import Crossed
 
 from smule_crypten.comparison import tree
 from smule_crypten.comparison.conversation import Part
 from smule_crypten.comparison.cost import relu_cost
 from smule_crypten.comparison.material import DataOwnerMaterial, ModelOwnerMaterial
+from smule_crypten.comparison.relu import ModelOwnerReady
 from smule_crypten.comparison.tree import GateTriples
 from smule_crypten.comparison.widths import Widths, modulo
-from smule_crypten.oblivious import one_of_four
-from smule_crypten.oblivious.blocks import Blocks, Bytes
-from smule_crypten.oblivious.cots import ReceiverCots, SenderCots, Use
+from smule_crypten.oblivious import one_of_four, one_of_two
+from smule_crypten.oblivious.blocks import Bytes
+from smule_crypten.oblivious.cots import Pads, SenderCots, Use, narrowed
 from smule_crypten.oblivious.wire import unpack_fields
 
 COUNT = 16_000
@@ -57,50 +60,83 @@ def bits_of(crossed: Crossed, is_model_owner: bool, number: int, widths: Widths 
             continue
         for part, piece in zip(turn.parts, _pieces(turn.parts, data), strict=True):
             if part.what in sizes:
-                values = unpack_fields(piece, COUNT, sizes[part.what])
-                bits = (values >> np.arange(sizes[part.what], dtype=np.uint64)[:, None]) & np.uint64(1)
+                yield planes(unpack_fields(piece, COUNT, sizes[part.what]), sizes[part.what])
             else:
-                bits = np.unpackbits(piece, bitorder="little").reshape(-1, COUNT)
-            yield 1 - 2 * bits.astype(np.int8)
+                yield signs(np.unpackbits(piece, bitorder="little").reshape(-1, COUNT))
 
 
 def _pieces(parts: tuple[Part, ...], data: Bytes) -> list[Bytes]:
     return np.split(data, np.cumsum([part.num_bytes for part in parts])[:-1])
 
 
-def view(played: Played, is_model_owner: bool, widths: Widths = REFERENCE) -> Columns:
-    """What a party hears, and its own choices."""
-    ready = played.ready[0] if is_model_owner else played.ready[1]
-    choices = ready.choices if is_model_owner else ready.selection.choices  # type: ignore[union-attr]
+class View(NamedTuple):
+    """Rows of `columns`: what a party hears, its choices, its pads and triples, then `masked`, then `result`.
+
+    masked: its share of s v, which its share of the result contains; the only two things that may be related.
+    """
+
+    columns: Columns
+    masked: slice
+    result: slice
+
+    def uniform(self) -> bool:
+        return looks_uniform(self.columns, (self.masked, self.result))
+
+
+def view(played: Played, is_model_owner: bool, widths: Widths = REFERENCE) -> View:
+    ready, result = played.ready[not is_model_owner], played.shares[not is_model_owner]
+    choices = ready.choices if isinstance(ready, ModelOwnerReady) else ready.selection.choices
     heard = [
-        bits_of(crossed, is_model_owner, phase, widths)
+        piece
         for phase, crossed in enumerate((played.prepared, played.online))
+        for piece in bits_of(crossed, is_model_owner, phase, widths)
     ]
-    return np.concatenate([*heard[0], *heard[1], (1 - 2 * choices.astype(np.int8))[None]])
+    digits = ready.digits if isinstance(ready, ModelOwnerReady) else ready.digits[2:]
+    rows = [choices, *digits, *ready.gates]
+    own = [signs(np.unpackbits(one.reshape(-1, COUNT // 8), axis=1, bitorder="little")) for one in rows]
+    masked, shared = planes(ready.masked, widths.fine), planes(result, widths.ring + widths.guard_bits)
+    columns = np.concatenate([*heard, *own, masked, shared])
+    end = len(columns) - len(shared)
+    return View(columns, slice(end - len(masked), end), slice(end, len(columns)))
 
 
-def looks_uniform(columns: Columns) -> bool:
-    """Each bit alone, each two, and each three neighbours and three entries of a table."""
-    signs = columns.astype(np.float32)
+def planes(values: Pads, width: int) -> Columns:
+    return signs((values.astype(np.uint64) >> np.arange(width, dtype=np.uint64)[:, None]) & np.uint64(1))
+
+
+def signs(bits: npt.NDArray[Any]) -> Columns:
+    return 1 - 2 * bits.astype(np.int8)
+
+
+def looks_uniform(columns: Columns, related: tuple[slice, slice] | None = None) -> bool:
+    """Each bit alone, each two, and each three neighbours and three entries of a table.
+
+    related: rows that may have to do with each other.
+    """
+    numbers = columns.astype(np.float32)
     limit = 6 / COUNT**0.5
-    pairs = signs @ signs.T / COUNT
+    pairs = numbers @ numbers.T / COUNT
     np.fill_diagonal(pairs, 0)
+    if related:
+        pairs[related] = pairs[related[::-1]] = 0
     triples = [
-        (signs[: -2 * step] * signs[step:-step] * signs[2 * step :]).mean(axis=1) for step in (1, REFERENCE.pairs)
+        (numbers[: -2 * step] * numbers[step:-step] * numbers[2 * step :]).mean(axis=1) for step in (1, REFERENCE.pairs)
     ]
-    return bool(abs(signs.mean(axis=1)).max() < limit and abs(pairs).max() < limit) and all(
+    return bool(abs(numbers.mean(axis=1)).max() < limit and abs(pairs).max() < limit) and all(
         bool(abs(one).max() < limit) for one in triples
     )
 
 
 @pytest.mark.parametrize("inputs", INPUTS)
 def test_views_are_uniform(inputs: tuple[int, int]) -> None:
-    """Of M (41 bits and 33) and of D (80 bits a value)."""
+    """Of M (41 bits and 33) and of D (80 bits a value), each with a choice, its pads, 35 bits of triples and shares."""
     played = played_on(inputs)
     model_owner, data_owner = view(played, True), view(played, False)
-    assert (len(model_owner), len(data_owner)) == (41 + 33 + 1, 80 + 1)
-    assert looks_uniform(model_owner)
-    assert looks_uniform(data_owner)
+    shares = 24 + 38
+    assert len(model_owner.columns) == 41 + 33 + 1 + (28 + 8 + 14 + 7) + 35 + shares
+    assert len(data_owner.columns) == 80 + 1 + (7 + 1 + 7) + 35 + shares
+    assert model_owner.uniform()
+    assert data_owner.uniform()
 
 
 @pytest.mark.parametrize("inputs", [(0, 0), (3, -12), (511, 3), (512, 0), (700, 1234)])
@@ -109,8 +145,16 @@ def test_views_are_uniform_with_two_hints(inputs: tuple[int, int]) -> None:
     widths = Widths(10, 2, 20)
     assert widths.hints == 2
     played = played_on(inputs, widths=widths)
-    assert looks_uniform(view(played, True, widths))
-    assert looks_uniform(view(played, False, widths))
+    assert view(played, True, widths).uniform()
+    assert view(played, False, widths).uniform()
+
+
+def test_a_result_that_shows_a_pad_is_caught() -> None:
+    """What a party has of its own is held against all: a share of the result that is a pad of a digit does not pass."""
+    seen = view(played_on((77, 123_456)), False)
+    assert seen.uniform()
+    seen.columns[seen.result.start] = seen.columns[81]
+    assert not seen.uniform()
 
 
 def test_shares_of_the_result_say_nothing_alone() -> None:
@@ -123,47 +167,35 @@ def test_shares_of_the_result_say_nothing_alone() -> None:
 
 def test_pads_that_are_a_xor_of_two_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The four pads of a digit would sum to zero, and so would three entries of a table, but for M's digit."""
+    right = one_of_four.send_random
 
-    def xor_of_two(low: SenderCots, low_blocks: Blocks, high_blocks: Blocks, start: int = 0) -> Iterator[Blocks]:
-        difference = low.difference
-        for u in range(4):
-            first = low.hashed(low_blocks ^ difference * np.uint64(u & 1), Use.TABLE, start)
-            yield first ^ low.hashed(high_blocks ^ difference * np.uint64(u >> 1), Use.TABLE, start)
+    def xor_of_two(cots: SenderCots, width: int, products: int) -> tuple[Pads, Pads]:
+        low, high = np.split(cots._blocks, 2)
+        _, pairs = right(cots, width, products)
+        both = one_of_two.multiples(cots.difference)
+        first, second = (
+            cots.pads(half, both, Use.TABLE, width, side * len(low)) for side, half in enumerate((low, high))
+        )
+        return np.stack([first[u & 1] ^ second[u >> 1] for u in range(4)]), pairs
 
-    monkeypatch.setattr(one_of_four, "_table_pads", xor_of_two)
+    assert looks_uniform(_tables(played_on((77, 123_456))))
+    monkeypatch.setattr(one_of_four, "send_random", xor_of_two)
     assert not looks_uniform(_tables(played_on((77, 123_456))))
 
 
 def _tables(played: Played) -> Columns:
-    return view(played, False)[: 3 * REFERENCE.pairs]
-
-
-class _Twice(SenderCots):
-    """A batch that forgets that it has served."""
-
-    def spend(self) -> Blocks:
-        return self._blocks
-
-
-class _TwiceReceived(ReceiverCots):
-    def spend(self) -> Blocks:
-        return self._blocks
+    return view(played, False).columns[: 3 * REFERENCE.pairs]
 
 
 def test_a_transfer_used_twice_is_caught() -> None:
     """The transfer of the selection, once more for the lift: M hears two messages under the same pads."""
-
-    def with_lift(parties: Parties) -> tuple[ModelOwnerMaterial, DataOwnerMaterial]:
-        ours, theirs = parties.material(REFERENCE, COUNT)
-        sender, receiver = theirs.own_selection, ours.own_selection
-        again = _Twice(sender._hash, sender._first, sender._blocks, sender.difference)
-        again_received = _TwiceReceived(receiver._hash, receiver._first, receiver._blocks)
-        return (
-            ours._replace(own_selection=again_received, lifts=[again_received] * REFERENCE.hints),
-            theirs._replace(own_selection=again, lifts=[again] * REFERENCE.hints),
-        )
-
-    assert not looks_uniform(view(played_on((0, 0), with_lift(ideal_parties(8))), True))
+    ours, theirs = ideal_parties(8).material(REFERENCE, COUNT)
+    received = ours.pads.own_selection
+    again = received._replace(pads=narrowed(received.pads, REFERENCE.extension))
+    ours = replace(ours, pads=ours.pads._replace(lifts=(again,)))
+    sent = narrowed(theirs.pads.own_selection, REFERENCE.extension)
+    theirs = replace(theirs, pads=theirs.pads._replace(lifts=(sent,)))
+    assert not view(played_on((0, 0), (ours, theirs)), True).uniform()
 
 
 def test_a_triple_used_twice_is_caught() -> None:
@@ -173,8 +205,9 @@ def test_a_triple_used_twice_is_caught() -> None:
         return GateTriples(*(np.repeat(rows[:1], len(rows), axis=0) for rows in triples))
 
     ours, theirs = ideal_parties(8).material(REFERENCE, COUNT)
-    material = ours._replace(gates=repeated(ours.gates)), theirs._replace(gates=repeated(theirs.gates))
-    played = played_on((77, 123_456), material)
+    ours = replace(ours, pads=ours.pads._replace(gates=repeated(ours.pads.gates)))
+    theirs = replace(theirs, pads=theirs.pads._replace(gates=repeated(theirs.pads.gates)))
+    played = played_on((77, 123_456), (ours, theirs))
     model_said = np.concatenate(list(bits_of(played.online, False, 1)))
     data_said = np.concatenate(list(bits_of(played.online, True, 1)))
     opened = _opened(model_said, data_said)
@@ -199,7 +232,7 @@ def _opened(model_said: Columns, data_said: Columns) -> Columns:
 
 def test_a_leaning_bit_is_seen() -> None:
     """The statistics themselves: fair coins pass, and one bit that leans by a twentieth does not."""
-    signs = np.where(np.random.default_rng(1).random((20, COUNT)) < 0.5, 1, -1).astype(np.int8)
-    assert looks_uniform(signs)
-    signs[3, : COUNT // 20] = 1
-    assert not looks_uniform(signs)
+    fair = np.where(np.random.default_rng(1).random((20, COUNT)) < 0.5, 1, -1).astype(np.int8)
+    assert looks_uniform(fair)
+    fair[3, : COUNT // 20] = 1
+    assert not looks_uniform(fair)

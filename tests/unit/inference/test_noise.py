@@ -15,7 +15,7 @@ from smule_crypten.errors import UnshareableModelError
 from smule_crypten.fixed_point.clear import ClearEvaluator
 from smule_crypten.inference.answerer import NOISE_ROOM, Answerer
 from smule_crypten.inference.crypten_scatter import SharesInTheClear
-from smule_crypten.inference.lean.scheme import LeanAnswerer
+from smule_crypten.inference.fixed_point_answers import FixedPointAnswerer
 from smule_crypten.inference.noise import (
     LEAST_NOISE,
     MU,
@@ -232,7 +232,7 @@ def test_a_nearly_constant_network_has_room_for_its_noise(scheme: str, extra: fl
     noise = found.terms.logit_noise
     assert noise >= (extra if scheme == "plaintext" else math.hypot(LEAST_NOISE, extra))
     assert found.terms.logit_bound >= NOISE_ROOM * noise
-    if isinstance(found, LeanAnswerer):
+    if isinstance(found, FixedPointAnswerer):
         assert found.scales.bound == found.terms.logit_bound
         assert 2.0 ** (found.program.output.ring - 1 - found.scales.output) >= 16 * found.scales.bound
         evaluator = ClearEvaluator(

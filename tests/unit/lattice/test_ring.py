@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -9,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lattice_harness import stream
-from schoolbook import CASES, VECTORS, digest, factors, negacyclic
+from make_lattice_product import CASES
+from schoolbook import digest, factors, negacyclic
 from scipy.stats import chisquare
+from vector_files import load
 
 from smule_crypten.errors import ProtocolError
 from smule_crypten.lattice.parameters import (
@@ -43,7 +44,7 @@ def multiplied(a: torch.Tensor, s: torch.Tensor, bits: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    "case", json.loads(VECTORS.read_text())["cases"], ids=lambda case: f"{case['degree']} {case['modulus_bits']}"
+    "case", load("lattice_product")["cases"], ids=lambda case: f"{case['degree']} {case['modulus_bits']}"
 )
 def test_known_products(case: dict[str, Any]) -> None:
     """Products made by the definition, in Python's own integers (the file says how), come out to the last bit."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +15,12 @@ from smule_crypten.types import Cost, DirectionCost
 QUERY, DEALT = 1000, 2000
 
 
-def prices_of(price_of_a: int = 1, price_of_b: int = 1, dealt: bool = True) -> Prices:
+SET_UP = 7000
+STEP, STEP_BYTES = 20, 30_000
+"""A scheme that goes ahead in steps sends so many bytes before every so many queries, those of both together."""
+
+
+def prices_of(price_of_a: int = 1, price_of_b: int = 1, dealt: bool = True, goes_ahead: bool = False) -> Prices:
     """A query costs QUERY bytes on the link and DEALT from the dealer, times the price of who answers."""
 
     prices = {"a": price_of_a, "b": price_of_b}
@@ -23,7 +30,21 @@ def prices_of(price_of_a: int = 1, price_of_b: int = 1, dealt: bool = True) -> P
         cost = Cost(bytes_sent=QUERY * count, dealer_bytes=DEALT * count if dealt else 0)
         return DirectionCost(model_owner=cost, data_owner=Cost(bytes_received=QUERY * count))
 
-    scheme: Any = SimpleNamespace(cost_of=cost_of)
+    def most_ahead(architectures: object, counts: tuple[int, int], config: object) -> Cost:
+        return Cost(bytes_sent=STEP_BYTES * math.ceil(sum(counts) / STEP) if goes_ahead else 0)
+
+    def all_ahead(architectures: object, exchanges: list[tuple[int, int]], config: object) -> Cost:
+        return most_ahead(architectures, (sum(map(sum, exchanges)), 0), config)
+
+    scheme: Any = SimpleNamespace(
+        cost_of=cost_of,
+        combine=lambda asking, answering: asking + answering,
+        most_ahead=most_ahead,
+        all_ahead=all_ahead,
+        set_up_cost=lambda: (
+            Cost(rounds=4, bytes_sent=SET_UP // 2, bytes_received=SET_UP // 2) if goes_ahead else Cost()
+        ),
+    )
     architectures: Any = ("a", "b")
     config: Any = None
     return Prices(scheme=scheme, config=config, architectures=architectures, dealt=dealt)
@@ -61,6 +82,22 @@ def test_each_direction_has_its_own_price() -> None:
         assert found.num_queries[share_a == 0.0] == (10**6 - CONTROL_BYTES) // (price * (QUERY + DEALT))
         assert found.num_queries[share_a == 1.0] == 0
         assert found.exchange_bytes == CONTROL_BYTES + price * (QUERY + DEALT) * sum(found.num_queries)
+
+
+@pytest.mark.parametrize("megabytes", [0.1, 0.35, 1.0])
+def test_what_goes_ahead_is_in_the_budget_of_each_exchange(megabytes: float) -> None:
+    """Whatever the exchanges before took of a step, none costs more than the budget; the run as a whole is known
+    exactly, and what comes once is said apart."""
+    prices, config = prices_of(goes_ahead=True), ExchangeConfig(num_queries=None, warmup_epochs=0, budget_mb=megabytes)
+    found = plan(prices, config, 30)
+    assert found.num_queries is not None
+    each = CONTROL_BYTES + sum(found.num_queries) * (QUERY + DEALT)
+    steps = [math.ceil(number * sum(found.num_queries) / STEP) for number in range(found.num_exchanges + 1)]
+    costs = [each + STEP_BYTES * (after - before) for before, after in itertools.pairwise(steps)]
+    assert found.exchange_bytes is not None
+    assert max(costs) <= found.exchange_bytes <= megabytes * 10**6
+    assert (found.set_up_bytes, found.run_bytes) == (SET_UP, SET_UP + sum(costs))
+    assert prices.cost(0, (2, 3)).bytes_sent - prices.cost(1, (2, 3)).bytes_sent == STEP_BYTES + QUERY
 
 
 def test_the_tighter_of_both_limits_binds() -> None:

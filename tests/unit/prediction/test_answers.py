@@ -54,7 +54,7 @@ WORTH = WorthRecord(
 ESTIMATE = EstimateRecord(
     **ASKED,
     worth=WORTH,
-    run=PlanRecord(num_exchanges=3, num_queries=(40, 20), exchange_bytes=1_000_000),
+    run=PlanRecord(num_exchanges=3, num_queries=(40, 20), exchange_bytes=1_000_000, run_bytes=2_900_000),
 )
 
 
@@ -103,7 +103,7 @@ def test_an_estimate() -> None:
         "gain +5.0 points",
         "-1.0 to +11.0",
         "classes without a held-out sample: dog",
-        "at most 3.00 MB",
+        "at most 2.90 MB",
         "40 queries of party a and 20 of party b in each of 3 exchanges",
     ):
         assert part in text

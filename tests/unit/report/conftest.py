@@ -158,6 +158,7 @@ def _party(name: str) -> PartyRecord:
         "test_accuracy": {"a": 0.92, "b": 0.95}[name],
         "standalone_test_accuracy": {"a": 0.9, "b": 0.955}[name],
         "planned_exchange_bytes": 7_000_000,
+        "planned_set_up_bytes": 3_500_000,
         "kept_network": "smule, epoch 3",
         "kept_because": "last",
         "privacy": None,

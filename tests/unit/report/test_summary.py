@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from smule_crypten.errors import OutputError
+from smule_crypten.report.phrases import planned_exchange
 from smule_crypten.report.run_records import AttackRecord, ControlRecord, FidelityRecord, RunRecord, RunSeconds
 from smule_crypten.report.summary import build_summary, read_summary, write_summary
 
@@ -62,6 +63,7 @@ def test_parties_and_run_facts(record: RunRecord) -> None:
         "controls": {"label_smoothing": 0.94, "self_mutual": 0.93},
         "best_local_control": {"name": "standalone", "test_accuracy": 0.955},
         "planned_exchange_bytes": 7_000_000,
+        "planned_set_up_bytes": 3_500_000,
         "kept_network": "smule, epoch 3",
         "kept_because": "last",
         "privacy": None,
@@ -155,3 +157,11 @@ def test_an_attack_stands_in_the_summary(record: RunRecord) -> None:
     record.attack = AttackRecord(name="backdoor", party="b", success={"alone": 0.01, "smule": math.nan})
     attack = json.loads(build_summary(record).model_dump_json())["attack"]
     assert attack == {"name": "backdoor", "party": "b", "success": {"alone": 0.01, "smule": None}}
+
+
+def test_what_an_exchange_was_said_to_cost(record: RunRecord) -> None:
+    """What comes once a run is said apart, where there is such."""
+    parties = build_summary(record).parties
+    assert planned_exchange(parties) == "7.00 MB an exchange at most, set-up 3.50 MB once"
+    without = {name: party.model_copy(update={"planned_set_up_bytes": 0}) for name, party in parties.items()}
+    assert planned_exchange(without) == "7.00 MB an exchange at most"

@@ -7,8 +7,7 @@ against either party and against the dealer, who must not collude with one of th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar
 
@@ -19,44 +18,47 @@ from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import ConfigError
 from smule_crypten.fixed_point.clear import ClearEvaluator
 from smule_crypten.fixed_point.lowering import lower
-from smule_crypten.fixed_point.options import lean_options
-from smule_crypten.fixed_point.program import Program
-from smule_crypten.fixed_point.rounding import compensated, remedies
-from smule_crypten.fixed_point.scales import Scales, fit, plain_values
+from smule_crypten.fixed_point.options import fixed_point_options
 from smule_crypten.fixed_point.wire import play
-from smule_crypten.inference.answerer import NOISE_ROOM, Answerer, AnswerTerms
+from smule_crypten.inference.answerer import Answerer
+from smule_crypten.inference.fixed_point_answers import (
+    Arithmetic,
+    Fitted,
+    FixedPointAnswerer,
+    fixed_point_answerer,
+    input_limit,
+)
 from smule_crypten.inference.lean.cost import direction_cost
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import corrections
 from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.noise import NoiseRule, Scatter, Trial, measured_scatter
-from smule_crypten.inference.precision import Precision, check_precision, precision_of
-from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, check_opening, micro_batches
+from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, micro_batches
 from smule_crypten.models.architecture import Architecture
-from smule_crypten.models.equalise import equalised
-from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.types import Cost, DirectionCost, InferenceQuery, LogitOpening
 
-_WIDER_RINGS = (36, 40, 48, 56, 64)
-"""What is tried for a network that loses too much in the configured one."""
 
+class LeanArithmetic(Arithmetic):
+    """Stochastic rounding, of which the data owner sees nothing."""
 
-@dataclass(frozen=True, kw_only=True)
-class LeanAnswerer(Answerer):
-    """A network as integers.
+    def ideal(self, fitted: Fitted, device: torch.device) -> ClearEvaluator:
+        # The owner's own measurement: nothing rests on this generator.
+        generator = torch.Generator().manual_seed(0)
+        return ClearEvaluator(fitted.program, fitted.parameters, fitted.scales, generator, device)
 
-    Attributes:
-        program: the steps of the network.
-        scales: of every value.
-        parameters: with weights that are whole multiples of their units.
-    """
-
-    program: Program
-    scales: Scales
+    def scatter(
+        self,
+        fitted: Fitted,
+        trial: Trial,
+        evaluations_RNC: torch.Tensor,
+        device: torch.device,
+        opening: LogitOpening,
+    ) -> Scatter:
+        return measured_scatter(evaluations_RNC, len(trial.own_N), is_known=False, opening=opening)
 
 
 class LeanScheme(SecureInferenceScheme):
@@ -99,11 +101,11 @@ class LeanScheme(SecureInferenceScheme):
 
     @classmethod
     def check_options(cls, config: SchemeConfig) -> dict[str, Any]:
-        return lean_options(config).model_dump()
+        return fixed_point_options(config).model_dump()
 
     @classmethod
     def input_limit(cls, config: SchemeConfig) -> float:
-        return 2.0 ** (lean_options(config).ring_bits - config.precision_bits - lean_options(config).input_bits - 1)
+        return input_limit(config)
 
     @classmethod
     def answerer_of(
@@ -115,33 +117,12 @@ class LeanScheme(SecureInferenceScheme):
         device: torch.device = CPU,
         *,
         opening: LogitOpening = "differences",
-    ) -> LeanAnswerer:
-        check_opening(network.architecture, opening)
-        alike = equalised(network, inputs_NX)
-        fitted, scatter = _measured(alike, inputs_NX, config, device, opening)
-        # Logits that are small beside their noise, as of a network that says nearly the same of all samples: the ring
-        # of the output must hold the noise, which is known only now. Noise that grows without end is refused by sigma.
-        while fitted.scales.bound < NOISE_ROOM * (sigma := noise.sigma(scatter)):
-            fitted, scatter = _measured(alike, inputs_NX, config, device, opening, least_logit=2 * sigma)
-        terms = AnswerTerms.of(
-            inputs_NX,
-            margin=2.0 ** lean_options(config).margin_bits,
-            logit_bound=fitted.scales.bound,
-            logit_noise=sigma,
-        )
-        return LeanAnswerer(
-            network=network,
-            parameters=fitted.parameters,
-            config=config,
-            scatter=scatter,
-            terms=terms,
-            program=fitted.program,
-            scales=fitted.scales,
-        )
+    ) -> FixedPointAnswerer:
+        return fixed_point_answerer(network, inputs_NX, config, noise, device, opening, LeanArithmetic())
 
     def _run(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> tuple[torch.Tensor, float]:
         rank, provider = self.session.rank, self.session.provider
-        assert isinstance(answerer, LeanAnswerer)
+        assert isinstance(answerer, FixedPointAnswerer)
         assert asked.inputs is not None
         model_owner = ModelOwner(
             answerer.program,
@@ -165,76 +146,3 @@ class LeanScheme(SecureInferenceScheme):
         )
         logits_NC = play(self.session, model_owner, data_owner)
         return logits_NC, data_owner.preparation_seconds
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Fitted:
-    """A network in the integers of the scheme. plain_NC: its logits in float64 on the inputs."""
-
-    program: Program
-    scales: Scales
-    parameters: Parameters
-    evaluator: ClearEvaluator
-    plain_NC: torch.Tensor
-
-    @classmethod
-    def of(
-        cls,
-        network: TranslatedNetwork,
-        inputs_NX: torch.Tensor,
-        config: SchemeConfig,
-        device: torch.device,
-        opening: LogitOpening,
-        least_logit: float,
-    ) -> _Fitted:
-        program, plain = lower(network.architecture, config), network.parameters
-        values = plain_values(program, plain, inputs_NX)
-        scales = fit(program, plain, values, lean_options(config).margin_bits, opening, least_logit)
-        parameters = compensated(program, plain, scales, remedies(program, values))
-        # The owner's own measurement: nothing rests on this generator.
-        generator = torch.Generator().manual_seed(0)
-        evaluator = ClearEvaluator(program, parameters, scales, generator, device)
-        return cls(program=program, scales=scales, parameters=parameters, evaluator=evaluator, plain_NC=values[-1])
-
-
-def _measured(
-    network: TranslatedNetwork,
-    inputs_NX: torch.Tensor,
-    config: SchemeConfig,
-    device: torch.device,
-    opening: LogitOpening,
-    least_logit: float = 0.0,
-) -> tuple[_Fitted, Scatter]:
-    """The network in integers that are good enough, and how its logits scatter.
-
-    Raises:
-        UnshareableModelError: as fit and check_precision.
-    """
-    fitted = _Fitted.of(network, inputs_NX, config, device, opening, least_logit)
-    trial = Trial.of(inputs_NX, fitted.program.num_multiplications)
-    evaluations_RNC = trial.evaluations(partial(fitted.evaluator.logits, opening=opening))
-    found = precision_of(trial.own(evaluations_RNC[0]), fitted.plain_NC[trial.own_N], opening)
-    check_precision(found, _wider(network, inputs_NX, trial, config, opening, least_logit))
-    return fitted, measured_scatter(evaluations_RNC, len(trial.own_N), is_known=False, opening=opening)
-
-
-def _wider(
-    network: TranslatedNetwork,
-    inputs_NX: torch.Tensor,
-    trial: Trial,
-    config: SchemeConfig,
-    opening: LogitOpening,
-    least_logit: float,
-) -> Iterator[tuple[str, Callable[[], Precision]]]:
-    """Rings of more bits, and what comes out in each."""
-    for ring_bits in _WIDER_RINGS:
-        if ring_bits <= lean_options(config).ring_bits:
-            continue
-        wider = config.model_copy(update={"options": {**config.options, "ring_bits": ring_bits}})
-
-        def evaluate(wider: SchemeConfig = wider) -> Precision:
-            fitted = _Fitted.of(network, inputs_NX, wider, CPU, opening, least_logit)
-            evaluated_NC = fitted.evaluator.logits(trial.own(trial.inputs), opening)
-            return precision_of(evaluated_NC, fitted.plain_NC[trial.own_N], opening)
-
-        yield f"scheme.options.ring_bits={ring_bits}", evaluate

@@ -1,1 +1,1 @@
-"""The scheme of the two parties alone: lattices for the linear layers, silent transfers for ReLU, and no third party."""
+"""The scheme of the two parties alone: lattices for linear layers, silent transfers for ReLU, no third party."""

@@ -23,12 +23,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from smule_crypten.comparison.cost import Transfers, relu_cost
+from smule_crypten.comparison.cost import relu_cost
 from smule_crypten.comparison.material import (
     NOTHING,
     DataOwnerMaking,
@@ -53,6 +53,16 @@ class Job:
     model_owner: int
     widths: Widths
     count: int
+
+
+def transfers_of(jobs: Iterable[Job]) -> tuple[int, int]:
+    """What jobs take of the instance where party a is the sender, and of that of party b."""
+    taken = [0, 0]
+    for job in jobs:
+        transfers = relu_cost(job.count, job.widths).transfers
+        taken[job.model_owner] += transfers.model_owner
+        taken[1 - job.model_owner] += transfers.data_owner
+    return taken[0], taken[1]
 
 
 class Correlations:
@@ -109,10 +119,9 @@ class Correlations:
         self._of_model_owner.clear()
         self._of_data_owner.clear()
         self._jobs.extend(job for job in jobs if job.count)
-        for job in self._jobs:
-            sending, receiving = self._counts(job, relu_cost(job.count, job.widths).transfers)
-            self._sender.need(sending)
-            self._receiver.need(receiving)
+        needed = transfers_of(self._jobs)
+        self._sender.need(needed[self._session.rank])
+        self._receiver.need(needed[1 - self._session.rank])
 
     def work(self, seconds: float) -> None:
         """Do what can be done for about so long, in steps of some ten milliseconds. Never waits for the peer.
@@ -167,11 +176,9 @@ class Correlations:
     @property
     def _next_counts(self) -> tuple[int, int]:
         """Transfers of the own instance and of the peer's that the next step of the material takes."""
-        return self._counts(self._jobs[0], self._present_making().due)
-
-    def _counts(self, job: Job, transfers: Transfers) -> tuple[int, int]:
-        is_model_owner = job.model_owner == self._session.rank
-        return (transfers.model_owner, transfers.data_owner) if is_model_owner else transfers[::-1]
+        due = self._present_making().due
+        is_model_owner = self._jobs[0].model_owner == self._session.rank
+        return (due.model_owner, due.data_owner) if is_model_owner else (due.data_owner, due.model_owner)
 
     def _present_making(self) -> ModelOwnerMaking | DataOwnerMaking:
         if self._making is None:

@@ -31,7 +31,7 @@ def _messages(plan: DirectionPlan) -> Iterator[Message]:
         yield True, 1 + plan.lattice.weight_bytes
     for batch in plan.batches:
         yield False, _prepared_bytes(plan, batch)
-        for position, step in enumerate(plan.program.steps):
+        for position in range(len(plan.program.steps)):
             for number in plan.hand_overs_at(position):
                 one = plan.lattice.hand_overs[number]
                 yield False, packed_bytes(one.online_values(batch), one.value_bits)

@@ -118,7 +118,7 @@ class DataOwner(ShareEvaluator):
         return known
 
     def _rounded(self, activation: Activation, share: Share) -> Share:
-        """D's share of a rounding. (A constant that is added before it is M's affair.)"""
+        """D's share of a rounding; a constant that is added before it is M's affair."""
         widths = activation.widths
         return data_owner_share(share.reshape(-1), activation.source_bits, widths.width, widths.guard_bits)
 

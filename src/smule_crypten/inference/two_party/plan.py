@@ -75,33 +75,41 @@ class DirectionPlan:
 
     @property
     def output_guard_bits(self) -> int:
-        return min(self.below[-1], GUARD_BITS)
+        return min(self.below[-1], self.lattice.guard_bits)
 
     def hand_overs_at(self, position: int) -> list[int]:
         """Numbers of what D sends of the value there; products whose windows lie alike share one."""
         return [number for number, one in enumerate(self.lattice.hand_overs) if one.position == position]
 
 
-def plan_direction(architecture: Architecture, batches: Sequence[int], config: SchemeConfig) -> DirectionPlan:
+def plan_direction(
+    architecture: Architecture, batches: Sequence[int], config: SchemeConfig, *, guard_bits: int = GUARD_BITS
+) -> DirectionPlan:
     """The plan for the network of one party, and micro-batches of these sizes, the first one the largest.
+
+    Args:
+        guard_bits: t; others than the scheme's for measurements alone.
 
     Raises:
         ConfigError, UnshareableModelError: as `lower` and `plan_lattice`.
     """
     images, count = (batches[0], len(batches)) if batches else (1, 1)
-    return replace(_planned(architecture, images, count, config.model_dump_json()), batches=tuple(batches))
+    planned = _planned(architecture, images, count, config.model_dump_json(), guard_bits)
+    return replace(planned, batches=tuple(batches))
 
 
 @lru_cache(maxsize=64)
-def _planned(architecture: Architecture, images: int, micro_batches: int, scheme: str) -> DirectionPlan:
+def _planned(
+    architecture: Architecture, images: int, micro_batches: int, scheme: str, guard_bits: int
+) -> DirectionPlan:
     """Planners ask for the same one again and again. scheme: its configuration as JSON."""
     program = lower(architecture, SchemeConfig.model_validate_json(scheme))
-    lattice = plan_lattice(program, images, micro_batches)
+    lattice = plan_lattice(program, images, micro_batches, guard_bits=guard_bits)
     below: list[int] = []
     is_known: list[bool] = []
     activations: list[Activation] = []
     for position, step in enumerate(program.steps):
-        guard_bits = _guard_bits(program, step, below)
+        kept = _guard_bits(program, step, below, guard_bits)
         for opening in step.openings:
             source = step.inputs[0]
             known = step.kind != "max" and is_known[source]
@@ -111,23 +119,23 @@ def _planned(architecture: Architecture, images: int, micro_batches: int, scheme
                     step=step,
                     opening=opening,
                     below=below[source],
-                    guard_bits=guard_bits,
+                    guard_bits=kept,
                     is_known=known,
                 )
             )
-        below.append(_below(program, lattice, step, below, guard_bits))
+        below.append(_below(program, lattice, step, below, kept))
         is_known.append(_is_known(step, is_known))
     _check_room(program, lattice, below)
     return DirectionPlan(program, lattice, (), tuple(below), tuple(is_known), tuple(activations))
 
 
-def _guard_bits(program: Program, step: Step, below: Sequence[int]) -> int:
+def _guard_bits(program: Program, step: Step, below: Sequence[int], guard_bits: int) -> int:
     """What its openings keep below a unit: all there is where nothing is rounded."""
     if not step.openings:
         return 0
     source = step.inputs[0]
     fraction = max(opening.fraction for opening in step.openings)
-    return min(GUARD_BITS, below[source] + fraction) if fraction else below[source]
+    return min(guard_bits, below[source] + fraction) if fraction else below[source]
 
 
 def _below(program: Program, lattice: Plan, step: Step, below: Sequence[int], guard_bits: int) -> int:

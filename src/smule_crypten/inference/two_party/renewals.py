@@ -13,9 +13,10 @@ import torch
 
 from smule_crypten.mpc.session import Session
 from smule_crypten.oblivious.blocks import Bytes
-from smule_crypten.oblivious.parameters import Plan
+from smule_crypten.oblivious.parameters import STANDARD, Plan
 from smule_crypten.oblivious.script import Script, Send, Want
 from smule_crypten.oblivious.silent import Silent
+from smule_crypten.types import Cost
 
 End = TypeVar("End", bound=Silent)
 
@@ -23,6 +24,21 @@ End = TypeVar("End", bound=Silent)
 def further_iterations(transfers: int, plan: Plan) -> int:
     """Main iterations that a run makes for so many transfers of an instance, beside the one of the set-up."""
     return max(0, -(-transfers // plan.transfers) - 1)
+
+
+def all_ahead(transfers: tuple[int, int], plan: Plan = STANDARD) -> Cost:
+    """What party a sends and receives of iterations in a run; transfers: of its own instance, and of party b's."""
+    return _ahead([further_iterations(count, plan) for count in transfers], plan)
+
+
+def most_ahead(transfers: tuple[int, int], plan: Plan = STANDARD) -> Cost:
+    """The same for one exchange of a run, at most: an iteration that was begun before it may have served in part."""
+    return _ahead([-(-count // plan.transfers) for count in transfers], plan)
+
+
+def _ahead(iterations: list[int], plan: Plan) -> Cost:
+    sent, received = (number * plan.main.message_bytes for number in iterations)
+    return Cost(bytes_sent=sent, bytes_received=received)
 
 
 class Renewed(Generic[End]):

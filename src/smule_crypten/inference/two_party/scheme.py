@@ -7,6 +7,7 @@ against either party, under the assumptions of docs/two-party.md; roles.py numbe
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -16,26 +17,34 @@ import torch
 from smule_crypten.config.schemes import SCHEME_TRAITS, SchemeTraits
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import ProtocolError
+from smule_crypten.fixed_point.options import fixed_point_options
 from smule_crypten.fixed_point.wire import play
 from smule_crypten.inference.answerer import Answerer
-from smule_crypten.inference.lean.scheme import LeanAnswerer, LeanScheme
+from smule_crypten.inference.fixed_point_answers import FixedPointAnswerer, fixed_point_answerer, input_limit
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, micro_batches
-from smule_crypten.inference.two_party.correlations import Correlations, Job
+from smule_crypten.inference.two_party.correlations import Correlations, Job, transfers_of
 from smule_crypten.inference.two_party.cost import direction_cost
 from smule_crypten.inference.two_party.data_owner import DataOwner
+from smule_crypten.inference.two_party.ideal import TwoPartyArithmetic
 from smule_crypten.inference.two_party.model_owner import ModelOwner
+from smule_crypten.inference.two_party.pace import Pace
 from smule_crypten.inference.two_party.plan import DirectionPlan, plan_direction
+from smule_crypten.inference.two_party.renewals import all_ahead, most_ahead
+from smule_crypten.inference.two_party.set_up import set_up_cost
 from smule_crypten.lattice.public import PublicPolynomials
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.session import Session
+from smule_crypten.oblivious.parameters import STANDARD, Plan
 from smule_crypten.types import Cost, DirectionCost, InferenceQuery, LogitOpening
 
 
 class TwoPartyScheme(SecureInferenceScheme):
     name: ClassVar[str] = "two_party"
     traits: ClassVar[SchemeTraits] = SCHEME_TRAITS["two_party"]
+    transfers: ClassVar[Plan] = STANDARD
+    """Parameters of the silent transfers; no configuration changes them."""
 
     def __init__(
         self,
@@ -50,7 +59,8 @@ class TwoPartyScheme(SecureInferenceScheme):
         for architecture in architectures:
             plan_direction(architecture, [config.micro_batch], config)
         super().__init__(session, config, architectures, device, opening=opening)
-        self._correlations = Correlations.open(session)
+        self._correlations = Correlations.open(session, plan=self.transfers)
+        self._pace = Pace()
         self._plans: tuple[DirectionPlan, DirectionPlan] | None = None
 
     @classmethod
@@ -66,12 +76,35 @@ class TwoPartyScheme(SecureInferenceScheme):
         return dataclasses.replace(asking + answering, rounds=max(asking.rounds, answering.rounds))
 
     @classmethod
+    def set_up_cost(cls) -> Cost:
+        return set_up_cost()
+
+    @classmethod
+    def most_ahead(
+        cls, architectures: tuple[Architecture, Architecture], counts: tuple[int, int], config: SchemeConfig
+    ) -> Cost:
+        return most_ahead(transfers_of(_jobs(_plans(architectures, counts, config))))
+
+    @classmethod
+    def all_ahead(
+        cls,
+        architectures: tuple[Architecture, Architecture],
+        exchanges: Sequence[tuple[int, int]],
+        config: SchemeConfig,
+    ) -> Cost:
+        taken = [0, 0]
+        for counts, times in Counter(exchanges).items():
+            of_one = transfers_of(_jobs(_plans(architectures, counts, config)))
+            taken = [total + times * count for total, count in zip(taken, of_one, strict=True)]
+        return all_ahead((taken[0], taken[1]))
+
+    @classmethod
     def check_options(cls, config: SchemeConfig) -> dict[str, Any]:
-        return LeanScheme.check_options(config)
+        return fixed_point_options(config).model_dump()
 
     @classmethod
     def input_limit(cls, config: SchemeConfig) -> float:
-        return LeanScheme.input_limit(config)
+        return input_limit(config)
 
     @classmethod
     def answerer_of(
@@ -83,24 +116,21 @@ class TwoPartyScheme(SecureInferenceScheme):
         device: torch.device = CPU,
         *,
         opening: LogitOpening = "differences",
-    ) -> LeanAnswerer:
-        return LeanScheme.answerer_of(network, inputs_NX, config, noise, device, opening=opening)
+    ) -> FixedPointAnswerer:
+        arithmetic = TwoPartyArithmetic(network.architecture)
+        return fixed_point_answerer(network, inputs_NX, config, noise, device, opening, arithmetic)
 
-    def announce(self, message: object) -> object:
-        """Not before what was sent ahead has been read: messages keep their order."""
+    def settle(self) -> None:
         self._correlations.settle()
-        return super().announce(message)
 
     def begin(self, index: int, counts: tuple[int, int]) -> None:
-        self._correlations.settle()
         super().begin(index, counts)
-        batches = [micro_batches(count, self.config) for count in reversed(counts)]
-        plans = [
-            plan_direction(architecture, sizes, self.config)
-            for architecture, sizes in zip(self.architectures, batches, strict=True)
-        ]
-        self._plans = plans[0], plans[1]
+        self._plans = _plans(self.architectures, counts, self.config)
         self._correlations.need(_jobs(self._plans))
+
+    def check(self) -> None:
+        super().check()
+        self._pace.spend(self._correlations.work)
 
     def _run(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> tuple[torch.Tensor, float]:
         rank, streams = self.session.rank, self.session.streams
@@ -110,9 +140,8 @@ class TwoPartyScheme(SecureInferenceScheme):
         counts = [sum(plan.batches) for plan in plans]
         if (counts[rank], counts[1 - rank]) != (answered.num_samples, asked.num_samples):
             raise ProtocolError("the queries have other sizes than those that the exchange began with")
-        assert isinstance(answerer, LeanAnswerer)
+        assert isinstance(answerer, FixedPointAnswerer)
         assert asked.inputs is not None
-        self._correlations.settle()
         public = [PublicPolynomials(plan.lattice, key) for plan, key in zip(plans, streams.public, strict=True)]
         model_owner = ModelOwner(
             plans[rank],
@@ -134,6 +163,17 @@ class TwoPartyScheme(SecureInferenceScheme):
         )
         logits_NC = play(self.session, model_owner, data_owner)
         return logits_NC, model_owner.preparation_seconds + data_owner.preparation_seconds
+
+
+def _plans(
+    architectures: tuple[Architecture, Architecture], counts: tuple[int, int], config: SchemeConfig
+) -> tuple[DirectionPlan, DirectionPlan]:
+    """Of the directions of party a's network, which answers party b, and of party b's."""
+    first, second = (
+        plan_direction(architecture, micro_batches(count, config), config)
+        for architecture, count in zip(architectures, reversed(counts), strict=True)
+    )
+    return first, second
 
 
 def _jobs(plans: Sequence[DirectionPlan]) -> list[Job]:
