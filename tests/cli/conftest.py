@@ -17,8 +17,8 @@ def _no_party_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def problem(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Overrides of a small run with a dealer, which sets up fastest: two different networks, two classes missing at each,
-    exchanges in epochs 2 and 3."""
+    """Overrides of a small run with a dealer, which sets up fastest: two different networks, two classes missing at
+    each, exchanges in epochs 2 and 3."""
     path = save_npz(tmp_path_factory.mktemp("data") / "problem.npz")
     return [
         "data=npz",
