@@ -112,9 +112,9 @@ class ModelConfig(Section):
 class SchemeConfig(Section):
     """A secure-inference scheme of the registry, with its own options."""
 
-    name: str = "lean"
-    """Which scheme: lean (the dealer's randomness, one masked input a layer), crypten (CrypTen's protocols), or
-    plaintext, which protects nothing."""
+    name: str = "two_party"
+    """Which scheme: two_party (the two parties alone), lean (with a dealer, one masked input a layer), crypten (with a
+    dealer, CrypTen's protocols), or plaintext, which protects nothing."""
     precision_bits: int = Field(
         default=None, ge=4, le=MAX_PRECISION_BITS, validate_default=True, json_schema_extra=RARE
     )

@@ -61,7 +61,7 @@ class SuiteConfig(Section):
     """Which suite."""
     seeds: tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...] = Field(default=(0,), strict=False, min_length=1)
     """Each seed is a case of its own: split, weights, batches."""
-    schemes: tuple[str, ...] = Field(default=("lean", "crypten", "plaintext"), strict=False)
+    schemes: tuple[str, ...] = Field(default=("two_party", "lean", "crypten", "plaintext"), strict=False)
     """Schemes to compare; plaintext is the upper bound that protects nothing."""
     fedavg: bool = True
     """Average the weights of both parties each epoch, too."""
