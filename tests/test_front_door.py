@@ -184,18 +184,20 @@ class Halves(torch.nn.Module):
         return self.linear(inputs_NX.flatten(1))
 
 
-def test_one_exchange() -> None:
-    """Each party has what the other one's network says of its own samples, up to noise, and both count alike."""
+@pytest.mark.parametrize("scheme", ["", "lean"])
+def test_one_exchange(scheme: str) -> None:
+    """Each party has what the other one's network says of its own samples, up to noise, and both count alike; by the
+    two parties alone unless it is asked otherwise."""
     torch.manual_seed(0)
     networks = (Halves(), build((1, 4, 4), 3))
     questions = (torch.randn(5, 1, 4, 4), torch.randn(3, 1, 4, 4))
-    for_a, for_b = smule.exchange(networks, questions)
+    for_a, for_b = smule.exchange(networks, questions, **({"scheme": scheme} if scheme else {}))
     for found, network, asked in ((for_a, networks[1], questions[0]), (for_b, networks[0], questions[1])):
         expected = network(asked).detach()
         assert found.logits_NC.shape == (len(asked), 3)
         assert (found.logits_NC - (expected - expected.mean(1, keepdim=True))).abs().max() < 0.5
     assert for_a.cost.bytes_sent == for_b.cost.bytes_received > 0
-    assert for_a.cost.dealer_bytes > 0
+    assert (for_a.cost.dealer_bytes > 0) == (scheme == "lean")
     assert networks[0].training
 
 

@@ -17,7 +17,8 @@ def _no_party_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def problem(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Overrides of a small run: two different networks, two classes missing at each, exchanges in epochs 2 and 3."""
+    """Overrides of a small run with a dealer, which sets up fastest: two different networks, two classes missing at
+    each, exchanges in epochs 2 and 3."""
     path = save_npz(tmp_path_factory.mktemp("data") / "problem.npz")
     return [
         "data=npz",
@@ -31,6 +32,7 @@ def problem(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         "exchange.num_queries=12",
         "exchange.every=1",
         "exchange.warmup_epochs=1",
+        "scheme=lean",
         "scheme.micro_batch=8",
     ]
 

@@ -30,13 +30,15 @@ def counted(folder: Path) -> list[list[Any]]:
     return [[getattr(event, key) for key in COUNTERS] for event in events if event.phase == "smule"]
 
 
-def three_shells(problem: list[str], cwd: Path, overrides_of_b: tuple[str, ...] = ()) -> list[Ended]:
-    """Party a, party b and the dealer; how the parties ended."""
+def shells(
+    problem: list[str], cwd: Path, overrides_of_b: tuple[str, ...] = (), third: tuple[str, ...] = ("dealer",)
+) -> list[Ended]:
+    """Party a, party b and, if there is one, the dealer; how the parties ended."""
     environment = {"SMULE_RENDEZVOUS": f"file://{cwd}/rendezvous"}
     overrides = [*problem, "hydra.run.dir=run"]
     roles = [
         InAShell([*overrides, *extra], cwd, environment={**environment, "SMULE_ROLE": role})
-        for role, extra in (("a", ()), ("b", overrides_of_b), ("dealer", ()))
+        for role, extra in (("a", ()), ("b", overrides_of_b), *((role, ()) for role in third))
     ]
     return [role.end() for role in roles][:2]
 
@@ -57,7 +59,7 @@ def test_three_shells_give_the_same_models(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Processes that only know SMULE_ROLE and SMULE_RENDEZVOUS do it too; their folder is not written over."""
-    for ended in three_shells(problem, tmp_path):
+    for ended in shells(problem, tmp_path):
         assert (ended.exit_code, ended.errors) == (0, "")
     folder = tmp_path / "run"
     assert same(weights(folder), weights(main_run.folder))
@@ -72,6 +74,22 @@ def test_three_shells_give_the_same_models(
     assert call(monkeypatch, *problem, f"hydra.run.dir={folder}") == 5
     assert capfd.readouterr().err.count("holds a finished run") == 2
     assert digest_of(folder) == before
+
+
+def test_two_parties_alone(problem: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Without a dealer two shells do it, or two processes of CrypTen's launcher, with the same models; who starts a
+    dealer is told that there is none."""
+    two = [*problem, "scheme=two_party"]
+    for ended in shells(two, tmp_path, third=()):
+        assert (ended.exit_code, ended.errors) == (0, "")
+    launched = run(*two, f"hydra.run.dir={tmp_path}/launched", cwd=tmp_path, program=CRYPTENS_LAUNCHER)
+    assert (launched.exit_code, launched.errors) == (0, "")
+    assert same(weights(tmp_path / "run"), weights(tmp_path / "launched"))
+    assert counted(tmp_path / "run") == counted(tmp_path / "launched")
+    environment = {"SMULE_ROLE": "dealer", "SMULE_RENDEZVOUS": f"file://{tmp_path}/third"}
+    dealer = InAShell([*two, f"hydra.run.dir={tmp_path}/third"], tmp_path, environment=environment).end()
+    assert dealer.exit_code == 2
+    assert "SMULE_ROLE=dealer: scheme=two_party has no dealer; start a and b alone" in dealer.errors
 
 
 def test_fresh_randomness_changes_only_the_rounding(
@@ -105,7 +123,7 @@ def test_a_run_repeats_with_its_seed(
 @pytest.mark.slow
 def test_three_shells_that_disagree(problem: list[str], tmp_path: Path) -> None:
     """Different settings end both parties with one line that names the key and both values."""
-    for ended in three_shells(problem, tmp_path, overrides_of_b=("training.epochs=4",)):
+    for ended in shells(problem, tmp_path, overrides_of_b=("training.epochs=4",)):
         assert ended.exit_code == 13
         (line,) = ended.errors.splitlines()
         assert "epochs: " in line

@@ -58,6 +58,7 @@ def example(kind: str) -> bytes:
                 remote = {"address": "host:7700", "certificate": "t.pem"}
                 party = {
                     "role": "a",
+                    "scheme": {"name": "lean"},
                     "data": {"name": "npz", "path": "mine.npz"},
                     "model": {"name": "mlp", "options": {"hidden": [2]}},
                     "connection": {"certificate": "a.pem", "key": "a.key", "listen": "host:7701", "peer": remote,

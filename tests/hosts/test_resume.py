@@ -62,7 +62,7 @@ def _undisturbed(tmp_path_factory: pytest.TempPathFactory, scheme: str) -> Undis
 
 
 def check_equal(run_dir: Path, undisturbed: Undisturbed) -> None:
-    """Networks bit by bit; record, totals and last attempts but for what no two runs have in common."""
+    """Networks bit by bit; record, bytes by phase and last attempts but for what no two runs have in common."""
     for role in PEER:
         folder, expected = run_dir / f"party_{role}", undisturbed.run_dir / f"party_{role}"
         for name in ("model.pt", "standalone.pt"):
@@ -74,6 +74,9 @@ def check_equal(run_dir: Path, undisturbed: Undisturbed) -> None:
         attempts, expected_attempts = (last_attempts(read_lines(path / ledger)) for path in (folder, expected))
         assert _comparable(attempts) == _comparable(expected_attempts)
         result, expected_result = (json.loads((path / "party.json").read_text()) for path in (folder, expected))
+        for found in (result, expected_result):
+            # Where one party alone had saved its first state, it says so in the next handshake, with a byte more.
+            del found["bytes_by_phase"]["handshake"], found["bytes_sent"], found["bytes_received"]
         assert _comparable([result]) == _comparable([expected_result])
 
 

@@ -13,7 +13,7 @@ def party(**settings: Any) -> PartyConfig:
     defaults: dict[str, Any] = {
         "role": "a",
         "scheme": SchemeConfig(name="crypten"),
-        "provider": ProviderConfig(name="dealer"),
+        "provider": ProviderConfig(),
         "data": DataConfig(name="digits"),
         "exchange": ExchangeConfig(),
         "training": TrainingConfig(),

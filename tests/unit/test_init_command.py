@@ -1,4 +1,4 @@
-"""`smule-init` writes three files that the other commands read, and that agree with each other."""
+"""`smule-init` writes files of all sides that the other commands read, and that agree with each other."""
 
 from __future__ import annotations
 
@@ -43,12 +43,23 @@ def test_the_files_of_all_roles(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert (a.connection.listen, b.connection.peer.address) == ("0.0.0.0:8801", "north.example:8801")
     assert dealer.listen == "0.0.0.0:8802"
     assert a.connection.dealer == b.connection.dealer
+    assert a.connection.dealer is not None
     assert a.connection.dealer.address == "[2001:db8::1]:8802"
     assert (dealer.party_a, dealer.party_b) == (a.connection.certificate, b.connection.certificate)
     assert (a.connection.peer.certificate, b.connection.peer.certificate) == (
         b.connection.certificate,
         a.connection.certificate,
     )
+
+
+def test_two_parties_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where no dealer is named, there are two files, of a scheme that needs none, and nothing speaks of a third."""
+    assert _call("--dir", str(tmp_path)) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hospital-a.yaml", "hospital-b.yaml"]
+    assert "dealer" not in capsys.readouterr().out
+    for name in ("hospital-a", "hospital-b"):
+        side = read_party([f"+party={tmp_path / name}.yaml"])
+        assert (side.scheme.name, side.needs_dealer) == ("two_party", False)
 
 
 def test_files_for_a_table(tmp_path: Path) -> None:
@@ -66,6 +77,8 @@ def test_files_for_a_table(tmp_path: Path) -> None:
         (["--a-address", "north.example:70000"], "is no address"),
         (["--a", "../north"], "--a: '../north' is no name of a file"),
         (["--a", "hospital-b"], "two have the same name"),
+        (["--dealer-address", "dealer.example:7702"], "--dealer-address: name the dealer, too, with --dealer"),
+        (["--dealer", "hospital-a"], "two have the same name"),
         (["--data", "table", "--class-names", "no,yes"], "--class-names: classes of a table stand in its schema"),
         (["--epochs", "0"], "--epochs: '0' is no whole number of at least 1"),
         (["--data", "csv"], "--data: 'csv' is no kind of data; known: "),
@@ -91,7 +104,7 @@ def test_no_file_is_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_person_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was not given; after a mistake once more, and an empty answer is the default."""
-    answers = iter(["", "", "nonsense", "a.example:1234", *[""] * 6])
+    answers = iter(["", "nonsense", "a.example:1234", *[""] * 6])
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("builtins.input", lambda text: next(answers))
     assert _call("--b", "south", "--dir", str(tmp_path)) == 0

@@ -21,7 +21,7 @@ connection:
   key: a.key.pem
   listen: 127.0.0.1:7701
   peer: {certificate: b.crt.pem}
-  dealer: {certificate: d.crt.pem, address: "127.0.0.1:7702"}
+  # and no dealer: the two parties compute alone
 """
 
 
@@ -139,6 +139,17 @@ def test_two_ways_to_name_the_file(side: Path) -> None:
         read_party([str(side), f"+party={side}"])
     with pytest.raises(ConfigError, match=r"name the file of this side once: \+dealer=my_side.yaml"):
         read_dealer([])
+
+
+def test_a_dealer_has_no_scheme(tmp_path: Path) -> None:
+    """Whoever starts one for the two parties alone is told that there is none, in one line."""
+    (tmp_path / "dealer.yaml").write_text("scheme: {name: two_party}\n")
+    (tmp_path / "other.yaml").write_text("listen: 0.0.0.0:7702\n")
+    for arguments in (["dealer.yaml"], ["other.yaml", "scheme=two_party"], ["other.yaml", "scheme.name=two_party"]):
+        with pytest.raises(
+            ConfigError, match=r"scheme: is no key of a dealer, .* with scheme=two_party there is no dealer"
+        ):
+            read_dealer([str(tmp_path / arguments[0]), *arguments[1:]])
 
 
 def test_a_choice_lies_under_what_the_file_says(side: Path) -> None:

@@ -112,14 +112,14 @@ class ModelConfig(Section):
 class SchemeConfig(Section):
     """A secure-inference scheme of the registry, with its own options."""
 
-    name: str = "lean"
-    """Which scheme: lean (the dealer's randomness, one masked input a layer), crypten (CrypTen's protocols), or
-    plaintext, which protects nothing."""
+    name: str = "two_party"
+    """Which scheme: two_party (the two parties alone), lean (with a dealer, one masked input a layer), crypten (with a
+    dealer, CrypTen's protocols), or plaintext, which protects nothing."""
     precision_bits: int = Field(
         default=None, ge=4, le=MAX_PRECISION_BITS, validate_default=True, json_schema_extra=RARE
     )
-    """Fractional bits of fixed point; with lean the bits that a truncation drops. Null stands for 14 with lean and
-    16 else."""
+    """Fractional bits of fixed point; with two_party and lean those that a rounding drops. Null stands for 14 with
+    these two and for 16 else."""
     micro_batch: int = Field(default=64, ge=1, le=65536, json_schema_extra=RARE)
     """Samples evaluated together; bounds memory."""
     max_elements: int = Field(default=1 << 26, ge=1, le=1 << 36, json_schema_extra=RARE)

@@ -47,7 +47,7 @@ def exchange(
     networks: tuple[nn.Module, nn.Module],
     questions: tuple[torch.Tensor, torch.Tensor],
     *,
-    scheme: str = "lean",
+    scheme: str = "two_party",
     answers: int | None = None,
     opening: LogitOpening = "differences",
 ) -> tuple[PeerPrediction, PeerPrediction]:

@@ -26,7 +26,7 @@ from smule_crypten.mpc.training_plan import cost_of_step
 from smule_crypten.party.featured import load_bundle
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import ON_LINKS, on_links
-from smule_crypten.suites.options import NetworkChoice, SuiteConfig, changed, networks_of, scheme_of
+from smule_crypten.suites.options import NetworkChoice, SuiteConfig, changed, networks_of, scheme_of, with_scheme
 from smule_crypten.suites.suite_records import Findings
 from smule_crypten.suites.tables import table
 from smule_crypten.types import Cost, InputShape
@@ -117,9 +117,7 @@ def _measured(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> list[dict
     for choice in networks_of(suite, run):
         for name in suite.schemes:
             for queries in suite.queries:
-                chosen = changed(
-                    run, scheme=scheme_of(name, run).model_dump(), party_a={"model": choice.model.model_dump()}
-                )
+                chosen = changed(run, **with_scheme(name, run), party_a={"model": choice.model.model_dump()})
                 settings = {
                     "run": chosen.model_dump(mode="json"),
                     "network": choice.model_dump(mode="json"),

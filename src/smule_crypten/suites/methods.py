@@ -14,7 +14,7 @@ from smule_crypten.simulation.simulation import run_simulation
 from smule_crypten.suites.baselines import FULL_TRAINING, averaged, figures, fully_trained
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import ON_LINKS, on_links
-from smule_crypten.suites.options import SuiteConfig, changed, scheme_of
+from smule_crypten.suites.options import SuiteConfig, changed, with_scheme
 from smule_crypten.suites.suite_records import Curve, Findings, ResultTable
 from smule_crypten.suites.tables import mean_curve, mean_of, table
 from smule_crypten.types import PARTY_NAMES
@@ -65,7 +65,7 @@ def _of_seed(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> dict[str, 
         simulation = run.simulation.model_dump() | {"fidelity": False}
         if position:  # what every simulation of the seed would find again
             simulation |= {"pooled": False, "controls": ()}
-        chosen = changed(run, scheme=scheme_of(name, run).model_dump(), simulation=simulation)
+        chosen = changed(run, **with_scheme(name, run), simulation=simulation)
 
         def compute(folder: Path, chosen: RunConfig = chosen) -> dict[str, Any]:
             return of_record(run_simulation(chosen, folder, store.console))

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from smule_crypten.config.config_reading import parse, suggest
 from smule_crypten.config.run import RunConfig
+from smule_crypten.config.schemes import scheme_traits
 from smule_crypten.config.sections import MAX_SEED, ModelConfig, SchemeConfig, Section
 from smule_crypten.errors import ConfigError
 
@@ -60,7 +61,7 @@ class SuiteConfig(Section):
     """Which suite."""
     seeds: tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...] = Field(default=(0,), strict=False, min_length=1)
     """Each seed is a case of its own: split, weights, batches."""
-    schemes: tuple[str, ...] = Field(default=("lean", "crypten", "plaintext"), strict=False)
+    schemes: tuple[str, ...] = Field(default=("two_party", "lean", "crypten", "plaintext"), strict=False)
     """Schemes to compare; plaintext is the upper bound that protects nothing."""
     fedavg: bool = True
     """Average the weights of both parties each epoch, too."""
@@ -108,6 +109,12 @@ def networks_of(suite: SuiteConfig, run: RunConfig) -> tuple[NetworkChoice, ...]
 def scheme_of(name: str, run: RunConfig) -> SchemeConfig:
     """As configured, or of another scheme the defaults."""
     return run.scheme if name == run.scheme.name else SchemeConfig(name=name)
+
+
+def with_scheme(name: str, run: RunConfig) -> dict[str, Any]:
+    """The sections of `run` that differ with that scheme; who deals is no question where nobody does."""
+    sections = {"scheme": scheme_of(name, run).model_dump()}
+    return sections if scheme_traits(name).needs_dealer else sections | {"provider": {}}
 
 
 def changed(run: RunConfig, **sections: Any) -> RunConfig:

@@ -59,25 +59,25 @@ def test_a_new_scheme_that_protects_nothing_is_refused_between_hosts(
     scheme = SchemeConfig(name="open_shares")
     for connection in (NETWORK, ALONE):
         with pytest.raises(ValidationError, match="scheme=open_shares: refused between hosts, since it protects"):
-            party(connection=connection, scheme=scheme, provider=ProviderConfig(), allow_insecure=True)
+            party(connection=connection, scheme=scheme, allow_insecure=True)
     with pytest.raises(ValidationError, match="scheme=open_shares: simulation only, protects nothing"):
-        party(scheme=scheme, provider=ProviderConfig())
-    simulated = party(scheme=scheme, provider=ProviderConfig(), allow_insecure=True)
+        party(scheme=scheme)
+    simulated = party(scheme=scheme, allow_insecure=True)
     assert (simulated.insecure_choices, simulated.needs_dealer) == (("scheme=open_shares",), needs_dealer)
 
 
 def test_a_new_scheme_that_protects_runs_between_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     """And whether a dealer takes part follows from the table, too."""
     monkeypatch.setitem(SCHEME_TRAITS, "garbled", SchemeTraits(adversary="semi-honest", needs_dealer=False))
-    assert not party(connection=ALONE, scheme=SchemeConfig(name="garbled"), provider=ProviderConfig()).needs_dealer
+    assert not party(connection=ALONE, scheme=SchemeConfig(name="garbled")).needs_dealer
 
 
 def test_a_dealer_is_there_where_the_scheme_needs_one_and_nowhere_else() -> None:
     """One line says what is too much or missing, and which scheme goes without or with it."""
-    two = {"scheme": SchemeConfig(name="two_party"), "provider": ProviderConfig()}
-    assert party(connection=ALONE, **two).deals is None
+    two = SchemeConfig(name="two_party")
+    assert party(connection=ALONE, scheme=two).deals is None
     with pytest.raises(ConfigError, match=r"^connection\.dealer: scheme=two_party has no dealer, .*; leave it out, or"):
-        parse(PartyConfig, party(connection=ALONE, **two).model_dump() | {"connection": NETWORK.model_dump()})
+        parse(PartyConfig, party(connection=ALONE, scheme=two).model_dump() | {"connection": NETWORK.model_dump()})
     with pytest.raises(ConfigError, match=r"^connection\.dealer: scheme=crypten needs a dealer; .* scheme=two_party"):
         parse(PartyConfig, party(connection=NETWORK).model_dump() | {"connection": ALONE.model_dump()})
 
@@ -85,8 +85,8 @@ def test_a_dealer_is_there_where_the_scheme_needs_one_and_nowhere_else() -> None
 def test_nobody_deals_for_two_parties_alone() -> None:
     """Where nothing is dealt, who deals is no question; elsewhere leaving it out stands for the dealer."""
     with pytest.raises(ValidationError, match="provider=dealer: scheme=two_party has none; leave it out"):
-        party(scheme=SchemeConfig(name="two_party"))
-    named, left_out = party(), party(provider=ProviderConfig())
+        party(scheme=SchemeConfig(name="two_party"), provider=ProviderConfig(name="dealer"))
+    named, left_out = party(provider=ProviderConfig(name="dealer")), party()
     assert (named.deals, left_out.deals) == ("dealer", "dealer")
     first, second = (ProtocolConfig.from_party(each, (3, 8, 8), 2, None, {}) for each in (named, left_out))
     assert first.digest() == second.digest()

@@ -61,6 +61,13 @@ def test_a_scheme_that_protects_nothing_needs_permission(monkeypatch: pytest.Mon
     assert serve(*script, allow_insecure=True)[0] == 0
 
 
+@pytest.mark.parametrize("name", ["two_party", "plaintext"])
+def test_a_scheme_without_a_dealer_is_not_dealt_for(name: str) -> None:
+    """Protects: parties that come all the same read that they need nobody."""
+    told = refusal(*stated(terms(scheme=scheme(name=name)), DONE), HandshakeError)
+    assert told == f"scheme={name} has no dealer; start the two parties alone"
+
+
 def test_a_network_beyond_the_agreed_limit_is_refused() -> None:
     """Protects the dealer's memory: a network is measured before anything is dealt for it."""
     at_both = stated(terms(scheme=scheme(max_elements=10)), DONE)

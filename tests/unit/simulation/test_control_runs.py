@@ -19,7 +19,6 @@ from smule_crypten.config.sections import (
     DataConfig,
     ModelConfig,
     PartitionConfig,
-    ProviderConfig,
     SchemeConfig,
     SimulationConfig,
     TrainingConfig,
@@ -85,7 +84,6 @@ def test_a_control_that_fails_ends_the_run_and_what_was_finished_stays(
     monkeypatch.setattr(simulation, "run_jobs", _parties_succeed_and_a_control_fails)
     run = RunConfig(
         scheme=SchemeConfig(name="plaintext"),
-        provider=ProviderConfig(name="dealer"),
         allow_insecure=True,
         data=DATA,
         partition=PartitionConfig(name="iid"),

@@ -19,7 +19,6 @@ from smule_crypten.config.sections import (
     ModelConfig,
     OptimizerConfig,
     PartitionConfig,
-    ProviderConfig,
     SchemeConfig,
     SimulationConfig,
     TrainingConfig,
@@ -41,7 +40,6 @@ def configured(scheme: str = "plaintext", attack: str = "none") -> RunConfig:
     wider = section.model_copy(update={"model": ModelConfig(name="mlp", options={"hidden": [12]})})
     return RunConfig(
         scheme=SchemeConfig(name=scheme),
-        provider=ProviderConfig(name="dealer"),
         allow_insecure=True,
         data=DataConfig(name="digits", max_train=800, max_test=100),
         partition=PartitionConfig(name="iid"),

@@ -59,8 +59,8 @@ def test_figures_of_a_table_of_two_classes(tmp_path: Path) -> None:
     truth = test.targets.numpy()
     assert figures[0]["smule"] == f"{sk.roc_auc_score(truth, smule[:, 1]):.3f}"
     assert figures[1]["alone"] == f"{sk.log_loss(truth, before):.3f}"
-    assert here.plan.exchange_bytes is not None
-    assert costs[0]["total"] == human_bytes(2 * here.plan.exchange_bytes)
+    assert here.plan.run_bytes is not None
+    assert costs[0]["total"] == human_bytes(here.plan.run_bytes)
     assert costs[0]["queries"] == "10 + 10"
     assert costs[0]["exchanges"] == 2
 

@@ -92,7 +92,10 @@ def test_learning(tmp_path: Path) -> None:
     assert both["exchange_bytes"] == here.prices.cost_of_both((10, 10))
     assert all(both[f"{name}_accuracy"] is not None for name in ("full_exchange", "fedavg", "pooled", "joint"))
     curve = next(curve for curve in results.curves if curve.label == "both")
-    assert [point.bytes for point in curve.points] == [both["exchange_bytes"] * (epoch + 1) for epoch in range(2)]  # type: ignore[operator]
+    assert [point.bytes for point in curve.points] == [
+        here.plan.set_up_bytes + both["exchange_bytes"] * (epoch + 1)  # type: ignore[operator]
+        for epoch in range(2)
+    ]
     again = run(tmp_path, name="learning", only=("both",), **options)
     assert kept(tmp_path) == "0 case(s) run, 16 kept from earlier calls"
     assert rows(again) == rows(results)[1:]

@@ -31,7 +31,7 @@ from smule_crypten.suites.baselines import FULL_TRAINING, fully_trained
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.links import LINKS
 from smule_crypten.suites.methods import of_record
-from smule_crypten.suites.options import SuiteConfig
+from smule_crypten.suites.options import SuiteConfig, changed, with_scheme
 from smule_crypten.suites.run import FIGURE_FILE, MARKDOWN_FILE, PAGE_FILE, RESULTS_FILE, run_suite
 from smule_crypten.suites.suite_records import SuiteResults
 from smule_crypten.training.evaluate import Outcome
@@ -90,6 +90,13 @@ def kept(folder: Path) -> str:
 
 def architecture() -> Architecture:
     return translate(build_model(RUN.party_a.model, SHAPE, 10, seed=0), SHAPE).architecture
+
+
+def test_a_scheme_without_a_dealer_is_one_of_a_suites() -> None:
+    """Protects: where the run names who deals, a comparison can still hold a scheme in which nobody does."""
+    assert RUN.deals == "dealer"
+    for name, deals in (("two_party", None), ("plaintext", None), ("crypten", "dealer")):
+        assert changed(RUN, **with_scheme(name, RUN)).deals == deals
 
 
 def test_methods_and_headline(tmp_path: Path) -> None:
