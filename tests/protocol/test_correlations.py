@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from correlation_steps import TINY, WIDTHS, exchanges_taken, set_up
+from correlation_steps import TINY, WIDTHS, exchanges_of_scheme, exchanges_taken, set_up
+from steps import wire_counts
 
 from smule_crypten.comparison.cost import relu_cost
 from smule_crypten.inference.two_party.correlations import Job
-from smule_crypten.inference.two_party.renewals import further_iterations
+from smule_crypten.inference.two_party.renewals import all_ahead, further_iterations, most_ahead
 from smule_crypten.inference.two_party.set_up import set_up_cost
 from smule_crypten.oblivious.parameters import STANDARD
 from smule_crypten.testing import PartyPool
+from smule_crypten.types import Cost
 
 EXCHANGES = [
     [Job(0, WIDTHS, 40), Job(1, WIDTHS, 7), Job(0, WIDTHS, 300)],
@@ -54,3 +56,32 @@ def test_set_up_costs_what_is_said(pool: PartyPool) -> None:
             "bytes_received": expected.bytes_received,
             "dealer_bytes": 0,
         }
+
+
+def test_exchanges_of_the_scheme_cost_what_is_said(pool: PartyPool) -> None:
+    """An exchange itself is exactly `cost_of`, whatever was done ahead of it; over the run, what goes ahead is exact,
+    and of no exchange is it more than is said. The jobs are those that the roles take, to the last transfer."""
+    for found in pool.run(exchanges_of_scheme, [(3, 2), (0, 0), (8, 0), (1, 5), (2, 2)]):
+        assert max(found.errors) < 0.02
+        for measured, said in found.costs:
+            assert wire_counts(measured) == wire_counts(said)
+        for measured, most in found.ahead:
+            assert measured.rounds == most.rounds == 0
+            assert measured.bytes_sent <= most.bytes_sent
+            assert measured.bytes_received <= most.bytes_received
+        assert sum((measured for measured, _ in found.ahead), start=Cost()) == found.run_ahead
+        assert min(found.run_ahead.bytes_sent, found.run_ahead.bytes_received) > 0
+        assert found.taken[0] == found.taken[1]
+        assert found.left == 0
+
+
+@pytest.mark.parametrize("transfers", [[0, 1, 831, 832, 833], [5000, 0, 1], [832, 832, 1], [1] * 900])
+def test_no_exchange_has_more_ahead_than_is_said(transfers: list[int]) -> None:
+    """However the exchanges before left their iterations; and all together come to what a run costs."""
+    taken, sent = 0, 0
+    for count in transfers:
+        before, taken = further_iterations(taken, TINY), taken + count
+        ahead = (further_iterations(taken, TINY) - before) * TINY.main.message_bytes
+        assert ahead <= most_ahead((count, 0), TINY).bytes_sent
+        sent += ahead
+    assert all_ahead((0, taken), TINY).bytes_received == sent

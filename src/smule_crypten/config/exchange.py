@@ -24,7 +24,8 @@ class ExchangeTerms(Section):
     training.standalone=false: a network that has learned nothing yet teaches nothing."""
     budget_mb: float | None = Field(default=None, gt=0.0)
     """Megabytes (10^6 bytes) of both parties together, and with what the dealer sends, that an exchange may cost; null
-    for no limit. It lowers num_queries where it binds."""
+    for no limit. It lowers num_queries where it binds. What a scheme sends ahead of an exchange counts as the most that
+    it can be; its set-up, once a run, comes on top."""
     spot_checks: int = Field(default=0, ge=0)
     """Answers an exchange that are asked for a second time, with fresh randomness, and compared; always as many, or all
     where there are fewer. They count as queries."""

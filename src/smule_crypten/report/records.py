@@ -148,8 +148,8 @@ class PartyFacts(Record):
     )
     privacy: PrivacyRecord | None = maybe("what both trainings cost; null without `training.dp`")
     planned_exchange_bytes: int | None = maybe(
-        "what an exchange of as many queries as the plan allows costs at most, as said beforehand: bytes of both parties "
-        "together, with the dealer's, what goes ahead of it, and 4,096 for announcements and keys; "
+        "what an exchange of as many queries as the plan allows costs at most, as said beforehand: bytes of both "
+        "parties together, with the dealer's, what goes ahead of it, and 4,096 for announcements and keys; "
         "null without a limit of queries"
     )
     planned_set_up_bytes: int | None = maybe(

@@ -114,7 +114,7 @@ def _of(result: Mapping[str, Any] | None, key: str, rank: int) -> float | None:
 
 
 def _points(found: Found) -> list[CurvePoint]:
-    """Of the first seed: the mean accuracy of the parties that ask, by bytes so far at most; exchanges cost the same."""
+    """Of the first seed: the mean accuracy of the parties that ask, by bytes so far at most."""
     first = found.get("smule", [None])[0]
     if first is None or first["exchange_bytes"] is None:
         return []

@@ -124,14 +124,14 @@ class Correlations:
         self._receiver.need(needed[1 - self._session.rank])
 
     def work(self, seconds: float) -> None:
-        """Do what can be done for about so long, in steps of some ten milliseconds. Never waits for the peer.
+        """Do what can be done for about so long: one step of some ten milliseconds, or more. Never waits for the peer.
 
         Raises:
             PeerError, ProtocolError: see Channel.
         """
         until = self._clock() + seconds
         with self._working():
-            while self._clock() < until and self._step():
+            while self._step() and self._clock() < until:
                 pass
 
     def settle(self) -> None:
