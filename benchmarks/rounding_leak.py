@@ -124,9 +124,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, help="a JSON file for all figures")
     options = parser.parse_args(arguments)
     if options.source == "protocol" and options.scheme != "lean":
-        parser.error(
-            "--source protocol plays the roles of lean only, which need one process"
-        )
+        parser.error("--source protocol plays the roles of lean only, which need one process")
     if options.guard_bits != GUARD_BITS and options.scheme != "two_party":
         parser.error("--guard-bits is of scheme two_party alone")
     if min(options.queries, options.seeds) < 1:
