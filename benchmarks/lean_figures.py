@@ -17,10 +17,10 @@ from smule_crypten.fixed_point.lowering import lower
 from smule_crypten.inference.lean.cost import weight_bytes
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import micro_batches
-from smule_crypten.inference.two_party.plan import plan_direction
 from smule_crypten.models.architecture import num_elements
 from smule_crypten.models.translate import translate
 from smule_crypten.oblivious.parameters import STANDARD
+from smule_crypten.two_party.plan import plan_direction
 
 BASELINE = "crypten"
 WEIGHTS_ANSWER = 200

@@ -30,12 +30,12 @@ from smule_crypten.inference.lean.model_owner import ModelOwner
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.two_party.ideal import IdealFunction
-from smule_crypten.inference.two_party.plan import Activation, plan_direction
 from smule_crypten.lattice.parameters import GUARD_BITS
 from smule_crypten.lattice.plan import HandOver
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.pooling import SumPool
 from smule_crypten.models.translate import TranslatedNetwork, translate
+from smule_crypten.two_party.plan import Activation, plan_direction
 from smule_crypten.types import LogitOpening
 
 SCHEMES = ("lean", "crypten", "two_party")

@@ -23,6 +23,7 @@ FLOORS: list[set[str]] = [
     {"mpc"},
     {"fixed_point", "oblivious"},
     {"lattice", "comparison"},
+    {"two_party"},
     {"inference"},
     {"mutual_learning"},
     {"party"},
@@ -46,7 +47,8 @@ NARROW: dict[str, set[str]] = {
     "oblivious": {"errors", "types", "files", "mpc.packing"},
     "comparison": {"errors", "types", "mpc.packing", "oblivious"},
     "lattice": SMALL | {"models", "fixed_point", "mpc.keys", "mpc.packing", "mpc.streams"},
-    "inference": SMALL | {"models", "mpc", "fixed_point", "lattice", "oblivious", "comparison"},
+    "two_party": SMALL | {"models", "mpc", "fixed_point", "lattice", "oblivious", "comparison", "transport.channel"},
+    "inference": SMALL | {"models", "mpc", "fixed_point", "lattice", "oblivious", "comparison", "two_party"},
     "mutual_learning": SMALL
     | {"data", "models", "tasks", "training", "report.records"}
     | {"inference.scheme", "inference.answerer", "inference.noise"},

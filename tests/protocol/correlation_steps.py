@@ -14,13 +14,13 @@ from smule_crypten.comparison import relu
 from smule_crypten.comparison.widths import Widths, modulo
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.inference.noise import NoiseRule
-from smule_crypten.inference.two_party.correlations import Correlations, Job, transfers_of
 from smule_crypten.inference.two_party.scheme import TwoPartyScheme, _jobs, _plans
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.session import Session
 from smule_crypten.oblivious.cots import Fields
 from smule_crypten.oblivious.parameters import INSECURE_TINY, STANDARD, Plan
 from smule_crypten.oblivious.script import Script, Send, Want
+from smule_crypten.two_party.correlations import Correlations, Job, transfers_of
 from smule_crypten.types import Cost, centred
 
 WIDTHS = Widths(18, 6, 32)

@@ -8,11 +8,11 @@ from correlation_steps import TINY, WIDTHS, exchanges_of_scheme, exchanges_taken
 from steps import wire_counts
 
 from smule_crypten.comparison.cost import relu_cost
-from smule_crypten.inference.two_party.correlations import Job
-from smule_crypten.inference.two_party.renewals import all_ahead, further_iterations, most_ahead
-from smule_crypten.inference.two_party.set_up import set_up_cost
 from smule_crypten.oblivious.parameters import STANDARD
 from smule_crypten.testing import PartyPool
+from smule_crypten.two_party.correlations import Job
+from smule_crypten.two_party.renewals import all_ahead, further_iterations, most_ahead
+from smule_crypten.two_party.set_up import set_up_cost
 from smule_crypten.types import Cost
 
 EXCHANGES = [

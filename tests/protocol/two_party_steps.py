@@ -13,12 +13,12 @@ from steps import queries, ready
 from torch import nn
 
 from smule_crypten.config.sections import SchemeConfig
-from smule_crypten.inference.two_party import set_up
 from smule_crypten.lattice import handover
 from smule_crypten.lattice.ring import ternary
 from smule_crypten.mpc.session import Session
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.testing import RecordingChannel
+from smule_crypten.two_party import set_up
 
 TWO_PARTY = SchemeConfig(name="two_party", precision_bits=14, micro_batch=2)
 Variant = Callable[[], AbstractContextManager[None]]

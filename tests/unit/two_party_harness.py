@@ -14,15 +14,15 @@ from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.inference.fixed_point_answers import FixedPointAnswerer, fixed_point_answerer
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.scheme import micro_batches
-from smule_crypten.inference.two_party.data_owner import DataOwner
 from smule_crypten.inference.two_party.ideal import TwoPartyArithmetic
-from smule_crypten.inference.two_party.model_owner import ModelOwner
-from smule_crypten.inference.two_party.plan import DirectionPlan, plan_direction
 from smule_crypten.lattice.parameters import GUARD_BITS
 from smule_crypten.lattice.public import PublicPolynomials
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.keys import insecure_key
 from smule_crypten.mpc.streams import Stream
+from smule_crypten.two_party.data_owner import DataOwner
+from smule_crypten.two_party.model_owner import ModelOwner
+from smule_crypten.two_party.plan import DirectionPlan, plan_direction
 from smule_crypten.types import LogitOpening
 
 

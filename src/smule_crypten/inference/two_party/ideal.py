@@ -31,13 +31,13 @@ from smule_crypten.fixed_point.program import Opening, Step
 from smule_crypten.fixed_point.scales import Scales, integer_parameters
 from smule_crypten.inference.fixed_point_answers import Arithmetic, Fitted
 from smule_crypten.inference.noise import Scatter, Signal, Trial, measured_scatter, signal_of
-from smule_crypten.inference.two_party.plan import Activation, DirectionPlan, plan_direction
 from smule_crypten.lattice.parameters import ERROR_DEVIATION
 from smule_crypten.lattice.plan import HandOver, Product
 from smule_crypten.lattice.weights import check_norms
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.module_handlers import Parameters
+from smule_crypten.two_party.plan import Activation, DirectionPlan, plan_direction
 from smule_crypten.types import LogitOpening, centred, opened_logits
 
 _FINEST_BITS = 48

@@ -23,20 +23,20 @@ from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.fixed_point_answers import FixedPointAnswerer, fixed_point_answerer, input_limit
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, micro_batches
-from smule_crypten.inference.two_party.correlations import Correlations, Job, transfers_of
-from smule_crypten.inference.two_party.cost import direction_cost
-from smule_crypten.inference.two_party.data_owner import DataOwner
 from smule_crypten.inference.two_party.ideal import TwoPartyArithmetic
-from smule_crypten.inference.two_party.model_owner import ModelOwner
-from smule_crypten.inference.two_party.pace import Pace
-from smule_crypten.inference.two_party.plan import DirectionPlan, plan_direction
-from smule_crypten.inference.two_party.renewals import all_ahead, most_ahead
-from smule_crypten.inference.two_party.set_up import set_up_cost
 from smule_crypten.lattice.public import PublicPolynomials
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.session import Session
 from smule_crypten.oblivious.parameters import STANDARD, Plan
+from smule_crypten.two_party.correlations import Correlations, Job, transfers_of
+from smule_crypten.two_party.cost import direction_cost
+from smule_crypten.two_party.data_owner import DataOwner
+from smule_crypten.two_party.model_owner import ModelOwner
+from smule_crypten.two_party.pace import Pace
+from smule_crypten.two_party.plan import DirectionPlan, plan_direction
+from smule_crypten.two_party.renewals import all_ahead, most_ahead
+from smule_crypten.two_party.set_up import set_up_cost
 from smule_crypten.types import Cost, DirectionCost, InferenceQuery, LogitOpening
 
 

@@ -15,8 +15,8 @@ from tensor_channel import TensorChannel
 from smule_crypten.comparison.cost import relu_cost
 from smule_crypten.comparison.widths import Widths
 from smule_crypten.errors import PeerDisconnectedError
-from smule_crypten.inference.two_party.correlations import Correlations, Job
 from smule_crypten.mpc.session import Session
+from smule_crypten.two_party.correlations import Correlations, Job
 
 WIDTHS = Widths(12, 2, 20)
 JOBS = [Job(0, WIDTHS, 100), Job(1, WIDTHS, 30), Job(1, WIDTHS, 0), Job(0, WIDTHS, 8)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smule_crypten.inference.two_party.pace import SHARE, Pace
+from smule_crypten.two_party.pace import SHARE, Pace
 
 
 class Clock:

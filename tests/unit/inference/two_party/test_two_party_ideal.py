@@ -21,11 +21,11 @@ from smule_crypten.inference.fixed_point_answers import FixedPointAnswerer
 from smule_crypten.inference.noise import MU, NoiseRule, Scatter, hiding_noise
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.two_party.ideal import IdealFunction, wrapped
-from smule_crypten.inference.two_party.plan import DirectionPlan, plan_direction
 from smule_crypten.inference.two_party.scheme import TwoPartyScheme
 from smule_crypten.lattice.parameters import GUARD_BITS
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.packing import signed
+from smule_crypten.two_party.plan import DirectionPlan, plan_direction
 from smule_crypten.types import LogitOpening
 
 SHAPE = (1, 4, 4)

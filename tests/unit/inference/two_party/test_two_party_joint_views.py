@@ -20,9 +20,9 @@ from torch import nn
 from two_party_harness import direction, two_party_config
 from two_party_views import SHAPE, ask, correlations
 
-from smule_crypten.inference.two_party import model_owner
 from smule_crypten.mpc.packing import signed
 from smule_crypten.mpc.streams import Stream
+from smule_crypten.two_party import model_owner
 from smule_crypten.types import LogitOpening
 
 REPEATS = 4096

@@ -15,13 +15,13 @@ from two_party_harness import direction, two_party_config
 
 from smule_crypten.fixed_point.evaluator import Share, Talk
 from smule_crypten.fixed_point.program import Step
-from smule_crypten.inference.two_party.data_owner import DataOwner
-from smule_crypten.inference.two_party.plan import Activation
 from smule_crypten.lattice import handover
 from smule_crypten.lattice.grid import cells_of
 from smule_crypten.lattice.ring import errors
 from smule_crypten.mpc.packing import signed, unpack
 from smule_crypten.mpc.streams import Stream
+from smule_crypten.two_party.data_owner import DataOwner
+from smule_crypten.two_party.plan import Activation
 from smule_crypten.types import LogitOpening
 
 FALSE_ALARM = 1e-4

@@ -14,8 +14,6 @@ from smule_crypten.fixed_point.decoding import decoded
 from smule_crypten.fixed_point.evaluator import Share, Talk
 from smule_crypten.fixed_point.program import Step
 from smule_crypten.fixed_point.wire import Script, Want
-from smule_crypten.inference.two_party.plan import Activation, DirectionPlan
-from smule_crypten.inference.two_party.roles import ShareEvaluator, fields_of, share_of
 from smule_crypten.lattice.handover import DataOwnerBatch
 from smule_crypten.lattice.public import PublicPolynomials
 from smule_crypten.lattice.ring import Spectrum
@@ -24,6 +22,8 @@ from smule_crypten.lattice.weights import received_weights
 from smule_crypten.mpc.packing import packed_bytes, unpack
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.oblivious.cots import Fields
+from smule_crypten.two_party.plan import Activation, DirectionPlan
+from smule_crypten.two_party.roles import ShareEvaluator, fields_of, share_of
 from smule_crypten.types import LogitOpening
 
 _Ready = tuple[Activation, DataOwnerReady, FreshShare | None]

@@ -15,8 +15,6 @@ from smule_crypten.fixed_point.evaluator import Share, Talk
 from smule_crypten.fixed_point.program import Step
 from smule_crypten.fixed_point.scales import Scales, integer_parameters
 from smule_crypten.fixed_point.wire import Script, Want
-from smule_crypten.inference.two_party.plan import Activation, DirectionPlan
-from smule_crypten.inference.two_party.roles import ShareEvaluator, fields_of, share_of
 from smule_crypten.lattice.handover import ModelOwnerBatch
 from smule_crypten.lattice.public import PublicPolynomials
 from smule_crypten.lattice.truncation import model_owner_share
@@ -24,6 +22,8 @@ from smule_crypten.lattice.weights import MaskedWeights
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 from smule_crypten.mpc.streams import Stream
+from smule_crypten.two_party.plan import Activation, DirectionPlan
+from smule_crypten.two_party.roles import ShareEvaluator, fields_of, share_of
 from smule_crypten.types import LogitOpening
 
 _NOISE_BITS = 38

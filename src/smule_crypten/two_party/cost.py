@@ -7,8 +7,8 @@ from itertools import groupby
 
 from smule_crypten.comparison.cost import relu_cost
 from smule_crypten.comparison.remask import remask_bytes
-from smule_crypten.inference.two_party.plan import DirectionPlan
 from smule_crypten.mpc.packing import packed_bytes
+from smule_crypten.two_party.plan import DirectionPlan
 from smule_crypten.types import Cost, DirectionCost
 
 Message = tuple[bool, int]

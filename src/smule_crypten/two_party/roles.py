@@ -23,9 +23,9 @@ import torch
 from smule_crypten.fixed_point.evaluator import Evaluator, Share, Talk
 from smule_crypten.fixed_point.program import Opening, Step
 from smule_crypten.fixed_point.wire import Post, Want
-from smule_crypten.inference.two_party.plan import Activation, DirectionPlan
 from smule_crypten.oblivious import script
 from smule_crypten.oblivious.cots import Fields
+from smule_crypten.two_party.plan import Activation, DirectionPlan
 
 Result = TypeVar("Result")
 Ready = TypeVar("Ready")

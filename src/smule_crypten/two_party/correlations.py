@@ -37,11 +37,11 @@ from smule_crypten.comparison.material import (
     ModelOwnerMaterial,
 )
 from smule_crypten.comparison.widths import Widths
-from smule_crypten.inference.two_party.renewals import Renewed
-from smule_crypten.inference.two_party.set_up import open_instances
 from smule_crypten.mpc.session import Session
 from smule_crypten.oblivious.parameters import STANDARD, Plan
 from smule_crypten.oblivious.silent import SilentReceiver, SilentSender
+from smule_crypten.two_party.renewals import Renewed
+from smule_crypten.two_party.set_up import open_instances
 
 Material = TypeVar("Material", ModelOwnerMaterial, DataOwnerMaterial)
 
