@@ -51,7 +51,7 @@ def whole_run(
     begun_in_vain: int,
     checks: Counts,
 ) -> Ran:
-    """checks: how often party a and party b work ahead in each exchange. begun_in_vain: an exchange that begins twice."""
+    """checks: how often either party works ahead in each exchange. begun_in_vain: an exchange that begins twice."""
     rank = session.rank
     networks = [build_model(model, shape, 5, seed=0).eval() for model in models]
     first, second = (translate(network, shape).architecture for network in networks)

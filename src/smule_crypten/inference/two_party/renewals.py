@@ -13,7 +13,7 @@ import torch
 
 from smule_crypten.mpc.session import Session
 from smule_crypten.oblivious.blocks import Bytes
-from smule_crypten.oblivious.parameters import STANDARD, Plan
+from smule_crypten.oblivious.parameters import Plan
 from smule_crypten.oblivious.script import Script, Send, Want
 from smule_crypten.oblivious.silent import Silent
 from smule_crypten.types import Cost
@@ -26,12 +26,12 @@ def further_iterations(transfers: int, plan: Plan) -> int:
     return max(0, -(-transfers // plan.transfers) - 1)
 
 
-def all_ahead(transfers: tuple[int, int], plan: Plan = STANDARD) -> Cost:
+def all_ahead(transfers: tuple[int, int], plan: Plan) -> Cost:
     """What party a sends and receives of iterations in a run; transfers: of its own instance, and of party b's."""
     return _ahead([further_iterations(count, plan) for count in transfers], plan)
 
 
-def most_ahead(transfers: tuple[int, int], plan: Plan = STANDARD) -> Cost:
+def most_ahead(transfers: tuple[int, int], plan: Plan) -> Cost:
     """The same for one exchange of a run, at most: an iteration that was begun before it may have served in part."""
     return _ahead([-(-count // plan.transfers) for count in transfers], plan)
 

@@ -77,13 +77,13 @@ class TwoPartyScheme(SecureInferenceScheme):
 
     @classmethod
     def set_up_cost(cls) -> Cost:
-        return set_up_cost()
+        return set_up_cost(cls.transfers)
 
     @classmethod
     def most_ahead(
         cls, architectures: tuple[Architecture, Architecture], counts: tuple[int, int], config: SchemeConfig
     ) -> Cost:
-        return most_ahead(transfers_of(_jobs(_plans(architectures, counts, config))))
+        return most_ahead(transfers_of(_jobs(_plans(architectures, counts, config))), cls.transfers)
 
     @classmethod
     def all_ahead(
@@ -96,7 +96,7 @@ class TwoPartyScheme(SecureInferenceScheme):
         for counts, times in Counter(exchanges).items():
             of_one = transfers_of(_jobs(_plans(architectures, counts, config)))
             taken = [total + times * count for total, count in zip(taken, of_one, strict=True)]
-        return all_ahead((taken[0], taken[1]))
+        return all_ahead((taken[0], taken[1]), cls.transfers)
 
     @classmethod
     def check_options(cls, config: SchemeConfig) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import torch
 from smule_crypten.mpc.keys import KEY_BYTES, agreed_key, fresh_entropy
 from smule_crypten.mpc.session import Session
 from smule_crypten.oblivious import base, extension
-from smule_crypten.oblivious.parameters import STANDARD, Plan
+from smule_crypten.oblivious.parameters import Plan
 from smule_crypten.oblivious.script import Script, Send, Want
 from smule_crypten.oblivious.silent import SilentReceiver, SilentSender, open_receiver, open_sender
 from smule_crypten.types import PARTY_NAMES, Cost
@@ -42,7 +42,7 @@ def open_instances(session: Session, plan: Plan) -> tuple[SilentSender, SilentRe
     return sender.result, receiver.result
 
 
-def set_up_cost(plan: Plan = STANDARD) -> Cost:
+def set_up_cost(plan: Plan) -> Cost:
     """What `open_instances` costs each party: rounds, and bytes each way."""
     as_sender = base.receiver_bytes(extension.NUM_COLUMNS) + plan.start.message_bytes + plan.main.message_bytes
     as_receiver = base.sender_bytes() + extension.message_bytes(plan.start.seeds)
