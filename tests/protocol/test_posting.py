@@ -81,3 +81,15 @@ def test_both_post_far_more_than_the_network_holds(people: People) -> None:
     with link_pair(people, buffer_bytes=(1 << 16, 1 << 16)) as (a, b):
         expected = [bytes([number]) + _LARGE for number in range(_MANY)]
         assert together(lambda: work(a), lambda: work(b)) == [expected, expected]
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_no_more_than_one_tensor_is_taken_at_a_time(people: People, size: int) -> None:
+    """Tensors of nearly no bytes cost more memory than they announce: one of another size than is due ends it."""
+    writer, asked = FrameWriter(), len(_LARGE)
+    flood = b"".join(writer.header(Kind.TENSOR, size) + bytes(size) for _ in range(10_000))
+    with link_to_raw(people) as (link, raw):
+        raw.sendall(flood)
+        with pytest.raises(ProtocolError, match=f"{size} bytes where a tensor of {asked} bytes was due"):
+            _take_soon(link, asked)
+        assert len(link._early) <= 1

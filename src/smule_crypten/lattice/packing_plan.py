@@ -47,8 +47,8 @@ def plan_lattice(
             bits: tests only.
 
     Raises:
-        UnshareableModelError: a window of a layer does not fit into a polynomial, or the ring of a hidden value is so
-            wide that its guard bits do not fit into the modulus.
+        UnshareableModelError: there is no layer with weights, a window of one does not fit into a polynomial, or the
+            ring of a hidden value is so wide that its guard bits do not fit into the modulus.
         ConfigError: the lattice resists less than LEAST_SECURITY.
     """
     if lattice is not None and min(lattice.security_bits, lattice.with_hints) < LEAST_SECURITY:
@@ -58,6 +58,10 @@ def plan_lattice(
         )
     lattice = insecure_lattice or lattice
     masks = [(position, step) for position, step in enumerate(program.steps) if step.kind == "mask"]
+    if not masks:
+        raise UnshareableModelError(
+            "the network", "it has no layer with weights, so it hides nothing", "give it one, or use scheme=lean"
+        )
     guards = {position: _guard_bits(program, position, guard_bits) for position, _ in masks}
     lattice = lattice or lattice_for(step.ring + guards[position] for position, step in masks)
     choices = []

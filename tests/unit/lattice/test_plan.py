@@ -246,3 +246,10 @@ def test_no_coefficient_is_taken_twice(rows: Axis, columns: Axis, degree: int, i
     addresses = torch.cat([layout.data, layout.padding])
     assert len(torch.unique(addresses)) == len(addresses)
     assert int(addresses.max()) < grid.polynomials(images) * degree
+
+
+def test_a_network_without_weights_is_refused() -> None:
+    """There is nothing to mask: said in one line, not by a failure on the way."""
+    program = program_of(nn.Sequential(nn.AvgPool2d(2), nn.Flatten()), (1, 4, 4))
+    with pytest.raises(UnshareableModelError, match="no layer with weights"):
+        plan_lattice(program, 1, 1)

@@ -6,8 +6,9 @@ In float64 and in units, so that what lies below a unit is there too:
    so that it is common to all outputs whose windows take it (lattice/handover.py).
 2. A product has the error e' u - e1 s besides, with the roundings of p and c1: normal, and apart for each output. (So
    are a few errors that outputs really share: of windows of different tiles, and of cells that pad two images.)
-3. A rounding: D's share is uniform and kept to t bits (where it was not known before the images, under a fresh mask
-   in its place); M's keeps whole units, by a fresh rho. Then max(., 0), a function of the value alone.
+3. A rounding: D's share is uniform, one for each value however often it is rounded, and kept to t bits (where it was
+   not known before the images, under a fresh mask in its place); M's keeps whole units, by a fresh rho. Then max(., 0),
+   a function of the value alone.
 
 Left out is the last bit of a logit, 2^-t units: noise of many units lies over it.
 
@@ -77,12 +78,13 @@ class IdealFunction(Evaluator):
         self._biases = {name: bias.double().to(device) for name, bias in biases.items()}
         self._places = {one.name: (at, one) for at in plan.lattice.hand_overs for one in at.products}
         self._errors: dict[HandOver, torch.Tensor] = {}
+        self._shares_D: dict[int, torch.Tensor] = {}
         self._activations: Iterator[Activation] = iter(())
 
     def logits(self, inputs_NX: torch.Tensor, opening: LogitOpening = "differences") -> torch.Tensor:
         """What is opened of the logits (N, C), float64, of one evaluation of each input; without noise."""
         encoded = self._encoded(inputs_NX).double()
-        self._activations = iter(self._plan.activations)
+        self._activations, self._shares_D = iter(self._plan.activations), {}
         try:
             next(self._evaluate(len(encoded), encoded))
         except StopIteration as end:
@@ -146,7 +148,7 @@ class IdealFunction(Evaluator):
         bits, grid = activation.opening.fraction + activation.below, 2.0**activation.guard_bits
         if not bits:
             return value
-        share_D = self._below_a_unit(bits, value)
+        share_D = self._share_D(activation, bits, value)
         kept_D = (share_D * grid + 0.5).floor() / grid
         value = value - (share_D - kept_D)
         if not self._of_model_owner:
@@ -154,6 +156,15 @@ class IdealFunction(Evaluator):
         if not activation.is_known:
             kept_D = self._below_a_unit(activation.guard_bits, value)
         return kept_D + (value - kept_D + self._uniform(value.shape)).floor()
+
+    def _share_D(self, activation: Activation, bits: int, value: torch.Tensor) -> torch.Tensor:
+        """Of a value that is rounded more than once D has one share, and drops the same of it each time."""
+        if activation.step.kind == "max":  # each level of its tree rounds other values
+            return self._below_a_unit(bits, value)
+        (source,) = activation.step.inputs
+        if source not in self._shares_D:
+            self._shares_D[source] = self._below_a_unit(bits, value)
+        return self._shares_D[source]
 
     def _below_a_unit(self, bits: int, like: torch.Tensor) -> torch.Tensor:
         """Uniform multiples of 2^-bits between 0 and 1: of a share what is not whole."""

@@ -64,12 +64,29 @@ class Residual(nn.Module):
         return result
 
 
+class UsedTwice(nn.Module):
+    """A product is rounded twice, for a ReLU and for a product, and both go into the same sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(12)
+        self.first, self.rectified, self.plain = nn.Linear(16, 8), nn.Linear(8, 3), nn.Linear(8, 3)
+        with torch.no_grad():
+            self.first.bias += 4.0  # all units are active
+            self.plain.weight.copy_(self.rectified.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x.flatten(1))
+        result: torch.Tensor = self.rectified(torch.relu(x)) + self.plain(x)
+        return result
+
+
 def function_of(answerer: FixedPointAnswerer, plan: DirectionPlan, seed: int, **options: bool) -> IdealFunction:
     generator = torch.Generator().manual_seed(seed)
     return IdealFunction(plan, answerer.parameters, answerer.scales, generator, CPU, **options)
 
 
-NOTHING_BELOW = [(network, 0) for network in (mlp, pooled, Residual)]
+NOTHING_BELOW = [(network, 0) for network in (mlp, pooled, Residual, UsedTwice)]
 CASES = [(network, GUARD_BITS) for network in (mlp, pooled, maxima, Residual)] + NOTHING_BELOW
 
 
