@@ -25,7 +25,7 @@ from smule_crypten.two_party.plan import plan_direction
 BASELINE = "crypten"
 WEIGHTS_ANSWER = 200
 """Queries of one direction between two sets of weights, for `all_in_bytes_at_200`."""
-LIMITS = {
+LIMITS: dict[str, dict[str, float]] = {
     "two_party": {
         "all_in_bytes_at_200": 220_000,
         "set_up_bytes": 3_000_000,

@@ -228,14 +228,14 @@ class LeanInTheClear(_Writing, ClearEvaluator):
         if not opening.fraction:
             return (yield from super()._opening(step, opening, batch, share))
         fraction, width, z = opening.fraction, opening.width, share.reshape(-1)
-        own_share, own_rho = self._below(fraction, z), None
+        own_share, own_rho = self._uniform(fraction, z), None
         if self.is_local:
             value, carry = rounded_locally(z, own_share, fraction), torch.zeros_like(z)
         else:
-            own_rho = self._below(fraction, z)
+            own_rho = self._uniform(fraction, z)
             both = own_rho + self._their_rho(fraction, z)
             value, carry = (z + both % (1 << fraction)) >> fraction, both >> fraction
-        public = (value + carry + self._below(width, z)) % (1 << width)  # the sum of both masks is uniform
+        public = (value + carry + self._uniform(width, z)) % (1 << width)  # the sum of both masks is uniform
         self.notebook.write(lean_knowledge(own_share, own_rho, public, fraction, width), batch)
         unused = 64 - width
         value = (value << unused) >> unused
@@ -243,9 +243,9 @@ class LeanInTheClear(_Writing, ClearEvaluator):
 
     def _their_rho(self, fraction: int, like: torch.Tensor) -> torch.Tensor:
         """M's part, which D does not know."""
-        return self._below(fraction, like)
+        return self._uniform(fraction, like)
 
-    def _below(self, bits: int, like: torch.Tensor) -> torch.Tensor:
+    def _uniform(self, bits: int, like: torch.Tensor) -> torch.Tensor:
         """Uniform integers of so many bits."""
         return torch.randint(0, 1 << bits, like.shape, generator=self._generator)
 
