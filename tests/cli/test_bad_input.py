@@ -19,7 +19,11 @@ BAD_SETTINGS = {
     ),
     "unknown choice": (["data=digitz"], 2, "data: no choice 'digitz' (did you mean digits? known: breast_cancer,"),
     "unknown network choice": (["party_b/model=lenett"], 2, "party_b/model: no choice 'lenett' (did you mean lenet?"),
-    "unknown scheme": (["scheme.name=cryptn"], 2, "'cryptn' (did you mean crypten? known: crypten, lean, plaintext)"),
+    "unknown scheme": (
+        ["scheme.name=cryptn"],
+        2,
+        "'cryptn' (did you mean crypten? known: crypten, lean, plaintext, two_party)",
+    ),
     "ledger of a simulation": (
         ["party_a.disclosure.ledger=kept.jsonl"],
         2,

@@ -180,7 +180,7 @@ def test_help_names_choices_keys_and_exit_codes(
     output = capsys.readouterr().out
     for text in (
         "party_a/model: auto, convnet1d, lenet, mlp",
-        "scheme: crypten, lean, plaintext",
+        "scheme: crypten, lean, plaintext, two_party",
         "exchange.num_queries: whole number >= 1 or null",
         "smule -m",
         "130 interrupted",

@@ -32,9 +32,9 @@ def test_schemes_say_what_they_protect_against(scheme: type[SecureInferenceSchem
     [
         (
             "crypton",
-            r"scheme\.name: no scheme is called 'crypton' \(did you mean crypten\? known: crypten, lean, plaintext\)",
+            r"no scheme is called 'crypton' \(did you mean crypten\? known: crypten, lean, plaintext, two_party\)",
         ),
-        ("xyz", r"no scheme is called 'xyz' \(known: crypten, lean, plaintext\)"),
+        ("xyz", r"no scheme is called 'xyz' \(known: crypten, lean, plaintext, two_party\)"),
         ("", r"no scheme is called ''"),
         ("__class__", "no scheme is called '__class__'"),
     ],
