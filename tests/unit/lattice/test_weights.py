@@ -148,10 +148,12 @@ def test_what_helps_against_large_weights_depends_on_the_layer(layer: int, optio
 
 
 def test_the_bound_keeps_the_error_below_a_unit() -> None:
-    plan, _ = scalar_layer()
-    hand_over, (product,) = plan.hand_overs[0], plan.hand_overs[0].products
-    bound = plan.norm_bound(hand_over, product)
-    assert 1.0 <= plan.deviation(hand_over, product, bound) < 1.001
+    """Of a value that is rounded; of the output, whose ring is 9 bits wider, below one of the units that it has so."""
+    plan = plan_of(program_of(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)), (2,)), 2)
+    for hand_over, room in zip(plan.hand_overs, (0, 9), strict=True):
+        (product,) = hand_over.products
+        bound = plan.norm_bound(hand_over, product)
+        assert 1.0 <= plan.deviation(hand_over, product, bound) / 2.0**room < 1.001
 
 
 def test_both_parties_draw_the_same_public_polynomials() -> None:
