@@ -125,7 +125,7 @@ def _guard_bits(program: Program, position: int, guard_bits: int) -> int:
 
 @dataclass(frozen=True)
 class _Layer:
-    """Products of one value that are handed over together. below: bits below a unit that D sends."""
+    """Products of one value that are handed over together. below: bits below a unit that D sends at least."""
 
     program: Program
     position: int
@@ -152,14 +152,16 @@ class _Layer:
     def hand_over(self, spread: Spread, taps: Sequence[_Taps]) -> HandOver:
         modulus, ring = self.lattice.modulus_bits, self.mask.ring
         is_input = _is_input(self.program, self.position)
+        fraction = 0 if is_input else min(self.guard_bits, modulus - ring)
         return HandOver(
             position=self.position,
             shape=self.mask.shape,
             spread=spread,
             grid=fit(self.steps[0].name, spread.rows, spread.columns, self.lattice.degree),
             ring=ring,
-            fraction=0 if is_input else min(self.guard_bits, modulus - ring),
-            value_bits=min(modulus, ring + self.below),
+            fraction=fraction,
+            # No bit of a share is rounded away: an error depends on e and the mask alone, not on how a value is parted.
+            value_bits=min(modulus, ring + max(self.below, fraction)),
             is_input=is_input,
             products=tuple(self._product(step, one) for step, one in zip(self.steps, taps, strict=True)),
         )
