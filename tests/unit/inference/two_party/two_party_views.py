@@ -62,6 +62,7 @@ class SeeingDataOwner(DataOwner):
         return result
 
     def _hand_over(self, position: int, step: Step, share: Share) -> Talk:
+        yield from ()
         for number in self._plan.hand_overs_at(position):
             one, bits = self._plan.lattice.hand_overs[number], self._plan.lattice.lattice.modulus_bits
             layout = one.grid.layout(len(share))
@@ -79,7 +80,6 @@ class SeeingDataOwner(DataOwner):
             self._note("rounding of b", self._by_sample(number, sent - exact), bits)
             self._note("e", self._by_sample(number, self.errors[number]), bits)
         return share
-        yield
 
     def _by_sample(self, number: int, cells: torch.Tensor) -> torch.Tensor:
         """From (channels, cells) to (samples, channels * pixels), in the order of the value's own pixels."""
@@ -127,7 +127,8 @@ def correlations(first: torch.Tensor, second: torch.Tensor) -> np.ndarray:
     """Between rows."""
     parts = [rows - rows.mean(1, keepdim=True) for rows in (first, second)]
     one, other = (part / part.norm(dim=1, keepdim=True).clamp(min=1e-12) for part in parts)
-    return (one @ other.T).numpy()
+    found: np.ndarray = (one @ other.T).numpy()
+    return found
 
 
 def ask(
