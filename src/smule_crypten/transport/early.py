@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from smule_crypten.transport.frames import FrameAssembler, Kind
 
 _PIECE_BYTES = 1 << 20
+MOST_EARLY = 1 << 13
+"""Tensors that are held: each costs some memory beside its bytes, so that a limit of bytes alone bounds nothing."""
 
 
 @dataclass
