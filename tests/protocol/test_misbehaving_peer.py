@@ -18,6 +18,7 @@ from loopback import (
 )
 
 from smule_crypten.errors import PeerDisconnectedError, ProtocolError, SmuleError
+from smule_crypten.transport.early import MOST_EARLY
 from smule_crypten.transport.frames import AGREED_JSON_BYTES, MAX_JSON_BYTES, MAX_PAYLOAD_BYTES, FrameWriter, Kind
 from smule_crypten.transport.link import Link
 
@@ -127,6 +128,19 @@ def test_no_more_is_held_early_than_was_set_aside(people: People) -> None:
         a.transfer([], [memoryview(buffer) for buffer in received])
         sending.result(PATIENCE_SECONDS)
     assert received == [payload, b"next"]
+
+
+def test_tensors_of_no_bytes_are_not_piled_up(people: People) -> None:
+    """They come under any limit of bytes, and each costs some memory of its own: what is many waits in the socket."""
+    flood = b"".join(_frame(Kind.TENSOR, sequence=number) for number in range(20_000))
+    with link_to_raw(people) as (link, raw), ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(raw.sendall, flood)
+        until(lambda: link.read_ahead(1 << 20) or sending.done() or len(link._early) >= MOST_EARLY)
+        for _ in range(10):
+            link.read_ahead(1 << 20)
+        assert len(link._early) <= MOST_EARLY
+        link.transfer([], [memoryview(bytearray()) for _ in range(20_000)])
+        sending.result(PATIENCE_SECONDS)
 
 
 def test_messages_are_short_once_both_have_agreed(people: People) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from smule_crypten.transport.frames import FrameAssembler, Kind
 
 _PIECE_BYTES = 1 << 20
+MOST_EARLY = 1 << 12
+"""Tensors that are held: each costs some memory beside its bytes, so that a limit of bytes alone bounds nothing."""
 
 
 @dataclass
@@ -52,14 +54,14 @@ class EarlyTensors:
     def take(self, limit: int) -> bool:
         """Take the oldest tensor that has come, or make room for the next piece of one; says whether anything was done.
 
-        While less than limit bytes are held.
+        While less than limit bytes and MOST_EARLY tensors are held.
         """
         left = limit - self.held
         if left <= 0 or self._incoming.is_placed:
             return False
         if not self._tensors or self._tensors[-1].held == self._tensors[-1].length:
             frames = self._incoming.frames
-            if not frames or frames[0].kind is not Kind.TENSOR:
+            if not frames or frames[0].kind is not Kind.TENSOR or len(self._tensors) >= MOST_EARLY:
                 return False
             frame = frames.popleft()
             self._tensors.append(EarlyTensor(frame.length))
