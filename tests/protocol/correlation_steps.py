@@ -14,13 +14,14 @@ from smule_crypten.comparison import relu
 from smule_crypten.comparison.widths import Widths, modulo
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.inference.noise import NoiseRule
-from smule_crypten.inference.two_party.scheme import TwoPartyScheme, _jobs, _plans
+from smule_crypten.inference.two_party.scheme import TwoPartyScheme, _plans
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.session import Session
 from smule_crypten.oblivious.cots import Fields
 from smule_crypten.oblivious.parameters import INSECURE_TINY, STANDARD, Plan
 from smule_crypten.oblivious.script import Script, Send, Want
 from smule_crypten.two_party.correlations import Correlations, Job, transfers_of
+from smule_crypten.two_party.legs import jobs_of
 from smule_crypten.types import Cost, centred
 
 WIDTHS = Widths(18, 6, 32)
@@ -107,7 +108,7 @@ def exchanges_of_scheme(session: Session, exchanges: Sequence[tuple[int, int]]) 
         costs.append((prediction.cost, scheme.combine(asking.data_owner, answering.model_owner)))
         after = Cost(**session.meter.state_dict()["by_phase"].get("correlations", {}))
         ahead.append((after - before, _of(rank, scheme.most_ahead((first, second), counts, config))))
-        of_one = transfers_of(_jobs(_plans((first, second), counts, config)))
+        of_one = transfers_of(jobs_of(_plans((first, second), counts, config)))
         said, before = (said[0] + of_one[rank], said[1] + of_one[1 - rank]), after
     correlations = scheme._correlations
     taken = correlations._sender.end._taken, correlations._receiver.end._taken

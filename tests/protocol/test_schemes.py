@@ -114,6 +114,7 @@ class OfFewTransfers(TwoPartyScheme):
     """With small parameters of its transfers, which anyone can break: the contract asks for many set-ups."""
 
     transfers: ClassVar[Plan] = Plan(start=_FEW, main=_FEW)
+    most_material_bytes: ClassVar[int] = 1  # legs of one micro-batch each
 
 
 class InexactTwoParty(OneByteMore, OfFewTransfers):

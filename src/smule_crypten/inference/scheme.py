@@ -198,7 +198,7 @@ class SecureInferenceScheme(Priced):
         self._check(answerer, asked, answered)
         meter, started = self.session.meter, time.perf_counter()
         self.settle()
-        before, settled = meter.total(), time.perf_counter() - started
+        before, settled = meter.total("online"), time.perf_counter() - started
         with meter.phase("online"):
             logits_NC, offline_seconds = self._run(answerer, asked, answered)
         offline_seconds += settled
@@ -210,7 +210,7 @@ class SecureInferenceScheme(Priced):
             model_step=asked.model_step,
             scheme=self.name,
             cost=dataclasses.replace(
-                meter.total() - before,
+                meter.total("online") - before,
                 offline_seconds=offline_seconds,
                 online_seconds=time.perf_counter() - started - offline_seconds,
                 peak_memory_bytes=peak_memory_bytes(),

@@ -67,9 +67,10 @@ class CostMeter:
         traffic.bytes_sent += bytes_sent
         traffic.bytes_received += bytes_received
 
-    def total(self) -> Cost:
-        """Everything so far, without times."""
-        return sum((Cost(**vars(traffic)) for traffic in self.by_phase.values()), start=Cost())
+    def total(self, phase: Phase | None = None) -> Cost:
+        """Everything so far, or what fell into one phase, without times."""
+        counted = [traffic for name, traffic in self.by_phase.items() if phase in (None, name)]
+        return sum((Cost(**vars(traffic)) for traffic in counted), start=Cost())
 
     def state_dict(self) -> dict[str, dict[str, dict[str, int]]]:
         tables = {"by_phase": self.by_phase, "by_layer": self.by_layer}

@@ -65,9 +65,9 @@ class DataOwner(ShareEvaluator):
     def run(self) -> Script:
         """Returns what is opened of the logits (N, C), float32."""
         answers = [torch.empty(0, *self._program.output.shape)]
-        if self._plan.batches:
-            yield from self._take_weights()
-        for batch, chunk in zip(self._plan.batches, self._chunks, strict=True):
+        for batch, chunk in zip(self._plan.batches[self._leg], self._chunks[self._leg], strict=True):
+            if not self._weights:
+                yield from self._take_weights()
             yield from self._prepare(batch)
             share = yield from self._evaluate(batch, self._encoded(chunk))
             answers.append((yield from self._take_logits(share)))

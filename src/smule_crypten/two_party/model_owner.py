@@ -65,15 +65,15 @@ class ModelOwner(ShareEvaluator):
         self._opening_of_logits = opening
         self._scale = scales.output
         self._weights, self._biases = integer_parameters(plan.program, parameters, scales)
+        self._masked: MaskedWeights | None = None
         self._ready: list[tuple[Activation, ModelOwnerReady]] = []
 
     def run(self) -> Script:
-        if self._plan.batches:
-            masked = self._send_weights()
-            for batch in self._plan.batches:
-                yield from self._prepare(masked, batch)
-                share = yield from self._evaluate(batch, None)
-                self._send_logits(share)
+        for batch in self._plan.batches[self._leg]:
+            self._masked = self._masked or self._send_weights()
+            yield from self._prepare(self._masked, batch)
+            share = yield from self._evaluate(batch, None)
+            self._send_logits(share)
         return torch.empty(0)
 
     def _send_weights(self) -> MaskedWeights:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Generator
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -41,8 +41,14 @@ class ShareEvaluator(Evaluator):
         super().__init__(plan.program, torch.device("cpu"))
         self._plan = plan
         self._products: dict[str, Share] = {}
+        self._leg = slice(None)
         self.outbox: list[Post] = []
         self.preparation_seconds = 0.0
+
+    def over(self, leg: range) -> Self:
+        """The same role, whose next run goes over these micro-batches alone. Legs follow each other, from the first."""
+        self._leg = slice(leg.start, leg.stop)
+        return self
 
     def _below(self, position: int) -> int:
         return self._plan.below[position]

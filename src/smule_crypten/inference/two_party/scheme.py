@@ -7,6 +7,7 @@ against either party, under the assumptions of docs/two-party.md; roles.py numbe
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -29,9 +30,10 @@ from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.session import Session
 from smule_crypten.oblivious.parameters import STANDARD, Plan
-from smule_crypten.two_party.correlations import Correlations, Job, transfers_of
+from smule_crypten.two_party.correlations import Correlations, transfers_of
 from smule_crypten.two_party.cost import direction_cost
 from smule_crypten.two_party.data_owner import DataOwner
+from smule_crypten.two_party.legs import MOST_MATERIAL_BYTES, jobs_of, legs_of
 from smule_crypten.two_party.model_owner import ModelOwner
 from smule_crypten.two_party.pace import Pace
 from smule_crypten.two_party.plan import DirectionPlan, plan_direction
@@ -45,6 +47,8 @@ class TwoPartyScheme(SecureInferenceScheme):
     traits: ClassVar[SchemeTraits] = SCHEME_TRAITS["two_party"]
     transfers: ClassVar[Plan] = STANDARD
     """Parameters of the silent transfers; no configuration changes them."""
+    most_material_bytes: ClassVar[int] = MOST_MATERIAL_BYTES
+    """Of what a leg of an exchange takes of them."""
 
     def __init__(
         self,
@@ -83,7 +87,7 @@ class TwoPartyScheme(SecureInferenceScheme):
     def most_ahead(
         cls, architectures: tuple[Architecture, Architecture], counts: tuple[int, int], config: SchemeConfig
     ) -> Cost:
-        return most_ahead(transfers_of(_jobs(_plans(architectures, counts, config))), cls.transfers)
+        return most_ahead(transfers_of(jobs_of(_plans(architectures, counts, config))), cls.transfers)
 
     @classmethod
     def all_ahead(
@@ -94,7 +98,7 @@ class TwoPartyScheme(SecureInferenceScheme):
     ) -> Cost:
         taken = [0, 0]
         for counts, times in Counter(exchanges).items():
-            of_one = transfers_of(_jobs(_plans(architectures, counts, config)))
+            of_one = transfers_of(jobs_of(_plans(architectures, counts, config)))
             taken = [total + times * count for total, count in zip(taken, of_one, strict=True)]
         return all_ahead((taken[0], taken[1]), cls.transfers)
 
@@ -125,8 +129,9 @@ class TwoPartyScheme(SecureInferenceScheme):
 
     def begin(self, index: int, counts: tuple[int, int]) -> None:
         super().begin(index, counts)
-        self._plans = _plans(self.architectures, counts, self.config)
-        self._correlations.need(_jobs(self._plans))
+        self._plans = plans = _plans(self.architectures, counts, self.config)
+        for leg in legs_of(plans, self.most_material_bytes)[:1]:
+            self._correlations.need(jobs_of(plans, leg))
 
     def check(self) -> None:
         super().check()
@@ -161,8 +166,15 @@ class TwoPartyScheme(SecureInferenceScheme):
             material=self._correlations.data_owner_material,
             opening=self.opening,
         )
-        logits_NC = play(self.session, model_owner, data_owner)
-        return logits_NC, model_owner.preparation_seconds + data_owner.preparation_seconds
+        answers, between = [torch.empty(0, *plans[1 - rank].program.output.shape)], 0.0
+        for leg in legs_of(plans, self.most_material_bytes):
+            if leg.start:
+                started = time.perf_counter()
+                self._correlations.need(jobs_of(plans, leg))
+                self.settle()
+                between += time.perf_counter() - started
+            answers.append(play(self.session, model_owner.over(leg), data_owner.over(leg)))
+        return torch.cat(answers), between + model_owner.preparation_seconds + data_owner.preparation_seconds
 
 
 def _plans(
@@ -174,13 +186,3 @@ def _plans(
         for architecture, count in zip(architectures, reversed(counts), strict=True)
     )
     return first, second
-
-
-def _jobs(plans: Sequence[DirectionPlan]) -> list[Job]:
-    """What an exchange takes, in the order in which both parties take it: by micro-batch, direction and opening."""
-    jobs = []
-    for number in range(max(len(plan.batches) for plan in plans)):
-        for model_owner, plan in enumerate(plans):
-            for batch in plan.batches[number : number + 1]:
-                jobs += [Job(model_owner, one.widths, batch * one.opening.elements) for one in plan.activations]
-    return jobs
