@@ -22,7 +22,7 @@ def test_a_suite_with_keys_of_both_configurations(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert "1 case(s) run, 0 kept" in ended.stdout
     results = json.loads((folder / "results.json").read_text())
-    assert [row["queries"] for row in results["tables"][0]["rows"]] == [2, 2, 32]
+    assert [row["queries"] for row in results["tables"][0]["rows"]] == [2, 2, 2, 32]
     assert (folder / "results.html").exists()
 
 
