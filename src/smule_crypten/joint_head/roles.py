@@ -31,9 +31,10 @@ what is left is a fraction of that noise. Where an attempt fails it is far above
 nearly as they are, and that the bound was too small. All other messages are uniform to whom they go to.
 
 **Failure**: a number z wraps with the probability |z| / 2^64, in all `Range.wraps` (solve_in_clear.py). A wrap is off
-by 2^48 units, which the check sees but for one in the right side B. The check refuses a good head with a probability
-below 10^-10, and passes one that is 4 tolerances off with one below MISSED: benchmarks/joint_head_budget.py computes
-both.
+by 2^48 units, of which the iterations after it leave a hundredth at best: the check sees it. (In B it stays, and both
+attempts fail.) The check refuses a good head with a probability below 10^-10. It passes one that is 10 tolerances off
+with one below 10^-6, 5 off below 3 * 10^-4, even if one direction and one output is all that is off (Chernoff's bound
+for a product of two normal numbers; benchmarks/joint_head_budget.py).
 
 **Rounds**: one for step 1, then 2 T + 1 an attempt, of which Q, not P, speaks last but one. Bytes: cost.py.
 """

@@ -81,24 +81,27 @@ class Solve:
     dealt_bytes: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
 
     def __post_init__(self) -> None:
-        dealer = SolveDealer(self.plan, stream(self.seed, "T and P"), stream(self.seed, "T and Q"))
+        self.dealer_streams = {purpose: stream(self.seed, purpose) for purpose in ("T and P", "T and Q")}
+        self.dealt_P, self.dealt_Q = stream(self.seed, "T and P"), stream(self.seed, "T and Q")
+        self.common_P, self.common_Q = stream(self.seed, "common"), stream(self.seed, "common")
+        dealer = SolveDealer(self.plan, *self.dealer_streams.values())
         self._waiting: dict[bool, deque[torch.Tensor]] = {True: deque(), False: deque()}
         self._all = chain([(True, dealer.right_side())], *(dealer.attempt(one) for one in self.plan.attempts))
         self.P = _RecordingP(
             self.plan,
             self.first,
-            dealt=stream(self.seed, "T and P"),
+            dealt=self.dealt_P,
             local=stream(self.seed, "P"),
-            common=stream(self.seed, "common"),
+            common=self.common_P,
             receive_correction=lambda size: self._correction(True, size),
         )
         self.P.recorded = self.shares
         self.Q = GramRole(
             self.plan,
             self.second,
-            dealt=stream(self.seed, "T and Q"),
+            dealt=self.dealt_Q,
             local=stream(self.seed, "Q"),
-            common=stream(self.seed, "common"),
+            common=self.common_Q,
             receive_correction=lambda size: self._correction(False, size),
         )
 
