@@ -1,56 +1,87 @@
-"""What the dealer T deals for a solve, derived in the same way by T and by both parties.
+"""Products with a dealer T: what is dealt, derived in the same way by T and by both parties, and what they make of it.
 
 T shares one stream with P and one with Q. What comes from a stream costs no bytes; only the owner of a product's matrix
 receives corrections. Everything is modulo 2^64, 8 bytes a number.
 
-- Matrices (once): the mask A of each matrix, from its owner's stream; that of a symmetric one is symmetric.
-- Product K x, K at its owner, x shared: the mask r of the other party's share of x, and that party's share c of A r,
-  from its stream; T sends A r - c to the owner.
+- Matrices (once): the mask A of each matrix K, from its owner's stream; that of a symmetric one is symmetric, so that
+  its triangle is sent. The owner sends K - A.
+- Product K x, x shared: the other party sends its share of x plus r; r and its share c of A r come from its stream,
+  and T sends A r - c to the owner. The other party's share is -(K - A) r - c, the owner's K (x_owner + x_other + r)
+  less the correction.
 
-Each value that a party gets is uniform and independent of the other party's, so each party can simulate its own. A
-mask A serves one matrix, however often that is multiplied; r and c serve one product.
+Each value that a party gets is uniform and independent of the other party's, so each party can simulate its own. A mask
+A serves one matrix, however often that is multiplied; r and c serve one product.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
-from smule_crypten.joint_head.plan import Attempt, SolvePlan
-from smule_crypten.mpc.packing import pack
+from smule_crypten.errors import ProtocolError
+from smule_crypten.joint_head.plan import RING_BITS, Attempt, SolvePlan
+from smule_crypten.joint_head.products import MatrixName, Products, check_bytes, rows_of
+from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 from smule_crypten.mpc.streams import Stream
 
-RING = 64
+ReceiveCorrection = Callable[[int], torch.Tensor]
 
 
-def symmetric(triangle: torch.Tensor, size: int) -> torch.Tensor:
-    """A symmetric matrix (D, D) from its upper triangle, row by row."""
-    rows, columns = torch.triu_indices(size, size)
-    matrix = triangle.new_zeros(size, size)
-    matrix[rows, columns] = triangle
-    matrix[columns, rows] = triangle
-    return matrix
+class DealtProducts(Products):
+    """One party's side.
 
+    Args:
+        dealt: the stream with the dealer.
+        receive_correction: the next correction, of so many bytes, from the dealer.
+    """
 
-def triangle_of(matrix_DD: torch.Tensor) -> torch.Tensor:
-    rows, columns = torch.triu_indices(len(matrix_DD), len(matrix_DD))
-    return matrix_DD[rows, columns]
+    scale_bits = 0
 
+    def __init__(self, plan: SolvePlan, dealt: Stream, receive_correction: ReceiveCorrection) -> None:
+        super().__init__(plan)
+        self._dealt, self._receive_correction = dealt, receive_correction
+        self._own: dict[MatrixName, torch.Tensor] = {}
+        self._masked: dict[MatrixName, torch.Tensor] = {}
+        self._given: tuple[torch.Tensor, torch.Tensor] | None = None
 
-def matrix_mask(plan: SolvePlan, stream: Stream) -> torch.Tensor:
-    """A of M_P^-1 or of G_Q, (D, D)."""
-    return symmetric(stream.ring_elements((plan.triangle,)), plan.features)
+    def mask(self, name: MatrixName, matrix: torch.Tensor) -> torch.Tensor:
+        self._own[name] = matrix
+        return pack(_numbers(name, matrix - _matrix_mask(self._plan, name, self._dealt)), RING_BITS)
 
+    def receive_mask(self, name: MatrixName, message: torch.Tensor) -> None:
+        check_bytes(message, self.masked_bytes(self._plan, name), f"the masked matrix {name}")
+        numbers = unpack(message, _count(self._plan, name), RING_BITS)
+        self._masked[name] = _matrix(self._plan, name, numbers)
 
-def probe_mask(plan: SolvePlan, stream: Stream) -> torch.Tensor:
-    """A of P's probes, (J, D); drawn after that of its inverse."""
-    return stream.ring_elements((plan.probes, plan.features))
+    def message(self, name: MatrixName, share: torch.Tensor) -> torch.Tensor:
+        self._given = r, _ = _product_masks(self._plan, name, self._dealt)
+        return pack(share + r, RING_BITS)
 
+    def given(self, name: MatrixName) -> torch.Tensor:
+        if self._given is None:
+            raise ProtocolError("a share of a product was asked for twice; hand another value over")
+        (r, c), self._given = self._given, None
+        return -(self._masked[name] @ r) - c
 
-def product_masks(plan: SolvePlan, results: int, stream: Stream) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of a product: r (D, C) and c (results, C)."""
-    return stream.ring_elements((plan.features, plan.outputs)), stream.ring_elements((results, plan.outputs))
+    def multiply(self, name: MatrixName, share: torch.Tensor, message: torch.Tensor) -> torch.Tensor:
+        check_bytes(message, self.message_bytes(self._plan, name), f"what is multiplied by the matrix {name}")
+        theirs = unpack(message, share.numel(), RING_BITS).view(share.shape)
+        result = self._own[name] @ (share + theirs)
+        correction = self._receive_correction(self.dealer_bytes(self._plan, name))
+        return result - unpack(correction, result.numel(), RING_BITS).view(result.shape)
+
+    @classmethod
+    def masked_bytes(cls, plan: SolvePlan, name: MatrixName) -> int:
+        return packed_bytes(_count(plan, name), RING_BITS)
+
+    @classmethod
+    def message_bytes(cls, plan: SolvePlan, name: MatrixName) -> int:
+        return packed_bytes(plan.features * plan.outputs, RING_BITS)
+
+    @classmethod
+    def dealer_bytes(cls, plan: SolvePlan, name: MatrixName) -> int:
+        return packed_bytes(rows_of(plan, name) * plan.outputs, RING_BITS)
 
 
 class SolveDealer:
@@ -62,20 +93,57 @@ class SolveDealer:
 
     def __init__(self, plan: SolvePlan, with_P: Stream, with_Q: Stream) -> None:
         self._plan, self._with_P, self._with_Q = plan, with_P, with_Q
-        self._inverse, self._probes = matrix_mask(plan, with_P), probe_mask(plan, with_P)
-        self._gram = matrix_mask(plan, with_Q)
+        self._masks: dict[MatrixName, torch.Tensor] = {
+            "inverse": _matrix_mask(plan, "inverse", with_P),
+            "probes": _matrix_mask(plan, "probes", with_P),
+            "gram": _matrix_mask(plan, "gram", with_Q),
+        }
 
     def right_side(self) -> torch.Tensor:
         """To P: of M_P^-1 H_Q. Once, before the first attempt."""
-        return self._correction(self._inverse, self._with_Q)
+        return self._correction("inverse", self._with_Q)
 
     def attempt(self, attempt: Attempt) -> Iterator[tuple[bool, torch.Tensor]]:
         """Whether P gets it, and the correction: to Q of G_Q W, to P of M_P^-1 times that; at the end of the probes."""
         for _ in range(attempt.iterations):
-            yield False, self._correction(self._gram, self._with_P)
-            yield True, self._correction(self._inverse, self._with_Q)
-        yield True, self._correction(self._probes, self._with_Q)
+            yield False, self._correction("gram", self._with_P)
+            yield True, self._correction("inverse", self._with_Q)
+        yield True, self._correction("probes", self._with_Q)
 
-    def _correction(self, mask: torch.Tensor, other: Stream) -> torch.Tensor:
-        r, c = product_masks(self._plan, len(mask), other)
-        return pack(mask @ r - c, RING)
+    def _correction(self, name: MatrixName, other: Stream) -> torch.Tensor:
+        r, c = _product_masks(self._plan, name, other)
+        return pack(self._masks[name] @ r - c, RING_BITS)
+
+
+def _count(plan: SolvePlan, name: MatrixName) -> int:
+    """Numbers that a matrix has."""
+    return plan.probes * plan.features if name == "probes" else plan.triangle
+
+
+def _numbers(name: MatrixName, matrix: torch.Tensor) -> torch.Tensor:
+    """A matrix as its numbers: the upper triangle, row by row, of a symmetric one."""
+    if name == "probes":
+        return matrix
+    rows, columns = torch.triu_indices(len(matrix), len(matrix))
+    return matrix[rows, columns]
+
+
+def _matrix(plan: SolvePlan, name: MatrixName, numbers: torch.Tensor) -> torch.Tensor:
+    if name == "probes":
+        return numbers.view(plan.probes, plan.features)
+    rows, columns = torch.triu_indices(plan.features, plan.features)
+    matrix = numbers.new_zeros(plan.features, plan.features)
+    matrix[rows, columns] = numbers
+    matrix[columns, rows] = numbers
+    return matrix
+
+
+def _matrix_mask(plan: SolvePlan, name: MatrixName, owner: Stream) -> torch.Tensor:
+    """A; an owner draws those of its matrices in the order of MatrixName."""
+    return _matrix(plan, name, owner.ring_elements((_count(plan, name),)))
+
+
+def _product_masks(plan: SolvePlan, name: MatrixName, other: Stream) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of a product: r (D, C) and c (rows, C)."""
+    r = other.ring_elements((plan.features, plan.outputs))
+    return r, other.ring_elements((rows_of(plan, name), plan.outputs))

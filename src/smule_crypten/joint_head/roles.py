@@ -1,25 +1,24 @@
-"""The solve under sharing, with a dealer: two roles, P and Q (plan.py), as generators without I/O.
+"""The solve under sharing: two roles, P and Q (plan.py), as generators without I/O, with a dealer or without.
 
-<v> is a pair of shares (v_P, v_Q), int64, whose sum is v modulo 2^64. All matrices are integers (integers.py): K of P
-is M_P^-1, K of Q is G_Q / n. A and r, c as in dealing.py. Messages of 8 bytes a number, D * C numbers unless said
-otherwise.
+<v> is a pair of shares (v_P, v_Q), int64, whose sum is v modulo 2^64. All matrices are integers (integers.py). K <x>
+for a matrix K of one party is one message of the other one to it: masked once, K stays where it is (dealing.py with a
+dealer, lattice_products.py without, where the shares have some binary digits more).
 
-1. P -> Q: M_P^-1 - A (its triangle), probes V - A' (J * D numbers). Q -> P: G_Q - A (triangle), H_Q + r. They cross.
-2. <B>: P's share is M_P^-1 (H_Q + r) - (A r - c), Q's is -(M_P^-1 - A) r - c. Rounded (below); P adds M_P^-1 H_P.
+1. P -> Q: M_P^-1 and probes V, masked. Q -> P: G_Q / n, masked, and H_Q as the input of 2. They cross.
+2. <B> = rounded(M_P^-1 H_Q); P adds M_P^-1 H_P.
 
 Then, T times, from W = 0 and R = B, with the public numbers of plan.py:
 
 3. <step> = rounded(repeat <step> + along <R>); <W> = <W> + <step>. Local.
-4. P -> Q: W_P + r. <y> = rounded(G_Q <W>), as in 2 with the parts exchanged: Q's share is G_Q (W_Q + W_P + r) less the
-   correction, P's follows from r, c and the masked matrix, without a message.
-5. Q -> P: y_Q + r. <R> = <B> - <W> - rounded(M_P^-1 <y>).
+4. P -> Q: its share of W, masked. <y> = rounded(G_Q <W>). P's share of that needs no message.
+5. Q -> P: its share of y, masked. <R> = <B> - <W> - rounded(M_P^-1 <y>), of the present W: no error stays.
 
 The check:
 
-6. Q -> P, with the last message of 5: R_Q + r, and its shares of V <R>, summed over outputs with normal factors
-   that both know, plus noise.
+6. Q -> P, with the last message of 5: its share of R, masked, and its shares of V <R>, summed over outputs with normal
+   factors that both know, plus noise.
 7. P -> Q: its own, plus noise. Both add up and hold the root of the mean square against the plan's tolerance. Beyond
-   it: once more from 3 with the second attempt, the same masked matrices, and new r and c.
+   it: once more from 3 with the second attempt, the same masked matrices, and new masks of what is multiplied.
 8. Both refresh their shares of W. Nothing of W is opened.
 
 **Rounding**, without a message: both first refresh their shares by a stream that they have in common (P adds, Q takes
@@ -43,13 +42,12 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
 import torch
 
 from smule_crypten.errors import ProtocolError, TrainingError
 from smule_crypten.fixed_point.wire import Post, Script, Want
-from smule_crypten.joint_head.dealing import RING, matrix_mask, probe_mask, product_masks, symmetric, triangle_of
 from smule_crypten.joint_head.integers import (
     own_gram,
     own_inverse,
@@ -59,7 +57,8 @@ from smule_crypten.joint_head.integers import (
     rounded_down,
     rounded_up,
 )
-from smule_crypten.joint_head.plan import CONSTANT_BITS, PRECISION_BITS, VALUE_BITS, Attempt, SolvePlan
+from smule_crypten.joint_head.plan import CONSTANT_BITS, PRECISION_BITS, RING_BITS, VALUE_BITS, Attempt, SolvePlan
+from smule_crypten.joint_head.products import MatrixName, Products
 from smule_crypten.joint_head.statistics import Statistics
 from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 from smule_crypten.mpc.streams import Stream
@@ -68,40 +67,30 @@ NOISE = 0.015
 """Of each party on an opened number, for one output, in units of the targets."""
 
 _FACTOR_BITS = 6
-_PROBE_BITS = PRECISION_BITS + VALUE_BITS + _FACTOR_BITS
 
 Talk = Generator[Want, torch.Tensor, torch.Tensor]
-ReceiveCorrection = Callable[[int], torch.Tensor]
 
 
 class SolveRole(ABC):
     """What both do alike. outbox: what it has said and nobody has taken yet.
 
     Args:
-        dealt: the stream with the dealer.
+        products: this party's side of them.
         local: a stream that nobody else knows.
         common: a stream that both parties have, and nobody else.
-        receive_correction: the next correction, of so many bytes, from the dealer.
 
     opened: the numbers of each attempt's check so far, in units of the targets times sqrt(C).
     """
 
     def __init__(
-        self,
-        plan: SolvePlan,
-        statistics: Statistics,
-        *,
-        dealt: Stream,
-        local: Stream,
-        common: Stream,
-        receive_correction: ReceiveCorrection,
+        self, plan: SolvePlan, statistics: Statistics, *, products: Products, local: Stream, common: Stream
     ) -> None:
         due, got = (plan.features, plan.outputs), (statistics.features, statistics.outputs)
         if due != got:
             raise ProtocolError(f"the plan is for {due} features and outputs, the own sums are of {got}")
         self._plan, self._statistics = plan, statistics
-        self._dealt, self._local, self._common = dealt, local, common
-        self._receive_correction = receive_correction
+        self._products, self._local, self._common = products, local, common
+        self._probe_bits = PRECISION_BITS + VALUE_BITS + products.scale_bits + _FACTOR_BITS
         self.outbox: list[Post] = []
         self.opened: list[list[float]] = []
 
@@ -140,7 +129,8 @@ class SolveRole(ABC):
         """Another share of the same value."""
 
     @abstractmethod
-    def _rounded(self, share: torch.Tensor, bits: int = PRECISION_BITS) -> torch.Tensor: ...
+    def _rounded(self, share: torch.Tensor, bits: int) -> torch.Tensor:
+        """Of a share of z, this party's share of z / 2^bits."""
 
     def _iterate(
         self, attempt: Attempt, right: torch.Tensor
@@ -153,38 +143,44 @@ class SolveRole(ABC):
             left = right - weights - (yield from self._preconditioned(weights))
         return weights, left
 
-    def _give(self, layer: str, share: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
-        """Hand the own share of x over; the own share of K x, K being the other party's, sent as `masked` = K - A."""
-        r, c = product_masks(self._plan, len(masked), self._dealt)
-        self._post(layer, share + r)
-        return -(masked @ r) - c
+    def _give(self, name: MatrixName, share: torch.Tensor) -> torch.Tensor:
+        """Hand the own share of x over to the owner of a matrix; the own share of the product."""
+        self.outbox.append(Post(name, self._products.message(name, share)))
+        return self._products.given(name)
 
-    def _multiply(self, layer: str, share: torch.Tensor, matrix: torch.Tensor) -> Talk:
-        """The own share of K x, K being the own matrix."""
-        theirs = yield from self._take(layer, share.shape)
-        result = matrix @ (share + theirs)
-        correction = self._receive_correction(packed_bytes(result.numel(), RING))
-        return result - unpack(correction, result.numel(), RING).view(result.shape)
+    def _multiply(self, name: MatrixName, share: torch.Tensor) -> Talk:
+        """The own share of the product of an own matrix."""
+        message = yield Want(name, self._products.message_bytes(self._plan, name))
+        return self._products.multiply(name, share, message)
+
+    def _send_masked(self, name: MatrixName, matrix: torch.Tensor) -> None:
+        self.outbox.append(Post(name, self._products.mask(name, matrix)))
+
+    def _take_masked(self, name: MatrixName) -> Generator[Want, torch.Tensor, None]:
+        self._products.receive_mask(name, (yield Want(name, self._products.masked_bytes(self._plan, name))))
+
+    def _rounded_product(self, share: torch.Tensor) -> torch.Tensor:
+        return self._rounded(share, PRECISION_BITS + self._products.scale_bits)
 
     def _under_noise(self, probed_JC: torch.Tensor) -> torch.Tensor:
         """Summed over outputs with normal factors that both know, and noise of this party: (J,)."""
         factors_JC = (self._common.normal(tuple(probed_JC.shape)) * (1 << _FACTOR_BITS)).round().long()
         noise_J = self._local.normal((self._plan.probes,)) * (NOISE * math.sqrt(self._plan.outputs))
-        return (probed_JC * factors_JC).sum(dim=1) + (noise_J * 2.0**_PROBE_BITS).round().long()
+        return (probed_JC * factors_JC).sum(dim=1) + (noise_J * 2.0**self._probe_bits).round().long()
 
     def _is_small(self, numbers_J: torch.Tensor) -> bool:
         """Of integers, exactly: both parties must find the same."""
         numbers = [int(number) for number in numbers_J]
-        self.opened.append([number / 2.0**_PROBE_BITS for number in numbers])
-        most = int(self._plan.outputs * self._plan.probes * self._plan.tolerance**2 * (1 << (2 * _PROBE_BITS)))
+        self.opened.append([number / 2.0**self._probe_bits for number in numbers])
+        most = int(self._plan.outputs * self._plan.probes * self._plan.tolerance**2 * (1 << (2 * self._probe_bits)))
         return sum(number * number for number in numbers) <= most
 
-    def _post(self, layer: str, values: torch.Tensor) -> None:
-        self.outbox.append(Post(layer, pack(values, RING)))
+    def _post_numbers(self, numbers_J: torch.Tensor) -> None:
+        self.outbox.append(Post("check", pack(numbers_J, RING_BITS)))
 
-    def _take(self, layer: str, shape: tuple[int, ...]) -> Talk:
-        count = math.prod(shape)
-        return unpack((yield Want(layer, packed_bytes(count, RING))), count, RING).view(shape)
+    def _take_numbers(self) -> Talk:
+        count = self._plan.probes
+        return unpack((yield Want("check", packed_bytes(count, RING_BITS))), count, RING_BITS)
 
 
 class PreconditionerRole(SolveRole):
@@ -192,30 +188,29 @@ class PreconditionerRole(SolveRole):
 
     def _right_side(self) -> Talk:
         plan = self._plan
+        inverse = own_inverse(self._statistics, plan)
+        self._send_masked("inverse", inverse)
         normal_JD = self._local.normal((plan.probes, plan.features))
-        self._inverse = own_inverse(self._statistics, plan)
-        self._probes = own_probes(self._statistics, plan, normal_JD)
-        self._post("matrices", triangle_of(self._inverse - matrix_mask(plan, self._dealt)))
-        self._post("matrices", self._probes - probe_mask(plan, self._dealt))
-        self._gram = symmetric((yield from self._take("matrices", (plan.triangle,))), plan.features)
+        self._send_masked("probes", own_probes(self._statistics, plan, normal_JD))
         moments = own_moments(self._statistics, plan)
-        theirs = yield from self._multiply("right side", torch.zeros_like(moments), self._inverse)
-        return self._rounded(theirs) + own_part(self._inverse, moments)
+        yield from self._take_masked("gram")
+        theirs = yield from self._multiply("inverse", torch.zeros_like(moments))
+        return self._rounded_product(theirs) + own_part(inverse, moments)
 
     def _preconditioned(self, weights: torch.Tensor) -> Talk:
-        y = self._rounded(self._give("other gram", weights, self._gram))
-        return self._rounded((yield from self._multiply("own inverse", y, self._inverse)))
+        y = self._rounded_product(self._give("gram", weights))
+        return self._rounded_product((yield from self._multiply("inverse", y)))
 
     def _probed(self, left: torch.Tensor) -> Talk:
-        own = self._under_noise((yield from self._multiply("check", left, self._probes)))
-        theirs = yield from self._take("check", own.shape)
-        self._post("check", own)
+        own = self._under_noise((yield from self._multiply("probes", left)))
+        theirs = yield from self._take_numbers()
+        self._post_numbers(own)
         return own + theirs
 
     def _refreshed(self, share: torch.Tensor) -> torch.Tensor:
         return share + self._common.ring_elements(tuple(share.shape))
 
-    def _rounded(self, share: torch.Tensor, bits: int = PRECISION_BITS) -> torch.Tensor:
+    def _rounded(self, share: torch.Tensor, bits: int) -> torch.Tensor:
         return rounded_down(self._refreshed(share), bits)
 
 
@@ -223,27 +218,24 @@ class GramRole(SolveRole):
     """Q, whose sums the other party's inverse does not know."""
 
     def _right_side(self) -> Talk:
-        plan = self._plan
-        self._gram = own_gram(self._statistics, plan)
-        self._post("matrices", triangle_of(self._gram - matrix_mask(plan, self._dealt)))
-        moments = own_moments(self._statistics, plan)
-        r, c = product_masks(plan, plan.features, self._dealt)
-        self._post("right side", moments + r)
-        self._inverse = symmetric((yield from self._take("matrices", (plan.triangle,))), plan.features)
-        self._probes = yield from self._take("matrices", (plan.probes, plan.features))
-        return self._rounded(-(self._inverse @ r) - c)
+        self._send_masked("gram", own_gram(self._statistics, self._plan))
+        moments = own_moments(self._statistics, self._plan)
+        self.outbox.append(Post("inverse", self._products.message("inverse", moments)))
+        yield from self._take_masked("inverse")
+        yield from self._take_masked("probes")
+        return self._rounded_product(self._products.given("inverse"))
 
     def _preconditioned(self, weights: torch.Tensor) -> Talk:
-        y = self._rounded((yield from self._multiply("other gram", weights, self._gram)))
-        return self._rounded(self._give("own inverse", y, self._inverse))
+        y = self._rounded_product((yield from self._multiply("gram", weights)))
+        return self._rounded_product(self._give("inverse", y))
 
     def _probed(self, left: torch.Tensor) -> Talk:
-        own = self._under_noise(self._give("check", left, self._probes))
-        self._post("check", own)
-        return own + (yield from self._take("check", own.shape))
+        own = self._under_noise(self._give("probes", left))
+        self._post_numbers(own)
+        return own + (yield from self._take_numbers())
 
     def _refreshed(self, share: torch.Tensor) -> torch.Tensor:
         return share - self._common.ring_elements(tuple(share.shape))
 
-    def _rounded(self, share: torch.Tensor, bits: int = PRECISION_BITS) -> torch.Tensor:
+    def _rounded(self, share: torch.Tensor, bits: int) -> torch.Tensor:
         return rounded_up(self._refreshed(share), bits)

@@ -11,7 +11,7 @@ import torch
 from heads import stream
 
 from smule_crypten.fixed_point.wire import Post
-from smule_crypten.joint_head.dealing import SolveDealer
+from smule_crypten.joint_head.dealing import DealtProducts, SolveDealer
 from smule_crypten.joint_head.plan import SolvePlan
 from smule_crypten.joint_head.roles import GramRole, PreconditionerRole
 from smule_crypten.joint_head.statistics import Statistics
@@ -90,19 +90,17 @@ class Solve:
         self.P = _RecordingP(
             self.plan,
             self.first,
-            dealt=self.dealt_P,
+            products=DealtProducts(self.plan, self.dealt_P, lambda size: self._correction(True, size)),
             local=stream(self.seed, "P"),
             common=self.common_P,
-            receive_correction=lambda size: self._correction(True, size),
         )
         self.P.recorded = self.shares
         self.Q = GramRole(
             self.plan,
             self.second,
-            dealt=self.dealt_Q,
+            products=DealtProducts(self.plan, self.dealt_Q, lambda size: self._correction(False, size)),
             local=stream(self.seed, "Q"),
             common=self.common_Q,
-            receive_correction=lambda size: self._correction(False, size),
         )
 
     def run(self) -> tuple[torch.Tensor, torch.Tensor, list[Said]]:
@@ -123,7 +121,7 @@ class _RecordingP(PreconditionerRole):
 
     recorded: list[torch.Tensor]
 
-    def _rounded(self, share: torch.Tensor, bits: int = 16) -> torch.Tensor:
+    def _rounded(self, share: torch.Tensor, bits: int) -> torch.Tensor:
         refreshed = self._refreshed(share)
         self.recorded.append(refreshed)
         return refreshed >> bits

@@ -12,6 +12,7 @@ from solving import Solve, rounds
 
 from smule_crypten.errors import ProtocolError, TrainingError
 from smule_crypten.joint_head.cost import solve_cost
+from smule_crypten.joint_head.dealing import DealtProducts
 from smule_crypten.joint_head.integers import as_weights, own_matrix, own_probes
 from smule_crypten.joint_head.roles import NOISE
 from smule_crypten.joint_head.solve_in_clear import exact_head, solve
@@ -39,7 +40,7 @@ def test_cost_is_exact() -> None:
     plan = plan_of(first, second)
     one = Solve(plan, first, second)
     _, _, said = one.run()
-    cost_P, cost_Q = solve_cost(plan)
+    cost_P, cost_Q = solve_cost(plan, DealtProducts)
     sent = [sum(message.post.data.nbytes for message in said if message.by_first is by) for by in (True, False)]
     assert [cost_P.bytes_sent, cost_Q.bytes_sent] == sent
     assert [cost_P.bytes_received, cost_Q.bytes_received] == sent[::-1]
@@ -90,7 +91,7 @@ def test_a_bound_that_is_too_small_is_noticed_and_doubled() -> None:
     assert torch.tensor(one.P.opened[0]).square().mean() > 100 * plan.outputs * plan.tolerance**2
     torch.testing.assert_close(as_weights(share_P + share_Q), exact_head(first + second, plan.ridge), atol=0.02, rtol=0)
     sent = sum(message.post.data.nbytes for message in said)
-    assert sent == solve_cost(plan, attempts=2)[0].bytes_total
+    assert sent == solve_cost(plan, DealtProducts, attempts=2)[0].bytes_total
 
 
 def test_two_failed_attempts_end_with_one_line() -> None:
