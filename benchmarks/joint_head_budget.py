@@ -23,14 +23,16 @@ from rich.table import Table
 from scipy.integrate import quad
 from scipy.stats import chi2, norm
 
-from smule_crypten.joint_head import lattice_products as lp
 from smule_crypten.joint_head.cost import solve_cost
 from smule_crypten.joint_head.dealing import DealtProducts
 from smule_crypten.joint_head.lattice_layout import Layout, cheapest
+from smule_crypten.joint_head.lattice_polynomials import Sizes
+from smule_crypten.joint_head.lattice_products import SIZES as AS_BUILT
+from smule_crypten.joint_head.lattice_products import LatticeProducts
 from smule_crypten.joint_head.plan import PRECISION_BITS, SolvePlan
 from smule_crypten.joint_head.products import MatrixName, Products
 from smule_crypten.joint_head.roles import NOISE
-from smule_crypten.lattice.parameters import ERROR_DEVIATION, TERNARY_VARIANCE
+from smule_crypten.lattice.parameters import Lattice
 
 ROW_NORM = 6.7
 """Of M_P^-1 at most: 1 / 0.15."""
@@ -52,23 +54,11 @@ class Way:
         return self.modulus - self.scale
 
     @property
-    def masked_bits(self) -> int:
-        """Of c1 and p: their rounding, times a ternary secret, is a quarter of a unit, as it is built."""
-        return self.ring - PRECISION_BITS + lp.C1_BITS - (64 - lp.SCALE_BITS - PRECISION_BITS)
-
-    def input_bits(self) -> int:
-        return self.modulus - (64 - lp.B_BITS)
-
-    def error(self, layout: Layout) -> float:
-        """Deviation, in units once rounded, for the largest rows of M_P^-1."""
-        secret = math.sqrt(self.degree * TERNARY_VARIANCE)
-
-        def of(bits: int) -> float:
-            return math.hypot(ERROR_DEVIATION, 2.0 ** (self.modulus - bits) / math.sqrt(12))
-
-        rows = ROW_NORM * math.sqrt(layout.stacked) * 2.0**PRECISION_BITS
-        found = math.hypot(of(self.input_bits()) * rows, of(self.masked_bits) * secret * math.sqrt(2))
-        return found / 2.0 ** (PRECISION_BITS + self.scale)
+    def sizes(self) -> Sizes:
+        """Roundings of c1 and p make the same error, in units, as they do as built; that of b the same in residues."""
+        masked = self.ring - (AS_BUILT.modulus_bits - AS_BUILT.scale_bits - AS_BUILT.masked_bits)
+        lattice = Lattice(self.degree, self.modulus, 0.0, "compared alone")
+        return Sizes(lattice, self.scale, masked, self.modulus - (AS_BUILT.modulus_bits - AS_BUILT.input_bits))
 
 
 WAYS = (
@@ -82,21 +72,19 @@ WAYS = (
 
 def way_figures(way: Way, plan: SolvePlan) -> dict[str, Any]:
     """Bytes of one solve both ways, by what they are for."""
-    bits = (way.masked_bits, way.masked_bits, way.input_bits())
-    iterations = plan.iterations
+    sizes, iterations = way.sizes, plan.iterations
     masked = given = 0.0
     uses: dict[MatrixName, int] = {"inverse": iterations + 1, "gram": iterations, "probes": 1}
     for name, count in uses.items():
         rows = plan.probes if name == "probes" else plan.features
-        beside = min(plan.outputs, way.degree)
-        layout = Layout(way.degree, rows, plan.features, plan.outputs, 1, beside)
+        layout = Layout(way.degree, rows, plan.features, plan.outputs, 1, plan.outputs)
         if way.stacked:
-            layout = cheapest(way.degree, rows, plan.features, plan.outputs, count, bits)
-        values = layout.channels * way.degree if layout.stacked > 1 else plan.features * plan.outputs
-        masked += layout.groups * way.degree * bits[0] / 8
-        given += count * layout.blocks * (way.degree * bits[1] + values * bits[2]) / 8
+            layout = cheapest(layout, matrices=1, inputs=count, bits=(sizes.masked_bits, sizes.input_bits))
+        masked += sizes.masked_bytes(layout)
+        given += count * _given_bytes(sizes, layout)
         if name == "inverse":
-            error, stacked = way.error(layout), layout.stacked
+            rows_norm = ROW_NORM * 2.0**PRECISION_BITS * math.sqrt(layout.stacked)
+            error, stacked = sizes.deviation(rows_norm) / 2.0**PRECISION_BITS, layout.stacked
     values = (1 + 3 * iterations) * plan.features * plan.outputs
     lifts = values * (1 + 64 - way.ring + PRECISION_BITS) / 8 if way.lift else 0.0
     rounds = 2 * iterations + 2 + (2 * (1 + 3 * iterations) if way.lift else 0)
@@ -105,6 +93,14 @@ def way_figures(way: Way, plan: SolvePlan) -> dict[str, Any]:
         "way": way.name, "k": way.ring, "rows_a_polynomial": stacked, "rounds": rounds, "error_units": error,
         "masked_MB": masked / 1e6, "given_MB": given / 1e6, "lifts_MB": lifts / 1e6, "total_MB": total / 1e6,
     }  # fmt: skip
+
+
+def _given_bytes(sizes: Sizes, layout: Layout) -> float:
+    """One row a polynomial needs only the coefficients that hold a number."""
+    if layout.stacked > 1:
+        return sizes.message_bytes(layout)
+    numbers = layout.features * layout.columns
+    return (layout.blocks * sizes.degree * sizes.masked_bits + numbers * sizes.input_bits) / 8
 
 
 def solve_figures(plan: SolvePlan, products: type[Products]) -> dict[str, float]:
@@ -150,7 +146,7 @@ def main() -> int:
         ways = [way_figures(way, plan) for way in WAYS]
         figures[size] = {
             "dealer": solve_figures(plan, DealtProducts),
-            "none": solve_figures(plan, lp.LatticeProducts),
+            "none": solve_figures(plan, LatticeProducts),
             "ways": ways,
         }
         console.print(f"{size}: with a dealer {figures[size]['dealer']}, without {figures[size]['none']}")

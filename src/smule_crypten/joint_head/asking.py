@@ -1,30 +1,29 @@
-"""Asking the joint head, with a dealer: D has samples and its share of W, M the other share. Two roles, without I/O.
+"""Asking the joint head: D has samples and its share of W, M the other share. Two roles, without I/O.
 
 W = W_D + W_M, integers of VALUE_BITS binary digits; X are D's rows of features (`with_constant`), rounded to
-FEATURE_BITS. All is modulo 2^32: shares of W are reduced to that first, which changes nothing while |X W| < 2^(31 -
-FEATURE_BITS - VALUE_BITS) = 8 in units of the targets. X W_D is local at D. X W_M is one linear layer turned round: X
-is the matrix of D, and W_M what M hands over. (As a matrix, a share would be uniform, which lattices do not take.)
+FEATURE_BITS. X W is held modulo 2^32: shares of W are reduced to that first, which changes nothing while its outputs
+are below 8 in units of the targets. X W_D is local at D. X W_M is one linear layer turned round: X is the matrix of
+D, and W_M what M hands over. (As a matrix, a share would be uniform, which lattices do not take.) asking_products.py
+does that layer, with a dealer or without; without, shares have some binary digits more.
 
-T is the dealer. A is the mask of X from D's stream, r and c are from M's; T sends D the numbers A r - c.
-
-1. M -> D, once for all that D asks: W_M + r. 4 D C bytes.
-2. D -> M, for N samples: X - A. 4 N D bytes.
-3. M -> D: -(X - A) r - c, plus noise, plus (opening `differences`) one uniform number for all outputs of a sample. 4
-   N C bytes. D adds X (W_M + r) - (A r - c) and X W_D.
+1. M -> D, once for all that D asks: W_M, masked.
+2. D -> M, for N samples: X, masked.
+3. M -> D: its share of X W_M plus noise, plus (opening `differences`) one uniform number for all outputs of a sample:
+   32 bits each, the highest ones. D adds its own share and X W_D.
 
 **Opened**, to D: X W under M's fresh normal noise of the plan's deviation on each output, or only the differences
-between the outputs of a sample. W_M + r, X - A and the correction are uniform; that r serves all of D's questions
-gives nothing away, since all else that D sees follows from what is opened, and M sees only X - A.
+between the outputs of a sample. All else that crosses is uniform to whom it goes, or looks so under ring-LWE.
 
-**Not protected**: nobody can see how long D's rows are. D that does not clip them has less noise beside larger
-outputs, up to the range; and a row can be any direction. Both are outside of what semi-honest parties do, and why
-answers are counted.
+**Not protected**: nobody can see how long D's rows are. D that does not clip them has less noise beside larger outputs,
+up to the range; and a row can be any direction. Both are outside of what semi-honest parties do, and why answers are
+counted.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from abc import ABC, abstractmethod
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
@@ -38,67 +37,95 @@ from smule_crypten.types import Cost, DirectionCost, LogitOpening
 
 FEATURE_BITS = 8
 RING = 32
-_OUTPUT_BITS = VALUE_BITS + FEATURE_BITS
-ReceiveCorrection = Callable[[int], torch.Tensor]
+OUTPUT_BITS = VALUE_BITS + FEATURE_BITS
 
 
 @dataclass(frozen=True, kw_only=True)
 class AskingPlan:
-    """Public. features: D, the constant one included. noise: deviation of M's on an output, in units of the targets."""
+    """Public. features: D, the constant one included. batches: how many samples D asks for at a time.
+
+    noise: deviation of M's on an output, in units of the targets.
+    """
 
     features: int
     outputs: int
+    batches: tuple[int, ...]
     noise: float
     opening: LogitOpening
 
-    def cost(self, batches: list[int]) -> DirectionCost:
-        """Of all that D asks, in batches of these sizes, exactly; step 1 included."""
-        if not batches:
-            return DirectionCost(data_owner=Cost(), model_owner=Cost())
-        handed = packed_bytes(self.features * self.outputs, RING)
-        asked = sum(packed_bytes(batch * self.features, RING) for batch in batches)
-        answered = sum(packed_bytes(batch * self.outputs, RING) for batch in batches)
-        rounds = 2 * len(batches)  # step 1 crosses the first question
-        return DirectionCost(
-            data_owner=Cost(rounds=rounds, bytes_sent=asked, bytes_received=handed + answered, dealer_bytes=answered),
-            model_owner=Cost(rounds=rounds, bytes_sent=handed + answered, bytes_received=asked),
-        )
+
+class AskingSide(ABC):
+    """One party's side of X W_M. Messages are packed; shares of the product are modulo 2^(RING + scale_bits)."""
+
+    scale_bits: int
+
+    def __init__(self, plan: AskingPlan) -> None:
+        self._plan = plan
+
+    @abstractmethod
+    def handed(self, share_DC: torch.Tensor) -> torch.Tensor:
+        """At M: W_M, masked; once."""
+
+    @abstractmethod
+    def share_of_M(self, batch: int, asked: torch.Tensor) -> torch.Tensor:
+        """At M: its share (N, C), from D's message."""
+
+    @abstractmethod
+    def asked(self, rows_ND: torch.Tensor) -> torch.Tensor:
+        """At D: X, masked."""
+
+    @abstractmethod
+    def share_of_D(self, rows_ND: torch.Tensor, handed: torch.Tensor) -> torch.Tensor:
+        """At D: its share (N, C), for the rows that were asked last, from what M handed over."""
+
+    @classmethod
+    @abstractmethod
+    def handed_bytes(cls, plan: AskingPlan) -> int:
+        """Of `handed`."""
+
+    @classmethod
+    @abstractmethod
+    def asked_bytes(cls, plan: AskingPlan, batch: int) -> int:
+        """Of `asked`."""
+
+    @classmethod
+    @abstractmethod
+    def dealer_bytes(cls, plan: AskingPlan, batch: int) -> int:
+        """What D gets of a dealer for a batch."""
 
 
-class AskingDealer:
-    """T's side of one direction."""
-
-    def __init__(self, plan: AskingPlan, model_owner: Stream, data_owner: Stream) -> None:
-        self._plan, self._model_owner, self._data_owner = plan, model_owner, data_owner
-        self._r = _handed_mask(plan, model_owner)
-
-    def correction(self, batch: int) -> torch.Tensor:
-        """To D, for its next batch of this size."""
-        mask = _question_mask(self._plan, batch, self._data_owner)
-        return pack(mask @ self._r - _answer_mask(self._plan, batch, self._model_owner), RING)
+def asking_cost(plan: AskingPlan, side: type[AskingSide]) -> DirectionCost:
+    """Of all that D asks, exactly."""
+    if not plan.batches:
+        return DirectionCost(data_owner=Cost(), model_owner=Cost())
+    answered = side.handed_bytes(plan) + sum(packed_bytes(batch * plan.outputs, RING) for batch in plan.batches)
+    asked = sum(side.asked_bytes(plan, batch) for batch in plan.batches)
+    dealt = sum(side.dealer_bytes(plan, batch) for batch in plan.batches)
+    rounds = 2 * len(plan.batches)  # step 1 crosses the first question
+    return DirectionCost(
+        data_owner=Cost(rounds=rounds, bytes_sent=asked, bytes_received=answered, dealer_bytes=dealt),
+        model_owner=Cost(rounds=rounds, bytes_sent=answered, bytes_received=asked),
+    )
 
 
 class HeadModelOwner:
-    """M. share_DC: its share of W. local: a stream that nobody else knows."""
+    """M. share_DC: its share of W. local: a stream that nobody else knows. outbox: what nobody has taken yet."""
 
-    def __init__(
-        self, plan: AskingPlan, share_DC: torch.Tensor, batches: list[int], *, dealt: Stream, local: Stream
-    ) -> None:
-        self._plan, self._share, self._batches = plan, share_DC, batches
-        self._dealt, self._local = dealt, local
+    def __init__(self, plan: AskingPlan, share_DC: torch.Tensor, *, side: AskingSide, local: Stream) -> None:
+        self._plan, self._share = plan, share_DC
+        self._side, self._local = side, local
         self.outbox: list[Post] = []
 
     def run(self) -> Script:
-        if self._batches:
-            r = _handed_mask(self._plan, self._dealt)
-            self.outbox.append(Post("head", pack(self._share + r, RING)))
-        for batch in self._batches:
-            masked = yield from _take("head", (batch, self._plan.features))
-            share = -(masked @ r) - _answer_mask(self._plan, batch, self._dealt)
-            if self._plan.opening == "differences":
-                share = share + self._local.packed(batch, RING).unsqueeze(1)
-            noise = self._local.normal(tuple(share.shape)) * (self._plan.noise * 2.0**_OUTPUT_BITS)
-            self.outbox.append(Post("head", pack(share + noise.round().long(), RING)))
+        plan, scale_bits = self._plan, self._side.scale_bits
+        if plan.batches:
+            self.outbox.append(Post("head", self._side.handed(signed(self._share, RING))))
+        for batch in plan.batches:
+            share = self._side.share_of_M(batch, (yield Want("head", self._side.asked_bytes(plan, batch))))
+            if plan.opening == "differences":
+                share = share + self._local.packed(batch, RING + scale_bits).unsqueeze(1)
+            noise = self._local.normal(tuple(share.shape)) * (plan.noise * 2.0 ** (OUTPUT_BITS + scale_bits))
+            self.outbox.append(Post("head", pack((share + noise.round().long()) >> scale_bits, RING)))
         return torch.empty(0)
 
 
@@ -107,65 +134,40 @@ class HeadDataOwner:
 
     Args:
         share_DC: its share of W.
-        rows_ND: float64, as `with_constant` makes them.
-        receive_correction: the next correction, of so many bytes, from the dealer.
+        rows_ND: float64, as `with_constant` makes them: as many as the plan's batches take.
 
     Raises:
         DataError: a feature is so large that its integer leaves the ring.
     """
 
-    def __init__(
-        self,
-        plan: AskingPlan,
-        share_DC: torch.Tensor,
-        rows_ND: torch.Tensor,
-        batches: list[int],
-        *,
-        dealt: Stream,
-        receive_correction: ReceiveCorrection,
-    ) -> None:
+    def __init__(self, plan: AskingPlan, share_DC: torch.Tensor, rows_ND: torch.Tensor, *, side: AskingSide) -> None:
         rows = (rows_ND * (1 << FEATURE_BITS)).round()
         if not bool((rows.abs() < 1 << (RING - 1)).all()):
             raise DataError("a feature is too large for the joint head; standardise the features")
-        self._plan, self._share = plan, share_DC
-        self._chunks = torch.split(rows.long(), batches) if batches else ()
-        self._dealt, self._receive_correction = dealt, receive_correction
+        self._plan, self._share, self._side = plan, share_DC, side
+        self._chunks = torch.split(rows.long(), list(plan.batches)) if plan.batches else ()
         self.outbox: list[Post] = []
 
     def run(self) -> Script:
         """Returns what is opened, (N, C) float64 in units of the targets; differences less their mean over outputs."""
-        answers = [torch.empty(0, self._plan.outputs, dtype=torch.float64)]
+        plan, side = self._plan, self._side
+        answers = [torch.empty(0, plan.outputs, dtype=torch.float64)]
         handed: torch.Tensor | None = None
         for rows_ND in self._chunks:
-            mask = _question_mask(self._plan, len(rows_ND), self._dealt)
-            self.outbox.append(Post("head", pack(rows_ND - mask, RING)))
+            self.outbox.append(Post("head", side.asked(rows_ND)))
             if handed is None:
-                handed = self._share + (yield from _take("head", tuple(self._share.shape)))
-            shape = (len(rows_ND), self._plan.outputs)
-            correction = unpack(self._receive_correction(packed_bytes(math.prod(shape), RING)), math.prod(shape), RING)
-            opened = rows_ND @ handed - correction.view(shape) + (yield from _take("head", shape))
-            if self._plan.opening == "differences":
-                opened = signed(opened - opened[:, :1], RING)
-            answer = signed(opened, RING).double() / (1 << _OUTPUT_BITS)
-            answers.append(answer - answer.mean(dim=1, keepdim=True) if self._plan.opening == "differences" else answer)
+                handed = yield Want("head", side.handed_bytes(plan))
+            own = (side.share_of_D(rows_ND, handed) >> side.scale_bits) + rows_ND @ self._share
+            opened = own + (yield from self._take_answer(own.shape))
+            answers.append(self._in_units(opened))
         return torch.cat(answers)
 
+    def _in_units(self, opened_NC: torch.Tensor) -> torch.Tensor:
+        if self._plan.opening == "values":
+            return signed(opened_NC, RING).double() / (1 << OUTPUT_BITS)
+        differences = signed(opened_NC - opened_NC[:, :1], RING).double() / (1 << OUTPUT_BITS)
+        return differences - differences.mean(dim=1, keepdim=True)
 
-def _handed_mask(plan: AskingPlan, model_owner: Stream) -> torch.Tensor:
-    """Of W_M: r, (D, C)."""
-    return model_owner.packed(plan.features * plan.outputs, RING).view(plan.features, plan.outputs)
-
-
-def _question_mask(plan: AskingPlan, batch: int, data_owner: Stream) -> torch.Tensor:
-    """A, (N, D)."""
-    return data_owner.packed(batch * plan.features, RING).view(batch, plan.features)
-
-
-def _answer_mask(plan: AskingPlan, batch: int, model_owner: Stream) -> torch.Tensor:
-    """Of an answer: c, (N, C)."""
-    return model_owner.packed(batch * plan.outputs, RING).view(batch, plan.outputs)
-
-
-def _take(layer: str, shape: tuple[int, ...]) -> Generator[Want, torch.Tensor, torch.Tensor]:
-    count = math.prod(shape)
-    return unpack((yield Want(layer, packed_bytes(count, RING))), count, RING).view(shape)
+    def _take_answer(self, shape: tuple[int, ...]) -> Generator[Want, torch.Tensor, torch.Tensor]:
+        count = math.prod(shape)
+        return unpack((yield Want("head", packed_bytes(count, RING))), count, RING).view(shape)

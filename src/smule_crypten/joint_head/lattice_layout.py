@@ -15,10 +15,13 @@ Shape legend: N coefficients, R rows, D features, C columns; H channels (segment
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
+
+MOST_STACKED = 64
+"""Rows in a polynomial: more are never cheaper for the sizes that there are."""
 
 
 @dataclass(frozen=True)
@@ -107,22 +110,22 @@ class Layout:
         return filled.view(self.groups, self.stacked, self.features).transpose(0, 1)
 
 
-def cheapest(degree: int, rows: int, features: int, columns: int, uses: int, bits: tuple[int, int, int]) -> Layout:
-    """The layout with the fewest bits in all, for a matrix that is multiplied `uses` times.
+def cheapest(whole: Layout, *, matrices: int, inputs: int, bits: tuple[int, int]) -> Layout:
+    """Of all ways to stack and to put beside, the one with the fewest bits in all.
 
     Args:
-        bits: of a coefficient of the masked matrix, of p and of b (lattice_products.py).
+        matrices, inputs: how many are masked, and how many are handed over.
+        bits: of a coefficient of a masked matrix and of p, and of b (lattice_polynomials.py).
     """
-    most = degree // columns if columns <= degree else 1
-    options = [
-        Layout(degree, rows, features, columns, stacked, beside)
-        for beside in {1, *(-(-columns // blocks) for blocks in range(1, columns + 1))}
-        for stacked in range(1, min(rows, most, 64) + 1)
-        if stacked * beside <= degree
-    ]
 
     def cost(one: Layout) -> int:
-        asked = one.blocks * (bits[1] + one.channels * bits[2])
-        return degree * (one.groups * bits[0] + uses * asked)
+        given = one.blocks * (bits[0] + one.channels * bits[1])
+        return matrices * one.groups * bits[0] + inputs * given
 
+    beside = {min(whole.degree, -(-whole.columns // blocks)) for blocks in range(1, whole.columns + 1)}
+    options = [
+        replace(whole, stacked=stacked, beside=together)
+        for together in sorted(beside, reverse=True)
+        for stacked in range(1, min(whole.rows, whole.degree // together, MOST_STACKED) + 1)
+    ]
     return min(options, key=cost)

@@ -16,10 +16,9 @@ from smule_crypten.joint_head.integers import as_weights, own_inverse
 from smule_crypten.joint_head.lattice_layout import Layout, cheapest
 from smule_crypten.joint_head.lattice_products import (
     MOST_DEVIATION,
-    SCALE_BITS,
+    SIZES,
     LatticeProducts,
     deviation,
-    largest_norm,
     layout_of,
 )
 from smule_crypten.joint_head.plan import SolvePlan
@@ -85,7 +84,9 @@ def test_cheapest_layout_stacks_rows() -> None:
     assert layout.beside == 10
     plain = Layout(4096, 1281, 1281, 10, 1, 10)
     assert layout.groups * 4 < plain.groups
-    assert cheapest(16, 3, 2, 1, 1, (46, 46, 60)).groups == 1
+    small = Layout(16, 3, 2, 1, 1, 1)
+    assert cheapest(small, matrices=1, inputs=1, bits=(46, 60)).groups == 1
+    assert cheapest(small, matrices=0, inputs=1, bits=(46, 60)).channels == 1
 
 
 def pair(plan: SolvePlan, seed: int) -> tuple[LatticeProducts, LatticeProducts]:
@@ -106,8 +107,8 @@ def test_shares_of_a_product_are_off_by_no_more_than_stated() -> None:
         x_owner = stream(seed, "share").ring_elements(tuple(x.shape))
         message = other.message("inverse", x - x_owner)
         total = owner.multiply("inverse", x_owner, message) + other.given("inverse")
-        error = (total - ((matrix @ x) << SCALE_BITS)).double() / 2.0 ** (16 + SCALE_BITS)
-        stated = deviation(layout, largest_norm(layout, matrix))
+        error = (total - ((matrix @ x) << SIZES.scale_bits)).double() / 2.0 ** (16 + SIZES.scale_bits)
+        stated = deviation(layout, matrix)
         worst = max(worst, float(error.abs().max()) / stated)
         squares.append(float(error.square().mean().sqrt()) / stated)
     assert worst < 8
@@ -185,6 +186,6 @@ def test_a_matrix_that_is_too_large_is_refused() -> None:
     plan = plan_of(first, second)
     owner, _ = pair(plan, 3)
     large = torch.full((6, 6), 1 << 28)
-    assert deviation(layout_of(plan, "gram"), largest_norm(layout_of(plan, "gram"), large)) > MOST_DEVIATION
+    assert deviation(layout_of(plan, "gram"), large) > MOST_DEVIATION
     with pytest.raises(TrainingError, match="times as large as errors"):
         owner.mask("gram", large)
