@@ -80,7 +80,7 @@ def way_figures(way: Way, plan: SolvePlan) -> dict[str, Any]:
         layout = Layout(way.degree, rows, plan.features, plan.outputs, 1, plan.outputs)
         if way.stacked:
             layout = cheapest(layout, matrices=1, inputs=count, bits=(sizes.masked_bits, sizes.input_bits))
-        masked += sizes.masked_bytes(layout)
+        masked += layout.groups * way.degree * sizes.masked_bits / 8
         given += count * _given_bytes(sizes, layout)
         if name == "inverse":
             rows_norm = ROW_NORM * 2.0**PRECISION_BITS * math.sqrt(layout.stacked)
@@ -97,9 +97,9 @@ def way_figures(way: Way, plan: SolvePlan) -> dict[str, Any]:
 
 def _given_bytes(sizes: Sizes, layout: Layout) -> float:
     """One row a polynomial needs only the coefficients that hold a number."""
-    if layout.stacked > 1:
-        return sizes.message_bytes(layout)
     numbers = layout.features * layout.columns
+    if layout.stacked > 1:
+        numbers = layout.blocks * layout.channels * sizes.degree
     return (layout.blocks * sizes.degree * sizes.masked_bits + numbers * sizes.input_bits) / 8
 
 
