@@ -148,14 +148,31 @@ def test_what_both_see_is_uniform() -> None:
         assert float(((counts - 16).square() / 16).sum(dim=1).max()) < chi2.isf(1e-6 / numbers.size(1), df=15)
 
 
-def test_what_is_common_to_the_outputs_of_a_sample_stays_hidden() -> None:
-    """With opening `differences`, a head that adds the same to all outputs gives the same answers, bit for bit."""
-    rows_ND = with_constant(digits(3)[0][:5], CLIP_NORM)
+class _WithItsView(HeadDataOwner):
+    """Keeps what it can add up to, before it takes differences."""
+
+    seen: torch.Tensor
+
+    def _in_units(self, opened_NC: torch.Tensor) -> torch.Tensor:
+        self.seen = opened_NC
+        return super()._in_units(opened_NC)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_common_to_the_outputs_of_a_sample_is_hidden_by_a_uniform_number(kind: type[AskingSide]) -> None:
+    """All that D can add up to is differences: the first output is uniform, even without noise."""
+    rows_ND = with_constant(digits(3)[0][:16], CLIP_NORM)
     weights = head()[:4, :3]
-    common = torch.tensor([[5000], [-700], [3], [90000]])
-    one, _ = ask(DealtAsking, rows_ND, [5], weights=weights)
-    other, _ = ask(DealtAsking, rows_ND, [5], weights=weights + common)
-    torch.testing.assert_close(one, other, atol=1e-12, rtol=0)
+    plan = plan_for(weights, [16], 0.0, "differences")
+    seen = []
+    for seed in range(16):
+        side_M, side_D = sides(kind, plan, seed)
+        data_owner = _WithItsView(plan, weights, rows_ND, side=side_D)
+        converse(HeadModelOwner(plan, weights * 0, side=side_M, local=stream(seed, "M")), data_owner)
+        seen.append(data_owner.seen[:, 0])
+    for shift in (28, 20, 8):
+        counts = torch.bincount(torch.cat(seen) >> shift & 15, minlength=16).double()
+        assert float(((counts - 16).square() / 16).sum()) < chi2.isf(1e-6, df=15)
 
 
 def test_features_beyond_the_ring_are_refused() -> None:

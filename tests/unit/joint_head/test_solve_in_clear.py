@@ -52,6 +52,14 @@ def test_coefficients_are_those_of_chebyshev_polynomials(attempt: Attempt) -> No
         expected = polynomial((middle - eigenvalue) / half) / polynomial(middle / half)
         assert abs(left - expected) < 0.01
         assert abs(expected) <= attempt.remainder * (1 + 1e-9)
+    assert abs(polynomial(1.0) / polynomial(middle / half)) == pytest.approx(attempt.remainder)
+
+
+def test_second_attempt_is_as_thorough_with_twice_the_bound() -> None:
+    """More iterations make up for the wider interval."""
+    first, second = plan_of(*parties()).attempts
+    assert (first.bound, second.bound, second.iterations) == (32.0, 64.0, 20)
+    assert second.remainder < first.remainder < 0.014
 
 
 @settings(max_examples=30, deadline=None)

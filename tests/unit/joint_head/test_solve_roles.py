@@ -94,6 +94,22 @@ def test_a_bound_that_is_too_small_is_noticed_and_doubled() -> None:
     assert sent == solve_cost(plan, DealtProducts, attempts=2)[0].bytes_total
 
 
+def test_tolerance_is_the_root_of_the_mean_square_of_what_is_opened() -> None:
+    """A head is accepted up to it and not beyond, per output."""
+    first, second = parties()
+    one = Solve(plan_of(first, second), first, second)
+    one.run()
+    opened = torch.tensor(one.P.opened[0], dtype=torch.float64)
+    seen = float(opened.square().mean().sqrt()) / math.sqrt(first.outputs)
+    for factor, attempts in ((1.001, 1), (0.999, 2)):
+        tried = Solve(plan_of(first, second, tolerance=seen * factor), first, second)
+        try:
+            tried.run()
+        except TrainingError:
+            assert attempts == 2
+        assert len(tried.P.opened) == len(tried.Q.opened) == attempts
+
+
 def test_two_failed_attempts_end_with_one_line() -> None:
     """A head that did not converge is never used."""
     first, second = parties(0.1, seed=1)
