@@ -98,7 +98,8 @@ class SolveRole(ABC):
         """Returns this party's share of W, int64 (D, C), of VALUE_BITS binary digits, modulo 2^64.
 
         Raises:
-            TrainingError: both attempts failed, or the own sums leave the ring.
+            TrainingError: both attempts failed, or the own sums leave the ring. P knows it first: Q may hear of it from
+                its link alone.
         """
         right = yield from self._right_side()
         for attempt in self._plan.attempts:

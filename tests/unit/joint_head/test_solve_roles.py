@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pytest
@@ -103,11 +104,10 @@ def test_tolerance_is_the_root_of_the_mean_square_of_what_is_opened() -> None:
     seen = float(opened.square().mean().sqrt()) / math.sqrt(first.outputs)
     for factor, attempts in ((1.001, 1), (0.999, 2)):
         tried = Solve(plan_of(first, second, tolerance=seen * factor), first, second)
-        try:
+        with contextlib.suppress(TrainingError):  # of a second attempt that has other numbers
             tried.run()
-        except TrainingError:
-            assert attempts == 2
-        assert len(tried.P.opened) == len(tried.Q.opened) == attempts
+        assert tried.P.opened[0] == one.P.opened[0]
+        assert len(tried.P.opened) == attempts
 
 
 def test_two_failed_attempts_end_with_one_line() -> None:
