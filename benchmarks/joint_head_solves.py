@@ -166,14 +166,16 @@ def accuracy(weights: torch.Tensor, test: Rows, clip_norm: float) -> float:
 
 
 def solve_figures(
-    train: Rows, test: Rows, clip_norm: float, alpha: float, seed: int, kinds: list[str]
+    train: Rows, test: Rows, clip_norm: float, alpha: float, seed: int, kinds: list[str], options: argparse.Namespace
 ) -> dict[str, Any]:
     outputs = int(train.classes.max()) + 1
     is_a = split(train.classes, alpha, seed)
     parts = [statistics_of(train.of(part), outputs, clip_norm) for part in (is_a, ~is_a)]
     first, second = sorted(parts, key=lambda one: -one.rows)
     joint = first + second
-    plan = SolvePlan(rows=joint.rows, features=joint.features, outputs=outputs)
+    bound, iterations = options.bound, options.iterations
+    sizes = {"rows": joint.rows, "features": joint.features, "outputs": outputs}
+    plan = SolvePlan(**sizes, bound=bound, iterations=iterations)
     exact = exact_head(joint, plan.ridge)
     matrix, gram = own_matrix(first, plan), joint.gram_DD / plan.rows
     factor = torch.linalg.cholesky(matrix)
@@ -211,6 +213,8 @@ def main() -> int:
     parser.add_argument("--alphas", default="0.1,0.5", help="of the Dirichlet distributions of classes")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--products", default="dealt,lattice", help="how to multiply; empty for the clear alone")
+    parser.add_argument("--bound", type=float, default=32.0, help="of the first attempt")
+    parser.add_argument("--iterations", type=int, default=14)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
@@ -220,7 +224,7 @@ def main() -> int:
     solves = []
     for alpha in map(float, options.alphas.split(",")):
         for seed in range(options.seeds):
-            solves.append(solve_figures(train, test, clip_norm, alpha, seed, kinds))
+            solves.append(solve_figures(train, test, clip_norm, alpha, seed, kinds, options))
             Console().print(solves[-1])
     if options.output:
         write_figures(options.output, "joint_head_solves", options.threads, {"clip_norm": clip_norm, "solves": solves})
