@@ -2,5 +2,5 @@
 
 Sums over own rows, the solve in the clear and under sharing, its exact cost, and asking the head. Knows neither runs
 nor processes: roles are generators without I/O. docs/joint-head.md describes it step by step. Sees the public types,
-and of mpc/ and fixed_point/ streams, packing and the wire.
+and of mpc/, fixed_point/ and lattice/ streams, packing, the wire, polynomials and their parameters.
 """
