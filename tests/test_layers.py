@@ -25,6 +25,7 @@ FLOORS: list[set[str]] = [
     {"lattice", "comparison"},
     {"two_party"},
     {"inference"},
+    {"joint_head"},
     {"mutual_learning"},
     {"party"},
     {"prediction", "doctor", "attacks"},
@@ -49,6 +50,8 @@ NARROW: dict[str, set[str]] = {
     "lattice": SMALL | {"models", "fixed_point", "mpc.keys", "mpc.packing", "mpc.streams"},
     "two_party": SMALL | {"models", "mpc", "fixed_point", "lattice", "oblivious", "comparison", "transport.channel"},
     "inference": SMALL | {"models", "mpc", "fixed_point", "lattice", "oblivious", "comparison", "two_party"},
+    "joint_head": {"errors", "types", "mpc.packing", "mpc.streams", "fixed_point.wire"}
+    | {"lattice.parameters", "lattice.ring"},
     "mutual_learning": SMALL
     | {"data", "models", "tasks", "training", "report.records"}
     | {"inference.scheme", "inference.answerer", "inference.noise"},
