@@ -19,7 +19,7 @@ from smule_crypten.joint_head.integers import as_weights, own_matrix
 from smule_crypten.joint_head.lattice_layout import Layout
 from smule_crypten.joint_head.lattice_polynomials import PublicSide
 from smule_crypten.joint_head.roles import NOISE
-from smule_crypten.joint_head.solve_in_clear import exact_head, solve
+from smule_crypten.joint_head.solve_in_clear import solve
 from smule_crypten.joint_head.statistics import Statistics, StatisticsSum, one_hot_targets, with_constant
 from smule_crypten.lattice.parameters import hint_deviation
 from smule_crypten.lattice.ring import product, spectrum
