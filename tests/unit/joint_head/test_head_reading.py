@@ -18,6 +18,8 @@ from smule_crypten.joint_head.asking_products import SIZES, DealtAsking, Lattice
 from smule_crypten.joint_head.integers import as_weights, own_matrix
 from smule_crypten.joint_head.lattice_layout import Layout
 from smule_crypten.joint_head.lattice_polynomials import PublicSide
+from smule_crypten.joint_head.lattice_products import MOST_DEVIATION
+from smule_crypten.joint_head.plan import VALUE_BITS
 from smule_crypten.joint_head.roles import NOISE
 from smule_crypten.joint_head.solve_in_clear import solve
 from smule_crypten.joint_head.statistics import Statistics, StatisticsSum, one_hot_targets, with_constant
@@ -173,6 +175,15 @@ def test_noise_that_leaves_the_key_bare_is_refused() -> None:
     plan = plan_for(torch.zeros(1281, 10), [64] * 20, ANSWER_NOISE / 100, "values")
     with pytest.raises((ConfigError, ProtocolError), match="noise"):
         sides(LatticeAsking, plan, 0)
+
+
+def test_the_largest_errors_that_are_let_through_vanish_under_the_noise_of_all_answers() -> None:
+    """What a party knows of its own errors times the other's matrix: in nats, over 320 answers of ten outputs.
+
+    An error of W of one unit an entry is, in the output of a row of norm 50, 50 units.
+    """
+    error = MOST_DEVIATION * 2.0**-VALUE_BITS * 50
+    assert 320 * 10 * (error / ANSWER_NOISE) ** 2 / 2 < 0.05
 
 
 def test_a_malformed_question_tells_no_more_than_a_question() -> None:
