@@ -53,6 +53,10 @@ class AskingPlan:
     noise: float
     opening: LogitOpening
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.noise < math.inf:
+            raise ValueError(f"the noise of the joint head's answers is a finite number from 0, got {self.noise}")
+
 
 class AskingSide(ABC):
     """One party's side of X W_M. Messages are packed; shares of the product are modulo 2^(RING + scale_bits)."""

@@ -14,6 +14,9 @@ from smule_crypten.joint_head.statistics import Statistics
 
 _MOST_BITS = 40
 """Of an own number. Entries of a clipped matrix have some 25; beyond this, products would leave the ring."""
+_MOST_OFF = 0.1
+"""Of L^T K L from the identity, M = L L^T and K the inverse as integers: by what part of itself W may be off for that,
+in the norm that M defines."""
 
 
 def own_gram(statistics: Statistics, plan: SolvePlan) -> torch.Tensor:
@@ -32,9 +35,23 @@ def own_matrix(statistics: Statistics, plan: SolvePlan) -> torch.Tensor:
 
 
 def own_inverse(statistics: Statistics, plan: SolvePlan) -> torch.Tensor:
-    """P's M^-1, int64 (D, D), symmetric."""
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(own_matrix(statistics, plan)))
-    return _encoded((inverse + inverse.T) / 2, PRECISION_BITS)
+    """P's M^-1, int64 (D, D), symmetric.
+
+    Raises:
+        TrainingError: M is so large in some direction that rounded entries do not hold its inverse there. The check at
+            the end of a solve would not see it: it holds W against the rounded inverse.
+    """
+    factor = torch.linalg.cholesky(own_matrix(statistics, plan))
+    inverse = torch.cholesky_inverse(factor)
+    integers = _encoded((inverse + inverse.T) / 2, PRECISION_BITS)
+    off = float((factor.T @ (integers.double() / 2.0**PRECISION_BITS) @ factor - torch.eye(len(factor))).norm())
+    if off > _MOST_OFF:
+        raise TrainingError(
+            f"the joint head's own sums are so uneven that its inverse is off by {off:.2g} of one in its "
+            f"{PRECISION_BITS} bits, where {_MOST_OFF:g} is allowed; standardise the features, or lower the norm that "
+            "they are clipped to"
+        )
+    return integers
 
 
 def own_probes(statistics: Statistics, plan: SolvePlan, normal_JD: torch.Tensor) -> torch.Tensor:

@@ -25,7 +25,7 @@ from smule_crypten.lattice.ring import Spectrum
 from smule_crypten.mpc.streams import Stream
 
 SIZES = Sizes(LATTICES[-1], scale_bits=8, masked_bits=46, input_bits=60)
-MOST_DEVIATION = 16.0
+MOST_DEVIATION = 4.0
 """Of the error of a product, in units of 2^-VALUE_BITS, that a matrix may cause."""
 _MATRICES: tuple[MatrixName, ...] = ("inverse", "probes", "gram")
 
