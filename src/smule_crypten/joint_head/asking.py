@@ -14,9 +14,10 @@ does that layer, with a dealer or without; without, shares have some binary digi
 **Opened**, to D: X W under M's fresh normal noise of the plan's deviation on each output, or only the differences
 between the outputs of a sample. All else that crosses is uniform to whom it goes, or looks so under ring-LWE.
 
-**Not protected**: nobody can see how long D's rows are. D that does not clip them has less noise beside larger outputs,
-up to the range; and a row can be any direction. Both are outside of what semi-honest parties do, and why answers are
-counted.
+**Not protected**: nobody can see how long D's rows are. D that does not clip them takes the noise off: outputs wrap, so
+multiples of a row give an output digit by digit. And a row can be any direction. That is why answers are counted.
+Without a dealer a malformed question is answered with M's key, so that few answers give its whole share: outside of
+what semi-honest parties do.
 """
 
 from __future__ import annotations

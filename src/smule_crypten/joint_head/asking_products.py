@@ -12,18 +12,19 @@ M's noise beside it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
 import torch
 
-from smule_crypten.errors import ProtocolError
-from smule_crypten.joint_head.asking import RING, AskingPlan, AskingSide
+from smule_crypten.errors import ConfigError, ProtocolError
+from smule_crypten.joint_head.asking import OUTPUT_BITS, RING, AskingPlan, AskingSide
 from smule_crypten.joint_head.lattice_layout import Layout, cheapest
 from smule_crypten.joint_head.lattice_polynomials import Owned, PublicSide, Sizes
 from smule_crypten.joint_head.products import check_bytes
-from smule_crypten.lattice.parameters import LATTICES
+from smule_crypten.lattice.parameters import ERROR_DEVIATION, LATTICES, hint_deviation
 from smule_crypten.lattice.ring import Spectrum
 from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 from smule_crypten.mpc.streams import Stream
@@ -102,12 +103,21 @@ class LatticeAsking(AskingSide):
     Args:
         public_key: of the public polynomials: both parties contributed to it, and no other asking has it.
         local: a stream that nobody else knows.
+        insecure_noise: for tests alone: answers may show M's key.
+
+    Raises:
+        ConfigError: the noise does not hide it.
     """
 
     scale_bits = SIZES.scale_bits
 
-    def __init__(self, plan: AskingPlan, public_key: bytes, local: Stream) -> None:
+    def __init__(self, plan: AskingPlan, public_key: bytes, local: Stream, *, insecure_noise: bool = False) -> None:
         super().__init__(plan)
+        if not (insecure_noise or _key_is_hidden(plan)):
+            raise ConfigError(
+                f"noise of {plan.noise:g} on {sum(plan.batches)} answers of the joint head does not hide the key of "
+                "its lattice; raise the noise, ask less, or use a dealer"
+            )
         self._public, self._local = PublicSide(SIZES, [_layout_of(plan).channels], Stream(public_key)), local
         self._secrets: Spectrum | None = None
         self._owned: Owned | None = None
@@ -143,6 +153,20 @@ class LatticeAsking(AskingSide):
     @classmethod
     def dealer_bytes(cls, plan: AskingPlan, batch: int) -> int:
         return 0
+
+
+def _key_is_hidden(plan: AskingPlan) -> bool:
+    """Each answer is a hint on M's key s, which D's rounding of c1 multiplies, under the noise.
+
+    Together they may cost half of the deviation that the lattice's row allows for: one more bit of log q, of which it
+    has eight to spare.
+    """
+    if not plan.noise:
+        return False
+    noise = plan.noise * 2.0 ** (OUTPUT_BITS + SIZES.scale_bits)
+    rounding = 2.0 ** (SIZES.modulus_bits - SIZES.masked_bits) / math.sqrt(12)
+    left = hint_deviation(SIZES.lattice, sum(plan.batches) * plan.outputs, rounding, noise)
+    return left > 0.5 * ERROR_DEVIATION / math.sqrt(2)
 
 
 @lru_cache(maxsize=64)

@@ -25,15 +25,17 @@ The check:
 off), so that P's is uniform whatever came before; then P's is rounded down and Q's up. Exact in the mean.
 
 **Opened**: the `probes` numbers of 6 and 7, once an attempt: random combinations of what is left of B, with normal
-noise of both parties, each of a deviation of NOISE * sqrt(C). P knows its probes, Q does not. While the bound holds,
-what is left is a fraction of that noise. Where an attempt fails it is far above, so that both learn these numbers
-nearly as they are, and that the bound was too small. All other messages are uniform to whom they go to.
+noise of both parties, each of a deviation of NOISE * sqrt(C). P knows its probes, Q does not. What is left is a
+fraction of that noise on the data that was looked at; the bound itself allows Attempt.remainder * sqrt(bound) times
+the root mean square of the targets, which may be twice the noise. Where an attempt fails it is far above, so that both
+learn these numbers nearly as they are, and that the bound was too small. All other messages are uniform to whom they
+go to.
 
 **Failure**: a number z wraps with the probability |z| / 2^64, in all `Range.wraps` (solve_in_clear.py). A wrap is off
 by 2^48 units, of which the iterations after it leave a hundredth at best: the check sees it. (In B it stays, and both
-attempts fail.) The check refuses a good head with a probability below 10^-10. It passes one that is 10 tolerances off
-with one below 10^-6, 5 off below 3 * 10^-4, even if one direction and one output is all that is off (Chernoff's bound
-for a product of two normal numbers; benchmarks/joint_head_budget.py).
+attempts fail.) The check refuses a good head with a probability below 10^-10, if little is left. It passes one that is
+10 tolerances off with one below 10^-6, 5 off below 3 * 10^-4, even if one direction and one output is all that is off
+(Chernoff's bound for a product of two normal numbers; benchmarks/joint_head_budget.py).
 
 **Rounds**: one for step 1, then 2 T + 1 an attempt, of which Q, not P, speaks last but one. Bytes: cost.py.
 """

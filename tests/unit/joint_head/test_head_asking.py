@@ -48,7 +48,11 @@ def sides(kind: type[AskingSide], plan: AskingPlan, seed: int) -> tuple[AskingSi
     """Of M and of D."""
     if kind is LatticeAsking:
         key = insecure_key(seed, "public")
-        return LatticeAsking(plan, key, stream(seed, "masks M")), LatticeAsking(plan, key, stream(seed, "masks D"))
+        bare = plan.noise == 0
+        return (
+            LatticeAsking(plan, key, stream(seed, "masks M"), insecure_noise=bare),
+            LatticeAsking(plan, key, stream(seed, "masks D"), insecure_noise=bare),
+        )
     dealer = AskingDealer(plan, stream(seed, "T and M"), stream(seed, "T and D"))
     corrections = iter([dealer.correction(batch) for batch in plan.batches])
 
