@@ -16,6 +16,7 @@ from smule_crypten.config.connection import ConnectionConfig
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.features import FeaturesConfig, without_constants
 from smule_crypten.config.party import DisclosureConfig, PartySection, PredictConfig, SamplesConfig
+from smule_crypten.config.public_pool import PublicPoolConfig
 from smule_crypten.config.schemes import scheme_traits
 from smule_crypten.config.sections import (
     MAX_SEED,
@@ -74,6 +75,7 @@ class _Common(Section):
     balanced accuracy, AUROC over the labels, or RMSE."""
     data: DataConfig
     features: FeaturesConfig = FeaturesConfig()
+    public_pool: PublicPoolConfig = PublicPoolConfig()
     exchange: ExchangeConfig = ExchangeConfig()
     training: TrainingConfig = TrainingConfig()
     launch: LaunchConfig = LaunchConfig()
@@ -136,6 +138,7 @@ class _Common(Section):
             # That a check failed ends the run, and so would tell of the samples that were checked.
             "exchange.spot_checks=0": self.exchange.spot_checks == 0,
             f"{key}.unlabeled=0": samples.unlabeled == 0,
+            "public_pool.name=null": not self.public_pool.is_on,
         }
         missing = [setting for setting, is_kept in needed.items() if not is_kept]
         if missing:

@@ -12,17 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
 
 from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ProtocolError
-from smule_crypten.models.modules import device_of
-from smule_crypten.models.translate import translate
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
+from smule_crypten.mutual_learning.plain_answers import plain_logits
 from smule_crypten.mutual_learning.planner import Prices
-from smule_crypten.types import PARTY_NAMES, Disclosure, LogitOpening, PeerPrediction, opened_logits
-
-_BATCH = 512
+from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, LogitOpening, PeerPrediction, opened_logits
 
 Option = Callable[[torch.Tensor], torch.Tensor]
 """What an owner does to its answers before the other party sees them: logits (N, C) to logits."""
@@ -93,6 +89,36 @@ def in_process_peers(
     return InProcessPeer(table, 0), InProcessPeer(table, 1)
 
 
+class InProcessLink:
+    """A PublicLink between these two, in a run of this seed; `answered` holds what is laid down for each rank."""
+
+    def __init__(self, prices: Prices, option: Option, seed: int, rank: int, answered: list[torch.Tensor]) -> None:
+        self._prices, self._option, self._seed, self._rank = prices, option, seed, rank
+        self._answered = answered
+
+    def agree(self, exchange: int) -> bytes:
+        return f"order of public questions|{self._seed}".encode()
+
+    def charge(self, disclosure: Disclosure) -> None:
+        """Nobody counts here."""
+
+    def conceal(self, logits_NC: torch.Tensor, exchange: int) -> torch.Tensor:
+        return self._option(logits_NC)
+
+    def give(self, logits_NC: torch.Tensor) -> None:
+        self._answered[1 - self._rank] = logits_NC
+
+    def take(self, count: int, num_classes: int) -> tuple[torch.Tensor, Cost]:
+        counts = len(self._answered[0]), len(self._answered[1])
+        return self._answered[self._rank], self._prices.public_cost(self._rank, counts)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any], next_number: int) -> None:
+        """All follows from the seed."""
+
+
 def _exchange(table: _Table) -> None:
     first, second = table.asked
     if first is None or second is None:
@@ -124,10 +150,3 @@ def _exchange(table: _Table) -> None:
             logit_noise=0.0,
             cost=cost,
         )
-
-
-def plain_logits(model: nn.Module, inputs_NX: torch.Tensor) -> torch.Tensor:
-    """Logits (N, C) in float32 on the CPU: the translated network, by plain torch in float64 on its device."""
-    network, device = translate(model, tuple(inputs_NX.shape[1:])), device_of(model)
-    batches = [network.values(batch.to(device).double())[-1].float().cpu() for batch in torch.split(inputs_NX, _BATCH)]
-    return torch.cat([torch.empty(0, *network.architecture.output_shape), *batches])
