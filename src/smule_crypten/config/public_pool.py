@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from smule_crypten.config.sections import DataConfig, Section
+from smule_crypten.config.sections import RARE, DataConfig, Section
 
 
 class PublicPoolConfig(Section):
@@ -16,14 +16,14 @@ class PublicPoolConfig(Section):
     """Which kind of data, as in data.name: a set whose training samples both parties have and nobody needs to hide, its
     labels left aside. Answers about these samples cross in the clear, for bytes; both parties must name it. Null for
     none."""
-    path: str | None = None
+    path: str | None = Field(default=None, json_schema_extra=RARE)
     """The file or folder that holds it, as data.path."""
-    max_samples: int | None = Field(default=None, ge=1)
+    max_samples: int | None = Field(default=None, ge=1, json_schema_extra=RARE)
     """Use so many of its samples, drawn at random, always the same; null uses all."""
     num_queries: int = Field(default=0, ge=0)
     """Public samples that each party asks about in one exchange, beside exchange.num_queries; none is asked about twice
     in a run. exchange.share_a divides them likewise."""
-    options: dict[str, Any] = Field(default={})
+    options: dict[str, Any] = Field(default={}, json_schema_extra=RARE)
     """Options of this kind of data, as data.options."""
 
     @property

@@ -66,9 +66,11 @@ class Prices:
 
     def public_cost(self, rank: int, counts: Queries) -> Cost:
         """What the answers about so many public samples of party a and party b cost the party of this rank: exact."""
+        if not any(counts):
+            return Cost()
         (num_classes,) = self.architectures[0].output_shape
         each = [BYTES_A_LOGIT * num_classes * count for count in counts]
-        return Cost(rounds=int(any(counts)), bytes_sent=each[1 - rank], bytes_received=each[rank])
+        return Cost(rounds=1, bytes_sent=each[1 - rank], bytes_received=each[rank])
 
     def cost_of_both(self, counts: Queries) -> int:
         """Bytes of such an exchange at most: both parties', the dealer's, announcements, public answers."""
