@@ -7,6 +7,7 @@ announce to each other is left out (some 1,000 bytes an exchange), and what a ru
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, LogitOpening, Pee
 
 Option = Callable[[torch.Tensor], torch.Tensor]
 """What an owner does to its answers before the other party sees them: logits (N, C) to logits."""
+Waiting = deque[torch.Tensor]
 
 
 @dataclass
@@ -90,14 +92,20 @@ def in_process_peers(
 
 
 class InProcessLink:
-    """A PublicLink between these two, in a run of this seed; `answered` holds what is laid down for each rank."""
+    """A PublicLink between these two, who agreed on key.
 
-    def __init__(self, prices: Prices, option: Option, seed: int, rank: int, answered: list[torch.Tensor]) -> None:
-        self._prices, self._option, self._seed, self._rank = prices, option, seed, rank
+    answered: what is laid down for each rank, in order; one party may be an exchange ahead when the other one takes it.
+    """
+
+    def __init__(
+        self, prices: Prices, option: Option, key: bytes, rank: int, answered: tuple[Waiting, Waiting]
+    ) -> None:
+        self._prices, self._option, self._key, self._rank = prices, option, key, rank
         self._answered = answered
+        self._num_given = 0
 
     def agree(self, exchange: int) -> bytes:
-        return f"order of public questions|{self._seed}".encode()
+        return self._key
 
     def charge(self, disclosure: Disclosure) -> None:
         """Nobody counts here."""
@@ -106,17 +114,19 @@ class InProcessLink:
         return self._option(logits_NC)
 
     def give(self, logits_NC: torch.Tensor) -> None:
-        self._answered[1 - self._rank] = logits_NC
+        self._answered[1 - self._rank].append(logits_NC)
+        self._num_given = len(logits_NC)
 
     def take(self, count: int, num_classes: int) -> tuple[torch.Tensor, Cost]:
-        counts = len(self._answered[0]), len(self._answered[1])
-        return self._answered[self._rank], self._prices.public_cost(self._rank, counts)
+        asked, answered = count, self._num_given
+        cost = self._prices.public_cost(self._rank, (asked, answered) if self._rank == 0 else (answered, asked))
+        return self._answered[self._rank].popleft(), cost
 
     def state_dict(self) -> dict[str, Any]:
         return {}
 
     def load_state_dict(self, state: dict[str, Any], next_number: int) -> None:
-        """All follows from the seed."""
+        """Both have all that there is."""
 
 
 def _exchange(table: _Table) -> None:

@@ -17,6 +17,7 @@ import torch
 from smule_crypten.errors import ProtocolError, quoted
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.mutual_learning.budget import QueryBudget
+from smule_crypten.mutual_learning.public_questions import ORDER
 from smule_crypten.training.private_trainer import SecretStream
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure
 
@@ -66,7 +67,7 @@ class SessionLink:
             self._repeated = None
         self._theirs = theirs
         both = (self._own, theirs) if self._rank == 0 else (theirs, self._own)
-        return self._scheme.session.common_key(both, "order of public questions")
+        return self._scheme.session.common_key(both, ORDER)
 
     def charge(self, disclosure: Disclosure) -> None:
         repeated, self._repeated = self._repeated == disclosure.query_id, None

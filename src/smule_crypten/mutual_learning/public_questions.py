@@ -24,6 +24,9 @@ from smule_crypten.mutual_learning.plain_answers import plain_logits
 from smule_crypten.mutual_learning.schedule import PublicSchedule
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, LogitOpening, opened_logits
 
+ORDER = "order of public questions"
+"""What the key of both parties is for."""
+
 
 def order_of(key: bytes, pool_size: int) -> torch.Tensor:
     """The order of the pool (int64) that follows from 32 bytes."""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from functools import partial
-
-import torch
 
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import ControlName
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
-from smule_crypten.mutual_learning.in_process import InProcessLink, Option, in_process_peers
+from smule_crypten.mpc.keys import insecure_key
+from smule_crypten.mutual_learning.in_process import InProcessLink, Option, Waiting, in_process_peers
 from smule_crypten.mutual_learning.loop import MutualLearning
 from smule_crypten.mutual_learning.observer import Observer
 from smule_crypten.mutual_learning.peer import Peer
 from smule_crypten.mutual_learning.planner import Plan, Prices, plan, public_queries
-from smule_crypten.mutual_learning.public_questions import PublicPeer
+from smule_crypten.mutual_learning.public_questions import ORDER, PublicPeer
 from smule_crypten.mutual_learning.schedule import PublicSchedule
 from smule_crypten.simulation.adversary import LyingPeer, SimulatedAttack
 from smule_crypten.simulation.simulated_data import (
@@ -143,11 +143,13 @@ class InProcess:
         if pool is None:
             return peers
         schedule = PublicSchedule(pool_size=len(pool.samples), counts=self.prices.public)
-        answered = [torch.empty(0), torch.empty(0)]
+        # As processes have it with randomness=seeded_insecure.
+        key = insecure_key(self.run.seed, ORDER)
+        answered: tuple[Waiting, Waiting] = deque(), deque()
         first, second = (
             PublicPeer(
                 peer,
-                InProcessLink(self.prices, option, self.run.seed, rank, answered),
+                InProcessLink(self.prices, option, key, rank, answered),
                 pool.samples,
                 schedule,
                 rank,
