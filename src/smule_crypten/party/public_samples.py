@@ -81,7 +81,11 @@ def public_terms(config: PartyConfig, bundle: DataBundle) -> PublicQuestionTerms
 
 def _digest(config: PartyConfig | RunConfig, bundle: DataBundle, raw_NX: torch.Tensor) -> str:
     """Of the samples as they were read: features are computed anew with other rounding on another machine."""
-    made = [config.data.mean, config.data.std] if bundle.origin is None else bundle.origin.map_digest
+    made: object = None if bundle.origin is None else bundle.origin.map_digest
+    if bundle.origin is None:
+        # One value for all channels is one a channel.
+        constants = (config.data.mean, config.data.std)
+        made = [values * raw_NX.shape[1] if len(values) == 1 else values for values in constants]
     digest = hashlib.sha256(f"{tuple(raw_NX.shape)} {raw_NX.dtype} {made}\n".encode())
     digest.update(raw_NX.contiguous().numpy().reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
