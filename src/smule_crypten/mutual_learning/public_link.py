@@ -40,8 +40,7 @@ class SessionLink:
     """A PublicLink over the session of a scheme.
 
     Args:
-        sigma: standard deviation of the noise on each logit, disclosure.logit_noise. Nothing is rounded that more of it
-            would have to hide.
+        sigma: standard deviation of the noise on each logit. Nothing is rounded that more of it would have to hide.
     """
 
     def __init__(

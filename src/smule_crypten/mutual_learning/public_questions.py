@@ -5,8 +5,8 @@ Both parties have the same pool of samples (its digest is compared in the handsh
 1. What both parties contributed decides the order of the pool, the same in the whole run, and exchange i asks about its
    i-th part: none is asked about twice, and an exchange that is attempted again asks about the same ones.
 2. Each charges what the other one asks to its budget.
-3. Each evaluates the network that answers secure questions, too, on what the other one asks, in plain PyTorch, adds the
-   noise of disclosure.logit_noise, and sends what its opening opens: float32, one message each way.
+3. Each evaluates the network that answers secure questions, too, on what the other one asks, in plain PyTorch, adds
+   noise (0.01 at least, and disclosure.logit_noise), and sends what its opening opens: float32, one message each way.
 4. Each drops answers that cannot be right.
 """
 

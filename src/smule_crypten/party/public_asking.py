@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from smule_crypten.config.run import PartyConfig
+from smule_crypten.config.schemes import scheme_traits
 from smule_crypten.data.samples import PublicPool
+from smule_crypten.inference.noise import LEAST_NOISE
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.mpc.keys import fresh_entropy, insecure_key
 from smule_crypten.mpc.streams import Stream
@@ -56,9 +59,15 @@ def public_questions(
     return PublicAsking(
         config=config,
         pool=pool,
-        link=SessionLink(scheme, budget, secrets, sigma=config.disclosure.logit_noise),
+        link=SessionLink(scheme, budget, secrets, sigma=_sigma(config)),
         schedule=PublicSchedule(pool_size=len(pool.samples), counts=counts),
     )
+
+
+def _sigma(config: PartyConfig) -> float:
+    """At least as much as other answers bear: no logit is opened to its last bit, from which weights could follow."""
+    extra = config.disclosure.logit_noise
+    return extra if scheme_traits(config.scheme.name).is_insecure else math.hypot(LEAST_NOISE, extra)
 
 
 def _key(config: PartyConfig, purpose: str) -> bytes:

@@ -30,7 +30,10 @@ def load_bundle_and_pool(config: PartyConfig | RunConfig, say: Say = log.info) -
         SmuleError: as load_bundle and load_public_pool.
     """
     bundle = load_bundle(config, say)
-    return dataclasses.replace(bundle, public_pool=load_public_pool(config, bundle, say))
+    pool = load_public_pool(config, bundle, say)
+    if pool is None:
+        return bundle
+    return dataclasses.replace(bundle, public_pool=pool, notes=(*bundle.notes, *_doubts(config, bundle, pool)))
 
 
 def load_public_pool(config: PartyConfig | RunConfig, bundle: DataBundle, say: Say = log.info) -> PublicPool | None:
@@ -77,6 +80,24 @@ def public_terms(config: PartyConfig, bundle: DataBundle) -> PublicQuestionTerms
         num_samples=len(bundle.public_pool.samples),
         num_queries=config.public_pool.num_queries,
     )
+
+
+def _doubts(config: PartyConfig | RunConfig, bundle: DataBundle, pool: PublicPool) -> list[str]:
+    """Own samples that are public by this, and test samples that the network learns from, if without their labels."""
+    doubts, public = [], _rows(pool.samples.inputs)
+    for name, part in (("training", bundle.train), ("test", bundle.test)):
+        inputs_NX = part.inputs
+        if bundle.origin is None:
+            inputs_NX = part.normalized(config.data.mean, config.data.std).inputs
+        if count := len(public & _rows(inputs_NX)):
+            doubts.append(f"public pool: {count:,} of its samples are {name} samples here; is that meant?")
+    return doubts
+
+
+def _rows(inputs_NX: torch.Tensor) -> set[bytes]:
+    """A digest of each sample."""
+    rows = inputs_NX.contiguous().numpy().reshape(len(inputs_NX), -1)
+    return {hashlib.sha256(row.data).digest() for row in rows}
 
 
 def _digest(config: PartyConfig | RunConfig, bundle: DataBundle, raw_NX: torch.Tensor) -> str:

@@ -15,6 +15,7 @@ from smule_crypten.config.features import FeaturesConfig
 from smule_crypten.config.party import SamplesConfig
 from smule_crypten.config.public_pool import PublicPoolConfig
 from smule_crypten.config.sections import DataConfig, DpConfig, TrainingConfig
+from smule_crypten.data.bundled_sets import load_digits
 from smule_crypten.errors import DataError
 from smule_crypten.party.inputs import PartyInputs, load_party_inputs, public_configuration
 from smule_crypten.party.public_samples import FIRST_ID
@@ -86,6 +87,22 @@ def test_features_are_made_of_it(tmp_path: Path) -> None:
     assert inputs.public is not None
     assert inputs.public.inputs.shape[1:] == inputs.train.inputs.shape[1:] != (1, 8, 8)
     assert digest(inputs) != digest(loaded(str(tmp_path / "pool.npz")))
+
+
+def test_own_samples_in_the_pool_are_told(tmp_path: Path) -> None:
+    """Who names the own data set as public shows its own samples, and may learn from those it is tested on."""
+    pool = PublicPoolConfig(name="digits", num_queries=5)
+    notes = loaded("", public_pool=pool).bundle.notes
+    assert "public pool: 90 of its samples are training samples here; is that meant?" in notes
+    assert not any("test samples" in note for note in notes)
+    assert not any("public pool" in note for note in loaded(write(tmp_path / "pool.npz")).bundle.notes)
+    digits = load_digits(DataConfig(name="digits"))
+    test = digits.test.inputs.numpy()
+    np.savez(tmp_path / "test.npz", x_train=test, y_train=np.arange(len(test)) % 2, x_test=test[:2], y_test=[0, 1])
+    assert (
+        "public pool: 20 of its samples are test samples here; is that meant?"
+        in loaded(str(tmp_path / "test.npz")).bundle.notes
+    )
 
 
 @pytest.mark.parametrize(
