@@ -118,7 +118,8 @@ class Learner:
         teacher = Teacher(
             answers,
             train=self.holding.train,
-            pool=self.holding.unlabelled,
+            pool=self.holding.pool,
+            public=self.holding.public,
             validation=self.holding.validation,
             own=None if finished is None else self._own_answers(finished),
             config=self.training,
@@ -155,7 +156,7 @@ class Learner:
 
     def _own_answers(self, finished: nn.Module) -> OwnAnswers | None:
         """What the finished network says of samples that it was not trained on."""
-        unseen = self.holding.validation.with_others(self.holding.unlabelled)
+        unseen = self.holding.validation.with_others(self.holding.pool)
         if len(unseen) == 0:
             return None
         logits_NC = predict_logits(fused(finished), unseen.inputs, _BATCH, self.device)

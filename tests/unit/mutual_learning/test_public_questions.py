@@ -278,6 +278,32 @@ def test_they_teach_by_soft_labels_alone(is_control: bool) -> None:
     assert not set(POOL.sample_ids.tolist()) & set(holding.candidates.sample_ids.tolist()), "asked about in secret"
 
 
+def test_the_peer_speaks_alone_of_public_samples() -> None:
+    """Where held-out samples speak for the own network they would silence it, also about classes that they lack; of
+    what was not asked about nothing is learned. Trust still weighs it."""
+    made = learner(teacher="ensemble")
+    held = type(made.holding)(**{**vars(made.holding), "validation": samples(90, 100, seed=10), "public": POOL})
+    made = dataclasses.replace(made, holding=held)
+    finished = network(8)
+    with torch.no_grad():
+        finished[1].weight.copy_(8 * torch.eye(4)[:CLASSES])  # right on the blobs
+    cache = SoftLabelCache(held.answerable_ids, CLASSES)
+    wrong_NC = -9.0 * torch.eye(CLASSES)[held.validation.targets]
+    said_NC = torch.arange(12.0).view(4, CLASSES)
+    ids = torch.cat([held.validation.sample_ids, POOL.sample_ids[:4], held.train.sample_ids[:2]])
+    cache.store(ids, torch.cat([wrong_NC, said_NC, said_NC[:2]]), model_step=3)
+    teacher = made.taught_trainer(network(1), cache, finished, lambda: None)._teacher
+    assert teacher is not None
+    teacher.refresh(network(1), 2.0)
+    public, own = teacher.lookup(POOL.sample_ids), teacher.lookup(held.train.sample_ids)
+    assert public is not None
+    assert public.positions.tolist() == [0, 1, 2, 3]
+    torch.testing.assert_close(public.logits_NC, said_NC)
+    assert public.weights().tolist() == [1.0] * 4
+    assert own is not None
+    assert own.weights().max() < 0.5
+
+
 def test_an_alarm_takes_them_back(tmp_path: Path) -> None:
     """What an exchange under suspicion said about public samples is forgotten with the rest of it."""
     cache = SoftLabelCache(torch.cat([torch.arange(3), POOL.sample_ids]), CLASSES)
