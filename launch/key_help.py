@@ -20,10 +20,10 @@ from smule_crypten.launch.groups import choices
 _WIDTH = 80
 TOPICS: dict[str, tuple[str, ...]] = {
     "Who and where": ("role", "output_dir", "connection"),
-    "Data": ("task", "data", "features", "partition", "samples", "party_a.samples"),
+    "Data": ("task", "data", "features", "public_pool", "partition", "samples", "party_a.samples"),
     "Networks": ("model", "party_a.model"),
     "How to learn": ("metric", "training"),
-    "What to ask, and what it may cost": ("exchange",),
+    "What to ask, and what it may cost": ("exchange", "public_pool.num_queries"),
     "Protection and limits": (
         "disclosure",
         "party_a.disclosure",

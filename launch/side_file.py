@@ -27,6 +27,8 @@ _PARTY_PATHS = (
     "data.options.schema_file",
     "features.cache",
     "features.options.path",
+    "public_pool.path",
+    "public_pool.options.schema_file",
     "output_dir",
     "disclosure.ledger",
     "predict.checkpoint",

@@ -15,7 +15,7 @@ from smule_crypten.report import evaluation_records, records, run_records
 from smule_crypten.report.record import Record
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "results.md"
-WORDS = {int: "int", float: "number", str: "text"}
+WORDS = {bool: "true or false", int: "int", float: "number", str: "text"}
 ROOTS: dict[str, tuple[type[Record], type[Record] | None]] = {
     "summary": (run_records.RunSummary, None),
     "party": (records.PartyRecord, run_records.PartySummary),

@@ -112,7 +112,7 @@ def test_the_ledger_says_what_was_disclosed(finished: Folders) -> None:
         disclosures = [
             {"query_id": number, "to_party": peer, "num_samples": NUM_QUERIES, "model_step": 16} for number in EXCHANGES
         ]
-        assert _party_result(finished, role)["disclosures"] == disclosures
+        assert _party_result(finished, role)["disclosures"] == [{**one, "public": False} for one in disclosures]
         fingerprint = load_certificate(finished.folder(role) / f"{NAMES[peer]}.crt.pem").fingerprint
         run = json.loads((finished.output(role) / "run.json").read_text())["run"]
         entries = read_lines(finished.output(role) / "disclosures.jsonl")
@@ -129,6 +129,7 @@ def test_the_ledger_says_what_was_disclosed(finished: Folders) -> None:
             "answered": 3 * NUM_QUERIES,
             "limit": (3 + 2) * NUM_QUERIES,
             "charged": 3 * NUM_QUERIES,
+            "public": 0,
             "charged_before": 0,
             "left": 2 * NUM_QUERIES,
             "repeats_used": 0,

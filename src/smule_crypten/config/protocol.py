@@ -46,6 +46,20 @@ class PublicFeatures(Section):
 _NO_FEATURES = PublicFeatures()
 
 
+class PublicQuestionTerms(Section):
+    """Of which public samples questions may be, and of how many in an exchange.
+
+    digest: of their content, shape and normalisation. All as it stands here where a party has not opted in.
+    """
+
+    digest: str | None = None
+    num_samples: int = 0
+    num_queries: int = 0
+
+
+_NO_PUBLIC_QUESTIONS = PublicQuestionTerms()
+
+
 class ProtocolConfig(Section):
     """The public part: identical at both parties, compared by digest before anything else is sent.
 
@@ -63,6 +77,7 @@ class ProtocolConfig(Section):
     task: TaskName
     data: PublicData
     features: PublicFeatures = _NO_FEATURES
+    public_pool: PublicQuestionTerms = _NO_PUBLIC_QUESTIONS
 
     @classmethod
     def from_party(
@@ -74,6 +89,7 @@ class ProtocolConfig(Section):
         scheme_options: Mapping[str, Any],
         columns: Mapping[str, str] | None = None,
         features: PublicFeatures = _NO_FEATURES,
+        public_pool: PublicQuestionTerms = _NO_PUBLIC_QUESTIONS,
     ) -> ProtocolConfig:
         """class_names, columns: as in PublicData. scheme_options: all, those that nobody wrote with their defaults."""
         data = party.data
@@ -103,6 +119,7 @@ class ProtocolConfig(Section):
                 target_std=target_std,
             ),
             features=features,
+            public_pool=public_pool,
         )
 
     def digest(self) -> str:

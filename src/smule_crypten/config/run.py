@@ -16,6 +16,8 @@ from smule_crypten.config.connection import ConnectionConfig
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.features import FeaturesConfig, without_constants
 from smule_crypten.config.party import DisclosureConfig, PartySection, PredictConfig, SamplesConfig
+from smule_crypten.config.privacy_limits import refuse_what_tells
+from smule_crypten.config.public_pool import PublicPoolConfig
 from smule_crypten.config.schemes import scheme_traits
 from smule_crypten.config.sections import (
     MAX_SEED,
@@ -74,6 +76,7 @@ class _Common(Section):
     balanced accuracy, AUROC over the labels, or RMSE."""
     data: DataConfig
     features: FeaturesConfig = FeaturesConfig()
+    public_pool: PublicPoolConfig = PublicPoolConfig()
     exchange: ExchangeConfig = ExchangeConfig()
     training: TrainingConfig = TrainingConfig()
     launch: LaunchConfig = LaunchConfig()
@@ -123,25 +126,8 @@ class _Common(Section):
             raise ValueError(f"{setting} judges by a validation part; set {key}, for example to 0.1")
 
     def _check_privacy(self, samples: SamplesConfig, key: str) -> None:
-        """What would make a training depend on its samples other than through clipped and noisy gradients."""
-        if self.training.dp is None:
-            return
-        training = self.training
-        needed = {
-            "training.trust=none": training.trust == "none",
-            "training.balanced_softmax=false": not training.balanced_softmax,
-            "training.class_weights=none": training.class_weights == "none",
-            "training.self_mutual=false": not training.self_mutual,
-            "training.alarm=report or off": training.alarm != "quarantine",
-            # That a check failed ends the run, and so would tell of the samples that were checked.
-            "exchange.spot_checks=0": self.exchange.spot_checks == 0,
-            f"{key}.unlabeled=0": samples.unlabeled == 0,
-        }
-        missing = [setting for setting, is_kept in needed.items() if not is_kept]
-        if missing:
-            raise ValueError(
-                f"training.dp: other settings would tell of training samples past the noise; set {', '.join(missing)}"
-            )
+        if self.training.dp is not None:
+            refuse_what_tells(self.training, self.exchange, samples, key, has_public_pool=self.public_pool.is_on)
 
     @model_validator(mode="after")
     def _nobody_deals_for_two(self) -> Self:

@@ -112,6 +112,17 @@ class Samples:
 
 
 @dataclass(frozen=True, eq=False)
+class PublicPool:
+    """Samples that both parties have: inputs as networks see them, targets unknown, ids beyond those of own samples.
+
+    digest: SHA-256 of what both must have in common: content, shape and normalisation.
+    """
+
+    samples: Samples
+    digest: str
+
+
+@dataclass(frozen=True, eq=False)
 class DataBundle:
     """A whole data set.
 
@@ -124,6 +135,7 @@ class DataBundle:
         target_constants: public mean and deviation of each target of a regression, where the data set knows them; they
             stand where data.target_mean and data.target_std do not say others.
         origin: what the samples were made of, where they are features of a public map; the program sets it.
+        public_pool: public samples that both parties have, where they ask about some; the program sets it.
 
     Example:
         >>> import torch, smule_crypten as smule
@@ -140,6 +152,7 @@ class DataBundle:
     columns: Mapping[str, str] = field(default_factory=dict)
     target_constants: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     origin: Origin | None = None
+    public_pool: PublicPool | None = None
 
     @property
     def input_shape(self) -> InputShape:

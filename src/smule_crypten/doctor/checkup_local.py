@@ -27,8 +27,8 @@ from smule_crypten.models.calibration import calibration_images, check_inputs
 from smule_crypten.models.modules import has_trainable
 from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mutual_learning.budget import QueryBudget
-from smule_crypten.mutual_learning.planner import configured_queries
-from smule_crypten.mutual_learning.schedule import exchange_epochs
+from smule_crypten.mutual_learning.planner import configured_queries, public_queries
+from smule_crypten.mutual_learning.schedule import NOTHING_PUBLIC, PublicPlan, PublicSchedule, exchange_epochs
 from smule_crypten.party.device import resolve_device
 from smule_crypten.party.disclosing import budget_so_far, ledger_path
 from smule_crypten.party.inputs import build_party_model, load_party_inputs
@@ -229,13 +229,17 @@ def check_budget(checkup: Checkup) -> str:
     asked = queries[1 - config.rank]
     exchanges = len(exchange_epochs(config.exchange, config.training.epochs))
     checks = min(asked, config.exchange.spot_checks)
+    public = _public_answers(checkup, exchanges)
     second = f" and {checks} second ones" if checks else ""
     schedule = f"the schedule asks for up to {asked} answers{second} in each of {exchanges} exchanges"
+    if sum(public.counts):
+        schedule += f", and for {sum(public.counts)} about public samples in all"
     try:
         budget.plan(
             PARTY_NAMES[1 - config.rank],
             [asked + checks] * exchanges,
             first=max(states.completed(), default=0) + 1,
+            public=public,
         )
     except BudgetError as error:
         raise BudgetError(f"{schedule}, but {error}; {found}") from None
@@ -246,6 +250,16 @@ def check_budget(checkup: Checkup) -> str:
         f"{facts['repeats_allowed']} repeats used{_about_noise(checkup, budget)}; {found}; "
         f"{given_away(facts['limit'], config.task)}"
     )
+
+
+def _public_answers(checkup: Checkup, exchanges: int) -> PublicPlan:
+    """None where the pool could not be read, which another check says."""
+    config, inputs = checkup.config, checkup.inputs
+    if inputs is None or inputs.bundle.public_pool is None:
+        return NOTHING_PUBLIC
+    counts, size = public_queries(config.public_pool, config.exchange), len(inputs.bundle.public_pool.samples)
+    schedule = PublicSchedule(pool_size=size, counts=counts)
+    return PublicPlan(schedule.of_exchanges(exchanges, 1 - config.rank), is_repeated=True)
 
 
 def _about_noise(checkup: Checkup, budget: QueryBudget) -> str:

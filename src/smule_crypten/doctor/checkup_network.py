@@ -17,7 +17,7 @@ from smule_crypten.doctor.rehearsal import rehearse
 from smule_crypten.errors import CredentialError, HandshakeError, PeerTimeoutError, ProtocolError
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.mutual_learning.handshake import handshake, run_handshake
-from smule_crypten.mutual_learning.planner import Prices, configured_queries
+from smule_crypten.mutual_learning.planner import Prices, configured_queries, public_queries
 from smule_crypten.party.inputs import public_configuration
 from smule_crypten.report.formatting import human_bytes, human_seconds
 from smule_crypten.transport.credentials import Certificate, Identity
@@ -154,7 +154,11 @@ def check_cost(checkup: Checkup) -> str:
     architectures = (own, theirs) if is_a else (theirs, own)
     prices = Prices(scheme=scheme, config=config.scheme, architectures=architectures, dealt=config.needs_dealer)
     cost = prices.cost(config.rank, (asked, answered) if is_a else (answered, asked))
-    text = f"{asked} queries made, {answered} answered: {human_bytes(cost.bytes_sent)} sent, "
+    public = public_queries(config.public_pool, config.exchange)
+    cost += prices.public_cost(config.rank, public)
+    beside = f"{public[config.rank]} public ones made, {public[1 - config.rank]} answered, " if any(public) else ""
+    text = f"{asked} queries made, {answered} answered, {beside}".removesuffix(", ") + ": "
+    text += f"{human_bytes(cost.bytes_sent)} sent, "
     text += f"{human_bytes(cost.bytes_received)} received, "
     text += f"{human_bytes(cost.dealer_bytes)} from the dealer, " if config.needs_dealer else ""
     text += f"{cost.rounds} rounds{_about(checkup, cost, asked + answered)}"

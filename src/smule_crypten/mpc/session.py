@@ -71,7 +71,7 @@ class Session:
         assert len(theirs) == KEY_BYTES
         entropy = (own, theirs) if self.rank == 0 else (theirs, own)
         keys, public = (
-            [self._common_key(entropy, f"{use} of party {name}, exchange {index}") for name in PARTY_NAMES]
+            [self.common_key(entropy, f"{use} of party {name}, exchange {index}") for name in PARTY_NAMES]
             for use in ("zero sharing", "public polynomials for the network")
         )
         local = fresh_entropy()
@@ -79,8 +79,12 @@ class Session:
             local = insecure_key(self.seed, f"local to party {PARTY_NAMES[self.rank]}, exchange {index}")
         self.streams.rekey(local=local, next_=keys[self.rank], prev=keys[1 - self.rank], public=(public[0], public[1]))
 
-    def _common_key(self, entropy: tuple[bytes, bytes], purpose: str) -> bytes:
-        """Of both parties."""
+    def common_key(self, entropy: tuple[bytes, bytes], purpose: str) -> bytes:
+        """32 bytes that both parties know, of what party a and party b contributed; repeatable ones of the seed alone.
+
+        Raises:
+            ProtocolError: a contribution is not 32 bytes long.
+        """
         if self.randomness == "seeded_insecure":
             return insecure_key(self.seed, purpose)
         return agreed_key(entropy, purpose)

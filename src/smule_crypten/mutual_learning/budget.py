@@ -8,27 +8,28 @@ answer, since noise in the answers is chosen by it.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
 
 from smule_crypten.config.party import DisclosureConfig
 from smule_crypten.errors import BudgetError, OutputError, ProtocolError
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.mutual_learning.disclosures import (
     Entry,
+    EntryKind,
     append_entry,
     check_head,
     last_digest,
     locked_ledger,
+    next_entry,
     read_head,
     read_ledger,
     write_head,
 )
+from smule_crypten.mutual_learning.schedule import NOTHING_PUBLIC, PublicPlan
 from smule_crypten.types import Disclosure
 
 
@@ -58,6 +59,7 @@ class QueryBudget:
         self._head = head
         self._stack = ExitStack()
         self._limit = config.max_answers_total
+        self._public_to_come = 0
         self._repeats_allowed: int | None = None
         self._entries = self._read()
 
@@ -76,10 +78,14 @@ class QueryBudget:
     def noise_rule(self) -> NoiseRule:
         """What hides the rounding of as many answers as the limit allows, and what the owner adds on top.
 
+        Those about public samples are not rounded, so they are left out: what was charged as such, or will be by a plan
+        that is the limit.
+
         Raises:
             ProtocolError: as `limit`.
         """
-        return NoiseRule(num_answers=self.limit, extra=self._config.logit_noise)
+        public = _in_public(entry for entry in self._entries if self._counts(entry))
+        return NoiseRule(num_answers=self.limit - public - self._public_to_come, extra=self._config.logit_noise)
 
     @property
     def limit(self) -> int:
@@ -137,22 +143,34 @@ class QueryBudget:
             "charged": self.answered - self.answered_before,
             "charged_before": self.answered_before,
             "left": max(0, self.limit - self.answered),
+            "public": _in_public(self._of_this_run()),
             "repeats_used": self.repeats_used,
             "repeats_allowed": self._repeats_allowed or 0,
         }
 
-    def plan(self, to_party: str, counts: Sequence[int], *, first: int = 1, can_repeat: bool = True) -> None:
+    def plan(
+        self,
+        to_party: str,
+        counts: Sequence[int],
+        *,
+        first: int = 1,
+        can_repeat: bool = True,
+        public: PublicPlan = NOTHING_PUBLIC,
+    ) -> None:
         """Fix the limit by what will be answered, and refuse what it does not suffice for, before anything is answered.
 
         Args:
             counts: the most answers of each exchange of the whole run, second answers with them.
             first: number of the first exchange to come.
             can_repeat: whether an exchange that was cut off is attempted again under its number.
+            public: those about public samples beside counts.
 
         Raises:
             BudgetError: a limit is too low; says what would do.
         """
         self._repeats_allowed = repeats = self._config.repeats if can_repeat else 0
+        asked_in_public = public.counts or [0] * len(counts)
+        counts = [sum(both) for both in zip(counts, asked_in_public, strict=True)]
         self._check_at_once(to_party, max(counts, default=0))
         attempts = self._attempts
         again = sum(number in attempts for number in range(first, len(counts) + 1))
@@ -161,9 +179,11 @@ class QueryBudget:
                 f"{self.repeats_used} exchanges were repeated and {again} more would be, disclosure.repeats={repeats}; "
                 f"set it to {self.repeats_used + again}, if you know why"
             )
-        to_come = sum(counts[first - 1 :])
+        charged = sum(entry.num_samples for entry in self._public_entries(first)[-1:]) if public.is_repeated else 0
+        to_come = sum(counts[first - 1 :]) - charged
         if self._config.max_answers_total is None:
             self._limit = self.answered_before + sum(counts) + repeats * max(counts, default=0)
+            self._public_to_come = sum(asked_in_public[first - 1 :]) - charged
         where = (
             f"party {to_party} may ask for {to_come} answers in {max(0, len(counts) - first + 1)} exchange(s) to come"
         )
@@ -201,6 +221,26 @@ class QueryBudget:
         self._check_total(f"party {disclosure.to_party} asks for {asked} second answers", asked)
         self._enter(disclosure, "second", attempts)
 
+    def charge_public(self, disclosure: Disclosure, *, is_repeated: bool) -> None:
+        """Enter answers about public samples of the attempt that was charged last.
+
+        Args:
+            is_repeated: where this exchange has such an entry of the same network, they are the same answers.
+
+        Raises:
+            BudgetError, OutputError: as charge.
+        """
+        number, asked = disclosure.query_id, disclosure.num_samples
+        known = [(entry.num_samples, entry.model_step) for entry in self._public_entries(number)]
+        if asked == 0 or (is_repeated and (asked, disclosure.model_step) in known):
+            return
+        self._check_total(f"party {disclosure.to_party} asks for {asked} answers about public samples", asked)
+        self._enter(disclosure, "public", self._attempts[number])
+        self._public_to_come = max(0, self._public_to_come - asked)
+
+    def _public_entries(self, exchange: int) -> list[Entry]:
+        return [entry for entry in self._of_this_run() if entry.kind == "public" and entry.query_id == exchange]
+
     @property
     def _attempts(self) -> Counter[int]:
         """At each exchange of this run."""
@@ -233,24 +273,13 @@ class QueryBudget:
         remedy = "" if total is None else f"; {self.answered + asked} would do, or agree on fewer queries"
         raise BudgetError(f"{where}, {name} leaves {max(0, self.limit - self.answered)}{remedy}")
 
-    def _enter(self, disclosure: Disclosure, kind: Literal["first", "second"], attempt: int) -> None:
+    def _enter(self, disclosure: Disclosure, kind: EntryKind, attempt: int) -> None:
         assert self._run is not None, "only a run can disclose anything"
         if self._read() != self._entries:
             raise OutputError(
                 f"ledger {self._path} was changed by somebody else in the course of this run; see by whom"
             )
-        entry = Entry(
-            run=self._run,
-            peer=self._peer,
-            query_id=disclosure.query_id,
-            attempt=attempt,
-            kind=kind,
-            to_party=disclosure.to_party,
-            num_samples=disclosure.num_samples,
-            model_step=disclosure.model_step,
-            time=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            previous=last_digest(self._entries),
-        ).sealed()
+        entry = next_entry(self._entries, disclosure, run=self._run, peer=self._peer, attempt=attempt, kind=kind)
         append_entry(self._path, entry)
         self._entries = [*self._entries, entry]
         if self._head is not None:
@@ -261,3 +290,8 @@ class QueryBudget:
         if self._head is not None and (head := read_head(self._head)) is not None:
             check_head(head, self._head, self._path, entries)
         return entries
+
+
+def _in_public(entries: Iterable[Entry]) -> int:
+    """Answers about public samples."""
+    return sum(entry.num_samples for entry in entries if entry.kind == "public")

@@ -1,4 +1,4 @@
-"""The ledger of what was disclosed: a file of JSON lines, one an attempt at an exchange and one for its second answers.
+"""The ledger of what was disclosed: a file of JSON lines; attempts at exchanges, their second and public answers.
 
 A line is on disk, its folder included, before anything of it is computed; it is never changed or taken back. Each holds
 the digest of the line before and one of itself, so a line that was changed, removed or moved is noticed. Lines cut off
@@ -7,6 +7,7 @@ at the end are not; for that an output folder remembers how far it saw its ledge
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -20,25 +21,29 @@ from pydantic import Field, ValidationError
 from smule_crypten.config.sections import Section
 from smule_crypten.errors import OutputError
 from smule_crypten.files import exclusive, write_atomic
+from smule_crypten.types import Disclosure
 
 GENESIS = "0" * 64
 """What the first line names in place of a line before it."""
 _OF_EARLIER_VERSIONS = {"run", "peer", "query_id", "to_party", "num_samples", "model_step"}
 
 
+EntryKind = Literal["first", "second", "public"]
+
+
 class Entry(Section):
     """One line. run and query_id name an exchange, attempt which try at it (from 1), peer the fingerprint of who asked.
 
-    kind: the answers of the exchange, or the second ones of its spot check. peer is None in a simulation, whose
-    certificates are thrown away. previous is the digest of the line before; digest is SHA-256, in hexadecimal, of this
-    line without it.
+    kind: the answers of the exchange, the second ones of its spot check, or those about public samples. peer is None in
+    a simulation, whose certificates are thrown away. previous is the digest of the line before; digest is SHA-256, in
+    hexadecimal, of this line without it.
     """
 
     run: str
     peer: str | None
     query_id: int = Field(ge=1)
     attempt: int = Field(ge=1)
-    kind: Literal["first", "second"]
+    kind: EntryKind
     to_party: str
     num_samples: int = Field(ge=0)
     model_step: int = Field(ge=0)
@@ -63,6 +68,24 @@ class Head(Section):
     ledger: str
     lines: int = Field(ge=1)
     digest: str
+
+
+def next_entry(
+    entries: Sequence[Entry], disclosure: Disclosure, *, run: str, peer: str | None, attempt: int, kind: EntryKind
+) -> Entry:
+    """What follows entries, sealed, of this moment; run to kind as in Entry."""
+    return Entry(
+        run=run,
+        peer=peer,
+        query_id=disclosure.query_id,
+        attempt=attempt,
+        kind=kind,
+        to_party=disclosure.to_party,
+        num_samples=disclosure.num_samples,
+        model_step=disclosure.model_step,
+        time=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        previous=last_digest(entries),
+    ).sealed()
 
 
 def last_digest(entries: Sequence[Entry]) -> str:

@@ -19,7 +19,11 @@ def without_far_answers(answers: Answers, task: Task, holding: Holding, *, priva
         private: under training.dp: no training sample has a say in which answers are kept, only held-out ones.
     """
     known = holding.validation if private else holding.known
-    prediction = answers.prediction
+    prediction, public = answers.prediction, answers.public
+    if public is not None:
+        near_N = task.plausible(public.logits_NC, known.targets)
+        public = dataclasses.replace(public, sample_ids=public.sample_ids[near_N], logits_NC=public.logits_NC[near_N])
+        answers = dataclasses.replace(answers, public=public)
     kept_N = task.plausible(prediction.logits_NC, known.targets)
     num_far = int((~kept_N).sum())
     if num_far == 0:

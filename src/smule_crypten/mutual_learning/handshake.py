@@ -23,6 +23,7 @@ from smule_crypten.types import PARTY_NAMES
 Architectures = tuple[Architecture, Architecture]
 
 _CLASS_NAMES = "data.class_names"
+_PUBLIC = "public_pool.digest"
 _MOST_SHOWN = 10
 _KEY = re.compile(r"[a-z0-9_.]{1,100}")
 
@@ -104,7 +105,7 @@ def _compare(theirs: object, own: Mapping[str, Any], peer: str) -> None:
     ]
     if differences:
         more = f"; and {len(differing) - _MOST_SHOWN} more" if len(differing) > _MOST_SHOWN else ""
-        advice = _advice_on_classes(*pairs[_CLASS_NAMES])
+        advice = _advice_on_classes(*pairs[_CLASS_NAMES]) + _advice_on_public(pairs.get(_PUBLIC), peer)
         raise HandshakeError(f"the parties are configured differently: {'; '.join(differences)}{more}{advice}")
 
 
@@ -134,6 +135,16 @@ def _advice_on_classes(own: object, theirs: object) -> str:
             "classes; number them in the same order at both sides, labels included, best alphabetically"
         )
     return ""
+
+
+def _advice_on_public(digests: tuple[object, object] | None, peer: str) -> str:
+    """What to do where one side has no public pool, or another one."""
+    if digests is None or digests[0] == digests[1]:
+        return ""
+    if None in digests:
+        there = f"party {peer}" if digests[0] is None else "this party"
+        return f". public_pool: {there} alone allows public questions; both must name the same pool, or neither"
+    return ". public_pool: the pools hold other samples, or are normalised otherwise; use the same file at both sides"
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

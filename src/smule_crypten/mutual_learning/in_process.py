@@ -7,25 +7,23 @@ announce to each other is left out (some 1,000 bytes an exchange), and what a ru
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
 
 from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ProtocolError
-from smule_crypten.models.modules import device_of
-from smule_crypten.models.translate import translate
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
+from smule_crypten.mutual_learning.plain_answers import plain_logits
 from smule_crypten.mutual_learning.planner import Prices
-from smule_crypten.types import PARTY_NAMES, Disclosure, LogitOpening, PeerPrediction, opened_logits
-
-_BATCH = 512
+from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, LogitOpening, PeerPrediction, opened_logits
 
 Option = Callable[[torch.Tensor], torch.Tensor]
 """What an owner does to its answers before the other party sees them: logits (N, C) to logits."""
+Waiting = deque[torch.Tensor]
 
 
 @dataclass
@@ -93,6 +91,44 @@ def in_process_peers(
     return InProcessPeer(table, 0), InProcessPeer(table, 1)
 
 
+class InProcessLink:
+    """A PublicLink between these two, who agreed on key.
+
+    answered: what is laid down for each rank, in order; one party may be an exchange ahead when the other one takes it.
+    """
+
+    def __init__(
+        self, prices: Prices, option: Option, key: bytes, rank: int, answered: tuple[Waiting, Waiting]
+    ) -> None:
+        self._prices, self._option, self._key, self._rank = prices, option, key, rank
+        self._answered = answered
+        self._num_given = 0
+
+    def agree(self, exchange: int) -> bytes:
+        return self._key
+
+    def charge(self, disclosure: Disclosure) -> None:
+        """Nobody counts here."""
+
+    def conceal(self, logits_NC: torch.Tensor, exchange: int) -> torch.Tensor:
+        return self._option(logits_NC)
+
+    def give(self, logits_NC: torch.Tensor) -> None:
+        self._answered[1 - self._rank].append(logits_NC)
+        self._num_given = len(logits_NC)
+
+    def take(self, count: int, num_classes: int) -> tuple[torch.Tensor, Cost]:
+        asked, answered = count, self._num_given
+        cost = self._prices.public_cost(self._rank, (asked, answered) if self._rank == 0 else (answered, asked))
+        return self._answered[self._rank].popleft(), cost
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any], next_number: int) -> None:
+        """Both have all that there is."""
+
+
 def _exchange(table: _Table) -> None:
     first, second = table.asked
     if first is None or second is None:
@@ -124,10 +160,3 @@ def _exchange(table: _Table) -> None:
             logit_noise=0.0,
             cost=cost,
         )
-
-
-def plain_logits(model: nn.Module, inputs_NX: torch.Tensor) -> torch.Tensor:
-    """Logits (N, C) in float32 on the CPU: the translated network, by plain torch in float64 on its device."""
-    network, device = translate(model, tuple(inputs_NX.shape[1:])), device_of(model)
-    batches = [network.values(batch.to(device).double())[-1].float().cpu() for batch in torch.split(inputs_NX, _BATCH)]
-    return torch.cat([torch.empty(0, *network.architecture.output_shape), *batches])

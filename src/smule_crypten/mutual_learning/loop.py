@@ -57,7 +57,7 @@ class MutualLearning:
         self.watchman = Watchman(config.alarm, held.known, learner.task.watch(learner.num_classes, len(self.due)))
         self.training_alone: KeptTraining | None = None
         self._peer, self._num_queries, self._observer = peer, num_queries, observer or Silent()
-        self._cache = SoftLabelCache(held.candidates.sample_ids, learner.num_classes)
+        self._cache = SoftLabelCache(held.answerable_ids, learner.num_classes)
         self._trainer: Trainer | None = None
         self._has_finished(alone)
 
@@ -107,7 +107,7 @@ class MutualLearning:
         answers = without_far_answers(self._peer.answers(), task, holding, private=private)
         seconds = asked - begun + time.perf_counter() - resumed
         self.num_exchanges += 1
-        self._cache.store(answers.prediction.sample_ids, answers.prediction.logits_NC, answers.prediction.model_step)
+        self._cache.store(*answers.learned_from, answers.prediction.model_step)
         self._observer.exchanged(self.epoch, answers, seconds)
         for text in self.watchman.watch(answers, self.epoch, self._cache, trainer, self.best):
             self._observer.message(f"party {self.learner.name}, {text}")

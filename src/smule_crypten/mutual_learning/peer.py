@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import nn
 
 from smule_crypten.data.samples import Samples
@@ -21,12 +23,31 @@ class AnsweringNetwork:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PublicAnswers:
+    """Those of an exchange that are about public samples: ids (N,) and logits (N, C) that are kept, of num_asked.
+
+    disclosure is what this party answered about such samples.
+    """
+
+    sample_ids: torch.Tensor
+    logits_NC: torch.Tensor
+    num_asked: int
+    disclosure: Disclosure
+
+    @property
+    def num_dropped(self) -> int:
+        """Answers that cannot be right."""
+        return self.num_asked - len(self.sample_ids)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answers:
     """What came of one exchange. prediction holds the answers that are kept.
 
     num_asked were asked about, of which num_dropped got an answer that cannot be right. disclosure is what this party
     answered, with second answers, and logit_noise the standard deviation of the noise on these. cost is everything that
-    the exchange took, from its preparation on.
+    the exchange took, from its preparation on. logit_bound: beyond it an answer of the peer cannot be right. public:
+    what is apart from all that, but for its cost; None where no question is public.
     """
 
     prediction: PeerPrediction
@@ -35,6 +56,16 @@ class Answers:
     num_dropped: int
     logit_noise: float
     cost: Cost
+    logit_bound: float = math.inf
+    public: PublicAnswers | None = None
+
+    @property
+    def learned_from(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids and logits of all answers that are kept."""
+        told, public = self.prediction, self.public
+        if public is None:
+            return told.sample_ids, told.logits_NC
+        return torch.cat([told.sample_ids, public.sample_ids]), torch.cat([told.logits_NC, public.logits_NC])
 
 
 class Peer(Protocol):

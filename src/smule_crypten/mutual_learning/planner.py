@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from smule_crypten.config.exchange import ExchangeConfig
+from smule_crypten.config.public_pool import PublicPoolConfig
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import ConfigError
 from smule_crypten.inference.scheme import SecureInferenceScheme
@@ -20,6 +21,8 @@ from smule_crypten.types import Cost
 
 CONTROL_BYTES = 4096
 """Set aside in each exchange for announcements and keys, which take some 1,000 bytes of both parties together."""
+BYTES_A_LOGIT = 4
+"""Of an answer about a public sample: float32."""
 _MEGABYTE = 10**6
 
 Queries = tuple[int, int]
@@ -28,22 +31,29 @@ Queries = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
-    """A scheme whose bytes and rounds are counted, and the architectures of party a and party b. dealt: by a dealer."""
+    """A scheme whose bytes and rounds are counted, and the architectures of party a and party b.
+
+    dealt: by a dealer. public: how many public samples party a and party b ask about in an exchange, as long as some
+    are left.
+    """
 
     scheme: type[SecureInferenceScheme]
     config: SchemeConfig
     architectures: tuple[Architecture, Architecture]
     dealt: bool
+    public: Queries = (0, 0)
 
     @classmethod
-    def of(cls, scheme: SecureInferenceScheme, *, dealt: bool) -> Prices:
+    def of(cls, scheme: SecureInferenceScheme, *, dealt: bool, public: Queries = (0, 0)) -> Prices:
         """Those of a scheme that was prepared."""
-        return cls(scheme=type(scheme), config=scheme.config, architectures=scheme.architectures, dealt=dealt)
+        return cls(
+            scheme=type(scheme), config=scheme.config, architectures=scheme.architectures, dealt=dealt, public=public
+        )
 
     def cost(self, rank: int, counts: Queries) -> Cost:
         """What an exchange, in which party a and party b ask about counts samples, costs the party of this rank.
 
-        What goes ahead of it is counted as the most that it can be.
+        What goes ahead of it is counted as the most that it can be. Public questions come on top (public_cost).
         """
         asking, answering = (
             self.scheme.cost_of(self.architectures[owner], counts[1 - owner], self.config, dealt=self.dealt)
@@ -54,8 +64,16 @@ class Prices:
             ahead = Cost(bytes_sent=ahead.bytes_received, bytes_received=ahead.bytes_sent)
         return self.scheme.combine(asking.data_owner, answering.model_owner) + ahead
 
+    def public_cost(self, rank: int, counts: Queries) -> Cost:
+        """What the answers about so many public samples of party a and party b cost the party of this rank: exact."""
+        if not any(counts):
+            return Cost()
+        (num_classes,) = self.architectures[0].output_shape
+        each = [BYTES_A_LOGIT * num_classes * count for count in counts]
+        return Cost(rounds=1, bytes_sent=each[1 - rank], bytes_received=each[rank])
+
     def cost_of_both(self, counts: Queries) -> int:
-        """Bytes of such an exchange at most, of both parties and of the dealer, announcements included."""
+        """Bytes of such an exchange at most: both parties', the dealer's, announcements, public answers."""
         ahead = self.scheme.most_ahead(self.architectures, counts, self.config)
         return self._without_ahead(counts) + ahead.bytes_total
 
@@ -70,7 +88,7 @@ class Prices:
         return self.set_up_bytes + num_exchanges * self._without_ahead(counts) + ahead.bytes_total
 
     def _without_ahead(self, counts: Queries) -> int:
-        total = CONTROL_BYTES
+        total = CONTROL_BYTES + self.public_cost(0, self.public).bytes_total
         for architecture, num_queries in zip(self.architectures, reversed(counts), strict=True):
             cost = self.scheme.cost_of(architecture, num_queries, self.config, dealt=self.dealt)
             total += cost.model_owner.bytes_total + cost.model_owner.dealer_bytes + cost.data_owner.dealer_bytes
@@ -137,6 +155,11 @@ def divided(total: int, share_a: float) -> Queries:
 def configured_queries(config: ExchangeConfig) -> Queries | None:
     """What exchange.num_queries allows, a budget in megabytes apart."""
     return None if config.num_queries is None else divided(2 * config.num_queries, config.share_a)
+
+
+def public_queries(public: PublicPoolConfig, config: ExchangeConfig) -> Queries:
+    """How many public samples party a and party b ask about in one exchange."""
+    return divided(2 * public.num_queries, config.share_a)
 
 
 def _largest(cost: Callable[[int], int], available: int, limit: int | None) -> int:

@@ -35,6 +35,7 @@ from smule_crypten.mutual_learning.announcement import (
 )
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers
+from smule_crypten.mutual_learning.schedule import NOTHING_PUBLIC, PublicPlan
 from smule_crypten.mutual_learning.spot_check import (
     NOISE_TOLERANCE,
     compare_answers,
@@ -100,12 +101,13 @@ class SecurePeer:
     def next_number(self) -> int:
         return self._query_id + 1
 
-    def agree(self, num_exchanges: int, most: int) -> None:
+    def agree(self, num_exchanges: int, most: int, public: PublicPlan = NOTHING_PUBLIC) -> None:
         """Before everything else: fix what the peer may ask in one exchange, and plan the budget of the whole run.
 
         Args:
             num_exchanges: of the whole run, those before this process began with them.
             most: samples that this party asks about in one exchange, where there is no limit.
+            public: answers about public samples beside these.
 
         Raises:
             BudgetError: this party's limits do not suffice for the plan.
@@ -117,7 +119,7 @@ class SecurePeer:
             self._peer_limit = checked_most(message, peer=self._peer_name, limit=self._peer_limit)
         assert self._peer_limit is not None
         each = self._peer_limit + self._num_checks(self._peer_limit)
-        self._budget.plan(self._peer_name, [each] * num_exchanges, first=self.next_number)
+        self._budget.plan(self._peer_name, [each] * num_exchanges, first=self.next_number, public=public)
 
     def prepare(self, num_samples: int) -> None:
         """Fix the size of the next exchange, so that what depends on nothing else is dealt while the parties train.
@@ -196,6 +198,7 @@ class SecurePeer:
             num_asked=asked.own.num_samples,
             num_dropped=int((~kept_N).sum()),
             logit_noise=asked.own.logit_noise,
+            logit_bound=asked.peer.logit_bound,
             cost=dataclasses.replace(cost, peak_memory_bytes=prediction.cost.peak_memory_bytes),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from smule_crypten.errors import DataError
 from smule_crypten.features.computing import Say
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.zoo import build_model, named_network
-from smule_crypten.party.featured import load_bundle
+from smule_crypten.party.public_samples import load_bundle_and_pool, public_terms
 from smule_crypten.party.states import digest_of
 from smule_crypten.tasks.by_name import party_task
 from smule_crypten.training.augmentation import require_images
@@ -49,7 +50,9 @@ class PartyInputs(Holding):
     def digest(self) -> str:
         """SHA-256 of all parts; of features, by what they were made of."""
         origin = self.bundle.origin
-        return digest_of(*self.parts, made_of=None if origin is None else origin.content)
+        own = digest_of(*self.parts, made_of=None if origin is None else origin.content)
+        pool = self.bundle.public_pool
+        return own if pool is None else hashlib.sha256(f"{own}\n{pool.digest}".encode()).hexdigest()
 
     def calibration(self, config: PartyConfig) -> Samples:
         """Own samples that the network is measured on before it answers.
@@ -69,7 +72,7 @@ def load_party_inputs(config: PartyConfig, say: Say = log.info) -> PartyInputs:
         ConfigError, DataError: the data cannot be used, holds fewer samples than a batch, or cannot be augmented.
         ModelError: the public map of features cannot be used.
     """
-    return inputs_of(config, load_bundle(config, say))
+    return inputs_of(config, load_bundle_and_pool(config, say))
 
 
 def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
@@ -97,6 +100,7 @@ def inputs_of(config: PartyConfig, bundle: DataBundle) -> PartyInputs:
         validation=part(uses.validation),
         pool=part(uses.pool).without_labels(),
         test=taken(bundle.test),
+        public=None if bundle.public_pool is None else bundle.public_pool.samples,
     )
 
 
@@ -156,7 +160,14 @@ def public_configuration(config: PartyConfig, bundle: DataBundle) -> ProtocolCon
     if origin is not None:
         features = PublicFeatures(name=config.features.name, input_shape=origin.input_shape, map=origin.map_digest)
     return ProtocolConfig.from_party(
-        config, bundle.input_shape, bundle.num_classes, bundle.public_class_names, options, bundle.columns, features
+        config,
+        bundle.input_shape,
+        bundle.num_classes,
+        bundle.public_class_names,
+        options,
+        bundle.columns,
+        features,
+        public_terms(config, bundle),
     )
 
 

@@ -35,11 +35,16 @@ class PartyLedger:
 
     def exchanged(self, answers: Answers, seconds: float) -> None:
         """Account for an exchange; it is reported with the epoch that it begins."""
+        public = answers.public
         self._disclosures.append(DisclosureRecord(**asdict(answers.disclosure)))
+        if public is not None:
+            self._disclosures.append(DisclosureRecord(**asdict(public.disclosure), public=True))
         self._pending = ExchangeRecord(
             queries_made=answers.num_asked,
             queries_answered=answers.disclosure.num_samples,
-            answers_dropped=answers.num_dropped,
+            public_made=0 if public is None else public.num_asked,
+            public_answered=0 if public is None else public.disclosure.num_samples,
+            answers_dropped=answers.num_dropped + (0 if public is None else public.num_dropped),
             logit_noise=answers.logit_noise,
             exchange_seconds=seconds,
             **_counts(answers.cost),
@@ -57,6 +62,11 @@ class PartyLedger:
     @property
     def queries_answered(self) -> int:
         return sum(epoch.queries_answered for epoch in self._epochs)
+
+    @property
+    def answers_given(self) -> int:
+        """Those about public samples with them."""
+        return self.queries_answered + sum(epoch.public_answered for epoch in self._epochs)
 
     @property
     def logit_noise(self) -> float:
@@ -87,6 +97,8 @@ class PartyLedger:
         return PartyTotals(
             queries_made=sum(epoch.queries_made for epoch in epochs),
             queries_answered=self.queries_answered,
+            public_made=sum(epoch.public_made for epoch in epochs),
+            public_answered=sum(epoch.public_answered for epoch in epochs),
             answers_dropped=sum(epoch.answers_dropped for epoch in epochs),
             bytes_sent=total.bytes_sent,
             bytes_received=total.bytes_received,

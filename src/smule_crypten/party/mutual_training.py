@@ -16,12 +16,14 @@ from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.loop import MutualLearning
 from smule_crypten.mutual_learning.observer import Phase
 from smule_crypten.mutual_learning.peer import Answers, Peer
+from smule_crypten.mutual_learning.schedule import NOTHING_PUBLIC
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.party.figures import evaluation_record, gain_records
 from smule_crypten.party.inputs import PartyInputs
 from smule_crypten.party.learner import learner_of
 from smule_crypten.party.ledger import PartyLedger
 from smule_crypten.party.private_training import privacy_spent
+from smule_crypten.party.public_asking import PublicAsking
 from smule_crypten.party.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
 from smule_crypten.party.states import StateFolder
 from smule_crypten.report.records import AlarmRecord, BudgetRecord, PartyFacts
@@ -44,6 +46,7 @@ class MutualTraining:
 
     Args:
         secure: the peer; seen: the same as the loop sees it (hooks.py).
+        public: questions whose samples are public; None without any.
         num_queries: the most samples that this party asks about in one exchange; None for all that it may.
     """
 
@@ -54,6 +57,7 @@ class MutualTraining:
         inputs: PartyInputs,
         meter: CostMeter,
         secure: SecurePeer,
+        public: PublicAsking | None,
         seen: Peer,
         num_queries: int | None,
         budget: QueryBudget,
@@ -61,7 +65,7 @@ class MutualTraining:
         states: StateFolder,
     ) -> None:
         self._config, self._inputs = config, inputs
-        self._meter, self._secure = meter, secure
+        self._meter, self._secure, self._public = meter, secure, public
         self._budget, self._ledger, self._states = budget, ledger, states
         self._pace = _Pace()
         self._at_first: dict[str, Any] = {}
@@ -84,7 +88,7 @@ class MutualTraining:
         for _ in self._loop.run():
             pass
         loop, config = self._loop, self._config
-        answered, noise = self._ledger.queries_answered, self._ledger.logit_noise
+        answered, noise = self._ledger.answers_given, self._ledger.logit_noise
         return PartyFacts(
             test_accuracy=loop.accuracy,
             standalone_test_accuracy=None if loop.alone is None else loop.alone.accuracy,
@@ -193,7 +197,9 @@ class MutualTraining:
 
     def _agree(self) -> None:
         """Plan the budget, and say what that comes to."""
-        self._secure.agree(len(self._loop.due), most=self._loop.questions.count(None))
+        num_exchanges = len(self._loop.due)
+        public = NOTHING_PUBLIC if self._public is None else self._public.plan(num_exchanges)
+        self._secure.agree(num_exchanges, most=self._loop.questions.count(None), public=public)
         facts = self._budget.facts()
         log.info("budget planned %s", " ".join(f"{key}={value}" for key, value in facts.items()))
         self._ledger.message(

@@ -24,7 +24,7 @@ from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mpc.session import Session
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.handshake import agree_on_start
-from smule_crypten.mutual_learning.planner import Plan, Prices, plan
+from smule_crypten.mutual_learning.planner import Plan, Prices, plan, public_queries
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.party.disclosing import budget_of_run, oldest_start
 from smule_crypten.party.events import Begun, Emit, Message
@@ -36,6 +36,7 @@ from smule_crypten.party.inputs import (
 from smule_crypten.party.joining import joined_session, opened_budget, prepared_scheme, shake_hands
 from smule_crypten.party.ledger import PartyLedger
 from smule_crypten.party.mutual_training import MutualTraining
+from smule_crypten.party.public_asking import public_questions
 from smule_crypten.party.run_folder import (
     JOURNAL_FILE,
     MODEL_FILE,
@@ -122,16 +123,19 @@ def _train(prepared: _Prepared, session: Session, emit: Emit) -> PartyRecord:
     emit(Begun(prepared.inputs.bundle.notes))
     with EpochJournal(party_folder(config) / JOURNAL_FILE) as journal:
         ledger = PartyLedger(config.name, journal, emit)
-        prices = Prices.of(scheme, dealt=config.needs_dealer)
+        public = public_queries(config.public_pool, config.exchange)
+        prices = Prices.of(scheme, dealt=config.needs_dealer, public=public)
         queries = plan(prices, config.exchange, config.training.epochs)
         _say_plan(emit, config, queries)
         peer = _peer(prepared, scheme, queries)
+        questions = public_questions(config, prepared.inputs.bundle.public_pool, scheme, prepared.budget, public)
         training = MutualTraining(
             config=config,
             inputs=prepared.inputs,
             meter=session.meter,
             secure=peer,
-            seen=prepared.hooks.peer(peer),
+            public=questions,
+            seen=prepared.hooks.peer(peer if questions is None else questions.asked_beside(peer)),
             num_queries=None if queries.num_queries is None else queries.num_queries[config.rank],
             budget=prepared.budget,
             ledger=ledger,

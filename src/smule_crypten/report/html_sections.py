@@ -104,6 +104,7 @@ def communication(record: RunRecord, summary: RunSummary) -> str:
         "communication",
         "Communication",
         paragraph(f"Queries: {phrases.queries_per_epoch(numbers)}. Bytes: {phrases.bytes_per_epoch(numbers)}."),
+        paragraph(f"Public questions: {public}.") if (public := phrases.public_questions(summary)) else "",
         paragraph(f"In total: {total}.") if total else "",
         paragraph(f"From the dealer: {from_dealer}.") if from_dealer else "",
         _per_epoch(epoch_traffic(record)),
@@ -254,13 +255,20 @@ def _ledger(name: str, party: PartyRecord | None, task: str) -> str:
     if party is None or not party.disclosures:
         return subsection(title, paragraph("Nothing."))
     rows = [
-        [str(entry.query_id), f"party {entry.to_party}", count(entry.num_samples), count(entry.model_step)]
+        [
+            str(entry.query_id),
+            f"party {entry.to_party}",
+            f"{count(entry.num_samples)}{' public' if entry.public else ''}",
+            count(entry.model_step),
+        ]
         for entry in party.disclosures
     ]
     total = sum(entry.num_samples for entry in party.disclosures)
     return subsection(
         title,
-        paragraph(f"{count(total)} answers in {count(len(party.disclosures))} exchanges."),
+        paragraph(
+            f"{count(total)} answers in {count(len({entry.query_id for entry in party.disclosures}))} exchanges."
+        ),
         "" if party.budget is None else paragraph(_limits(party.budget, task)),
         paragraph(f"What that tells about a network depends on it: {given_away(total, task)}."),
         table(["query", "to", "samples", "model step"], rows, "llrr", css_class="tall"),

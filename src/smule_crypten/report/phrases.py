@@ -179,11 +179,23 @@ def budgets(parties: Mapping[str, PartySummary], task: str) -> str:
     """What each network answered, and what its owner's limit leaves; empty where that is not known."""
     return ", ".join(
         f"party {name}: {count(budget.charged)} charged of {count(budget.limit)}, {count(budget.left)} left"
+        + (f", {count(budget.public)} of them about public samples" if budget.public else "")
         + (f", {count(budget.repeats_used)} exchange(s) repeated" if budget.repeats_used else "")
         + f", noise {noise(budget.logit_noise, task)}"
         for name, budget in ((name, party.budget) for name, party in parties.items())
         if budget
     )
+
+
+def public_questions(summary: RunSummary) -> str:
+    """How many public samples each party asked about in the clear, and what all answers took; empty where none."""
+    made = ", ".join(
+        f"party {name} asked about {count(party.public_made)}"
+        for name, party in summary.parties.items()
+        if party.public_made
+    )
+    num_bytes = summary.communication.bytes_by_phase.get("public", 0)
+    return f"{made}, answered in the clear: {human_bytes(num_bytes)}" if made else ""
 
 
 def dropped_answers(parties: Mapping[str, PartySummary]) -> str:

@@ -87,6 +87,8 @@ def _line(epoch: EpochRecord, total: int, metric: str) -> str:
         f"loss {MISSING if epoch.loss is None else format(epoch.loss, '.3f')}",
         human_seconds(epoch.training_seconds + epoch.exchange_seconds),
     ]
+    if epoch.public_made:
+        parts.append(f"{count(epoch.public_made)} public queries")
     if epoch.queries_made:
         num_bytes = epoch.bytes_sent + epoch.bytes_received
         parts.append(f"{count(epoch.queries_made)} queries, {human_bytes(num_bytes)}")

@@ -53,6 +53,8 @@ class ExchangeRecord(Record):
     )
     queries_made: int = Field(default=0, description="samples that the party asked about in this epoch")
     queries_answered: int = Field(default=0, description="samples that its network was asked about")
+    public_made: int = Field(default=0, description="public samples that the party asked about, beside `queries_made`")
+    public_answered: int = Field(default=0, description="public samples that its network was asked about, likewise")
     answers_dropped: int = Field(default=0, description="answers that it dropped, since they could not be right")
     bytes_sent: int = Field(default=0, description="bytes from this party to the other in this epoch")
     bytes_received: int = Field(default=0, description="bytes from the other party to this one")
@@ -93,12 +95,15 @@ class PrivacyRecord(Record):
 
 
 class BudgetRecord(Record):
-    answered: int = Field(description="answers of its network in this record's exchanges, second ones with them")
+    answered: int = Field(
+        description="answers of its network in this record's exchanges, second and public ones with them"
+    )
     limit: int = Field(
         description="the most answers that the other party gets in all: `disclosure.max_answers_total`; without it, "
         "what it got before this run and what the plan of this run can give it, repeats with it"
     )
     charged: int = Field(description="answers that the ledger holds for this run, those of all attempts at an exchange")
+    public: int = Field(default=0, description="those of `charged` that are about public samples")
     charged_before: int = Field(description="answers to the same party in other runs")
     left: int = Field(description="what remains of the limit")
     repeats_used: int = Field(description="exchanges that were attempted again, each attempt counted")
@@ -119,6 +124,7 @@ class DisclosureRecord(Record):
     to_party: str = Field(description="who got the answers")
     num_samples: int = Field(description="how many answers")
     model_step: int = Field(description="optimizer steps behind the network that answered")
+    public: bool = Field(default=False, description="whether the samples are public, and were answered in the clear")
 
 
 class PartyFacts(Record):
@@ -169,6 +175,8 @@ class PartyTotals(Record):
 
     queries_made: int = Field(description="samples that the party asked about")
     queries_answered: int = Field(description="samples that its network was asked about")
+    public_made: int = Field(default=0, description="public samples that the party asked about, beside `queries_made`")
+    public_answered: int = Field(default=0, description="public samples that its network was asked about, likewise")
     answers_dropped: int = Field(description="answers that it dropped, since they could not be right")
     bytes_sent: int = Field(description="bytes from this party to the other in the whole run, with handshake and keys")
     bytes_received: int = Field(description="bytes from the other party to this one, likewise")
@@ -176,7 +184,7 @@ class PartyTotals(Record):
     rounds: int = Field(description="rounds of the whole run")
     bytes_by_layer: dict[str, int] = Field(description="bytes of the whole run, both directions, for each layer")
     bytes_by_phase: dict[str, int] = Field(
-        description="the same for `handshake`, `set-up`, `keys`, `control`, `correlations`, `online`"
+        description="the same for `handshake`, `set-up`, `keys`, `control`, `correlations`, `online`, `public`"
     )
     disclosures: list[DisclosureRecord] = Field(description="what its network answered, exchange by exchange")
     trust: list[TrustRecord] = Field(description="of each epoch that had answers")

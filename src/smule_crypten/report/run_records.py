@@ -30,6 +30,8 @@ def higher_is_better(metric: str) -> bool:
 class PartySummary(PartyFacts):
     queries_made: int | None = maybe("samples that the party asked about")
     queries_answered: int | None = maybe("samples that its network was asked about")
+    public_made: int | None = maybe("public samples that the party asked about, beside `queries_made`")
+    public_answered: int | None = maybe("public samples that its network was asked about, likewise")
     answers_dropped: int | None = maybe(
         "answers that the party got and dropped, since they could not be right; the other party does not learn it"
     )
@@ -78,7 +80,7 @@ class Communication(Record):
     queries_per_epoch: list[int] = Field(description="queries of both parties in each SMuLe epoch")
     bytes_per_query: float | None = maybe("sum of `bytes_per_epoch` over sum of `queries_per_epoch`")
     bytes_by_phase: dict[str, int] = Field(
-        description="of the whole run: `handshake`, `set-up`, `keys`, `control`, `correlations`, `online`"
+        description="of the whole run: `handshake`, `set-up`, `keys`, `control`, `correlations`, `online`, `public`"
     )
     bytes_by_layer: dict[str, int] = Field(description="the same by layer; one entry for a name in both networks")
 

@@ -94,6 +94,7 @@ def _facts(summary: RunSummary) -> Facts:
         "alarms": phrases.alarms(summary.parties),
         "planned": phrases.planned_exchange(summary.parties),
         "answered": phrases.budgets(summary.parties, summary.task),
+        "public questions": phrases.public_questions(summary),
         "answers dropped": phrases.dropped_answers(summary.parties),
         "queries an epoch": phrases.queries_per_epoch(communication),
         "bytes an epoch": phrases.bytes_per_epoch(communication),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 
@@ -9,11 +10,14 @@ from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import ControlName
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
-from smule_crypten.mutual_learning.in_process import Option, in_process_peers
+from smule_crypten.mpc.keys import insecure_key
+from smule_crypten.mutual_learning.in_process import InProcessLink, Option, Waiting, in_process_peers
 from smule_crypten.mutual_learning.loop import MutualLearning
 from smule_crypten.mutual_learning.observer import Observer
 from smule_crypten.mutual_learning.peer import Peer
-from smule_crypten.mutual_learning.planner import Plan, Prices, plan
+from smule_crypten.mutual_learning.planner import Plan, Prices, plan, public_queries
+from smule_crypten.mutual_learning.public_questions import ORDER, PublicPeer
+from smule_crypten.mutual_learning.schedule import PublicSchedule
 from smule_crypten.simulation.adversary import LyingPeer, SimulatedAttack
 from smule_crypten.simulation.simulated_data import (
     SimulatedData,
@@ -71,6 +75,7 @@ class InProcess:
             config=run.scheme,
             architectures=(first, second),
             dealt=run.party(0, ".").needs_dealer,
+            public=public_queries(run.public_pool, run.exchange),
         )
         self.plan: Plan = plan(self.prices, run.exchange, run.training.epochs)
 
@@ -118,6 +123,7 @@ class InProcess:
             option: what the owners do to their answers.
             wrap: from a peer of the party of this rank to the one that the party learns with.
         """
+        peers = self._in_public(in_process_peers(self.prices, option, opening=self.run.opening), option)
         first, second = (
             MutualLearning(
                 learner,
@@ -127,9 +133,29 @@ class InProcess:
                 observer=observers[rank],
                 alone=alone[rank],
             )
-            for rank, (learner, peer) in enumerate(
-                zip(self.learners, in_process_peers(self.prices, option, opening=self.run.opening), strict=True)
+            for rank, (learner, peer) in enumerate(zip(self.learners, peers, strict=True))
+        )
+        return first, second
+
+    def _in_public(self, peers: tuple[Peer, Peer], option: Option) -> tuple[Peer, Peer]:
+        """Which also answer questions whose samples are public, where there are such."""
+        pool = self.simulated.data.bundle.public_pool
+        if pool is None:
+            return peers
+        schedule = PublicSchedule(pool_size=len(pool.samples), counts=self.prices.public)
+        # As processes have it with randomness=seeded_insecure.
+        key = insecure_key(self.run.seed, ORDER)
+        answered: tuple[Waiting, Waiting] = deque(), deque()
+        first, second = (
+            PublicPeer(
+                peer,
+                InProcessLink(self.prices, option, key, rank, answered),
+                pool.samples,
+                schedule,
+                rank,
+                self.run.opening,
             )
+            for rank, peer in enumerate(peers)
         )
         return first, second
 

@@ -20,10 +20,13 @@ _KEY = "simulated_data"
 
 
 def bundle_digest(bundle: DataBundle) -> str:
-    """SHA-256 over ids, labels and images of both splits, and the class names, in hexadecimal."""
+    """SHA-256 over ids, labels and images of both splits, class names and public pool, in hexadecimal."""
     names = "\n".join(bundle.class_names)
     made_of = None if bundle.origin is None else bundle.origin.content
-    return hashlib.sha256(f"{digest_of(bundle.train, bundle.test, made_of=made_of)}\n{names}".encode()).hexdigest()
+    text = f"{digest_of(bundle.train, bundle.test, made_of=made_of)}\n{names}"
+    if bundle.public_pool is not None:
+        text += f"\n{bundle.public_pool.digest}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def require_same(bundle: DataBundle, expected: str, data: DataConfig) -> None:

@@ -10,9 +10,9 @@ from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.features.computing import Say
 from smule_crypten.models.zoo import named_network
-from smule_crypten.party.featured import load_bundle
 from smule_crypten.party.inputs import PartyInputs, inputs_of, load_party_inputs, with_target_constants
 from smule_crypten.party.learner import learner_of
+from smule_crypten.party.public_samples import load_bundle_and_pool
 from smule_crypten.simulation.same_data import bundle_digest, require_same
 from smule_crypten.training.learner import Holding, Learner
 from smule_crypten.types import PARTY_NAMES
@@ -44,6 +44,7 @@ class SimulatedData:
             validation=first.validation.with_others(second.validation),
             pool=first.pool,
             test=first.test,
+            public=first.public,
         )
 
 
@@ -51,14 +52,14 @@ def load_simulated_data(run: RunConfig, bundle: DataBundle | None = None, say: S
     """Load and split the data set as the parties of a simulation do.
 
     Args:
-        bundle: what load_bundle has given for run, to load it once for many runs.
+        bundle: what load_bundle_and_pool has given for run, to load it once for many runs.
         say: hears how far features are.
 
     Raises:
         ConfigError, DataError: the data cannot be used, or a party has fewer samples than a batch.
     """
     if bundle is None:
-        bundle = load_bundle(run, say)
+        bundle = load_bundle_and_pool(run, say)
     first, second = (inputs_of(run.party(rank, "."), bundle) for rank in (0, 1))
     # One test set is enough for both.
     second = dataclasses.replace(second, test=first.test)

@@ -10,9 +10,12 @@ from functools import partial
 from typing import Any, get_args
 
 import torch
+from torch import nn
 
 from smule_crypten.attacks.extraction import extract, fidelity
 from smule_crypten.config.run import RunConfig
+from smule_crypten.data.samples import Samples
+from smule_crypten.errors import ConfigError
 from smule_crypten.mutual_learning.in_process import Option
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import AnswersName, SelectionName, SuiteConfig
@@ -23,10 +26,11 @@ from smule_crypten.suites.tables import mean_of, table
 
 _NOTE = (
     "Means over the seeds. SMuLe: accuracy of party a, that learns from such answers. Copy: share of the test samples "
-    "for which a network that party a trained on so many answers alone names the class that party b's names. "
-    "Membership: party b's training samples told from test samples by party a, who knows their labels, by the loss or "
-    "by the loss less that of its own network. Noise is what disclosure.logit_noise adds, and all that an owner can "
-    "enforce; the others show what a scheme that computed them could bring."
+    "for which a network that party a trained on so many answers alone names the class that party b's names; public: "
+    "answers about samples of the public pool. Membership: party b's training samples told from test samples by party "
+    "a, who knows their labels, by the loss or by the loss less that of its own network. Noise is what "
+    "disclosure.logit_noise adds, and all that an owner can enforce; the others show what a scheme that computed them "
+    "could bring."
 )
 
 
@@ -35,6 +39,7 @@ def run_disclosure(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Find
     copies = list(itertools.product(suite.selections, suite.queries))
     found: dict[tuple[str, AnswersName], list[dict[str, Any]]] = {}
     for setting, case in Bench(store).cases(suite, run):
+        _require_pool(suite, case)
         for name in suite.answers:
             results = [
                 case.result(f"SMuLe, answers {name}", partial(_learned, case, name), answers=name),
@@ -49,6 +54,15 @@ def run_disclosure(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Find
                         steps=suite.copy_steps,
                     )
                 )
+            for count in suite.public_answers:
+                results.append(
+                    case.result(
+                        f"copy of {count} public, answers {name}",
+                        partial(_copied_in_public, case, name, count, suite.copy_steps),
+                        answers=name,
+                        steps=suite.copy_steps,
+                    )
+                )
             measured = {key: value for part in results for key, value in part.items()}
             found.setdefault((setting, name), []).append(measured)
     columns = [
@@ -56,6 +70,14 @@ def run_disclosure(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Find
         ("answers", "Answers"),
         ("smule_accuracy", "SMuLe"),
         *((f"{selection}_{count}_accuracy", f"Copy, {count} {selection}") for selection, count in copies),
+        *(
+            column
+            for count in suite.public_answers
+            for column in (
+                (f"public_{count}_accuracy", f"Copy, {count} public"),
+                (f"public_{count}_auc", f"members by the copy of {count} public, AUC"),
+            )
+        ),
         ("loss_auc", "Membership, AUC, by loss"),
         ("calibrated_auc", "calibrated"),
     ]
@@ -112,15 +134,43 @@ def _members(case: Case, name: AnswersName) -> dict[str, Any]:
 
 
 def _copied(case: Case, name: AnswersName, selection: SelectionName, count: int, steps: int) -> dict[str, Any]:
-    learner, owner, tell = case.here.learners[0], case.both_alone[1].model, option(name)
-    copy = extract(
+    copy = _copy(case, name, case.here.learners[0].holding.train, selection, count, steps)
+    return {f"{selection}_{count}_accuracy": _agreed(case, copy)}
+
+
+def _copied_in_public(case: Case, name: AnswersName, count: int, steps: int) -> dict[str, Any]:
+    """A copy, and how well party b's training samples are told from test samples by the loss of the copy."""
+    public = case.here.learners[0].holding.public
+    assert public is not None, "looked at before"
+    copy = _copy(case, name, public, "random", count, steps)
+    risk = membership(case, None, asked=copy)
+    return {f"public_{count}_accuracy": _agreed(case, copy), f"public_{count}_auc": risk.auc}
+
+
+def _copy(case: Case, name: AnswersName, asked: Samples, selection: SelectionName, count: int, steps: int) -> nn.Module:
+    owner, tell = case.both_alone[1].model, option(name)
+    return extract(
         lambda inputs_NX: tell(case.logits(owner, inputs_NX)),
-        learner.holding.train.inputs,
-        learner.network,
+        asked.inputs,
+        case.here.learners[0].network,
         count,
         selection,
         steps=steps,
         seed=case.run.seed,
     )
-    agreed = fidelity(partial(case.logits, copy), partial(case.logits, owner), learner.holding.test.inputs)
-    return {f"{selection}_{count}_accuracy": agreed}
+
+
+def _agreed(case: Case, copy: nn.Module) -> float:
+    owner, test = case.both_alone[1].model, case.here.learners[0].holding.test
+    return fidelity(partial(case.logits, copy), partial(case.logits, owner), test.inputs)
+
+
+def _require_pool(suite: SuiteConfig, case: Case) -> None:
+    """Raises ConfigError where there are fewer public samples than answers are asked for."""
+    public = case.here.learners[0].holding.public
+    most, count = max(suite.public_answers, default=0), 0 if public is None else len(public)
+    if most > count:
+        raise ConfigError(
+            f"suite.public_answers: {most} answers need as many public samples, and there are {count}; set "
+            "public_pool, or ask for fewer"
+        )

@@ -92,6 +92,9 @@ class SuiteConfig(Section):
     """Of disclosure: what is done to answers before the other party sees them; only noise can be enforced."""
     selections: tuple[SelectionName, ...] = Field(default=get_args(SelectionName), strict=False)
     """Of disclosure: which images one asks about who copies a network; empty for no copies."""
+    public_answers: tuple[Positive, ...] = Field(default=(), strict=False)
+    """Of disclosure: by how many answers about samples of public_pool a network is copied, and its training samples are
+    told by the copy; needs such a pool."""
     copy_steps: int = Field(default=400, ge=1)
     """Of disclosure: optimizer steps of the copy's training, or of each round of it."""
     known: int | None = Field(default=None, ge=1)

@@ -56,14 +56,20 @@ def _measured(case: Case) -> dict[str, Any]:
     return {"multiplier_noise": noise, "membership_auc": risk.auc, "found_accuracy": risk.true_positives}
 
 
-def membership(case: Case, own: nn.Module | None, option: Option = lambda logits_NC: logits_NC) -> MembershipRisk:
+def membership(
+    case: Case,
+    own: nn.Module | None,
+    option: Option = lambda logits_NC: logits_NC,
+    asked: nn.Module | None = None,
+) -> MembershipRisk:
     """What party a finds out about party b's training samples.
 
     Args:
         own: party a's network, which tells how hard a sample is; None to go without.
         option: what party b does to its answers.
+        asked: what party a asks, a copy for example; None for party b's network itself.
     """
-    held, asked = case.here.learners[1].holding, case.both_alone[1].model
+    held, asked = case.here.learners[1].holding, asked or case.both_alone[1].model
     members, others = (
         scores(
             option(case.logits(asked, part.inputs)),

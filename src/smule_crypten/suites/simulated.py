@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from smule_crypten.baselines.averaging import average_weights
+from smule_crypten.config.public_pool import PublicPoolConfig
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import ControlName, DataConfig
 from smule_crypten.data.samples import DataBundle
@@ -25,7 +26,7 @@ from smule_crypten.files import write_atomic
 from smule_crypten.mutual_learning.in_process import Option
 from smule_crypten.mutual_learning.observer import Phase, Silent
 from smule_crypten.mutual_learning.schedule import exchange_epochs
-from smule_crypten.party.featured import load_bundle
+from smule_crypten.party.public_samples import load_bundle_and_pool
 from smule_crypten.party.states import digest_of
 from smule_crypten.simulation.in_process import InProcess
 from smule_crypten.simulation.simulated_data import SimulatedData, load_simulated_data, with_named_networks
@@ -42,6 +43,7 @@ _LOADED: dict[str, Any] = {
     "task": True,
     "data": set(DataConfig.model_fields) - {"target_mean", "target_std"},
     "features": True,
+    "public_pool": set(PublicPoolConfig.model_fields) - {"num_queries"},
     "training": {"augmentation"},
 }
 """What decides which samples a data set holds. The scale of targets is applied later, and may follow from them."""
@@ -77,7 +79,7 @@ class Bench:
         """The data set of a setting."""
         config = run.model_dump_json(include=_LOADED)
         if self._bundle is None or self._bundle[0] != config:
-            self._bundle = config, load_bundle(run)
+            self._bundle = config, load_bundle_and_pool(run)
         return self._bundle[1]
 
     def data(self, run: RunConfig) -> SimulatedData:

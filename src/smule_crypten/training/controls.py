@@ -58,9 +58,9 @@ def _self_mutual(learner: Learner, model: nn.Module) -> Trainer:
 
 
 def _self_distillation(learner: Learner, model: nn.Module, finished: nn.Module) -> Trainer:
-    """What the party's own finished network says of its labelled samples and of its pool joins the labels."""
+    """What the party's own finished network says of its labelled samples, its pool and public ones joins the labels."""
     config = learner.training.model_copy(update={"teacher": "ensemble", "trust": "none"})
-    train, pool = learner.holding.train, learner.holding.pool
+    train, pool = learner.holding.train, learner.holding.unlabelled
     everything = train.with_others(pool)
     logits_NC = predict_logits(fused(finished.to(learner.device)), everything.inputs, _BATCH, learner.device)
     teacher = Teacher(

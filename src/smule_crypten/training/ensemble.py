@@ -9,6 +9,9 @@ Two networks trained on different samples are right more often together than eac
 Understanding Ensemble, Knowledge Distillation and Self-Distillation in Deep Learning", ICLR 2023), and the own network
 costs no query, so that it can also speak where the peer was not asked.
 
+Samples that both parties have (public_ids) are not of a party's own mixture of classes, as its held-out samples are. By
+these a skewed party judges a peer too severely that knows the classes which it lacks, so there the peer speaks alone.
+
 That holds for samples that the own network was not trained on. About its training samples it knows nothing but their
 labels, so there the peer's answer stands alone.
 
@@ -62,6 +65,7 @@ class EnsembleSource:
         own: about pool and held-out samples.
         held_out_ids, held_out_targets: of V samples that neither network was trained on.
         balanced: all classes of the held-out samples count the same.
+        public_ids: samples of which the peer's answer counts as far as it is trusted, whatever held-out samples say.
     """
 
     def __init__(
@@ -72,8 +76,10 @@ class EnsembleSource:
         held_out_targets: torch.Tensor,
         balanced: bool = False,
         task: Task = CLASSIFICATION,
+        public_ids: torch.Tensor | None = None,
     ) -> None:
         self._peer = peer
+        self._public_ids = torch.empty(0, dtype=torch.int64) if public_ids is None else public_ids
         self._own = own
         self._balanced, self._task = balanced, task
         self._held_out_ids, self._held_out_targets = held_out_ids, held_out_targets
@@ -119,7 +125,9 @@ class EnsembleSource:
             asked, trust_M = answered.positions, answered.weights()
             share_M = torch.where(has_own[asked], self.peer_share * trust_M, 1.0)
             logits_NC[asked] = self._averaged(logits_NC[asked], answered.logits_NC, share_M)
-            weight_N[asked] = strength * torch.where(has_own[asked], 1.0, trust_M)
+            is_public = torch.isin(sample_ids[asked], self._public_ids)
+            weighed_M = strength * torch.where(has_own[asked], 1.0, trust_M)
+            weight_N[asked] = torch.where(is_public, trust_M, weighed_M)
             model_step[asked] = answered.model_step
         used = weight_N.nonzero().squeeze(1)
         if len(used) == 0:

@@ -32,13 +32,15 @@ _BATCH = 512
 class Holding:
     """The samples of one party, normalised.
 
-    train, validation and pool are disjoint; the targets of pool are unknown. validation and pool may be empty.
+    train, validation and pool are disjoint; the targets of pool are unknown. validation and pool may be empty. public:
+    samples that both parties have, of unknown targets; None where they ask about none.
     """
 
     train: Samples
     validation: Samples
     pool: Samples
     test: Samples
+    public: Samples | None = None
 
     @property
     def known(self) -> Samples:
@@ -46,10 +48,21 @@ class Holding:
         return self.train.without_copies().with_others(self.validation.without_copies())
 
     @property
+    def unlabelled(self) -> Samples:
+        """All that is learned from by soft labels alone: the pool, and public samples."""
+        return self.pool if self.public is None else self.pool.with_others(self.public)
+
+    @property
     def candidates(self) -> Samples:
-        """All that the party may ask about."""
+        """All that the party may ask about and show nobody."""
         parts = [part.without_copies() for part in (self.train, self.pool, self.validation)]
         return parts[0].with_others(parts[1]).with_others(parts[2])
+
+    @property
+    def answerable_ids(self) -> torch.Tensor:
+        """(N,) int64: of all samples that the peer may say something about."""
+        own = self.candidates.sample_ids
+        return own if self.public is None else torch.cat([own, self.public.sample_ids])
 
 
 PrivateTrainers = Callable[[nn.Module, Teacher | None, Callable[[], None] | None], Trainer]
@@ -106,6 +119,7 @@ class Learner:
             answers,
             train=self.holding.train,
             pool=self.holding.pool,
+            public=self.holding.public,
             validation=self.holding.validation,
             own=None if finished is None else self._own_answers(finished),
             config=self.training,

@@ -32,6 +32,7 @@ class Teacher:
         source: what the peer has answered; any object with the method of `PredictionSource`.
         train: labelled samples, normalised.
         pool: unlabelled samples, normalised, to be learned from by their soft labels alone; None for none.
+        public: samples that both parties have, likewise; of those that were asked about the peer speaks alone.
         validation: held-out labelled samples, normalised, by which answers that harm are found out; None for none.
         own: what the own finished network says of all these; None without one.
         config: how much is trusted (`trust`), and whether the own network teaches, too (`teacher`).
@@ -58,6 +59,7 @@ class Teacher:
         train: Samples,
         config: TrainingConfig,
         pool: Samples | None = None,
+        public: Samples | None = None,
         validation: Samples | None = None,
         own: OwnAnswers | None = None,
         seed: int = 0,
@@ -72,6 +74,9 @@ class Teacher:
         self._generator = torch.Generator().manual_seed(seed)
         self._held_out = train.select(torch.arange(0)) if validation is None else validation
         known = train.with_others(self._held_out)
+        public_ids = None if public is None else public.sample_ids.cpu()
+        if public is not None:
+            pool = public if pool is None else pool.with_others(public)
         everything = known if pool is None else known.with_others(pool)
         self._trusted = TrustedSource(
             source, config.trust, sample_ids=everything.sample_ids.cpu(), targets=everything.targets.cpu(), task=task
@@ -79,7 +84,9 @@ class Teacher:
         self._ensemble: EnsembleSource | None = None
         if config.teacher == "ensemble" and own is not None:
             held_out = self._held_out.sample_ids.cpu(), self._held_out.targets.cpu()
-            self._ensemble = EnsembleSource(self._trusted, own, *held_out, balanced=config.balanced_softmax, task=task)
+            self._ensemble = EnsembleSource(
+                self._trusted, own, *held_out, balanced=config.balanced_softmax, task=task, public_ids=public_ids
+            )
         self._unasked_share = unasked_share
         self._pool = None if pool is None or len(pool) == 0 else SoftLabelledPool(pool, self, device, self._generator)
 

@@ -106,7 +106,8 @@ def test_every_attempt_is_charged(path: Path) -> None:
         repeated.charge(query(1, 24))
         assert (repeated.answered, repeated.charged) == (24 * attempt, {1: 24 * attempt})
     assert repeated.facts() == {
-        "limit": 72, "charged": 72, "charged_before": 0, "left": 0, "repeats_used": 2, "repeats_allowed": 2,
+        "limit": 72, "charged": 72, "charged_before": 0, "left": 0, "public": 0,
+        "repeats_used": 2, "repeats_allowed": 2,
     }  # fmt: skip
     assert [entry.attempt for entry in read_ledger(path)] == [1, 2, 3]
     with pytest.raises(BudgetError, match=r"attempted 3 times, and disclosure\.repeats=2 are used"):

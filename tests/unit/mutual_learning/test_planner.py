@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from types import SimpleNamespace
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 
 from smule_crypten.config.exchange import ExchangeConfig
+from smule_crypten.config.public_pool import PublicPoolConfig
 from smule_crypten.errors import ConfigError
-from smule_crypten.mutual_learning.planner import CONTROL_BYTES, Prices, plan
+from smule_crypten.mutual_learning.planner import CONTROL_BYTES, Prices, plan, public_queries
 from smule_crypten.types import Cost, DirectionCost
 
 QUERY, DEALT = 1000, 2000
@@ -48,6 +50,30 @@ def prices_of(price_of_a: int = 1, price_of_b: int = 1, dealt: bool = True, goes
     architectures: Any = ("a", "b")
     config: Any = None
     return Prices(scheme=scheme, config=config, architectures=architectures, dealt=dealt)
+
+
+def test_public_answers_are_in_the_budget_to_the_byte() -> None:
+    """4 bytes a logit; each party sends what the other one asked about. What they take is missing for other queries."""
+    architectures: Any = tuple(SimpleNamespace(output_shape=(10,)) for _ in range(2))
+    scheme: Any = SimpleNamespace(
+        cost_of=lambda architecture, num_samples, config, dealt: DirectionCost(
+            model_owner=Cost(bytes_sent=QUERY * num_samples), data_owner=Cost(bytes_received=QUERY * num_samples)
+        ),
+        most_ahead=lambda architectures, counts, config: Cost(),
+        all_ahead=lambda architectures, exchanges, config: Cost(),
+        set_up_cost=Cost,
+    )
+    config: Any = None
+    plain = Prices(scheme=scheme, config=config, architectures=architectures, dealt=False)
+    prices = dataclasses.replace(plain, public=(30, 20))
+    assert prices.public_cost(0, (30, 20)) == Cost(rounds=1, bytes_sent=20 * 40, bytes_received=30 * 40)
+    assert prices.public_cost(1, (30, 20)) == Cost(rounds=1, bytes_sent=30 * 40, bytes_received=20 * 40)
+    assert prices.public_cost(1, (0, 0)) == Cost()
+    assert prices.cost_of_both((3, 3)) - plain.cost_of_both((3, 3)) == 50 * 40
+    exchange = ExchangeConfig(warmup_epochs=1, num_queries=None, budget_mb=0.02)
+    found = plan(plain, exchange, 4).num_queries, plan(prices, exchange, 4).num_queries
+    assert [sum(queries or ()) for queries in found] == [15, 13]
+    assert public_queries(PublicPoolConfig(name="npz", num_queries=10), ExchangeConfig(share_a=1.0)) == (20, 0)
 
 
 def queries(dealt: bool = True, epochs: int = 4, **settings: Any) -> tuple[int, int] | None:

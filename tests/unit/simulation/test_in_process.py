@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import io
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.party import PartySection, SamplesConfig
+from smule_crypten.config.public_pool import PublicPoolConfig
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import (
     AttackConfig,
@@ -35,7 +38,7 @@ from smule_crypten.training.trainer import EpochResult
 from smule_crypten.types import PARTY_NAMES, Cost
 
 
-def configured(scheme: str = "plaintext", attack: str = "none") -> RunConfig:
+def configured(scheme: str = "plaintext", attack: str = "none", **sections: Any) -> RunConfig:
     section = PartySection(model=ModelConfig(name="mlp"), samples=SamplesConfig(validation=0.2, unlabeled=20))
     wider = section.model_copy(update={"model": ModelConfig(name="mlp", options={"hidden": [12]})})
     return RunConfig(
@@ -56,7 +59,12 @@ def configured(scheme: str = "plaintext", attack: str = "none") -> RunConfig:
         ),
         simulation=SimulationConfig(fidelity=False),
         attack=AttackConfig.model_validate({"name": attack, "party": "b"}),
+        **sections,
     )
+
+
+PUBLIC = {"a": (14 + 14 + 12, 10 + 10 + 10), "b": (10 + 10 + 10, 14 + 14 + 12)}
+"""Public samples asked about and answered, of a pool of 40 in the order of the exchanges."""
 
 
 class Course(Silent):
@@ -73,11 +81,22 @@ class Course(Silent):
         self.counts.append((answers.num_asked, answers.disclosure.num_samples))
 
 
-def test_the_same_as_in_processes_of_their_own(tmp_path: Path) -> None:
+def public_pool(folder: Path, count: int = 40) -> PublicPoolConfig:
+    """Noise that both have, of which each exchange asks about 14 and 10, and the last one about fewer."""
+    noise = np.random.default_rng(4).uniform(size=(count, 1, 8, 8)).astype(np.float32)
+    labels = np.arange(count) % 2
+    np.savez(folder / "pool.npz", x_train=noise, y_train=labels, x_test=noise, y_test=labels)
+    return PublicPoolConfig(name="npz", path=str(folder / "pool.npz"), num_queries=12)
+
+
+@pytest.mark.parametrize("is_public", [False, True])
+def test_the_same_as_in_processes_of_their_own(tmp_path: Path, is_public: bool) -> None:
     """One run through both, with an adversary: losses, accuracies, all figures with intervals, gains and alarms bit
     for bit, of the reference on pooled data as well; bytes and rounds of the exchanges themselves to the last one.
+    With public questions, which the adversary answers by the same network, too.
     """
-    run = configured(attack="answers")
+    sections = {"public_pool": public_pool(tmp_path), "randomness": "seeded_insecure"} if is_public else {}
+    run = configured(attack="answers", **sections)
     record = run_simulation(run, tmp_path / "run", Console(file=io.StringIO()))
     threads = torch.get_num_threads()
     torch.set_num_threads(run.launch.threads)
@@ -106,11 +125,12 @@ def test_the_same_as_in_processes_of_their_own(tmp_path: Path) -> None:
         assert loop.best.name == there.kept_network
         assert loop.watchman.alarms == [vars(alarm) for alarm in there.alarms or []]
         cost = sum(course.costs, start=Cost())
-        assert cost.bytes_total == there.bytes_by_phase["online"]
+        assert cost.bytes_total == there.bytes_by_phase["online"] + there.bytes_by_phase.get("public", 0)
+        assert (there.public_made, there.public_answered) == ((0, 0) if not is_public else PUBLIC[name])
         asked = [event for event in events if event.queries_made]
         assert len(asked) == len(course.costs) == 3
         # The messages beside the exchange are the same few in each.
-        assert {event.rounds - cost.rounds for event, cost in zip(asked, course.costs, strict=True)} == {3}
+        assert {event.rounds - cost.rounds for event, cost in zip(asked, course.costs, strict=True)} == {3 + is_public}
     assert both[0].watchman.alarms, "the adversary does something"
 
 

@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -179,6 +180,23 @@ def test_disclosure(tmp_path: Path) -> None:
     logits_NC = torch.randn(4, 10, generator=torch.Generator().manual_seed(1))
     assert torch.equal(option("noise_1")(logits_NC), option("noise_1")(logits_NC))
     assert torch.equal(option("top_3")(logits_NC).argmax(1), logits_NC.argmax(1))
+
+
+def test_disclosure_by_public_answers(tmp_path: Path) -> None:
+    """More of them make a better copy, by which members are told, too; without so large a pool there is nothing to
+    ask about."""
+    noise = np.random.default_rng(0).uniform(size=(120, 1, 8, 8)).astype(np.float32)
+    labels = np.arange(120) % 2
+    np.savez(tmp_path / "pool.npz", x_train=noise, y_train=labels, x_test=noise, y_test=labels)
+    pool = {"name": "npz", "path": str(tmp_path / "pool.npz"), "num_queries": 20}
+    options: dict[str, Any] = {"answers": ("as_they_are",), "selections": (), "copy_steps": 60, "schemes": ()}
+    settings = {"public": {"public_pool": pool}}
+    options |= {"name": "disclosure", "settings": settings}
+    (found,) = rows(run(tmp_path, public_answers=(4, 120), **options))
+    assert found["public_4_accuracy"] < found["public_120_accuracy"]  # type: ignore[operator]
+    assert 0 <= found["public_120_auc"] <= 1  # type: ignore[operator]
+    with pytest.raises(ConfigError, match="121 answers need as many public samples, and there are 120"):
+        run(tmp_path, public_answers=(121,), **options)
 
 
 def test_privacy(tmp_path: Path) -> None:
