@@ -73,11 +73,13 @@ class SessionLink:
         self._budget.charge_public(disclosure, is_repeated=repeated)
 
     def conceal(self, logits_NC: torch.Tensor, exchange: int) -> torch.Tensor:
-        """Noise of a key for this exchange and this sigma alone."""
+        """Noise of a key for this exchange, this sigma and these logits alone: two answers of the same noise would show
+        what lies between them without any."""
         if not self._sigma:
             return logits_NC
         purpose = f"public answers, exchange {exchange}, sigma {self._sigma!r}"
-        stream = self._stream(hashlib.sha256(self._noise + purpose.encode()).digest())
+        content = hashlib.sha256(logits_NC.numpy().tobytes()).digest()
+        stream = self._stream(hashlib.sha256(self._noise + content + purpose.encode()).digest())
         return logits_NC.double() + self._sigma * stream.normal(tuple(logits_NC.shape))
 
     def give(self, logits_NC: torch.Tensor) -> None:
