@@ -52,6 +52,7 @@ class SessionLink:
         self._theirs: bytes | None = None
         self._repeated: int | None = None
         self._answers_NC = torch.empty(0)
+        self._agreed = Cost()
 
     @property
     def repeats(self) -> bool:
@@ -60,7 +61,10 @@ class SessionLink:
 
     def agree(self, exchange: int) -> bytes:
         """One round. Who speaks last could choose among orders of public samples, and wins nothing by it."""
+        meter = self._scheme.session.meter
+        before = meter.total()
         message = self._scheme.announce({"public_questions": exchange, "contribution": self._own.hex()})
+        self._agreed += meter.total() - before
         theirs = _checked(message, exchange, PARTY_NAMES[1 - self._rank])
         if self._theirs not in (None, theirs):
             self._repeated = None
@@ -73,8 +77,10 @@ class SessionLink:
         self._budget.charge_public(disclosure, is_repeated=repeated)
 
     def conceal(self, logits_NC: torch.Tensor, exchange: int) -> torch.Tensor:
-        """Noise of a key for this exchange, this sigma and these logits alone: two answers of the same noise would show
-        what lies between them without any."""
+        """Noise of a key for this exchange, this sigma and these logits alone.
+
+        Two answers that bear the same noise would show what lies between them without any.
+        """
         if not self._sigma:
             return logits_NC
         purpose = f"public answers, exchange {exchange}, sigma {self._sigma!r}"
@@ -93,7 +99,8 @@ class SessionLink:
             session.channel.transfer(
                 [self._answers_NC] if len(self._answers_NC) else [], [received_NC] if count else []
             )
-        return received_NC, session.meter.total() - before
+        agreed, self._agreed = self._agreed, Cost()
+        return received_NC, agreed + (session.meter.total() - before)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -57,7 +57,7 @@ class PublicLink(Protocol):
         ...
 
     def take(self, count: int, num_classes: int) -> tuple[torch.Tensor, Cost]:
-        """The other one's answers (count, num_classes), and what both directions cost."""
+        """The other one's answers (count, num_classes), and the cost of agreeing and of both directions."""
         ...
 
     def state_dict(self) -> dict[str, Any]: ...
@@ -87,8 +87,9 @@ class PublicPeer(ForwardingPeer):
         self._asked: tuple[Samples, Disclosure] | None = None
 
     def prepare(self, num_samples: int) -> None:
-        super().prepare(num_samples)
+        # Before anything is worked on ahead: words wait until all of that is done.
         self._order = order_of(self._link.agree(self.next_number), len(self._pool))
+        super().prepare(num_samples)
 
     def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
         number = self.next_number

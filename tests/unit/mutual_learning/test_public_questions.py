@@ -25,6 +25,7 @@ from smule_crypten.mutual_learning.public_questions import PublicPeer, order_of
 from smule_crypten.mutual_learning.schedule import PublicPlan, PublicSchedule
 from smule_crypten.tasks.regression import Regression
 from smule_crypten.training.controls import local_control
+from smule_crypten.transport.meter import CostMeter
 from smule_crypten.types import Cost, Disclosure, PeerPrediction
 
 POOL = samples(10, 1 << 40, seed=3).without_labels()
@@ -165,7 +166,7 @@ class Talk:
 
     def __init__(self, theirs: Any = SAID, number: Any = None) -> None:
         self._theirs, self._number = theirs, number
-        self.session = SimpleNamespace(rank=0, common_key=lambda both, purpose: b"".join(both))
+        self.session = SimpleNamespace(rank=0, meter=CostMeter(), common_key=lambda both, purpose: b"".join(both))
 
     def announce(self, message: Any) -> Any:
         return {**message, "contribution": self._theirs} | ({} if self._number is None else {"public_questions": 7})

@@ -18,6 +18,7 @@ from smule_crypten.mutual_learning.disclosures import read_ledger
 from smule_crypten.mutual_learning.public_link import PublicSecrets, SessionLink
 from smule_crypten.mutual_learning.public_questions import PublicPeer
 from smule_crypten.mutual_learning.schedule import PublicPlan, PublicSchedule
+from smule_crypten.transport.meter import CostMeter
 from smule_crypten.types import Disclosure
 
 OWN, FIRST, SECOND, NOISE = (bytes([number]) * 32 for number in (1, 2, 4, 3))
@@ -28,7 +29,7 @@ def link_of(path: Path, *theirs: bytes) -> SessionLink:
     """Of a party whose peer contributes theirs, one after the other."""
     said = iter(theirs)
     scheme: Any = SimpleNamespace(
-        session=SimpleNamespace(rank=0, common_key=lambda both, purpose: b"".join(both)),
+        session=SimpleNamespace(rank=0, meter=CostMeter(), common_key=lambda both, purpose: b"".join(both)),
         announce=lambda message: {**message, "contribution": next(said).hex()},
     )
     budget = QueryBudget(DisclosureConfig(max_answers_total=60), path, run="first", peer=None)
