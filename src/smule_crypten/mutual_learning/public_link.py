@@ -65,8 +65,14 @@ class SessionLink:
         before = meter.total()
         message = self._scheme.announce({"public_questions": exchange, "contribution": self._own.hex()})
         self._agreed += meter.total() - before
-        theirs = _checked(message, exchange, PARTY_NAMES[1 - self._rank])
+        peer = PARTY_NAMES[1 - self._rank]
+        theirs = _checked(message, exchange, peer)
         if self._theirs not in (None, theirs):
+            # Whoever was cut off before it saved anything draws anew; later on both have what they drew.
+            if exchange > 1:
+                raise ProtocolError(
+                    f"party {peer} changes its contribution to the choice of public questions; restart both"
+                )
             self._repeated = None
         self._theirs = theirs
         both = (self._own, theirs) if self._rank == 0 else (theirs, self._own)
