@@ -17,6 +17,7 @@ import hashlib
 from typing import Any, Protocol
 
 import torch
+from torch import nn
 
 from smule_crypten.data.samples import Samples
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers, ForwardingPeer, Peer, PublicAnswers
@@ -44,8 +45,8 @@ class PublicLink(Protocol):
         """What both parties contribute, 32 bytes, the same at both and in the whole run."""
         ...
 
-    def charge(self, disclosure: Disclosure) -> None:
-        """Enter answers that are about to be computed."""
+    def charge(self, disclosure: Disclosure, network: nn.Module) -> None:
+        """Enter answers of the network that are about to be computed."""
         ...
 
     def conceal(self, logits_NC: torch.Tensor, exchange: int) -> torch.Tensor:
@@ -62,9 +63,7 @@ class PublicLink(Protocol):
 
     def state_dict(self) -> dict[str, Any]: ...
 
-    def load_state_dict(self, state: dict[str, Any], next_number: int) -> None:
-        """next_number: of the exchange that comes after the state."""
-        ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 class PublicPeer(ForwardingPeer):
@@ -101,7 +100,7 @@ class PublicPeer(ForwardingPeer):
             num_samples=len(theirs),
             model_step=answering.model_step,
         )
-        self._link.charge(disclosure)
+        self._link.charge(disclosure, answering.model)
         logits_NC = self._link.conceal(plain_logits(answering.model, theirs.inputs), number)
         self._link.give(opened_logits(logits_NC, self._opening).float().contiguous())
         self._asked = own, disclosure
@@ -123,7 +122,7 @@ class PublicPeer(ForwardingPeer):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state["peer"])
-        self._link.load_state_dict(state["public"], self.next_number)
+        self._link.load_state_dict(state["public"])
 
     def _part(self, exchange: int, rank: int) -> Samples:
         return self._pool.select(self._order[self._schedule.asked(exchange, rank)])

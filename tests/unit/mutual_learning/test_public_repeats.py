@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from learners import samples
+from learners import network, samples
 
 from smule_crypten.config.party import DisclosureConfig
 from smule_crypten.errors import ProtocolError
@@ -56,10 +56,10 @@ def test_a_peer_that_goes_back_to_its_first_contribution_pays(tmp_path: Path) ->
     state = before.state_dict()
     for theirs in (SECOND, FIRST):
         again = link_of(path, theirs)
-        again.load_state_dict(state, 1)
+        again.load_state_dict(state)
         again.agree(1)
         again._budget.charge(Disclosure(query_id=1, to_party="b", num_samples=5, model_step=6))
-        again.charge(GIVEN)
+        again.charge(GIVEN, network(1))
     assert [entry.num_samples for entry in read_ledger(path) if entry.kind == "public"] == [3, 3]
 
 
