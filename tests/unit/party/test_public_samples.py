@@ -16,6 +16,7 @@ from smule_crypten.config.party import SamplesConfig
 from smule_crypten.config.public_pool import PublicPoolConfig
 from smule_crypten.config.sections import DataConfig, DpConfig, TrainingConfig
 from smule_crypten.data.bundled_sets import load_digits
+from smule_crypten.data.datasets import load_data
 from smule_crypten.errors import DataError
 from smule_crypten.party.inputs import PartyInputs, load_party_inputs, public_configuration
 from smule_crypten.party.public_samples import FIRST_ID
@@ -141,7 +142,8 @@ def test_private_training_has_none() -> None:
 
 def test_own_samples_are_told_where_there_are_features(tmp_path: Path) -> None:
     """Whatever the place of a sample among others has to do with the last digit of its features."""
-    own = load_digits(DataConfig(name="digits", max_train=90, max_test=20)).train.inputs.numpy()[::-1][:37].copy()
+    own = load_data(DataConfig(name="digits", max_train=90, max_test=20), "classification").train.inputs
+    own = own.numpy()[::-1][:37].copy()
     np.savez(tmp_path / "own.npz", x_train=own, y_train=np.arange(37) % 2, x_test=own[:2], y_test=[0, 1])
     features = FeaturesConfig(name="patches", cache=str(tmp_path / "cache"))
     notes = loaded(str(tmp_path / "own.npz"), features=features).bundle.notes
