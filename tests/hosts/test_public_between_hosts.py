@@ -122,3 +122,23 @@ def test_a_run_that_was_cut_off_asks_the_same_again(tmp_path: Path) -> None:
             (3, 1, "first"),
             (3, 1, "public"),
         ]
+
+
+@pytest.mark.parametrize(
+    ("role", "phase", "count"),
+    [("b", "state", 1), ("a", "exchange", 2), ("b", "exchange", 12)],
+    ids=["before the first state", "before it is asked", "in the secure exchange"],
+)
+def test_wherever_it_was_cut_off_answers_count_once(tmp_path: Path, role: str, phase: str, count: int) -> None:
+    """One public line an exchange at each side, whoever is killed and when, and the bytes of one run."""
+    with _simulated(tmp_path / "cut_off") as run:
+        run.start(instruments={role: Tripwire("kill", phase, count)})
+        assert run.wait()[role] == -signal.SIGKILL, run.logs()
+        run.complete()
+    for name in PEER:
+        folder = tmp_path / "cut_off" / "run" / f"party_{name}"
+        entries = [entry for entry in read_lines(folder / "disclosures.jsonl") if entry["kind"] == "public"]
+        assert [(entry["query_id"], entry["num_samples"]) for entry in entries] == list(enumerate(COUNTS, 1))
+        result = json.loads((folder / "party.json").read_text())
+        assert result["bytes_by_phase"]["public"] == 2 * sum(COUNTS) * 4 * CLASSES
+        assert result["budget"]["public"] == sum(COUNTS)

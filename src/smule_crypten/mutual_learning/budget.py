@@ -221,21 +221,20 @@ class QueryBudget:
         self._check_total(f"party {disclosure.to_party} asks for {asked} second answers", asked)
         self._enter(disclosure, "second", attempts)
 
-    def charge_public(self, disclosure: Disclosure, *, is_repeated: bool) -> None:
+    def charge_public(self, disclosure: Disclosure, *, about: str) -> None:
         """Enter answers about public samples of the attempt that was charged last.
 
         Args:
-            is_repeated: where this exchange has such an entry of the same network, they are the same answers.
+            about: digest of all that they follow from; where this exchange has an entry of it, they are the same.
 
         Raises:
             BudgetError, OutputError: as charge.
         """
         number, asked = disclosure.query_id, disclosure.num_samples
-        known = [(entry.num_samples, entry.model_step) for entry in self._public_entries(number)]
-        if asked == 0 or (is_repeated and (asked, disclosure.model_step) in known):
+        if asked == 0 or any(entry.about == about for entry in self._public_entries(number)):
             return
         self._check_total(f"party {disclosure.to_party} asks for {asked} answers about public samples", asked)
-        self._enter(disclosure, "public", self._attempts[number])
+        self._enter(disclosure, "public", self._attempts[number], about)
         self._public_to_come = max(0, self._public_to_come - asked)
 
     def _public_entries(self, exchange: int) -> list[Entry]:
@@ -273,13 +272,15 @@ class QueryBudget:
         remedy = "" if total is None else f"; {self.answered + asked} would do, or agree on fewer queries"
         raise BudgetError(f"{where}, {name} leaves {max(0, self.limit - self.answered)}{remedy}")
 
-    def _enter(self, disclosure: Disclosure, kind: EntryKind, attempt: int) -> None:
+    def _enter(self, disclosure: Disclosure, kind: EntryKind, attempt: int, about: str | None = None) -> None:
         assert self._run is not None, "only a run can disclose anything"
         if self._read() != self._entries:
             raise OutputError(
                 f"ledger {self._path} was changed by somebody else in the course of this run; see by whom"
             )
-        entry = next_entry(self._entries, disclosure, run=self._run, peer=self._peer, attempt=attempt, kind=kind)
+        entry = next_entry(
+            self._entries, disclosure, run=self._run, peer=self._peer, attempt=attempt, kind=kind, about=about
+        )
         append_entry(self._path, entry)
         self._entries = [*self._entries, entry]
         if self._head is not None:

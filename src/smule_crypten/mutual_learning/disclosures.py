@@ -14,9 +14,9 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from smule_crypten.config.sections import Section
 from smule_crypten.errors import OutputError
@@ -36,7 +36,7 @@ class Entry(Section):
 
     kind: the answers of the exchange, the second ones of its spot check, or those about public samples. peer is None in
     a simulation, whose certificates are thrown away. previous is the digest of the line before; digest is SHA-256, in
-    hexadecimal, of this line without it.
+    hexadecimal, of this line without it. about, of public answers alone: a digest of all that they follow from.
     """
 
     run: str
@@ -48,8 +48,17 @@ class Entry(Section):
     num_samples: int = Field(ge=0)
     model_step: int = Field(ge=0)
     time: str
+    about: str | None = None
     previous: str
     digest: str = ""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Lines of other kinds are as they were before there were public answers."""
+        values: dict[str, Any] = dump(self)
+        if values.get("about") is None:
+            values.pop("about", None)
+        return values
 
     def sealed(self) -> Entry:
         """The same with its digest."""
@@ -71,9 +80,16 @@ class Head(Section):
 
 
 def next_entry(
-    entries: Sequence[Entry], disclosure: Disclosure, *, run: str, peer: str | None, attempt: int, kind: EntryKind
+    entries: Sequence[Entry],
+    disclosure: Disclosure,
+    *,
+    run: str,
+    peer: str | None,
+    attempt: int,
+    kind: EntryKind,
+    about: str | None = None,
 ) -> Entry:
-    """What follows entries, sealed, of this moment; run to kind as in Entry."""
+    """What follows entries, sealed, of this moment; run to about as in Entry."""
     return Entry(
         run=run,
         peer=peer,
@@ -84,6 +100,7 @@ def next_entry(
         num_samples=disclosure.num_samples,
         model_step=disclosure.model_step,
         time=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        about=about,
         previous=last_digest(entries),
     ).sealed()
 

@@ -1,8 +1,8 @@
 """Public questions over the link of a session.
 
 Whoever goes on from a state finds its own contribution and the key of its noise there. So its network gives the same
-answers again in the exchange that was cut off; they tell nothing new, and are not charged a second time. Where anything
-of that has changed, the other party's contribution or the noise, they are new ones.
+answers again in the exchange that was cut off; they tell nothing new, and are not charged a second time. The ledger
+knows by a digest what answers follow from: network, order and noise. Where any has changed, they are new ones.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from smule_crypten.errors import ProtocolError, quoted
 from smule_crypten.inference.scheme import SecureInferenceScheme
@@ -50,34 +51,51 @@ class SessionLink:
         self._rank = scheme.session.rank
         self._own, self._noise, self._stream = secrets.contribution, secrets.noise, secrets.stream
         self._theirs: bytes | None = None
-        self._repeated: int | None = None
+        self._key = b""
+        self._repeats = False
         self._answers_NC = torch.empty(0)
+        self._agreed = Cost()
 
     @property
     def repeats(self) -> bool:
         """Whether the next exchange was perhaps attempted before, and would get the same answers."""
-        return self._repeated is not None
+        return self._repeats
 
     def agree(self, exchange: int) -> bytes:
         """One round. Who speaks last could choose among orders of public samples, and wins nothing by it."""
+        meter = self._scheme.session.meter
+        before = meter.total()
         message = self._scheme.announce({"public_questions": exchange, "contribution": self._own.hex()})
-        theirs = _checked(message, exchange, PARTY_NAMES[1 - self._rank])
-        if self._theirs not in (None, theirs):
-            self._repeated = None
+        self._agreed += meter.total() - before
+        peer = PARTY_NAMES[1 - self._rank]
+        theirs = _checked(message, exchange, peer)
+        # Whoever was cut off before it saved anything draws anew; later on both have what they drew.
+        if self._theirs not in (None, theirs) and exchange > 1:
+            raise ProtocolError(
+                f"party {peer} changes its contribution to the choice of public questions; restart both"
+            )
         self._theirs = theirs
         both = (self._own, theirs) if self._rank == 0 else (theirs, self._own)
-        return self._scheme.session.common_key(both, ORDER)
+        self._key = self._scheme.session.common_key(both, ORDER)
+        return self._key
 
-    def charge(self, disclosure: Disclosure) -> None:
-        repeated, self._repeated = self._repeated == disclosure.query_id, None
-        self._budget.charge_public(disclosure, is_repeated=repeated)
+    def charge(self, disclosure: Disclosure, network: nn.Module) -> None:
+        about = hashlib.sha256(self._noise + self._key)
+        about.update(f"{disclosure.query_id} {disclosure.num_samples} {self._sigma!r}".encode())
+        for name, values in network.state_dict().items():
+            about.update(f"{name} {tuple(values.shape)} {values.dtype}".encode() + values.cpu().numpy().tobytes())
+        self._budget.charge_public(disclosure, about=about.hexdigest())
 
     def conceal(self, logits_NC: torch.Tensor, exchange: int) -> torch.Tensor:
-        """Noise of a key for this exchange and this sigma alone."""
+        """Noise of a key for this exchange, this sigma and these logits alone.
+
+        Two answers that bear the same noise would show what lies between them without any.
+        """
         if not self._sigma:
             return logits_NC
         purpose = f"public answers, exchange {exchange}, sigma {self._sigma!r}"
-        stream = self._stream(hashlib.sha256(self._noise + purpose.encode()).digest())
+        content = hashlib.sha256(logits_NC.numpy().tobytes()).digest()
+        stream = self._stream(hashlib.sha256(self._noise + content + purpose.encode()).digest())
         return logits_NC.double() + self._sigma * stream.normal(tuple(logits_NC.shape))
 
     def give(self, logits_NC: torch.Tensor) -> None:
@@ -91,7 +109,8 @@ class SessionLink:
             session.channel.transfer(
                 [self._answers_NC] if len(self._answers_NC) else [], [received_NC] if count else []
             )
-        return received_NC, session.meter.total() - before
+        agreed, self._agreed = self._agreed, Cost()
+        return received_NC, agreed + (session.meter.total() - before)
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -101,10 +120,10 @@ class SessionLink:
             "sigma": self._sigma,
         }
 
-    def load_state_dict(self, state: dict[str, Any], next_number: int) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         self._own, self._noise = bytes.fromhex(state["own"]), bytes.fromhex(state["noise"])
         self._theirs = None if state["theirs"] is None else bytes.fromhex(state["theirs"])
-        self._repeated = next_number if self._theirs is not None and state["sigma"] == self._sigma else None
+        self._repeats = self._theirs is not None and state["sigma"] == self._sigma
 
 
 def _checked(message: object, exchange: int, peer: str) -> bytes:

@@ -17,6 +17,7 @@ import hashlib
 from typing import Any, Protocol
 
 import torch
+from torch import nn
 
 from smule_crypten.data.samples import Samples
 from smule_crypten.mutual_learning.peer import AnsweringNetwork, Answers, ForwardingPeer, Peer, PublicAnswers
@@ -44,8 +45,8 @@ class PublicLink(Protocol):
         """What both parties contribute, 32 bytes, the same at both and in the whole run."""
         ...
 
-    def charge(self, disclosure: Disclosure) -> None:
-        """Enter answers that are about to be computed."""
+    def charge(self, disclosure: Disclosure, network: nn.Module) -> None:
+        """Enter answers of the network that are about to be computed."""
         ...
 
     def conceal(self, logits_NC: torch.Tensor, exchange: int) -> torch.Tensor:
@@ -57,14 +58,12 @@ class PublicLink(Protocol):
         ...
 
     def take(self, count: int, num_classes: int) -> tuple[torch.Tensor, Cost]:
-        """The other one's answers (count, num_classes), and what both directions cost."""
+        """The other one's answers (count, num_classes), and the cost of agreeing and of both directions."""
         ...
 
     def state_dict(self) -> dict[str, Any]: ...
 
-    def load_state_dict(self, state: dict[str, Any], next_number: int) -> None:
-        """next_number: of the exchange that comes after the state."""
-        ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 class PublicPeer(ForwardingPeer):
@@ -87,8 +86,9 @@ class PublicPeer(ForwardingPeer):
         self._asked: tuple[Samples, Disclosure] | None = None
 
     def prepare(self, num_samples: int) -> None:
-        super().prepare(num_samples)
+        # Before anything is worked on ahead: words wait until all of that is done.
         self._order = order_of(self._link.agree(self.next_number), len(self._pool))
+        super().prepare(num_samples)
 
     def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
         number = self.next_number
@@ -100,7 +100,7 @@ class PublicPeer(ForwardingPeer):
             num_samples=len(theirs),
             model_step=answering.model_step,
         )
-        self._link.charge(disclosure)
+        self._link.charge(disclosure, answering.model)
         logits_NC = self._link.conceal(plain_logits(answering.model, theirs.inputs), number)
         self._link.give(opened_logits(logits_NC, self._opening).float().contiguous())
         self._asked = own, disclosure
@@ -122,7 +122,7 @@ class PublicPeer(ForwardingPeer):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state["peer"])
-        self._link.load_state_dict(state["public"], self.next_number)
+        self._link.load_state_dict(state["public"])
 
     def _part(self, exchange: int, rank: int) -> Samples:
         return self._pool.select(self._order[self._schedule.asked(exchange, rank)])

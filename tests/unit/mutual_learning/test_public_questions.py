@@ -25,6 +25,7 @@ from smule_crypten.mutual_learning.public_questions import PublicPeer, order_of
 from smule_crypten.mutual_learning.schedule import PublicPlan, PublicSchedule
 from smule_crypten.tasks.regression import Regression
 from smule_crypten.training.controls import local_control
+from smule_crypten.transport.meter import CostMeter
 from smule_crypten.types import Cost, Disclosure, PeerPrediction
 
 POOL = samples(10, 1 << 40, seed=3).without_labels()
@@ -75,7 +76,7 @@ class Link:
     def agree(self, exchange: int) -> bytes:
         return b"both"
 
-    def charge(self, disclosure: Disclosure) -> None:
+    def charge(self, disclosure: Disclosure, network: Any) -> None:
         self.charged.append(disclosure)
 
     def conceal(self, logits_NC: torch.Tensor, exchange: int) -> torch.Tensor:
@@ -91,7 +92,7 @@ class Link:
     def state_dict(self) -> dict[str, Any]:
         return {}
 
-    def load_state_dict(self, state: dict[str, Any], next_number: int) -> None: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 def public_peer(link: Any, opening: Any = "differences", bound: float = 100.0) -> PublicPeer:
@@ -165,7 +166,7 @@ class Talk:
 
     def __init__(self, theirs: Any = SAID, number: Any = None) -> None:
         self._theirs, self._number = theirs, number
-        self.session = SimpleNamespace(rank=0, common_key=lambda both, purpose: b"".join(both))
+        self.session = SimpleNamespace(rank=0, meter=CostMeter(), common_key=lambda both, purpose: b"".join(both))
 
     def announce(self, message: Any) -> Any:
         return {**message, "contribution": self._theirs} | ({} if self._number is None else {"public_questions": 7})
@@ -207,7 +208,7 @@ def test_noise_is_fresh_for_each_exchange_and_sigma(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changed", "charged"),
-    [({}, [3]), ({"theirs": bytes(32)}, [3, 3]), ({"sigma": 0.25}, [3, 3]), ({"model_step": 8}, [3, 3])],
+    [({}, [3]), ({"theirs": bytes(32)}, [3, 3]), ({"sigma": 0.25}, [3, 3]), ({"network": 2}, [3, 3])],
     ids=["the same", "their contribution", "noise", "network"],
 )
 def test_only_the_same_answers_are_free(tmp_path: Path, changed: dict[str, Any], charged: list[int]) -> None:
@@ -218,16 +219,16 @@ def test_only_the_same_answers_are_free(tmp_path: Path, changed: dict[str, Any],
     state = link.state_dict()
     link._budget.charge(Disclosure(query_id=1, to_party="b", num_samples=5, model_step=6))
     given = Disclosure(query_id=1, to_party="b", num_samples=3, model_step=6)
-    link.charge(given)
+    link.charge(given, network(1))
     again = link_of(path, Talk(changed.get("theirs", THEIRS).hex()), sigma=changed.get("sigma", 0.5), own=bytes(32))
-    again.load_state_dict(state, 1)
+    again.load_state_dict(state)
     assert again.repeats is ("sigma" not in changed)
     again.agree(1)
-    again.charge(Disclosure(query_id=1, to_party="b", num_samples=3, model_step=changed.get("model_step", 6)))
+    again.charge(given, network(changed.get("network", 1)))
     assert [entry.num_samples for entry in read_ledger(path) if entry.kind == "public"] == charged
     # A later exchange is a new one in any case.
     again._budget.charge(Disclosure(query_id=2, to_party="b", num_samples=2, model_step=6))
-    again.charge(Disclosure(query_id=2, to_party="b", num_samples=1, model_step=6))
+    again.charge(Disclosure(query_id=2, to_party="b", num_samples=1, model_step=6), network(1))
     assert read_ledger(path)[-1].kind == "public"
 
 
@@ -239,7 +240,7 @@ def test_the_plan_counts_them_and_rounding_does_not(tmp_path: Path) -> None:
     budget.plan("b", [5, 5], public=PublicPlan([30, 10]))
     assert (budget.limit, budget.noise_rule.num_answers) == (50, 10)
     budget.charge(Disclosure(query_id=1, to_party="b", num_samples=5, model_step=6))
-    budget.charge_public(Disclosure(query_id=1, to_party="b", num_samples=30, model_step=6), is_repeated=False)
+    budget.charge_public(Disclosure(query_id=1, to_party="b", num_samples=30, model_step=6), about="1")
     assert (budget.answered, budget.facts()["public"], budget.noise_rule.num_answers) == (35, 30, 10)
     short = QueryBudget(DisclosureConfig(max_answers_total=49), tmp_path / "other", run="first", peer=None)
     with pytest.raises(BudgetError, match=r"may ask for 50 answers in 2 exchange.*leaves 49; 50 would do"):

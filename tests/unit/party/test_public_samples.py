@@ -16,6 +16,7 @@ from smule_crypten.config.party import SamplesConfig
 from smule_crypten.config.public_pool import PublicPoolConfig
 from smule_crypten.config.sections import DataConfig, DpConfig, TrainingConfig
 from smule_crypten.data.bundled_sets import load_digits
+from smule_crypten.data.datasets import load_data
 from smule_crypten.errors import DataError
 from smule_crypten.party.inputs import PartyInputs, load_party_inputs, public_configuration
 from smule_crypten.party.public_samples import FIRST_ID
@@ -137,3 +138,13 @@ def test_private_training_has_none() -> None:
     training = TrainingConfig(dp=DpConfig(target_epsilon=8.0), trust="none")
     with pytest.raises(ValidationError, match=r"training.dp: .* set public_pool.name=null "):
         party(public_pool=pool, training=training)
+
+
+def test_own_samples_are_told_where_there_are_features(tmp_path: Path) -> None:
+    """Whatever the place of a sample among others has to do with the last digit of its features."""
+    own = load_data(DataConfig(name="digits", max_train=90, max_test=20), "classification").train.inputs
+    own = own.numpy()[::-1][:37].copy()
+    np.savez(tmp_path / "own.npz", x_train=own, y_train=np.arange(37) % 2, x_test=own[:2], y_test=[0, 1])
+    features = FeaturesConfig(name="patches", cache=str(tmp_path / "cache"))
+    notes = loaded(str(tmp_path / "own.npz"), features=features).bundle.notes
+    assert "public pool: 37 of its samples are training samples here; is that meant?" in notes
