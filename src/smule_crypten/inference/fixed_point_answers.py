@@ -7,11 +7,12 @@ is an `Arithmetic`.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -24,11 +25,11 @@ from smule_crypten.fixed_point.scales import Scales, fit, plain_values
 from smule_crypten.inference.answerer import NOISE_ROOM, Answerer, AnswerTerms
 from smule_crypten.inference.noise import NoiseRule, Scatter, Trial
 from smule_crypten.inference.precision import Precision, check_precision, precision_of
-from smule_crypten.inference.scheme import CPU, check_opening
+from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, check_opening
 from smule_crypten.models.equalise import equalised
 from smule_crypten.models.module_handlers import Parameters
 from smule_crypten.models.translate import TranslatedNetwork
-from smule_crypten.types import LogitOpening
+from smule_crypten.types import Cost, LogitOpening
 
 _WIDER_RINGS = (36, 40, 48, 56, 64)
 """What is tried for a network that loses too much in the configured one."""
@@ -139,10 +140,40 @@ def fixed_point_answerer(
     )
 
 
-def input_limit(config: SchemeConfig) -> float:
-    """Inputs must stay below this magnitude."""
-    options = fixed_point_options(config)
-    return 2.0 ** (options.ring_bits - config.precision_bits - options.input_bits - 1)
+class FixedPointScheme(SecureInferenceScheme):
+    """A scheme of integers, whose two directions run at the same time."""
+
+    @classmethod
+    @abstractmethod
+    def arithmetic_of(cls, network: TranslatedNetwork) -> Arithmetic:
+        """What its integers do with this network."""
+
+    @classmethod
+    def combine(cls, asking: Cost, answering: Cost) -> Cost:
+        """Both directions run at the same time."""
+        return dataclasses.replace(asking + answering, rounds=max(asking.rounds, answering.rounds))
+
+    @classmethod
+    def check_options(cls, config: SchemeConfig) -> dict[str, Any]:
+        return fixed_point_options(config).model_dump()
+
+    @classmethod
+    def input_limit(cls, config: SchemeConfig) -> float:
+        options = fixed_point_options(config)
+        return 2.0 ** (options.ring_bits - config.precision_bits - options.input_bits - 1)
+
+    @classmethod
+    def answerer_of(
+        cls,
+        network: TranslatedNetwork,
+        inputs_NX: torch.Tensor,
+        config: SchemeConfig,
+        noise: NoiseRule,
+        device: torch.device = CPU,
+        *,
+        opening: LogitOpening = "differences",
+    ) -> FixedPointAnswerer:
+        return fixed_point_answerer(network, inputs_NX, config, noise, device, opening, cls.arithmetic_of(network))
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class PublicSide:
         """Step 1, under the polynomials of this number."""
         sizes = self.sizes
         u = spectrum(ternary(local, layout.groups, sizes.degree), 2)
-        masked = layout.times_all(matrix, self._a[number]) + product(_with_axis(self._common), u)
+        masked = layout.times_all(matrix, self._a[number]) + product(self._common.beside_several(), u)
         masked += errors(local, tuple(masked.shape))
         message = pack(rounded(masked, sizes.modulus_bits, sizes.masked_bits), sizes.masked_bits)
         return message, Owned(layout, matrix, u)
@@ -115,11 +115,11 @@ class PublicSide:
         sizes = self.sizes
         bits = sizes.modulus_bits
         s = spectrum(ternary(local, layout.blocks, sizes.degree), 2)
-        p = product(_with_axis(self._common), s) + errors(local, (layout.blocks, sizes.degree))
+        p = product(self._common.beside_several(), s) + errors(local, (layout.blocks, sizes.degree))
         b = layout.polynomials(share_DC) << sizes.scale_bits
         a = spectrum(self._a[number], bits)
         for block in range(layout.blocks):
-            b[block] += product(a, _with_axis(s[block]))
+            b[block] += product(a, s[block].beside_several())
         b += errors(local, tuple(b.shape))
         parts = ((p, sizes.masked_bits), (b, sizes.input_bits))
         return torch.cat([pack(rounded(values, bits, kept), kept) for values, kept in parts]), s
@@ -151,10 +151,5 @@ def largest_norm(layout: Layout, matrix: torch.Tensor) -> float:
 
 def _at_places(layout: Layout, by_group: Spectrum, by_block: Spectrum) -> torch.Tensor:
     """Products of polynomials (G, N) and (blocks, N), one of them ternary, at the results' places: (R, C)."""
-    found = [product(by_group, _with_axis(by_block[block]), layout.places) for block in range(layout.blocks)]
+    found = [product(by_group, by_block[block].beside_several(), layout.places) for block in range(layout.blocks)]
     return layout.collected(torch.stack(found))
-
-
-def _with_axis(one: Spectrum) -> Spectrum:
-    """A polynomial (N,) beside several."""
-    return Spectrum(one.values.unsqueeze(1), one.width)

@@ -63,7 +63,7 @@ class DataOwnerBatch:
         self._prepared: list[torch.Tensor] = []
         degree, bits = plan.lattice.degree, plan.lattice.modulus_bits
         secrets = spectrum(ternary(local, plan.secrets(images), degree), 2)
-        p = product(_with_axis(spectrum(public.p, bits)), secrets) + errors(local, (plan.secrets(images), degree))
+        p = product(spectrum(public.p, bits).beside_several(), secrets) + errors(local, (plan.secrets(images), degree))
         self._p = pack(rounded(p, bits, plan.p_bits), plan.p_bits)
         self.shares: Shares = {}
         for hand_over, a in zip(plan.hand_overs, public.a, strict=True):
@@ -102,7 +102,7 @@ class DataOwnerBatch:
         masks = []
         for polynomial in range(hand_over.grid.polynomials(self._images)):
             slot, secret = hand_over.place(polynomial)
-            masks.append(product(public[slot], _with_axis(secrets[secret])))
+            masks.append(product(public[slot], secrets[secret].beside_several()))
         flat = torch.stack(masks, dim=1).flatten(1)
         kept = flat[:, layout.data]
         self._masks.append(kept + errors(local, tuple(kept.shape)))
@@ -205,7 +205,7 @@ def _at_windows(hand_over: HandOver, one: Product, by_slot: Spectrum, by_secret:
     windows, found = grid.windows(), []
     for polynomial in range(grid.polynomials(images)):
         slot, secret = hand_over.place(polynomial)
-        found.append(product(by_slot[slot], _with_axis(by_secret[secret]), windows))
+        found.append(product(by_slot[slot], by_secret[secret].beside_several(), windows))
     pieces = torch.stack(found, dim=1).view(one.outputs, -1, grid.block[0] * grid.block[1])
     return one.finished(grid.assembled(pieces[:, : grid.pieces(images)].transpose(0, 1), images))
 
@@ -214,8 +214,3 @@ def _check_shape(hand_over: HandOver, share: torch.Tensor, images: int) -> None:
     due = (images, *hand_over.shape)
     if tuple(share.shape) != due:
         raise ProtocolError(f"layer {hand_over.name}: a share of shape {tuple(share.shape)} came where {due} is due")
-
-
-def _with_axis(one: Spectrum) -> Spectrum:
-    """A polynomial (N,) beside several."""
-    return Spectrum(one.values.unsqueeze(1), one.width)

@@ -72,6 +72,10 @@ class Spectrum:
     values: torch.Tensor
     width: int
 
+    def beside_several(self) -> Spectrum:
+        """A polynomial (N,) with an axis for several others."""
+        return Spectrum(self.values.unsqueeze(1), self.width)
+
     def __getitem__(self, index: int) -> Spectrum:
         """Of the polynomials at this place of the first axis."""
         return Spectrum(self.values[:, index], self.width)

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 
 from smule_crypten.comparison.cost import relu_cost
 from smule_crypten.comparison.remask import remask_bytes
+from smule_crypten.fixed_point.messages import Message, cost_of_messages
 from smule_crypten.mpc.packing import packed_bytes
 from smule_crypten.two_party.plan import DirectionPlan
-from smule_crypten.types import Cost, DirectionCost
-
-Message = tuple[bool, int]
-"""Whether the model owner sends it, and its bytes."""
+from smule_crypten.types import DirectionCost
 
 
 def direction_cost(plan: DirectionPlan) -> DirectionCost:
     """Rounds and bytes of one direction. A round is all that one side sends before it waits."""
-    messages = list(_messages(plan))
-    rounds = sum(1 for _ in groupby(messages, key=lambda message: message[0]))
-    sent = {speaker: sum(size for who, size in messages if who is speaker) for speaker in (True, False)}
-    return DirectionCost(
-        model_owner=Cost(rounds=rounds, bytes_sent=sent[True], bytes_received=sent[False]),
-        data_owner=Cost(rounds=rounds, bytes_sent=sent[False], bytes_received=sent[True]),
-    )
+    return cost_of_messages(_messages(plan))
 
 
 def _messages(plan: DirectionPlan) -> Iterator[Message]:

@@ -13,6 +13,7 @@ from smule_crypten.comparison.remask import remask_bytes
 from smule_crypten.comparison.widths import modulo
 from smule_crypten.fixed_point.evaluator import Share, Talk
 from smule_crypten.fixed_point.program import Step
+from smule_crypten.fixed_point.role import OutputNoise, concealed
 from smule_crypten.fixed_point.scales import Scales, integer_parameters
 from smule_crypten.fixed_point.wire import Script, Want
 from smule_crypten.lattice.handover import ModelOwnerBatch
@@ -25,11 +26,6 @@ from smule_crypten.mpc.streams import Stream
 from smule_crypten.two_party.plan import Activation, DirectionPlan
 from smule_crypten.two_party.roles import ShareEvaluator, fields_of, share_of
 from smule_crypten.types import LogitOpening
-
-_NOISE_BITS = 38
-"""Binary digits of the noise behind the point that come from its normal distribution."""
-
-OutputNoise = Callable[[tuple[int, ...]], torch.Tensor | None]
 
 
 class ModelOwner(ShareEvaluator):
@@ -135,18 +131,7 @@ class ModelOwner(ShareEvaluator):
     def _send_logits(self, share: Share) -> None:
         """Step 5."""
         plan, below = self._plan, self._plan.below[-1]
-        output = plan.program.output
-        if self._opening_of_logits == "differences":
-            # The same for all classes of a sample: the soft labels do not change, and what is common is hidden.
-            common = self._local.packed(len(share), output.ring + below)
-            share = share + common.view(-1, *[1] * len(output.shape))
-        noise = self._output_noise(tuple(share.shape))
-        if noise is not None:
-            share = share + self._on_grid(noise, self._scale + below)
+        output, scale = plan.program.output, self._scale + below
+        opening, packed = self._opening_of_logits, self._local.packed
+        share = concealed(share, output.ring + below, scale, opening, self._output_noise, packed)
         self._post(output, pack(share >> (below - plan.output_guard_bits), plan.output_bits))
-
-    def _on_grid(self, noise: torch.Tensor, scale: int) -> torch.Tensor:
-        """Noise in units of 2^-scale. Where these are finer than float64 draws it, uniform bits take its low end."""
-        fine = max(0, scale - _NOISE_BITS)
-        coarse = (noise * 2.0 ** (scale - fine)).round().long() << fine
-        return coarse + self._local.packed(noise.numel(), fine).view(noise.shape) if fine else coarse

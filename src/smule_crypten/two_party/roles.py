@@ -20,9 +20,10 @@ from typing import Self, TypeVar
 import numpy as np
 import torch
 
-from smule_crypten.fixed_point.evaluator import Evaluator, Share, Talk
+from smule_crypten.fixed_point.evaluator import Share, Talk
 from smule_crypten.fixed_point.program import Opening, Step
-from smule_crypten.fixed_point.wire import Post, Want
+from smule_crypten.fixed_point.role import RoleEvaluator
+from smule_crypten.fixed_point.wire import Want
 from smule_crypten.oblivious import script
 from smule_crypten.oblivious.cots import Fields
 from smule_crypten.two_party.plan import Activation, DirectionPlan
@@ -31,8 +32,8 @@ Result = TypeVar("Result")
 Ready = TypeVar("Ready")
 
 
-class ShareEvaluator(Evaluator):
-    """One of the two. outbox: what it has said and nobody has taken yet.
+class ShareEvaluator(RoleEvaluator):
+    """One of the two.
 
     preparation_seconds: time spent on what does not depend on the inputs.
     """
@@ -42,7 +43,6 @@ class ShareEvaluator(Evaluator):
         self._plan = plan
         self._products: dict[str, Share] = {}
         self._leg = slice(None)
-        self.outbox: list[Post] = []
         self.preparation_seconds = 0.0
 
     def over(self, leg: range) -> Self:
@@ -86,12 +86,6 @@ class ShareEvaluator(Evaluator):
                 self._post(step, torch.from_numpy(said.data))
             elif isinstance(said, script.Want):
                 answer = (yield from self._take(step, said.num_bytes)).numpy()
-
-    def _post(self, step: Step, data: torch.Tensor) -> None:
-        self.outbox.append(Post(step.name, data))
-
-    def _take(self, step: Step, num_bytes: int) -> Talk:
-        return (yield Want(step.name, num_bytes))
 
 
 def fields_of(share: Share) -> Fields:

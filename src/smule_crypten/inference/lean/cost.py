@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
 
+from smule_crypten.fixed_point.messages import Message, cost_of_messages
 from smule_crypten.fixed_point.program import Opening, Program
 from smule_crypten.inference.lean.and_tree import level_operands, tree_shape
 from smule_crypten.inference.lean.dealing import dealt_fields, fields_bytes, product_fields
 from smule_crypten.models.architecture import num_elements
 from smule_crypten.mpc.packing import packed_bytes
-from smule_crypten.types import Cost, DirectionCost
-
-Message = tuple[bool, int]
-"""Whether the model owner sends it, and its bytes."""
+from smule_crypten.types import DirectionCost
 
 
 def direction_cost(program: Program, batches: list[int]) -> DirectionCost:
     """Rounds and bytes for micro-batches of these sizes. A round is all that one side sends before it waits."""
-    messages = list(_messages(program, batches))
-    rounds = sum(1 for _ in groupby(messages, key=lambda message: message[0]))
-    sent = {speaker: sum(size for who, size in messages if who is speaker) for speaker in (True, False)}
-    dealer_bytes = sum(_dealer_bytes(program, batch) for batch in batches)
-    return DirectionCost(
-        model_owner=Cost(rounds=rounds, bytes_sent=sent[True], bytes_received=sent[False], dealer_bytes=dealer_bytes),
-        data_owner=Cost(rounds=rounds, bytes_sent=sent[False], bytes_received=sent[True]),
-    )
+    return cost_of_messages(_messages(program, batches), sum(_dealer_bytes(program, batch) for batch in batches))
 
 
 def weight_bytes(program: Program) -> int:

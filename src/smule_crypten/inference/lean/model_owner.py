@@ -9,6 +9,7 @@ import torch
 from smule_crypten.fixed_point.evaluator import Share, Talk
 from smule_crypten.fixed_point.products import multiply
 from smule_crypten.fixed_point.program import Opening, Program, Step
+from smule_crypten.fixed_point.role import OutputNoise, concealed
 from smule_crypten.fixed_point.scales import Scales, integer_parameters
 from smule_crypten.fixed_point.wire import Script
 from smule_crypten.inference.lean.dealing import (
@@ -27,10 +28,6 @@ from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.types import LogitOpening
 
-_NOISE_BITS = 38
-"""Binary digits of the noise behind the point that come from its normal distribution."""
-
-OutputNoise = Callable[[tuple[int, ...]], torch.Tensor | None]
 ReceiveCorrection = Callable[[int], torch.Tensor]
 
 
@@ -76,24 +73,16 @@ class ModelOwner(ShareEvaluator):
             self._send_weights()
         for batch in self._batches:
             share = yield from self._evaluate(batch, None)
-            if self._opening_of_logits == "differences":
-                share = share + self._offset(batch)
-            noise = None if self._output_noise is None else self._output_noise(tuple(share.shape))
-            if noise is not None:
-                share = share + self._on_grid(noise).to(self._device)
+            share = concealed(
+                share,
+                self._program.output.ring,
+                self._scales.output,
+                self._opening_of_logits,
+                self._output_noise,
+                self._local.packed,
+            )
             self._post(self._program.output, pack(share, self._program.output.ring))
         return torch.empty(0)
-
-    def _offset(self, batch: int) -> torch.Tensor:
-        """The same for all classes of a sample, so the soft labels do not change; what is common to them is hidden."""
-        output = self._program.output
-        return self._local.packed(batch, output.ring).to(self._device).view(batch, *[1] * len(output.shape))
-
-    def _on_grid(self, noise: torch.Tensor) -> torch.Tensor:
-        """Noise in units of the output. Where these are finer than float64 draws it, uniform bits take its low end."""
-        fine = max(0, self._scales.output - _NOISE_BITS)
-        coarse = (noise * 2.0 ** (self._scales.output - fine)).round().long() << fine
-        return coarse + self._local.packed(noise.numel(), fine).view(noise.shape) if fine else coarse
 
     def _send_weights(self) -> None:
         """The scale of the output, and each weight less its mask: once for all micro-batches."""

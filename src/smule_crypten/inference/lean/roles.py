@@ -9,21 +9,17 @@ from abc import abstractmethod
 
 import torch
 
-from smule_crypten.fixed_point.evaluator import Evaluator, Share, Talk
-from smule_crypten.fixed_point.program import Opening, Program, Step
-from smule_crypten.fixed_point.wire import Post, Want
+from smule_crypten.fixed_point.evaluator import Share, Talk
+from smule_crypten.fixed_point.program import Opening, Step
+from smule_crypten.fixed_point.role import RoleEvaluator
 from smule_crypten.inference.lean.and_tree import GreaterTree
 from smule_crypten.inference.lean.blocks import look_up
 from smule_crypten.inference.lean.dealing import OpeningMaterial
 from smule_crypten.mpc.packing import pack, packed_bytes, unpack
 
 
-class ShareEvaluator(Evaluator):
-    """One of the two. outbox: what it has said and nobody has taken yet."""
-
-    def __init__(self, program: Program, device: torch.device) -> None:
-        super().__init__(program, device)
-        self.outbox: list[Post] = []
+class ShareEvaluator(RoleEvaluator):
+    """One of the two."""
 
     @abstractmethod
     def _input_mask(self, position: int) -> torch.Tensor | None:
@@ -117,13 +113,6 @@ class ShareEvaluator(Evaluator):
         theirs = yield from self._take(step, own.nbytes)
         self._post(step, own)
         return theirs
-
-    def _post(self, step: Step, data: torch.Tensor) -> None:
-        self.outbox.append(Post(step.name, data.cpu()))
-
-    def _take(self, step: Step, num_bytes: int) -> Talk:
-        data = yield Want(step.name, num_bytes)
-        return data.to(self._device)
 
     def _take_values(self, step: Step, count: int) -> Talk:
         """`count` ring elements of the step."""

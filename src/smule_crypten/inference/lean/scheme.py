@@ -6,10 +6,9 @@ against either party and against the dealer, who must not collude with one of th
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
@@ -18,28 +17,26 @@ from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import ConfigError
 from smule_crypten.fixed_point.clear import ClearEvaluator
 from smule_crypten.fixed_point.lowering import lower
-from smule_crypten.fixed_point.options import fixed_point_options
 from smule_crypten.fixed_point.wire import play
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.fixed_point_answers import (
     Arithmetic,
     Fitted,
     FixedPointAnswerer,
-    fixed_point_answerer,
-    input_limit,
+    FixedPointScheme,
 )
 from smule_crypten.inference.lean.cost import direction_cost
 from smule_crypten.inference.lean.data_owner import DataOwner
 from smule_crypten.inference.lean.dealing import corrections
 from smule_crypten.inference.lean.model_owner import ModelOwner
-from smule_crypten.inference.noise import NoiseRule, Scatter, Trial, measured_scatter
-from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, micro_batches
+from smule_crypten.inference.noise import Scatter, Trial, measured_scatter
+from smule_crypten.inference.scheme import CPU, micro_batches
 from smule_crypten.models.architecture import Architecture
 from smule_crypten.models.translate import TranslatedNetwork
 from smule_crypten.mpc.provider import Dealt
 from smule_crypten.mpc.session import Session
 from smule_crypten.mpc.streams import Stream
-from smule_crypten.types import Cost, DirectionCost, InferenceQuery, LogitOpening
+from smule_crypten.types import DirectionCost, InferenceQuery, LogitOpening
 
 
 class LeanArithmetic(Arithmetic):
@@ -61,7 +58,7 @@ class LeanArithmetic(Arithmetic):
         return measured_scatter(evaluations_RNC, len(trial.own_N), is_known=False, opening=opening)
 
 
-class LeanScheme(SecureInferenceScheme):
+class LeanScheme(FixedPointScheme):
     name: ClassVar[str] = "lean"
     traits: ClassVar[SchemeTraits] = SCHEME_TRAITS["lean"]
 
@@ -89,36 +86,14 @@ class LeanScheme(SecureInferenceScheme):
         return direction_cost(lower(architecture, config), micro_batches(num_samples, config))
 
     @classmethod
-    def combine(cls, asking: Cost, answering: Cost) -> Cost:
-        """Both directions run at the same time."""
-        return dataclasses.replace(asking + answering, rounds=max(asking.rounds, answering.rounds))
-
-    @classmethod
     def deal(
         cls, architecture: Architecture, num_samples: int, config: SchemeConfig, model_owner: Stream, data_owner: Stream
     ) -> Iterator[torch.Tensor]:
         return corrections(lower(architecture, config), micro_batches(num_samples, config), model_owner, data_owner)
 
     @classmethod
-    def check_options(cls, config: SchemeConfig) -> dict[str, Any]:
-        return fixed_point_options(config).model_dump()
-
-    @classmethod
-    def input_limit(cls, config: SchemeConfig) -> float:
-        return input_limit(config)
-
-    @classmethod
-    def answerer_of(
-        cls,
-        network: TranslatedNetwork,
-        inputs_NX: torch.Tensor,
-        config: SchemeConfig,
-        noise: NoiseRule,
-        device: torch.device = CPU,
-        *,
-        opening: LogitOpening = "differences",
-    ) -> FixedPointAnswerer:
-        return fixed_point_answerer(network, inputs_NX, config, noise, device, opening, LeanArithmetic())
+    def arithmetic_of(cls, network: TranslatedNetwork) -> LeanArithmetic:
+        return LeanArithmetic()
 
     def _run(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> tuple[torch.Tensor, float]:
         rank, provider = self.session.rank, self.session.provider

@@ -6,24 +6,21 @@ against either party, under the assumptions of docs/two-party.md; roles.py numbe
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
 from smule_crypten.config.schemes import SCHEME_TRAITS, SchemeTraits
 from smule_crypten.config.sections import SchemeConfig
 from smule_crypten.errors import ProtocolError
-from smule_crypten.fixed_point.options import fixed_point_options
 from smule_crypten.fixed_point.wire import play
 from smule_crypten.inference.answerer import Answerer
-from smule_crypten.inference.fixed_point_answers import FixedPointAnswerer, fixed_point_answerer, input_limit
-from smule_crypten.inference.noise import NoiseRule
-from smule_crypten.inference.scheme import CPU, SecureInferenceScheme, micro_batches
+from smule_crypten.inference.fixed_point_answers import FixedPointAnswerer, FixedPointScheme
+from smule_crypten.inference.scheme import CPU, micro_batches
 from smule_crypten.inference.two_party.ideal import TwoPartyArithmetic
 from smule_crypten.lattice.public import PublicPolynomials
 from smule_crypten.models.architecture import Architecture
@@ -42,7 +39,7 @@ from smule_crypten.two_party.set_up import set_up_cost
 from smule_crypten.types import Cost, DirectionCost, InferenceQuery, LogitOpening
 
 
-class TwoPartyScheme(SecureInferenceScheme):
+class TwoPartyScheme(FixedPointScheme):
     name: ClassVar[str] = "two_party"
     traits: ClassVar[SchemeTraits] = SCHEME_TRAITS["two_party"]
     transfers: ClassVar[Plan] = STANDARD
@@ -75,11 +72,6 @@ class TwoPartyScheme(SecureInferenceScheme):
         return direction_cost(plan_direction(architecture, micro_batches(num_samples, config), config))
 
     @classmethod
-    def combine(cls, asking: Cost, answering: Cost) -> Cost:
-        """Both directions run at the same time."""
-        return dataclasses.replace(asking + answering, rounds=max(asking.rounds, answering.rounds))
-
-    @classmethod
     def set_up_cost(cls) -> Cost:
         return set_up_cost(cls.transfers)
 
@@ -103,26 +95,8 @@ class TwoPartyScheme(SecureInferenceScheme):
         return all_ahead((taken[0], taken[1]), cls.transfers)
 
     @classmethod
-    def check_options(cls, config: SchemeConfig) -> dict[str, Any]:
-        return fixed_point_options(config).model_dump()
-
-    @classmethod
-    def input_limit(cls, config: SchemeConfig) -> float:
-        return input_limit(config)
-
-    @classmethod
-    def answerer_of(
-        cls,
-        network: TranslatedNetwork,
-        inputs_NX: torch.Tensor,
-        config: SchemeConfig,
-        noise: NoiseRule,
-        device: torch.device = CPU,
-        *,
-        opening: LogitOpening = "differences",
-    ) -> FixedPointAnswerer:
-        arithmetic = TwoPartyArithmetic(network.architecture)
-        return fixed_point_answerer(network, inputs_NX, config, noise, device, opening, arithmetic)
+    def arithmetic_of(cls, network: TranslatedNetwork) -> TwoPartyArithmetic:
+        return TwoPartyArithmetic(network.architecture)
 
     def settle(self) -> None:
         self._correlations.settle()
