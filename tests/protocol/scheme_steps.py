@@ -19,8 +19,7 @@ from smule_crypten.errors import SmuleError
 from smule_crypten.fixed_point import lowering
 from smule_crypten.fixed_point.decoding import decoded
 from smule_crypten.inference.answerer import Answerer
-from smule_crypten.inference.lean import data_owner
-from smule_crypten.inference.lean.model_owner import ModelOwner
+from smule_crypten.inference.lean import data_owner, model_owner
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
@@ -140,10 +139,10 @@ def elements_that_lean_opens_without_an_offset(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A broken protocol: the model owner hides nothing."""
 
-    def nothing(role: ModelOwner, batch: int) -> torch.Tensor:
-        return torch.zeros(batch, 1, dtype=torch.int64)
+    def as_they_are(share: torch.Tensor, *_: object) -> torch.Tensor:
+        return share
 
-    with mock.patch.object(ModelOwner, "_offset", nothing):
+    with mock.patch.object(model_owner, "concealed", as_they_are):
         return elements_that_lean_opens(session, inputs_NX, opening, shift)
 
 
