@@ -160,7 +160,9 @@ class Reception:
             self._note(host, error)
         else:
             if came_for == self._purpose:
-                self.arrivals.put((name, connection))
+                with self._lock:  # who has arrived is no handshake any more, which the end of all this would cut off
+                    self._handshakes.pop(connection, None)
+                    self.arrivals.put((name, connection))
             else:
                 connection.close()
                 self._visitors.note(logging.INFO, host, f"{name} came for {came_for}, not for {self._purpose}")
