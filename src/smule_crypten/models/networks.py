@@ -16,6 +16,8 @@ from smule_crypten.types import InputShape
 
 _KERNEL_1D = 5
 """Steps of a series that a convolution sees."""
+_STEM_PADDING = 3
+"""Pixels around the image: 1 for the first convolution, and 1 for the second one, which counts in pooled pixels."""
 
 
 def mlp(input_shape: InputShape, num_classes: int, hidden: Sequence[int]) -> nn.Module:
@@ -75,6 +77,33 @@ def convnet(input_shape: InputShape, num_classes: int, channels: Sequence[int]) 
         layers[f"conv{number}"] = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
         layers[f"pool{number}"] = nn.AvgPool2d(2)
         layers[f"relu{number}"] = nn.ReLU()
+        in_channels, height, width = out_channels, height // 2, width // 2
+    layers["flatten"] = nn.Flatten()
+    layers["classifier"] = nn.Linear(in_channels * height * width, num_classes)
+    return nn.Sequential(layers)
+
+
+def linear_stem_convnet(input_shape: InputShape, num_classes: int, channels: Sequence[int]) -> nn.Module:
+    """As convnet, without the first ReLU: [conv 3x3, average pool 2] twice is one linear map of the image.
+
+    All padding is that of the image, so that the two convolutions are one at the border, too (composition.py).
+
+    Raises:
+        ModelError: height or width below 2 to the power of the number of poolings.
+    """
+    in_channels, height, width = input_shape
+    _require_size(
+        input_shape,
+        poolings=len(channels),
+        remedy="shorten options.channels, use larger images (data.options.image_size) or the network mlp",
+    )
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, out_channels in enumerate(channels, start=1):
+        padding = {1: _STEM_PADDING, 2: 0}.get(number, 1)
+        layers[f"conv{number}"] = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=padding)
+        layers[f"pool{number}"] = nn.AvgPool2d(2)
+        if number > 1:
+            layers[f"relu{number}"] = nn.ReLU()
         in_channels, height, width = out_channels, height // 2, width // 2
     layers["flatten"] = nn.Flatten()
     layers["classifier"] = nn.Linear(in_channels * height * width, num_classes)

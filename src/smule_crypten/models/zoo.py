@@ -14,7 +14,7 @@ from smule_crypten.config.config_reading import suggest
 from smule_crypten.config.options import call_target, one_line, parse_options
 from smule_crypten.config.sections import ModelConfig, Section
 from smule_crypten.errors import ConfigError, ModelError
-from smule_crypten.models.networks import convnet, convnet1d, lenet, mlp
+from smule_crypten.models.networks import convnet, convnet1d, lenet, linear_stem_convnet, mlp
 from smule_crypten.models.resnet import resnet
 from smule_crypten.models.state import plain_state
 from smule_crypten.models.usable import buffer_hint, check_usable
@@ -35,6 +35,12 @@ class _MlpOptions(Section):
 class _SmallConvnetOptions(Section):
     channels: _Widths = (16, 32, 64)
     """Output channels of the convolutions; images of at least 8x8 for three."""
+
+
+class _LinearStemConvnetOptions(Section):
+    channels: Annotated[_Widths, Field(min_length=2)] = (16, 32, 64)
+    """Output channels of the convolutions, of which the first two are one linear map; images of at least 8x8 for
+    three."""
 
 
 class _WideConvnetOptions(Section):
@@ -91,6 +97,7 @@ NETWORKS = {
     "mlp": _Network(_MlpOptions, mlp, (_VECTOR, _SERIES, _IMAGE)),
     "lenet": _Network(Section, lenet),
     "small_convnet": _Network(_SmallConvnetOptions, convnet),
+    "linear_stem_convnet": _Network(_LinearStemConvnetOptions, linear_stem_convnet),
     "wide_convnet": _Network(_WideConvnetOptions, convnet),
     "convnet1d": _Network(_Convnet1dOptions, convnet1d, (_SERIES,)),
     "resnet8": _Network(_ResnetOptions, functools.partial(resnet, blocks_per_stage=1)),
