@@ -22,7 +22,7 @@ from smule_crypten.models.architecture import num_elements
 from smule_crypten.models.module_handlers import Parameters
 
 _SAMPLES = 16
-"""A value that is rounded costs eight times what a weight does, and more, so that a composition pays from two samples on."""
+"""A value that is rounded costs more than five times what a weight does: a composition pays from three samples on."""
 _MOST_STRIDE = 4096
 """Of an operation (architecture.PositivePair)."""
 
