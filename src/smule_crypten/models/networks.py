@@ -110,6 +110,35 @@ def linear_stem_convnet(input_shape: InputShape, num_classes: int, channels: Seq
     return nn.Sequential(layers)
 
 
+def strided_convnet(input_shape: InputShape, num_classes: int, channels: Sequence[int]) -> nn.Module:
+    """A convolution 8x8 with stride 4, then [conv 3x3, average pool 2] once an entry; each with BatchNorm and ReLU.
+
+    A ReLU sees a sixteenth of the pixels at most, so that there are few of them; BatchNorm is folded into weights and
+    costs nothing on shares. What is a single pixel wide or high is not pooled further.
+
+    Raises:
+        ModelError: height or width below 4.
+    """
+    in_channels, height, width = input_shape
+    _require_size(input_shape, poolings=2, remedy="use larger images (data.options.image_size) or the network mlp")
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, out_channels in enumerate(channels, start=1):
+        if number == 1:
+            layers["conv1"] = nn.Conv2d(in_channels, out_channels, kernel_size=8, stride=4, padding=2)
+            height, width = height // 4, width // 4
+        else:
+            layers[f"conv{number}"] = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+        if number > 1 and min(height, width) > 1:
+            layers[f"pool{number}"] = nn.AvgPool2d(2)
+            height, width = height // 2, width // 2
+        layers[f"bn{number}"] = nn.BatchNorm2d(out_channels)
+        layers[f"relu{number}"] = nn.ReLU()
+        in_channels = out_channels
+    layers["flatten"] = nn.Flatten()
+    layers["classifier"] = nn.Linear(in_channels * height * width, num_classes)
+    return nn.Sequential(layers)
+
+
 def convnet1d(input_shape: InputShape, num_classes: int, channels: Sequence[int]) -> nn.Module:
     """[conv over 5 steps, BatchNorm, average pool 2, ReLU] once for each entry of channels, the mean over time, linear.
 

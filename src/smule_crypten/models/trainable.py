@@ -16,7 +16,7 @@ _DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropou
 
 
 def translate_trainable(model: nn.Module, input_shape: InputShape) -> TranslatedNetwork:
-    """As `translate`, layer by layer, for training on shares: nothing may behave in another way while the network learns.
+    """As `translate`, layer by layer, for training on shares: nothing may behave otherwise while the network learns.
 
     Raises:
         UnshareableModelError: names the module and what can replace it.

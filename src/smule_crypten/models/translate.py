@@ -1,9 +1,9 @@
 """From a torch.nn network to its public architecture and its private parameters.
 
 torch.fx follows the forward function (tracing.py), so nothing passes through ONNX. BatchNorm is folded into the
-operation before it (or becomes a 1x1 depthwise convolution where there is none), linear layers one after the other become
-one where that is exact and cheaper (composition.py), Dropout and Identity vanish, and so does what has no part in the
-output. What has no secret-shared counterpart is refused by name, with the remedy.
+linear layer before it (or becomes a 1x1 depthwise convolution where there is none), linear layers one after the other
+become one where that is exact and cheaper (composition.py), Dropout and Identity vanish, and so does what has no part
+in the output. What has no secret-shared counterpart is refused by name, with the remedy.
 """
 
 from __future__ import annotations
