@@ -57,8 +57,9 @@ class Row:
         return statistics.mean(self.accuracies)
 
     def is_beaten_by(self, other: Row) -> bool:
-        """By fewer bytes and no less accuracy."""
-        return other.two_party < self.two_party and other.accuracy >= self.accuracy
+        """By no more bytes and no less accuracy, and not both the same."""
+        mine, theirs = (self.two_party, -self.accuracy), (other.two_party, -other.accuracy)
+        return mine != theirs and all(b <= a for a, b in zip(mine, theirs, strict=True))
 
 
 def model_of(name: str) -> ModelConfig:

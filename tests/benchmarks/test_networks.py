@@ -44,7 +44,7 @@ def row(networks: ModuleType, name: str, two_party: float, *accuracies: float) -
 
 
 def test_the_front_and_the_default(networks: ModuleType) -> None:
-    """Beaten is what costs more and is no better. What costs more may be better than the default, or a little better."""
+    """Beaten is what costs more and is no better. The default may be worse than what costs more, or by a little."""
     cheap, default, worse, dear = (
         row(networks, "lenet", 90.0, 0.60, 0.62),
         row(networks, "strided_convnet", 120.0, 0.69, 0.68),
