@@ -15,6 +15,7 @@ from smule_crypten.config.between_hosts import refuse_of_simulations, refuse_oth
 from smule_crypten.config.connection import ConnectionConfig
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.features import FeaturesConfig, without_constants
+from smule_crypten.config.joint_head import JointHeadConfig
 from smule_crypten.config.party import DisclosureConfig, PartySection, PredictConfig, SamplesConfig
 from smule_crypten.config.privacy_limits import refuse_what_tells
 from smule_crypten.config.public_pool import PublicPoolConfig
@@ -77,6 +78,7 @@ class _Common(Section):
     data: DataConfig
     features: FeaturesConfig = FeaturesConfig()
     public_pool: PublicPoolConfig = PublicPoolConfig()
+    joint_head: JointHeadConfig = JointHeadConfig()
     exchange: ExchangeConfig = ExchangeConfig()
     training: TrainingConfig = TrainingConfig()
     launch: LaunchConfig = LaunchConfig()
