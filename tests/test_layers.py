@@ -50,7 +50,8 @@ NARROW: dict[str, set[str]] = {
     "lattice": SMALL | {"models", "fixed_point", "mpc.keys", "mpc.packing", "mpc.streams"},
     "two_party": SMALL | {"models", "mpc", "fixed_point", "lattice", "oblivious", "comparison", "transport.channel"},
     "inference": SMALL | {"models", "mpc", "fixed_point", "lattice", "oblivious", "comparison", "two_party"},
-    "joint_head": {"errors", "types", "mpc.packing", "mpc.streams", "fixed_point.wire"}
+    "joint_head": SMALL
+    | {"data", "features", "mpc.packing", "mpc.streams", "fixed_point.wire"}
     | {"lattice.parameters", "lattice.ring"},
     "mutual_learning": SMALL
     | {"data", "models", "tasks", "training", "report.records"}
