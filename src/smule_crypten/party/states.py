@@ -36,6 +36,7 @@ _LEFT_OVER = re.compile(r"\.(exchange_\d+|alone)\.pt\..*")
 _MAY_CHANGE: dict[str, Any] = {
     **dict.fromkeys(("output_dir", "launch", "connection", "disclosure", "predict"), True),
     "features": {"cache"},
+    "joint_head": {"features": {"cache"}},
 }
 """Between two attempts a host may get another address or certificate, and its owner may allow more queries. What comes
 after training makes no difference to it."""
