@@ -32,8 +32,8 @@ class JointHeadConfig(Section):
     """Who sees its weights after it is solved: nobody, or both, which tells more than a jointly trained network
     does."""
     reveal_small: bool = Field(default=False, json_schema_extra=RARE)
-    """Accept that it is revealed though a party has fewer than 20,000 rows. Below 2,000 rows, or 50 of a class, it never
-    is. Both parties must want that."""
+    """Accept that it is revealed though a party has fewer than 20,000 rows; both must. Below 2,000 rows, or 50 of a
+    class, it never is."""
     features: FeaturesConfig = FeaturesConfig()
     """The public map of its features; none for those of the run, or for the normalised inputs where that has none."""
     ridge: float = Field(default=0.15, gt=0.0, json_schema_extra=RARE)

@@ -41,13 +41,17 @@ class HeadBudget:
         """
         if count == 0:
             return
+        self.check_answers(count)
+        self._enter("joint_head", count, solve, len(self._ledger.of_this_run("joint_head")))
+
+    def check_answers(self, count: int) -> None:
+        """Raises BudgetError where the peer asks for more than it may have."""
         before = self.answered_before
         if before + count > self._answers:
             raise BudgetError(
-                f"party {self._to_party} asks for {count} answers of the joint head, joint_head.answers={self._answers} "
-                f"leaves {max(0, self._answers - before)}; both may raise it to {before + count}"
+                f"party {self._to_party} asks for {count} answers of the joint head, "
+                f"joint_head.answers={self._answers} leaves {max(0, self._answers - before)}; both may raise it to {before + count}"
             )
-        self._enter("joint_head", count, solve, self._attempts("joint_head"))
 
     def charge_check(self, count: int, solve: str) -> None:
         """Enter the numbers that the check of a solve opens, once an attempt of its iteration.
@@ -58,6 +62,15 @@ class HeadBudget:
         """
         solves = {entry.about for entry in self._ledger.of_this_run("joint_head_check")} - {solve}
         self._enter("joint_head_check", count, solve, len(solves))
+
+    def check_weights(self) -> None:
+        """Raises BudgetError where the peer saw those of another run: two heads show the rows that they differ by."""
+        if self._ledger.of_other_runs("joint_head_weights"):
+            raise BudgetError(
+                f"the weights of a joint head were revealed to party {self._to_party} in another run, and two heads "
+                "show the rows that they differ by; set joint_head.reveal=nobody, or, if a tenth of the rows changed, "
+                "disclosure.ledger to a new file"
+            )
 
     def charge_weights(self, count: int, solve: str) -> None:
         """Enter that so many weights of this solve are revealed; once, since the same numbers are sent again.
@@ -78,9 +91,6 @@ class HeadBudget:
     def answered_before(self) -> int:
         """By other runs."""
         return sum(entry.num_samples for entry in self._ledger.of_other_runs("joint_head"))
-
-    def _attempts(self, kind: EntryKind) -> int:
-        return len(self._ledger.of_this_run(kind))
 
     def _enter(self, kind: EntryKind, count: int, solve: str, attempts: int) -> None:
         """attempts: before this one."""

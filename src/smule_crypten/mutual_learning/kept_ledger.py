@@ -41,7 +41,7 @@ class KeptLedger:
         self, path: Path, *, run: str | None, peer: str | None, former: Sequence[str] = (), head: Path | None = None
     ) -> None:
         self._path = path
-        self._run = run
+        self.run = run
         self._peer = peer
         self._peers = {peer, *former}
         self._head = head
@@ -60,11 +60,11 @@ class KeptLedger:
         self._stack.close()
 
     def of_this_run(self, *kinds: EntryKind) -> list[Entry]:
-        return [entry for entry in self.entries if entry.run == self._run and entry.kind in kinds]
+        return [entry for entry in self.entries if entry.run == self.run and entry.kind in kinds]
 
     def of_other_runs(self, *kinds: EntryKind) -> list[Entry]:
         """Those that count, since the peer is the same."""
-        return [entry for entry in self.of_peer(*kinds) if entry.run != self._run]
+        return [entry for entry in self.of_peer(*kinds) if entry.run != self.run]
 
     def of_peer(self, *kinds: EntryKind) -> list[Entry]:
         """All that this peer got."""
@@ -76,7 +76,7 @@ class KeptLedger:
 
     def _counts(self, entry: Entry) -> bool:
         # A peer that got another certificate in the middle of a run is still the same.
-        return entry.peer in self._peers or entry.run == self._run
+        return entry.peer in self._peers or entry.run == self.run
 
     @property
     def digest(self) -> str:
@@ -89,13 +89,13 @@ class KeptLedger:
         Raises:
             OutputError: it cannot be written, or somebody else wrote to the ledger.
         """
-        assert self._run is not None, "only a run can disclose anything"
+        assert self.run is not None, "only a run can disclose anything"
         if self._read() != self.entries:
             raise OutputError(
                 f"ledger {self._path} was changed by somebody else in the course of this run; see by whom"
             )
         entry = next_entry(
-            self.entries, disclosure, run=self._run, peer=self._peer, attempt=attempt, kind=kind, about=about
+            self.entries, disclosure, run=self.run, peer=self._peer, attempt=attempt, kind=kind, about=about
         )
         append_entry(self._path, entry)
         self.entries = [*self.entries, entry]

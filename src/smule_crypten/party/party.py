@@ -34,6 +34,7 @@ from smule_crypten.party.inputs import (
     build_party_model,
 )
 from smule_crypten.party.joining import joined_session, opened_budget, prepared_scheme, shake_hands
+from smule_crypten.party.joint_heads import HeadOfRun, OwnHead, joint_head, own_head
 from smule_crypten.party.ledger import PartyLedger
 from smule_crypten.party.mutual_training import MutualTraining
 from smule_crypten.party.public_asking import public_questions
@@ -64,6 +65,7 @@ class _Prepared:
     architecture: Architecture
     budget: QueryBudget
     states: StateFolder
+    head: OwnHead | None
 
 
 def run_party(emit: Emit, inputs: PartyInputs, hooks: Hooks | None = None) -> PartyRecord:
@@ -111,6 +113,7 @@ def _prepare(loaded: PartyInputs, hooks: Hooks) -> _Prepared:
         architecture=translate_checked(answering, inputs.bundle.input_shape, inputs_NX).architecture,
         budget=budget_of_run(config, states),
         states=states,
+        head=own_head(config, inputs),
     )
 
 
@@ -125,8 +128,10 @@ def _train(prepared: _Prepared, session: Session, emit: Emit) -> PartyRecord:
         ledger = PartyLedger(config.name, journal, emit)
         public = public_queries(config.public_pool, config.exchange)
         prices = Prices.of(scheme, dealt=config.needs_dealer, public=public)
-        queries = plan(prices, config.exchange, config.training.epochs)
+        head_bytes = 0 if prepared.head is None else prepared.head.sizes.most_bytes
+        queries = plan(prices, config.exchange, config.training.epochs, head_bytes)
         _say_plan(emit, config, queries)
+        head = _joint_head(prepared, scheme, ledger)
         peer = _peer(prepared, scheme, queries)
         questions = public_questions(config, prepared.inputs.bundle.public_pool, scheme, prepared.budget, public)
         training = MutualTraining(
@@ -142,6 +147,7 @@ def _train(prepared: _Prepared, session: Session, emit: Emit) -> PartyRecord:
             states=prepared.states,
         )
         facts = vars(training.run(state)) | _description(prepared)
+        facts["joint_head"] = None if head is None else head.record
         facts["planned_exchange_bytes"] = queries.exchange_bytes
         facts["planned_set_up_bytes"] = queries.set_up_bytes
     # On disk before the other party hears so: once it knows that both are through, it will not come again.
@@ -164,6 +170,12 @@ def _peer(prepared: _Prepared, scheme: SecureInferenceScheme, queries: Plan) -> 
     )
 
 
+def _joint_head(prepared: _Prepared, scheme: SecureInferenceScheme, ledger: PartyLedger) -> HeadOfRun | None:
+    """Before anything is trained; None without one."""
+    own, budget, states = prepared.head, prepared.budget, prepared.states
+    return None if own is None else joint_head(own, prepared.config, scheme, budget.ledger, states, ledger.message)
+
+
 def _agree(prepared: _Prepared, session: Session) -> tuple[SecureInferenceScheme, int]:
     """The scheme, ready for use, and the number of the exchange to go on from."""
     config = prepared.config
@@ -184,6 +196,8 @@ def _say_plan(emit: Emit, config: PartyConfig, queries: Plan) -> None:
         text += f"{queries.exchange_bytes / 1e6:.2f} MB at most each"
         if queries.set_up_bytes:
             text += f", beside {queries.set_up_bytes / 1e6:.2f} MB for the set-up, once"
+        if queries.head_bytes:
+            text += f" and {queries.head_bytes / 1e6:.2f} MB at most for the joint head, once"
         if config.exchange.budget_mb is not None:
             text = f"exchange.budget_mb={config.exchange.budget_mb:g} pays for {text}"
         emit(Message(text))

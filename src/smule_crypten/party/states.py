@@ -31,7 +31,7 @@ _KEPT = 2
 _NAME = re.compile(r"exchange_(\d+)\.pt")
 _SET_ASIDE = re.compile(r"exchange_(\d+)\.set_aside\.pt")
 _ALONE = "alone.pt"
-_LEFT_OVER = re.compile(r"\.(exchange_\d+|alone)\.pt\..*")
+_LEFT_OVER = re.compile(r"\.(exchange_\d+|alone|joint_head)\.pt\..*")
 """A temporary file of write_atomic whose writer was killed."""
 _MAY_CHANGE: dict[str, Any] = {
     **dict.fromkeys(("output_dir", "launch", "connection", "disclosure", "predict"), True),
@@ -58,6 +58,10 @@ class StateFolder:
         self._data_digest = data_digest
         self._settings = config.model_dump_json(exclude=_MAY_CHANGE)
         self._digest = hashlib.sha256(self._settings.encode()).hexdigest()
+
+    @property
+    def path(self) -> Path:
+        return self._folder
 
     @property
     def belongs_to(self) -> dict[str, str | None]:
