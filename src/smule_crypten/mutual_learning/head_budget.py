@@ -50,7 +50,8 @@ class HeadBudget:
         if before + count > self._answers:
             raise BudgetError(
                 f"party {self._to_party} asks for {count} answers of the joint head, "
-                f"joint_head.answers={self._answers} leaves {max(0, self._answers - before)}; both may raise it to {before + count}"
+                f"joint_head.answers={self._answers} leaves {max(0, self._answers - before)}; both may raise it to "
+                f"{before + count}"
             )
 
     def charge_check(self, count: int, solve: str) -> None:

@@ -17,9 +17,9 @@ from smule_crypten.data.partition import split
 from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.errors import DataError
 from smule_crypten.features.computing import Say
+from smule_crypten.head_run.terms import head_terms
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.zoo import build_model, named_network
-from smule_crypten.party.head_terms import head_terms
 from smule_crypten.party.public_samples import load_bundle_and_pool, public_terms
 from smule_crypten.party.states import digest_of
 from smule_crypten.tasks.by_name import party_task

@@ -16,6 +16,7 @@ from torch import nn
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.partition import missing_classes
 from smule_crypten.errors import PeerError
+from smule_crypten.head_run.own_head import HeadOfRun, OwnHead, joint_head, own_head
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.architecture import Architecture
@@ -26,15 +27,12 @@ from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.handshake import agree_on_start
 from smule_crypten.mutual_learning.planner import Plan, Prices, plan, public_queries
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
+from smule_crypten.party.device import resolve_device
 from smule_crypten.party.disclosing import budget_of_run, oldest_start
 from smule_crypten.party.events import Begun, Emit, Message
 from smule_crypten.party.hooks import Hooks
-from smule_crypten.party.inputs import (
-    PartyInputs,
-    build_party_model,
-)
+from smule_crypten.party.inputs import PartyInputs, build_party_model, party_seed
 from smule_crypten.party.joining import joined_session, opened_budget, prepared_scheme, shake_hands
-from smule_crypten.party.joint_heads import HeadOfRun, OwnHead, joint_head, own_head
 from smule_crypten.party.ledger import PartyLedger
 from smule_crypten.party.mutual_training import MutualTraining
 from smule_crypten.party.public_asking import public_questions
@@ -113,7 +111,7 @@ def _prepare(loaded: PartyInputs, hooks: Hooks) -> _Prepared:
         architecture=translate_checked(answering, inputs.bundle.input_shape, inputs_NX).architecture,
         budget=budget_of_run(config, states),
         states=states,
-        head=own_head(config, inputs),
+        head=own_head(config, inputs.bundle, inputs, task=party_task(config), device=resolve_device(config.device)),
     )
 
 
@@ -172,8 +170,18 @@ def _peer(prepared: _Prepared, scheme: SecureInferenceScheme, queries: Plan) -> 
 
 def _joint_head(prepared: _Prepared, scheme: SecureInferenceScheme, ledger: PartyLedger) -> HeadOfRun | None:
     """Before anything is trained; None without one."""
-    own, budget, states = prepared.head, prepared.budget, prepared.states
-    return None if own is None else joint_head(own, prepared.config, scheme, budget.ledger, states, ledger.message)
+    config = prepared.config
+    if prepared.head is None:
+        return None
+    return joint_head(
+        prepared.head,
+        config,
+        scheme,
+        prepared.budget.ledger,
+        folder=party_folder(config) / STATES_FOLDER,
+        seed=party_seed(config),
+        say=ledger.message,
+    )
 
 
 def _agree(prepared: _Prepared, session: Session) -> tuple[SecureInferenceScheme, int]:

@@ -60,10 +60,6 @@ class StateFolder:
         self._digest = hashlib.sha256(self._settings.encode()).hexdigest()
 
     @property
-    def path(self) -> Path:
-        return self._folder
-
-    @property
     def belongs_to(self) -> dict[str, str | None]:
         """What a run must have in common with an earlier one to go on from its states."""
         return {"configuration": self._digest, "data": self._data_digest}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.data.samples import Samples
+from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.head_run.driver import HeadDriver, Questions
 from smule_crypten.head_run.revealing import check_classes, check_rows
 from smule_crypten.head_run.sizes import HeadSizes
 from smule_crypten.head_run.state import HEAD_FILE, HeadState, HeadStore
+from smule_crypten.head_run.terms import head_sizes
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.joint_head.estimate import chosen_questions, estimated_head
 from smule_crypten.joint_head.head_rows import HeadFeatures, own_statistics
@@ -20,11 +22,9 @@ from smule_crypten.joint_head.knowledge import HeadKnowledge
 from smule_crypten.joint_head.statistics import Statistics
 from smule_crypten.mutual_learning.head_budget import HeadBudget
 from smule_crypten.mutual_learning.kept_ledger import KeptLedger
-from smule_crypten.party.head_terms import head_features, head_sizes
-from smule_crypten.party.inputs import PartyInputs, party_seed
-from smule_crypten.party.states import StateFolder
 from smule_crypten.report.records import HeadRecord
-from smule_crypten.tasks.by_name import party_task
+from smule_crypten.tasks.task import Task
+from smule_crypten.training.learner import Holding
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure
 
 
@@ -46,27 +46,33 @@ class HeadOfRun:
     record: HeadRecord
 
 
-def own_head(config: PartyConfig, inputs: PartyInputs) -> OwnHead | None:
+def own_head(
+    config: PartyConfig, bundle: DataBundle, held: Holding, *, task: Task, device: torch.device
+) -> OwnHead | None:
     """None without a joint head. All that is wrong on this side alone is found here.
+
+    Args:
+        held: this party's samples.
+        device: where the map of features is applied.
 
     Raises:
         ConfigError: the noise hides too little; as HeadFeatures.
         DataError: rows are too few to reveal weights that follow from them; as HeadFeatures.of.
         ModelError, OutputError: as HeadFeatures.
     """
-    sizes = head_sizes(config, inputs.bundle)
+    sizes = head_sizes(config, bundle)
     if sizes is None:
         return None
     sizes.check_noise()
-    features, num_outputs = head_features(config, inputs.bundle), inputs.bundle.num_classes
+    features, num_outputs = HeadFeatures(config, bundle, device), bundle.num_classes
     if sizes.is_revealed:
-        check_rows(len(inputs.train), f"party {config.name}", is_small_accepted=sizes.terms.reveal_small)
-        check_classes(party_task(config).class_counts(inputs.train.targets, num_outputs).tolist())
+        check_rows(len(held.train), f"party {config.name}", is_small_accepted=sizes.terms.reveal_small)
+        check_classes(task.class_counts(held.train.targets, num_outputs).tolist())
     return OwnHead(
         sizes=sizes,
         features=features,
-        statistics=own_statistics(features, config.task, inputs.train, num_outputs),
-        candidates=inputs.train.without_copies().with_others(inputs.pool),
+        statistics=own_statistics(features, config.task, held.train, num_outputs),
+        candidates=held.train.without_copies().with_others(held.pool),
     )
 
 
@@ -75,10 +81,16 @@ def joint_head(
     config: PartyConfig,
     scheme: SecureInferenceScheme,
     ledger: KeptLedger,
-    states: StateFolder,
+    *,
+    folder: Path,
+    seed: int,
     say: Callable[[str], None],
 ) -> HeadOfRun:
     """Solve it with the peer, ask and answer, and estimate it.
+
+    Args:
+        folder: of the party's states.
+        seed: of the choice of what is asked.
 
     Raises:
         SmuleError: as HeadDriver.run.
@@ -89,9 +101,9 @@ def joint_head(
         scheme,
         sizes,
         own.statistics,
-        _questions(own, party_seed(config)),
+        _questions(own, seed),
         budget=budget,
-        store=HeadStore(states.path / HEAD_FILE, sizes.terms, f"run {ledger.run}"),
+        store=HeadStore(folder / HEAD_FILE, sizes.terms, f"run {ledger.run}"),
         say=say,
     )
     state = driver.run()

@@ -7,16 +7,10 @@ from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.data.samples import DataBundle
 from smule_crypten.head_run.sizes import HeadSizes
 from smule_crypten.joint_head.head_rows import HeadFeatures
-from smule_crypten.party.device import resolve_device
 
 _BOUND, _ITERATIONS = 32.0, 14
 _BOUND_OF_PATCHES, _ITERATIONS_OF_PATCHES = 128.0, 28
 """Measured: docs/joint-head.md."""
-
-
-def head_features(config: PartyConfig | RunConfig, bundle: DataBundle) -> HeadFeatures:
-    """Raises ConfigError, ModelError, OutputError as HeadFeatures."""
-    return HeadFeatures(config, bundle, resolve_device(config.device))
 
 
 def head_terms(config: PartyConfig | RunConfig, bundle: DataBundle) -> JointHeadTerms:
@@ -28,7 +22,7 @@ def head_terms(config: PartyConfig | RunConfig, bundle: DataBundle) -> JointHead
     head = config.joint_head
     if not head.is_on:
         return JointHeadTerms()
-    features = head_features(config, bundle)
+    features = HeadFeatures(config, bundle)
     size = features.num_features + 1
     used = head.features if head.features.is_on else config.features
     has_patches = used.name == "patches"
