@@ -46,11 +46,10 @@ def converse(
         for post in posts:
             before(post)
         outgoing = [post.data for post in posts]
-        if outgoing and not still_crossing:
+        if outgoing and (wanted is None or not still_crossing):
             channel.transfer(outgoing, [])
             outgoing, is_listening = [], False
         if wanted is None:
-            channel.transfer(outgoing, [])
             break
         received = torch.empty(wanted.num_bytes, dtype=torch.uint8)
         channel.transfer(outgoing, [received], continues=is_listening)

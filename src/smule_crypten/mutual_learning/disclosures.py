@@ -38,9 +38,9 @@ class Entry(Section):
 
     kind: the answers of the exchange, the second ones of its spot check, or those about public samples; of a joint
     head, with query_id 1, its answers, the numbers of the check of its solve, or its weights that were revealed, of
-    which there are num_samples. peer is None in a simulation, whose certificates are thrown away. previous is the digest
-    of the line before; digest is SHA-256, in hexadecimal, of this line without it. about: of public answers a digest of
-    all that they follow from, of a joint head the identity of its solve.
+    which there are num_samples. peer is None in a simulation, whose certificates are thrown away. previous is the
+    digest of the line before; digest is SHA-256, in hexadecimal, of this line without it. about: of public answers a
+    digest of all that they follow from, of a joint head the identity of its solve.
     """
 
     run: str
