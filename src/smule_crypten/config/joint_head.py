@@ -50,8 +50,10 @@ class JointHeadConfig(Section):
 
     @model_validator(mode="after")
     def _nothing_of_no_head(self) -> Self:
-        changed = sorted(self.model_fields_set - {"name"}) if not self.is_on else []
+        changed = sorted(self.model_fields_set - {"name", "features"}) if not self.is_on else []
         different = [key for key in changed if getattr(self, key) != type(self).model_fields[key].default]
+        if not self.is_on and self.features.is_on:  # where they are cached means nothing then
+            different.append("features")
         if different:
             raise ValueError(f"{', '.join(different)}: belongs to a joint head; set joint_head=ridge")
         return self
