@@ -31,6 +31,9 @@ class JointHeadConfig(Section):
     reveal: Literal["nobody", "both"] = "nobody"
     """Who sees its weights after it is solved: nobody, or both, which tells more than a jointly trained network
     does."""
+    reveal_small: bool = Field(default=False, json_schema_extra=RARE)
+    """Accept that it is revealed though a party has fewer than 20,000 rows; both must. Below 2,000 rows, or 50 of a
+    class, it never is."""
     features: FeaturesConfig = FeaturesConfig()
     """The public map of its features; none for those of the run, or for the normalised inputs where that has none."""
     ridge: float = Field(default=0.15, gt=0.0, json_schema_extra=RARE)
@@ -47,8 +50,10 @@ class JointHeadConfig(Section):
 
     @model_validator(mode="after")
     def _nothing_of_no_head(self) -> Self:
-        changed = sorted(self.model_fields_set - {"name"}) if not self.is_on else []
+        changed = sorted(self.model_fields_set - {"name", "features"}) if not self.is_on else []
         different = [key for key in changed if getattr(self, key) != type(self).model_fields[key].default]
+        if not self.is_on and self.features.is_on:  # where they are cached means nothing then
+            different.append("features")
         if different:
             raise ValueError(f"{', '.join(different)}: belongs to a joint head; set joint_head=ridge")
         return self

@@ -129,7 +129,8 @@ class _Common(Section):
 
     def _check_privacy(self, samples: SamplesConfig, key: str) -> None:
         if self.training.dp is not None:
-            refuse_what_tells(self.training, self.exchange, samples, key, has_public_pool=self.public_pool.is_on)
+            has = {"has_public_pool": self.public_pool.is_on, "has_joint_head": self.joint_head.is_on}
+            refuse_what_tells(self.training, self.exchange, samples, key, **has)
 
     @model_validator(mode="after")
     def _nobody_deals_for_two(self) -> Self:
