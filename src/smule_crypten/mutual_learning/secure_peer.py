@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,7 +135,7 @@ class SecurePeer:
         self._prepared = num_samples, peer
         self._begin(number, num_samples, peer, attempt=0)
 
-    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork, losses: Sequence[float] | None = None) -> None:
         """Announce the question, and charge the peer's; the network answers it as it is now.
 
         Raises:
@@ -156,7 +157,8 @@ class SecurePeer:
         check_inputs(inputs_NX, sample_ids, self._scheme.largest_input)
         answerer = self._made_ready(answering)
         terms = dataclasses.asdict(answerer.terms)
-        own = Announcement(num_samples=len(question), model_step=answering.model_step, **terms)
+        told = None if losses is None else tuple(losses)
+        own = Announcement(num_samples=len(question), model_step=answering.model_step, **terms, losses=told)
         peer = self._announce(own)
         if (own.num_samples, peer.num_samples) != self._prepared:
             raise ProtocolError(f"party {self._peer_name} asks about another number of samples than it prepared")
@@ -199,6 +201,7 @@ class SecurePeer:
             num_dropped=int((~kept_N).sum()),
             logit_noise=asked.own.logit_noise,
             logit_bound=asked.peer.logit_bound,
+            peer_losses=asked.peer.losses,
             cost=dataclasses.replace(cost, peak_memory_bytes=prediction.cost.peak_memory_bytes),
         )
 
@@ -279,8 +282,14 @@ class SecurePeer:
         return self._ready[1]
 
     def _announce(self, own: Announcement) -> Announcement:
-        message = self._scheme.announce({"query_id": self._query_id, **dataclasses.asdict(own)})
-        peer = checked_announcement(message, query_id=self._query_id, peer=self._peer_name, limit=self._peer_limit)
+        message = self._scheme.announce({"query_id": self._query_id, **own.as_plain()})
+        peer = checked_announcement(
+            message,
+            query_id=self._query_id,
+            peer=self._peer_name,
+            limit=self._peer_limit,
+            has_losses=own.losses is not None,
+        )
         log.debug(
             "queries announced exchange=%d own_samples=%d own_model_step=%d peer_samples=%d peer_model_step=%d",
             self._query_id,

@@ -160,6 +160,11 @@ class Trainer:
             seconds=time.perf_counter() - started,
         )
 
+    @property
+    def teacher(self) -> Teacher | None:
+        """As it was given."""
+        return self._teacher
+
     def state_dict(self) -> dict[str, Any]:
         """A snapshot between two epochs, network included, of tensors and plain values only."""
         return copy.deepcopy(

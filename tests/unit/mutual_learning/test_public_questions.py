@@ -41,7 +41,7 @@ class OtherPeer:
 
     def prepare(self, num_samples: int) -> None: ...
 
-    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork, losses: Any = None) -> None:
         self.next_number += 1
 
     def answers(self) -> Answers:
