@@ -18,32 +18,43 @@ from smule_crypten.head_run.terms import head_sizes
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.joint_head.estimate import chosen_questions, estimated_head
 from smule_crypten.joint_head.head_rows import HeadFeatures, own_statistics
-from smule_crypten.joint_head.knowledge import HeadKnowledge
+from smule_crypten.joint_head.knowledge import HeadKnowledge, head_logits
 from smule_crypten.joint_head.statistics import Statistics
+from smule_crypten.metric_names import TaskName
 from smule_crypten.mutual_learning.head_budget import HeadBudget
 from smule_crypten.mutual_learning.kept_ledger import KeptLedger
 from smule_crypten.report.records import HeadRecord
 from smule_crypten.tasks.task import Task
+from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.learner import Holding
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OwnHead:
-    """What a party brings to the joint head. candidates: own samples that it may ask about."""
+    """What a party brings to the joint head. held: its samples."""
 
     sizes: HeadSizes
     features: HeadFeatures
     statistics: Statistics
-    candidates: Samples
+    held: Holding
+
+    @property
+    def candidates(self) -> Samples:
+        """Own samples that it may ask about; by those of the validation part it is judged."""
+        return self.held.train.without_copies().with_others(self.held.pool)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeadOfRun:
-    """knowledge: in the clear, this party's own. record: what it tells of the head in its files."""
+    """knowledge: in the clear, this party's own. record: what it tells of the head in its files.
+
+    answers: what its knowledge says of all own samples but those for testing, and of public ones.
+    """
 
     knowledge: HeadKnowledge
     record: HeadRecord
+    answers: OwnAnswers
 
 
 def own_head(
@@ -72,7 +83,7 @@ def own_head(
         sizes=sizes,
         features=features,
         statistics=own_statistics(features, config.task, held.train, num_outputs),
-        candidates=held.train.without_copies().with_others(held.pool),
+        held=held,
     )
 
 
@@ -119,7 +130,18 @@ def joint_head(
         cost=Cost(**state.solve_cost) + Cost(**state.opening_cost),
         disclosure=disclosure,
     )
-    return HeadOfRun(knowledge=knowledge, record=_record(sizes, state, budget, asked))
+    return HeadOfRun(
+        knowledge=knowledge,
+        record=_record(sizes, state, budget, asked),
+        answers=head_answers(knowledge, own.features, own.held, config.task),
+    )
+
+
+def head_answers(knowledge: HeadKnowledge, features: HeadFeatures, held: Holding, task: TaskName) -> OwnAnswers:
+    """What a party's own knowledge of the head says of all its samples but those for testing, and of public ones."""
+    parts = [part for part in (held.train.without_copies(), held.validation, held.pool, held.public) if part]
+    logits = [head_logits(knowledge, features.of(part, "own samples"), task) for part in parts]
+    return OwnAnswers(torch.cat([part.sample_ids for part in parts]), torch.cat(logits))
 
 
 def _questions(own: OwnHead, seed: int) -> Questions:
