@@ -216,8 +216,8 @@ def test_a_joint_head_is_priced(folder: Path) -> None:
     """Its exact bytes, and what it opens; noise that hides too little is found before the day."""
     found = by_check(findings(side(folder, "a", "joint_head.name=ridge")))["one exchange"]
     assert found.status == "ok"
-    assert "the joint head once, of 65 features, at most " in found.text
-    assert "16 answers of it each way at most, under noise of 0.043" in found.text
+    assert "the joint head once, of 17 features, at most " in found.text
+    assert "4 answers of it each way at most, under noise of 0.043" in found.text
     bare = by_check(findings(side(folder, "a", "joint_head.name=ridge", "joint_head.noise=0")))["one exchange"]
     assert (bare.status, bare.exit_code) == ("FAILED", 2)
 

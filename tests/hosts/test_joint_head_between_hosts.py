@@ -127,11 +127,11 @@ def test_a_head_that_hides_nothing_is_refused(folders: Folders, network: Network
 
 @pytest.mark.parametrize(
     ("role", "count"),
-    [("a", 1), ("b", 12), ("a", 32), ("b", 34), ("a", 37), ("b", 39), ("a", 41)],
+    [("b", 12), ("a", 40), ("b", 43)],
 )
 def test_a_run_that_was_cut_off_in_its_head(tmp_path: Path, role: str, count: int) -> None:
-    """Killed before it says anything, in the iteration, at its end, before it saves its share or answers: the run goes
-    on to the same end, with the bytes of one that was not disturbed, and every attempt in the ledger."""
+    """Killed in the iteration, and where answers are given: the run goes on to the same end, with the bytes of one that
+    was not disturbed, and every attempt in the ledger. (Each message: tests/unit/head_run.)"""
     with SimulatedRun(tmp_path, "joint_head=ridge", scheme="two_party") as run:
         run.start(instruments={role: Tripwire("kill", "head", count)})
         assert run.wait()[role] == -signal.SIGKILL, run.logs()

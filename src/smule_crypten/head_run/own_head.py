@@ -14,13 +14,13 @@ from smule_crypten.head_run.driver import HeadDriver, Questions
 from smule_crypten.head_run.revealing import check_classes, check_rows
 from smule_crypten.head_run.sizes import HeadSizes
 from smule_crypten.head_run.state import HEAD_FILE, HeadState, HeadStore
+from smule_crypten.head_run.teaching import head_answers
 from smule_crypten.head_run.terms import head_sizes
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.joint_head.estimate import chosen_questions, estimated_head
 from smule_crypten.joint_head.head_rows import HeadFeatures, own_statistics
-from smule_crypten.joint_head.knowledge import HeadKnowledge, head_logits
+from smule_crypten.joint_head.knowledge import HeadKnowledge
 from smule_crypten.joint_head.statistics import Statistics
-from smule_crypten.metric_names import TaskName
 from smule_crypten.mutual_learning.head_budget import HeadBudget
 from smule_crypten.mutual_learning.kept_ledger import KeptLedger
 from smule_crypten.report.records import HeadRecord
@@ -135,13 +135,6 @@ def joint_head(
         record=_record(sizes, state, budget, asked),
         answers=head_answers(knowledge, own.features, own.held, config.task),
     )
-
-
-def head_answers(knowledge: HeadKnowledge, features: HeadFeatures, held: Holding, task: TaskName) -> OwnAnswers:
-    """What a party's own knowledge of the head says of all its samples but those for testing, and of public ones."""
-    parts = [part for part in (held.train.without_copies(), held.validation, held.pool, held.public) if part]
-    logits = [head_logits(knowledge, features.of(part, "own samples"), task) for part in parts]
-    return OwnAnswers(torch.cat([part.sample_ids for part in parts]), torch.cat(logits))
 
 
 def _questions(own: OwnHead, seed: int) -> Questions:
