@@ -60,7 +60,7 @@ NARROW: dict[str, set[str]] = {
     "head_run": SMALL
     | {"joint_head", "mpc.session", "mpc.keys", "mpc.streams", "fixed_point.wire", "transport.meter"}
     | {"inference.scheme", "mutual_learning.head_budget", "mutual_learning.kept_ledger"}
-    | {"data", "tasks", "training.learner", "report.records", "report.formatting"},
+    | {"data", "tasks", "training.learner", "training.ensemble", "report.records", "report.formatting"},
     "attacks": SMALL | {"data", "models"},
     "party_pool": SMALL | {"transport", "mpc", "inference"},
     "contract_parties": SMALL | {"models", "mpc", "inference"},
