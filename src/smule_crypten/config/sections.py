@@ -275,7 +275,7 @@ class AttackConfig(Section):
     """Options of this attack."""
 
 
-ControlName = Literal["label_smoothing", "self_mutual", "self_distillation"]
+ControlName = Literal["label_smoothing", "self_mutual", "self_distillation", "own_head"]
 
 
 class SimulationConfig(Section):
@@ -289,8 +289,9 @@ class SimulationConfig(Section):
         default=("label_smoothing", "self_mutual", "self_distillation"), strict=False
     )
     """Local controls, which train without a peer: how much of a gain is only regularization? Two copies at one party
-    teach each other in self_mutual, the own finished network teaches in self_distillation. Regression leaves
-    label_smoothing out, since it has no labels to smooth."""
+    teach each other in self_mutual, the own finished network teaches in self_distillation, and with it a ridge head of
+    own rows on the same features as a joint head in own_head. Regression leaves label_smoothing out, since it has no
+    labels to smooth."""
 
     @model_validator(mode="after")
     def _controls_differ(self) -> SimulationConfig:
