@@ -17,7 +17,8 @@ _IDENTITY = re.compile(r"[0-9a-f]{64}")
 class Announced:
     """rows: own labelled ones. asks: for so many answers, in all of this attempt and those that were answered.
 
-    left: so many answers the other party may still have, as other runs have left it. solve: identity of the one that this party has a share of; None without. answered, revealed: what it has of that.
+    left: so many answers the other party may still have, as other runs have left it. solve: identity of the one that
+    this party has a share of; None without. answered, revealed: what it has of that.
     """
 
     rows: int

@@ -2,8 +2,8 @@
 
 A head answers from a share of weights that follow from the rows of both parties. `joint_head.answers`, which both
 parties agreed on, counts what the peer gets of all heads together: this run's, and those of other runs in the ledger,
-attempts that were cut off with them. Within a run `disclosure.repeats` says how many more attempts there may be, each of
-as many answers: their noise is fresh, so a peer that hangs up can average over them.
+attempts that were cut off with them. Within a run `disclosure.repeats` says how many more attempts there may be, each
+of as many answers: their noise is fresh, so a peer that hangs up can average over them.
 
 The numbers that the check of a solve opens, and the weights if they are revealed, are entered, too. They have no limit
 of answers; a run has one solve, and as many more as its repeats allow. Weights are revealed of one solve alone.
