@@ -50,8 +50,9 @@ def heads_in_process(run: RunConfig, bundle: DataBundle, learners: tuple[Learner
     joint = first.statistics + second.statistics
     weights_DC = exact_head(joint, first.sizes.terms.ridge)
     asked = [min(own.sizes.most_answers, len(own.candidates)) for own in (first, second)]
+    a_is_P = first.statistics.rows >= second.statistics.rows
     of_a, of_b = (
-        _knowledge(own, weights_DC, joint.rows, rank, asked, learners[rank].seed)
+        _knowledge(own, weights_DC, joint.rows, rank, asked, learners[rank].seed, is_P=a_is_P == (rank == 0))
         for rank, own in enumerate((first, second))
     )
     answers_a, answers_b = (
@@ -68,10 +69,10 @@ def heads_in_process(run: RunConfig, bundle: DataBundle, learners: tuple[Learner
 
 
 def _knowledge(
-    own: OwnHead, weights_DC: torch.Tensor, rows: int, rank: int, asked: list[int], seed: int
+    own: OwnHead, weights_DC: torch.Tensor, rows: int, rank: int, asked: list[int], seed: int, *, is_P: bool
 ) -> HeadKnowledge:
     sizes, (count, given) = own.sizes, (asked[rank], asked[1 - rank])
-    cost = sizes.solve_cost(is_P=rank == 0) + sizes.answers_cost(count, given) + sizes.reveal_cost()
+    cost = sizes.solve_cost(is_P=is_P) + sizes.answers_cost(count, given) + sizes.reveal_cost()
     disclosure = Disclosure(query_id=1, to_party=PARTY_NAMES[1 - rank], num_samples=given, model_step=0)
     if not sizes.is_revealed:
         candidates_ND = own.features.rows_of(own.candidates, "own samples")

@@ -151,7 +151,8 @@ class ThreeTeachers:
             self._task.sample_losses(self._mean(outputs_KNC[:, known_N], weights.view(3, 1, 1)), targets)
             for weights in WEIGHTS
         ]
-        return torch.stack([losses.clamp(max=LARGEST_LOSS).mean() for losses in found])
+        # A teacher that overflows says nothing, so it is as bad as any.
+        return torch.stack([losses.nan_to_num(nan=LARGEST_LOSS).clamp(max=LARGEST_LOSS).mean() for losses in found])
 
     def _fit(self, forbidden: torch.Tensor) -> None:
         losses = self._losses()
