@@ -245,9 +245,10 @@ class RunConfig(_Common):
 
     @model_validator(mode="after")
     def _the_own_teacher_is_trained(self) -> Self:
-        if "self_distillation" in self.simulation.controls and not self.training.standalone:
+        taught = [name for name in ("self_distillation", "own_head") if name in self.simulation.controls]
+        if taught and not self.training.standalone:
             raise ValueError(
-                "simulation.controls: self_distillation learns from the network that was trained alone; "
+                f"simulation.controls: {taught[0]} learns from the network that was trained alone; "
                 "set training.standalone=true or leave it out of the list"
             )
         return self

@@ -159,6 +159,7 @@ def _estimate(own: OwnHead, state: HeadState) -> torch.Tensor:
         noise=own.sizes.sigma,
         ridge=own.sizes.terms.ridge,
         total_rows=sum(state.rows),
+        opening=own.sizes.opening,
     )
 
 

@@ -43,7 +43,9 @@ def test_the_estimate_is_a_gaussian_process(both: tuple[Statistics, Statistics])
     generator = torch.Generator().manual_seed(5)
     answers_NC = asked_ND @ exact_head(joint, RIDGE)
     answers_NC = answers_NC + 0.04 * torch.randn(answers_NC.shape, generator=generator)
-    found = estimated_head(own, asked_ND, answers_NC, noise=0.04, ridge=RIDGE, total_rows=joint.rows).numpy()
+    found = estimated_head(
+        own, asked_ND, answers_NC, noise=0.04, ridge=RIDGE, total_rows=joint.rows, opening="values"
+    ).numpy()
 
     start = np.linalg.solve(own.gram_DD.numpy() + RIDGE * joint.rows * np.eye(9), own.moments_DC.numpy())
     prior = np.real(sqrtm(own.gram_DD.numpy() / own.rows))
@@ -71,7 +73,9 @@ def test_answers_bring_the_estimate_close_to_the_joint_head(both: tuple[Statisti
             answers_NC = answers_NC + noise * torch.randn(
                 answers_NC.shape, generator=torch.Generator().manual_seed(7), dtype=torch.float64
             )
-        found = estimated_head(own, asked_ND, answers_NC, noise=noise, ridge=RIDGE, total_rows=joint.rows)
+        found = estimated_head(
+            own, asked_ND, answers_NC, noise=noise, ridge=RIDGE, total_rows=joint.rows, opening="values"
+        )
         return float((found - due).norm() / due.norm())
 
     alone = off(0, 0.0)
@@ -87,3 +91,20 @@ def test_questions_are_drawn_once_each(both: tuple[Statistics, Statistics]) -> N
     assert len(set(chosen.tolist())) == 7
     assert int(chosen.max()) < 20
     assert len(chosen_questions(both[0], candidates_ND, 90, torch.Generator().manual_seed(0))) == 20
+
+
+def test_outputs_that_are_compared_are_evened_out(both: tuple[Statistics, Statistics]) -> None:
+    """Each class's weights are those of values, times one factor: the deviation of its outputs to the power -3/4, and
+    what all have in common. So a class of which little is known can still win."""
+    own, joint = both[0], both[0] + both[1]
+    asked_ND = with_constant(rows(12, 4, classes=2)[0], CLIP)
+    answers_NC = asked_ND @ exact_head(joint, RIDGE)
+    values, evened = (
+        estimated_head(
+            own, asked_ND, answers_NC, noise=0.04, ridge=RIDGE, total_rows=joint.rows, opening=opening
+        ).numpy()
+        for opening in ("values", "differences")
+    )
+    deviations = np.std(asked_ND.numpy() @ values, axis=0)
+    common = np.prod(deviations) ** (0.75 / OUTPUTS)
+    assert np.allclose(evened, values * common / deviations**0.75)
