@@ -232,7 +232,7 @@ class TrainingConfig(Section):
     """How the peer's answers are weighted: all alike (none), or by a look a step ahead on the validation part."""
     keep: KeepName = "best"
     """Which network a party keeps: the best one on its validation part (the last that is not clearly worse), or the
-    last."""
+    last. What a joint head has taught is kept as it is last: own held-out samples cannot judge what they lack."""
     alarm: AlarmName = "report"
     """When the peer's answers on known labels are not those of an honest network: report it, or quarantine, which drops
     the answers under suspicion and goes back to the network that had not learned from them."""

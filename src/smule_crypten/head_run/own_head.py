@@ -10,6 +10,7 @@ import torch
 
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.samples import DataBundle, Samples
+from smule_crypten.errors import ConfigError
 from smule_crypten.head_run.driver import HeadDriver, Questions
 from smule_crypten.head_run.revealing import check_classes, check_rows
 from smule_crypten.head_run.sizes import HeadSizes
@@ -67,13 +68,15 @@ def own_head(
         device: where the map of features is applied.
 
     Raises:
-        ConfigError: the noise hides too little; as HeadFeatures.
+        ConfigError: nothing may be asked, or the noise hides too little; as HeadFeatures.
         DataError: rows are too few to reveal weights that follow from them; as HeadFeatures.of.
         ModelError, OutputError: as HeadFeatures.
     """
     sizes = head_sizes(config, bundle)
     if sizes is None:
         return None
+    if not (sizes.is_revealed or sizes.most_answers):
+        raise ConfigError("joint_head.answers=0: nothing is learned of a head that is not asked; set joint_head=none")
     sizes.check_noise()
     features, num_outputs = HeadFeatures(config, bundle, device), bundle.num_classes
     if sizes.is_revealed:

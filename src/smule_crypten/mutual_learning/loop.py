@@ -3,7 +3,8 @@
 1. Train alone.
 2. At each due epoch: choose a question, ask, answer the peer with the best network so far, keep and watch its answers.
 3. Train for an epoch, on labels and on soft labels.
-4. Judge the network by the validation part, and keep the best one. At the end, put it back.
+4. Judge the network by the validation part, and keep the best one. At the end, put it back. With a joint head, which
+   teaches more than the own validation part can judge, the last one is kept.
 
 `run` is a generator, which yields once in each exchange, between asking and reading the answers. A process of its own
 exhausts it; two parties in one process run in step: `for _ in zip(party_a.run(), party_b.run(), strict=True): pass`.
@@ -80,9 +81,13 @@ class MutualLearning:
                 yield from self._exchange(trainer)
             result = trainer.run_epoch()
             self.tested = self.learner.test(self.network)
-            self.learner.offer(self.network, trainer.model_step, f"smule, epoch {self.epoch}", self.best)
+            if self._head is None:
+                self.learner.offer(self.network, trainer.model_step, f"smule, epoch {self.epoch}", self.best)
             self._observer.epoch("smule", result, self.tested)
             self.epoch += 1
+        if self._head is not None:
+            # Own held-out samples know nothing of the classes that this party lacks, and the head does.
+            self.best = BestNetwork()
         self.tested = self.learner.restored(self.best, self.network, self.tested)
         self._observer.kept("smule", self.network, self.best.model_step or trainer.model_step)
 

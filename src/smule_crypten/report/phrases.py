@@ -10,7 +10,7 @@ from smule_crypten.report.records import TrustRecord
 from smule_crypten.report.run_records import AttackRecord, Communication, Fidelity, PartySummary, RunSeconds, RunSummary
 
 _KEPT_BECAUSE = {
-    "last": "the last one, as nothing is chosen without training.keep=best and a validation part",
+    "last": "the last one, as nothing is chosen with a joint head, or without training.keep=best and a validation part",
     "validation": "the latest that is not clearly worse than the best one on the validation part",
 }
 

@@ -165,7 +165,7 @@ class PartyFacts(Record):
     kept_network: str | None = maybe("which network `model.pt` holds: `smule, epoch n` or `alone, epoch n`")
     kept_because: Literal["last", "validation"] | None = maybe(
         "`validation`: with `training.keep=best` and a validation part, the latest network that is not clearly worse "
-        "there than the best one; `last`: the one after the last epoch"
+        "there than the best one; `last`: the one after the last epoch, as always with a joint head"
     )
     privacy: PrivacyRecord | None = maybe("what both trainings cost; null without `training.dp`")
     planned_exchange_bytes: int | None = maybe(
