@@ -10,10 +10,12 @@ import torch
 
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.samples import DataBundle, Samples
+from smule_crypten.errors import ConfigError
 from smule_crypten.head_run.driver import HeadDriver, Questions
 from smule_crypten.head_run.revealing import check_classes, check_rows
 from smule_crypten.head_run.sizes import HeadSizes
 from smule_crypten.head_run.state import HEAD_FILE, HeadState, HeadStore
+from smule_crypten.head_run.teaching import head_answers
 from smule_crypten.head_run.terms import head_sizes
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.joint_head.estimate import chosen_questions, estimated_head
@@ -24,26 +26,36 @@ from smule_crypten.mutual_learning.head_budget import HeadBudget
 from smule_crypten.mutual_learning.kept_ledger import KeptLedger
 from smule_crypten.report.records import HeadRecord
 from smule_crypten.tasks.task import Task
+from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.learner import Holding
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OwnHead:
-    """What a party brings to the joint head. candidates: own samples that it may ask about."""
+    """What a party brings to the joint head. held: its samples."""
 
     sizes: HeadSizes
     features: HeadFeatures
     statistics: Statistics
-    candidates: Samples
+    held: Holding
+
+    @property
+    def candidates(self) -> Samples:
+        """Own samples that it may ask about; by those of the validation part it is judged."""
+        return self.held.train.without_copies().with_others(self.held.pool)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeadOfRun:
-    """knowledge: in the clear, this party's own. record: what it tells of the head in its files."""
+    """knowledge: in the clear, this party's own. record: what it tells of the head in its files.
+
+    answers: what its knowledge says of all own samples but those for testing, and of public ones.
+    """
 
     knowledge: HeadKnowledge
     record: HeadRecord
+    answers: OwnAnswers
 
 
 def own_head(
@@ -56,13 +68,15 @@ def own_head(
         device: where the map of features is applied.
 
     Raises:
-        ConfigError: the noise hides too little; as HeadFeatures.
+        ConfigError: nothing may be asked, or the noise hides too little; as HeadFeatures.
         DataError: rows are too few to reveal weights that follow from them; as HeadFeatures.of.
         ModelError, OutputError: as HeadFeatures.
     """
     sizes = head_sizes(config, bundle)
     if sizes is None:
         return None
+    if not (sizes.is_revealed or sizes.most_answers):
+        raise ConfigError("joint_head.answers=0: nothing is learned of a head that is not asked; set joint_head=none")
     sizes.check_noise()
     features, num_outputs = HeadFeatures(config, bundle, device), bundle.num_classes
     if sizes.is_revealed:
@@ -72,7 +86,7 @@ def own_head(
         sizes=sizes,
         features=features,
         statistics=own_statistics(features, config.task, held.train, num_outputs),
-        candidates=held.train.without_copies().with_others(held.pool),
+        held=held,
     )
 
 
@@ -119,7 +133,11 @@ def joint_head(
         cost=Cost(**state.solve_cost) + Cost(**state.opening_cost),
         disclosure=disclosure,
     )
-    return HeadOfRun(knowledge=knowledge, record=_record(sizes, state, budget, asked))
+    return HeadOfRun(
+        knowledge=knowledge,
+        record=_record(sizes, state, budget, asked),
+        answers=head_answers(knowledge, own.features, own.held, config.task),
+    )
 
 
 def _questions(own: OwnHead, seed: int) -> Questions:

@@ -28,7 +28,7 @@ def head_terms(config: PartyConfig | RunConfig, bundle: DataBundle) -> JointHead
     has_patches = used.name == "patches"
     return JointHeadTerms(
         name=head.name,
-        answers=size // 4 if head.answers is None else head.answers,
+        answers=max(1, size // 4) if head.answers is None else head.answers,
         noise=head.noise,
         predict=head.predict,
         reveal=head.reveal,

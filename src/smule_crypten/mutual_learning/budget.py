@@ -209,6 +209,14 @@ class QueryBudget:
         self.ledger.enter(disclosure, "public", self._attempts[number], about)
         self._public_to_come = max(0, self._public_to_come - asked)
 
+    def enter_losses(self, disclosure: Disclosure) -> None:
+        """Enter mean losses of the own validation part that are about to be told; they have no limit.
+
+        Raises:
+            OutputError: as charge.
+        """
+        self.ledger.enter(disclosure, "joint_head_losses", self._attempts[disclosure.query_id] + 1)
+
     def _public_entries(self, exchange: int) -> list[Entry]:
         return [entry for entry in self._of_this_run() if entry.kind == "public" and entry.query_id == exchange]
 

@@ -28,7 +28,9 @@ GENESIS = "0" * 64
 _OF_EARLIER_VERSIONS = {"run", "peer", "query_id", "to_party", "num_samples", "model_step"}
 
 
-EntryKind = Literal["first", "second", "public", "joint_head", "joint_head_check", "joint_head_weights"]
+EntryKind = Literal[
+    "first", "second", "public", "joint_head", "joint_head_check", "joint_head_weights", "joint_head_losses"
+]
 ANSWERS: tuple[EntryKind, ...] = ("first", "second", "public")
 """What a network answers."""
 
@@ -38,9 +40,10 @@ class Entry(Section):
 
     kind: the answers of the exchange, the second ones of its spot check, or those about public samples; of a joint
     head, with query_id 1, its answers, the numbers of the check of its solve, or its weights that were revealed, of
-    which there are num_samples. peer is None in a simulation, whose certificates are thrown away. previous is the
-    digest of the line before; digest is SHA-256, in hexadecimal, of this line without it. about: of public answers a
-    digest of all that they follow from, of a joint head the identity of its solve.
+    which there are num_samples; likewise the losses of three teachers that an exchange begins with. peer is None in a
+    simulation, whose certificates are thrown away. previous is the digest of the line before; digest is SHA-256, in
+    hexadecimal, of this line without it. about: of public answers a digest of all that they follow from, of a joint
+    head the identity of its solve.
     """
 
     run: str

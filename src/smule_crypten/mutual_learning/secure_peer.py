@@ -4,7 +4,8 @@ A scheme is seen only through its contract, so every scheme is used in the same 
 
 0. Each party says how many samples it will ask about; both agree on keys, and what the exchange needs is dealt, or
    made by the two. That happens ahead of time.
-1. Each party announces how many samples it asks about, its model step, and a public bound for its network's logits.
+1. Each party announces how many samples it asks about, its model step, and a public bound for its network's logits;
+   with a joint head, what its validation part says of three teachers, too, which it enters into its ledger before.
 2. Each charges the other's query to its budget, before anything is computed.
 3. The scheme runs both directions.
 4. With exchange.spot_checks, each asks so many of its samples again, or all where it has fewer, with fresh randomness
@@ -159,6 +160,8 @@ class SecurePeer:
         terms = dataclasses.asdict(answerer.terms)
         told = None if losses is None else tuple(losses)
         own = Announcement(num_samples=len(question), model_step=answering.model_step, **terms, losses=told)
+        if told:
+            self._budget.enter_losses(self._disclosure(len(told), own))
         peer = self._announce(own)
         if (own.num_samples, peer.num_samples) != self._prepared:
             raise ProtocolError(f"party {self._peer_name} asks about another number of samples than it prepared")
@@ -283,21 +286,13 @@ class SecurePeer:
 
     def _announce(self, own: Announcement) -> Announcement:
         message = self._scheme.announce({"query_id": self._query_id, **own.as_plain()})
+        limit, told = self._peer_limit, own.losses is not None
         peer = checked_announcement(
-            message,
-            query_id=self._query_id,
-            peer=self._peer_name,
-            limit=self._peer_limit,
-            has_losses=own.losses is not None,
+            message, query_id=self._query_id, peer=self._peer_name, limit=limit, has_losses=told
         )
-        log.debug(
-            "queries announced exchange=%d own_samples=%d own_model_step=%d peer_samples=%d peer_model_step=%d",
-            self._query_id,
-            own.num_samples,
-            own.model_step,
-            peer.num_samples,
-            peer.model_step,
-        )
+        sizes = (own.num_samples, own.model_step, peer.num_samples, peer.model_step)
+        text = "queries announced exchange=%d own_samples=%d own_model_step=%d peer_samples=%d peer_model_step=%d"
+        log.debug(text, self._query_id, *sizes)
         return peer
 
     @property

@@ -143,6 +143,7 @@ def _train(prepared: _Prepared, session: Session, emit: Emit) -> PartyRecord:
             budget=prepared.budget,
             ledger=ledger,
             states=prepared.states,
+            head=None if head is None else head.answers,
         )
         facts = vars(training.run(state)) | _description(prepared)
         facts["joint_head"] = None if head is None else head.record
