@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,11 +13,12 @@ import torch
 from smule_crypten.config.protocol import PublicQuestionTerms
 from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.data.datasets import load_data
-from smule_crypten.data.samples import DataBundle, PublicPool, Samples
+from smule_crypten.data.samples import DataBundle, PublicPool, Samples, random_positions
 from smule_crypten.data.targets import unknown_like
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.features.computing import Say
 from smule_crypten.party.featured import as_the_network_sees, load_bundle
+from smule_crypten.party.further_inputs import read_further
 
 log = logging.getLogger(__name__)
 FIRST_ID = 1 << 62
@@ -37,7 +39,7 @@ def load_bundle_and_pool(config: PartyConfig | RunConfig, say: Say = log.info) -
 
 
 def load_public_pool(config: PartyConfig | RunConfig, bundle: DataBundle, say: Say = log.info) -> PublicPool | None:
-    """The training samples of the configured set, without labels; None where there is none.
+    """The samples without labels, of a set the training samples; None where there is none.
 
     Args:
         bundle: the party's own data, as its network sees them.
@@ -49,26 +51,40 @@ def load_public_pool(config: PartyConfig | RunConfig, bundle: DataBundle, say: S
     if not config.public_pool.is_on:
         return None
     try:
-        read = load_data(config.public_pool.data(config.data), config.task)
+        raw_NX = _unlabelled(config, bundle, say) if config.public_pool.unlabelled else _of_a_set(config, bundle)
     except (ConfigError, DataError) as error:
         raise type(error)(f"public_pool: {error}") from error
-    raw_NX, origin = read.train.inputs, bundle.origin
-    shape, dtype = bundle.input_shape, bundle.train.inputs.dtype
-    if origin is not None:
-        shape, dtype = origin.input_shape, origin.dtype
-    if (tuple(raw_NX.shape[1:]), raw_NX.dtype) != (shape, dtype):
-        raise DataError(
-            f"public_pool: its samples are {raw_NX.dtype} of shape {tuple(raw_NX.shape[1:])}, the own ones {dtype} of "
-            f"shape {shape}; both parties' networks must take them as they take their own"
-        )
-    if origin is None and dict(read.columns) != dict(bundle.columns):
-        raise DataError("public_pool: its columns are not those of the own data; read both by the same schema")
     say(f"public pool: {len(raw_NX):,} samples")
     inputs_NX = as_the_network_sees(config, bundle, raw_NX)
     count = len(inputs_NX)
     targets_N = unknown_like(bundle.train.targets[:1]).repeat(count, *[1] * (bundle.train.targets.dim() - 1))
     samples = Samples(inputs_NX, targets_N, FIRST_ID + torch.arange(count))
     return PublicPool(samples, _digest(config, bundle, raw_NX))
+
+
+def _unlabelled(config: PartyConfig | RunConfig, bundle: DataBundle, say: Say) -> torch.Tensor:
+    """Of a file or folder that is nothing else; it has been held against the own data."""
+    assert config.public_pool.unlabelled is not None, "there is none"
+    read = read_further(Path(config.public_pool.unlabelled), config, bundle)
+    for note in read.notes:
+        say(f"public pool: {note}")
+    return read.inputs[random_positions(len(read.inputs), config.public_pool.max_samples)]
+
+
+def _of_a_set(config: PartyConfig | RunConfig, bundle: DataBundle) -> torch.Tensor:
+    read = load_data(config.public_pool.data(config.data), config.task)
+    raw_NX, origin = read.train.inputs, bundle.origin
+    shape, dtype = bundle.input_shape, bundle.train.inputs.dtype
+    if origin is not None:
+        shape, dtype = origin.input_shape, origin.dtype
+    if (tuple(raw_NX.shape[1:]), raw_NX.dtype) != (shape, dtype):
+        raise DataError(
+            f"its samples are {raw_NX.dtype} of shape {tuple(raw_NX.shape[1:])}, the own ones {dtype} of "
+            f"shape {shape}; both parties' networks must take them as they take their own"
+        )
+    if origin is None and dict(read.columns) != dict(bundle.columns):
+        raise DataError("its columns are not those of the own data; read both by the same schema")
+    return raw_NX
 
 
 def public_terms(config: PartyConfig, bundle: DataBundle) -> PublicQuestionTerms:

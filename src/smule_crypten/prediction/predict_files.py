@@ -17,15 +17,14 @@ import numpy as np
 import torch
 
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.data.files_table import read_rows
-from smule_crypten.data.inputs import Inputs, Scale, read_inputs
-from smule_crypten.data.samples import DataBundle
+from smule_crypten.data.inputs import Inputs
 from smule_crypten.errors import ConfigError, OutputError
 from smule_crypten.files import write_atomic, write_text
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.metric_names import TaskName
 from smule_crypten.party.environment import describe_versions
 from smule_crypten.party.featured import as_the_network_sees
+from smule_crypten.party.further_inputs import read_further
 from smule_crypten.prediction.answer_records import AskedRecord, CombinationRecord, JudgedRecord, PredictionRecord
 from smule_crypten.prediction.asking import Answers, TrainedParty, ask_once, asked_record, load_trained_party
 from smule_crypten.tasks.combination import Combined
@@ -60,7 +59,7 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
         nothing = party.held_out.inputs[:0]
         return ask_once(party, nothing, lambda scheme, answers: asked_record(party, scheme, answers))
     config, bundle = party.config, party.inputs.bundle
-    inputs = _read(images, config, bundle)
+    inputs = read_further(images, config, bundle)
     for note in inputs.notes:
         log.info("input %s", note)
     both_NX = torch.cat([as_the_network_sees(config, bundle, inputs.inputs), party.held_out.inputs])
@@ -70,21 +69,6 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
         return _keep(party, inputs, party.own_logits(both_NX), answers, asked, output)
 
     return ask_once(party, both_NX, conclude)
-
-
-def _read(path: Path, config: PartyConfig, bundle: DataBundle) -> Inputs:
-    """By the schema of the own table, or as images of the shape and scale of the own ones."""
-    if config.data.name == "table":
-        rows_NF, notes = read_rows(path, config.data)
-        return Inputs(rows_NF, notes=notes)
-    trained_on, origin = bundle.train.inputs, bundle.origin
-    return read_inputs(
-        path,
-        bundle.input_shape if origin is None else origin.input_shape,
-        trained_on=trained_on.dtype if origin is None else origin.dtype,
-        scale=Scale.of(trained_on) if origin is None else Scale.before(origin),
-        layout=config.data.options.get("layout"),
-    )
 
 
 def metadata_path(output: Path) -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from party_configs import party
+from PIL import Image
 from pydantic import ValidationError
 
 from smule_crypten.config.features import FeaturesConfig
@@ -20,6 +21,8 @@ from smule_crypten.data.datasets import load_data
 from smule_crypten.errors import DataError
 from smule_crypten.party.inputs import PartyInputs, load_party_inputs, public_configuration
 from smule_crypten.party.public_samples import FIRST_ID
+from smule_crypten.tables.schema import Column, TableSchema
+from smule_crypten.tables.schema_file import text_of
 
 COUNT = 12
 
@@ -90,6 +93,37 @@ def test_features_are_made_of_it(tmp_path: Path) -> None:
     assert digest(inputs) != digest(loaded(str(tmp_path / "pool.npz")))
 
 
+def test_a_file_without_labels(tmp_path: Path) -> None:
+    """The same pool, by content, as a set with labels; a folder is read in order of names, max_samples holds."""
+    labelled = write(tmp_path / "pool.npz")
+    np.savez(tmp_path / "bare.npz", inputs=np.load(labelled)["x_train"])
+    bare = PublicPoolConfig(name="unlabeled", path=str(tmp_path / "bare.npz"), num_queries=5)
+    assert digest(loaded("", public_pool=bare)) == digest(loaded(labelled))
+    some = loaded("", public_pool=bare.model_copy(update={"max_samples": 8}))
+    assert digest(some) == digest(loaded(labelled, max_samples=8))
+    (tmp_path / "images").mkdir()
+    for number, value in enumerate((255, 0)):
+        Image.fromarray(np.full((8, 8), value, np.uint8)).save(tmp_path / "images" / f"{number}.png")
+    folder = loaded("", public_pool=bare.model_copy(update={"path": str(tmp_path / "images")}))
+    assert folder.public is not None
+    torch.testing.assert_close(folder.public.inputs.mean((1, 2, 3)), torch.tensor([(1 - 0.25) / 0.5, -0.25 / 0.5]))
+
+
+def test_a_table_without_targets(tmp_path: Path) -> None:
+    """By the schema of the own table, whose target the pool does not have."""
+    columns = [Column(name="x", kind="numeric", centre=30.0, scale=20.0)]
+    columns.append(Column(name="y", kind="numeric", role="target", centre=60.0, scale=40.0))
+    (tmp_path / "schema.yaml").write_text(text_of(TableSchema(columns=tuple(columns))))
+    (tmp_path / "own.csv").write_text("x,y\n" + "".join(f"{i},{2 * i}.5\n" for i in range(60)))
+    (tmp_path / "pool.csv").write_text("x\n10\n30\n")
+    options = {"schema_file": str(tmp_path / "schema.yaml")}
+    data = DataConfig(name="table", path=str(tmp_path / "own.csv"), options=options)
+    pool = PublicPoolConfig(name="unlabeled", path=str(tmp_path / "pool.csv"), num_queries=5)
+    inputs = loaded("", data=data, public_pool=pool, samples=SamplesConfig(), task="regression")
+    assert inputs.public is not None
+    assert inputs.public.inputs.flatten().tolist() == [-1.0, 0.0]
+
+
 def test_own_samples_in_the_pool_are_told(tmp_path: Path) -> None:
     """Who names the own data set as public shows its own samples, and may learn from those it is tested on."""
     pool = PublicPoolConfig(name="digits", num_queries=5)
@@ -125,6 +159,7 @@ def test_a_pool_that_does_not_fit(tmp_path: Path, of_pool: dict[str, Any], words
     [
         ({"name": "npz", "path": "pool.npz"}, "num_queries: 0 asks about none of the pool"),
         ({"num_queries": 5}, "name: must be given"),
+        ({"name": "unlabeled", "num_queries": 5}, "name: unlabeled needs a path"),
     ],
 )
 def test_a_key_without_effect_is_refused(pool: dict[str, Any], words: str) -> None:

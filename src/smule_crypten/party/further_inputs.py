@@ -1,0 +1,33 @@
+"""Samples beside the data set of a party, without labels: what is predicted, and what public questions are about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from smule_crypten.config.run import PartyConfig, RunConfig
+from smule_crypten.data.files_table import read_rows
+from smule_crypten.data.inputs import Inputs, Scale, read_inputs
+from smule_crypten.data.samples import DataBundle
+
+
+def read_further(path: Path, config: PartyConfig | RunConfig, bundle: DataBundle) -> Inputs:
+    """By the schema of the own table, or as inputs of the shape and scale of the own ones, before any public map.
+
+    Args:
+        path: a table where the own data are one, else an .npz file or a folder (data/inputs.py).
+        bundle: the own data.
+
+    Raises:
+        DataError: they cannot be read, or the network cannot take them.
+    """
+    if config.data.name == "table":
+        rows_NF, notes = read_rows(path, config.data)
+        return Inputs(rows_NF, notes=notes)
+    trained_on, origin = bundle.train.inputs, bundle.origin
+    return read_inputs(
+        path,
+        bundle.input_shape if origin is None else origin.input_shape,
+        trained_on=trained_on.dtype if origin is None else origin.dtype,
+        scale=Scale.of(trained_on) if origin is None else Scale.before(origin),
+        layout=config.data.options.get("layout"),
+    )
