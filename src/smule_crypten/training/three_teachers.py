@@ -92,9 +92,14 @@ class ThreeTeachers:
         return [] if losses is None else [round(round(loss / LOSS_STEP) * LOSS_STEP, 2) for loss in losses.tolist()]
 
     def hear(self, own: Sequence[float], peer: Sequence[float]) -> None:
-        """Take the point of the least sum of what both parties told; nothing changes where either told nothing."""
-        if len(own) == len(peer) == NUM_LOSSES:
-            total = torch.tensor(own) + torch.tensor(peer)[_EXCHANGED]
+        """Take the point of the least sum of what both parties told; own losses alone where the peer cannot tell.
+
+        It cannot where it hardly asks, or not at all (exchange.share_a). Nothing changes where this party cannot.
+        """
+        if len(own) == NUM_LOSSES:
+            total = torch.tensor(own)
+            if len(peer) == NUM_LOSSES:
+                total = total + torch.tensor(peer)[_EXCHANGED]
             self._weights = WEIGHTS[int(total.argmin())]
 
     def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:

@@ -120,11 +120,15 @@ def test_the_own_network_alone_teaches_nothing() -> None:
 
 
 def test_few_answers_tell_nothing() -> None:
-    """A fit to fewer than 50 samples errs more than it tells: nothing is told, and nothing changes."""
+    """A fit to fewer than 50 samples errs more than it tells: nothing is told, and nothing changes. A peer that only
+    answers tells nothing either; then own losses are all there is."""
     source = teachers(asked=VALIDATION[:49])
     assert source.losses() == []
-    source.hear([], teachers().losses())
+    told = teachers().losses()
+    source.hear([], told)
     assert source.weights == (0.25, 0.25, 0.5)
+    source.hear(told, [])
+    assert source.weights == tuple(WEIGHTS[told.index(min(told))].tolist())
 
 
 def test_without_a_peer_own_losses_decide() -> None:
