@@ -54,7 +54,7 @@ NAMES = {
     "partition": ["by_class", "dirichlet", "iid", "unequal"],
     "model": sorted([*NETWORKS, AUTO, "target"]),
     "scheme": sorted(SCHEMES),
-    "suite": sorted([*get_args(SuiteName), "learning_digits"]),
+    "suite": sorted([*get_args(SuiteName), "learning_digits", "joint_head"]),
     "attack": sorted([*ATTACKS, "none"]),
     "provider": ["dealer", "trusted_first_party"],
 }
