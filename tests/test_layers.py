@@ -55,7 +55,7 @@ NARROW: dict[str, set[str]] = {
     "mutual_learning": SMALL
     | {"data", "models", "tasks", "training", "report.records"}
     | {"inference.scheme", "inference.answerer", "inference.noise"},
-    "attacks": SMALL | {"data", "models"},
+    "attacks": SMALL | {"data", "models", "joint_head"},
     "party_pool": SMALL | {"transport", "mpc", "inference"},
     "contract_parties": SMALL | {"models", "mpc", "inference"},
     "testing": SMALL | {"models", "mpc", "inference", "party_pool", "contract_parties"},
