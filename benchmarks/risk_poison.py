@@ -123,7 +123,7 @@ def _student(
         student = nn.Sequential(nn.Linear(features.size(1), _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, soft.size(1)))
     optimizer = torch.optim.Adam(student.parameters(), lr=1e-3)
     for _ in range(epochs):
-        for batch in torch.randperm(len(features), generator=generator).split(128):
+        for batch in torch.split(torch.randperm(len(features), generator=generator), 128):
             loss = F.cross_entropy(student(features[batch]), targets[batch])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -70,7 +70,8 @@ def telling_rows(known: Knowledge, candidates_ND: torch.Tensor, clip_norm: float
     """
     rows_ND = torch.linalg.solve(known.rows_DD, candidates_ND.T).T @ known.matrix_DD
     lengths_N1: torch.Tensor = rows_ND.norm(dim=1, keepdim=True)
-    return rows_ND * (clip_norm / lengths_N1)
+    longest_ND: torch.Tensor = rows_ND * (clip_norm / lengths_N1)
+    return longest_ND
 
 
 def scores_by_answers(
