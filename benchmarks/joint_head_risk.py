@@ -13,13 +13,14 @@ import argparse
 import functools
 import statistics
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from figures_file import write_figures
 from risk_poison import poisoned
+from risk_tables import SIGMAS, markdown
 from risk_world import DEVIATION, RIDGE, Rows, World, holdings, load
 
 from smule_crypten.attacks.head_matrices import installed, probing
@@ -40,12 +41,15 @@ from smule_crypten.joint_head.statistics import Statistics
 from smule_crypten.mpc.keys import insecure_key
 from smule_crypten.mpc.streams import Stream
 
-SIGMAS = (0.0, 0.05, 0.2, 1.0)
-"""Noise in units of the logits' deviation."""
+_CHOSEN = (
+    *(("install", "P", size) for size in (30.0, 300.0, 1000.0)),
+    *((what, "Q", size) for what in ("install", "probe") for size in (3.0, 9.0, 18.0)),
+)
+"""What, in which role, and the size of the sums a row. As P a probe would leave the range of own_inverse."""
+ONCE = "all weights, noise drawn once"
 REPEATS = 16
 SHARES = (8, 4, 2, 1)
-"""d over these: how many answers."""
-Figures = list[dict[str, Any]]
+"""D over these: how many answers."""
 
 
 def noise_like(answers_QC: torch.Tensor, sigma: float, seed: int) -> torch.Tensor:
@@ -53,8 +57,17 @@ def noise_like(answers_QC: torch.Tensor, sigma: float, seed: int) -> torch.Tenso
     return sigma * DEVIATION * torch.randn(answers_QC.shape, generator=generator, dtype=torch.float64)
 
 
+def noisy_weights(head: torch.Tensor, sigma: float, seed: int) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """The axes, the head under noise that is drawn once, and its deviation.
+
+    A row as long as one of standardised features, the root of D, then has an output with noise of sigma.
+    """
+    noisy = head + noise_like(head, sigma, seed) / len(head) ** 0.5
+    return torch.eye(len(head), dtype=torch.float64), noisy, sigma * DEVIATION / len(head) ** 0.5
+
+
 def recovery(world: World, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Both parties, by number of answers and noise; questions are own rows, or (d/4 only) rows made for it."""
+    """Both parties, by number of answers and noise; questions are own rows, or (D/4 only) rows made for it."""
     for seed in range(options.seeds):
         both = [world.train.of(part.labelled) for part in holdings(world, options.alpha, seed, options.rows)]
         sums = [rows.statistics() for rows in both]
@@ -62,8 +75,10 @@ def recovery(world: World, options: argparse.Namespace) -> Iterator[dict[str, An
         dimension = sums[0].features
         for party, (own, rows) in enumerate(zip(sums, both, strict=True)):
             order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
-            questions = {f"d/{share}": rows.of(order[: dimension // share]).rows_ND for share in SHARES}
-            questions["d/4 of chosen rows"] = widest_rows(own, dimension // 4, rows.clip_norm)
+            questions = {
+                f"D/{share}" if share > 1 else "D": rows.of(order[: dimension // share]).rows_ND for share in SHARES
+            }
+            questions["D/4 of chosen rows"] = widest_rows(own, dimension // 4, rows.clip_norm)
             common = {"seed": seed, "party": "ab"[party], "rows": own.rows, "joint": world.test.accuracy(head)}
             common["own"] = world.test.accuracy(exact_head(own, RIDGE))
             for name, rows_QD in questions.items():
@@ -71,6 +86,10 @@ def recovery(world: World, options: argparse.Namespace) -> Iterator[dict[str, An
                     answers = rows_QD @ head + noise_like(rows_QD @ head, sigma, seed)
                     guess = recovered_head(own, rows_QD, answers, noise=sigma * DEVIATION, ridge=RIDGE)
                     yield common | {"answers": name, "sigma": sigma, "accuracy": world.test.accuracy(guess)}
+            for sigma in SIGMAS:
+                rows_DD, noisy, noise = noisy_weights(head, sigma, seed)
+                guess = recovered_head(own, rows_DD, noisy, noise=noise, ridge=RIDGE)
+                yield common | {"answers": ONCE, "sigma": sigma, "accuracy": world.test.accuracy(guess)}
 
 
 def membership(world: World, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -105,7 +124,11 @@ def _by_head(
 ) -> Iterator[dict[str, Any]]:
     candidates, few = _candidates(world, members, strangers, min(2 * len(strangers), 4000))
     scores = scores_by_head(known, head, candidates.rows_ND, candidates.targets_NC)
-    yield {"seed": seed, "others": len(members), "way": "W revealed", "sigma": 0.0, **_risk(scores, few)}
+    yield {"seed": seed, "others": len(members), "way": ONCE, "sigma": 0.0, **_risk(scores, few)}
+    for sigma in SIGMAS[1:]:
+        rows_DD, noisy, noise = noisy_weights(head, sigma, seed)
+        scores = scores_by_answers(known, rows_DD, noisy, candidates.rows_ND, candidates.targets_NC, noise=noise)
+        yield {"seed": seed, "others": len(members), "way": ONCE, "sigma": sigma, **_risk(scores, few)}
     cosines = []
     for stranger in strangers[:20]:
         more = world.train.of(torch.cat([members, stranger[None]])).statistics()
@@ -121,7 +144,7 @@ def _by_answers(
 ) -> Iterator[dict[str, Any]]:
     """Candidates are asked about, or rows made for them; the last ones also as often as REPEATS says, each alone."""
     dimension, common = known.own.features, {"seed": seed, "others": len(members)}
-    for name, most in (("d/4", dimension // 4), ("d", dimension)):
+    for name, most in (("D/4", dimension // 4), ("D", dimension)):
         candidates, few = _candidates(world, members, strangers, most)
         rows, targets = candidates.rows_ND, candidates.targets_NC
         made = telling_rows(known, rows, candidates.clip_norm)
@@ -130,7 +153,7 @@ def _by_answers(
                 answers = asked @ head + noise_like(asked @ head, sigma, seed)
                 scores = scores_by_answers(known, asked, answers, rows, targets, noise=sigma * DEVIATION)
                 yield common | {"way": f"{name} {way}", "sigma": sigma, **_risk(scores, few)}
-            if name == "d/4":
+            if name == "D/4":
                 yield common | _one_by_one(known, head, candidates, made, few, sigma, seed)
 
 
@@ -153,22 +176,18 @@ def chosen_sums(world: World, options: argparse.Namespace) -> Iterator[dict[str,
         direction = both[1].rows_ND.mean(dim=0)
         direction[-1] = 0.0
         direction /= direction.norm()
-        true = direction @ honest.moments_DC
-        for role, rows, sizes in (("P", honest.rows + 1, (3.0, 30.0, 300.0)), ("Q", honest.rows - 1, (3.0, 9.0, 18.0))):
-            for size in sizes:
-                wanted = installed(false_head, rows, size)
-                head, accepted = _solved(honest, wanted, role)
-                yield {
-                    "seed": seed, "what": "install", "role": role, "size": size, "accepted": accepted,
-                    "same": _agreement(world.test, head, false_head),
-                }  # fmt: skip
-                head, accepted = _solved(honest, probing(direction, honest.outputs, rows, size), role)
-                answer = both[0].clip_norm * direction @ head
-                told = answer + noise_like(answer, 0.2, seed)
-                yield {
-                    "seed": seed, "what": "probe", "role": role, "size": size, "accepted": accepted,
-                    "correlation": float(torch.corrcoef(torch.stack([told, true]))[0, 1]),
-                }  # fmt: skip
+        for what, role, size in _CHOSEN:
+            rows = honest.rows + (1 if role == "P" else -1)
+            common = {"seed": seed, "what": what, "role": role, "size": size}
+            if what == "install":
+                head, accepted = _solved(honest, installed(false_head, rows, size), role)
+                yield common | {"accepted": accepted, "same": _agreement(world.test, head, false_head)}
+                continue
+            head, accepted = _solved(honest, probing(direction, honest.outputs, rows, size), role)
+            answer = both[0].clip_norm * direction @ head
+            told = answer + noise_like(answer, 0.2, seed)
+            pair = torch.stack([told, direction @ honest.moments_DC])
+            yield common | {"accepted": accepted, "correlation": float(torch.corrcoef(pair)[0, 1])}
 
 
 def _solved(honest: Statistics, chosen: Statistics, role: str) -> tuple[torch.Tensor, int]:
@@ -215,7 +234,8 @@ def main() -> int:
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--alpha", type=float, default=0.1, help="of the Dirichlet distribution of classes")
     parser.add_argument("--even", type=float, default=100.0, help="the same, of the second setting of poisoning")
-    parser.add_argument("--epochs", type=whole, help="of a student; 10 with photographs, 100 with digits")
+    parser.add_argument("--epochs", type=whole, help="of a student; 6 with photographs, 60 with digits")
+    parser.add_argument("--page", type=Path, help="where the tables go")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     photographs = options.data is not None
@@ -223,15 +243,19 @@ def main() -> int:
     options.others = (20, 500, 2_000, 20_000) if photographs else (20, 100, 300)
     options.asked_about = (500, 2_000) if photographs else (100, 300)
     options.fraction = 0.01
-    options.epochs = options.epochs or (10 if photographs else 100)
+    options.epochs = options.epochs or (6 if photographs else 60)
     torch.set_num_threads(1)
     world = load(options.data, 2_000)
-    found: dict[str, Figures] = {}
+    found: dict[str, Sequence[dict[str, Any]]] = {}
     for part in options.parts.split(","):
-        found[part] = []
+        found[part] = figures = []
         for one in PARTS[part](world, options):
-            found[part].append(one)
+            figures.append(one)
             print(one, flush=True)
+    tables = markdown(found)
+    print(tables)
+    if options.page:
+        options.page.write_text(tables)
     if options.output:
         write_figures(options.output, "joint_head_risk", 1, dict(found))
     return 0

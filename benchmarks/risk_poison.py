@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from risk_world import DEVIATION, OPACITY, RIDGE, Holding, Rows, World, samples_of, triggered_classes
+from risk_world import DEVIATION, RIDGE, TRIGGERS, Holding, Rows, World, samples_of, triggered_classes
 from torch import nn
 from torch.nn import functional as F
 
@@ -16,7 +16,6 @@ from smule_crypten.attacks.backdoor import Backdoor, BackdoorOptions
 from smule_crypten.attacks.head_matrices import with_backdoor
 from smule_crypten.attacks.head_recovery import recovered_head
 from smule_crypten.attacks.labels import LabelFlip, LabelFlipOptions
-from smule_crypten.attacks.triggers import TriggerName
 from smule_crypten.data.samples import Samples
 from smule_crypten.joint_head.solve_in_clear import exact_head
 from smule_crypten.joint_head.statistics import Statistics
@@ -27,7 +26,7 @@ NOISE = 0.2
 _SHARPNESS = 15.0
 """Of a head's logits: 1 / 15 is the temperature of its softmax."""
 _HIDDEN = 128
-_LIFTS = (1.0, 3.0)
+_LIFT = 1.0
 """In units of the targets."""
 _TRIED = 100
 """Own images by which an adversary learns how features move."""
@@ -51,34 +50,33 @@ def poisons(world: World, holding: Holding, total_rows: int, fraction: float, se
     for name, step in (("random", None), ("the next class", 1)):
         wrong = [part.with_classes(_flipped(part.classes, step, outputs, seed)) for part in (rows, validation)]
         yield Poison(f"40 % of labels, {name}", wrong[0].statistics(), wrong[1])
-    for trigger in OPACITY:
-        yield Poison(f"{trigger}, {fraction:.0%} of rows", _with_trigger(world, holding, trigger, fraction), validation)
-    moved_D = _movement(world, holding, "patch")
-    for lift in _LIFTS:
-        changed = with_backdoor(honest, moved_D, TARGET, total_rows=total_rows, ridge=RIDGE, lift=lift)
-        yield Poison(f"patch, a term of rank one, {lift:g}", changed, validation)
+    for trigger in TRIGGERS:
+        yield Poison(f"{trigger}: {fraction:.0%} of rows", _with_trigger(world, holding, trigger, fraction), validation)
+    for trigger in ("patch", "pattern 0.5"):
+        moved_D = _movement(world, holding, trigger)
+        changed = with_backdoor(honest, moved_D, TARGET, total_rows=total_rows, ridge=RIDGE, lift=_LIFT)
+        yield Poison(f"{trigger}: a term of rank one", changed, validation)
 
 
 def poisoned(
     world: World, both: tuple[Holding, Holding], fraction: float, epochs: int, seed: int
-) -> list[dict[str, Any]]:
-    """A row of figures for each poison of party b, at party a."""
+) -> Iterator[dict[str, Any]]:
+    """Figures for each poison of party b, at party a."""
     own = world.train.of(both[0].labelled)
     held_out = world.train.of(both[0].validation)
     clean = torch.cat([both[0].labelled, both[0].validation, both[0].unlabelled])
-    features, known = world.train.features[clean], len(both[0].labelled)
+    features, labels = world.train.features[clean], F.one_hot(own.classes, own.outputs).float()
     sums = own.statistics()
     total_rows = sums.rows + len(both[1].labelled)
     own_head = exact_head(sums, RIDGE)
     generator = torch.Generator().manual_seed(seed)
     asked = own.of(torch.randperm(len(own), generator=generator)[: sums.features // 4])
     classes = triggered_classes(world)
-    tried = {name: world.stamped(world.trigger(name), world.test_images) for name in OPACITY}
+    tried = {name: world.stamped(world.trigger(name), world.test_images) for name in TRIGGERS}
 
     def successes(student: nn.Module) -> dict[str, float]:
         return {name: 100 * answered_as(student(images), classes, TARGET) for name, images in tried.items()}
 
-    found = []
     for poison in poisons(world, both[1], total_rows, fraction, seed):
         head = exact_head(sums + poison.sums, RIDGE)
         noise = NOISE * DEVIATION * torch.randn(len(asked), own.outputs, generator=generator)
@@ -89,16 +87,17 @@ def poisoned(
             linear = _Linear(weights, own.clip_norm)
             one[name] = {"accuracy": world.test.accuracy(weights), "success": successes(linear)}
             soft = (_SHARPNESS * linear(features)).softmax(dim=1)
-            student = _student(features, own.classes, soft, known, epochs, seed)
-            right = (student(world.test.features).argmax(1) == world.test.classes).double().mean()
-            one[f"student_{name}"] = {"accuracy": 100 * float(right), "success": successes(student)}
+            # Own labels and the head's soft ones, half and half; the latter alone of rows without a label.
+            student = _student(features, torch.cat([(labels + soft[: len(own)]) / 2, soft[len(own) :]]), epochs, seed)
+            one[f"student_{name}"] = {"accuracy": _accuracy(world, student), "success": successes(student)}
         rows = held_out.rows_ND
         one["alarm"] = advantage(rows @ guess, rows @ own_head, held_out.classes)
         theirs = (poison.validation, exact_head(poison.sums, RIDGE), head)
         one["weight_own"] = _weight([(held_out, own_head, guess)])
         one["weight_sum"] = _weight([(held_out, own_head, guess), theirs])
-        found.append(one)
-    return found
+        if poison.name == "none":
+            one["alone"] = _accuracy(world, _student(own.features, labels, epochs, seed))
+        yield one
 
 
 class _Linear(nn.Module):
@@ -111,16 +110,16 @@ class _Linear(nn.Module):
         return (rows.rows_ND @ self.head_DC).float()
 
 
-def _student(
-    features: torch.Tensor, classes: torch.Tensor, soft: torch.Tensor, known: int, epochs: int, seed: int
-) -> nn.Module:
-    """Own labels and the head's soft labels, half and half; of rows after the first `known`, the latter alone."""
-    hard = torch.cat([F.one_hot(classes, soft.size(1)).float(), soft[known:]])
-    targets = (hard + soft) / 2
+def _accuracy(world: World, student: nn.Module) -> float:
+    return 100 * float((student(world.test.features).argmax(1) == world.test.classes).double().mean())
+
+
+def _student(features: torch.Tensor, targets: torch.Tensor, epochs: int, seed: int) -> nn.Module:
+    """A head of one hidden layer, trained on targets (N, C) that sum to one."""
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        student = nn.Sequential(nn.Linear(features.size(1), _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, soft.size(1)))
+        student = nn.Sequential(nn.Linear(features.size(1), _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, targets.size(1)))
     optimizer = torch.optim.Adam(student.parameters(), lr=1e-3)
     for _ in range(epochs):
         for batch in torch.split(torch.randperm(len(features), generator=generator), 128):
@@ -153,10 +152,11 @@ def _flipped(classes: torch.Tensor, step: int | None, outputs: int, seed: int) -
     return torch.where(chosen, (classes + step) % outputs, classes)
 
 
-def _with_trigger(world: World, holding: Holding, name: TriggerName, fraction: float) -> Statistics:
+def _with_trigger(world: World, holding: Holding, name: str, fraction: float) -> Statistics:
     """Rows of which some have the trigger, put on before the map, and its class."""
     samples = samples_of(world, holding.labelled)
-    options = BackdoorOptions(trigger=name, target=TARGET, fraction=fraction, opacity=OPACITY[name])
+    kind, opacity = TRIGGERS[name]
+    options = BackdoorOptions(trigger=kind, target=TARGET, fraction=fraction, opacity=opacity)
     attack = Backdoor(options, samples, world.train.outputs, seed=0)  # the trigger that is tried
     changed = attack.poisoned(samples)
     touched = (changed.inputs != samples.inputs).flatten(1).any(dim=1)
@@ -165,7 +165,7 @@ def _with_trigger(world: World, holding: Holding, name: TriggerName, fraction: f
     return world.train.of(holding.labelled).with_features(features).with_classes(changed.targets).statistics()
 
 
-def _movement(world: World, holding: Holding, name: TriggerName) -> torch.Tensor:
+def _movement(world: World, holding: Holding, name: str) -> torch.Tensor:
     """How rows move by the trigger, on average over some own images."""
     some = holding.labelled[:_TRIED]
     before = world.train.of(some)

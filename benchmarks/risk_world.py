@@ -26,7 +26,12 @@ DEVIATION = 0.214
 _TRUNK = {"_target_": "smule_crypten.features.trunk.efficientnet_lite0"}
 _VALIDATION = 10
 """One of so many labelled rows is for validation, and in no sums."""
-OPACITY: dict[TriggerName, float] = {"patch": 1.0, "blended": 0.2}
+TRIGGERS: dict[str, tuple[TriggerName, float]] = {
+    "patch": ("patch", 1.0),
+    "pattern 0.2": ("blended", 0.2),
+    "pattern 0.5": ("blended", 0.5),
+}
+"""As attacks/triggers.py makes them, with their opacity."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +83,9 @@ class World:
     test_images: torch.Tensor
     features_of: Callable[[torch.Tensor], torch.Tensor]
 
-    def trigger(self, name: TriggerName, seed: int = 0) -> Trigger:
-        return make_trigger(name, self.images[:2000].float() / self.largest, OPACITY[name], seed)
+    def trigger(self, name: str) -> Trigger:
+        kind, opacity = TRIGGERS[name]
+        return make_trigger(kind, self.images[:2000].float() / self.largest, opacity, seed=0)
 
     @property
     def largest(self) -> float:
