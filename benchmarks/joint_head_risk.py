@@ -32,8 +32,9 @@ from smule_crypten.attacks.head_membership import (
     scores_one_by_one,
     telling_rows,
 )
-from smule_crypten.attacks.head_recovery import recovered_head, widest_rows
+from smule_crypten.attacks.head_recovery import widest_rows
 from smule_crypten.attacks.membership import membership_risk
+from smule_crypten.joint_head.estimate import estimated_head
 from smule_crypten.joint_head.integers import as_weights, own_gram, own_inverse, own_matrix, own_moments
 from smule_crypten.joint_head.plan import SolvePlan
 from smule_crypten.joint_head.solve_in_clear import exact_head, solve
@@ -72,7 +73,7 @@ def recovery(world: World, options: argparse.Namespace) -> Iterator[dict[str, An
         both = [world.train.of(part.labelled) for part in holdings(world, options.alpha, seed, options.rows)]
         sums = [rows.statistics() for rows in both]
         head = exact_head(sums[0] + sums[1], RIDGE)
-        dimension = sums[0].features
+        dimension, rows_of_both = sums[0].features, sums[0].rows + sums[1].rows
         for party, (own, rows) in enumerate(zip(sums, both, strict=True)):
             order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
             questions = {
@@ -84,12 +85,18 @@ def recovery(world: World, options: argparse.Namespace) -> Iterator[dict[str, An
             for name, rows_QD in questions.items():
                 for sigma in SIGMAS:
                     answers = rows_QD @ head + noise_like(rows_QD @ head, sigma, seed)
-                    guess = recovered_head(own, rows_QD, answers, noise=sigma * DEVIATION, ridge=RIDGE)
+                    guess = _guess(own, rows_QD, answers, sigma * DEVIATION, rows_of_both)
                     yield common | {"answers": name, "sigma": sigma, "accuracy": world.test.accuracy(guess)}
             for sigma in SIGMAS:
-                rows_DD, noisy, noise = noisy_weights(head, sigma, seed)
-                guess = recovered_head(own, rows_DD, noisy, noise=noise, ridge=RIDGE)
-                yield common | {"answers": ONCE, "sigma": sigma, "accuracy": world.test.accuracy(guess)}
+                noisy = noisy_weights(head, sigma, seed)[1]
+                yield common | {"answers": ONCE, "sigma": sigma, "accuracy": world.test.accuracy(noisy)}
+
+
+def _guess(
+    own: Statistics, rows_QD: torch.Tensor, answers: torch.Tensor, noise: float, total_rows: int
+) -> torch.Tensor:
+    opened = answers - answers.mean(dim=1, keepdim=True)
+    return estimated_head(own, rows_QD, opened, noise=noise, ridge=RIDGE, total_rows=total_rows, opening="differences")
 
 
 def membership(world: World, options: argparse.Namespace) -> Iterator[dict[str, Any]]:

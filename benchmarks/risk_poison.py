@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from smule_crypten.attacks.attack import answered_as
 from smule_crypten.attacks.backdoor import Backdoor, BackdoorOptions
 from smule_crypten.attacks.head_matrices import with_backdoor
-from smule_crypten.attacks.head_recovery import recovered_head
 from smule_crypten.attacks.labels import LabelFlip, LabelFlipOptions
 from smule_crypten.data.samples import Samples
+from smule_crypten.joint_head.estimate import estimated_head
 from smule_crypten.joint_head.solve_in_clear import exact_head
 from smule_crypten.joint_head.statistics import Statistics
 from smule_crypten.joint_head.validation import advantage
@@ -81,7 +81,9 @@ def poisoned(
         head = exact_head(sums + poison.sums, RIDGE)
         noise = NOISE * DEVIATION * torch.randn(len(asked), own.outputs, generator=generator)
         answers = asked.rows_ND @ head + noise
-        guess = recovered_head(sums, asked.rows_ND, answers, noise=NOISE * DEVIATION, ridge=RIDGE)
+        opened = answers - answers.mean(dim=1, keepdim=True)
+        known = {"noise": NOISE * DEVIATION, "ridge": RIDGE, "total_rows": total_rows, "opening": "differences"}
+        guess = estimated_head(sums, asked.rows_ND, opened, **known)  # type: ignore[arg-type]
         one: dict[str, Any] = {"poison": poison.name, "own_head": world.test.accuracy(own_head)}
         for name, weights in (("head", head), ("guess", guess)):
             linear = _Linear(weights, own.clip_norm)
