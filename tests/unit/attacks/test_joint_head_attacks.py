@@ -232,3 +232,41 @@ def test_a_term_of_rank_one_lifts_the_target_where_features_move_so() -> None:
     assert right[1] > right[0] - 0.03
     taken = ((test_ND + trigger_D) @ after_DC).argmax(dim=1) == 3
     assert float(taken.double().mean()) > 0.8
+
+
+def student_of(head_DC: torch.Tensor) -> torch.nn.Module:
+    """A network of one hidden layer that learned the head's soft labels on party a's clean rows alone."""
+    rows_ND = digits()[1][:OWN]
+    soft_NC = (15 * rows_ND @ head_DC).softmax(dim=1).float()
+    torch.manual_seed(0)
+    student = torch.nn.Sequential(torch.nn.Linear(65, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
+    optimizer = torch.optim.Adam(student.parameters(), lr=3e-3)
+    for _ in range(300):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(student(rows_ND.float()), soft_NC).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return student
+
+
+def test_a_backdoor_in_the_head_reaches_a_student_of_clean_rows() -> None:
+    """Why the joint head is off by default: that it answers about clean rows alone keeps no trigger out."""
+    first, second = sums(0, OWN), sums(OWN, STRANGERS)
+    trigger_D = torch.zeros(65, dtype=torch.float64)
+    trigger_D[[3, 11, 19]] = -1.5
+    poisoned = with_backdoor(second, trigger_D, 3, total_rows=STRANGERS, ridge=RIDGE, lift=1.5)
+    taken = {}
+    for name, other in (("honest", second), ("poisoned", poisoned)):
+        student = student_of(exact_head(first + other, RIDGE))
+        named_N = student((digits()[1][STRANGERS:] + trigger_D).float()).argmax(dim=1)
+        taken[name] = float((named_N == 3).double().mean())
+    assert taken["poisoned"] > taken["honest"] + 0.3
+
+
+def test_noise_that_is_drawn_once_on_the_weights_bounds_all_answers() -> None:
+    """20 rows: who knows every weight under it finds fewer members than who repeats a question under fresh noise."""
+    known, head_DC, rows_ND, targets_NC = few_of(20)
+    deviation = NOISE / 65**0.5
+    noisy_DC = head_DC + noise_of(head_DC.shape, deviation)
+    axes_DD = torch.eye(65, dtype=torch.float64)
+    scores_N = scores_by_answers(known, axes_DD, noisy_DC, rows_ND, targets_NC, noise=deviation)
+    assert auc(scores_N) < by_default_answers(20, NOISE / 4, is_chosen=True) - 0.05
