@@ -92,6 +92,8 @@ def _poison_row(name: str, some: Figures, honest: dict[int, dict[str, Any]]) -> 
     trigger = name.split(":")[0] if ":" in name else "pattern 0.5"
 
     def figure(what: str) -> str:
+        if ":" not in name and name != "none":  # labels alone: there is no trigger
+            return f"{_mean(one[what]['accuracy'] for one in some):.1f}"
         success = _mean(one[what]["success"][trigger] for one in some)
         before = _mean(honest[one["seed"]][what]["success"][trigger] for one in some)
         return f"{_mean(one[what]['accuracy'] for one in some):.1f} / {success:.1f} ({success - before:+.1f})"
