@@ -108,6 +108,7 @@ def plotted(rows: Sequence[Row]) -> str:
     """Accuracy by KB a query with two_party; the front as a line, whiskers from the least accurate seed to the most."""
     figure, axes = new_figure(width=7.2, height=4.6)
     best = sorted(front(rows), key=lambda row: row.two_party)
+    ends = min(row.two_party for row in rows) + max(row.two_party for row in rows)
     axes.plot([row.two_party for row in best], [100 * row.accuracy for row in best], color="#999999", linewidth=1)
     for row in rows:
         in_zoo, accuracy = row.name in NETWORKS, 100 * row.accuracy
@@ -116,8 +117,17 @@ def plotted(rows: Sequence[Row]) -> str:
         )
         axes.plot(row.two_party, accuracy, marker="o" if in_zoo else "x", markersize=5, color=_COLORS[in_zoo])
         if in_zoo or row in best:
-            place = (row.two_party, accuracy)
-            axes.annotate(row.name, place, (5, -3), textcoords="offset points", color=INK, fontsize=FONT_SIZE - 2)
+            # Towards the middle, where there is room.
+            side = -1 if 2 * row.two_party > ends else 1
+            axes.annotate(
+                row.name,
+                (row.two_party, accuracy),
+                (6 * side, -10),
+                textcoords="offset points",
+                ha="right" if side < 0 else "left",
+                color=INK,
+                fontsize=FONT_SIZE - 2,
+            )
     axes.set_xlabel("KB a query all in, scheme two_party")
     axes.set_ylabel("test accuracy (%)")
     return to_svg_file(figure)
