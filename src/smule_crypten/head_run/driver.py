@@ -105,6 +105,7 @@ class HeadDriver:
             self._session.meter.by_phase[PHASE] = Traffic(**_sum(state.solve_cost, state.opening_cost))
             log.info("joint head resumed solve=%s answered=%s", state.solve[:16], own.answered)
         else:
+            self._budget.check_solve()
             self._budget.check_answers(theirs.asks)
             if self._sizes.is_revealed:
                 self._budget.check_weights()

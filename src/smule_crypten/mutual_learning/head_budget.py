@@ -61,8 +61,11 @@ class HeadBudget:
             BudgetError: the run was cut off in too many solves.
             OutputError: as charge_answers.
         """
-        solves = {entry.about for entry in self._ledger.of_this_run("joint_head_check")} - {solve}
-        self._enter("joint_head_check", count, solve, len(solves))
+        self._enter("joint_head_check", count, solve, len(self._solves - {solve}))
+
+    def check_solve(self) -> None:
+        """Raises BudgetError where another solve would be one too many; before anything of it is sent."""
+        self._check_attempts(len(self._solves))
 
     def check_weights(self) -> None:
         """Raises BudgetError where the peer saw those of another run: two heads show the rows that they differ by."""
@@ -93,12 +96,20 @@ class HeadBudget:
         """By other runs."""
         return sum(entry.num_samples for entry in self._ledger.of_other_runs("joint_head"))
 
-    def _enter(self, kind: EntryKind, count: int, solve: str, attempts: int) -> None:
-        """attempts: before this one."""
+    @property
+    def _solves(self) -> set[str | None]:
+        """Of this run, as far as they came to their check."""
+        return {entry.about for entry in self._ledger.of_this_run("joint_head_check")}
+
+    def _check_attempts(self, attempts: int) -> None:
         if attempts > self._repeats:
             raise BudgetError(
                 f"the joint head was attempted {attempts} times in this run, and disclosure.repeats={self._repeats} "
                 f"are used; set it to {attempts}, if you know why"
             )
+
+    def _enter(self, kind: EntryKind, count: int, solve: str, attempts: int) -> None:
+        """attempts: before this one."""
+        self._check_attempts(attempts)
         disclosure = Disclosure(query_id=_SOLVE, to_party=self._to_party, num_samples=count, model_step=0)
         self._ledger.enter(disclosure, kind, attempts + 1, about=solve)
