@@ -237,7 +237,9 @@ def test_wrong_settings(values: dict[str, Any], message: str) -> None:
         settings_of(parse(SuiteConfig, {"name": "learning", **values}), RUN, seed=0)
 
 
-@pytest.mark.parametrize("name", ["learning", "learning_digits", "poisoning", "alarm", "disclosure", "privacy"])
+@pytest.mark.parametrize(
+    "name", ["learning", "learning_digits", "learning_joint_head", "poisoning", "alarm", "disclosure", "privacy"]
+)
 def test_delivered_settings_can_be_used(name: str) -> None:
     """Protects: every setting and attack of conf/suite is a configuration."""
     values = OmegaConf.to_container(OmegaConf.load(str(files("smule_crypten.conf").joinpath("suite", f"{name}.yaml"))))
