@@ -253,6 +253,16 @@ def test_too_many_attempts_end(tmp_path: Path) -> None:
     assert kinds(b) == [("joint_head_check", 1, 16), ("joint_head", 1, 6), ("joint_head", 2, 6)]
 
 
+def test_too_many_solves_end(tmp_path: Path) -> None:
+    """A solve that came to its check opened numbers: another one is refused before anything of it is sent."""
+    pair = Pair(tmp_path, repeats=0)
+    a, _ = pair.attempt((SOLVE_MESSAGES, None))
+    assert isinstance(a.error, PeerError)
+    a, _ = pair.attempt()
+    assert isinstance(a.error, BudgetError)
+    assert len(a.channel.sent) == 1
+
+
 def test_a_party_that_lost_its_share_makes_both_begin_anew(tmp_path: Path) -> None:
     """The other one forgets its own, answers with it."""
     pair = Pair(tmp_path)
