@@ -38,7 +38,7 @@ def test_costs_and_answers_of_a_whole_run(
 
 
 def test_networks_of_few_relus_in_a_run(pool: PartyPool) -> None:
-    """A stem that is one product against a strided one with BatchNorm: every byte is predicted, and answers are right."""
+    """A stem that is one product, and a strided one with BatchNorm: every byte is predicted, answers are right."""
     parties: list[Ran] = pool.run(whole_run, FEW_RELUS, (1, 12, 12), EXCHANGES, 2, (0, 0))
     for ran in parties:
         assert ran.counted == ran.predicted
