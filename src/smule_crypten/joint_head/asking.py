@@ -37,9 +37,10 @@ from smule_crypten.mpc.streams import Stream
 from smule_crypten.types import Cost, DirectionCost, LogitOpening
 
 FEATURE_BITS = 8
-FLOODING = 2.0**-9
-"""Deviation of M's noise on an answer, in units of the targets: as little as hides the key of its lattice in all of
-1,280 answers of ten outputs (check_noise). What hides the head is the noise on its weights."""
+FLOODING = 2.0**-7
+"""Deviation of M's fresh noise on an answer, in units of the targets: the least power of two that hides the key of its
+lattice (check_noise) in a quarter as many answers as 3,201 features, of 100 outputs each. What hides the head is the
+noise on its weights; this one, a repeated question averages out."""
 RING = 32
 OUTPUT_BITS = VALUE_BITS + FEATURE_BITS
 
