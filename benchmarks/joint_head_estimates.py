@@ -51,7 +51,14 @@ def figures(train: Rows, test: Rows, clip_norm: float, alpha: float, seed: int, 
                 noise_NC = torch.randn(count, outputs, generator=generator, dtype=torch.float64)
                 answers_NC = centred(rows_ND @ exact + sigma * noise_NC)
                 guess = estimated_head(
-                    own, rows_ND, answers_NC, noise=sigma, ridge=RIDGE, total_rows=joint.rows, opening="differences"
+                    own,
+                    rows_ND,
+                    answers_NC,
+                    noise=sigma,
+                    weight_noise=0.0,
+                    ridge=RIDGE,
+                    total_rows=joint.rows,
+                    opening="differences",
                 )
                 start = exact_head(own, RIDGE)
                 least = start + torch.linalg.lstsq(rows_ND, answers_NC - rows_ND @ start, driver="gelsd").solution

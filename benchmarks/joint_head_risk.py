@@ -96,7 +96,9 @@ def _guess(
     own: Statistics, rows_QD: torch.Tensor, answers: torch.Tensor, noise: float, total_rows: int
 ) -> torch.Tensor:
     opened = answers - answers.mean(dim=1, keepdim=True)
-    return estimated_head(own, rows_QD, opened, noise=noise, ridge=RIDGE, total_rows=total_rows, opening="differences")
+    return estimated_head(
+        own, rows_QD, opened, noise=noise, weight_noise=0.0, ridge=RIDGE, total_rows=total_rows, opening="differences"
+    )
 
 
 def membership(world: World, options: argparse.Namespace) -> Iterator[dict[str, Any]]:

@@ -33,17 +33,19 @@ import torch
 from smule_crypten.errors import DataError
 from smule_crypten.fixed_point.wire import Post
 from smule_crypten.head_run.announcing import Announced, checked
-from smule_crypten.head_run.keys import HeadKeys, agree_on_keys, local_stream
-from smule_crypten.head_run.revealing import check_rows, concealed, revealed
+from smule_crypten.head_run.keys import HeadKeys, agree_on_keys
+from smule_crypten.head_run.revealing import check_rows
 from smule_crypten.head_run.sizes import HeadSizes
 from smule_crypten.head_run.state import HeadState, HeadStore
 from smule_crypten.head_run.talking import converse
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.joint_head.asking import AskingPlan, HeadDataOwner, HeadModelOwner
 from smule_crypten.joint_head.asking_products import LatticeAsking
+from smule_crypten.joint_head.integers import as_weights
 from smule_crypten.joint_head.lattice_products import LatticeProducts
 from smule_crypten.joint_head.roles import GramRole, PreconditionerRole
 from smule_crypten.joint_head.statistics import Statistics
+from smule_crypten.joint_head.weight_noise import drawn_noise
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.mutual_learning.head_budget import HeadBudget
 from smule_crypten.report.formatting import human_bytes
@@ -168,11 +170,13 @@ class HeadDriver:
         crossing = self._sizes.first_bytes(is_P=not is_P)
         with self._counted() as counted:
             share_DC = converse(self._session, role, crossing_bytes=crossing, before=enter)
+        noise_DC = drawn_noise(tuple(share_DC.shape), self._sizes.weight_sigma, keys.local("noise on weights"))
         state = HeadState(
             solve=keys.identity,
             rows=rows,
             attempts=len(role.opened),
-            share_DC=share_DC,
+            share_DC=share_DC + noise_DC,
+            noise_DC=noise_DC,
             solve_cost=counted,
         )
         self._store.save(state)
@@ -206,7 +210,7 @@ class HeadDriver:
         rows_ND = self._questions.rows_ND[:count]
         plan = self._sizes.asking_plan(count)
         side = self._asking_side(plan, keys, asker)
-        role = HeadDataOwner(plan, state.share_DC, rows_ND, side=side)
+        role = HeadDataOwner(plan, state.share_DC - state.noise_DC, rows_ND, side=side)
         state.answers_NC = converse(self._session, role, crossing_bytes=side.handed_bytes(plan))
         state.asked = self._questions.positions[:count]
 
@@ -223,14 +227,11 @@ class HeadDriver:
         return LatticeAsking(plan, keys.common(f"public polynomials, party {name} asks"), keys.local(f"masks, {name}"))
 
     def _reveal(self, state: HeadState) -> None:
-        """Step 4. What was sent once is sent again: other noise on the same share would take it off."""
-        if state.opened_DC is None:
-            state.opened_DC = concealed(state.share_DC, local_stream(self._session, "noise on weights"))
-            self._store.save(state)
+        """Step 4."""
         self._budget.charge_weights(self._sizes.weights, state.solve)
         with self._counted() as counted:
-            (theirs_DC,) = self._session.channel.swap([state.opened_DC])
-        state.weights_DC = revealed(state.opened_DC, theirs_DC)
+            (theirs_DC,) = self._session.channel.swap([state.share_DC])
+        state.weights_DC = as_weights(state.share_DC - state.noise_DC + theirs_DC)
         state.opening_cost = counted
         self._store.save(state)
         self._say_once("joint head: its weights are revealed to both parties")

@@ -18,6 +18,7 @@ from smule_crypten.head_run.state import HEAD_FILE, HeadState, HeadStore
 from smule_crypten.head_run.teaching import head_answers
 from smule_crypten.head_run.terms import head_sizes
 from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.joint_head.asking import FLOODING
 from smule_crypten.joint_head.estimate import chosen_questions, estimated_head
 from smule_crypten.joint_head.head_rows import HeadFeatures, own_statistics
 from smule_crypten.joint_head.knowledge import HeadKnowledge
@@ -156,7 +157,8 @@ def _estimate(own: OwnHead, state: HeadState) -> torch.Tensor:
         own.statistics,
         rows_ND,
         state.answers_NC,
-        noise=own.sizes.sigma,
+        noise=FLOODING,
+        weight_noise=own.sizes.weight_sigma,
         ridge=own.sizes.terms.ridge,
         total_rows=sum(state.rows),
         opening=own.sizes.opening,

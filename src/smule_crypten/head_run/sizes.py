@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from smule_crypten.config.joint_head import DEVIATION
@@ -11,6 +12,7 @@ from smule_crypten.joint_head.asking_products import LatticeAsking, check_noise
 from smule_crypten.joint_head.cost import solve_cost
 from smule_crypten.joint_head.lattice_products import LatticeProducts
 from smule_crypten.joint_head.plan import SolvePlan
+from smule_crypten.joint_head.weight_noise import LEAST_REVEALED
 from smule_crypten.types import Cost, LogitOpening
 
 WEIGHT_BYTES = 8
@@ -31,8 +33,14 @@ class HeadSizes:
 
     @property
     def sigma(self) -> float:
-        """Standard deviation of the noise on an answer, in units of the targets."""
+        """Standard deviation of a party's noise on an output of a row of norm sqrt(D), in units of the targets."""
         return self.terms.noise * DEVIATION
+
+    @property
+    def weight_sigma(self) -> float:
+        """The same on each weight, which is what it is drawn for."""
+        least = LEAST_REVEALED if self.is_revealed else 0.0
+        return max(self.sigma / math.sqrt(self.terms.features), least)
 
     @property
     def most_answers(self) -> int:
@@ -62,7 +70,6 @@ class HeadSizes:
             features=self.terms.features,
             outputs=self.outputs,
             batches=(count,) if count else (),
-            noise=self.sigma,
             opening=self.opening,
         )
 

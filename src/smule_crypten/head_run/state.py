@@ -26,11 +26,11 @@ class HeadState:
         solve: its identity, the same at both parties.
         rows: of party a and party b.
         attempts: of its iteration.
-        share_DC: this party's share of W, int64 (D, C).
+        share_DC: this party's share of W and of both parties' noise on it, int64 (D, C): its own noise is in it.
+        noise_DC: its own noise, int64.
         asked: positions among the candidates of what was asked, int64; None before answers have arrived.
         answers_NC: to these, float64.
-        opened_DC: this party's share of W under the noise that it is revealed with, int64; None before.
-        weights_DC: W as it was revealed, float64; None before.
+        weights_DC: W as it was revealed, under the other party's noise, float64; None before.
         solve_cost, opening_cost: of the attempts that ended well: rounds, bytes_sent, bytes_received; in phase
             "joint head" of the meter.
     """
@@ -39,9 +39,9 @@ class HeadState:
     rows: tuple[int, int]
     attempts: int
     share_DC: torch.Tensor
+    noise_DC: torch.Tensor
     asked: torch.Tensor | None = None
     answers_NC: torch.Tensor | None = None
-    opened_DC: torch.Tensor | None = None
     weights_DC: torch.Tensor | None = None
     solve_cost: dict[str, int] = field(default_factory=dict)
     opening_cost: dict[str, int] = field(default_factory=dict)

@@ -37,6 +37,10 @@ from smule_crypten.mpc.streams import Stream
 from smule_crypten.types import Cost, DirectionCost, LogitOpening
 
 FEATURE_BITS = 8
+FLOODING = 2.0**-7
+"""Deviation of M's fresh noise on an answer, in units of the targets: the least power of two that hides the key of its
+lattice (check_noise) in a quarter as many answers as 3,201 features, of 100 outputs each. What hides the head is the
+noise on its weights; this one, a repeated question averages out."""
 RING = 32
 OUTPUT_BITS = VALUE_BITS + FEATURE_BITS
 
@@ -45,14 +49,14 @@ OUTPUT_BITS = VALUE_BITS + FEATURE_BITS
 class AskingPlan:
     """Public. features: D, the constant one included. batches: how many samples D asks for at a time.
 
-    noise: deviation of M's on an output, in units of the targets.
+    noise: deviation of M's fresh noise on an output, in units of the targets.
     """
 
     features: int
     outputs: int
     batches: tuple[int, ...]
-    noise: float
     opening: LogitOpening
+    noise: float = FLOODING
 
     def __post_init__(self) -> None:
         if not 0 <= self.noise < math.inf:

@@ -1,8 +1,8 @@
 """The joint head of a run in this process, in the clear: what the protocol would give to both parties, and its cost.
 
-Nothing is shared: the head is solved exactly from the sums of both parties. What a party gets is as in a run: answers
-under normal noise, and what it guesses by them; or the head itself where it is revealed. Costs are those of the
-protocols, exact.
+Nothing is shared: the head is solved exactly from the sums of both parties. What a party gets is as in a run, of the
+head under the other one's noise, which is drawn once: answers, and what it guesses by them; or its weights where they
+are revealed. Costs are those of the protocols, exact.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from smule_crypten.data.samples import DataBundle
 from smule_crypten.head_run.own_head import OwnHead, own_head
 from smule_crypten.head_run.sizes import HeadSizes
 from smule_crypten.head_run.teaching import head_answers
+from smule_crypten.joint_head.asking import FLOODING
 from smule_crypten.joint_head.estimate import chosen_questions, estimated_head
 from smule_crypten.joint_head.head_rows import HeadFeatures, own_statistics
 from smule_crypten.joint_head.knowledge import HeadKnowledge
@@ -24,16 +25,20 @@ from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.learner import Holding, Learner
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, opened_logits
 
-_SEED_OF_NOISE = 1_000_003
+_SEED_OF_NOISE, _SEED_OF_ANSWERS = 1_000_003, 2_000_003
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeadsInProcess:
-    """weights_DC: the joint head, which nobody sees. knowledge, answers: of party a and of party b."""
+    """weights_DC: the joint head, which nobody sees. told_DC, knowledge, answers: of party a and of party b.
+
+    told_DC: the head under the other one's noise, which is all that a party can learn of it.
+    """
 
     sizes: HeadSizes
     features: HeadFeatures
     weights_DC: torch.Tensor
+    told_DC: tuple[torch.Tensor, torch.Tensor]
     knowledge: tuple[HeadKnowledge, HeadKnowledge]
     answers: tuple[OwnAnswers, OwnAnswers]
 
@@ -51,9 +56,10 @@ def heads_in_process(run: RunConfig, bundle: DataBundle, learners: tuple[Learner
     weights_DC = exact_head(joint, first.sizes.terms.ridge)
     asked = [min(own.sizes.most_answers, len(own.candidates)) for own in (first, second)]
     a_is_P = first.statistics.rows >= second.statistics.rows
+    by_a, by_b = (weights_DC + _noise_of(weights_DC, first.sizes, learner.seed) for learner in learners)
     of_a, of_b = (
-        _knowledge(own, weights_DC, joint.rows, rank, asked, learners[rank].seed, is_P=a_is_P == (rank == 0))
-        for rank, own in enumerate((first, second))
+        _knowledge(own, told_DC, joint.rows, rank, asked, learners[rank].seed, is_P=a_is_P == (rank == 0))
+        for rank, (own, told_DC) in enumerate(((first, by_b), (second, by_a)))
     )
     answers_a, answers_b = (
         head_answers(known, own.features, learner.holding, run.task)
@@ -63,17 +69,19 @@ def heads_in_process(run: RunConfig, bundle: DataBundle, learners: tuple[Learner
         sizes=first.sizes,
         features=first.features,
         weights_DC=weights_DC,
+        told_DC=(by_b, by_a),
         knowledge=(of_a, of_b),
         answers=(answers_a, answers_b),
     )
 
 
 def _knowledge(
-    own: OwnHead, weights_DC: torch.Tensor, rows: int, rank: int, asked: list[int], seed: int, *, is_P: bool
+    own: OwnHead, told_DC: torch.Tensor, rows: int, rank: int, asked: list[int], seed: int, *, is_P: bool
 ) -> HeadKnowledge:
     sizes, (count, given) = own.sizes, (asked[rank], asked[1 - rank])
     cost = sizes.solve_cost(is_P=is_P) + sizes.answers_cost(count, given) + sizes.reveal_cost()
     disclosure = Disclosure(query_id=1, to_party=PARTY_NAMES[1 - rank], num_samples=given, model_step=0)
+    weights_DC = told_DC
     if not sizes.is_revealed:
         candidates_ND = own.features.rows_of(own.candidates, "own samples")
         generator = torch.Generator().manual_seed(seed)
@@ -81,8 +89,9 @@ def _knowledge(
         weights_DC = estimated_head(
             own.statistics,
             rows_ND,
-            noisy_answers(rows_ND, weights_DC, sizes, seed + _SEED_OF_NOISE),
-            noise=sizes.sigma,
+            answers_of(rows_ND, told_DC, sizes, seed + _SEED_OF_ANSWERS),
+            noise=FLOODING,
+            weight_noise=sizes.weight_sigma,
             ridge=sizes.terms.ridge,
             total_rows=rows,
             opening=sizes.opening,
@@ -96,11 +105,19 @@ def _knowledge(
     )
 
 
-def noisy_answers(rows_ND: torch.Tensor, weights_DC: torch.Tensor, sizes: HeadSizes, seed: int) -> torch.Tensor:
-    """What the head answers, (N, C) in units of the targets: under the other party's noise, as it is opened."""
-    outputs_NC = rows_ND @ weights_DC
-    noise_NC = torch.randn(outputs_NC.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return opened_logits(outputs_NC + sizes.sigma * noise_NC, sizes.opening)
+def answers_of(rows_ND: torch.Tensor, told_DC: torch.Tensor, sizes: HeadSizes, seed: int) -> torch.Tensor:
+    """What the head under noise answers, (N, C) in units of the targets, as it is opened; seed: of the flooding."""
+    outputs_NC = rows_ND @ told_DC
+    return opened_logits(outputs_NC + FLOODING * _normal(outputs_NC, seed), sizes.opening)
+
+
+def _noise_of(weights_DC: torch.Tensor, sizes: HeadSizes, seed: int) -> torch.Tensor:
+    """That of the party of this seed, on each weight, once."""
+    return sizes.weight_sigma * _normal(weights_DC, seed + _SEED_OF_NOISE)
+
+
+def _normal(like: torch.Tensor, seed: int) -> torch.Tensor:
+    return torch.randn(like.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def own_head_answers(

@@ -38,15 +38,16 @@ _WITH_HEAD = (
     ("own_head_with_accuracy", "Own head beside it, local"),
     ("own_copy_accuracy", "Own copy of the joint head"),
     ("with_copy_accuracy", "Network and copy"),
-    ("head_answers_accuracy", "Joint head answers"),
+    ("noisy_head_accuracy", "Joint head with noise"),
     ("joint_head_accuracy", "Joint head alone"),
     ("head_bytes", "The head, all in"),
 )
 _NOTE_OF_HEAD = (
     " With a joint head: the trained network is a plaintext network of the party, its own copy of the head a plaintext "
-    "guess by own rows and the answers it got; both together predict without asking anybody. Joint head answers is the "
-    "network, the peer's and the head, which answer every sample under the head's noise, weighed by both validation "
-    "parts. Own head beside it is what the party can do alone: the control's network and a ridge head of own rows."
+    "guess by own rows and the answers it got; both together predict without asking anybody. Joint head with noise is "
+    "the network, the peer's and the joint head under the other party's noise, as if it was revealed, weighed by both "
+    "validation parts. Own head beside it is what the party can do alone: the control's network and a ridge head of "
+    "own rows."
 )
 
 Found = dict[MethodName, list[dict[str, Any] | None]]
@@ -132,7 +133,7 @@ def _of_head(found: Found, rank: int) -> dict[str, Any]:
         "own_head_with_accuracy": mean_of([_of(result, "with_own_head", rank) for result in control]),
         "own_copy_accuracy": mean_of([_of(result, "own_head", rank) for result in smule]),
         "with_copy_accuracy": mean_of([_of(result, "with_own_head", rank) for result in smule]),
-        "head_answers_accuracy": mean_of([_of(result, "head_answers", rank) for result in smule]),
+        "noisy_head_accuracy": mean_of([_of(result, "with_noisy_head", rank) for result in smule]),
         "joint_head_accuracy": mean_of([result["joint_head"] for result in smule]),
         "head_bytes": smule[0]["head_bytes"],
     }

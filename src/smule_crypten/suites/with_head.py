@@ -4,8 +4,8 @@ Of each party, and which is which:
 
 - own_head: its own guess of the head, alone. In the clear and its own; costs nothing more.
 - with_own_head: its network and that guess together, half and half. Likewise.
-- head_answers: its network, its peer's and the head itself, which answers every question under its noise: that is
-  paid for and disclosed at every prediction. The weights are those that suit both parties' validation parts together.
+- with_noisy_head: its network, its peer's and the joint head under the other party's noise: what it could know at most
+  where that is revealed. The weights are those that suit both parties' validation parts together.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import nn
 
 from smule_crypten.joint_head.knowledge import as_logits, head_logits
 from smule_crypten.simulation.in_process import InProcess
-from smule_crypten.simulation.joint_head import HeadsInProcess, noisy_answers, own_head_answers
+from smule_crypten.simulation.joint_head import HeadsInProcess, own_head_answers
 from smule_crypten.training.three_teachers import (
     WEIGHTS,
     best_point,
@@ -28,8 +28,6 @@ from smule_crypten.training.three_teachers import (
 
 Logits = Callable[[nn.Module, torch.Tensor], torch.Tensor]
 """Of a network, for inputs."""
-_SEED = 7_000_003
-"""Of the noise on answers at prediction."""
 _HALVES = torch.full((2, 1, 1), 0.5)
 
 
@@ -50,14 +48,14 @@ def head_figures(here: InProcess, models: Sequence[nn.Module], logits: Logits) -
     ]
     test = here.simulated.data.test
     features_NF = heads.features.of(test)
-    found: dict[str, Any] = {"own_head": [], "with_own_head": [], "head_answers": [], "head_weights": []}
+    found: dict[str, Any] = {"own_head": [], "with_own_head": [], "with_noisy_head": [], "head_weights": []}
     for rank in (0, 1):
         weights = best_point(losses[rank], losses[1 - rank])
         spoken = _spoken(here, heads, rank, models, logits, is_test=True)
         guessed = head_logits(heads.knowledge[rank], features_NF, here.run.task)
         halves = mean_of_three(torch.stack([spoken[0], guessed]), _HALVES, balanced=balanced)
-        answered = mean_of_three(spoken, weights.view(3, 1, 1), balanced=balanced)
-        for name, said in (("own_head", guessed), ("with_own_head", halves), ("head_answers", answered)):
+        noisy = mean_of_three(spoken, weights.view(3, 1, 1), balanced=balanced)
+        for name, said in (("own_head", guessed), ("with_own_head", halves), ("with_noisy_head", noisy)):
             found[name].append(task.accuracy(said, test.targets))
         found["head_weights"].append(weights.tolist())
     exact = as_logits(heads.features.rows_of(test) @ heads.weights_DC, here.run.task)
@@ -99,10 +97,9 @@ def _spoken(
     *,
     is_test: bool,
 ) -> torch.Tensor:
-    """(3, N, C): what the own network, the peer's and the head say of a party's test or validation part."""
+    """(3, N, C): what the own network, the peer's and the head under noise say of a party's test or validation part."""
     held = here.learners[rank].holding
     part = held.test if is_test else held.validation
-    seed = _SEED + 4 * here.run.seed + 2 * rank + is_test
-    answers_NC = noisy_answers(heads.features.rows_of(part), heads.weights_DC, heads.sizes, seed)
+    outputs_NC = heads.features.rows_of(part) @ heads.told_DC[rank]
     networks = [logits(models[which], part.inputs).cpu() for which in (rank, 1 - rank)]
-    return torch.stack([*networks, as_logits(answers_NC, here.run.task)])
+    return torch.stack([*networks, as_logits(outputs_NC, here.run.task)])

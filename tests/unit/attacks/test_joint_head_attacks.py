@@ -59,7 +59,14 @@ def noise_of(shape: torch.Size, deviation: float) -> torch.Tensor:
 
 def guessed(own: Statistics, rows_QD: torch.Tensor, answers_QC: torch.Tensor, noise: float) -> torch.Tensor:
     return estimated_head(
-        own, rows_QD, centred(answers_QC), noise=noise, ridge=RIDGE, total_rows=STRANGERS, opening="values"
+        own,
+        rows_QD,
+        centred(answers_QC),
+        noise=noise,
+        weight_noise=0.0,
+        ridge=RIDGE,
+        total_rows=STRANGERS,
+        opening="values",
     )
 
 

@@ -35,7 +35,8 @@ def both() -> tuple[Statistics, Statistics]:
     return sums(*rows(200, 2, classes=2)), sums(*rows(300, 3))
 
 
-def test_the_estimate_is_a_gaussian_process(both: tuple[Statistics, Statistics]) -> None:
+@pytest.mark.parametrize("weight_noise", [0.0, 0.02])
+def test_the_estimate_is_a_gaussian_process(both: tuple[Statistics, Statistics], weight_noise: float) -> None:
     """Each output's weights are the posterior mean under the prior scale of highest likelihood, by SciPy's density and
     the textbook's kernel formula in place of a decomposition."""
     own, joint = both[0], both[0] + both[1]
@@ -43,8 +44,16 @@ def test_the_estimate_is_a_gaussian_process(both: tuple[Statistics, Statistics])
     generator = torch.Generator().manual_seed(5)
     answers_NC = asked_ND @ exact_head(joint, RIDGE)
     answers_NC = answers_NC + 0.04 * torch.randn(answers_NC.shape, generator=generator)
+    answers_NC = answers_NC + weight_noise * asked_ND @ torch.randn(9, OUTPUTS, generator=generator).double()
     found = estimated_head(
-        own, asked_ND, answers_NC, noise=0.04, ridge=RIDGE, total_rows=joint.rows, opening="values"
+        own,
+        asked_ND,
+        answers_NC,
+        noise=0.04,
+        weight_noise=weight_noise,
+        ridge=RIDGE,
+        total_rows=joint.rows,
+        opening="values",
     ).numpy()
 
     start = np.linalg.solve(own.gram_DD.numpy() + RIDGE * joint.rows * np.eye(9), own.moments_DC.numpy())
@@ -52,11 +61,12 @@ def test_the_estimate_is_a_gaussian_process(both: tuple[Statistics, Statistics])
     x, left = asked_ND.numpy(), answers_NC.numpy() - asked_ND.numpy() @ start
     kernel = x @ prior @ x.T
     unit = len(x) / np.trace(kernel)
+    noise = weight_noise**2 * x @ x.T + 0.04**2 * np.eye(12)
     for output in range(OUTPUTS):
         scales = [float(scale) * unit for scale in _SCALES]
-        fits = [multivariate_normal.logpdf(left[:, output], cov=t * kernel + 0.04**2 * np.eye(12)) for t in scales]
+        fits = [multivariate_normal.logpdf(left[:, output], cov=t * kernel + noise) for t in scales]
         t = scales[int(np.argmax(fits))]
-        due = start[:, output] + t * prior @ x.T @ np.linalg.solve(t * kernel + 0.04**2 * np.eye(12), left[:, output])
+        due = start[:, output] + t * prior @ x.T @ np.linalg.solve(t * kernel + noise, left[:, output])
         assert np.allclose(found[:, output], due, atol=1e-6)
 
 
@@ -74,7 +84,14 @@ def test_answers_bring_the_estimate_close_to_the_joint_head(both: tuple[Statisti
                 answers_NC.shape, generator=torch.Generator().manual_seed(7), dtype=torch.float64
             )
         found = estimated_head(
-            own, asked_ND, answers_NC, noise=noise, ridge=RIDGE, total_rows=joint.rows, opening="values"
+            own,
+            asked_ND,
+            answers_NC,
+            noise=noise,
+            weight_noise=0.0,
+            ridge=RIDGE,
+            total_rows=joint.rows,
+            opening="values",
         )
         return float((found - due).norm() / due.norm())
 
@@ -101,7 +118,14 @@ def test_outputs_that_are_compared_are_evened_out(both: tuple[Statistics, Statis
     answers_NC = asked_ND @ exact_head(joint, RIDGE)
     values, evened = (
         estimated_head(
-            own, asked_ND, answers_NC, noise=0.04, ridge=RIDGE, total_rows=joint.rows, opening=opening
+            own,
+            asked_ND,
+            answers_NC,
+            noise=0.04,
+            weight_noise=0.0,
+            ridge=RIDGE,
+            total_rows=joint.rows,
+            opening=opening,
         ).numpy()
         for opening in ("values", "differences")
     )

@@ -21,9 +21,10 @@ from smule_crypten.config.sections import (
     SimulationConfig,
     TrainingConfig,
 )
+from smule_crypten.joint_head.asking import FLOODING
 from smule_crypten.joint_head.knowledge import SHARPNESS
 from smule_crypten.simulation.in_process import InProcess
-from smule_crypten.simulation.joint_head import noisy_answers, own_head_answers
+from smule_crypten.simulation.joint_head import answers_of, own_head_answers
 from smule_crypten.training.evaluate import predict_logits
 
 CPU = torch.device("cpu")
@@ -76,17 +77,23 @@ def test_the_head_is_ridge_regression_on_all_rows() -> None:
         assert np.allclose(logits_NC.numpy(), ridge_logits((rank,), held_out.inputs, 0.15), atol=1e-4)
 
 
-def test_answers_bear_the_noise_that_was_agreed() -> None:
-    """0.2 of 0.214 a logit, less what centring takes; revealed, nobody guesses."""
+def test_each_party_learns_of_the_head_under_the_other_ones_noise() -> None:
+    """0.2 of 0.214 on an output of a row of norm sqrt(D), of either party its own; two answers to the same row differ
+    by the flooding alone; revealed, nobody guesses."""
     heads = both().heads
     assert heads is not None
+    noises = [told_DC - heads.weights_DC for told_DC in heads.told_DC]
+    for noise_DC in noises:
+        assert float(noise_DC.std()) * 65**0.5 == pytest.approx(0.2 * DEVIATION, rel=0.1)
+    assert abs(float(torch.corrcoef(torch.stack([noise_DC.flatten() for noise_DC in noises]))[0, 1])) < 0.2
     rows_ND = heads.features.rows_of(both().simulated.data.test)
-    exact_NC = rows_ND @ heads.weights_DC
-    exact_NC = exact_NC - exact_NC.mean(dim=1, keepdim=True)
-    off_NC = noisy_answers(rows_ND, heads.weights_DC, heads.sizes, 3) - exact_NC
-    assert float(off_NC.std()) == pytest.approx(0.2 * DEVIATION * (9 / 10) ** 0.5, rel=0.05)
+    outputs_NC = rows_ND @ heads.told_DC[0]
+    first_NC, second_NC = (answers_of(rows_ND, heads.told_DC[0], heads.sizes, seed) for seed in (3, 4))
+    off_NC = first_NC - (outputs_NC - outputs_NC.mean(dim=1, keepdim=True))
+    assert float(off_NC.std()) == pytest.approx(FLOODING * (9 / 10) ** 0.5, rel=0.05)
+    assert float((first_NC - second_NC).std()) == pytest.approx(FLOODING * (18 / 10) ** 0.5, rel=0.05)
     assert float(off_NC.sum(dim=1).abs().max()) < 1e-9
-    assert float((heads.knowledge[0].weights_DC - heads.weights_DC).abs().max()) > 1e-3
+    assert float((heads.knowledge[0].weights_DC - heads.told_DC[0]).abs().max()) > 1e-3
 
 
 def test_costs_are_those_of_the_protocols() -> None:

@@ -69,7 +69,7 @@ def test_the_figures_are_what_they_are_called(here: InProcess) -> None:
 
 
 def test_the_suite_has_columns_of_the_head(tmp_path: Path) -> None:
-    """Trained, together, with the own copy, and with the head answering; and the control beside them, which a gain is
+    """Trained, together, with the own copy, and with the head under noise; and the control beside them, which a gain is
     counted above."""
     suite: dict[str, Any] = {"name": "learning", "methods": ["alone", "own_head", "smule"]}
     with (tmp_path / "terminal.txt").open("w", encoding="utf-8") as terminal:
@@ -82,7 +82,7 @@ def test_the_suite_has_columns_of_the_head(tmp_path: Path) -> None:
         "joint_accuracy",
         "own_copy_accuracy",
         "with_copy_accuracy",
-        "head_answers_accuracy",
+        "noisy_head_accuracy",
         "joint_head_accuracy",
     }
     assert keys <= {key for key, _ in results.tables[0].columns}
