@@ -12,10 +12,10 @@ from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.errors import ConfigError
 from smule_crypten.head_run.driver import HeadDriver, Questions
+from smule_crypten.head_run.judging import judged
 from smule_crypten.head_run.revealing import check_classes, check_rows
 from smule_crypten.head_run.sizes import HeadSizes
 from smule_crypten.head_run.state import HEAD_FILE, HeadState, HeadStore
-from smule_crypten.head_run.teaching import head_answers
 from smule_crypten.head_run.terms import head_sizes
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.joint_head.asking import FLOODING
@@ -51,7 +51,8 @@ class OwnHead:
 class HeadOfRun:
     """knowledge: in the clear, this party's own. record: what it tells of the head in its files.
 
-    answers: what its knowledge says of all own samples but those for testing, and of public ones.
+    answers: what its knowledge says of all own samples but those for testing, and of public ones; nothing where the
+        head is left out as a teacher (judging.py).
     """
 
     knowledge: HeadKnowledge
@@ -134,10 +135,22 @@ def joint_head(
         cost=Cost(**state.solve_cost) + Cost(**state.opening_cost),
         disclosure=disclosure,
     )
+    of_head = judged(
+        knowledge,
+        own.features,
+        own.statistics,
+        own.held,
+        task=config.task,
+        ridge=sizes.terms.ridge,
+        alarm=config.training.alarm,
+    )
+    if of_head.text is not None:
+        say(f"party {config.name}, joint head: {of_head.text}")
+    record = _record(sizes, state, budget, asked)
     return HeadOfRun(
         knowledge=knowledge,
-        record=_record(sizes, state, budget, asked),
-        answers=head_answers(knowledge, own.features, own.held, config.task),
+        record=record.model_copy(update={"advantage": of_head.advantage, "is_left_out": of_head.is_left_out}),
+        answers=of_head.answers,
     )
 
 

@@ -1,7 +1,9 @@
 """Is the joint head worse than one's own? The one test of it that a party can make alone.
 
 Own validation rows are of own classes, and mostly of the frequent ones, for which the own head is made. So classes that
-the party has count alike, and the two heads are compared sample by sample.
+the party has count alike, and the two heads are compared sample by sample: those that both name right or both wrong say
+nothing, and of the others half would be either one's if the heads were equally good (McNemar's test in each class).
+What is wrong only with a trigger, or only of classes that the party lacks, is not seen.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ _LEAST = 5
 """Samples of a class without which it does not count."""
 
 
-def advantage(head_NC: torch.Tensor, own_NC: torch.Tensor, classes_N: torch.Tensor) -> float:
-    """By how many standard deviations the joint head is right more often than the own one; 0 where nothing can be said.
+def advantage(head_NC: torch.Tensor, own_NC: torch.Tensor, classes_N: torch.Tensor) -> float | None:
+    """By how many standard deviations the joint head is right more often than the own one.
+
+    None where no class has samples enough; 0 where both are right and wrong alike.
 
     Args:
         head_NC, own_NC: outputs of both for the same validation samples.
@@ -26,6 +30,9 @@ def advantage(head_NC: torch.Tensor, own_NC: torch.Tensor, classes_N: torch.Tens
     better_N = (head_NC.argmax(dim=1) == classes_N).double() - (own_NC.argmax(dim=1) == classes_N).double()
     parts = [better_N[classes_N == label] for label in range(head_NC.size(1))]
     parts = [part for part in parts if len(part) >= _LEAST]
-    variance = sum(float(part.var()) / len(part) for part in parts)
+    if not parts:
+        return None
+    # A difference is -1, 0 or 1, and as often less as more than 0 where both are equally good.
+    variance = sum(float(part.square().mean()) / len(part) for part in parts)
     gain = sum(float(part.mean()) for part in parts)
     return gain / math.sqrt(variance) if variance else 0.0

@@ -40,7 +40,8 @@ class MutualLearning:
     Args:
         num_queries: the most samples that this party asks about in one exchange; None for all that it may.
         alone: what training alone has come to, where that was done before.
-        head: what this party's own joint head says of all its samples; None without one.
+        head: what this party's own joint head says of all its samples; None without one. Of a head that is left out
+            nothing: then it does not teach, and the peer is told nothing of it either, which waits for that.
     """
 
     def __init__(
@@ -63,7 +64,8 @@ class MutualLearning:
         self._peer, self._num_queries, self._observer = peer, num_queries, observer or Silent()
         self._cache = SoftLabelCache(held.answerable_ids, learner.num_classes)
         self._trainer: Trainer | None = None
-        self._head = head
+        self._head = head if head else None
+        self._is_left_out = head is not None and not head
         self._has_finished(alone)
 
     def run(self) -> Iterator[None]:
@@ -108,7 +110,7 @@ class MutualLearning:
         question = self.learner.holding.candidates.of_ids(self.questions.next(self._num_queries))
         in_training = AnsweringNetwork(self.network, trainer.model_step, f"smule, epoch {self.epoch - 1}")
         begun = time.perf_counter()
-        told = None if trainer.teacher is None else trainer.teacher.losses
+        told = [] if self._is_left_out else None if trainer.teacher is None else trainer.teacher.losses
         self._peer.ask(question, answering_network(self.learner, self.best, self.alone, in_training), told)
         asked = time.perf_counter()
         yield
@@ -118,11 +120,13 @@ class MutualLearning:
         seconds = asked - begun + time.perf_counter() - resumed
         self.num_exchanges += 1
         self._cache.store(*answers.learned_from, answers.prediction.model_step)
-        if trainer.teacher is not None and told is not None and answers.peer_losses is not None:
-            trainer.teacher.hear(told, answers.peer_losses)
         self._observer.exchanged(self.epoch, answers, seconds)
-        for text in self.watchman.watch(answers, self.epoch, self._cache, trainer, self.best):
+        texts, dropped = self.watchman.watch(answers, self.epoch, self._cache, trainer, self.best)
+        for text in texts:
             self._observer.message(f"party {self.learner.name}, {text}")
+        # Who is not believed what it answers is not believed what it says of the teachers.
+        if trainer.teacher is not None and told and answers.peer_losses is not None and not dropped:
+            trainer.teacher.hear(told, answers.peer_losses)
         self._observer.reached()
         self._prepare()
 

@@ -42,11 +42,12 @@ class Watchman:
 
     def watch(
         self, answers: Answers, epoch: int, cache: SoftLabelCache, trainer: Trainer, best: BestNetwork
-    ) -> list[str]:
+    ) -> tuple[list[str], bool]:
         """Test the answers of an exchange, which are in the cache, and drop suspects as `quarantine` does.
 
         Returns:
-            what there is to say, for this side alone: the other one would learn of this party's samples.
+            what there is to say, for this side alone: the other one would learn of this party's samples; and whether
+            answers were dropped.
         """
         told, texts = answers.prediction, []
         number = told.query_id
@@ -58,7 +59,8 @@ class Watchman:
             )
         dropped = self.quarantine(number, epoch, alarms, cache.forget, trainer, best)
         outcome = "its answers are dropped" if dropped else "nothing was dropped (training.alarm=report)"
-        return texts + [f"exchange {number}, {alarm.test}: {alarm.evidence}; {outcome}" for alarm in alarms]
+        texts += [f"exchange {number}, {alarm.test}: {alarm.evidence}; {outcome}" for alarm in alarms]
+        return texts, dropped
 
     def check(self, exchange: int, sample_ids_N: torch.Tensor, logits_NC: torch.Tensor) -> list[Alarm]:
         """Test the answers of an exchange."""

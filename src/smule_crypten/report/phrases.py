@@ -207,7 +207,11 @@ def joint_head(parties: Mapping[str, PartySummary]) -> str:
     rows = " and ".join(
         f"{count(number)} {'rows ' * (name == 'a')}of party {name}" for name, number in head.rows.items()
     )
-    made = f"{count(head.features)} features, {rows}, solved for {human_bytes(head.solve_bytes)}"
+    made = f"{count(head.features)} features, {rows}, solved for {human_bytes(head.solve_bytes)}" + "".join(
+        f"; {one.advantage:+.1f} deviations against party {name}'s own head{', left out' * one.is_left_out}"
+        for name, one in heads.items()
+        if one.advantage is not None
+    )
     if head.is_revealed:
         return f"{made}; both parties know its weights, for {human_bytes(head.opening_bytes)}"
     answers = "; ".join(

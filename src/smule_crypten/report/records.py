@@ -140,6 +140,8 @@ class HeadRecord(Record):
     answers_limit: int = Field(description="`joint_head.answers`")
     noise: float = Field(description="standard deviation on each output of an answer, in units of the targets")
     is_revealed: bool = Field(description="whether both parties know its weights")
+    advantage: float | None = maybe("deviations by which it beats a head of own rows; null if not compared")
+    is_left_out: bool = Field(default=False, description="whether it does not teach, after an alarm")
 
 
 class PartyFacts(Record):

@@ -133,6 +133,7 @@ class InProcess:
             option: what the owners do to their answers.
             wrap: from a peer of the party of this rank to the one that the party learns with.
         """
+        self._say_of_heads(observers)
         peers = self._in_public(in_process_peers(self.prices, option, opening=self.run.opening), option)
         first, second = (
             MutualLearning(
@@ -142,11 +143,18 @@ class InProcess:
                 num_queries=None if self.plan.num_queries is None else self.plan.num_queries[rank],
                 observer=observers[rank],
                 alone=alone[rank],
-                head=None if self.heads is None else self.heads.answers[rank],
+                head=None if self.heads is None else self.heads.judged[rank].answers,
             )
             for rank, (learner, peer) in enumerate(zip(self.learners, peers, strict=True))
         )
         return first, second
+
+    def _say_of_heads(self, observers: tuple[Observer | None, Observer | None]) -> None:
+        if self.heads is None:
+            return
+        for learner, judged, observer in zip(self.learners, self.heads.judged, observers, strict=True):
+            if observer is not None and judged.text is not None:
+                observer.message(f"party {learner.name}, joint head: {judged.text}")
 
     def _in_public(self, peers: tuple[Peer, Peer], option: Option) -> tuple[Peer, Peer]:
         """Which also answer questions whose samples are public, where there are such."""

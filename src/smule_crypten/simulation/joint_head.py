@@ -13,6 +13,7 @@ import torch
 
 from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.data.samples import DataBundle
+from smule_crypten.head_run.judging import Judged, judged
 from smule_crypten.head_run.own_head import OwnHead, own_head
 from smule_crypten.head_run.sizes import HeadSizes
 from smule_crypten.head_run.teaching import head_answers
@@ -30,7 +31,7 @@ _SEED_OF_NOISE, _SEED_OF_ANSWERS = 1_000_003, 2_000_003
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeadsInProcess:
-    """weights_DC: the joint head, which nobody sees. told_DC, knowledge, answers: of party a and of party b.
+    """weights_DC: the joint head, which nobody sees. told_DC, knowledge, judged: of party a and of party b.
 
     told_DC: the head under the other one's noise, which is all that a party can learn of it.
     """
@@ -40,7 +41,7 @@ class HeadsInProcess:
     weights_DC: torch.Tensor
     told_DC: tuple[torch.Tensor, torch.Tensor]
     knowledge: tuple[HeadKnowledge, HeadKnowledge]
-    answers: tuple[OwnAnswers, OwnAnswers]
+    judged: tuple[Judged, Judged]
 
 
 def heads_in_process(run: RunConfig, bundle: DataBundle, learners: tuple[Learner, Learner]) -> HeadsInProcess | None:
@@ -61,8 +62,16 @@ def heads_in_process(run: RunConfig, bundle: DataBundle, learners: tuple[Learner
         _knowledge(own, told_DC, joint.rows, rank, asked, learners[rank].seed, is_P=a_is_P == (rank == 0))
         for rank, (own, told_DC) in enumerate(((first, by_b), (second, by_a)))
     )
-    answers_a, answers_b = (
-        head_answers(known, own.features, learner.holding, run.task)
+    judged_a, judged_b = (
+        judged(
+            known,
+            own.features,
+            own.statistics,
+            learner.holding,
+            task=run.task,
+            ridge=own.sizes.terms.ridge,
+            alarm=learner.training.alarm,
+        )
         for known, own, learner in zip((of_a, of_b), (first, second), learners, strict=True)
     )
     return HeadsInProcess(
@@ -71,7 +80,7 @@ def heads_in_process(run: RunConfig, bundle: DataBundle, learners: tuple[Learner
         weights_DC=weights_DC,
         told_DC=(by_b, by_a),
         knowledge=(of_a, of_b),
-        answers=(answers_a, answers_b),
+        judged=(judged_a, judged_b),
     )
 
 

@@ -48,6 +48,9 @@ class OwnAnswers:
         order = sample_ids.argsort()
         self._sample_ids, self._logits_NC = sample_ids[order], logits_NC[order]
 
+    def __len__(self) -> int:
+        return len(self._sample_ids)
+
     def of(self, sample_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Which of sample_ids (N,) it knows, as positions (M,), and its logits for these (M, C)."""
         if len(self._sample_ids) == 0:

@@ -7,6 +7,9 @@ and tells the other one. A party's own teacher is the other one's peer, so the p
 roles; then the point with the least sum is taken. By its own validation part alone a skewed party would judge a teacher
 too severely that knows the classes which it lacks.
 
+A peer may tell what it likes. So a party never takes a point that by its own losses is worse by more than MOST_LOST
+than the best one in which the peer has no part; between the others, what the peer tells decides.
+
 On samples that a teacher says nothing about, the others speak alone. About its own training samples the own network
 knows nothing but their labels; the head was solved from those of both parties and is far too small to know single ones.
 """
@@ -39,6 +42,11 @@ LARGEST_LOSS = 8.0
 LOSS_STEP = 0.01
 """To whose multiples losses are rounded before they are told."""
 
+MOST_LOST = 0.3
+"""What a peer that lies may cost, in own losses. Of honest skewed parties none gave up more than 0.24 on digits."""
+_TIE = 4
+"""Decimals of sums that are the same: those told have two."""
+
 
 def mean_of_three(outputs_KNC: torch.Tensor, share_KN1: torch.Tensor, *, balanced: bool) -> torch.Tensor:
     """(N, C): of logits or values, or (balanced) the logarithm of that of probabilities. Shares may have one sample."""
@@ -56,8 +64,20 @@ def losses_of_points(outputs_KNC: torch.Tensor, targets: torch.Tensor, task: Tas
 
 
 def best_point(own: torch.Tensor, peer: torch.Tensor | None) -> torch.Tensor:
-    """(3,): the weights of the least sum of both parties' losses, each as its party sees them; or of own losses."""
-    return WEIGHTS[int((own if peer is None else own + peer[_EXCHANGED]).argmin())]
+    """(3,): the weights of the least sum of both parties' losses, each as its party sees them; or of own losses.
+
+    Only of points within MOST_LOST. In a tie most weight of the head, then own network and peer most alike: up to here
+    both parties decide alike. What is left are two points that are each other's mirror: the one of less own loss, then
+    that with more weight of the own network.
+    """
+    sum_P = own if peer is None else own + peer[_EXCHANGED]
+    within_P = own <= own[WEIGHTS[:, 1] == 0].min() + MOST_LOST
+
+    def order(point: int) -> tuple[float, ...]:
+        by_own, by_peer, by_head = WEIGHTS[point].tolist()
+        return round(float(sum_P[point]), _TIE), -by_head, abs(by_own - by_peer), float(own[point]), -by_own
+
+    return WEIGHTS[min(within_P.nonzero().squeeze(1).tolist(), key=order)]
 
 
 class ThreeTeachers:
@@ -112,7 +132,7 @@ class ThreeTeachers:
         return [] if losses is None else [round(round(loss / LOSS_STEP) * LOSS_STEP, 2) for loss in losses.tolist()]
 
     def hear(self, own: Sequence[float], peer: Sequence[float]) -> None:
-        """Take the point of the least sum of what both parties told; own losses alone where the peer cannot tell.
+        """Take the point that best_point finds by what both parties told; own losses alone where the peer cannot tell.
 
         It cannot where it hardly asks, or not at all (exchange.share_a). Nothing changes where this party cannot.
         """

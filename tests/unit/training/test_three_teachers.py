@@ -14,7 +14,7 @@ from smule_crypten.data.samples import UNKNOWN, Samples
 from smule_crypten.tasks.classification import CLASSIFICATION
 from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.teacher import Teacher
-from smule_crypten.training.three_teachers import LARGEST_LOSS, NUM_LOSSES, WEIGHTS, ThreeTeachers
+from smule_crypten.training.three_teachers import LARGEST_LOSS, MOST_LOST, NUM_LOSSES, WEIGHTS, ThreeTeachers
 from smule_crypten.training.trust import TrustedSource
 from smule_crypten.types import SoftLabels
 
@@ -85,9 +85,9 @@ def test_the_grid_is_whole() -> None:
 
 def test_both_parties_take_the_same_point() -> None:
     """Of two parties that tell each other theirs, each one's own network has the weight that the other one's peer has,
-    and the point is the one of the least sum, found by trying all."""
+    and the point is the one of the least sum, found by trying all. None is beyond the bound."""
     generator = torch.Generator().manual_seed(1)
-    of_a, of_b = (torch.rand(NUM_LOSSES, generator=generator).mul(3).tolist() for _ in range(2))
+    of_a, of_b = (torch.rand(NUM_LOSSES, generator=generator).mul(MOST_LOST).tolist() for _ in range(2))
     party_a, party_b = teachers(), teachers()
     party_a.hear(of_a, of_b)
     party_b.hear(of_b, of_a)
@@ -95,6 +95,54 @@ def test_both_parties_take_the_same_point() -> None:
     due = min(points, key=lambda p: of_a[points.index(p)] + of_b[points.index([p[1], p[0], p[2]])])
     assert list(party_a.weights) == due
     assert list(party_b.weights) == [due[1], due[0], due[2]]
+
+
+def test_a_peer_that_lies_picks_nothing_beyond_the_bound() -> None:
+    """Whatever it tells: with each point as the only good one, and with noise, of own losses of all sizes, the loss of
+    what is taken exceeds that of the best point without the peer by no more than the bound. Within it, it decides."""
+    generator = torch.Generator().manual_seed(2)
+    party, points = teachers(), WEIGHTS.tolist()
+    aimed = [[0.0 if point == aim else LARGEST_LOSS for point in points] for aim in points]
+    noise = (LARGEST_LOSS * torch.rand(20, NUM_LOSSES, generator=generator)).tolist()
+    taken: set[bool] = set()
+    for scale in (0.1, 1.0, LARGEST_LOSS):
+        own = [round(loss, 2) for loss in (scale * torch.rand(NUM_LOSSES, generator=generator)).tolist()]
+        best = min(loss for loss, point in zip(own, points, strict=True) if point[1] == 0)
+        for told in aimed + noise:
+            party.hear(own, told)
+            loss = own[points.index(list(party.weights))]
+            assert loss <= best + MOST_LOST + 1e-6
+        for aim, told in zip(points, aimed, strict=True):
+            party.hear(own, told)
+            mirrored = [aim[1], aim[0], aim[2]]
+            is_within = own[points.index(mirrored)] <= best + MOST_LOST
+            assert (list(party.weights) == mirrored) is is_within
+            taken.add(is_within)
+    assert taken == {True, False}
+
+
+def test_ties_are_broken_by_a_rule() -> None:
+    """Most weight of the head, then the most even weights: so both parties take the same point though their grids are
+    in different orders. Of two mirrored points each takes the one of less own loss, then its own network."""
+    parties = teachers(), teachers()
+
+    def both(good: list[list[float]]) -> list[tuple[float, float, float]]:
+        """Points of party a, and the same ones as party b sees them, are good; all others are bad."""
+        of_a = [0.1 if point in good else 0.2 for point in WEIGHTS.tolist()]
+        of_b = [0.1 if [point[1], point[0], point[2]] in good else 0.2 for point in WEIGHTS.tolist()]
+        parties[0].hear(of_a, of_b)
+        parties[1].hear(of_b, of_a)
+        return [party.weights for party in parties]
+
+    assert both(WEIGHTS.tolist()) == [(0.0, 0.0, 1.0)] * 2
+    assert both([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 1.0, 0.0]]) == [(0.5, 0.5, 0.0)] * 2
+    assert both([[0.75, 0.0, 0.25], [0.0, 1.0, 0.0]]) == [(0.75, 0.0, 0.25), (0.0, 0.75, 0.25)]
+    assert both([[0.25, 0.75, 0.0], [0.75, 0.25, 0.0]]) == [(0.75, 0.25, 0.0)] * 2
+    own = [0.1 if point == [0.25, 0.75, 0.0] else 0.2 for point in WEIGHTS.tolist()]
+    told = [0.1 if point == [0.25, 0.75, 0.0] else 0.2 for point in WEIGHTS.tolist()]
+    for party in parties:
+        party.hear(own, told)
+        assert party.weights == (0.25, 0.75, 0.0)
 
 
 def test_who_does_not_speak_has_no_weight() -> None:
