@@ -2,9 +2,9 @@
 
 Own validation rows are of own classes, and mostly of the frequent ones, for which the own head is made. So classes that
 the party has count alike, and both heads choose among these alone: one that knows others, too, takes some samples for
-them. The two are compared sample by sample: those that both name right or both wrong say nothing, and of the others half
-would be either one's if the heads were equally good (McNemar's test in each class). What is wrong only with a trigger, or
-only of classes that the party lacks, is not seen.
+them. The two are compared sample by sample: those that both name right or both wrong say nothing, and of the others
+half would be either one's if the heads were equally good (McNemar's test in each class). What is wrong only with a
+trigger, or only of classes that the party lacks, is not seen.
 """
 
 from __future__ import annotations

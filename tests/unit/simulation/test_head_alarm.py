@@ -19,11 +19,20 @@ from smule_crypten.mutual_learning.observer import Silent
 from smule_crypten.simulation import joint_head
 from smule_crypten.simulation.in_process import InProcess
 
-SETTINGS = (
-    "allow_insecure=true data=digits data.max_train=900 partition=dirichlet partition.alpha=0.5 "
-    "party_a/model=mlp party_b/model=mlp party_a.samples.validation=0.2 party_b.samples.validation=0.2 "
-    "exchange.num_queries=60 exchange.every=2 training.epochs=4"
-).split()
+SETTINGS = [
+    "allow_insecure=true",
+    "data=digits",
+    "data.max_train=900",
+    "partition=dirichlet",
+    "partition.alpha=0.5",
+    "party_a/model=mlp",
+    "party_b/model=mlp",
+    "party_a.samples.validation=0.2",
+    "party_b.samples.validation=0.2",
+    "exchange.num_queries=60",
+    "exchange.every=2",
+    "training.epochs=4",
+]
 RIDGE = ["joint_head=ridge", "joint_head.answers=40"]
 
 
