@@ -217,7 +217,9 @@ def test_a_joint_head_is_priced(folder: Path) -> None:
     found = by_check(findings(side(folder, "a", "joint_head.name=ridge")))["one exchange"]
     assert found.status == "ok"
     assert "the joint head once, of 17 features, at most " in found.text
-    assert "4 answers of it each way at most, under noise of 0.043" in found.text
+    assert "4 answers of it each way at most in each output folder, under noise of 0.043" in found.text
+    kept = findings(side(folder, "a", "joint_head.name=ridge", f"disclosure.ledger={folder / 'ledger.jsonl'}"))
+    assert "at most in all runs of disclosure.ledger, under noise" in by_check(kept)["one exchange"].text
     bare = by_check(findings(side(folder, "a", "joint_head.name=ridge", "joint_head.noise=0")))["one exchange"]
     assert (bare.status, bare.exit_code) == ("FAILED", 2)
 

@@ -75,6 +75,7 @@ def test_both_have_a_head(folders: Folders, network: Network) -> None:
         run.complete()
         assert "joint head: 65 features, 58 rows of party a and 58 of party b" in run.processes["a"].log
         assert f"joint head: party b got {ANSWERS} answers of it and gave {ANSWERS}" in run.processes["b"].log
+        assert "party b, joint head: not compared with a head of own rows alone" in run.processes["b"].log
     states = []
     for role, peer in PEER.items():
         folder = folders.output(role)
@@ -167,12 +168,20 @@ def test_weights_revealed_to_both(folders: Folders, network: Network) -> None:
     with HostRun(network, folders) as run:
         run.complete()
         assert "joint head: its weights are revealed to both parties" in run.processes["a"].log
+        said = {role: run.processes[role].log for role in PEER}
     states = []
     for role in PEER:
         folder = folders.output(role)
         states.append(state_of(folder))
         head = json.loads((folder / "party.json").read_text())["joint_head"]
         assert (head["is_revealed"], head["answers_got"], head["answers_given"]) == (True, 0, 0)
+        # Rows of both parties are of the same kind: neither head is far better than the other one.
+        assert abs(head["advantage"]) < 3
+        assert not head["is_left_out"]
+        how = f"{abs(head['advantage']):.1f} standard deviations {'better' if head['advantage'] >= 0 else 'worse'}"
+        assert f"party {role}, joint head: by {how} than a head of own rows alone" in said[role]
+        shown = (folder / "report.html").read_text()
+        assert f"{head['advantage']:+.1f} deviations against the own head of party {role}" in shown
         assert head["opening_bytes"] == 2 * 8 * FEATURES * CLASSES
         kinds = [(entry["kind"], entry["num_samples"]) for entry in read_lines(folder / "disclosures.jsonl")]
         assert kinds[:2] == [("joint_head_check", 16), ("joint_head_weights", FEATURES * CLASSES)]

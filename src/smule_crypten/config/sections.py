@@ -235,7 +235,7 @@ class TrainingConfig(Section):
     last. What a joint head has taught is kept as it is last: own held-out samples cannot judge what they lack."""
     alarm: AlarmName = "report"
     """When the peer's answers on known labels are not those of an honest network: report it, or quarantine, which drops
-    the answers under suspicion and goes back to the network that had not learned from them."""
+    them and goes back to a network that has not learned from them, and takes no joint head worse than its own."""
     standalone: bool = True
     """Also train the same network without a peer: for comparison, as a teacher and to answer the peer at first."""
     dp: DpConfig | None = None

@@ -208,7 +208,7 @@ def joint_head(parties: Mapping[str, PartySummary]) -> str:
         f"{count(number)} {'rows ' * (name == 'a')}of party {name}" for name, number in head.rows.items()
     )
     made = f"{count(head.features)} features, {rows}, solved for {human_bytes(head.solve_bytes)}" + "".join(
-        f"; {one.advantage:+.1f} deviations against party {name}'s own head{', left out' * one.is_left_out}"
+        f"; {one.advantage:+.1f} deviations against the own head of party {name}{', left out' * one.is_left_out}"
         for name, one in heads.items()
         if one.advantage is not None
     )

@@ -32,10 +32,21 @@ def test_equal_heads_and_no_samples_say_nothing() -> None:
     assert advantage(outputs(classes_N[:2]), outputs(classes_N[:2].flip(0)), classes_N[:2]) is None
 
 
-def test_one_class_of_which_nothing_is_right() -> None:
-    """A spread of zero hides nothing: by hand, ten of ten worse are the root of ten deviations."""
-    classes_N = torch.zeros(10, dtype=torch.int64)
-    assert advantage(outputs(classes_N + 1), outputs(classes_N), classes_N) == pytest.approx(-math.sqrt(10))
+def test_nothing_is_right() -> None:
+    """A spread of zero hides nothing: by hand, ten of ten worse in each of two classes. With one class alone both are
+    always right."""
+    classes_N = torch.tensor([0, 1] * 10)
+    found = advantage(outputs(1 - classes_N), outputs(classes_N), classes_N)
+    assert found == pytest.approx(-2 / math.sqrt(2 / 10))
+    assert advantage(outputs(1 - classes_N[::2]), outputs(classes_N[::2]), classes_N[::2]) is None
+
+
+def test_a_head_that_knows_more_classes_is_no_worse_for_it() -> None:
+    """It takes half of the samples for a class that the party lacks, and is right among those that it has."""
+    classes_N = torch.tensor([0, 1] * 20)
+    head_NC = 0.5 * outputs(classes_N)
+    head_NC[:20, 2] = 1.0
+    assert advantage(head_NC, outputs(classes_N), classes_N) == 0.0
 
 
 def test_equal_heads_seldom_raise_it() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from smule_crypten.errors import OutputError
-from smule_crypten.report.phrases import planned_exchange
+from smule_crypten.report.phrases import joint_head, planned_exchange
+from smule_crypten.report.records import HeadRecord
 from smule_crypten.report.run_records import AttackRecord, ControlRecord, FidelityRecord, RunRecord, RunSeconds
 from smule_crypten.report.summary import build_summary, read_summary, write_summary
 
@@ -169,3 +170,30 @@ def test_what_an_exchange_was_said_to_cost(record: RunRecord) -> None:
     assert planned_exchange(parties) == "7.00 MB an exchange at most, set-up 3.50 MB once"
     without = {name: party.model_copy(update={"planned_set_up_bytes": 0}) for name, party in parties.items()}
     assert planned_exchange(without) == "7.00 MB an exchange at most"
+
+
+def test_a_joint_head_is_compared_in_one_line(record: RunRecord) -> None:
+    """By whom it was compared, and who leaves it out."""
+    head = HeadRecord(
+        features=65,
+        rows={"a": 58, "b": 60},
+        attempts=1,
+        solve_bytes=2_000_000,
+        opening_bytes=500_000,
+        rounds=30,
+        answers_got=16,
+        answers_given=16,
+        answers_before=0,
+        answers_limit=16,
+        noise=0.043,
+        is_revealed=False,
+    )
+    parties = build_summary(record).parties
+    assert joint_head(parties) == ""
+    parties["a"] = parties["a"].model_copy(update={"joint_head": head})
+    assert "deviations" not in joint_head(parties)
+    worse = head.model_copy(update={"advantage": -4.23, "is_left_out": True})
+    parties["b"] = parties["b"].model_copy(update={"joint_head": worse})
+    assert "solved for 2.00 MB; -4.2 deviations against the own head of party b, left out; nobody" in joint_head(
+        parties
+    )
