@@ -160,7 +160,7 @@ def test_a_run_that_was_cut_off_later_keeps_its_head(tmp_path: Path) -> None:
 
 
 def test_weights_revealed_to_both(folders: Folders, network: Network) -> None:
-    """Both opt in, and have the rows: each knows them under the other one's noise, nothing is asked, and the ledger says so."""
+    """Both opt in, and have the rows: each knows them under the other one's noise, and the ledger says so."""
     for number, role in enumerate(PEER):
         write_data(folders.folder(role) / "data.npz", num_train=2400, seed=number)
         folders.change(role, joint_head={"name": "ridge", "reveal": "both", "reveal_small": True}, training__epochs=2)
