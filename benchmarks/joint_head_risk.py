@@ -215,8 +215,8 @@ def chosen_sums(world: World, options: argparse.Namespace) -> Iterator[dict[str,
                 yield common | {"accepted": accepted, "same": _agreement(world.test, head, false_head)}
                 continue
             head, accepted = _solved(honest, probing(direction, honest.outputs, rows, size), role)
-            answer = both[0].clip_norm * direction @ head
-            told = answer + noise_like(answer, 0.2, seed)
+            _, noisy, _ = noisy_weights(head, 0.2, seed)
+            told = both[0].clip_norm * direction @ noisy
             pair = torch.stack([told, direction @ honest.moments_DC])
             yield common | {"accepted": accepted, "correlation": float(torch.corrcoef(pair)[0, 1])}
 
