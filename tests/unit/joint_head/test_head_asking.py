@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from heads import CLIP_NORM, digits, parties, stream
 from scipy.stats import chi2
 from solving import Said, converse, rounds
 
-from smule_crypten.errors import DataError, ProtocolError
+from smule_crypten.errors import ConfigError, DataError, ProtocolError
 from smule_crypten.joint_head.asking import (
     FEATURE_BITS,
     FLOODING,
@@ -21,7 +22,7 @@ from smule_crypten.joint_head.asking import (
     HeadModelOwner,
     asking_cost,
 )
-from smule_crypten.joint_head.asking_products import SIZES, AskingDealer, DealtAsking, LatticeAsking
+from smule_crypten.joint_head.asking_products import SIZES, AskingDealer, DealtAsking, LatticeAsking, check_noise
 from smule_crypten.joint_head.plan import VALUE_BITS
 from smule_crypten.joint_head.solve_in_clear import exact_head
 from smule_crypten.joint_head.statistics import with_constant
@@ -178,6 +179,15 @@ def test_what_is_common_to_the_outputs_of_a_sample_is_hidden_by_a_uniform_number
     for shift in (28, 20, 8):
         counts = torch.bincount(torch.cat(seen) >> shift & 15, minlength=16).double()
         assert float(((counts - 16).square() / 16).sum()) < chi2.isf(1e-6, df=15)
+
+
+def test_fresh_noise_is_the_least_that_hides_the_key() -> None:
+    """As a power of two, of D/4 answers with 3,201 features and 100 outputs; without any, even one shows it."""
+    plan = AskingPlan(features=3201, outputs=100, batches=(800,), opening="differences")
+    check_noise(plan)
+    for worse in (replace(plan, noise=FLOODING / 2), replace(plan, batches=(1,), noise=0.0)):
+        with pytest.raises(ConfigError, match=r"lower joint_head\.answers"):
+            check_noise(worse)
 
 
 def test_features_beyond_the_ring_are_refused() -> None:
