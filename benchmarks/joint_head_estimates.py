@@ -21,6 +21,7 @@ from joint_head_solves import Rows, accuracy, load, split, statistics_of
 from rich.console import Console
 
 from smule_crypten.config.joint_head import DEVIATION
+from smule_crypten.joint_head.asking import FLOODING
 from smule_crypten.joint_head.estimate import chosen_questions, estimated_head
 from smule_crypten.joint_head.solve_in_clear import exact_head
 from smule_crypten.joint_head.statistics import with_constant
@@ -47,15 +48,16 @@ def figures(train: Rows, test: Rows, clip_norm: float, alpha: float, seed: int, 
             count = joint.features // divisor
             rows_ND = candidates_ND[chosen_questions(own, candidates_ND, count, generator)]
             for noise in noises:
-                sigma = noise * DEVIATION
-                noise_NC = torch.randn(count, outputs, generator=generator, dtype=torch.float64)
-                answers_NC = centred(rows_ND @ exact + sigma * noise_NC)
+                deviation = noise * DEVIATION / joint.features**0.5
+                told = exact + deviation * torch.randn(exact.shape, generator=generator, dtype=torch.float64)
+                fresh_NC = torch.randn(count, outputs, generator=generator, dtype=torch.float64)
+                answers_NC = centred(rows_ND @ told + FLOODING * fresh_NC)
                 guess = estimated_head(
                     own,
                     rows_ND,
                     answers_NC,
-                    noise=sigma,
-                    weight_noise=0.0,
+                    noise=FLOODING,
+                    weight_noise=deviation,
                     ridge=RIDGE,
                     total_rows=joint.rows,
                     opening="differences",

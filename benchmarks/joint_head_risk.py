@@ -1,7 +1,8 @@
 """What the joint head tells, and what poisons it: recovery from answers, membership, chosen sums, poisoned rows.
 
-In the clear: heads are solved exactly, answers bear the noise that the protocol adds. Recovery is by either party,
-membership by party a; chosen sums and poison are party b's.
+In the clear: heads are solved exactly. In the protocol a party adds noise to its share of the weights once (ONCE), and
+answers are of these. Fresh noise on each answer (FRESH), which is not built, is the control. Recovery is by either
+party, membership by party a; chosen sums and poison are party b's.
 
     scripts/bench joint_head_risk --data path/to/cifar10 --page tables.md --output risk.json   # minutes on one core
     scripts/bench joint_head_risk                                                              # digits and their pixels
@@ -34,6 +35,7 @@ from smule_crypten.attacks.head_membership import (
 )
 from smule_crypten.attacks.head_recovery import widest_rows
 from smule_crypten.attacks.membership import membership_risk
+from smule_crypten.joint_head.asking import FLOODING
 from smule_crypten.joint_head.estimate import estimated_head
 from smule_crypten.joint_head.integers import as_weights, own_gram, own_inverse, own_matrix, own_moments
 from smule_crypten.joint_head.plan import SolvePlan
@@ -47,6 +49,7 @@ _CHOSEN = (
     *((what, "Q", size) for what in ("install", "probe") for size in (3.0, 9.0, 18.0)),
 )
 """What, in which role, and the size of the sums a row. As P a probe would leave the range of own_inverse."""
+FRESH = ", fresh noise"
 ONCE = "all weights, noise drawn once"
 REPEATS = 16
 SHARES = (8, 4, 2, 1)
@@ -68,7 +71,10 @@ def noisy_weights(head: torch.Tensor, sigma: float, seed: int) -> tuple[torch.Te
 
 
 def recovery(world: World, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Both parties, by number of answers and noise; questions are own rows, or (D/4 only) rows made for it."""
+    """Both parties, by number of answers and noise; questions are own rows, or (D/4 only) rows made for it.
+
+    Answers of the head whose weights bear noise, and as many under fresh noise.
+    """
     for seed in range(options.seeds):
         both = [world.train.of(part.labelled) for part in holdings(world, options.alpha, seed, options.rows)]
         sums = [rows.statistics() for rows in both]
@@ -84,20 +90,33 @@ def recovery(world: World, options: argparse.Namespace) -> Iterator[dict[str, An
             common["own"] = world.test.accuracy(exact_head(own, RIDGE))
             for name, rows_QD in questions.items():
                 for sigma in SIGMAS:
-                    answers = rows_QD @ head + noise_like(rows_QD @ head, sigma, seed)
-                    guess = _guess(own, rows_QD, answers, sigma * DEVIATION, rows_of_both)
-                    yield common | {"answers": name, "sigma": sigma, "accuracy": world.test.accuracy(guess)}
+                    told = {"sigma": sigma}
+                    fresh = rows_QD @ head + noise_like(rows_QD @ head, sigma, seed)
+                    guess = _guess(own, rows_QD, fresh, (sigma * DEVIATION, 0.0), rows_of_both)
+                    yield common | told | {"answers": name + FRESH, "accuracy": world.test.accuracy(guess)}
+                    _, noisy, on_weights = noisy_weights(head, sigma, seed)
+                    answers = rows_QD @ noisy + noise_like(rows_QD @ head, FLOODING / DEVIATION, seed + 1)
+                    guess = _guess(own, rows_QD, answers, (FLOODING, on_weights), rows_of_both)
+                    yield common | told | {"answers": name, "accuracy": world.test.accuracy(guess)}
             for sigma in SIGMAS:
                 noisy = noisy_weights(head, sigma, seed)[1]
                 yield common | {"answers": ONCE, "sigma": sigma, "accuracy": world.test.accuracy(noisy)}
 
 
 def _guess(
-    own: Statistics, rows_QD: torch.Tensor, answers: torch.Tensor, noise: float, total_rows: int
+    own: Statistics, rows_QD: torch.Tensor, answers: torch.Tensor, noises: tuple[float, float], total_rows: int
 ) -> torch.Tensor:
+    """noises: of each answer and of each weight."""
     opened = answers - answers.mean(dim=1, keepdim=True)
     return estimated_head(
-        own, rows_QD, opened, noise=noise, weight_noise=0.0, ridge=RIDGE, total_rows=total_rows, opening="differences"
+        own,
+        rows_QD,
+        opened,
+        noise=noises[0],
+        weight_noise=noises[1],
+        ridge=RIDGE,
+        total_rows=total_rows,
+        opening="differences",
     )
 
 
@@ -151,7 +170,10 @@ def _by_head(
 def _by_answers(
     world: World, known: Knowledge, head: torch.Tensor, members: torch.Tensor, strangers: torch.Tensor, seed: int
 ) -> Iterator[dict[str, Any]]:
-    """Candidates are asked about, or rows made for them; the last ones also as often as REPEATS says, each alone."""
+    """FRESH alone: by weights under noise, whatever is asked tells no more than all of them.
+
+    Candidates are asked about, or rows made for them; the last ones also as often as REPEATS says, each alone.
+    """
     dimension, common = known.own.features, {"seed": seed, "others": len(members)}
     for name, most in (("D/4", dimension // 4), ("D", dimension)):
         candidates, few = _candidates(world, members, strangers, most)
@@ -161,7 +183,7 @@ def _by_answers(
             for way, asked in (("own samples", rows), ("chosen rows", made)):
                 answers = asked @ head + noise_like(asked @ head, sigma, seed)
                 scores = scores_by_answers(known, asked, answers, rows, targets, noise=sigma * DEVIATION)
-                yield common | {"way": f"{name} {way}", "sigma": sigma, **_risk(scores, few)}
+                yield common | {"way": f"{name} {way}{FRESH}", "sigma": sigma, **_risk(scores, few)}
             if name == "D/4":
                 yield common | _one_by_one(known, head, candidates, made, few, sigma, seed)
 
@@ -173,7 +195,7 @@ def _one_by_one(
     answers = made @ head + noise_like(made @ head, sigma / REPEATS**0.5, seed)
     noise = sigma * DEVIATION / REPEATS**0.5
     scores = scores_one_by_one(known, made, answers, candidates.rows_ND, candidates.targets_NC, noise=noise)
-    return {"way": f"{REPEATS} answers to one chosen row", "sigma": sigma, **_risk(scores, few)}
+    return {"way": f"{REPEATS} answers to one chosen row{FRESH}", "sigma": sigma, **_risk(scores, few)}
 
 
 def chosen_sums(world: World, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -193,8 +215,8 @@ def chosen_sums(world: World, options: argparse.Namespace) -> Iterator[dict[str,
                 yield common | {"accepted": accepted, "same": _agreement(world.test, head, false_head)}
                 continue
             head, accepted = _solved(honest, probing(direction, honest.outputs, rows, size), role)
-            answer = both[0].clip_norm * direction @ head
-            told = answer + noise_like(answer, 0.2, seed)
+            _, noisy, _ = noisy_weights(head, 0.2, seed)
+            told = both[0].clip_norm * direction @ noisy
             pair = torch.stack([told, direction @ honest.moments_DC])
             yield common | {"accepted": accepted, "correlation": float(torch.corrcoef(pair)[0, 1])}
 

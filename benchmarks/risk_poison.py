@@ -16,6 +16,7 @@ from smule_crypten.attacks.backdoor import Backdoor, BackdoorOptions
 from smule_crypten.attacks.head_matrices import with_backdoor
 from smule_crypten.attacks.labels import LabelFlip, LabelFlipOptions
 from smule_crypten.data.samples import Samples
+from smule_crypten.joint_head.asking import FLOODING
 from smule_crypten.joint_head.estimate import estimated_head
 from smule_crypten.joint_head.solve_in_clear import exact_head
 from smule_crypten.joint_head.statistics import Statistics
@@ -79,11 +80,19 @@ def poisoned(
 
     for poison in poisons(world, both[1], total_rows, fraction, seed):
         head = exact_head(sums + poison.sums, RIDGE)
-        noise = NOISE * DEVIATION * torch.randn(len(asked), own.outputs, generator=generator)
-        answers = asked.rows_ND @ head + noise
-        opened = answers - answers.mean(dim=1, keepdim=True)
-        known = {"noise": NOISE * DEVIATION, "ridge": RIDGE, "total_rows": total_rows, "opening": "differences"}
-        guess = estimated_head(sums, asked.rows_ND, opened, **known)  # type: ignore[arg-type]
+        deviation = NOISE * DEVIATION / sums.features**0.5
+        noisy = head + deviation * torch.randn(head.shape, generator=generator, dtype=torch.float64)
+        answers = asked.rows_ND @ noisy + FLOODING * torch.randn(len(asked), own.outputs, generator=generator)
+        guess = estimated_head(
+            sums,
+            asked.rows_ND,
+            answers - answers.mean(dim=1, keepdim=True),
+            noise=FLOODING,
+            weight_noise=deviation,
+            ridge=RIDGE,
+            total_rows=total_rows,
+            opening="differences",
+        )
         one: dict[str, Any] = {"poison": poison.name, "own_head": world.test.accuracy(own_head)}
         for name, weights in (("head", head), ("guess", guess)):
             linear = _Linear(weights, own.clip_norm)

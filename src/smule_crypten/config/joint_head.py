@@ -24,16 +24,14 @@ class JointHeadConfig(Section):
     """How many answers of it each party may have, in all uses together; null for a quarter of its features. They are
     counted as disclosures."""
     noise: float = Field(default=0.2, ge=0.0, le=10.0, json_schema_extra=RARE)
-    """Standard deviation of the normal noise on each logit of an answer, as a share of the logits' own, for which 0.214
-    stands (of targets between 0 and 1)."""
-    predict: bool = False
-    """Also let it answer at prediction. It is open to poisoned rows, so both parties must want that."""
+    """Standard deviation of each party's normal noise on an output, as a share of the logits' own, for which 0.214
+    stands (of targets between 0 and 1). It is drawn once, on the weights; 0 only where they are revealed."""
     reveal: Literal["nobody", "both"] = "nobody"
-    """Who sees its weights after it is solved: nobody, or both, which tells more than a jointly trained network
-    does."""
+    """Who sees its weights under the other party's noise after it is solved: nobody, or both, which tells more than a
+    jointly trained network does."""
     reveal_small: bool = Field(default=False, json_schema_extra=RARE)
-    """Accept that it is revealed though a party has fewer than 20,000 rows; both must. Below 2,000 rows, or 50 of a
-    class, it never is."""
+    """Accept that it is revealed though a party has fewer than 20,000 rows, if noise is 0.2 at least; both must. Below
+    2,000 rows, or 50 of a class, it never is."""
     features: FeaturesConfig = FeaturesConfig()
     """The public map of its features; none for those of the run, or for the normalised inputs where that has none."""
     ridge: float = Field(default=0.15, gt=0.0, json_schema_extra=RARE)

@@ -70,7 +70,6 @@ class JointHeadTerms(Section):
     name: str = "none"
     answers: int = 0
     noise: float = 0.0
-    predict: bool = False
     reveal: str = "nobody"
     reveal_small: bool = False
     ridge: float = 0.0

@@ -183,7 +183,7 @@ def _of_head(config: PartyConfig, bundle: DataBundle) -> str:
     )
     text += "attempt suffices"
     if sizes.is_revealed:
-        return f"{text}; both learn its weights"
+        return f"{text}; both learn its weights, under noise of {sizes.sigma:.2g}"
     counted = "in each output folder" if config.disclosure.ledger is None else "in all runs of disclosure.ledger"
     return f"{text}; {sizes.most_answers} answers of it each way at most {counted}, under noise of {sizes.sigma:.2g}"
 

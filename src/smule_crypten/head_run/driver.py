@@ -4,20 +4,21 @@
    has a share, answers, or revealed weights. So each learns the other's number of rows. What is asked is what is left,
    if that is less; where nothing is, or attempts are used up, the run ends before anything is solved.
 2. P is the party with more rows, party a of two with as many. If both have a share of the same solve, nothing is
-   solved. Else whatever was there is forgotten, both agree on new keys, and solve (joint_head/roles.py). Each keeps its
-   share.
+   solved. Else whatever was there is forgotten, both agree on new keys, and solve (joint_head/roles.py). Each adds
+   noise E of its own to its share of W, once, and keeps both (joint_head/weight_noise.py): from now on the shares are
+   of W + E_a + E_b.
 3. Party a's questions, then party b's: new keys, and each asks all at once (joint_head/asking.py), unless it has its
-   answers already. Each keeps its own.
-4. With joint_head.reveal=both, in place of 3: each sends its share under noise of its own; their sum is W, under the
-   noise of both (revealing.py).
+   answers already. Who asks takes its own E off its share for that. Each keeps its answers.
+4. With joint_head.reveal=both, in place of 3: each sends its share, adds them up and takes its own E off.
 
-**Opened**, beside what step 1 says: in step 2 the numbers of the check, to both; in step 3 answers under the answering
-party's noise, to who asked; in step 4 W. Before any of these is sent, who sends it enters it into its ledger
-(mutual_learning/head_budget.py), and keeps what it refuses to itself.
+**Opened**, beside what step 1 says: in step 2 the numbers of the check, to both; in step 3 answers of W under the
+answering party's E, to who asked; in step 4 W under the other one's E. Before any of these is sent, who sends it enters
+it into its ledger (mutual_learning/head_budget.py), and keeps what it refuses to itself.
 
 **Cut off anywhere**: who goes on has its share, its answers, or neither. A solve begins anew if either party lacks its
-share; then its check opens other numbers, under new masks. Answers that have not arrived are asked for again, under new
-masks and new noise, and charged again.
+share and nothing of W was opened yet; then its check opens other numbers, under new masks, and E is another one.
+Answers that have not arrived are asked for again, under new masks, and charged again. They are of the same W and E:
+nothing is fresh but what floods the errors of the lattice.
 """
 
 from __future__ import annotations
@@ -137,7 +138,8 @@ class HeadDriver:
         if own.rows + theirs.rows == 0:
             raise DataError("no party has a labelled row for the joint head; set joint_head=none")
         if self._sizes.is_revealed:
-            check_rows(theirs.rows, f"party {peer}", is_small_accepted=self._sizes.terms.reveal_small)
+            terms = self._sizes.terms
+            check_rows(theirs.rows, f"party {peer}", is_small_accepted=terms.reveal_small, noise=terms.noise)
         return own, theirs
 
     def _check_answers(self, own: Announced, theirs: Announced) -> None:
@@ -146,7 +148,7 @@ class HeadDriver:
             self._budget.check_answers(theirs.due(own) or theirs.asks)
 
     def _solved(self, rows: tuple[int, int]) -> HeadState:
-        """Step 2: a state with the own share alone, saved."""
+        """Step 2: a state with the own share and noise alone, saved."""
         plan = self._sizes.solve_plan(sum(rows))
         is_P = (rows[0] >= rows[1]) == (self._rank == 0)
         expected = self._sizes.solve_cost(is_P=is_P)
@@ -202,7 +204,7 @@ class HeadDriver:
         if any(both):
             self._say(
                 f"joint head: party {PARTY_NAMES[self._rank]} got {own.gets(theirs):,} answers of it and gave "
-                f"{theirs.gets(own):,}, under noise of {self._sizes.sigma:.2g} on each output, whose targets are 0 to 1"
+                f"{theirs.gets(own):,}, under noise of {self._sizes.sigma:.2g} on an output, whose targets are 0 to 1"
             )
 
     def _ask(self, state: HeadState, keys: HeadKeys, asker: int, count: int) -> None:
@@ -210,7 +212,7 @@ class HeadDriver:
         rows_ND = self._questions.rows_ND[:count]
         plan = self._sizes.asking_plan(count)
         side = self._asking_side(plan, keys, asker)
-        role = HeadDataOwner(plan, state.share_DC - state.noise_DC, rows_ND, side=side)
+        role = HeadDataOwner(plan, state.own_DC, rows_ND, side=side)
         state.answers_NC = converse(self._session, role, crossing_bytes=side.handed_bytes(plan))
         state.asked = self._questions.positions[:count]
 
@@ -219,7 +221,7 @@ class HeadDriver:
         self._budget.charge_answers(count, state.solve)
         plan = self._sizes.asking_plan(count)
         side = self._asking_side(plan, keys, asker)
-        role = HeadModelOwner(plan, state.share_DC, side=side, local=keys.local(f"noise for {PARTY_NAMES[asker]}"))
+        role = HeadModelOwner(plan, state.share_DC, side=side, local=keys.local(f"flooding for {PARTY_NAMES[asker]}"))
         converse(self._session, role, crossing_bytes=side.asked_bytes(plan, count))
 
     def _asking_side(self, plan: AskingPlan, keys: HeadKeys, asker: int) -> LatticeAsking:
@@ -231,7 +233,7 @@ class HeadDriver:
         self._budget.charge_weights(self._sizes.weights, state.solve)
         with self._counted() as counted:
             (theirs_DC,) = self._session.channel.swap([state.share_DC])
-        state.weights_DC = as_weights(state.share_DC - state.noise_DC + theirs_DC)
+        state.weights_DC = as_weights(state.own_DC + theirs_DC)
         state.opening_cost = counted
         self._store.save(state)
         self._say_once("joint head: its weights are revealed to both parties")

@@ -70,7 +70,7 @@ def own_head(
         device: where the map of features is applied.
 
     Raises:
-        ConfigError: nothing may be asked, or the noise hides too little; as HeadFeatures.
+        ConfigError: nothing may be asked, or answers hide too little; as HeadFeatures.
         DataError: rows are too few to reveal weights that follow from them; as HeadFeatures.of.
         ModelError, OutputError: as HeadFeatures.
     """
@@ -82,7 +82,9 @@ def own_head(
     sizes.check_noise()
     features, num_outputs = HeadFeatures(config, bundle, device), bundle.num_classes
     if sizes.is_revealed:
-        check_rows(len(held.train), f"party {config.name}", is_small_accepted=sizes.terms.reveal_small)
+        check_rows(
+            len(held.train), f"party {config.name}", is_small_accepted=sizes.terms.reveal_small, noise=sizes.terms.noise
+        )
         check_classes(task.class_counts(held.train.targets, num_outputs).tolist())
     return OwnHead(
         sizes=sizes,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from smule_crypten.config.joint_head import DEVIATION
 from smule_crypten.config.protocol import JointHeadTerms
+from smule_crypten.errors import ConfigError
 from smule_crypten.joint_head.asking import AskingPlan, asking_cost
 from smule_crypten.joint_head.asking_products import LatticeAsking, check_noise
 from smule_crypten.joint_head.cost import solve_cost
@@ -34,13 +35,13 @@ class HeadSizes:
     @property
     def sigma(self) -> float:
         """Standard deviation of a party's noise on an output of a row of norm sqrt(D), in units of the targets."""
-        return self.terms.noise * DEVIATION
+        least = LEAST_REVEALED * math.sqrt(self.terms.features) if self.is_revealed else 0.0
+        return max(self.terms.noise * DEVIATION, least)
 
     @property
     def weight_sigma(self) -> float:
         """The same on each weight, which is what it is drawn for."""
-        least = LEAST_REVEALED if self.is_revealed else 0.0
-        return max(self.sigma / math.sqrt(self.terms.features), least)
+        return self.sigma / math.sqrt(self.terms.features)
 
     @property
     def most_answers(self) -> int:
@@ -74,7 +75,12 @@ class HeadSizes:
         )
 
     def check_noise(self) -> None:
-        """Raises ConfigError where the noise is too small for so many answers; before anybody is met."""
+        """Raises ConfigError where answers bear no noise, or are too many for their lattice; before anybody is met."""
+        if self.most_answers and not self.terms.noise:
+            raise ConfigError(
+                "joint_head.noise=0: answers would tell the head as it is and how its shares were rounded; raise "
+                "joint_head.noise"
+            )
         check_noise(self.asking_plan(self.most_answers))
 
     def solve_cost(self, *, is_P: bool, attempts: int = 1) -> Cost:

@@ -46,6 +46,11 @@ class HeadState:
     solve_cost: dict[str, int] = field(default_factory=dict)
     opening_cost: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def own_DC(self) -> torch.Tensor:
+        """The share without the own noise: with the peer's share it adds up to W under the peer's."""
+        return self.share_DC - self.noise_DC
+
 
 class HeadStore:
     """One file, which its owner alone may read; written whole or not at all.

@@ -30,7 +30,6 @@ def head_terms(config: PartyConfig | RunConfig, bundle: DataBundle) -> JointHead
         name=head.name,
         answers=max(1, size // 4) if head.answers is None else head.answers,
         noise=head.noise,
-        predict=head.predict,
         reveal=head.reveal,
         reveal_small=head.reveal_small,
         ridge=head.ridge,

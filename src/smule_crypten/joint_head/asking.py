@@ -1,10 +1,11 @@
 """Asking the joint head: D has samples and its share of W, M the other share. Two roles, without I/O.
 
-W = W_D + W_M, integers of VALUE_BITS binary digits; X are D's rows of features (`with_constant`), rounded to
-FEATURE_BITS. X W is held modulo 2^32: shares of W are reduced to that first, which changes nothing while its outputs
-are below 8 in units of the targets. X W_D is local at D. X W_M is one linear layer turned round: X is the matrix of
-D, and W_M what M hands over. (As a matrix, a share would be uniform, which lattices do not take.) asking_products.py
-does that layer, with a dealer or without; without, shares have some binary digits more.
+W = W_D + W_M, integers of VALUE_BITS binary digits; in a run M's noise on the weights is in W (weight_noise.py). X are
+D's rows of features (`with_constant`), rounded to FEATURE_BITS. X W is held modulo 2^32: shares of W are reduced to
+that first, which changes nothing while its outputs are below 8 in units of the targets. X W_D is local at D. X W_M is
+one linear layer turned round: X is the matrix of D, and W_M what M hands over. (As a matrix, a share would be uniform,
+which lattices do not take.) asking_products.py does that layer, with a dealer or without; without, shares have some
+binary digits more.
 
 1. M -> D, once for all that D asks: W_M, masked.
 2. D -> M, for N samples: X, masked.
@@ -12,12 +13,13 @@ does that layer, with a dealer or without; without, shares have some binary digi
    32 bits each, the highest ones. D adds its own share and X W_D.
 
 **Opened**, to D: X W under M's fresh normal noise of the plan's deviation on each output, or only the differences
-between the outputs of a sample. All else that crosses is uniform to whom it goes, or looks so under ring-LWE.
+between the outputs of a sample. All else that crosses is uniform to whom it goes, or looks so under ring-LWE. The fresh
+noise hides M's key and the lattice's errors, and nothing of W: if D repeats a question, it averages out.
 
-**Not protected**: nobody can see how long D's rows are. D that does not clip them takes the noise off: outputs wrap, so
-multiples of a row give an output digit by digit. And a row can be any direction. That is why answers are counted.
-Without a dealer a malformed question is answered with M's key, so that few answers give its whole share: outside of
-what semi-honest parties do.
+**Not protected**: nobody can see how long D's rows are, and a row can be any direction. D that does not clip takes the
+fresh noise off: outputs wrap, so multiples of a row give an output digit by digit. Without a dealer a malformed
+question is answered with M's key, so that few answers give its whole share: outside of what semi-honest parties do. So
+D may come to know all of W, which is why M's noise is in it.
 """
 
 from __future__ import annotations

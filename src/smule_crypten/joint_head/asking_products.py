@@ -6,8 +6,8 @@ is -(X - A) r - c. That r serves all of D's questions gives nothing away: what D
 is opened.
 
 Without, modulo q = 2^44, N = 2048, Delta = 2^12 (lattice_polynomials.py): X is the matrix. M hands W_M over once; D
-masks each batch with fresh u and e1. The error of an answer, a part of which each party knows, is some thousandth of
-M's noise beside it.
+masks each batch with fresh u and e1. The error of an answer, a part of which each party knows, is less than a hundredth
+of M's noise beside it.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def check_noise(plan: AskingPlan) -> None:
     if plan.batches and not _key_is_hidden(plan):
         raise ConfigError(
             f"noise of {plan.noise:g} on {sum(plan.batches)} answers of the joint head does not hide the key of its "
-            "lattice; raise joint_head.noise, ask less, or use a dealer"
+            "lattice; lower joint_head.answers"
         )
 
 

@@ -20,9 +20,11 @@ class HeadKnowledge:
     """Exists only at the party itself.
 
     Attributes:
-        weights_DC: float64, its estimate of the joint head (estimate.py), or the head itself where it is revealed.
+        weights_DC: float64, its estimate of the joint head (estimate.py), or the head under the other party's noise
+            where that is revealed.
         num_answers: of the head, that it was estimated by.
-        noise: standard deviation of the noise on these, in units of the targets.
+        noise: standard deviation of the other party's noise on an output of the head, for a row of norm sqrt(D), in
+            units of the targets.
         cost: of the solve, and of asking and answering.
         disclosure: what this party answered the other one about the head; None for nothing.
     """

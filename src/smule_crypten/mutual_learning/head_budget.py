@@ -2,11 +2,13 @@
 
 A head answers from a share of weights that follow from the rows of both parties. `joint_head.answers`, which both
 parties agreed on, counts what the peer gets of all heads together: this run's, and those of other runs in the ledger,
-attempts that were cut off with them. Within a run `disclosure.repeats` says how many more attempts there may be, each
-of as many answers: their noise is fresh, so a peer that hangs up can average over them.
+attempts that were cut off with them. Each run's head has noise of its own on its weights, which several runs average.
+Within a run `disclosure.repeats` says how many more attempts there may be, each of as many answers, of the same weights
+under the same noise.
 
 The numbers that the check of a solve opens, and the weights if they are revealed, are entered, too. They have no limit
-of answers; a run has one solve, and as many more as its repeats allow. Weights are revealed of one solve alone.
+of answers; a run has one solve, and as many more as its repeats allow, until anything of a head was opened: answers, or
+weights. Another solve would have other noise.
 """
 
 from __future__ import annotations
@@ -57,7 +59,16 @@ class HeadBudget:
             self._check_repeats(self._attempts)
 
     def check_solve(self) -> None:
-        """Raises BudgetError where this run has had as many solves as its repeats allow."""
+        """Before a solve.
+
+        Raises:
+            BudgetError: this run has had as many as its repeats allow, or opened something of one.
+        """
+        if self._attempts:
+            raise BudgetError(
+                f"party {self._to_party} was answered about this run's joint head, and no second one is solved, which "
+                "would have other noise; restore states/joint_head.pt at both parties, or begin a new run"
+            )
         self._check_repeats(len(self._solves))
 
     def charge_check(self, count: int, solve: str) -> None:
@@ -70,7 +81,7 @@ class HeadBudget:
         self._enter("joint_head_check", count, solve, len(self._solves - {solve}))
 
     def check_weights(self) -> None:
-        """Before another solve: two heads show the rows that they differ by, and each more equations of own sums.
+        """Before another solve: two heads show the rows that they differ by, and each less of its noise.
 
         Raises:
             BudgetError: the peer saw the weights of one, of this run or another.

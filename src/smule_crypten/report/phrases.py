@@ -213,7 +213,7 @@ def joint_head(parties: Mapping[str, PartySummary]) -> str:
         if one.advantage is not None
     )
     if head.is_revealed:
-        return f"{made}; both parties know its weights, for {human_bytes(head.opening_bytes)}"
+        return f"{made}; both parties know its weights, noise {head.noise:.2g}, for {human_bytes(head.opening_bytes)}"
     answers = "; ".join(
         f"party {name} gave {count(one.answers_given)} answers of {count(one.answers_limit)}, got "
         f"{count(one.answers_got)}"

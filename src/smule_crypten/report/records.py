@@ -138,8 +138,8 @@ class HeadRecord(Record):
     answers_given: int = Field(description="that it gave, those of attempts that were cut off with them")
     answers_before: int = Field(description="that it gave to the same party in other runs")
     answers_limit: int = Field(description="`joint_head.answers`")
-    noise: float = Field(description="standard deviation on each output of an answer, in units of the targets")
-    is_revealed: bool = Field(description="whether both parties know its weights")
+    noise: float = Field(description="standard deviation of each party's noise on an output, in units of the targets")
+    is_revealed: bool = Field(description="whether both parties know its weights, each under the other one's noise")
     advantage: float | None = maybe("deviations by which it beats a head of own rows; null if not compared")
     is_left_out: bool = Field(default=False, description="whether it does not teach, after an alarm")
 

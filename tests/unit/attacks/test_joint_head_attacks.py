@@ -1,7 +1,8 @@
 """What answers and weights of the joint head tell, and what chosen sums do to it, on digits.
 
 Party a has 600 rows; 65 features with the constant one. Each attack has a control in which it must find something, and
-is held to what the defaults leave it: a quarter as many answers as features, noise of 0.2 of the logits' deviation.
+is held to what the defaults leave it: a quarter as many answers as features, noise of 0.2 of the logits' deviation,
+drawn once on the weights. Where it is fresh on each answer, that is a control, too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from smule_crypten.attacks.head_membership import (
     telling_rows,
 )
 from smule_crypten.attacks.head_recovery import widest_rows
+from smule_crypten.joint_head.asking import FLOODING
 from smule_crypten.joint_head.estimate import estimated_head
 from smule_crypten.joint_head.solve_in_clear import exact_head
 from smule_crypten.joint_head.statistics import Statistics, StatisticsSum, one_hot_targets, with_constant
@@ -53,17 +55,19 @@ def centred(outputs_NC: torch.Tensor) -> torch.Tensor:
     return outputs_NC - outputs_NC.mean(dim=1, keepdim=True)
 
 
-def noise_of(shape: torch.Size, deviation: float) -> torch.Tensor:
-    return deviation * torch.randn(shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+def noise_of(shape: torch.Size, deviation: float, seed: int = 3) -> torch.Tensor:
+    return deviation * torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def guessed(own: Statistics, rows_QD: torch.Tensor, answers_QC: torch.Tensor, noise: float) -> torch.Tensor:
+def guessed(own: Statistics, rows_QD: torch.Tensor, head_DC: torch.Tensor, noise: float) -> torch.Tensor:
+    """By answers of the head under noise that is drawn once, of this deviation on an output."""
+    answers_QC = rows_QD @ (head_DC + noise_of(head_DC.shape, noise / 65**0.5))
     return estimated_head(
         own,
         rows_QD,
         centred(answers_QC),
-        noise=noise,
-        weight_noise=0.0,
+        noise=0.0,
+        weight_noise=noise / 65**0.5,
         ridge=RIDGE,
         total_rows=STRANGERS,
         opening="values",
@@ -96,7 +100,7 @@ def test_as_many_exact_answers_as_features_are_the_head() -> None:
     """The control: no noise, 65 answers, of own rows and of none of a sample."""
     own, head_DC = sums(0, OWN), exact_head(sums(0, STRANGERS), RIDGE)
     rows_QD = torch.cat([digits()[1][:64], widest_rows(own, 64, CLIP_NORM)])
-    guess_DC = guessed(own, rows_QD, rows_QD @ head_DC, 0.0)
+    guess_DC = guessed(own, rows_QD, head_DC, 0.0)
     assert distance(guess_DC, head_DC, exact_head(own, RIDGE)) < 0.02
 
 
@@ -106,8 +110,7 @@ def test_the_default_answers_leave_most_of_the_head_unknown() -> None:
     rows_QD = digits()[1][:DEFAULT_ANSWERS]
     left = {}
     for deviation in (0.0, NOISE, 0.214):
-        answers_QC = rows_QD @ head_DC + noise_of(torch.Size([DEFAULT_ANSWERS, 10]), deviation)
-        guess_DC = guessed(own, rows_QD, answers_QC, deviation)
+        guess_DC = guessed(own, rows_QD, head_DC, deviation)
         left[deviation] = distance(guess_DC, head_DC, exact_head(own, RIDGE))
     assert left[0.0] < left[NOISE]
     assert left[NOISE] > 0.8
@@ -145,7 +148,8 @@ def by_default_answers(count: int, deviation: float, is_chosen: bool = False) ->
 
 
 def test_noise_protects_members_from_own_questions_and_not_from_chosen_ones() -> None:
-    """Exact answers tell 20 members apart. Noise of 0.2 takes a part of that, of 400 members nearly all.
+    """Fresh noise, the control. Exact answers tell 20 members apart, noise of 0.2 takes a part of that, of 400 members
+    nearly all.
 
     A party that asks rows made for it gets that part back, the more so if it repeats them: nobody sees what is asked.
     """
@@ -269,7 +273,29 @@ def test_a_backdoor_in_the_head_reaches_a_student_of_clean_rows() -> None:
     assert taken["poisoned"] > taken["honest"] + 0.3
 
 
-def test_noise_that_is_drawn_once_on_the_weights_bounds_all_answers() -> None:
+def answered_under_noise_on_weights(repeats: int) -> float:
+    """AUC of 20 members, each by so many answers to the row that tells most of it: of one head under noise."""
+    known, head_DC, rows_ND, targets_NC = few_of(20)
+    made_ND = telling_rows(known, rows_ND, CLIP_NORM)
+    noisy_DC = head_DC + noise_of(head_DC.shape, NOISE / 65**0.5)
+    answers_NC = made_ND @ noisy_DC + noise_of(torch.Size([40, 10]), FLOODING / repeats**0.5, seed=4)
+    deviation = NOISE / 65**0.5 * CLIP_NORM
+    return auc(scores_one_by_one(known, made_ND, answers_NC, rows_ND, targets_NC, noise=deviation))
+
+
+def test_repeated_questions_tell_members_under_fresh_noise_and_not_under_noise_on_weights() -> None:
+    """16 answers to one row made for it. Fresh noise on each, the control that is not built, averages out: nearly all
+    of 20 members are found. Of weights under noise, one answer tells what 16 do."""
+    known, head_DC, rows_ND, targets_NC = few_of(20)
+    made_ND = telling_rows(known, rows_ND, CLIP_NORM)
+    answers_NC = made_ND @ head_DC + noise_of(torch.Size([40, 10]), NOISE / 4)
+    fresh = auc(scores_one_by_one(known, made_ND, answers_NC, rows_ND, targets_NC, noise=NOISE / 4))
+    assert fresh > 0.97
+    assert answered_under_noise_on_weights(16) < 0.85
+    assert answered_under_noise_on_weights(16) == pytest.approx(answered_under_noise_on_weights(1), abs=0.02)
+
+
+def test_noise_on_the_weights_bounds_whatever_is_asked() -> None:
     """20 rows: who knows every weight under it finds fewer members than who repeats a question under fresh noise."""
     known, head_DC, rows_ND, targets_NC = few_of(20)
     deviation = NOISE / 65**0.5

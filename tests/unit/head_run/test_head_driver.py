@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from head_parties import CLIP_NORM, RIDGE, Pair, Party, data, kinds, sizes, statistics
+from head_parties import CLIP_NORM, RIDGE, Pair, Party, data, kinds, sizes, statistics, terms
 
+from smule_crypten.config.joint_head import DEVIATION
 from smule_crypten.errors import BudgetError, ConfigError, DataError, OutputError, PeerError
-from smule_crypten.head_run.revealing import REVEAL_NOISE, check_classes, check_rows
+from smule_crypten.head_run.revealing import check_classes, check_rows
+from smule_crypten.head_run.sizes import HeadSizes
 from smule_crypten.head_run.state import HEAD_FILE
 from smule_crypten.joint_head.asking import FLOODING
 from smule_crypten.joint_head.integers import as_weights
@@ -48,16 +50,46 @@ def check_right(pair: Pair, parties: tuple[Party, Party]) -> None:
         assert float(left_NC.abs().max()) < 6 * FLOODING
 
 
-def test_both_get_a_share_and_answers(tmp_path: Path) -> None:
-    """Party b has more rows and preconditions; noise is on the answers."""
-    pair = Pair(tmp_path)
+@pytest.mark.parametrize("noise", [0.2, 2.0])
+def test_both_get_a_share_and_answers(tmp_path: Path, noise: float) -> None:
+    """Party b has more rows and preconditions; noise is on the weights, as much as was agreed and once."""
+    pair = Pair(tmp_path, sizes(noise=noise))
     parties = pair.complete()
     check_right(pair, parties)
     assert parties[0].state is not None
     assert parties[0].state.rows == pair.rows
     assert "5 features, 200 rows of party a and 300 of party b" in parties[0].said[0]
-    assert "party a got 6 answers of it and gave 5, under noise of 0.043" in parties[0].said[-1]
+    under = f"under noise of {noise * DEVIATION:.2g} on an output"
+    assert f"party a got 6 answers of it and gave 5, {under}" in parties[0].said[-1]
     assert [len(party.said) for party in parties] == [3, 1]
+    noises = torch.cat([party.state.noise_DC.flatten() for party in parties if party.state])
+    assert float(as_weights(noises).std()) == pytest.approx(noise * DEVIATION / 5**0.5, rel=0.4)
+
+
+def test_what_was_answered_once_is_answered_alike_again(tmp_path: Path) -> None:
+    """A party that lost its answers gets others, which differ by the fresh noise alone: shares on disk hold the noise
+    on the weights, the same in every attempt, and no repeated question takes it off."""
+    pair = Pair(tmp_path, sizes(noise=2.0))
+    before, _ = pair.complete()
+    kept = before.store.load()
+    assert kept is not None
+    first_NC, kept.answers_NC, kept.asked = kept.answers_NC, None, None
+    assert first_NC is not None
+    before.store.save(kept)
+    after, other = pair.complete()
+    check_right(pair, (after, other))
+    assert after.state is not None
+    assert other.state is not None
+    assert after.state.answers_NC is not None
+    again_NC = after.state.answers_NC - first_NC
+    assert 0 < float(again_NC.abs().max()) < 9 * FLOODING
+    rows_ND = with_constant(data(10, seed=0)[0], CLIP_NORM)[:6]
+    outputs_NC = rows_ND @ expected_head(pair)
+    for answers_NC in (first_NC, after.state.answers_NC):
+        off_NC = answers_NC - (outputs_NC - outputs_NC.mean(dim=1, keepdim=True))
+        assert float(off_NC.square().mean().sqrt()) > 20 * FLOODING
+    assert torch.equal(after.state.share_DC, kept.share_DC)
+    assert torch.equal(after.state.noise_DC, kept.noise_DC)
 
 
 @pytest.mark.parametrize("rows", [(200, 300), (300, 200), (250, 250), (400, 0)])
@@ -241,6 +273,7 @@ def test_nothing_crosses_again_once_both_have_answers(tmp_path: Path) -> None:
         assert old.state is not None
         assert new.state is not None
         assert torch.equal(old.state.share_DC, new.state.share_DC)
+        assert torch.equal(old.state.noise_DC, new.state.noise_DC)
 
 
 def test_too_many_attempts_end(tmp_path: Path) -> None:
@@ -267,16 +300,30 @@ def test_too_many_solves_end(tmp_path: Path) -> None:
 
 
 def test_a_party_that_lost_its_share_makes_both_begin_anew(tmp_path: Path) -> None:
-    """The other one forgets its own, answers with it."""
+    """As long as nothing was answered: the other one forgets its own, and its noise with it."""
     pair = Pair(tmp_path)
-    before = pair.complete()
+    before = pair.attempt((None, SOLVE_MESSAGES + 1))  # before its first word of the answers
+    kept = [party.store.load() for party in before]
+    assert kept[0] is not None
+    assert kept[1] is not None
     (before[1].folder / "states" / HEAD_FILE).unlink()
     after = pair.complete()
     check_right(pair, after)
-    assert before[0].state is not None
     assert after[0].state is not None
-    assert before[0].state.solve != after[0].state.solve
-    assert kinds(after[0])[2:] == [("joint_head_check", 2, 16), ("joint_head", 2, 5)]
+    assert kept[0].solve != after[0].state.solve
+    assert not torch.equal(kept[0].noise_DC, after[0].state.noise_DC)
+    assert kinds(after[0]) == [("joint_head_check", 1, 16), ("joint_head_check", 2, 16), ("joint_head", 1, 5)]
+
+
+def test_what_was_answered_is_not_solved_anew(tmp_path: Path) -> None:
+    """A party that says that it lost its share after answers gets no second head, which would have other noise."""
+    pair = Pair(tmp_path)
+    before = pair.complete()
+    (before[1].folder / "states" / HEAD_FILE).unlink()
+    for party in pair.attempt():
+        assert isinstance(party.error, BudgetError)
+        assert "was answered about this run's joint head, and no second one is solved" in str(party.error)
+        assert len(kinds(party)) == 2
 
 
 def test_the_state_is_for_its_owner_alone(tmp_path: Path) -> None:
@@ -293,21 +340,29 @@ def test_the_state_is_for_its_owner_alone(tmp_path: Path) -> None:
         party.store.load()
 
 
-def revealing(tmp_path: Path, **changes: object) -> Pair:
-    return Pair(tmp_path, sizes(reveal="both", reveal_small=True), rows=(2100, 2000), asks=(0, 0), **changes)  # type: ignore[arg-type]
+def revealing(tmp_path: Path) -> Pair:
+    return Pair(tmp_path, sizes(reveal="both", reveal_small=True), rows=(2100, 2000), asks=(0, 0))
 
 
 def test_weights_revealed_to_both(tmp_path: Path) -> None:
-    """W under the noise of both, in one round, entered before; nothing is asked."""
+    """W under the other party's noise to each, in one round, entered before; nothing is asked."""
     pair = revealing(tmp_path)
     parties = pair.complete()
     states = [party.state for party in parties]
     assert states[0] is not None
     assert states[1] is not None
-    assert states[0].weights_DC is not None
-    assert torch.equal(states[0].weights_DC, states[1].weights_DC)  # type: ignore[arg-type]
-    noise_DC = states[0].weights_DC - as_weights(states[0].share_DC + states[1].share_DC)
-    assert 0.4 * REVEAL_NOISE < float(noise_DC.square().mean().sqrt()) < 3 * REVEAL_NOISE
+    both_DC = states[0].share_DC + states[1].share_DC
+    head_DC = as_weights(both_DC - states[0].noise_DC - states[1].noise_DC)
+    torch.testing.assert_close(head_DC, expected_head(pair), atol=0.02, rtol=0)
+    for rank, state in enumerate(states):
+        assert state is not None
+        assert state.weights_DC is not None
+        assert torch.equal(state.weights_DC, as_weights(both_DC - state.noise_DC))
+        off_DC, theirs = state.weights_DC - head_DC, states[1 - rank]
+        assert theirs is not None
+        torch.testing.assert_close(off_DC, as_weights(theirs.noise_DC), atol=1e-9, rtol=0)
+        assert float(off_DC.std()) == pytest.approx(pair.sizes.weight_sigma, rel=0.5)
+        assert torch.equal(parties[rank].channel.sent[-1], state.share_DC)
     for party in parties:
         assert kinds(party) == [("joint_head_check", 1, 16), ("joint_head_weights", 1, 15)]
         assert party.lines_when_sent[-1] == 2
@@ -318,7 +373,7 @@ def test_weights_revealed_to_both(tmp_path: Path) -> None:
 
 
 def test_what_is_revealed_twice_is_the_same(tmp_path: Path) -> None:
-    """Cut off between: the same noisy share is sent again, so that noise cannot be averaged out; no second line."""
+    """Cut off between: the same share with its noise is sent again, which cannot be averaged out; no second line."""
     pair = revealing(tmp_path)
     counts = messages_of_a_reveal(tmp_path / "whole")
     before = pair.attempt((None, counts))
@@ -349,11 +404,12 @@ def test_weights_are_not_revealed_of_few_rows() -> None:
     """One line each; a class without any row is none of few."""
     for rows in (1999, 0):
         with pytest.raises(DataError, match=r"party b has [\d,]+ rows, and below 2,000"):
-            check_rows(rows, "party b", is_small_accepted=True)
-    with pytest.raises(DataError, match="reveal_small=true at both sides"):
-        check_rows(19_999, "party b", is_small_accepted=False)
-    check_rows(2_000, "party b", is_small_accepted=True)
-    check_rows(20_000, "party b", is_small_accepted=False)
+            check_rows(rows, "party b", is_small_accepted=True, noise=1.0)
+    for is_small_accepted, noise in ((False, 0.2), (True, 0.19)):
+        with pytest.raises(DataError, match=r"reveal_small=true and joint_head\.noise to 0\.2 or more"):
+            check_rows(19_999, "party b", is_small_accepted=is_small_accepted, noise=noise)
+    check_rows(2_000, "party b", is_small_accepted=True, noise=0.2)
+    check_rows(20_000, "party b", is_small_accepted=False, noise=0.0)
     check_classes([50, 0, 1000])
     with pytest.raises(DataError, match="this party has 49 of class 1, fewer than 50"):
         check_classes([50, 49, 1000])
@@ -366,12 +422,17 @@ def test_a_peer_of_few_rows_is_refused(tmp_path: Path) -> None:
     assert "party b has 1,999 rows" in str(a.error)
 
 
-def test_noise_that_hides_no_key_is_refused() -> None:
-    """Before anybody is met."""
-    sizes().check_noise()
+def test_noise_that_hides_too_little_is_refused() -> None:
+    """Before anybody is met: none on the weights, where they are not revealed; or more answers than the fresh noise
+    hides the key in, however much is on the weights. What is revealed has noise far above a weight's last digit."""
+    for enough in (sizes(), sizes(noise=0.001), sizes(noise=0.0, answers=0), sizes(noise=0.0, reveal="both")):
+        enough.check_noise()
     with pytest.raises(ConfigError, match=r"raise joint_head\.noise"):
         sizes(noise=0.0).check_noise()
-    sizes(noise=0.0, answers=0).check_noise()
+    HeadSizes(terms=terms(features=3201, answers=800), outputs=100, opening="differences").check_noise()
+    with pytest.raises(ConfigError, match=r"does not hide the key .* lower joint_head\.answers"):
+        sizes(noise=10.0, answers=100_000).check_noise()
+    assert sizes(noise=0.0, reveal="both").weight_sigma == pytest.approx(2.0**-12)
 
 
 def test_nobody_has_a_row(tmp_path: Path) -> None:

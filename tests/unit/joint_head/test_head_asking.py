@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,9 +11,10 @@ from heads import CLIP_NORM, digits, parties, stream
 from scipy.stats import chi2
 from solving import Said, converse, rounds
 
-from smule_crypten.errors import DataError, ProtocolError
+from smule_crypten.errors import ConfigError, DataError, ProtocolError
 from smule_crypten.joint_head.asking import (
     FEATURE_BITS,
+    FLOODING,
     OUTPUT_BITS,
     AskingPlan,
     AskingSide,
@@ -20,7 +22,7 @@ from smule_crypten.joint_head.asking import (
     HeadModelOwner,
     asking_cost,
 )
-from smule_crypten.joint_head.asking_products import SIZES, AskingDealer, DealtAsking, LatticeAsking
+from smule_crypten.joint_head.asking_products import SIZES, AskingDealer, DealtAsking, LatticeAsking, check_noise
 from smule_crypten.joint_head.plan import VALUE_BITS
 from smule_crypten.joint_head.solve_in_clear import exact_head
 from smule_crypten.joint_head.statistics import with_constant
@@ -104,13 +106,13 @@ def test_without_noise_answers_are_those_of_the_clear_head(opening: LogitOpening
     longest = float(rounded_ND.norm(dim=1).max()) * math.sqrt(12)  # as if all rows shared a polynomial
     stated = 0.0 if kind is DealtAsking else SIZES.deviation(longest) / 2.0**OUTPUT_BITS
     torch.testing.assert_close(answer, expected, atol=8 * stated + 1e-12, rtol=0)
-    assert stated < NOISE / 1000
+    assert stated < FLOODING / 100
     torch.testing.assert_close(answer, plain, atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_noise_is_as_large_as_agreed_and_fresh(kind: type[AskingSide]) -> None:
-    """The same question asked twice has two answers; only the differences of the outputs are opened."""
+    """The same question asked twice has two answers: fresh noise floods what a lattice is off by, and nothing else."""
     rows_ND = with_constant(digits()[0][1200:1300], CLIP_NORM)
     exact, _ = ask(kind, rows_ND, [100], opening="values", noise=0.0)
     first, _ = ask(kind, torch.cat([rows_ND, rows_ND]), [100, 100], opening="values")
@@ -177,6 +179,15 @@ def test_what_is_common_to_the_outputs_of_a_sample_is_hidden_by_a_uniform_number
     for shift in (28, 20, 8):
         counts = torch.bincount(torch.cat(seen) >> shift & 15, minlength=16).double()
         assert float(((counts - 16).square() / 16).sum()) < chi2.isf(1e-6, df=15)
+
+
+def test_fresh_noise_is_the_least_that_hides_the_key() -> None:
+    """As a power of two, of D/4 answers with 3,201 features and 100 outputs; without any, even one shows it."""
+    plan = AskingPlan(features=3201, outputs=100, batches=(800,), opening="differences")
+    check_noise(plan)
+    for worse in (replace(plan, noise=FLOODING / 2), replace(plan, batches=(1,), noise=0.0)):
+        with pytest.raises(ConfigError, match=r"lower joint_head\.answers"):
+            check_noise(worse)
 
 
 def test_features_beyond_the_ring_are_refused() -> None:

@@ -79,7 +79,7 @@ def test_the_head_is_ridge_regression_on_all_rows() -> None:
 
 def test_each_party_learns_of_the_head_under_the_other_ones_noise() -> None:
     """0.2 of 0.214 on an output of a row of norm sqrt(D), of either party its own; two answers to the same row differ
-    by the flooding alone; revealed, nobody guesses."""
+    by the fresh noise alone."""
     heads = both().heads
     assert heads is not None
     noises = [told_DC - heads.weights_DC for told_DC in heads.told_DC]
