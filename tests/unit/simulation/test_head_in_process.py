@@ -120,7 +120,6 @@ def test_skewed_parties_learn_from_it() -> None:
     assert [party.best.name for party in parties] == ["", ""]
     weights = [party._trainer.teacher.weights for party in parties]
     assert min(head for _, _, head in weights) >= 0.5
-    assert weights[0][2] > 0
 
     plain = InProcess(configured(JointHeadConfig()))
     assert plain.heads is None
