@@ -20,13 +20,14 @@ FLOORS: list[set[str]] = [
     {"data", "models"},
     {"tasks", "features"},
     {"report", "training", "transport"},
-    {"mpc"},
+    {"mpc", "terms"},
     {"fixed_point", "oblivious"},
     {"lattice", "comparison"},
     {"two_party"},
     {"inference"},
     {"joint_head"},
     {"mutual_learning"},
+    {"audit"},
     {"party"},
     {"prediction", "doctor", "attacks"},
     {"simulation"},
@@ -44,6 +45,7 @@ NARROW: dict[str, set[str]] = {
     "report": {"errors", "types", "metric_names", "files"},
     "transport": {"errors", "types", "files"},
     "mpc": SMALL | {"models", "transport"},
+    "terms": SMALL | {"report.formatting", "transport.credentials", "transport.signatures"},
     "fixed_point": SMALL | {"models", "mpc.session", "mpc.packing"},
     "oblivious": {"errors", "types", "files", "mpc.packing"},
     "comparison": {"errors", "types", "mpc.packing", "oblivious"},
@@ -55,6 +57,8 @@ NARROW: dict[str, set[str]] = {
     "mutual_learning": SMALL
     | {"data", "models", "tasks", "training", "report.records"}
     | {"inference.scheme", "inference.answerer", "inference.noise"},
+    "audit": SMALL
+    | {"terms", "report.records", "report.formatting", "mutual_learning.budget", "mutual_learning.disclosures"},
     "attacks": SMALL | {"data", "models"},
     "party_pool": SMALL | {"transport", "mpc", "inference"},
     "contract_parties": SMALL | {"models", "mpc", "inference"},
@@ -68,6 +72,8 @@ NARROW: dict[str, set[str]] = {
         "simulation",
         "suites",
         "tables",
+        "terms",
+        "audit",
         "mpc.compat",
         "transport.credentials",
         "transport.meeting",
@@ -158,7 +164,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 def test_production_imports_nothing_of_the_simulation() -> None:
     """No party between hosts loads an adversary, or what else serves a simulation only."""
-    production = {"transport", "mpc", "inference", "mutual_learning", "party", "prediction", "doctor"}
+    production = {"transport", "mpc", "inference", "mutual_learning", "terms", "audit", "party", "prediction", "doctor"}
     simulated = {"attacks", "simulation", "baselines", "suites"}
     found = {(name, other) for name in MODULES if room_of(name) in production for other in imported_by(name)}
     assert {(name, other) for name, other in found if room_of(other) in simulated} == set()

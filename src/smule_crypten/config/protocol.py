@@ -64,7 +64,8 @@ class ProtocolConfig(Section):
     """The public part: identical at both parties, compared by digest before anything else is sent.
 
     opening: what answers open of the logits; no key of the configuration, it follows from what is learned. provider:
-    who deals, written out; null with a scheme of the two parties alone.
+    who deals, written out; null with a scheme of the two parties alone. terms: digest of the terms that both signed,
+    null without any, and in the terms themselves.
     """
 
     protocol_version: int = 3
@@ -78,6 +79,7 @@ class ProtocolConfig(Section):
     data: PublicData
     features: PublicFeatures = _NO_FEATURES
     public_pool: PublicQuestionTerms = _NO_PUBLIC_QUESTIONS
+    terms: str | None = None
 
     @classmethod
     def from_party(

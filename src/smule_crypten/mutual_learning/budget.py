@@ -9,10 +9,9 @@ answer, since noise in the answers is chosen by it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 
 from smule_crypten.config.party import DisclosureConfig
 from smule_crypten.errors import BudgetError, OutputError, ProtocolError
@@ -44,6 +43,8 @@ class QueryBudget:
         peer: fingerprint of the certificate of who gets the answers; None in a simulation.
         head: a file that remembers how far the ledger was seen; None for none.
 
+    on_entry hears of each line once it is in the ledger, and before anything of it is computed.
+
     Raises:
         OutputError: the ledger cannot be read, was changed, or lacks lines that it had.
     """
@@ -53,7 +54,8 @@ class QueryBudget:
     ) -> None:
         self._config = config
         self._path = path
-        self._run = run
+        self.run = run
+        self.on_entry: Callable[[Entry], None] = lambda entry: None
         self._peer = peer
         self._peers = {peer, *config.former_fingerprints}
         self._head = head
@@ -69,9 +71,7 @@ class QueryBudget:
         self._entries = self._read()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         self._stack.close()
 
     @property
@@ -106,7 +106,7 @@ class QueryBudget:
     @property
     def answered_before(self) -> int:
         """Those of other runs."""
-        return sum(entry.num_samples for entry in self._entries if self._counts(entry) and entry.run != self._run)
+        return sum(entry.num_samples for entry in self._entries if self._counts(entry) and entry.run != self.run)
 
     @property
     def answered_to_others(self) -> int:
@@ -246,11 +246,11 @@ class QueryBudget:
         return Counter(entry.query_id for entry in self._of_this_run() if entry.kind == "first")
 
     def _of_this_run(self) -> list[Entry]:
-        return [entry for entry in self._entries if entry.run == self._run]
+        return [entry for entry in self._entries if entry.run == self.run]
 
     def _counts(self, entry: Entry) -> bool:
         # A peer that got another certificate in the middle of a run is still the same.
-        return entry.peer in self._peers or entry.run == self._run
+        return entry.peer in self._peers or entry.run == self.run
 
     def _check_at_once(self, to_party: str, asked: int) -> None:
         limit = self._config.max_answers_per_exchange
@@ -273,18 +273,19 @@ class QueryBudget:
         raise BudgetError(f"{where}, {name} leaves {max(0, self.limit - self.answered)}{remedy}")
 
     def _enter(self, disclosure: Disclosure, kind: EntryKind, attempt: int, about: str | None = None) -> None:
-        assert self._run is not None, "only a run can disclose anything"
+        assert self.run is not None, "only a run can disclose anything"
         if self._read() != self._entries:
             raise OutputError(
                 f"ledger {self._path} was changed by somebody else in the course of this run; see by whom"
             )
         entry = next_entry(
-            self._entries, disclosure, run=self._run, peer=self._peer, attempt=attempt, kind=kind, about=about
+            self._entries, disclosure, run=self.run, peer=self._peer, attempt=attempt, kind=kind, about=about
         )
         append_entry(self._path, entry)
         self._entries = [*self._entries, entry]
         if self._head is not None:
             write_head(self._head, self._path, self._entries)
+        self.on_entry(entry)
 
     def _read(self) -> list[Entry]:
         entries = read_ledger(self._path)
