@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from smule_crypten.config.party import DisclosureLimits
+from smule_crypten.errors import printable
 from smule_crypten.report.formatting import count, flattened
 from smule_crypten.report.terminal import Facts
 from smule_crypten.terms.approval import Approval
@@ -33,10 +34,11 @@ def show_document(document: SignedTerms, console: Console) -> None:
         facts[f"signed by {party}"] = state
     console.print(Facts(facts))
     for number, text in enumerate(sentences(terms), 1):
-        console.print(Text(f"{number}. {text}"), soft_wrap=not console.is_terminal)
+        # Somebody else may have written the file.
+        console.print(Text(printable(f"{number}. {text}")), soft_wrap=not console.is_terminal)
     console.print(Text("\nAll that the programs compare:"))
     for key, value in flattened(terms.protocol.model_dump(mode="json")):
-        console.print(Text(f"  {key}: {value}"), soft_wrap=True)
+        console.print(Text(printable(f"  {key}: {value}")), soft_wrap=True)
 
 
 def show_approval(approval: Approval, path: Path, party: str, console: Console) -> None:

@@ -17,8 +17,10 @@ from hosts_tripwire import Tripwire
 
 from smule_crypten.audit.events import Ended, Started
 from smule_crypten.audit.log import Log, read_log
+from smule_crypten.doctor.all_checks import examine
 from smule_crypten.launch import terms
 from smule_crypten.launch.predict import main as predict_main
+from smule_crypten.launch.side_file import read_party
 from smule_crypten.transport.credentials import load_certificate
 
 FILE = "terms.json"
@@ -195,4 +197,8 @@ def test_a_damaged_log_ends_the_next_run(network: Network, tmp_path: Path) -> No
         run.start("b")
         assert run.wait() == {"b": 5}, run.logs()
         assert "does not follow the line before" in run.processes["b"].error
+    config = read_party([side(folders, "b")])
+    assert config.connection is not None
+    found = {one.check: one for one in examine(config, config.connection, wait_seconds=0.1, rehearse=False)}
+    assert (found["audit log"].status, found["audit log"].exit_code) == ("FAILED", 5)
     assert path.read_bytes() == changed

@@ -204,7 +204,10 @@ def _refuse(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -> No
     keys = [key for key in dict.fromkeys((*agreed, *own)) if agreed.get(key, _UNSET) != own.get(key, _UNSET)]
     if not keys:
         return
-    texts = [f"{key}: {_shown(agreed, key)} in the terms, {_shown(own, key)} at this side" for key in keys[:_NAMED]]
+    texts = [
+        f"{printable(key[:_LONGEST_SHOWN])}: {_shown(agreed, key)} in the terms, {_shown(own, key)} at this side"
+        for key in keys[:_NAMED]
+    ]
     more = [f"{len(keys) - _NAMED} more"] if len(keys) > _NAMED else []
     differ = ", ".join(texts + more)
     raise TermsError(f"terms {path} are not those of this side: {differ}; set it as agreed, or propose new terms")
