@@ -12,7 +12,7 @@ import argparse
 import datetime as dt
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,35 +58,38 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     Raises:
         SystemExit: with code 2, where the arguments cannot be read, or 0 after --help and --version.
     """
-    parser = argparse.ArgumentParser(prog="smule-terms", description=f"What both parties approve. {_ABOUT}")
-    parser.add_argument("--version", action="version", version=f"smule-crypten {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="{propose,show,sign,verify}")
-    propose = _command(
-        commands, "propose", _propose, "write terms as this side's file has them; neither has signed yet"
+    parser = argparse.ArgumentParser(
+        prog="smule-terms",
+        description=f"What both parties approve. {_ABOUT}",
+        epilog="smule-terms COMMAND --help explains each.",
     )
-    propose.add_argument("--purpose", required=True, metavar="TEXT", help="what the runs are for, in one line")
-    propose.add_argument("--not-before", metavar="DATE", help="2026-12-01 or 2026-12-01T08:00:00Z; default: now")
-    propose.add_argument("--not-after", metavar="DATE", help=f"likewise; default: {DEFAULT_DAYS} days after not-before")
-    propose.add_argument(
+    parser.add_argument("--version", action="version", version=f"smule-crypten {__version__}")
+    commands = "; ".join(f"{name}: {text}" for name, (_, text) in _COMMANDS.items())
+    parser.add_argument("command", choices=_COMMANDS, help=commands)
+    name = parser.parse_args(arguments[:1]).command
+    run, text = _COMMANDS[name]
+    of_command = argparse.ArgumentParser(prog=f"smule-terms {name}", description=f"{text.capitalize()}. {_ABOUT}")
+    of_command.set_defaults(command=run)
+    if name == "show":
+        of_command.add_argument("file", type=Path, metavar="FILE")
+    else:
+        of_command.add_argument("settings", nargs="+", metavar=_SIDE, help="and overrides, as for smule-party")
+    if name == "propose":
+        _add_what_is_proposed(of_command)
+    return of_command.parse_intermixed_args(arguments[1:])
+
+
+def _add_what_is_proposed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--purpose", required=True, metavar="TEXT", help="what the runs are for, in one line")
+    parser.add_argument("--not-before", metavar="DATE", help="2026-12-01 or 2026-12-01T08:00:00Z; default: now")
+    parser.add_argument("--not-after", metavar="DATE", help=f"likewise; default: {DEFAULT_DAYS} days after not-before")
+    parser.add_argument(
         "--peer-limits",
         metavar="KEY=VALUE,...",
         default="",
         help="`disclosure` of the other side's file, as in max_answers_total=2000,max_answers_per_exchange=200; what "
         "is left out has its default",
     )
-    show = commands.add_parser("show", help="print a file of terms for people; verifies nothing")
-    show.add_argument("file", type=Path, metavar="FILE")
-    show.set_defaults(command=_show)
-    _command(commands, "sign", _sign, "add this side's signature, if the terms are what its file says")
-    _command(commands, "verify", _verify, "see whether both have signed, and this side may run by the terms now")
-    return parser.parse_args(arguments)
-
-
-def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=f"{text.capitalize()}. {_ABOUT}")
-    parser.add_argument("settings", nargs="+", metavar=_SIDE, help="and overrides, as for smule-party")
-    parser.set_defaults(command=run)
-    return parser
 
 
 def _propose(options: argparse.Namespace) -> None:
@@ -184,6 +187,15 @@ def _moment(text: str, option: str, at: str) -> str:
         return written(dt.datetime.strptime(text if "T" in text else f"{text}T{at}Z", "%Y-%m-%dT%H:%M:%S%z"))
     except ValueError:
         raise ConfigError(f"{option}: {text!r} is no date; write 2026-12-01 or 2026-12-01T08:00:00Z") from None
+
+
+_COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str]] = {
+    "propose": (_propose, "write terms as this side's file has them; neither party has signed yet"),
+    "show": (_show, "print a file of terms for people; verifies nothing"),
+    "sign": (_sign, "add this side's signature, if the terms are what its file says"),
+    "verify": (_verify, "see whether both have signed, and this side may run by the terms now"),
+}
+"""What each command does, and how it says so."""
 
 
 def _console() -> Console:
