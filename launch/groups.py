@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from importlib import resources
 
-CHOSEN_BY_NAME = ("data", "features", "model", "scheme", "provider")
+CHOSEN_BY_NAME = ("data", "features", "joint_head", "model", "scheme", "provider")
 """Groups whose file says the `name` of its section."""
 GROUPS_OF_A_PARTY = (*CHOSEN_BY_NAME, "training")
 GROUPS_OF_A_RUN = (
     "data",
     "features",
+    "joint_head",
     "partition",
     "party_a/model",
     "party_b/model",

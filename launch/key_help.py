@@ -23,7 +23,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "Data": ("task", "data", "features", "public_pool", "partition", "samples", "party_a.samples"),
     "Networks": ("model", "party_a.model"),
     "How to learn": ("metric", "training"),
-    "What to ask, and what it may cost": ("exchange", "public_pool.num_queries"),
+    "What to ask, and what it may cost": ("exchange", "public_pool.num_queries", "joint_head"),
     "Protection and limits": (
         "disclosure",
         "party_a.disclosure",

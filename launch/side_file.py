@@ -29,6 +29,8 @@ _PARTY_PATHS = (
     "data.options.schema_file",
     "features.cache",
     "features.options.path",
+    "joint_head.features.cache",
+    "joint_head.features.options.path",
     "public_pool.path",
     "public_pool.options.schema_file",
     "output_dir",

@@ -27,7 +27,7 @@ FLOORS: list[set[str]] = [
     {"inference"},
     {"joint_head"},
     {"mutual_learning"},
-    {"audit"},
+    {"audit", "head_run"},
     {"party"},
     {"prediction", "doctor", "attacks"},
     {"simulation"},
@@ -52,13 +52,18 @@ NARROW: dict[str, set[str]] = {
     "lattice": SMALL | {"models", "fixed_point", "mpc.keys", "mpc.packing", "mpc.streams"},
     "two_party": SMALL | {"models", "mpc", "fixed_point", "lattice", "oblivious", "comparison", "transport.channel"},
     "inference": SMALL | {"models", "mpc", "fixed_point", "lattice", "oblivious", "comparison", "two_party"},
-    "joint_head": {"errors", "types", "mpc.packing", "mpc.streams", "fixed_point.wire"}
+    "joint_head": SMALL
+    | {"data", "features", "mpc.packing", "mpc.streams", "fixed_point.wire"}
     | {"lattice.parameters", "lattice.ring"},
     "mutual_learning": SMALL
     | {"data", "models", "tasks", "training", "report.records"}
     | {"inference.scheme", "inference.answerer", "inference.noise"},
     "audit": SMALL
     | {"terms", "report.records", "report.formatting", "mutual_learning.budget", "mutual_learning.disclosures"},
+    "head_run": SMALL
+    | {"joint_head", "mpc.session", "mpc.keys", "mpc.streams", "fixed_point.wire", "transport.meter"}
+    | {"inference.scheme", "mutual_learning.head_budget", "mutual_learning.kept_ledger"}
+    | {"data", "tasks", "training.learner", "training.ensemble", "report.records", "report.formatting"},
     "attacks": SMALL | {"data", "models"},
     "party_pool": SMALL | {"transport", "mpc", "inference"},
     "contract_parties": SMALL | {"models", "mpc", "inference"},
@@ -164,7 +169,18 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 def test_production_imports_nothing_of_the_simulation() -> None:
     """No party between hosts loads an adversary, or what else serves a simulation only."""
-    production = {"transport", "mpc", "inference", "mutual_learning", "terms", "audit", "party", "prediction", "doctor"}
+    production = {
+        "transport",
+        "mpc",
+        "inference",
+        "mutual_learning",
+        "head_run",
+        "terms",
+        "audit",
+        "party",
+        "prediction",
+        "doctor",
+    }
     simulated = {"attacks", "simulation", "baselines", "suites"}
     found = {(name, other) for name in MODULES if room_of(name) in production for other in imported_by(name)}
     assert {(name, other) for name, other in found if room_of(other) in simulated} == set()

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
+from smule_crypten.head_run.driver import HeadDriver
 from smule_crypten.mpc.dealer import Dealer
 from smule_crypten.mpc.session import Session
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
@@ -35,9 +36,10 @@ class Tripwire:
     """What happens at step number `count` of `phase`: the process kills itself, stops itself, or waits for leave.
 
     A party is in phase "state" while it saves one, whose only step is putting the file in its place, in phase "alone"
-    while it saves how far its training alone has come, which happens as often as time allows, and in phase "end" once
-    it has trained. The dealer is in phase "training" while it waits for the parties to announce an exchange. With
-    action "count" a process runs to its end and then tells how many steps each phase had.
+    while it saves how far its training alone has come, which happens as often as time allows, in phase "head" while a
+    joint head is solved and asked, and in phase "end" once it has trained. The dealer is in phase "training" while it
+    waits for the parties to announce an exchange. With action "count" a process runs to its end and then tells how many
+    steps each phase had.
     """
 
     action: Action
@@ -57,6 +59,8 @@ class Tripwire:
         _wrap(Link, "send_json", before=self._send)
         _wrap(Link, "transfer", before=self._send)
         _wrap(Link, "receive_json", before=self._receive)
+        _wrap(HeadDriver, "run", before=functools.partial(self._enter, "head"))
+        _wrap(HeadDriver, "run", after=functools.partial(self._enter, "handshake"))
         _wrap(MutualTraining, "run", before=functools.partial(self._enter, "training"))
         _wrap(MutualTraining, "run", after=functools.partial(self._enter, "end"))
         _wrap(SecurePeer, "ask", before=functools.partial(self._enter, "exchange"))

@@ -212,6 +212,16 @@ def test_unknown_number_of_queries(folder: Path) -> None:
     assert "cannot be known" in found.text
 
 
+def test_a_joint_head_is_priced(folder: Path) -> None:
+    """Its exact bytes, and what it opens; noise that hides too little is found before the day."""
+    found = by_check(findings(side(folder, "a", "joint_head.name=ridge")))["one exchange"]
+    assert found.status == "ok"
+    assert "the joint head once, of 17 features, at most " in found.text
+    assert "4 answers of it each way at most, under noise of 0.043" in found.text
+    bare = by_check(findings(side(folder, "a", "joint_head.name=ridge", "joint_head.noise=0")))["one exchange"]
+    assert (bare.status, bare.exit_code) == ("FAILED", 2)
+
+
 def test_budget_counts_what_was_answered(folder: Path) -> None:
     """A run that goes on is not charged twice, and other answers leave less for it."""
     config = side(folder, "a")

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from smule_crypten.attacks.table import ATTACKS
 from smule_crypten.config.config_reading import defaults_of, known_keys, leaves, parse
 from smule_crypten.config.features import FeaturesConfig
+from smule_crypten.config.joint_head import JointHeadConfig
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import (
     AttackConfig,
@@ -37,6 +38,7 @@ from smule_crypten.suites.options import SuiteConfig, SuiteName
 SECTIONS: dict[str, type[Section]] = {
     "data": DataConfig,
     "features": FeaturesConfig,
+    "joint_head": JointHeadConfig,
     "partition": PartitionConfig,
     "model": ModelConfig,
     "scheme": SchemeConfig,
@@ -48,6 +50,7 @@ SECTIONS: dict[str, type[Section]] = {
 NAMES = {
     "data": sorted(LOADERS),
     "features": ["module", "none", "patches", "torchvision", "trunk"],
+    "joint_head": ["none", "ridge"],
     "partition": ["by_class", "dirichlet", "iid", "unequal"],
     "model": sorted([*NETWORKS, AUTO, "target"]),
     "scheme": sorted(SCHEMES),

@@ -116,7 +116,7 @@ class Auditor:
         """
         if self._log is None:
             return
-        self._log.run = budget.run
+        self._log.run = budget.ledger.run
         if self._log.recovered:
             log.warning("audit log recovered: an earlier process was cut off while it wrote its last line")
         limits = DisclosureLimits(**{name: getattr(config.disclosure, name) for name in DisclosureLimits.model_fields})
@@ -143,7 +143,7 @@ class Auditor:
                 signed_by_a=signed_at["a"],
                 signed_by_b=signed_at["b"],
             )
-        budget.on_entry = self.charged
+        budget.ledger.on_entry = self.charged
 
     def end(self, error: BaseException | None) -> None:
         """Say how the process ends; an error of ours by its kind."""

@@ -8,7 +8,13 @@ from smule_crypten.config.sections import TrainingConfig
 
 
 def refuse_what_tells(
-    training: TrainingConfig, exchange: ExchangeConfig, samples: SamplesConfig, key: str, *, has_public_pool: bool
+    training: TrainingConfig,
+    exchange: ExchangeConfig,
+    samples: SamplesConfig,
+    key: str,
+    *,
+    has_public_pool: bool,
+    has_joint_head: bool,
 ) -> None:
     """Settings by which a training would depend on its samples other than through clipped and noisy gradients.
 
@@ -29,6 +35,8 @@ def refuse_what_tells(
         # Samples beside the labelled ones have no gradients that are clipped one by one.
         f"{key}.unlabeled=0": samples.unlabeled == 0,
         "public_pool.name=null": not has_public_pool,
+        # Its sums are of whole rows, clipped but without noise.
+        "joint_head.name=none": not has_joint_head,
     }
     missing = [setting for setting, is_kept in needed.items() if not is_kept]
     if missing:

@@ -60,6 +60,34 @@ class PublicQuestionTerms(Section):
 _NO_PUBLIC_QUESTIONS = PublicQuestionTerms()
 
 
+class JointHeadTerms(Section):
+    """Of the joint head, all numbers that both parties follow; as it stands here where a party has none.
+
+    answers, bound and iterations are written out. features: D, the constant one included. map: digest of a map of its
+    own; null where its features are those of the run, or inputs. clip_norm: of rows.
+    """
+
+    name: str = "none"
+    answers: int = 0
+    noise: float = 0.0
+    predict: bool = False
+    reveal: str = "nobody"
+    reveal_small: bool = False
+    ridge: float = 0.0
+    bound: float = 0.0
+    iterations: int = 0
+    features: int = 0
+    map: str | None = None
+    clip_norm: float = 0.0
+
+    @property
+    def is_on(self) -> bool:
+        return self.name != "none"
+
+
+_NO_JOINT_HEAD = JointHeadTerms()
+
+
 class ProtocolConfig(Section):
     """The public part: identical at both parties, compared by digest before anything else is sent.
 
@@ -79,6 +107,7 @@ class ProtocolConfig(Section):
     data: PublicData
     features: PublicFeatures = _NO_FEATURES
     public_pool: PublicQuestionTerms = _NO_PUBLIC_QUESTIONS
+    joint_head: JointHeadTerms = _NO_JOINT_HEAD
     terms: str | None = None
 
     @classmethod
@@ -92,6 +121,7 @@ class ProtocolConfig(Section):
         columns: Mapping[str, str] | None = None,
         features: PublicFeatures = _NO_FEATURES,
         public_pool: PublicQuestionTerms = _NO_PUBLIC_QUESTIONS,
+        joint_head: JointHeadTerms = _NO_JOINT_HEAD,
     ) -> ProtocolConfig:
         """class_names, columns: as in PublicData. scheme_options: all, those that nobody wrote with their defaults."""
         data = party.data
@@ -122,6 +152,7 @@ class ProtocolConfig(Section):
             ),
             features=features,
             public_pool=public_pool,
+            joint_head=joint_head,
         )
 
     def digest(self) -> str:

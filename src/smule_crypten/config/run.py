@@ -15,6 +15,7 @@ from smule_crypten.config.between_hosts import refuse_no_terms, refuse_of_simula
 from smule_crypten.config.connection import ConnectionConfig
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.features import FeaturesConfig, without_constants
+from smule_crypten.config.joint_head import JointHeadConfig
 from smule_crypten.config.party import AuditConfig, DisclosureConfig, PartySection, PredictConfig, SamplesConfig
 from smule_crypten.config.privacy_limits import refuse_what_tells
 from smule_crypten.config.public_pool import PublicPoolConfig
@@ -77,6 +78,7 @@ class _Common(Section):
     data: DataConfig
     features: FeaturesConfig = FeaturesConfig()
     public_pool: PublicPoolConfig = PublicPoolConfig()
+    joint_head: JointHeadConfig = JointHeadConfig()
     exchange: ExchangeConfig = ExchangeConfig()
     training: TrainingConfig = TrainingConfig()
     launch: LaunchConfig = LaunchConfig()
@@ -127,7 +129,8 @@ class _Common(Section):
 
     def _check_privacy(self, samples: SamplesConfig, key: str) -> None:
         if self.training.dp is not None:
-            refuse_what_tells(self.training, self.exchange, samples, key, has_public_pool=self.public_pool.is_on)
+            has = {"has_public_pool": self.public_pool.is_on, "has_joint_head": self.joint_head.is_on}
+            refuse_what_tells(self.training, self.exchange, samples, key, **has)
 
     @model_validator(mode="after")
     def _nobody_deals_for_two(self) -> Self:
@@ -247,9 +250,10 @@ class RunConfig(_Common):
 
     @model_validator(mode="after")
     def _the_own_teacher_is_trained(self) -> Self:
-        if "self_distillation" in self.simulation.controls and not self.training.standalone:
+        taught = [name for name in ("self_distillation", "own_head") if name in self.simulation.controls]
+        if taught and not self.training.standalone:
             raise ValueError(
-                "simulation.controls: self_distillation learns from the network that was trained alone; "
+                f"simulation.controls: {taught[0]} learns from the network that was trained alone; "
                 "set training.standalone=true or leave it out of the list"
             )
         return self

@@ -232,7 +232,7 @@ class TrainingConfig(Section):
     """How the peer's answers are weighted: all alike (none), or by a look a step ahead on the validation part."""
     keep: KeepName = "best"
     """Which network a party keeps: the best one on its validation part (the last that is not clearly worse), or the
-    last."""
+    last. What a joint head has taught is kept as it is last: own held-out samples cannot judge what they lack."""
     alarm: AlarmName = "report"
     """When the peer's answers on known labels are not those of an honest network: report it, or quarantine, which drops
     the answers under suspicion and goes back to the network that had not learned from them."""
@@ -275,7 +275,7 @@ class AttackConfig(Section):
     """Options of this attack."""
 
 
-ControlName = Literal["label_smoothing", "self_mutual", "self_distillation"]
+ControlName = Literal["label_smoothing", "self_mutual", "self_distillation", "own_head"]
 
 
 class SimulationConfig(Section):
@@ -289,8 +289,9 @@ class SimulationConfig(Section):
         default=("label_smoothing", "self_mutual", "self_distillation"), strict=False
     )
     """Local controls, which train without a peer: how much of a gain is only regularization? Two copies at one party
-    teach each other in self_mutual, the own finished network teaches in self_distillation. Regression leaves
-    label_smoothing out, since it has no labels to smooth."""
+    teach each other in self_mutual, the own finished network teaches in self_distillation, and with it a ridge head of
+    own rows on the same features as a joint head in own_head. Regression leaves label_smoothing out, since it has no
+    labels to smooth."""
 
     @model_validator(mode="after")
     def _controls_differ(self) -> SimulationConfig:

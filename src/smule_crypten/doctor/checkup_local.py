@@ -276,8 +276,8 @@ def _about_noise(checkup: Checkup, budget: QueryBudget) -> str:
 def _about_ledger(config: PartyConfig, budget: QueryBudget) -> str:
     """Where it counts, that it is as it was written, and what it counts for nobody."""
     path, text, others = ledger_path(config), "", budget.answered_to_others
-    if budget.lines:
-        text = f" in {path}, whose {budget.lines} lines follow from each other, the last one is {budget.digest[:16]}"
+    if lines := len(budget.ledger.entries):
+        text = f" in {path}, whose {lines} lines follow from each other, the last one is {budget.ledger.digest[:16]}"
     elif config.disclosure.ledger is not None:
         if not path.parent.is_dir():
             raise OutputError(f"disclosure.ledger: there is no folder {path.parent}; create or mount it")

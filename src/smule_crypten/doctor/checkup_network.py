@@ -12,9 +12,12 @@ from functools import partial
 
 from smule_crypten.config.connection import DealerAddress
 from smule_crypten.config.protocol import ProtocolConfig
+from smule_crypten.config.run import PartyConfig
+from smule_crypten.data.samples import DataBundle
 from smule_crypten.doctor.checkup import OUTPUTS, Checkup, Skipped, Speed, needed
 from smule_crypten.doctor.rehearsal import rehearse
 from smule_crypten.errors import CredentialError, HandshakeError, PeerTimeoutError, ProtocolError
+from smule_crypten.head_run.terms import head_sizes
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.mutual_learning.handshake import handshake, run_handshake
 from smule_crypten.mutual_learning.planner import Prices, configured_queries, public_queries
@@ -168,7 +171,21 @@ def check_cost(checkup: Checkup) -> str:
     text += f"{cost.rounds} rounds{_about(checkup, cost, asked + answered)}"
     if prices.set_up_bytes:
         text += f"; once before all exchanges {human_bytes(prices.set_up_bytes)} of both parties together"
+    text += _of_head(config, needed(checkup.inputs, "the data").bundle)
     return text if peer is not None else f"{text} (assuming that the peer's network is like the own one)"
+
+
+def _of_head(config: PartyConfig, bundle: DataBundle) -> str:
+    """What the joint head costs and opens; empty without one. Raises ConfigError where its noise hides too little."""
+    sizes = head_sizes(config, bundle)
+    if sizes is None:
+        return ""
+    sizes.check_noise()
+    text = f"; the joint head once, of {sizes.terms.features:,} features, at most {human_bytes(sizes.most_bytes)} of "
+    text += f"both parties together, {human_bytes(sizes.solve_cost(is_P=True).bytes_total)} of it for the solve"
+    if sizes.is_revealed:
+        return f"{text}; both learn its weights"
+    return f"{text}; {sizes.most_answers} answers of it each way at most, under noise of {sizes.sigma:.2g}"
 
 
 def _about(checkup: Checkup, cost: Cost, queries: int) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -107,6 +108,17 @@ class Standardised(nn.Module):
 
     def forward(self, inputs_NX: torch.Tensor) -> torch.Tensor:
         return _standardised(self.map, self.network(inputs_NX), self.mean_F, self.std_F)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """The same in every process, so that all of a machine round alike."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _standardised(

@@ -113,11 +113,8 @@ class LatticeAsking(AskingSide):
 
     def __init__(self, plan: AskingPlan, public_key: bytes, local: Stream, *, insecure_noise: bool = False) -> None:
         super().__init__(plan)
-        if not (insecure_noise or _key_is_hidden(plan)):
-            raise ConfigError(
-                f"noise of {plan.noise:g} on {sum(plan.batches)} answers of the joint head does not hide the key of "
-                "its lattice; raise the noise, ask less, or use a dealer"
-            )
+        if not insecure_noise:
+            check_noise(plan)
         self._public, self._local = PublicSide(SIZES, [_layout_of(plan).channels], Stream(public_key)), local
         self._secrets: Spectrum | None = None
         self._owned: Owned | None = None
@@ -153,6 +150,15 @@ class LatticeAsking(AskingSide):
     @classmethod
     def dealer_bytes(cls, plan: AskingPlan, batch: int) -> int:
         return 0
+
+
+def check_noise(plan: AskingPlan) -> None:
+    """Raises ConfigError where answers under this noise would show the key of M's lattice."""
+    if plan.batches and not _key_is_hidden(plan):
+        raise ConfigError(
+            f"noise of {plan.noise:g} on {sum(plan.batches)} answers of the joint head does not hide the key of its "
+            "lattice; raise joint_head.noise, ask less, or use a dealer"
+        )
 
 
 def _key_is_hidden(plan: AskingPlan) -> bool:

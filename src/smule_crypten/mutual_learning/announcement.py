@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from smule_crypten.errors import ProtocolError, quoted
+from smule_crypten.training.three_teachers import LARGEST_LOSS, NUM_LOSSES
 
 LARGEST_BOUND = 2.0**32
 """No network that learned anything gives such logits: with a bound beyond it, any answer would pass for possible."""
@@ -22,6 +25,8 @@ class Announcement:
         logit_bound: beyond it an answer cannot be right.
         input_bound: larger inputs are beyond what it was fitted for.
         logit_noise: standard deviation of the noise on each of its logits.
+        losses: of three teachers, at every point of their weights (training/three_teachers.py); empty where the party
+            cannot tell yet, None without a joint head.
     """
 
     num_samples: int
@@ -29,10 +34,20 @@ class Announcement:
     logit_bound: float
     input_bound: float
     logit_noise: float
+    losses: tuple[float, ...] | None = None
+
+    def as_plain(self) -> dict[str, Any]:
+        """What is said; nothing of losses where there are none to speak of."""
+        values = dataclasses.asdict(self)
+        return values if self.losses is not None else {key: values[key] for key in values if key != "losses"}
 
 
-def checked_announcement(message: object, *, query_id: int, peer: str, limit: int | None) -> Announcement:
+def checked_announcement(
+    message: object, *, query_id: int, peer: str, limit: int | None, has_losses: bool = False
+) -> Announcement:
     """What party `peer` announced for query `query_id`; limit is the most samples that it may ask about.
+
+    has_losses: with a joint head, so that both tell theirs.
 
     Raises:
         ProtocolError: that is not a query, or not this one.
@@ -65,7 +80,26 @@ def checked_announcement(message: object, *, query_id: int, peer: str, limit: in
         logit_bound=bound,
         input_bound=_checked_size(message, "input_bound", peer, is_positive=True),
         logit_noise=noise,
+        losses=_checked_losses(message, peer, has_losses),
     )
+
+
+def _checked_losses(message: dict[str, object], peer: str, has_losses: bool) -> tuple[float, ...] | None:
+    """Each is a number from 0 to LARGEST_LOSS; nothing else is looked at, so nothing else can come in."""
+    if not has_losses:
+        if "losses" in message:
+            raise ProtocolError(f"party {peer} tells losses of a joint head, and this party has none; restart both")
+        return None
+    losses = message.get("losses")
+    if not isinstance(losses, list) or len(losses) not in (0, NUM_LOSSES):
+        count = f"{len(losses)} losses" if isinstance(losses, list) else quoted(losses)
+        raise ProtocolError(f"party {peer} announced {count} of its teachers, none or {NUM_LOSSES} are due")
+    for loss in losses:
+        if type(loss) is not float or not 0 <= loss <= LARGEST_LOSS:
+            raise ProtocolError(
+                f"party {peer} announced {quoted(loss)} as a loss of its teachers, which are 0 to {LARGEST_LOSS:g}"
+            )
+    return tuple(losses)
 
 
 def _checked_size(message: dict[str, object], key: str, peer: str, *, is_positive: bool) -> float:

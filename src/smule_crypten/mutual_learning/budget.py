@@ -3,31 +3,21 @@
 Soft labels tell about the model that gave them, so its owner limits how many it answers. Every attempt at an exchange
 and every second set of answers is entered into a ledger before it is computed (mutual_learning/disclosures.py). All
 entries count, also those of an exchange that is attempted again after a crash. The limit is known before the first
-answer, since noise in the answers is chosen by it.
+answer, since noise in the answers is chosen by it. What a joint head answers has a limit of its own (head_budget.py).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import TracebackType
 
 from smule_crypten.config.party import DisclosureConfig
-from smule_crypten.errors import BudgetError, OutputError, ProtocolError
+from smule_crypten.errors import BudgetError, ProtocolError
 from smule_crypten.inference.noise import NoiseRule
-from smule_crypten.mutual_learning.disclosures import (
-    Entry,
-    EntryKind,
-    append_entry,
-    check_head,
-    last_digest,
-    locked_ledger,
-    next_entry,
-    read_head,
-    read_ledger,
-    write_head,
-)
+from smule_crypten.mutual_learning.disclosures import ANSWERS, Entry
+from smule_crypten.mutual_learning.kept_ledger import KeptLedger
 from smule_crypten.mutual_learning.schedule import NOTHING_PUBLIC, PublicPlan
 from smule_crypten.types import Disclosure
 
@@ -43,8 +33,6 @@ class QueryBudget:
         peer: fingerprint of the certificate of who gets the answers; None in a simulation.
         head: a file that remembers how far the ledger was seen; None for none.
 
-    on_entry hears of each line once it is in the ledger, and before anything of it is computed.
-
     Raises:
         OutputError: the ledger cannot be read, was changed, or lacks lines that it had.
     """
@@ -53,26 +41,20 @@ class QueryBudget:
         self, config: DisclosureConfig, path: Path, *, run: str | None, peer: str | None, head: Path | None = None
     ) -> None:
         self._config = config
-        self._path = path
-        self.run = run
-        self.on_entry: Callable[[Entry], None] = lambda entry: None
-        self._peer = peer
-        self._peers = {peer, *config.former_fingerprints}
-        self._head = head
-        self._stack = ExitStack()
+        self.ledger = KeptLedger(path, run=run, peer=peer, former=config.former_fingerprints, head=head)
         self._limit = config.max_answers_total
         self._public_to_come = 0
         self._repeats_allowed: int | None = None
-        self._entries = self._read()
 
     def __enter__(self) -> QueryBudget:
         """Raises OutputError as the constructor, and where another process uses the ledger."""
-        self._stack.enter_context(locked_ledger(self._path))
-        self._entries = self._read()
+        self.ledger.__enter__()
         return self
 
-    def __exit__(self, *ended: object) -> None:
-        self._stack.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.ledger.__exit__(kind, error, traceback)
 
     @property
     def noise_rule(self) -> NoiseRule:
@@ -84,7 +66,7 @@ class QueryBudget:
         Raises:
             ProtocolError: as `limit`.
         """
-        public = _in_public(entry for entry in self._entries if self._counts(entry))
+        public = _in_public(self.ledger.of_peer("public"))
         return NoiseRule(num_answers=self.limit - public - self._public_to_come, extra=self._config.logit_noise)
 
     @property
@@ -101,17 +83,17 @@ class QueryBudget:
     @property
     def answered(self) -> int:
         """Answers to this peer so far, in this run and others."""
-        return sum(entry.num_samples for entry in self._entries if self._counts(entry))
+        return _total(self.ledger.of_peer(*ANSWERS))
 
     @property
     def answered_before(self) -> int:
         """Those of other runs."""
-        return sum(entry.num_samples for entry in self._entries if self._counts(entry) and entry.run != self.run)
+        return _total(self.ledger.of_other_runs(*ANSWERS))
 
     @property
     def answered_to_others(self) -> int:
         """Answers that the ledger knows of under other certificates."""
-        return sum(entry.num_samples for entry in self._entries if not self._counts(entry))
+        return _total(self.ledger.of_others(*ANSWERS))
 
     @property
     def charged(self) -> dict[int, int]:
@@ -125,16 +107,6 @@ class QueryBudget:
     def repeats_used(self) -> int:
         """Attempts at exchanges of this run, less one for each exchange."""
         return sum(self._attempts.values()) - len(self._attempts)
-
-    @property
-    def lines(self) -> int:
-        """Of the ledger; all of them were checked."""
-        return len(self._entries)
-
-    @property
-    def digest(self) -> str:
-        """Of the last line of the ledger. Who keeps it elsewhere can tell later that no line was cut off."""
-        return last_digest(self._entries)
 
     def facts(self) -> dict[str, int]:
         """For a report (docs/results.md)."""
@@ -207,7 +179,7 @@ class QueryBudget:
                 f"disclosure.repeats={repeats} are used"
             )
         self._check_total(f"party {disclosure.to_party} asks for {asked} answers", asked)
-        self._enter(disclosure, "first", attempts + 1)
+        self.ledger.enter(disclosure, "first", attempts + 1)
 
     def charge_second(self, disclosure: Disclosure) -> None:
         """Enter the second answers of the attempt that was charged last.
@@ -219,7 +191,7 @@ class QueryBudget:
         if not attempts:
             raise ProtocolError(f"exchange {disclosure.query_id} has no first answers; charge them first")
         self._check_total(f"party {disclosure.to_party} asks for {asked} second answers", asked)
-        self._enter(disclosure, "second", attempts)
+        self.ledger.enter(disclosure, "second", attempts)
 
     def charge_public(self, disclosure: Disclosure, *, about: str) -> None:
         """Enter answers about public samples of the attempt that was charged last.
@@ -234,8 +206,16 @@ class QueryBudget:
         if asked == 0 or any(entry.about == about for entry in self._public_entries(number)):
             return
         self._check_total(f"party {disclosure.to_party} asks for {asked} answers about public samples", asked)
-        self._enter(disclosure, "public", self._attempts[number], about)
+        self.ledger.enter(disclosure, "public", self._attempts[number], about)
         self._public_to_come = max(0, self._public_to_come - asked)
+
+    def enter_losses(self, disclosure: Disclosure) -> None:
+        """Enter mean losses of the own validation part that are about to be told; they have no limit.
+
+        Raises:
+            OutputError: as charge.
+        """
+        self.ledger.enter(disclosure, "joint_head_losses", self._attempts[disclosure.query_id] + 1)
 
     def _public_entries(self, exchange: int) -> list[Entry]:
         return [entry for entry in self._of_this_run() if entry.kind == "public" and entry.query_id == exchange]
@@ -246,11 +226,7 @@ class QueryBudget:
         return Counter(entry.query_id for entry in self._of_this_run() if entry.kind == "first")
 
     def _of_this_run(self) -> list[Entry]:
-        return [entry for entry in self._entries if entry.run == self.run]
-
-    def _counts(self, entry: Entry) -> bool:
-        # A peer that got another certificate in the middle of a run is still the same.
-        return entry.peer in self._peers or entry.run == self.run
+        return self.ledger.of_this_run(*ANSWERS)
 
     def _check_at_once(self, to_party: str, asked: int) -> None:
         limit = self._config.max_answers_per_exchange
@@ -272,28 +248,11 @@ class QueryBudget:
         remedy = "" if total is None else f"; {self.answered + asked} would do, or agree on fewer queries"
         raise BudgetError(f"{where}, {name} leaves {max(0, self.limit - self.answered)}{remedy}")
 
-    def _enter(self, disclosure: Disclosure, kind: EntryKind, attempt: int, about: str | None = None) -> None:
-        assert self.run is not None, "only a run can disclose anything"
-        if self._read() != self._entries:
-            raise OutputError(
-                f"ledger {self._path} was changed by somebody else in the course of this run; see by whom"
-            )
-        entry = next_entry(
-            self._entries, disclosure, run=self.run, peer=self._peer, attempt=attempt, kind=kind, about=about
-        )
-        append_entry(self._path, entry)
-        self._entries = [*self._entries, entry]
-        if self._head is not None:
-            write_head(self._head, self._path, self._entries)
-        self.on_entry(entry)
 
-    def _read(self) -> list[Entry]:
-        entries = read_ledger(self._path)
-        if self._head is not None and (head := read_head(self._head)) is not None:
-            check_head(head, self._head, self._path, entries)
-        return entries
+def _total(entries: Iterable[Entry]) -> int:
+    return sum(entry.num_samples for entry in entries)
 
 
 def _in_public(entries: Iterable[Entry]) -> int:
     """Answers about public samples."""
-    return sum(entry.num_samples for entry in entries if entry.kind == "public")
+    return _total(entry for entry in entries if entry.kind == "public")

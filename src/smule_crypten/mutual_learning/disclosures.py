@@ -1,4 +1,4 @@
-"""The ledger of what was disclosed: a file of JSON lines; attempts at exchanges, their second and public answers.
+"""The ledger of what was disclosed, a file of JSON lines: attempts at exchanges, further answers, what a head opened.
 
 A line is on disk, its folder included, before anything of it is computed; it is never changed or taken back. Each holds
 the digest of the line before and one of itself, so a line that was changed, removed or moved is noticed. Lines cut off
@@ -28,15 +28,22 @@ GENESIS = "0" * 64
 _OF_EARLIER_VERSIONS = {"run", "peer", "query_id", "to_party", "num_samples", "model_step"}
 
 
-EntryKind = Literal["first", "second", "public"]
+EntryKind = Literal[
+    "first", "second", "public", "joint_head", "joint_head_check", "joint_head_weights", "joint_head_losses"
+]
+ANSWERS: tuple[EntryKind, ...] = ("first", "second", "public")
+"""What a network answers."""
 
 
 class Entry(Section):
     """One line. run and query_id name an exchange, attempt which try at it (from 1), peer the fingerprint of who asked.
 
-    kind: the answers of the exchange, the second ones of its spot check, or those about public samples. peer is None in
-    a simulation, whose certificates are thrown away. previous is the digest of the line before; digest is SHA-256, in
-    hexadecimal, of this line without it. about, of public answers alone: a digest of all that they follow from.
+    kind: the answers of the exchange, the second ones of its spot check, or those about public samples; of a joint
+    head, with query_id 1, its answers, the numbers of the check of its solve, or its weights that were revealed, of
+    which there are num_samples; likewise the losses of three teachers that an exchange begins with. peer is None in a
+    simulation, whose certificates are thrown away. previous is the digest of the line before; digest is SHA-256, in
+    hexadecimal, of this line without it. about: of public answers a digest of all that they follow from, of a joint
+    head the identity of its solve.
     """
 
     run: str

@@ -24,6 +24,7 @@ Architectures = tuple[Architecture, Architecture]
 
 _CLASS_NAMES = "data.class_names"
 _PUBLIC = "public_pool.digest"
+_HEAD = "joint_head.name"
 _MOST_SHOWN = 10
 _KEY = re.compile(r"[a-z0-9_.]{1,100}")
 
@@ -94,6 +95,9 @@ def _compare(theirs: object, own: Mapping[str, Any], peer: str) -> None:
         key: (own_flat.get(key, "absent"), their_flat.get(key, "absent"))
         for key in sorted(own_flat.keys() | their_flat.keys())
     }
+    if len(set(pairs.get(_HEAD, ()))) > 1:
+        # Where one side has no joint head, nothing else of it means anything.
+        pairs = {key: both for key, both in pairs.items() if key == _HEAD or not key.startswith("joint_head.")}
     differing = [
         (key, own_value, their_value) for key, (own_value, their_value) in pairs.items() if own_value != their_value
     ]
@@ -106,6 +110,7 @@ def _compare(theirs: object, own: Mapping[str, Any], peer: str) -> None:
     if differences:
         more = f"; and {len(differing) - _MOST_SHOWN} more" if len(differing) > _MOST_SHOWN else ""
         advice = _advice_on_classes(*pairs[_CLASS_NAMES]) + _advice_on_public(pairs.get(_PUBLIC), peer)
+        advice += _advice_on_head(pairs.get(_HEAD), peer)
         raise HandshakeError(f"the parties are configured differently: {'; '.join(differences)}{more}{advice}")
 
 
@@ -145,6 +150,14 @@ def _advice_on_public(digests: tuple[object, object] | None, peer: str) -> str:
         there = f"party {peer}" if digests[0] is None else "this party"
         return f". public_pool: {there} alone allows public questions; both must name the same pool, or neither"
     return ". public_pool: the pools hold other samples, or are normalised otherwise; use the same file at both sides"
+
+
+def _advice_on_head(names: tuple[object, object] | None, peer: str) -> str:
+    """What to do where one side has no joint head."""
+    if names is None or names[0] == names[1] or "none" not in names:
+        return ""
+    there = f"party {peer}" if names[0] == "none" else "this party"
+    return f". joint_head: {there} alone chooses one; set joint_head=ridge at both sides, or at neither"
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -8,7 +8,7 @@ announce to each other is left out (some 1,000 bytes an exchange), and what a ru
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,7 @@ class _Table:
     option: Option
     opening: LogitOpening
     asked: list[tuple[Samples, AnsweringNetwork] | None] = field(default_factory=lambda: [None, None])
+    losses: list[tuple[float, ...] | None] = field(default_factory=lambda: [None, None])
     answers: list[Answers | None] = field(default_factory=lambda: [None, None])
     number: int = 0
 
@@ -53,8 +54,9 @@ class InProcessPeer:
     def prepare(self, num_samples: int) -> None:
         """Nothing needs preparing."""
 
-    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork, losses: Sequence[float] | None = None) -> None:
         self._table.asked[self._rank] = question, answering
+        self._table.losses[self._rank] = None if losses is None else tuple(losses)
 
     def answers(self) -> Answers:
         """Both directions are computed when the first of both reads, before anybody learns from them.
@@ -160,4 +162,5 @@ def _exchange(table: _Table) -> None:
             num_dropped=0,
             logit_noise=0.0,
             cost=cost,
+            peer_losses=table.losses[1 - rank],
         )

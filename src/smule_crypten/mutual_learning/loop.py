@@ -3,7 +3,8 @@
 1. Train alone.
 2. At each due epoch: choose a question, ask, answer the peer with the best network so far, keep and watch its answers.
 3. Train for an epoch, on labels and on soft labels.
-4. Judge the network by the validation part, and keep the best one. At the end, put it back.
+4. Judge the network by the validation part, and keep the best one. At the end, put it back. With a joint head, which
+   teaches more than the own validation part can judge, the last one is kept.
 
 `run` is a generator, which yields once in each exchange, between asking and reading the answers. A process of its own
 exhausts it; two parties in one process run in step: `for _ in zip(party_a.run(), party_b.run(), strict=True): pass`.
@@ -26,6 +27,7 @@ from smule_crypten.mutual_learning.queries import QueryPlan
 from smule_crypten.mutual_learning.schedule import exchange_epochs
 from smule_crypten.mutual_learning.watching import Watchman
 from smule_crypten.training.best import BestNetwork
+from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.kept_training import Finished, KeptTraining
 from smule_crypten.training.learner import Learner
@@ -38,6 +40,7 @@ class MutualLearning:
     Args:
         num_queries: the most samples that this party asks about in one exchange; None for all that it may.
         alone: what training alone has come to, where that was done before.
+        head: what this party's own joint head says of all its samples; None without one.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class MutualLearning:
         num_queries: int | None,
         observer: Observer | None = None,
         alone: Finished | None = None,
+        head: OwnAnswers | None = None,
     ) -> None:
         held, config, known_fraction = learner.holding, learner.training, exchange.queries.known_fraction
         self.learner, self.network, self.best, self.tested = learner, learner.network(), BestNetwork(), Outcome()
@@ -59,6 +63,7 @@ class MutualLearning:
         self._peer, self._num_queries, self._observer = peer, num_queries, observer or Silent()
         self._cache = SoftLabelCache(held.answerable_ids, learner.num_classes)
         self._trainer: Trainer | None = None
+        self._head = head
         self._has_finished(alone)
 
     def run(self) -> Iterator[None]:
@@ -76,9 +81,13 @@ class MutualLearning:
                 yield from self._exchange(trainer)
             result = trainer.run_epoch()
             self.tested = self.learner.test(self.network)
-            self.learner.offer(self.network, trainer.model_step, f"smule, epoch {self.epoch}", self.best)
+            if self._head is None:
+                self.learner.offer(self.network, trainer.model_step, f"smule, epoch {self.epoch}", self.best)
             self._observer.epoch("smule", result, self.tested)
             self.epoch += 1
+        if self._head is not None:
+            # Own held-out samples know nothing of the classes that this party lacks, and the head does.
+            self.best = BestNetwork()
         self.tested = self.learner.restored(self.best, self.network, self.tested)
         self._observer.kept("smule", self.network, self.best.model_step or trainer.model_step)
 
@@ -99,7 +108,8 @@ class MutualLearning:
         question = self.learner.holding.candidates.of_ids(self.questions.next(self._num_queries))
         in_training = AnsweringNetwork(self.network, trainer.model_step, f"smule, epoch {self.epoch - 1}")
         begun = time.perf_counter()
-        self._peer.ask(question, answering_network(self.learner, self.best, self.alone, in_training))
+        told = None if trainer.teacher is None else trainer.teacher.losses
+        self._peer.ask(question, answering_network(self.learner, self.best, self.alone, in_training), told)
         asked = time.perf_counter()
         yield
         resumed = time.perf_counter()
@@ -108,6 +118,8 @@ class MutualLearning:
         seconds = asked - begun + time.perf_counter() - resumed
         self.num_exchanges += 1
         self._cache.store(*answers.learned_from, answers.prediction.model_step)
+        if trainer.teacher is not None and told is not None and answers.peer_losses is not None:
+            trainer.teacher.hear(told, answers.peer_losses)
         self._observer.exchanged(self.epoch, answers, seconds)
         for text in self.watchman.watch(answers, self.epoch, self._cache, trainer, self.best):
             self._observer.message(f"party {self.learner.name}, {text}")
@@ -129,7 +141,7 @@ class MutualLearning:
 
     def _new_trainer(self) -> Trainer:
         finished = None if self.alone is None else self.alone.model
-        return self.learner.taught_trainer(self.network, self._cache, finished, self._peer.check)
+        return self.learner.taught_trainer(self.network, self._cache, finished, self._peer.check, self._head)
 
     def state_dict(self) -> dict[str, Any]:
         """At a moment of which the observer is told by `reached`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,7 +48,8 @@ class Answers:
     num_asked were asked about, of which num_dropped got an answer that cannot be right. disclosure is what this party
     answered, with second answers, and logit_noise the standard deviation of the noise on these. cost is everything that
     the exchange took, from its preparation on. logit_bound: beyond it an answer of the peer cannot be right. public:
-    what is apart from all that, but for its cost; None where no question is public.
+    what is apart from all that, but for its cost; None where no question is public. peer_losses: what the peer tells of
+    its three teachers; None without a joint head.
     """
 
     prediction: PeerPrediction
@@ -58,6 +60,7 @@ class Answers:
     cost: Cost
     logit_bound: float = math.inf
     public: PublicAnswers | None = None
+    peer_losses: tuple[float, ...] | None = None
 
     @property
     def learned_from(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -84,8 +87,10 @@ class Peer(Protocol):
         """
         ...
 
-    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork, losses: Sequence[float] | None = None) -> None:
         """Ask about the inputs of question, which stay here, and let answering answer what the peer asks.
+
+        losses: what is told of three teachers (training/three_teachers.py); None where there is no joint head.
 
         Raises:
             SmuleError: the peer asks for more than it may, or is gone; values do not fit the scheme.
@@ -124,8 +129,8 @@ class ForwardingPeer:
     def prepare(self, num_samples: int) -> None:
         self._peer.prepare(num_samples)
 
-    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
-        self._peer.ask(question, answering)
+    def ask(self, question: Samples, answering: AnsweringNetwork, losses: Sequence[float] | None = None) -> None:
+        self._peer.ask(question, answering, losses)
 
     def answers(self) -> Answers:
         return self._peer.answers()

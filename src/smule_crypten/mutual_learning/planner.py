@@ -1,7 +1,8 @@
 """How many queries a budget in megabytes pays for, before anything runs.
 
 Both parties know both architectures, so both come to the same plan; the bytes are exact (`cost_of`), not estimates. Of
-what goes ahead of an exchange it is the most that there can be. What comes once, before all exchanges, is in no budget.
+what goes ahead of an exchange it is the most that there can be. The set-up, once before all exchanges, is in no budget;
+a joint head is, and what it takes is taken off that of all exchanges together.
 """
 
 from __future__ import annotations
@@ -105,18 +106,24 @@ class Plan:
         exchange_bytes: what an exchange of so many queries costs both parties together, at most; None where num_queries
             is None.
         set_up_bytes: what comes before all of them.
-        run_bytes: all exchanges, and what comes before; None as exchange_bytes.
+        head_bytes: what the joint head costs, once.
+        run_bytes: all exchanges, the head, and what comes before; None as exchange_bytes.
     """
 
     num_exchanges: int
     num_queries: Queries | None
     exchange_bytes: int | None
     set_up_bytes: int
+    head_bytes: int = 0
     run_bytes: int | None
 
 
-def plan(prices: Prices, config: ExchangeConfig, num_epochs: int) -> Plan:
+def plan(prices: Prices, config: ExchangeConfig, num_epochs: int, head_bytes: int = 0) -> Plan:
     """The largest number of queries of an exchange that config allows, divided between the parties.
+
+    Args:
+        head_bytes: what the joint head of the run costs both parties together, at most; the budget of all exchanges
+            pays for it first.
 
     Raises:
         ConfigError: the budget does not pay for one query; says what would.
@@ -126,23 +133,26 @@ def plan(prices: Prices, config: ExchangeConfig, num_epochs: int) -> Plan:
         return prices.cost_of_both(divided(total, config.share_a))
 
     total = None if config.num_queries is None else 2 * config.num_queries
+    num_exchanges = len(exchange_epochs(config, num_epochs))
     if config.budget_mb is not None:
-        available = int(config.budget_mb * _MEGABYTE)
+        of_head = -(-head_bytes // num_exchanges)
+        available = int(config.budget_mb * _MEGABYTE) - of_head
         if cost(1) > available:
-            smallest = cost(1) / _MEGABYTE
+            smallest = (cost(1) + of_head) / _MEGABYTE
+            beside = f", beside its part of the joint head, {of_head / _MEGABYTE:.3f}" if of_head else ""
             raise ConfigError(
-                f"exchange.budget_mb={config.budget_mb:g} does not pay for one query in an exchange; the smallest that "
-                f"does is {smallest + 0.0005:.3f}"
+                f"exchange.budget_mb={config.budget_mb:g} does not pay for one query in an exchange{beside}; the "
+                f"smallest that does is {smallest + 0.0005:.3f}"
             )
         total = _largest(cost, available, total)
-    num_exchanges = len(exchange_epochs(config, num_epochs))
     queries = None if total is None else divided(total, config.share_a)
     return Plan(
         num_exchanges=num_exchanges,
         num_queries=queries,
         exchange_bytes=None if queries is None else prices.cost_of_both(queries),
         set_up_bytes=prices.set_up_bytes,
-        run_bytes=None if queries is None else prices.run_bytes(queries, num_exchanges),
+        head_bytes=head_bytes,
+        run_bytes=None if queries is None else head_bytes + prices.run_bytes(queries, num_exchanges),
     )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -90,9 +91,9 @@ class PublicPeer(ForwardingPeer):
         self._order = order_of(self._link.agree(self.next_number), len(self._pool))
         super().prepare(num_samples)
 
-    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork, losses: Sequence[float] | None = None) -> None:
         number = self.next_number
-        super().ask(question, answering)
+        super().ask(question, answering, losses)
         own, theirs = self._part(number, self._rank), self._part(number, 1 - self._rank)
         disclosure = Disclosure(
             query_id=number,

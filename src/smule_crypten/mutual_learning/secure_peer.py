@@ -4,7 +4,8 @@ A scheme is seen only through its contract, so every scheme is used in the same 
 
 0. Each party says how many samples it will ask about; both agree on keys, and what the exchange needs is dealt, or
    made by the two. That happens ahead of time.
-1. Each party announces how many samples it asks about, its model step, and a public bound for its network's logits.
+1. Each party announces how many samples it asks about, its model step, and a public bound for its network's logits;
+   with a joint head, what its validation part says of three teachers, too, which it enters into its ledger before.
 2. Each charges the other's query to its budget, before anything is computed.
 3. The scheme runs both directions.
 4. With exchange.spot_checks, each asks so many of its samples again, or all where it has fewer, with fresh randomness
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,7 +136,7 @@ class SecurePeer:
         self._prepared = num_samples, peer
         self._begin(number, num_samples, peer, attempt=0)
 
-    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork, losses: Sequence[float] | None = None) -> None:
         """Announce the question, and charge the peer's; the network answers it as it is now.
 
         Raises:
@@ -156,7 +158,10 @@ class SecurePeer:
         check_inputs(inputs_NX, sample_ids, self._scheme.largest_input)
         answerer = self._made_ready(answering)
         terms = dataclasses.asdict(answerer.terms)
-        own = Announcement(num_samples=len(question), model_step=answering.model_step, **terms)
+        told = None if losses is None else tuple(losses)
+        own = Announcement(num_samples=len(question), model_step=answering.model_step, **terms, losses=told)
+        if told:
+            self._budget.enter_losses(self._disclosure(len(told), own))
         peer = self._announce(own)
         if (own.num_samples, peer.num_samples) != self._prepared:
             raise ProtocolError(f"party {self._peer_name} asks about another number of samples than it prepared")
@@ -199,6 +204,7 @@ class SecurePeer:
             num_dropped=int((~kept_N).sum()),
             logit_noise=asked.own.logit_noise,
             logit_bound=asked.peer.logit_bound,
+            peer_losses=asked.peer.losses,
             cost=dataclasses.replace(cost, peak_memory_bytes=prediction.cost.peak_memory_bytes),
         )
 
@@ -279,16 +285,14 @@ class SecurePeer:
         return self._ready[1]
 
     def _announce(self, own: Announcement) -> Announcement:
-        message = self._scheme.announce({"query_id": self._query_id, **dataclasses.asdict(own)})
-        peer = checked_announcement(message, query_id=self._query_id, peer=self._peer_name, limit=self._peer_limit)
-        log.debug(
-            "queries announced exchange=%d own_samples=%d own_model_step=%d peer_samples=%d peer_model_step=%d",
-            self._query_id,
-            own.num_samples,
-            own.model_step,
-            peer.num_samples,
-            peer.model_step,
+        message = self._scheme.announce({"query_id": self._query_id, **own.as_plain()})
+        limit, told = self._peer_limit, own.losses is not None
+        peer = checked_announcement(
+            message, query_id=self._query_id, peer=self._peer_name, limit=limit, has_losses=told
         )
+        sizes = (own.num_samples, own.model_step, peer.num_samples, peer.model_step)
+        text = "queries announced exchange=%d own_samples=%d own_model_step=%d peer_samples=%d peer_model_step=%d"
+        log.debug(text, self._query_id, *sizes)
         return peer
 
     @property

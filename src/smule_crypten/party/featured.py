@@ -6,8 +6,6 @@ import dataclasses
 import functools
 import hashlib
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
@@ -17,7 +15,7 @@ from smule_crypten.data.datasets import load_data
 from smule_crypten.data.origin import Origin
 from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.features.cache import FeatureCache, content_digest
-from smule_crypten.features.computing import Featuriser, Say, featuriser
+from smule_crypten.features.computing import Featuriser, Say, featuriser, threads
 from smule_crypten.features.public_map import build_map
 from smule_crypten.party.device import resolve_device
 from smule_crypten.report.formatting import human_bytes
@@ -48,7 +46,7 @@ def featured(config: PartyConfig | RunConfig, bundle: DataBundle, say: Say) -> D
     """As load_bundle, from a data set that is loaded."""
     if not config.features.is_on:
         return bundle
-    with _threads(config.launch.threads):
+    with threads(config.launch.threads):
         apply = featuriser_of(config, bundle.input_shape, say)
         digests = [content_digest(part.inputs) for part in (bundle.train, bundle.test)]
         train = _with_copies(config, bundle.train, apply, digests[0])
@@ -81,7 +79,7 @@ def as_the_network_sees(config: PartyConfig | RunConfig, bundle: DataBundle, inp
     """Further inputs, as they were read, as those of bundle came to the network: features, or normalised."""
     if bundle.origin is None:
         return Samples.unlabelled(inputs_NX).normalized(config.data.mean, config.data.std).inputs
-    with _threads(config.launch.threads):
+    with threads(config.launch.threads):
         return featuriser_of(config, bundle.origin.input_shape)(inputs_NX, "samples asked about")
 
 
@@ -119,14 +117,3 @@ def _cropped(
 def _num_bytes(*parts: Samples) -> int:
     tensors = [tensor for part in parts for tensor in (part.inputs, part.copies) if tensor is not None]
     return sum(tensor.nbytes for tensor in tensors)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """The same in every process, so that all of a machine round alike."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

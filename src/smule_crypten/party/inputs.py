@@ -17,6 +17,7 @@ from smule_crypten.data.partition import split
 from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.errors import DataError
 from smule_crypten.features.computing import Say
+from smule_crypten.head_run.terms import head_terms
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.zoo import build_model, named_network
 from smule_crypten.party.public_samples import load_bundle_and_pool, public_terms
@@ -168,6 +169,7 @@ def public_configuration(config: PartyConfig, bundle: DataBundle) -> ProtocolCon
         bundle.columns,
         features,
         public_terms(config, bundle),
+        head_terms(config, bundle),
     )
 
 

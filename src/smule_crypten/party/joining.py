@@ -36,8 +36,8 @@ def opened_budget(budget: QueryBudget, config: PartyConfig) -> Iterator[None]:
         log.info(
             "ledger opened path=%s lines=%d last_digest=%s answered=%d answered_to_others=%d",
             ledger_path(config),
-            budget.lines,
-            budget.digest,
+            len(budget.ledger.entries),
+            budget.ledger.digest,
             budget.answered,
             budget.answered_to_others,
         )

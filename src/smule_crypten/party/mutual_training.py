@@ -29,6 +29,7 @@ from smule_crypten.party.states import StateFolder
 from smule_crypten.report.records import AlarmRecord, BudgetRecord, PartyFacts
 from smule_crypten.training.checkpoint import Checkpoint, save_checkpoint
 from smule_crypten.training.checkpoint_features import CheckpointFeatures
+from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.trainer import EpochResult
 from smule_crypten.transport.meter import CostMeter
@@ -48,6 +49,7 @@ class MutualTraining:
         secure: the peer; seen: the same as the loop sees it (hooks.py).
         public: questions whose samples are public; None without any.
         num_queries: the most samples that this party asks about in one exchange; None for all that it may.
+        head: what this party's own knowledge of the joint head says of all its samples; None without one.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class MutualTraining:
         budget: QueryBudget,
         ledger: PartyLedger,
         states: StateFolder,
+        head: OwnAnswers | None = None,
     ) -> None:
         self._config, self._inputs = config, inputs
         self._meter, self._secure, self._public = meter, secure, public
@@ -74,7 +77,7 @@ class MutualTraining:
         """What had crossed the wire before the first exchange was prepared; who goes on from before it prepares it
         again."""
         learner = learner_of(config, inputs)
-        self._loop = MutualLearning(learner, config.exchange, seen, num_queries=num_queries, observer=self)
+        self._loop = MutualLearning(learner, config.exchange, seen, num_queries=num_queries, observer=self, head=head)
 
     def run(self, state: dict[str, Any] | None) -> PartyFacts:
         """All of the loop, or what is left of it after a saved state; returns what came of it.

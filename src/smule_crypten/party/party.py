@@ -17,6 +17,7 @@ from smule_crypten.audit.auditor import Auditor
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.partition import missing_classes
 from smule_crypten.errors import PeerError
+from smule_crypten.head_run.own_head import HeadOfRun, OwnHead, joint_head, own_head
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.architecture import Architecture
@@ -27,13 +28,11 @@ from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.handshake import agree_on_start
 from smule_crypten.mutual_learning.planner import Plan, Prices, plan, public_queries
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
+from smule_crypten.party.device import resolve_device
 from smule_crypten.party.disclosing import budget_of_run, oldest_start
 from smule_crypten.party.events import Begun, Emit, Message
 from smule_crypten.party.hooks import Hooks
-from smule_crypten.party.inputs import (
-    PartyInputs,
-    build_party_model,
-)
+from smule_crypten.party.inputs import PartyInputs, build_party_model, party_seed
 from smule_crypten.party.joining import audit_of, joined_session, opened_budget, prepared_scheme, shake_hands
 from smule_crypten.party.ledger import PartyLedger
 from smule_crypten.party.mutual_training import MutualTraining
@@ -65,6 +64,7 @@ class _Prepared:
     architecture: Architecture
     budget: QueryBudget
     states: StateFolder
+    head: OwnHead | None
 
 
 def run_party(emit: Emit, inputs: PartyInputs, hooks: Hooks | None = None) -> PartyRecord:
@@ -116,6 +116,7 @@ def _prepare(loaded: PartyInputs, hooks: Hooks) -> _Prepared:
         architecture=translate_checked(answering, inputs.bundle.input_shape, inputs_NX).architecture,
         budget=budget_of_run(config, states),
         states=states,
+        head=own_head(config, inputs.bundle, inputs, task=party_task(config), device=resolve_device(config.device)),
     )
 
 
@@ -132,8 +133,10 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, audit: Auditor) ->
         ledger = PartyLedger(config.name, journal, emit, audit)
         public = public_queries(config.public_pool, config.exchange)
         prices = Prices.of(scheme, dealt=config.needs_dealer, public=public)
-        queries = plan(prices, config.exchange, config.training.epochs)
+        head_bytes = 0 if prepared.head is None else prepared.head.sizes.most_bytes
+        queries = plan(prices, config.exchange, config.training.epochs, head_bytes)
         _say_plan(emit, config, queries)
+        head = _joint_head(prepared, scheme, ledger)
         peer = _peer(prepared, scheme, queries)
         questions = public_questions(config, prepared.inputs.bundle.public_pool, scheme, prepared.budget, public)
         training = MutualTraining(
@@ -147,8 +150,10 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, audit: Auditor) ->
             budget=prepared.budget,
             ledger=ledger,
             states=prepared.states,
+            head=None if head is None else head.answers,
         )
         facts = vars(training.run(state)) | _description(prepared)
+        facts["joint_head"] = None if head is None else head.record
         facts["planned_exchange_bytes"] = queries.exchange_bytes
         facts["planned_set_up_bytes"] = queries.set_up_bytes
     # On disk before the other party hears so: once it knows that both are through, it will not come again.
@@ -172,6 +177,22 @@ def _peer(prepared: _Prepared, scheme: SecureInferenceScheme, queries: Plan) -> 
     )
 
 
+def _joint_head(prepared: _Prepared, scheme: SecureInferenceScheme, ledger: PartyLedger) -> HeadOfRun | None:
+    """Before anything is trained; None without one."""
+    config = prepared.config
+    if prepared.head is None:
+        return None
+    return joint_head(
+        prepared.head,
+        config,
+        scheme,
+        prepared.budget.ledger,
+        folder=party_folder(config) / STATES_FOLDER,
+        seed=party_seed(config),
+        say=ledger.message,
+    )
+
+
 def _agree(prepared: _Prepared, session: Session, audit: Auditor) -> tuple[SecureInferenceScheme, int]:
     """The scheme, ready for use, and the number of the exchange to go on from."""
     config = prepared.config
@@ -192,6 +213,8 @@ def _say_plan(emit: Emit, config: PartyConfig, queries: Plan) -> None:
         text += f"{queries.exchange_bytes / 1e6:.2f} MB at most each"
         if queries.set_up_bytes:
             text += f", beside {queries.set_up_bytes / 1e6:.2f} MB for the set-up, once"
+        if queries.head_bytes:
+            text += f" and {queries.head_bytes / 1e6:.2f} MB at most for the joint head, once"
         if config.exchange.budget_mb is not None:
             text = f"exchange.budget_mb={config.exchange.budget_mb:g} pays for {text}"
         emit(Message(text))

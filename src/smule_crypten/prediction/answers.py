@@ -40,6 +40,7 @@ def estimate_table(estimate: EstimateRecord) -> RenderableType:
         total = f"at most {human_bytes(run.run_bytes)} of both parties together, "
         of_a, of_b = run.num_queries
         total += f"{of_a} queries of party a and {of_b} of party b in each of {run.num_exchanges} exchanges"
+        total += f", {human_bytes(run.head_bytes)} for the joint head" if run.head_bytes else ""
     facts = {
         "agreement": "" if worth.agreement is None else percent(worth.agreement),
         "both together": f"{_value(worth, worth.combined)}, gain {_gain(worth, worth.gain)}"

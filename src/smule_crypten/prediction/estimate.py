@@ -5,11 +5,12 @@ from __future__ import annotations
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.files import write_text
+from smule_crypten.head_run.terms import head_sizes
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.mutual_learning.planner import Prices, plan
 from smule_crypten.party.run_folder import party_folder
 from smule_crypten.prediction.answer_records import EstimateRecord, PlanRecord, WorthRecord
-from smule_crypten.prediction.asking import Answers, ask_once, asked_record, load_trained_party
+from smule_crypten.prediction.asking import Answers, TrainedParty, ask_once, asked_record, load_trained_party
 from smule_crypten.training.worth import worth
 
 ESTIMATE_FILE = "estimate.json"
@@ -44,7 +45,7 @@ def estimate(config: PartyConfig) -> EstimateRecord:
             **vars(asked_record(party, scheme, answers)),
             class_names=list(party.inputs.bundle.class_names),
             worth=WorthRecord(**vars(found)),
-            run=_plan(scheme, party.config),
+            run=_plan(scheme, party),
         )
         write_text(party_folder(config) / ESTIMATE_FILE, result.model_dump_json(indent=2))
         return result
@@ -56,11 +57,13 @@ def estimate(config: PartyConfig) -> EstimateRecord:
     return result
 
 
-def _plan(scheme: SecureInferenceScheme, config: PartyConfig) -> PlanRecord:
+def _plan(scheme: SecureInferenceScheme, party: TrainedParty) -> PlanRecord:
     """What a whole run costs. A budget that does not suffice is a finding, too, now that the answers are paid for."""
+    config, head = party.config, head_sizes(party.config, party.inputs.bundle)
     try:
         prices = Prices.of(scheme, dealt=config.needs_dealer)
-        queries = plan(prices, config.exchange, config.training.epochs)
+        head_bytes = 0 if head is None else head.most_bytes
+        queries = plan(prices, config.exchange, config.training.epochs, head_bytes)
     except ConfigError as error:
         return PlanRecord(problem=str(error))
     return PlanRecord(**vars(queries))

@@ -105,6 +105,7 @@ def communication(record: RunRecord, summary: RunSummary) -> str:
         "Communication",
         paragraph(f"Queries: {phrases.queries_per_epoch(numbers)}. Bytes: {phrases.bytes_per_epoch(numbers)}."),
         paragraph(f"Public questions: {public}.") if (public := phrases.public_questions(summary)) else "",
+        paragraph(f"Joint head: {head}.") if (head := phrases.joint_head(summary.parties)) else "",
         paragraph(f"In total: {total}.") if total else "",
         paragraph(f"From the dealer: {from_dealer}.") if from_dealer else "",
         _per_epoch(epoch_traffic(record)),

@@ -10,7 +10,7 @@ from smule_crypten.report.records import TrustRecord
 from smule_crypten.report.run_records import AttackRecord, Communication, Fidelity, PartySummary, RunSeconds, RunSummary
 
 _KEPT_BECAUSE = {
-    "last": "the last one, as nothing is chosen without training.keep=best and a validation part",
+    "last": "the last one, as nothing is chosen with a joint head, or without training.keep=best and a validation part",
     "validation": "the latest that is not clearly worse than the best one on the validation part",
 }
 
@@ -196,6 +196,27 @@ def public_questions(summary: RunSummary) -> str:
     )
     num_bytes = summary.communication.bytes_by_phase.get("public", 0)
     return f"{made}, answered in the clear: {human_bytes(num_bytes)}" if made else ""
+
+
+def joint_head(parties: Mapping[str, PartySummary]) -> str:
+    """What the joint head is made of, what it took, who learns what of it; empty without one."""
+    heads = {name: party.joint_head for name, party in parties.items() if party.joint_head}
+    if not heads:
+        return ""
+    head = next(iter(heads.values()))
+    rows = " and ".join(
+        f"{count(number)} {'rows ' * (name == 'a')}of party {name}" for name, number in head.rows.items()
+    )
+    made = f"{count(head.features)} features, {rows}, solved for {human_bytes(head.solve_bytes)}"
+    if head.is_revealed:
+        return f"{made}; both parties know its weights, for {human_bytes(head.opening_bytes)}"
+    answers = "; ".join(
+        f"party {name} gave {count(one.answers_given)} answers of {count(one.answers_limit)}, got "
+        f"{count(one.answers_got)}"
+        + (f", gave {count(one.answers_before)} in other runs" if one.answers_before else "")
+        for name, one in heads.items()
+    )
+    return f"{made}; nobody knows its weights; {answers}, noise {head.noise:.2g}, {human_bytes(head.opening_bytes)}"
 
 
 def dropped_answers(parties: Mapping[str, PartySummary]) -> str:

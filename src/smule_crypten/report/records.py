@@ -127,6 +127,21 @@ class DisclosureRecord(Record):
     public: bool = Field(default=False, description="whether the samples are public, and were answered in the clear")
 
 
+class HeadRecord(Record):
+    features: int = Field(description="of the joint head, the constant one included")
+    rows: dict[str, int] = Field(description="labelled training rows of each party, which both know")
+    attempts: int = Field(description="of the solve; each opens 16 numbers to both parties")
+    solve_bytes: int = Field(description="bytes of the solve, both directions")
+    opening_bytes: int = Field(description="bytes of the answers of both parties, or of the revealed weights")
+    rounds: int = Field(description="of both")
+    answers_got: int = Field(description="that this party got")
+    answers_given: int = Field(description="that it gave, those of attempts that were cut off with them")
+    answers_before: int = Field(description="that it gave to the same party in other runs")
+    answers_limit: int = Field(description="`joint_head.answers`")
+    noise: float = Field(description="standard deviation on each output of an answer, in units of the targets")
+    is_revealed: bool = Field(description="whether both parties know its weights")
+
+
 class PartyFacts(Record):
     """What a summary and a party's own file say alike."""
 
@@ -150,7 +165,7 @@ class PartyFacts(Record):
     kept_network: str | None = maybe("which network `model.pt` holds: `smule, epoch n` or `alone, epoch n`")
     kept_because: Literal["last", "validation"] | None = maybe(
         "`validation`: with `training.keep=best` and a validation part, the latest network that is not clearly worse "
-        "there than the best one; `last`: the one after the last epoch"
+        "there than the best one; `last`: the one after the last epoch, as always with a joint head"
     )
     privacy: PrivacyRecord | None = maybe("what both trainings cost; null without `training.dp`")
     planned_exchange_bytes: int | None = maybe(
@@ -161,6 +176,7 @@ class PartyFacts(Record):
     planned_set_up_bytes: int | None = maybe(
         "what the scheme costs once, before the first exchange and again in each resumed run: both parties together"
     )
+    joint_head: HeadRecord | None = maybe("what the joint head took and told; null without one")
     alarms: list[AlarmRecord] | None = maybe("over the peer's answers")
     budget: BudgetRecord | None = maybe("answers of its network, and what its limit leaves; null until it has finished")
 
@@ -184,7 +200,8 @@ class PartyTotals(Record):
     rounds: int = Field(description="rounds of the whole run")
     bytes_by_layer: dict[str, int] = Field(description="bytes of the whole run, both directions, for each layer")
     bytes_by_phase: dict[str, int] = Field(
-        description="the same for `handshake`, `set-up`, `keys`, `control`, `correlations`, `online`, `public`"
+        description="the same for `handshake`, `set-up`, `keys`, `control`, `correlations`, `online`, `public`, "
+        "`joint head`"
     )
     disclosures: list[DisclosureRecord] = Field(description="what its network answered, exchange by exchange")
     trust: list[TrustRecord] = Field(description="of each epoch that had answers")

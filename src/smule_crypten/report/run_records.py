@@ -80,7 +80,8 @@ class Communication(Record):
     queries_per_epoch: list[int] = Field(description="queries of both parties in each SMuLe epoch")
     bytes_per_query: float | None = maybe("sum of `bytes_per_epoch` over sum of `queries_per_epoch`")
     bytes_by_phase: dict[str, int] = Field(
-        description="of the whole run: `handshake`, `set-up`, `keys`, `control`, `correlations`, `online`, `public`"
+        description="of the whole run: `handshake`, `set-up`, `keys`, `control`, `correlations`, `online`, `public`, "
+        "`joint head`"
     )
     bytes_by_layer: dict[str, int] = Field(description="the same by layer; one entry for a name in both networks")
 

@@ -95,6 +95,7 @@ def _facts(summary: RunSummary) -> Facts:
         "planned": phrases.planned_exchange(summary.parties),
         "answered": phrases.budgets(summary.parties, summary.task),
         "public questions": phrases.public_questions(summary),
+        "joint head": phrases.joint_head(summary.parties),
         "answers dropped": phrases.dropped_answers(summary.parties),
         "queries an epoch": phrases.queries_per_epoch(communication),
         "bytes an epoch": phrases.bytes_per_epoch(communication),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -49,9 +49,9 @@ class LyingPeer(ForwardingPeer):
         super().__init__(peer)
         self._answering = answering
 
-    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork, losses: Sequence[float] | None = None) -> None:
         model = self._answering(answering.model, self.next_number)
-        super().ask(question, dataclasses.replace(answering, model=model))
+        super().ask(question, dataclasses.replace(answering, model=model), losses)
 
 
 class SimulatedAttack:

@@ -15,9 +15,11 @@ from smule_crypten.party.figures import evaluation_record, gain_records
 from smule_crypten.party.learner import learner_of
 from smule_crypten.party.ledger import epoch_record
 from smule_crypten.party.run_folder import MODEL_FILE, STANDALONE_FILE, party_folder
+from smule_crypten.simulation.joint_head import own_head_answers
 from smule_crypten.simulation.simulated_data import load_same_inputs
 from smule_crypten.training.checkpoint import load_checkpoint
 from smule_crypten.training.controls import local_control
+from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.evaluate import Outcome
 from smule_crypten.training.kept_training import Finished, KeptTraining
 from smule_crypten.training.learner import Learner
@@ -40,20 +42,24 @@ def run_controls(emit: Emit, config: PartyConfig, names: Sequence[ControlName], 
     learner = learner_of(config, inputs)
     smule = learner.evaluated(_kept_network(config, learner, MODEL_FILE))
     for name in names:
-        control = _trained(emit, config, learner, name)
+        own_head = own_head_answers(config, inputs.bundle, learner) if name == "own_head" else None
+        control = _trained(emit, config, learner, name, own_head)
         found = learner.evaluated(control.model)
         short = evaluation_record(found, inputs.bundle.class_names).in_short
         emit(ControlEnded(config.name, name, control.tested.score, short, gain_records(smule, found)))
 
 
-def _trained(emit: Emit, config: PartyConfig, learner: Learner, name: ControlName) -> Finished:
+def _trained(
+    emit: Emit, config: PartyConfig, learner: Learner, name: ControlName, own_head: OwnAnswers | None
+) -> Finished:
     """A control, whose best network is kept as that of the party's own trainings."""
 
     def on_epoch(result: EpochResult, tested: Outcome) -> None:
         emit(EpochEnded(epoch_record(config.name, name, result, tested)))
 
-    finished = _kept_network(config, learner, STANDALONE_FILE) if name == "self_distillation" else None
-    control = partial(local_control, name, learner, finished=finished)
+    is_taught = name in ("self_distillation", "own_head")
+    finished = _kept_network(config, learner, STANDALONE_FILE) if is_taught else None
+    control = partial(local_control, name, learner, finished=finished, own_head=own_head)
     return KeptTraining(learner, control, name, on_epoch).run()
 
 

@@ -31,9 +31,9 @@ class WitnessedPeer(ForwardingPeer):
         self._due = due
         self._emit = emit
 
-    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork, losses: Sequence[float] | None = None) -> None:
         self._model = answering.model
-        super().ask(question, answering)
+        super().ask(question, answering, losses)
 
     def answers(self) -> Answers:
         answers = super().answers()

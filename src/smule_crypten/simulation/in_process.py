@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import ControlName
+from smule_crypten.head_run.terms import head_sizes
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate
 from smule_crypten.mpc.keys import insecure_key
@@ -19,6 +20,7 @@ from smule_crypten.mutual_learning.planner import Plan, Prices, plan, public_que
 from smule_crypten.mutual_learning.public_questions import ORDER, PublicPeer
 from smule_crypten.mutual_learning.schedule import PublicSchedule
 from smule_crypten.simulation.adversary import LyingPeer, SimulatedAttack
+from smule_crypten.simulation.joint_head import HeadsInProcess, heads_in_process, own_head_answers
 from smule_crypten.simulation.simulated_data import (
     SimulatedData,
     load_simulated_data,
@@ -77,7 +79,14 @@ class InProcess:
             dealt=run.party(0, ".").needs_dealer,
             public=public_queries(run.public_pool, run.exchange),
         )
-        self.plan: Plan = plan(self.prices, run.exchange, run.training.epochs)
+        sizes = head_sizes(run, self.simulated.data.bundle)
+        head_bytes = 0 if sizes is None else sizes.most_bytes
+        self.plan: Plan = plan(self.prices, run.exchange, run.training.epochs, head_bytes)
+
+    @cached_property
+    def heads(self) -> HeadsInProcess | None:
+        """The joint head and what both parties know of it; None without one."""
+        return heads_in_process(self.run, self.simulated.data.bundle, self.learners)
 
     def alone(self, rank: int, on_epoch: OnEpoch = _silent) -> Finished:
         """What the party of this rank comes to alone."""
@@ -86,7 +95,8 @@ class InProcess:
     def control(self, name: ControlName, rank: int, finished: Finished, on_epoch: OnEpoch = _silent) -> Finished:
         """A local control of the party, which has trained `finished` alone."""
         learner = self.learners[rank]
-        control = partial(local_control, name, learner, finished=finished.model)
+        own_head = own_head_answers(self.run, self.simulated.data.bundle, learner) if name == "own_head" else None
+        control = partial(local_control, name, learner, finished=finished.model, own_head=own_head)
         return KeptTraining(learner, control, name, on_epoch).run()
 
     def pooled(self, on_epoch: OnEpoch = _silent) -> Finished:
@@ -132,6 +142,7 @@ class InProcess:
                 num_queries=None if self.plan.num_queries is None else self.plan.num_queries[rank],
                 observer=observers[rank],
                 alone=alone[rank],
+                head=None if self.heads is None else self.heads.answers[rank],
             )
             for rank, (learner, peer) in enumerate(zip(self.learners, peers, strict=True))
         )

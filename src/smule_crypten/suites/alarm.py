@@ -6,7 +6,7 @@ which nobody learns. The tests then see the honest answers of a whole run, or po
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, get_args
 
@@ -115,10 +115,10 @@ class _Recorder(ForwardingPeer):
         self.asked: list[Samples] = []
         self.answered_by: list[nn.Module] = []
 
-    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork, losses: Sequence[float] | None = None) -> None:
         self.asked.append(question)
         self.answered_by.append(copied(answering.model))
-        super().ask(question, answering)
+        super().ask(question, answering, losses)
 
 
 def _followed(case: Case) -> list[Answers]:

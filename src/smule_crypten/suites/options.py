@@ -27,7 +27,15 @@ SuiteName = Literal[
     "figures",
 ]
 MethodName = Literal[
-    "alone", "label_smoothing", "self_mutual", "self_distillation", "smule", "full_exchange", "fedavg", "pooled"
+    "alone",
+    "label_smoothing",
+    "self_mutual",
+    "self_distillation",
+    "own_head",
+    "smule",
+    "full_exchange",
+    "fedavg",
+    "pooled",
 ]
 SelectionName = Literal["random", "noise", "mixed", "uncertain"]
 AnswersName = Literal["as_they_are", "noise_1", "noise_3", "temperature_4", "two_bits", "top_3", "label_only"]

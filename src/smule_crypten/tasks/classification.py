@@ -90,6 +90,10 @@ class Classification(Task):
         """(N, 1): 1 where it is right."""
         return self.right(predictions_NC, targets).double().unsqueeze(1)
 
+    def sample_losses(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Cross entropy."""
+        return F.cross_entropy(outputs_NC, targets, reduction="none")
+
     def agreement(self, own_NC: torch.Tensor, peer_NC: torch.Tensor) -> float:
         return float((own_NC.argmax(1) == peer_NC.argmax(1)).double().mean())
 

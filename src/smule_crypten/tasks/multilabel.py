@@ -72,6 +72,10 @@ class MultiLabel(Task):
         """(N, C): 1 where a label is right."""
         return ((predictions_NC >= 0.5) == (targets == 1)).double()
 
+    def sample_losses(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Binary cross entropy."""
+        return F.binary_cross_entropy_with_logits(outputs_NC, targets, reduction="none").mean(dim=1)
+
     def agreement(self, own_NC: torch.Tensor, peer_NC: torch.Tensor) -> float:
         return float(((own_NC >= 0) == (peer_NC >= 0)).double().mean())
 

@@ -101,6 +101,10 @@ class Regression(Task):
         """(N, C): minus the absolute error, in own units."""
         return -(predictions_NC - self.in_own_units(targets)).abs().double()
 
+    def sample_losses(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Squared errors of standardised values."""
+        return (outputs_NC - targets).square().mean(dim=1)
+
     def agreement(self, own_NC: torch.Tensor, peer_NC: torch.Tensor) -> None:
         return None
 

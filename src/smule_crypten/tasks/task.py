@@ -129,6 +129,10 @@ class Task(ABC):
         """(N, k) float64, higher is better: how good each prediction is, for each output where that can be told."""
 
     @abstractmethod
+    def sample_losses(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """(N,): the plain loss of each sample, in nats, or squared errors; the mean over several outputs."""
+
+    @abstractmethod
     def agreement(self, own_NC: torch.Tensor, peer_NC: torch.Tensor) -> float | None:
         """How often two networks say the same; None where they never say exactly that."""
 

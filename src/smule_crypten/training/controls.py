@@ -23,11 +23,18 @@ LABEL_SMOOTHING = 0.1
 _BATCH = 512
 
 
-def local_control(name: ControlName, learner: Learner, model: nn.Module, finished: nn.Module | None) -> Trainer:
+def local_control(
+    name: ControlName,
+    learner: Learner,
+    model: nn.Module,
+    finished: nn.Module | None,
+    own_head: OwnAnswers | None = None,
+) -> Trainer:
     """The trainer of a control, which trains model in place.
 
     Args:
-        finished: the network that the party trained alone; of use to self_distillation only, which needs it.
+        finished: the network that the party trained alone; self_distillation and own_head need it.
+        own_head: what a ridge head of own rows says of all samples; own_head needs it.
     """
     match name:
         case "label_smoothing":
@@ -37,6 +44,10 @@ def local_control(name: ControlName, learner: Learner, model: nn.Module, finishe
         case "self_distillation":
             assert finished is not None, "self_distillation learns from a finished network"
             return _self_distillation(learner, model, finished)
+        case "own_head":
+            assert finished is not None, "own_head learns from a finished network, too"
+            assert own_head is not None, "own_head learns from a head"
+            return _own_head(learner, model, finished, own_head)
 
 
 def _label_smoothing(learner: Learner, model: nn.Module) -> Trainer:
@@ -76,6 +87,26 @@ def _self_distillation(learner: Learner, model: nn.Module, finished: nn.Module) 
         unasked_share=1.0,
     )
     return _trainer(learner, model, config, teacher)
+
+
+def _own_head(learner: Learner, model: nn.Module, finished: nn.Module, own_head: OwnAnswers) -> Trainer:
+    """The own finished network and a ridge head of own rows teach, weighted by the own validation part alone."""
+    held = learner.holding
+    teacher = Teacher(
+        _NoPeer(),
+        train=held.train,
+        pool=held.pool,
+        public=held.public,
+        validation=held.validation,
+        own=learner.own_answers(finished.to(learner.device)),
+        head=own_head,
+        config=learner.training,
+        seed=learner.seed,
+        device=learner.device,
+        task=learner.task,
+        is_alone=True,
+    )
+    return learner.trainer(model, teacher)
 
 
 def _trainer(learner: Learner, model: nn.Module, config: TrainingConfig, teacher: Teacher | None = None) -> Trainer:

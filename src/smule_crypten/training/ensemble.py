@@ -31,7 +31,7 @@ from smule_crypten.types import SoftLabels
 
 PRIOR_SAMPLES = 10
 """A weak own network spoils the soft labels of a strong peer, so little stands in the way of the evidence."""
-_FULL_STRENGTH_SHARE = 0.25
+FULL_STRENGTH_SHARE = 0.25
 """The peer's share from which on soft labels count in full."""
 UNASKED = -1
 """The peer's model step of a soft label that the peer has no part in."""
@@ -116,7 +116,7 @@ class EnsembleSource:
         logits_NC = torch.zeros(count, own_MC.shape[1])
         weight_N, model_step = torch.zeros(count), torch.full((count,), UNASKED)
         logits_NC[positions] = own_MC
-        strength = min(1.0, self.peer_share / _FULL_STRENGTH_SHARE)
+        strength = min(1.0, self.peer_share / FULL_STRENGTH_SHARE)
         weight_N[positions] = strength
         has_own = torch.zeros(count, dtype=torch.bool)
         has_own[positions] = True

@@ -112,16 +112,22 @@ class Learner:
         )
 
     def taught_trainer(
-        self, model: nn.Module, answers: PredictionSource, finished: nn.Module | None, on_step: Callable[[], None]
+        self,
+        model: nn.Module,
+        answers: PredictionSource,
+        finished: nn.Module | None,
+        on_step: Callable[[], None],
+        head: OwnAnswers | None = None,
     ) -> Trainer:
-        """Of model, which also learns from the peer's answers and, where there is one, the own finished network."""
+        """Of model, which also learns from the peer's answers and, where there are such, own network and joint head."""
         teacher = Teacher(
             answers,
             train=self.holding.train,
             pool=self.holding.pool,
             public=self.holding.public,
             validation=self.holding.validation,
-            own=None if finished is None else self._own_answers(finished),
+            own=None if finished is None else self.own_answers(finished),
+            head=head,
             config=self.training,
             seed=self.seed,
             device=self.device,
@@ -154,7 +160,7 @@ class Learner:
         best.restore(model)
         return self.test(model)
 
-    def _own_answers(self, finished: nn.Module) -> OwnAnswers | None:
+    def own_answers(self, finished: nn.Module) -> OwnAnswers | None:
         """What the finished network says of samples that it was not trained on."""
         unseen = self.holding.validation.with_others(self.holding.pool)
         if len(unseen) == 0:

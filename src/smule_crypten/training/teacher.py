@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,12 +18,15 @@ from smule_crypten.training.ensemble import EnsembleSource, OwnAnswers
 from smule_crypten.training.evaluate import CPU
 from smule_crypten.training.lookahead import distillation_harms
 from smule_crypten.training.pool import PoolBatch, SoftLabelledPool
+from smule_crypten.training.three_teachers import ThreeTeachers
 from smule_crypten.training.trust import TrustedSource
 from smule_crypten.types import PredictionSource, SoftLabels
 
 _LOOK_AHEAD_SAMPLES = 512
 _UNASKED_SHARE = 0.3
 """Of a pool batch, what the peer was not asked about, so that only the own network speaks of it."""
+_UNASKED_SHARE_OF_HEAD = 0.5
+"""Likewise with a joint head, which speaks of everything."""
 
 
 class Teacher:
@@ -35,11 +39,13 @@ class Teacher:
         public: samples that both parties have, likewise; of those that were asked about the peer speaks alone.
         validation: held-out labelled samples, normalised, by which answers that harm are found out; None for none.
         own: what the own finished network says of all these; None without one.
+        head: what the party's own joint head says of them (three_teachers.py); None without one.
         config: how much is trusted (`trust`), and whether the own network teaches, too (`teacher`).
         seed: decides the order of the pool, and which samples the look-ahead draws.
         device: where the network trains.
         task: what is learned: classification, multilabel or regression.
-        unasked_share: of a pool batch, samples of which only the own network speaks.
+        unasked_share: of a pool batch, samples of which only the own network speaks; of no account with a head.
+        is_alone: there is no peer (controls.py).
 
     Example:
         >>> import torch, smule_crypten as smule
@@ -62,10 +68,12 @@ class Teacher:
         public: Samples | None = None,
         validation: Samples | None = None,
         own: OwnAnswers | None = None,
+        head: OwnAnswers | None = None,
         seed: int = 0,
         device: torch.device = CPU,
         task: Task | TaskName = CLASSIFICATION,
         unasked_share: float = _UNASKED_SHARE,
+        is_alone: bool = False,
     ) -> None:
         task = as_task(task)
         self._train, self._task = train, task
@@ -81,9 +89,14 @@ class Teacher:
         self._trusted = TrustedSource(
             source, config.trust, sample_ids=everything.sample_ids.cpu(), targets=everything.targets.cpu(), task=task
         )
-        self._ensemble: EnsembleSource | None = None
-        if config.teacher == "ensemble" and own is not None:
-            held_out = self._held_out.sample_ids.cpu(), self._held_out.targets.cpu()
+        self._ensemble: EnsembleSource | ThreeTeachers | None = None
+        held_out = self._held_out.sample_ids.cpu(), self._held_out.targets.cpu()
+        if head is not None:
+            self._ensemble = ThreeTeachers(
+                self._trusted, own, head, *held_out, task=task, balanced=config.balanced_softmax, is_alone=is_alone
+            )
+            unasked_share = _UNASKED_SHARE_OF_HEAD
+        elif config.teacher == "ensemble" and own is not None:
             self._ensemble = EnsembleSource(
                 self._trusted, own, *held_out, balanced=config.balanced_softmax, task=task, public_ids=public_ids
             )
@@ -129,13 +142,35 @@ class Teacher:
         """
         if self._pool is None:
             return None
+        if isinstance(self._ensemble, ThreeTeachers):
+            return self._pool.draw(count, self._unasked_share)
         own_share = 0.0 if self._ensemble is None else 1 - self._ensemble.peer_share
         return self._pool.draw(count, self._unasked_share * min(1.0, 2 * own_share))
 
+    @property
+    def losses(self) -> list[float] | None:
+        """What this party tells its peer of its three teachers; None without a head."""
+        return self._ensemble.losses() if isinstance(self._ensemble, ThreeTeachers) else None
+
+    @property
+    def weights(self) -> tuple[float, float, float] | None:
+        """Of the own network, the peer and the head; None without a head."""
+        return self._ensemble.weights if isinstance(self._ensemble, ThreeTeachers) else None
+
+    def hear(self, own: Sequence[float], peer: Sequence[float]) -> None:
+        """What both parties told of their three teachers, with a head."""
+        if isinstance(self._ensemble, ThreeTeachers):
+            self._ensemble.hear(own, peer)
+
     def state_dict(self) -> dict[str, Any]:
-        return {"trust": self._trusted.state_dict(), "generator": self._generator.get_state()}
+        state = {"trust": self._trusted.state_dict(), "generator": self._generator.get_state()}
+        if isinstance(self._ensemble, ThreeTeachers):
+            state["three"] = self._ensemble.state_dict()
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        if isinstance(self._ensemble, ThreeTeachers):
+            self._ensemble.load_state_dict(state["three"])
         self._trusted.load_state_dict(state["trust"])
         self._generator.set_state(state["generator"])
 

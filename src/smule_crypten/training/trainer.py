@@ -107,7 +107,7 @@ class Trainer:
         self._model = model.to(device)
         self._forward = fused(model)
         self._config, self._device = config, device
-        self._teacher, self._on_step = teacher, on_step
+        self.teacher, self._on_step = teacher, on_step
         self._task = as_task(task)
         self._inputs_NX = train.inputs.to(device)
         self._targets = train.targets.to(device)
@@ -136,8 +136,8 @@ class Trainer:
         if self._epochs_done == self._config.epochs:
             raise TrainingError(f"all {self._config.epochs} epochs are done; raise training.epochs to train longer")
         started = time.perf_counter()
-        if self._teacher is not None:
-            self._teacher.refresh(self._model, self._config.temperature)
+        if self.teacher is not None:
+            self.teacher.refresh(self._model, self._config.temperature)
         self._model.train(not self._is_finished)
         with self._own_randomness():
             batches = self._draw_batches()
@@ -155,8 +155,8 @@ class Trainer:
             distillation_loss=distillation,
             train_accuracy=None if self._task.name == "regression" else hits,
             soft_label_fraction=sum(num_soft for _, num_soft in steps) / num_samples,
-            peer_accuracy=None if self._teacher is None else self._teacher.peer_accuracy,
-            peer_weight=None if self._teacher is None else self._teacher.peer_weight,
+            peer_accuracy=None if self.teacher is None else self.teacher.peer_accuracy,
+            peer_weight=None if self.teacher is None else self.teacher.peer_weight,
             seconds=time.perf_counter() - started,
         )
 
@@ -169,7 +169,7 @@ class Trainer:
                 "scheduler": self._scheduler.state_dict(),
                 "generator": self._generator.get_state(),
                 "pool_generator": self._pool_generator.get_state(),
-                "teacher": None if self._teacher is None else self._teacher.state_dict(),
+                "teacher": None if self.teacher is None else self.teacher.state_dict(),
                 "epochs_done": self._epochs_done,
                 "model_step": self._model_step,
             }
@@ -183,8 +183,8 @@ class Trainer:
         self._scheduler.load_state_dict(state["scheduler"])
         self._generator.set_state(state["generator"])
         self._pool_generator.set_state(state["pool_generator"])
-        if self._teacher is not None:
-            self._teacher.load_state_dict(state["teacher"])
+        if self.teacher is not None:
+            self.teacher.load_state_dict(state["teacher"])
         self._epochs_done = state["epochs_done"]
         self._model_step = state["model_step"]
 
@@ -230,7 +230,7 @@ class Trainer:
 
     def _batch(self, positions_B: torch.Tensor) -> Batch:
         """Labelled samples, augmented, with their soft labels, and what joins them."""
-        soft = None if self._teacher is None else self._teacher.lookup(self._sample_ids_N[positions_B])
+        soft = None if self.teacher is None else self.teacher.lookup(self._sample_ids_N[positions_B])
         positions_B = positions_B.to(self._device)
         images = drawn(self._inputs_NX, self._copies_NKX, positions_B, self._config.augmentation, self._generator)
         pooled = self._beside_the_labelled()
@@ -240,7 +240,7 @@ class Trainer:
 
     def _beside_the_labelled(self) -> PoolBatch | None:
         """Pool samples, augmented."""
-        pooled = None if self._teacher is None else self._teacher.pool_batch(self._config.pool_batch)
+        pooled = None if self.teacher is None else self.teacher.pool_batch(self._config.pool_batch)
         if pooled is None or self._copies_NKX is not None:  # the pool has drawn among its copies
             return pooled
         return augment(pooled[0], self._config.augmentation, self._pool_generator), *pooled[1:]

@@ -14,7 +14,7 @@ from typing import Literal
 
 from smule_crypten.types import Cost
 
-Phase = Literal["handshake", "set-up", "keys", "control", "correlations", "online", "public"]
+Phase = Literal["handshake", "set-up", "keys", "control", "correlations", "online", "public", "joint head"]
 
 
 @dataclass

@@ -10,6 +10,7 @@ from smule_crypten.config.party import DisclosureConfig
 from smule_crypten.errors import BudgetError, OutputError, ProtocolError
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.disclosures import read_ledger
+from smule_crypten.mutual_learning.head_budget import HeadBudget
 from smule_crypten.types import Disclosure
 
 PEER, OTHER = ":".join(["ab"] * 32), ":".join(["cd"] * 32)
@@ -244,3 +245,34 @@ def test_a_ledger_that_changes_in_the_course_of_a_run(path: Path) -> None:
     path.write_bytes(path.read_bytes().split(b"\n")[0] + b"\n")
     with pytest.raises(OutputError, match="was changed by somebody else in the course of this run"):
         running.charge(query(3, 3))
+
+
+def test_a_joint_head_has_a_limit_of_its_own(path: Path) -> None:
+    """In the same ledger: neither takes anything off the other one's, and the noise on a network's answers knows none
+    of it; in another run, what the head gave is taken off the head's."""
+    network = budget(path, 10)
+    head = HeadBudget(network.ledger, "b", answers=6, repeats=0)
+    network.charge(query(1, 4))
+    head.charge_check(16, "0" * 64)
+    head.charge_answers(6, "0" * 64)
+    head.charge_answers(0, "0" * 64)
+    assert (network.answered, network.charged, head.answered) == (4, {1: 4}, 6)
+    assert network.noise_rule.num_answers == 10
+    network.charge(query(2, 6))
+    with pytest.raises(BudgetError, match=r"attempted 1 times in this run, and disclosure\.repeats=0 are used"):
+        head.charge_answers(6, "1" * 64)
+    later = budget(path, 20, run="second")
+    again = HeadBudget(later.ledger, "b", answers=7, repeats=0)
+    assert (later.answered_before, again.answered, again.answered_before) == (10, 0, 6)
+    with pytest.raises(BudgetError, match="leaves 1; both may raise it to 8"):
+        again.charge_answers(2, "1" * 64)
+    again.charge_answers(1, "1" * 64)
+    assert HeadBudget(budget(path, peer=OTHER, run="third").ledger, "b", answers=1, repeats=0).answered_before == 0
+
+
+def test_weights_are_revealed_by_one_run(path: Path) -> None:
+    """To the same party: two heads show the rows that they differ by."""
+    HeadBudget(budget(path).ledger, "b", answers=6, repeats=0).charge_weights(15, "0" * 64)
+    HeadBudget(budget(path).ledger, "b", answers=6, repeats=0).check_weights()
+    with pytest.raises(BudgetError, match="were revealed to party b in another run"):
+        HeadBudget(budget(path, run="second").ledger, "b", answers=6, repeats=0).check_weights()

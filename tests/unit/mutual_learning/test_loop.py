@@ -40,7 +40,7 @@ class DictionaryPeer:
     def prepare(self, num_samples: int) -> None:
         self.done.append(f"prepare {num_samples}")
 
-    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork, losses: Any = None) -> None:
         self.asked.append(question.sample_ids.tolist())
         self.answering.append((answering.name, answering.model_step))
         self.done.append("ask")

@@ -126,6 +126,22 @@ def test_what_goes_ahead_is_in_the_budget_of_each_exchange(megabytes: float) -> 
     assert prices.cost(0, (2, 3)).bytes_sent - prices.cost(1, (2, 3)).bytes_sent == STEP_BYTES + QUERY
 
 
+def test_a_joint_head_is_paid_by_the_budget_of_all_exchanges_first() -> None:
+    """What it takes is missing for questions, an equal part in each exchange; a budget that it uses up is refused."""
+    exchange = ExchangeConfig(warmup_epochs=1, every=1, num_queries=None, budget_mb=0.1)
+    without, found = (plan(prices_of(), exchange, 4, head_bytes) for head_bytes in (0, 90_000))
+    assert found.num_exchanges == 3
+    assert (sum(without.num_queries or ()), sum(found.num_queries or ())) == (31, 21)
+    assert found.run_bytes is not None
+    assert found.exchange_bytes is not None
+    assert (found.head_bytes, found.run_bytes) == (90_000, 90_000 + 3 * found.exchange_bytes)
+    assert found.run_bytes <= 3 * 100_000
+    with pytest.raises(
+        ConfigError, match=r"beside its part of the joint head, 0\.100; the smallest that does is 0\.108"
+    ):
+        plan(prices_of(), exchange, 4, 300_000)
+
+
 def test_the_tighter_of_both_limits_binds() -> None:
     """A budget does not raise num_queries."""
     assert queries(budget_mb=1.0, num_queries=5) == (5, 5)

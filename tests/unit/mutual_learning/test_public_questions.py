@@ -41,7 +41,7 @@ class OtherPeer:
 
     def prepare(self, num_samples: int) -> None: ...
 
-    def ask(self, question: Samples, answering: AnsweringNetwork) -> None:
+    def ask(self, question: Samples, answering: AnsweringNetwork, losses: Any = None) -> None:
         self.next_number += 1
 
     def answers(self) -> Answers:
@@ -265,9 +265,9 @@ def test_they_teach_by_soft_labels_alone(is_control: bool) -> None:
         trainer = local_control("self_distillation", made, network(1), finished)
     else:
         trainer = made.taught_trainer(network(1), cache, None, lambda: None)
-    assert trainer._teacher is not None
-    trainer._teacher.refresh(trainer._model, 2.0)
-    drawn = trainer._teacher.pool_batch(64)
+    assert trainer.teacher is not None
+    trainer.teacher.refresh(trainer._model, 2.0)
+    drawn = trainer.teacher.pool_batch(64)
     assert drawn is not None
     inputs_MX, logits_MC, _ = drawn
     expected = POOL.inputs if is_control else POOL.inputs[:4]
@@ -293,7 +293,7 @@ def test_the_peer_speaks_alone_of_public_samples() -> None:
     said_NC = torch.arange(12.0).view(4, CLASSES)
     ids = torch.cat([held.validation.sample_ids, POOL.sample_ids[:4], held.train.sample_ids[:2]])
     cache.store(ids, torch.cat([wrong_NC, said_NC, said_NC[:2]]), model_step=3)
-    teacher = made.taught_trainer(network(1), cache, finished, lambda: None)._teacher
+    teacher = made.taught_trainer(network(1), cache, finished, lambda: None).teacher
     assert teacher is not None
     teacher.refresh(network(1), 2.0)
     public, own = teacher.lookup(POOL.sample_ids), teacher.lookup(held.train.sample_ids)

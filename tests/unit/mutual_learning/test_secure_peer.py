@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +12,8 @@ from torch import nn
 from smule_crypten.config.party import DisclosureConfig
 from smule_crypten.errors import BudgetError, DataError, ProtocolError, SpotCheckError, UnshareableModelError
 from smule_crypten.mutual_learning.disclosures import read_ledger
+from smule_crypten.mutual_learning.peer import AnsweringNetwork
+from smule_crypten.training.three_teachers import NUM_LOSSES
 from smule_crypten.types import Disclosure
 
 
@@ -246,3 +250,24 @@ def test_a_spot_check_tolerates_the_announced_noise(tmp_path: Path, logit_noise:
     else:
         with pytest.raises(SpotCheckError):
             asker.run(MODEL, model_step=5)
+
+
+def test_losses_are_entered_before_they_are_told(tmp_path: Path) -> None:
+    """With a joint head: a line for the numbers that the announcement bears, and none of them is an answer."""
+    told, at_that_time = [0.5] * NUM_LOSSES, []
+
+    class Watched(FakeScheme):
+        def announce(self, message: Any) -> Any:
+            if "losses" in message:
+                at_that_time.append([entry.kind for entry in read_ledger(tmp_path / "disclosures.jsonl")])
+            return super().announce(json.loads(json.dumps(message)))
+
+    asker = make_asker(Watched(), tmp_path, num_queries=3)
+    for number, losses in enumerate((told, []), 1):
+        question = asker._images.of_ids(asker._plan.next(3))
+        asker.peer.ask(question, AnsweringNetwork(MODEL, 5, "some network"), losses)
+        assert asker.peer.answers().peer_losses == tuple(losses)
+        assert asker.peer._budget.answered == 2 * number
+    entries = [(entry.kind, entry.query_id, entry.num_samples) for entry in read_ledger(tmp_path / "disclosures.jsonl")]
+    assert entries == [("joint_head_losses", 1, NUM_LOSSES), ("first", 1, 2), ("first", 2, 2)]
+    assert at_that_time == [["joint_head_losses"], ["joint_head_losses", "first"]]

@@ -54,7 +54,9 @@ WORTH = WorthRecord(
 ESTIMATE = EstimateRecord(
     **ASKED,
     worth=WORTH,
-    run=PlanRecord(num_exchanges=3, num_queries=(40, 20), exchange_bytes=1_000_000, run_bytes=2_900_000),
+    run=PlanRecord(
+        num_exchanges=3, num_queries=(40, 20), exchange_bytes=1_000_000, run_bytes=2_900_000, head_bytes=50_000
+    ),
 )
 
 
@@ -104,7 +106,7 @@ def test_an_estimate() -> None:
         "-1.0 to +11.0",
         "classes without a held-out sample: dog",
         "at most 2.90 MB",
-        "40 queries of party a and 20 of party b in each of 3 exchanges",
+        "40 queries of party a and 20 of party b in each of 3 exchanges, 50.00 kB for the joint head",
     ):
         assert part in text
     assert "dog 0" not in text

@@ -39,7 +39,7 @@ def test_an_old_summary_is_read_whole(old: Path) -> None:
     assert new == {"task": "classification", "metric": "accuracy", "pooled_evaluation": None, "data_notes": []}
     for party in written["parties"].values():
         new_keys = ("evaluations", "gains", "planned_set_up_bytes", "public_made", "public_answered")
-        assert [party.pop(key) for key in new_keys] == [None] * 5
+        assert [party.pop(key) for key in (*new_keys, "joint_head")] == [None] * 6
         assert party["budget"].pop("public") == 0
     assert written == before
 

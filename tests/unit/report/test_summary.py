@@ -64,6 +64,7 @@ def test_parties_and_run_facts(record: RunRecord) -> None:
         "best_local_control": {"name": "standalone", "test_accuracy": 0.955},
         "planned_exchange_bytes": 7_000_000,
         "planned_set_up_bytes": 3_500_000,
+        "joint_head": None,
         "kept_network": "smule, epoch 3",
         "kept_because": "last",
         "privacy": None,

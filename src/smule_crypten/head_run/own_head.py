@@ -1,0 +1,182 @@
+"""The joint head of a party in its own process: own sums and questions before, what it knows of the head after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from smule_crypten.config.run import PartyConfig
+from smule_crypten.data.samples import DataBundle, Samples
+from smule_crypten.errors import ConfigError
+from smule_crypten.head_run.driver import HeadDriver, Questions
+from smule_crypten.head_run.revealing import check_classes, check_rows
+from smule_crypten.head_run.sizes import HeadSizes
+from smule_crypten.head_run.state import HEAD_FILE, HeadState, HeadStore
+from smule_crypten.head_run.teaching import head_answers
+from smule_crypten.head_run.terms import head_sizes
+from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.joint_head.estimate import chosen_questions, estimated_head
+from smule_crypten.joint_head.head_rows import HeadFeatures, own_statistics
+from smule_crypten.joint_head.knowledge import HeadKnowledge
+from smule_crypten.joint_head.statistics import Statistics
+from smule_crypten.mutual_learning.head_budget import HeadBudget
+from smule_crypten.mutual_learning.kept_ledger import KeptLedger
+from smule_crypten.report.records import HeadRecord
+from smule_crypten.tasks.task import Task
+from smule_crypten.training.ensemble import OwnAnswers
+from smule_crypten.training.learner import Holding
+from smule_crypten.types import PARTY_NAMES, Cost, Disclosure
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OwnHead:
+    """What a party brings to the joint head. held: its samples."""
+
+    sizes: HeadSizes
+    features: HeadFeatures
+    statistics: Statistics
+    held: Holding
+
+    @property
+    def candidates(self) -> Samples:
+        """Own samples that it may ask about; by those of the validation part it is judged."""
+        return self.held.train.without_copies().with_others(self.held.pool)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeadOfRun:
+    """knowledge: in the clear, this party's own. record: what it tells of the head in its files.
+
+    answers: what its knowledge says of all own samples but those for testing, and of public ones.
+    """
+
+    knowledge: HeadKnowledge
+    record: HeadRecord
+    answers: OwnAnswers
+
+
+def own_head(
+    config: PartyConfig, bundle: DataBundle, held: Holding, *, task: Task, device: torch.device
+) -> OwnHead | None:
+    """None without a joint head. All that is wrong on this side alone is found here.
+
+    Args:
+        held: this party's samples.
+        device: where the map of features is applied.
+
+    Raises:
+        ConfigError: nothing may be asked, or the noise hides too little; as HeadFeatures.
+        DataError: rows are too few to reveal weights that follow from them; as HeadFeatures.of.
+        ModelError, OutputError: as HeadFeatures.
+    """
+    sizes = head_sizes(config, bundle)
+    if sizes is None:
+        return None
+    if not (sizes.is_revealed or sizes.most_answers):
+        raise ConfigError("joint_head.answers=0: nothing is learned of a head that is not asked; set joint_head=none")
+    sizes.check_noise()
+    features, num_outputs = HeadFeatures(config, bundle, device), bundle.num_classes
+    if sizes.is_revealed:
+        check_rows(len(held.train), f"party {config.name}", is_small_accepted=sizes.terms.reveal_small)
+        check_classes(task.class_counts(held.train.targets, num_outputs).tolist())
+    return OwnHead(
+        sizes=sizes,
+        features=features,
+        statistics=own_statistics(features, config.task, held.train, num_outputs),
+        held=held,
+    )
+
+
+def joint_head(
+    own: OwnHead,
+    config: PartyConfig,
+    scheme: SecureInferenceScheme,
+    ledger: KeptLedger,
+    *,
+    folder: Path,
+    seed: int,
+    say: Callable[[str], None],
+) -> HeadOfRun:
+    """Solve it with the peer, ask and answer, and estimate it.
+
+    Args:
+        folder: of the party's states.
+        seed: of the choice of what is asked.
+
+    Raises:
+        SmuleError: as HeadDriver.run.
+    """
+    sizes, peer = own.sizes, PARTY_NAMES[1 - config.rank]
+    budget = HeadBudget(ledger, peer, answers=sizes.terms.answers, repeats=config.disclosure.repeats)
+    driver = HeadDriver(
+        scheme,
+        sizes,
+        own.statistics,
+        _questions(own, seed),
+        budget=budget,
+        store=HeadStore(folder / HEAD_FILE, sizes.terms, f"run {ledger.run}"),
+        say=say,
+    )
+    state = driver.run()
+    given = budget.answered
+    disclosure = Disclosure(query_id=1, to_party=peer, num_samples=given, model_step=0) if given else None
+    weights_DC = state.weights_DC if sizes.is_revealed else _estimate(own, state)
+    assert weights_DC is not None
+    asked = 0 if state.asked is None else len(state.asked)
+    knowledge = HeadKnowledge(
+        weights_DC=weights_DC,
+        num_answers=asked,
+        noise=sizes.sigma,
+        cost=Cost(**state.solve_cost) + Cost(**state.opening_cost),
+        disclosure=disclosure,
+    )
+    return HeadOfRun(
+        knowledge=knowledge,
+        record=_record(sizes, state, budget, asked),
+        answers=head_answers(knowledge, own.features, own.held, config.task),
+    )
+
+
+def _questions(own: OwnHead, seed: int) -> Questions:
+    """As many as the party may ask; the same ones in every attempt at a run."""
+    rows_ND = own.features.rows_of(own.candidates, "own samples")
+    generator = torch.Generator().manual_seed(seed)
+    positions = chosen_questions(own.statistics, rows_ND, own.sizes.most_answers, generator)
+    return Questions(rows_ND=rows_ND[positions], positions=positions)
+
+
+def _estimate(own: OwnHead, state: HeadState) -> torch.Tensor:
+    assert state.asked is not None
+    assert state.answers_NC is not None
+    rows_ND = own.features.rows_of(own.candidates.select(state.asked), "own samples")
+    return estimated_head(
+        own.statistics,
+        rows_ND,
+        state.answers_NC,
+        noise=own.sizes.sigma,
+        ridge=own.sizes.terms.ridge,
+        total_rows=sum(state.rows),
+        opening=own.sizes.opening,
+    )
+
+
+def _record(sizes: HeadSizes, state: HeadState, budget: HeadBudget, asked: int) -> HeadRecord:
+    of_solve, of_opening = Cost(**state.solve_cost), Cost(**state.opening_cost)
+    terms = sizes.terms
+    return HeadRecord(
+        features=terms.features,
+        rows=dict(zip(PARTY_NAMES, state.rows, strict=True)),
+        attempts=state.attempts,
+        solve_bytes=of_solve.bytes_total,
+        opening_bytes=of_opening.bytes_total,
+        rounds=of_solve.rounds + of_opening.rounds,
+        answers_got=asked,
+        answers_given=budget.answered,
+        answers_before=budget.answered_before,
+        answers_limit=terms.answers,
+        noise=sizes.sigma,
+        is_revealed=sizes.is_revealed,
+    )

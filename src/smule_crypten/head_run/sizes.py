@@ -1,0 +1,97 @@
+"""What follows from the terms of a joint head alone: the plans of its solve and of answers, and what they cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smule_crypten.config.joint_head import DEVIATION
+from smule_crypten.config.protocol import JointHeadTerms
+from smule_crypten.joint_head.asking import AskingPlan, asking_cost
+from smule_crypten.joint_head.asking_products import LatticeAsking, check_noise
+from smule_crypten.joint_head.cost import solve_cost
+from smule_crypten.joint_head.lattice_products import LatticeProducts
+from smule_crypten.joint_head.plan import SolvePlan
+from smule_crypten.types import Cost, LogitOpening
+
+WEIGHT_BYTES = 8
+"""Of each weight of a share that is revealed: a number of the ring."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadSizes:
+    """Public. outputs: C. opening: what answers open."""
+
+    terms: JointHeadTerms
+    outputs: int
+    opening: LogitOpening
+
+    @property
+    def is_revealed(self) -> bool:
+        return self.terms.reveal == "both"
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise on an answer, in units of the targets."""
+        return self.terms.noise * DEVIATION
+
+    @property
+    def most_answers(self) -> int:
+        """That a party may ask for in a run; none where the weights are revealed, which say more."""
+        return 0 if self.is_revealed else self.terms.answers
+
+    @property
+    def weights(self) -> int:
+        """D * C."""
+        return self.terms.features * self.outputs
+
+    def solve_plan(self, rows: int) -> SolvePlan:
+        """rows: of both parties; bytes do not depend on them."""
+        terms = self.terms
+        return SolvePlan(
+            rows=rows,
+            features=terms.features,
+            outputs=self.outputs,
+            ridge=terms.ridge,
+            bound=terms.bound,
+            iterations=terms.iterations,
+        )
+
+    def asking_plan(self, count: int) -> AskingPlan:
+        """All at once."""
+        return AskingPlan(
+            features=self.terms.features,
+            outputs=self.outputs,
+            batches=(count,) if count else (),
+            noise=self.sigma,
+            opening=self.opening,
+        )
+
+    def check_noise(self) -> None:
+        """Raises ConfigError where the noise is too small for so many answers; before anybody is met."""
+        check_noise(self.asking_plan(self.most_answers))
+
+    def solve_cost(self, *, is_P: bool, attempts: int = 1) -> Cost:
+        """Of the party whose inverse preconditions, or of the other one."""
+        of_P, of_Q = solve_cost(self.solve_plan(1), LatticeProducts, attempts)
+        return of_P if is_P else of_Q
+
+    def first_bytes(self, *, is_P: bool) -> int:
+        """What it sends in a solve before it has heard anything."""
+        return self.solve_cost(is_P=is_P, attempts=0).bytes_sent
+
+    def answers_cost(self, asked: int, answered: int) -> Cost:
+        """Of the party that asks for some and answers others, one direction after the other."""
+        asking, answering = (asking_cost(self.asking_plan(count), LatticeAsking) for count in (asked, answered))
+        return asking.data_owner + answering.model_owner
+
+    def reveal_cost(self) -> Cost:
+        """Of either party."""
+        each = WEIGHT_BYTES * self.weights
+        return Cost(rounds=1, bytes_sent=each, bytes_received=each) if self.is_revealed else Cost()
+
+    @property
+    def most_bytes(self) -> int:
+        """Of both parties together: a solve of one attempt, all answers that may be asked, and what is revealed."""
+        most = self.most_answers
+        cost = self.solve_cost(is_P=True) + self.answers_cost(most, most) + self.reveal_cost()
+        return cost.bytes_total

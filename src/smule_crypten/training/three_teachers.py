@@ -1,0 +1,170 @@
+"""Soft labels of three teachers: the own finished network, the peer's answers, and the party's own joint head.
+
+z = sum over teachers of w z_i in logits (or values), or for skewed parties (balanced) the logarithm of such a mean of
+probabilities, as in ensemble.py. The weights w are a point of a small public grid (WEIGHTS), and the same for both
+parties: each computes the loss of every point on its own validation part, as far as the peer has answered about that,
+and tells the other one. A party's own teacher is the other one's peer, so the points are matched with both in exchanged
+roles; then the point with the least sum is taken. By its own validation part alone a skewed party would judge a teacher
+too severely that knows the classes which it lacks.
+
+On samples that a teacher says nothing about, the others speak alone. About its own training samples the own network
+knows nothing but their labels; the head was solved from those of both parties and is far too small to know single ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from smule_crypten.tasks.combination import LEAST_FOR_FIT, log_probabilities
+from smule_crypten.tasks.task import Task
+from smule_crypten.training.ensemble import FULL_STRENGTH_SHARE, UNASKED, OwnAnswers
+from smule_crypten.training.trust import TrustedSource
+from smule_crypten.types import SoftLabels
+
+_STEPS = 4
+WEIGHTS = torch.tensor(
+    [[own, peer, _STEPS - own - peer] for own in range(_STEPS + 1) for peer in range(_STEPS + 1 - own)]
+) / float(_STEPS)
+"""(points, 3): of the own network, the peer and the head; each sums to one."""
+NUM_LOSSES = len(WEIGHTS)
+_EXCHANGED = (WEIGHTS[:, None, :] == WEIGHTS[None, :, [1, 0, 2]]).all(dim=2).int().argmax(dim=1)
+"""The point at which the other party's own network has the weight that its peer has here."""
+_AT_FIRST = torch.tensor([0.25, 0.25, 0.5])
+"""Where nothing is known yet: on skewed splits the head is by far the best of them, on others it is no worse."""
+LARGEST_LOSS = 8.0
+"""To which the loss of a sample is cut: one that nothing fits says no more."""
+LOSS_STEP = 0.01
+"""To whose multiples losses are rounded before they are told."""
+
+
+class ThreeTeachers:
+    """A PredictionSource of the peer's answers, the own network's and the head's.
+
+    Args:
+        peer: what the peer has answered.
+        own: the own finished network's answers about pool and held-out samples; None without one.
+        head: the head's, about everything.
+        held_out_ids, held_out_targets: of V samples that neither network was trained on.
+        balanced: whether probabilities are averaged, not logits.
+        is_alone: there is no peer; the weights are fitted on own losses alone.
+    """
+
+    def __init__(
+        self,
+        peer: TrustedSource,
+        own: OwnAnswers | None,
+        head: OwnAnswers,
+        held_out_ids: torch.Tensor,
+        held_out_targets: torch.Tensor,
+        *,
+        task: Task,
+        balanced: bool = False,
+        is_alone: bool = False,
+    ) -> None:
+        self._peer, self._head = peer, head
+        self._own = OwnAnswers(torch.empty(0, dtype=torch.int64), torch.empty(0, 0)) if own is None else own
+        self._held_out_ids, self._held_out_targets = held_out_ids, held_out_targets
+        self._task, self._balanced, self._is_alone = task, balanced and task.name == "classification", is_alone
+        self._weights = _AT_FIRST
+        if is_alone:
+            self._fit(WEIGHTS[:, 1] > 0)
+
+    @property
+    def weights(self) -> tuple[float, float, float]:
+        """Of the own network, the peer and the head."""
+        own, peer, head = self._weights.tolist()
+        return own, peer, head
+
+    @property
+    def peer_share(self) -> float:
+        """The peer's weight, before the weights of single answers."""
+        return self.weights[1]
+
+    def refresh(self) -> None:
+        """Weights change with the losses of both parties alone."""
+
+    def losses(self) -> list[float]:
+        """Of every point, on held-out samples that the peer has answered; empty where these are too few to tell."""
+        losses = self._losses()
+        return [] if losses is None else [round(round(loss / LOSS_STEP) * LOSS_STEP, 2) for loss in losses.tolist()]
+
+    def hear(self, own: Sequence[float], peer: Sequence[float]) -> None:
+        """Take the point of the least sum of what both parties told; own losses alone where the peer cannot tell.
+
+        It cannot where it hardly asks, or not at all (exchange.share_a). Nothing changes where this party cannot.
+        """
+        if len(own) == NUM_LOSSES:
+            total = torch.tensor(own)
+            if len(peer) == NUM_LOSSES:
+                total = total + torch.tensor(peer)[_EXCHANGED]
+            self._weights = WEIGHTS[int(total.argmin())]
+
+    def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
+        outputs_KNC, weight_KN, model_step = self._spoken(sample_ids)
+        weight_KN = weight_KN * self._weights.unsqueeze(1)
+        total_N, others_N = weight_KN.sum(dim=0), weight_KN[1:].sum(dim=0)
+        used = (others_N > 0).nonzero().squeeze(1)
+        if len(used) == 0:
+            return None
+        share_KM = weight_KN[:, used] / total_N[used]
+        return SoftLabels(
+            positions=used,
+            logits_NC=self._mean(outputs_KNC[:, used], share_KM.unsqueeze(2)),
+            model_step=model_step[used],
+            weight_M=(others_N[used] / total_N[used] / FULL_STRENGTH_SHARE).clamp(max=1.0),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"weights": self._weights.tolist()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._weights = torch.tensor(state["weights"])
+
+    def _spoken(self, sample_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What each teacher says of samples (3, N, C), how far it is trusted (3, N), and the peer's model step (N,)."""
+        count = len(sample_ids)
+        by_head, said = self._head.of(sample_ids)
+        outputs_KNC = torch.zeros(3, count, said.shape[1])
+        weight_KN, model_step = torch.zeros(3, count), torch.full((count,), UNASKED)
+        outputs_KNC[2, by_head], weight_KN[2, by_head] = said, 1.0
+        by_own, said = self._own.of(sample_ids)
+        if len(by_own):
+            outputs_KNC[0, by_own], weight_KN[0, by_own] = said, 1.0
+        answered = self._peer.lookup(sample_ids)
+        if answered is not None:
+            outputs_KNC[1, answered.positions], weight_KN[1, answered.positions] = (
+                answered.logits_NC,
+                answered.weights(),
+            )
+            model_step[answered.positions] = answered.model_step
+        return outputs_KNC, weight_KN, model_step
+
+    def _losses(self) -> torch.Tensor | None:
+        """(points,): on the held-out samples that all teachers speak of; None where these are too few to tell."""
+        if len(self._held_out_ids) == 0:
+            return None
+        outputs_KNC, weight_KN, _ = self._spoken(self._held_out_ids)
+        needed = [teacher for teacher, is_needed in enumerate((True, not self._is_alone, True)) if is_needed]
+        known_N = (weight_KN[needed] > 0).all(dim=0)
+        if int(known_N.sum()) < LEAST_FOR_FIT:
+            return None
+        targets = self._held_out_targets[known_N]
+        found = [
+            self._task.sample_losses(self._mean(outputs_KNC[:, known_N], weights.view(3, 1, 1)), targets)
+            for weights in WEIGHTS
+        ]
+        return torch.stack([losses.clamp(max=LARGEST_LOSS).mean() for losses in found])
+
+    def _fit(self, forbidden: torch.Tensor) -> None:
+        losses = self._losses()
+        if losses is not None:
+            self._weights = WEIGHTS[int(losses.masked_fill(forbidden, float("inf")).argmin())]
+
+    def _mean(self, outputs_KNC: torch.Tensor, share_K: torch.Tensor) -> torch.Tensor:
+        """Of logits or values, or the logarithm of that of probabilities."""
+        if self._balanced:
+            return log_probabilities((outputs_KNC.softmax(dim=2) * share_K).sum(dim=0))
+        return (outputs_KNC * share_K).sum(dim=0)

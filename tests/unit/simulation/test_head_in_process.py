@@ -1,0 +1,141 @@
+"""A joint head in one process: against ridge regression on the rows of both by scikit-learn, and what it costs."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from smule_crypten.config.exchange import ExchangeConfig
+from smule_crypten.config.joint_head import DEVIATION, JointHeadConfig
+from smule_crypten.config.party import PartySection, SamplesConfig
+from smule_crypten.config.run import RunConfig
+from smule_crypten.config.sections import (
+    DataConfig,
+    ModelConfig,
+    OptimizerConfig,
+    PartitionConfig,
+    SimulationConfig,
+    TrainingConfig,
+)
+from smule_crypten.joint_head.knowledge import SHARPNESS
+from smule_crypten.simulation.in_process import InProcess
+from smule_crypten.simulation.joint_head import noisy_answers, own_head_answers
+from smule_crypten.training.evaluate import predict_logits
+
+CPU = torch.device("cpu")
+RIDGE = JointHeadConfig(name="ridge", answers=40)
+
+
+def configured(head: JointHeadConfig) -> RunConfig:
+    section = PartySection(model=ModelConfig(name="mlp"), samples=SamplesConfig(validation=0.2, unlabeled=20))
+    return RunConfig(
+        allow_insecure=True,
+        data=DataConfig(name="digits", mean=(0.3,), std=(0.4,), max_train=900),
+        partition=PartitionConfig(name="dirichlet", alpha=0.1),
+        party_a=section,
+        party_b=section,
+        exchange=ExchangeConfig(num_queries=100, every=2),
+        training=TrainingConfig(
+            epochs=6, batch_size=16, balanced_softmax=True, optimizer=OptimizerConfig(learning_rate=0.05)
+        ),
+        simulation=SimulationConfig(fidelity=False),
+        joint_head=head,
+    )
+
+
+@cache
+def both() -> InProcess:
+    return InProcess(configured(RIDGE))
+
+
+def ridge_logits(learners: tuple[int, ...], inputs_NX: torch.Tensor, ridge: float) -> np.ndarray:
+    """scikit-learn's, of the labelled rows of some parties; inputs are far below the clipping norm."""
+    held = [both().learners[rank].holding.train for rank in learners]
+    x = np.concatenate([part.inputs.flatten(1).double().numpy() for part in held])
+    targets = np.concatenate([part.targets.numpy() for part in held])
+    with_one = np.concatenate([x, np.ones((len(x), 1))], axis=1)
+    fitted = Ridge(alpha=ridge * len(x), fit_intercept=False).fit(with_one, np.eye(10)[targets] - 0.1)
+    asked = inputs_NX.flatten(1).double().numpy()
+    return SHARPNESS * np.asarray(fitted.predict(np.concatenate([asked, np.ones((len(asked), 1))], axis=1)))
+
+
+def test_the_head_is_ridge_regression_on_all_rows() -> None:
+    """The rows of both, whoever has them; each party's control is the same on its own."""
+    here = both()
+    heads, test = here.heads, here.simulated.data.test
+    assert heads is not None
+    found = SHARPNESS * heads.features.rows_of(test) @ heads.weights_DC
+    assert np.allclose(found.numpy(), ridge_logits((0, 1), test.inputs, 0.15), atol=1e-5)
+    for rank, learner in enumerate(here.learners):
+        held_out = learner.holding.validation
+        _, logits_NC = own_head_answers(here.run, here.simulated.data.bundle, learner).of(held_out.sample_ids)
+        assert np.allclose(logits_NC.numpy(), ridge_logits((rank,), held_out.inputs, 0.15), atol=1e-4)
+
+
+def test_answers_bear_the_noise_that_was_agreed() -> None:
+    """0.2 of 0.214 a logit, less what centring takes; revealed, nobody guesses."""
+    heads = both().heads
+    assert heads is not None
+    rows_ND = heads.features.rows_of(both().simulated.data.test)
+    exact_NC = rows_ND @ heads.weights_DC
+    exact_NC = exact_NC - exact_NC.mean(dim=1, keepdim=True)
+    off_NC = noisy_answers(rows_ND, heads.weights_DC, heads.sizes, 3) - exact_NC
+    assert float(off_NC.std()) == pytest.approx(0.2 * DEVIATION * (9 / 10) ** 0.5, rel=0.05)
+    assert float(off_NC.sum(dim=1).abs().max()) < 1e-9
+    assert float((heads.knowledge[0].weights_DC - heads.weights_DC).abs().max()) > 1e-3
+
+
+def test_costs_are_those_of_the_protocols() -> None:
+    """Of the solve and of both directions of asking, as the run's plan counts them; what one sends the other gets."""
+    here = both()
+    assert here.heads is not None
+    of_a, of_b = (known.cost for known in here.heads.knowledge)
+    assert (of_a.bytes_sent, of_a.bytes_received) == (of_b.bytes_received, of_b.bytes_sent)
+    assert of_a.bytes_total == here.heads.sizes.most_bytes == here.plan.head_bytes
+    assert [known.num_answers for known in here.heads.knowledge] == [40, 40]
+    disclosed = [known.disclosure for known in here.heads.knowledge]
+    assert [None if one is None else (one.to_party, one.num_samples) for one in disclosed] == [("b", 40), ("a", 40)]
+
+
+def test_skewed_parties_learn_from_it() -> None:
+    """Both networks come far beyond what each was alone, and keep what the head taught; without a head, the same run
+    tells no losses."""
+    here = both()
+    alone = here.alone(0), here.alone(1)
+    parties = here.mutual(alone)
+    gains = [party.accuracy - before.accuracy for party, before in zip(parties, alone, strict=True)]
+    assert min(gains) > 0.02
+    assert max(gains) > 0.2
+    assert [party.best.name for party in parties] == ["", ""]
+    weights = [party._trainer.teacher.weights for party in parties]
+    assert weights[0] == (weights[1][1], weights[1][0], weights[1][2])
+    assert weights[0][2] > 0
+
+    plain = InProcess(configured(JointHeadConfig()))
+    assert plain.heads is None
+    trainer = plain.learners[0].taught_trainer(plain.learners[0].network(), _Nothing(), None, lambda: None)
+    assert trainer.teacher is not None
+    assert trainer.teacher.losses is None
+
+
+class _Nothing:
+    def lookup(self, sample_ids: torch.Tensor) -> None:
+        return None
+
+
+def test_the_control_learns_from_own_rows_alone() -> None:
+    """own_head gives no classes that the party lacks: it ends below what the joint head teaches."""
+    here = both()
+    rank = min((0, 1), key=lambda rank: len(here.learners[rank].holding.train.targets.unique()))
+    finished = here.alone(rank)
+    control = here.control("own_head", rank, finished)
+    test = here.simulated.data.test
+    lacking = [number for number in range(10) if int((here.learners[rank].holding.train.targets == number).sum()) == 0]
+    assert lacking
+    said = predict_logits(control.model, test.inputs, 512, CPU).argmax(1)
+    assert int(torch.isin(said, torch.tensor(lacking)).sum()) < 0.02 * len(said)
+    assert control.accuracy is not None
