@@ -27,7 +27,7 @@ from smule_crypten.launch.key_help import (
     run_keys,
 )
 
-_ENTRY_POINTS = ("train", "party", "predict", "estimate", "dealer", "benchmark", "init")
+_ENTRY_POINTS = ("train", "party", "predict", "estimate", "dealer", "benchmark", "init", "terms")
 
 
 @pytest.mark.parametrize(
