@@ -14,6 +14,7 @@ from smule_crypten.config.party import DisclosureConfig
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.errors import BudgetError, PeerDisconnectedError, TermsError
 from smule_crypten.mutual_learning.budget import QueryBudget
+from smule_crypten.mutual_learning.disclosures import read_ledger
 from smule_crypten.types import Disclosure
 
 
@@ -43,9 +44,9 @@ def told(folder: Path, event: str) -> list[dict[str, Any]]:
 
 def test_an_answer_is_told_with_its_line_of_the_ledger(folder: Path) -> None:
     go(folder, side_config(folder, "a", terms="none"))
-    budget = QueryBudget(DisclosureConfig(), folder / "ledger.jsonl", run="one", peer="peer")
+    (entry,) = read_ledger(folder / "ledger.jsonl")
     (answers,) = told(folder, "answers")
-    assert answers == {"exchange": 1, "attempt": 1, "kind": "first", "answers": 5, "ledger": budget.digest}
+    assert answers == {"exchange": 1, "attempt": 1, "kind": "first", "answers": 5, "ledger": entry.digest}
     assert told(folder, "ended") == [{"outcome": "completed", "error": None}]
 
 
