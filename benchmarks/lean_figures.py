@@ -6,25 +6,18 @@ import statistics
 from collections.abc import Callable
 from typing import Any
 
+from query_bytes import WEIGHTS_ANSWER, ahead_bytes, bytes_of_weights
 from reference_task import INPUT_SHAPE, Run
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from smule_crypten.comparison.cost import relu_cost
 from smule_crypten.config.sections import SchemeConfig
-from smule_crypten.fixed_point.lowering import lower
-from smule_crypten.inference.lean.cost import weight_bytes
 from smule_crypten.inference.registry import scheme_class
-from smule_crypten.inference.scheme import micro_batches
-from smule_crypten.models.architecture import num_elements
 from smule_crypten.models.translate import translate
 from smule_crypten.oblivious.parameters import STANDARD
-from smule_crypten.two_party.plan import plan_direction
 
 BASELINE = "crypten"
-WEIGHTS_ANSWER = 200
-"""Queries of one direction between two sets of weights, for `all_in_bytes_at_200`."""
 LIMITS: dict[str, dict[str, float]] = {
     "two_party": {
         "all_in_bytes_at_200": 220_000,
@@ -59,12 +52,13 @@ def summarize(
     """Bytes are those of both directions of the link, a query. An exchange takes as long as its slower party."""
     queries = sum(counts)
     first = [runs[0] for runs in timed]
-    ahead = _ahead_bytes(network, config, counts)
+    architecture = translate(network, INPUT_SHAPE).architecture
+    ahead = sum(ahead_bytes(architecture, config, count) for count in counts)
     # The first ones come with the set-up, but are counted by what is taken of them, as all others.
     first_iterations = 2 * STANDARD.main.message_bytes if config.name == "two_party" else 0
     online = sum(run.bytes_sent for run in first)
     dealt = sum(run.dealer_bytes for run in first)
-    weights = sum(bytes_of_weights(network, config, count) for count in counts if count)
+    weights = sum(bytes_of_weights(architecture, config, count) for count in counts if count)
     return {
         "queries": queries,
         "online_bytes": online / queries,
@@ -88,32 +82,6 @@ def summarize(
         "max_abs_soft_label_error": max(run.soft_label_error for run in judged),
         "agreement": statistics.mean(run.agreement for run, count in zip(judged, counts, strict=True) if count),
     }
-
-
-def _ahead_bytes(network: nn.Module, config: SchemeConfig, counts: tuple[int, int]) -> float:
-    """Of iterations of silent transfers, by what the exchange takes of them."""
-    if config.name != "two_party":
-        return 0.0
-    architecture = translate(network, INPUT_SHAPE).architecture
-    taken = 0
-    for count in counts:
-        plan = plan_direction(architecture, micro_batches(count, config), config)
-        costs = [
-            relu_cost(size * one.opening.elements, one.widths) for size in plan.batches for one in plan.activations
-        ]
-        taken += sum(sum(cost.transfers) for cost in costs)
-    return taken / STANDARD.transfers * STANDARD.main.message_bytes
-
-
-def bytes_of_weights(network: nn.Module, config: SchemeConfig, samples: int) -> int:
-    """What one direction sends because of weights: lean once, crypten in each micro-batch and both ways."""
-    architecture = translate(network, INPUT_SHAPE).architecture
-    if config.name == "lean":
-        return weight_bytes(lower(architecture, config))
-    if config.name == "two_party":
-        return 1 + plan_direction(architecture, micro_batches(samples, config), config).lattice.weight_bytes
-    weights = sum(num_elements(op.weight_shape) for op in architecture.ops if hasattr(op, "weight_shape"))
-    return 2 * 8 * weights * len(micro_batches(samples, config))
 
 
 def _predicted(network: nn.Module, config: SchemeConfig, counts: tuple[int, int]) -> list[list[int]]:

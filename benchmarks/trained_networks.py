@@ -17,6 +17,7 @@ from smule_crypten.config.sections import DataConfig, ModelConfig, TrainingConfi
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.samples import Samples
 from smule_crypten.files import write_atomic
+from smule_crypten.models.fusion import fused
 from smule_crypten.models.zoo import build_model
 from smule_crypten.training.evaluate import accuracy, predict_logits
 from smule_crypten.training.trainer import Trainer
@@ -77,32 +78,32 @@ def load_cifar10(folder: Path, work: Path) -> Images:
     return Images(train.normalized(config.mean, config.std), test.normalized(config.mean, config.std))
 
 
-def trained(model: ModelConfig, epochs: int, images: Images, work: Path) -> Subject:
+def trained(model: ModelConfig, epochs: int, images: Images, work: Path, seed: int = SEED) -> Subject:
     """The network after so many epochs of the delivered settings for photographs.
 
     With 0 epochs the weights are as initialised, and BatchNorm holds the statistics of training images.
     """
     name = "_".join([model.name, *map(str, model.options.values())])
-    kept = work / f"{name}_{epochs}.pt"
-    network = build_model(model, INPUT_SHAPE, NUM_CLASSES, seed=SEED)
+    kept = work / (f"{name}_{epochs}" + (f"_seed_{seed}" if seed != SEED else "") + ".pt")
+    network = build_model(model, INPUT_SHAPE, NUM_CLASSES, seed=seed)
     if kept.exists():
         network.load_state_dict(torch.load(kept, weights_only=True))
     else:
         if epochs:
-            _train(network, epochs, images)
+            _train(network, epochs, images, seed)
         else:
             _take_statistics(network, images)
         write_atomic(kept, lambda file: torch.save(network.state_dict(), file))
     network.eval()
     test = images.test if epochs else images.test.select(torch.arange(0, len(images.test), UNTRAINED_STRIDE))
-    logits_NC = predict_logits(network, test.inputs, 500, CPU)
+    logits_NC = predict_logits(fused(network), test.inputs, 500, CPU)
     return Subject(network, epochs, accuracy(logits_NC, test.targets), float(centred(logits_NC).abs().max()))
 
 
-def _train(network: nn.Module, epochs: int, images: Images) -> None:
+def _train(network: nn.Module, epochs: int, images: Images, seed: int) -> None:
     settings = yaml.safe_load((CONF / "training" / "images.yaml").read_text())
     config = TrainingConfig.model_validate(settings | {"epochs": epochs})
-    trainer = Trainer(model=network, train=images.train, config=config, seed=SEED, device=CPU)
+    trainer = Trainer(model=network, train=images.train, config=config, seed=seed, device=CPU)
     for _ in range(epochs):
         result = trainer.run_epoch()
         print(f"epoch {result.epoch}: loss {result.loss:.3f}, accuracy {result.train_accuracy:.3f}", flush=True)

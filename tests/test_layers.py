@@ -64,7 +64,7 @@ NARROW: dict[str, set[str]] = {
     | {"joint_head", "mpc.session", "mpc.keys", "mpc.streams", "fixed_point.wire", "transport.meter"}
     | {"inference.scheme", "mutual_learning.head_budget", "mutual_learning.kept_ledger"}
     | {"data", "tasks", "training.learner", "training.ensemble", "report.records", "report.formatting"},
-    "attacks": SMALL | {"data", "models"},
+    "attacks": SMALL | {"data", "models", "joint_head"},
     "party_pool": SMALL | {"transport", "mpc", "inference"},
     "contract_parties": SMALL | {"models", "mpc", "inference"},
     "testing": SMALL | {"models", "mpc", "inference", "party_pool", "contract_parties"},

@@ -27,3 +27,9 @@ def emulated_link(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def rounding_leak(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     return importlib.import_module("rounding_leak")
+
+
+@pytest.fixture
+def networks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("networks")

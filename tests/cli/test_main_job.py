@@ -179,7 +179,7 @@ def test_help_names_choices_keys_and_exit_codes(
     assert call(monkeypatch, "--help") == 0
     output = capsys.readouterr().out
     for text in (
-        "party_a/model: auto, convnet1d, lenet, mlp",
+        "party_a/model: auto, convnet1d, lenet, linear_stem_convnet, mlp",
         "scheme: crypten, lean, plaintext, two_party",
         "exchange.num_queries: whole number >= 1 or null",
         "smule -m",

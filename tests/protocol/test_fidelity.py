@@ -23,6 +23,8 @@ BOUNDS = {
     "mlp": 1e-3,
     "lenet": 1e-3,
     "small_convnet": 1e-3,
+    "linear_stem_convnet": 1e-3,
+    "strided_convnet": 1e-3,
     "wide_convnet": 1e-3,
     "convnet1d": 1e-3,
     "resnet8": 5e-3,

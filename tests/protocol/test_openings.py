@@ -99,13 +99,15 @@ class NoNoiseOnWhatIsCommon(CryptenScheme):
 
     def output_noise(self, answerer: Answerer, size: tuple[int, ...]) -> torch.Tensor | None:
         noise = super().output_noise(answerer, size)
-        return noise if noise is None or self.opening == "differences" else centred(noise)
+        return noise if noise is None or self.opening == "differences" or size[1] == 1 else centred(noise)
 
 
 class LessNoiseThanSaid(PlaintextScheme):
+    """On differences."""
+
     def output_noise(self, answerer: Answerer, size: tuple[int, ...]) -> torch.Tensor | None:
         noise = super().output_noise(answerer, size)
-        return None if noise is None else 0.7 * noise
+        return noise if noise is None or self.opening == "values" else 0.7 * noise
 
 
 class NoiseForDifferences(SecureInferenceScheme):
@@ -129,11 +131,11 @@ class CryptenNoiseForDifferences(NoiseForDifferences, CryptenScheme):
 
 
 class DifferencesForValues(PlaintextScheme):
-    """Opens the centred logits, whatever is asked for."""
+    """Opens the centred logits where there are several, whatever is asked for."""
 
     def _run(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> tuple[torch.Tensor, float]:
         logits_NC, seconds = super()._run(answerer, asked, answered)
-        return centred(logits_NC), seconds
+        return (centred(logits_NC) if logits_NC.shape[1] > 1 else logits_NC), seconds
 
 
 class OneOutputAccepted(PlaintextScheme):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 import re
 import select
 import socket
@@ -14,10 +15,12 @@ from collections.abc import Callable
 import pytest
 from loopback import (
     DEADLINE_SECONDS,
+    LOOPBACK,
     PATIENCE_SECONDS,
     People,
     certify,
     client_context,
+    let_time_pass,
     meet_honestly,
     open_tls_threads,
     until,
@@ -27,7 +30,7 @@ from loopback import (
 from smule_crypten.errors import CredentialError, PeerDisconnectedError, PeerRefusedError, PeerTimeoutError
 from smule_crypten.transport import reception
 from smule_crypten.transport.credentials import Identity
-from smule_crypten.transport.endpoint import connect
+from smule_crypten.transport.endpoint import Address, accept_all, connect, listen
 from smule_crypten.transport.reception import WELCOME, network_of
 
 Visit = Callable[[People, socket.socket], socket.socket]
@@ -129,6 +132,34 @@ def test_a_stranger_is_turned_away_and_the_honest_one_admitted(
         monkeypatch.undo()
         meet_honestly(people, host)
     assert re.fullmatch(rf"turned away a connection from 127\.0\.0\.1: .*({logged}).*", caplog.records[0].getMessage())
+
+
+def test_nobody_waits_once_all_have_come(people: People) -> None:
+    """A meeting ends with the last arrival: the thread that listens for more is woken. It used to look each 0.2 s."""
+    started = time.monotonic()
+    for _ in range(20):
+        with listen(Address(LOOPBACK, 0)) as listener:
+            accept_all(listener, people.a, {}, join_seconds=PATIENCE_SECONDS, deadline_seconds=DEADLINE_SECONDS)
+    assert time.monotonic() - started < 2.0
+
+
+def test_the_end_of_a_meeting_cuts_off_no_arrival(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was admitted stays connected, also where the meeting ends before the thread of its handshake has."""
+
+    class SlowlyEntered(queue.SimpleQueue[tuple[str, ssl.SSLSocket]]):
+        def put(self, item: tuple[str, ssl.SSLSocket], block: bool = True, timeout: float | None = None) -> None:
+            super().put(item)
+            let_time_pass(0.2)
+
+    begin = reception.Reception.__enter__
+
+    def enter(self: reception.Reception) -> reception.Reception:
+        self.arrivals = SlowlyEntered()
+        return begin(self)
+
+    monkeypatch.setattr(reception.Reception, "__enter__", enter)
+    with waiting(people) as host:
+        meet_honestly(people, host)
 
 
 def test_strangers_that_stall_keep_nobody_out(

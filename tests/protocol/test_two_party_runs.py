@@ -11,6 +11,10 @@ from smule_crypten.testing import PartyPool
 RESIDUAL = ModelConfig(name="resnet8", options={"width": 4})
 MAXIMA = ModelConfig(name="lenet")
 BOTTLENECKS = ModelConfig(name="target", options={"_target_": "scheme_steps.linear_bottlenecks"})
+FEW_RELUS = (
+    ModelConfig(name="linear_stem_convnet", options={"channels": [3, 4]}),
+    ModelConfig(name="strided_convnet", options={"channels": [3, 4]}),
+)
 EXCHANGES = [(3, 2), (0, 0), (0, 5), (4, 0)]
 
 
@@ -31,3 +35,11 @@ def test_costs_and_answers_of_a_whole_run(
         assert counted["rounds"] == 0
         set_up = ran.traffic["set-up"]
         assert (set_up["rounds"], set_up["bytes_sent"], set_up["bytes_received"], 0) == ran.set_up
+
+
+def test_networks_of_few_relus_in_a_run(pool: PartyPool) -> None:
+    """A stem that is one product, and a strided one with BatchNorm: every byte is predicted, answers are right."""
+    parties: list[Ran] = pool.run(whole_run, FEW_RELUS, (1, 12, 12), EXCHANGES, 2, (0, 0))
+    for ran in parties:
+        assert ran.counted == ran.predicted
+        assert ran.error < 0.05

@@ -79,6 +79,9 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "max_pool_dilated": lambda: nn.Sequential(nn.MaxPool2d(2, 1, dilation=3), conv(2, 2), nn.ReLU(), *head(2, 5)),
     "max_pool_of_one": lambda: nn.Sequential(conv(2, 2), nn.ReLU(), nn.MaxPool2d(1, 2), *head(2, 4)),
     "max_then_average": lambda: nn.Sequential(conv(2, 2), nn.ReLU(), nn.MaxPool2d(2), nn.AvgPool2d(2), *head(2, 2)),
+    "linear_stem": lambda: nn.Sequential(
+        conv(2, 3, padding=3), nn.AvgPool2d(2), conv(3, 4, padding=0), nn.AvgPool2d(2), nn.ReLU(), *head(4, 2)
+    ),
     "mobile": lambda: nn.Sequential(conv(2, 4), conv(4, 4, groups=4), conv(4, 3, 1, padding=0), nn.ReLU(), *head(3, 8)),
     "residual": lambda: nn.Sequential(conv(2, 2), nn.ReLU(), Residual(2, 2, 1), Residual(2, 4, 2), *head(4, 4)),
     "residual_of_input": lambda: nn.Sequential(Residual(2, 2, 1), *head(2, 8)),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -54,7 +55,7 @@ NAMES = {
     "partition": ["by_class", "dirichlet", "iid", "unequal"],
     "model": sorted([*NETWORKS, AUTO, "target"]),
     "scheme": sorted(SCHEMES),
-    "suite": sorted([*get_args(SuiteName), "learning_digits"]),
+    "suite": sorted([*get_args(SuiteName), "learning_digits", "learning_joint_head"]),
     "attack": sorted([*ATTACKS, "none"]),
     "provider": ["dealer", "trusted_first_party"],
 }
@@ -84,7 +85,9 @@ def test_file_validates_and_holds_differences_alone(group: str, name: str) -> No
     """Each file is accepted under its own name; a default stands in the model, not here a second time."""
     values = load(group, name)
     if group in NAMES:
-        chosen = "module" if name == "trunk" else name.removesuffix("_digits" if group == "suite" else "")
+        chosen = (
+            "module" if name == "trunk" else re.sub("_(digits|joint_head)$", "", name) if group == "suite" else name
+        )
         assert values["name"] == chosen
         parse(SECTIONS[group], values)
     written = {key: value for key, value in flat(values) if key != "name"}

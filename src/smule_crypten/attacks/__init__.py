@@ -1,4 +1,4 @@
 """Attacks on mutual learning and on the schemes, for simulations and tests only.
 
-Sees data/, models/ and config/. No party imports it.
+Sees config/, data/, models/ and joint_head/. No party imports it.
 """

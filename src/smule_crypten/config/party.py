@@ -23,7 +23,8 @@ class DisclosureLimits(Section):
     max_answers_per_exchange: int | None = Field(default=None, ge=0)
     """The most answers in one exchange; null for no limit."""
     repeats: int = Field(default=2, ge=0, json_schema_extra=RARE)
-    """How many exchanges of a run may be attempted again after they were cut off; each attempt counts."""
+    """How many exchanges of a run may be attempted again after they were cut off, and how often the solve of its joint
+    head and the answers of that; each attempt counts."""
     logit_noise: float = Field(default=0.0, ge=0.0, json_schema_extra=RARE)
     """Standard deviation of normal noise that the owner of the network adds to its share of each logit, beside the
     noise that hides the rounding. In regression it is in units of data.target_std."""

@@ -182,7 +182,10 @@ def _of_head(config: PartyConfig, bundle: DataBundle) -> str:
         return ""
     sizes.check_noise()
     text = f"; the joint head once, of {sizes.terms.features:,} features, at most {human_bytes(sizes.most_bytes)} of "
-    text += f"both parties together, {human_bytes(sizes.solve_cost(is_P=True).bytes_total)} of it for the solve"
+    text += (
+        f"both parties together, {human_bytes(sizes.solve_cost(is_P=True).bytes_total)} of it for the solve, if one "
+    )
+    text += "attempt suffices"
     if sizes.is_revealed:
         return f"{text}; both learn its weights"
     return f"{text}; {sizes.most_answers} answers of it each way at most, under noise of {sizes.sigma:.2g}"

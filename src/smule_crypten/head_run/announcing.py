@@ -17,17 +17,27 @@ _IDENTITY = re.compile(r"[0-9a-f]{64}")
 class Announced:
     """rows: own labelled ones. asks: for so many answers, in all of this attempt and those that were answered.
 
-    solve: identity of the one that this party has a share of; None without. answered, revealed: what it has of that.
+    left: so many answers the other party may still have, as other runs have left it. solve: identity of the one that
+    this party has a share of; None without. answered, revealed: what it has of that.
     """
 
     rows: int
     asks: int
+    left: int
     solve: str | None
     answered: bool
     revealed: bool
 
     def message(self) -> dict[str, Any]:
         return {_KEY: asdict(self)}
+
+    def gets(self, other: Announced) -> int:
+        """How many answers this party has of the other one in the end."""
+        return self.asks if self.answered else min(self.asks, other.left)
+
+    def due(self, other: Announced) -> int:
+        """How many of these it does not have yet."""
+        return 0 if self.answered else self.gets(other)
 
     def of_a_new_solve(self) -> Announced:
         """What was there is forgotten."""
@@ -41,13 +51,14 @@ def checked(message: object, peer: str) -> Announced:
             "joint_head": {
                 "rows": int(rows),
                 "asks": int(asks),
+                "left": int(left),
                 "solve": str() | None as solve,
                 "answered": bool(answered),
                 "revealed": bool(revealed),
             }
-        } if type(rows) is type(asks) is int and 0 <= rows < _MOST and 0 <= asks < _MOST:
+        } if all(type(number) is int and 0 <= number < _MOST for number in (rows, asks, left)):
             if solve is None or _IDENTITY.fullmatch(solve):
-                return Announced(rows=rows, asks=asks, solve=solve, answered=answered, revealed=revealed)
+                return Announced(rows=rows, asks=asks, left=left, solve=solve, answered=answered, revealed=revealed)
     raise ProtocolError(
         f"party {peer} does not begin a joint head: {quoted(message)}; use the same version, and restart"
     )

@@ -1,7 +1,8 @@
 """One party's part in the joint head of a run, over the session of a scheme, by ring-LWE whatever the scheme is.
 
-1. Each says how many rows it has, how many answers it will ask for, and of which solve it has a share, answers, or
-   revealed weights. So each learns the other's number of rows.
+1. Each says how many rows it has, how many answers it will ask for and how many it still gives, and of which solve it
+   has a share, answers, or revealed weights. So each learns the other's number of rows. What is asked is what is left,
+   if that is less; where nothing is, or attempts are used up, the run ends before anything is solved.
 2. P is the party with more rows, party a of two with as many. If both have a share of the same solve, nothing is
    solved. Else whatever was there is forgotten, both agree on new keys, and solve (joint_head/roles.py). Each keeps its
    share.
@@ -32,7 +33,7 @@ import torch
 from smule_crypten.errors import DataError
 from smule_crypten.fixed_point.wire import Post
 from smule_crypten.head_run.announcing import Announced, checked
-from smule_crypten.head_run.keys import HeadKeys, agree_on_keys
+from smule_crypten.head_run.keys import HeadKeys, agree_on_keys, local_stream
 from smule_crypten.head_run.revealing import check_rows, concealed, revealed
 from smule_crypten.head_run.sizes import HeadSizes
 from smule_crypten.head_run.state import HeadState, HeadStore
@@ -43,7 +44,6 @@ from smule_crypten.joint_head.asking_products import LatticeAsking
 from smule_crypten.joint_head.lattice_products import LatticeProducts
 from smule_crypten.joint_head.roles import GramRole, PreconditionerRole
 from smule_crypten.joint_head.statistics import Statistics
-from smule_crypten.mpc.keys import fresh_entropy
 from smule_crypten.mpc.streams import Stream
 from smule_crypten.mutual_learning.head_budget import HeadBudget
 from smule_crypten.report.formatting import human_bytes
@@ -91,7 +91,7 @@ class HeadDriver:
         """All steps, or what is left of them; returns a state with share, rows, and answers or weights.
 
         Raises:
-            BudgetError: the peer asks for more than this party discloses.
+            BudgetError: the peer asks for more than this party discloses, or too often.
             TrainingError: the solve did not converge, or own sums do not suit it.
             DataError: nobody has a row; features are too large.
             OutputError: the state or the ledger cannot be written.
@@ -101,15 +101,17 @@ class HeadDriver:
         own, theirs = self._announced(kept)
         rows = (own.rows, theirs.rows) if self._rank == 0 else (theirs.rows, own.rows)
         if kept is not None and (kept.solve, kept.rows) == (theirs.solve, rows):
+            self._check_answers(own, theirs)
             state = kept
             self._session.meter.by_phase[PHASE] = Traffic(**_sum(state.solve_cost, state.opening_cost))
             log.info("joint head resumed solve=%s answered=%s", state.solve[:16], own.answered)
         else:
-            self._budget.check_answers(theirs.asks)
+            own, theirs = own.of_a_new_solve(), theirs.of_a_new_solve()
+            self._check_answers(own, theirs)
+            self._budget.check_solve()
             if self._sizes.is_revealed:
                 self._budget.check_weights()
             state = self._solved(rows)
-            own, theirs = own.of_a_new_solve(), theirs.of_a_new_solve()
         if self._sizes.is_revealed:
             if not (own.revealed and theirs.revealed):
                 self._reveal(state)
@@ -123,6 +125,7 @@ class HeadDriver:
         own = Announced(
             rows=self._own.rows,
             asks=0 if self._sizes.is_revealed else asks,
+            left=self._budget.left,
             solve=None if state is None else state.solve,
             answered=state is not None and state.answers_NC is not None,
             revealed=state is not None and state.weights_DC is not None,
@@ -134,6 +137,11 @@ class HeadDriver:
         if self._sizes.is_revealed:
             check_rows(theirs.rows, f"party {peer}", is_small_accepted=self._sizes.terms.reveal_small)
         return own, theirs
+
+    def _check_answers(self, own: Announced, theirs: Announced) -> None:
+        """Raises BudgetError where the peer asks and nothing is left, or too often; before anything is computed."""
+        if theirs.asks and not theirs.answered:
+            self._budget.check_answers(theirs.due(own) or theirs.asks)
 
     def _solved(self, rows: tuple[int, int]) -> HeadState:
         """Step 2: a state with the own share alone, saved."""
@@ -174,32 +182,33 @@ class HeadDriver:
 
     def _ask_and_answer(self, state: HeadState, own: Announced, theirs: Announced) -> None:
         """Step 3."""
-        both = (own, theirs) if self._rank == 0 else (theirs, own)
-        due = [asker for asker in (0, 1) if both[asker].asks and not both[asker].answered]
-        keys = agree_on_keys(self._session, "answers") if due else None
-        for asker in due:
+        both = (own.due(theirs), theirs.due(own)) if self._rank == 0 else (theirs.due(own), own.due(theirs))
+        keys = agree_on_keys(self._session, "answers") if any(both) else None
+        for asker, count in enumerate(both):
+            if count == 0:
+                continue
             assert keys is not None
             with self._counted() as counted:
                 if asker == self._rank:
-                    self._ask(state, keys, asker)
+                    self._ask(state, keys, asker, count)
                 else:
-                    self._answer(state, keys, asker, both[asker].asks)
+                    self._answer(state, keys, asker, count)
             state.opening_cost = _sum(state.opening_cost, counted)
             self._store.save(state)
-        if due:
+        if any(both):
             self._say(
-                f"joint head: party {PARTY_NAMES[self._rank]} got {own.asks:,} answers of it and gave {theirs.asks:,}, "
-                f"under noise of {self._sizes.sigma:.2g} on each output, whose targets are 0 to 1"
+                f"joint head: party {PARTY_NAMES[self._rank]} got {own.gets(theirs):,} answers of it and gave "
+                f"{theirs.gets(own):,}, under noise of {self._sizes.sigma:.2g} on each output, whose targets are 0 to 1"
             )
 
-    def _ask(self, state: HeadState, keys: HeadKeys, asker: int) -> None:
-        """At D."""
-        questions = self._questions
-        plan = self._sizes.asking_plan(len(questions.rows_ND))
+    def _ask(self, state: HeadState, keys: HeadKeys, asker: int, count: int) -> None:
+        """At D: the first of its questions, if not all of them may be asked."""
+        rows_ND = self._questions.rows_ND[:count]
+        plan = self._sizes.asking_plan(count)
         side = self._asking_side(plan, keys, asker)
-        role = HeadDataOwner(plan, state.share_DC, questions.rows_ND, side=side)
+        role = HeadDataOwner(plan, state.share_DC, rows_ND, side=side)
         state.answers_NC = converse(self._session, role, crossing_bytes=side.handed_bytes(plan))
-        state.asked = questions.positions
+        state.asked = self._questions.positions[:count]
 
     def _answer(self, state: HeadState, keys: HeadKeys, asker: int, count: int) -> None:
         """At M: charged before anything is computed."""
@@ -216,7 +225,7 @@ class HeadDriver:
     def _reveal(self, state: HeadState) -> None:
         """Step 4. What was sent once is sent again: other noise on the same share would take it off."""
         if state.opened_DC is None:
-            state.opened_DC = concealed(state.share_DC, Stream(fresh_entropy()))
+            state.opened_DC = concealed(state.share_DC, local_stream(self._session, "noise on weights"))
             self._store.save(state)
         self._budget.charge_weights(self._sizes.weights, state.solve)
         with self._counted() as counted:

@@ -38,10 +38,15 @@ class HeadKeys:
 
     def local(self, use: str) -> Stream:
         """One that nobody else knows; another one each time."""
-        if self.session.randomness == "seeded_insecure":
-            name = PARTY_NAMES[self.session.rank]
-            return Stream(insecure_key(self.session.seed, f"joint head, {self.purpose}: {use}, local to party {name}"))
-        return Stream(fresh_entropy())
+        return local_stream(self.session, f"{self.purpose}: {use}")
+
+
+def local_stream(session: Session, use: str) -> Stream:
+    """One that nobody else knows; another one each time."""
+    if session.randomness == "seeded_insecure":
+        name = PARTY_NAMES[session.rank]
+        return Stream(insecure_key(session.seed, f"joint head, {use}, local to party {name}"))
+    return Stream(fresh_entropy())
 
 
 def agree_on_keys(session: Session, purpose: str) -> HeadKeys:

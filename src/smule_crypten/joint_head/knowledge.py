@@ -37,5 +37,9 @@ class HeadKnowledge:
 def head_logits(knowledge: HeadKnowledge, features_NF: torch.Tensor, task: TaskName = "classification") -> torch.Tensor:
     """(N, C) float32 in the units of a network's outputs, of features as head_rows makes them."""
     outputs_NC = with_constant(features_NF, clip_norm(features_NF.size(1))) @ knowledge.weights_DC
-    scale = 2 * REGRESSION_RANGE if task == "regression" else SHARPNESS
-    return (outputs_NC * scale).float()
+    return as_logits(outputs_NC, task)
+
+
+def as_logits(outputs_NC: torch.Tensor, task: TaskName = "classification") -> torch.Tensor:
+    """Outputs of a head, in units of its targets, in those of a network's: (N, C) float32."""
+    return (outputs_NC * (2 * REGRESSION_RANGE if task == "regression" else SHARPNESS)).float()

@@ -219,6 +219,17 @@ def used_by(ops: Sequence[Op], output: int) -> set[int]:
     return used - {NETWORK_INPUT}
 
 
+def new_positions(kept: Sequence[int]) -> dict[int, int]:
+    """From positions before to positions after, where only these operations are left."""
+    return {NETWORK_INPUT: NETWORK_INPUT} | {old: new for new, old in enumerate(kept)}
+
+
+def renumbered(ops: Sequence[Op], kept: Sequence[int]) -> list[Op]:
+    """The operations at these positions, reading from each other."""
+    position = new_positions(kept)
+    return [ops[old].model_copy(update={"inputs": tuple(position[i] for i in ops[old].inputs)}) for old in kept]
+
+
 def num_elements(shape: tuple[int, ...]) -> int:
     return math.prod(shape)
 

@@ -15,7 +15,8 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from smule_crypten.errors import UnshareableModelError
 from smule_crypten.models import architecture as arch
-from smule_crypten.models.remedies import refuse_function, refuse_training_state
+from smule_crypten.models.batch_norm import as_convolution, factor_and_offset, folded, may_stand_between
+from smule_crypten.models.remedies import refuse_function
 from smule_crypten.models.torch_calls import conv_padding, lifted_pair
 
 Parameters = dict[str, tuple[torch.Tensor, torch.Tensor | None]]
@@ -105,23 +106,19 @@ def _convolution(translation: Translation, node: fx.Node, module: nn.Conv1d | nn
 
 
 def _batch_norm(translation: Translation, node: fx.Node, module: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
-    """`y` = x * factor + offset with the running statistics (Ioffe and Szegedy, 2015)."""
-    if module.running_mean is None or module.running_var is None:
-        raise refuse_training_state(str(node.target), module)
-    factor = (module.running_var.double() + module.eps).rsqrt()
-    if module.weight is not None:
-        factor = factor * module.weight.detach().double()
-    offset = -module.running_mean.double() * factor
-    if module.bias is not None:
-        offset = offset + module.bias.detach().double()
+    factor, offset = factor_and_offset(str(node.target), module)
     (position,) = translation.inputs(node)
-    before = translation.ops[position] if position >= 0 else None
-    if isinstance(before, arch.Conv2d | arch.Linear) and translation.is_only_reader(node, position):
-        _fold(translation, position, before, factor, offset)
+    if passed := _made_by(translation, node, position):
+        layer = translation.ops[passed[-1]]
+        translation.parameters[layer.name] = folded(*translation.parameters[layer.name], factor, offset)
+        translation.ops[passed[-1]] = layer.model_copy(update={"bias": True})
         translation.position[node] = position
-        translation.results = [result for result in translation.results if result[1] != position] + [(node, position)]
+        unchanged = [result for result in translation.results if result[1] not in passed]
+        translation.results = [*unchanged, (node, position)]
     elif len(node.meta["shape"]) > 2:
-        _scale_channels(translation, node, factor, offset)
+        op = as_convolution(node.name, translation.inputs(node), factor.numel())
+        translation.parameters[op.name] = factor.reshape(-1, 1, 1, 1), offset
+        translation.append(node, op)
     else:
         raise UnshareableModelError(
             f"{node.target} (BatchNorm1d)",
@@ -130,29 +127,20 @@ def _batch_norm(translation: Translation, node: fx.Node, module: nn.BatchNorm1d 
         )
 
 
-def _fold(
-    translation: Translation, position: int, before: arch.WeightedOp, factor: torch.Tensor, offset: torch.Tensor
-) -> None:
-    weight, bias = translation.parameters[before.name]
-    scaled = weight * factor.reshape(-1, *[1] * (weight.dim() - 1))
-    translation.parameters[before.name] = scaled, offset if bias is None else bias * factor + offset
-    translation.ops[position] = before.model_copy(update={"bias": True})
-
-
-def _scale_channels(translation: Translation, node: fx.Node, factor: torch.Tensor, offset: torch.Tensor) -> None:
-    channels = factor.numel()
-    op = arch.Conv2d(
-        name=node.name,
-        inputs=translation.inputs(node),
-        weight_shape=(channels, 1, 1, 1),
-        stride=(1, 1),
-        padding=(0, 0),
-        dilation=(1, 1),
-        groups=channels,
-        bias=True,
-    )
-    translation.parameters[op.name] = factor.reshape(channels, 1, 1, 1), offset
-    translation.append(node, op)
+def _made_by(translation: Translation, node: fx.Node, position: int) -> list[int]:
+    """Positions from what node reads back to the linear layer that alone makes it; empty if none does."""
+    passed: list[int] = []
+    reader = node
+    while position != arch.NETWORK_INPUT and translation.is_only_reader(reader, position):
+        op = translation.ops[position]
+        passed.append(position)
+        if isinstance(op, arch.Conv2d | arch.Linear):
+            return passed
+        if not may_stand_between(op):
+            return []
+        reader = next(found for found in translation.readable_as(position) if found.name == op.name)
+        (position,) = op.inputs
+    return []
 
 
 def _relu(translation: Translation, node: fx.Node, module: nn.ReLU) -> None:

@@ -16,6 +16,8 @@ from smule_crypten.types import InputShape
 
 _KERNEL_1D = 5
 """Steps of a series that a convolution sees."""
+_STEM_PADDING = 3
+"""Pixels around the image: 1 for the first convolution, and 1 for the second one, which counts in pooled pixels."""
 
 
 def mlp(input_shape: InputShape, num_classes: int, hidden: Sequence[int]) -> nn.Module:
@@ -76,6 +78,62 @@ def convnet(input_shape: InputShape, num_classes: int, channels: Sequence[int]) 
         layers[f"pool{number}"] = nn.AvgPool2d(2)
         layers[f"relu{number}"] = nn.ReLU()
         in_channels, height, width = out_channels, height // 2, width // 2
+    layers["flatten"] = nn.Flatten()
+    layers["classifier"] = nn.Linear(in_channels * height * width, num_classes)
+    return nn.Sequential(layers)
+
+
+def linear_stem_convnet(input_shape: InputShape, num_classes: int, channels: Sequence[int]) -> nn.Module:
+    """As convnet, without the first ReLU: [conv 3x3, average pool 2] twice is one linear map of the image.
+
+    All padding is that of the image, so that the two convolutions are one at the border, too (composition.py).
+
+    Raises:
+        ModelError: height or width below 2 to the power of the number of poolings.
+    """
+    in_channels, height, width = input_shape
+    _require_size(
+        input_shape,
+        poolings=len(channels),
+        remedy="shorten options.channels, use larger images (data.options.image_size) or the network mlp",
+    )
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, out_channels in enumerate(channels, start=1):
+        padding = {1: _STEM_PADDING, 2: 0}.get(number, 1)
+        layers[f"conv{number}"] = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=padding)
+        layers[f"pool{number}"] = nn.AvgPool2d(2)
+        if number > 1:
+            layers[f"relu{number}"] = nn.ReLU()
+        in_channels, height, width = out_channels, height // 2, width // 2
+    layers["flatten"] = nn.Flatten()
+    layers["classifier"] = nn.Linear(in_channels * height * width, num_classes)
+    return nn.Sequential(layers)
+
+
+def strided_convnet(input_shape: InputShape, num_classes: int, channels: Sequence[int]) -> nn.Module:
+    """A convolution 8x8 with stride 4, then [conv 3x3, average pool 2] once an entry; each with BatchNorm and ReLU.
+
+    A ReLU sees a sixteenth of the pixels at most, so that there are few of them; BatchNorm is folded into weights and
+    costs nothing on shares. What is a single pixel wide or high is not pooled further.
+
+    Raises:
+        ModelError: height or width below 4.
+    """
+    in_channels, height, width = input_shape
+    _require_size(input_shape, poolings=2, remedy="use larger images (data.options.image_size) or the network mlp")
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, out_channels in enumerate(channels, start=1):
+        if number == 1:
+            layers["conv1"] = nn.Conv2d(in_channels, out_channels, kernel_size=8, stride=4, padding=2)
+            height, width = height // 4, width // 4
+        else:
+            layers[f"conv{number}"] = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+        if number > 1 and min(height, width) > 1:
+            layers[f"pool{number}"] = nn.AvgPool2d(2)
+            height, width = height // 2, width // 2
+        layers[f"bn{number}"] = nn.BatchNorm2d(out_channels)
+        layers[f"relu{number}"] = nn.ReLU()
+        in_channels = out_channels
     layers["flatten"] = nn.Flatten()
     layers["classifier"] = nn.Linear(in_channels * height * width, num_classes)
     return nn.Sequential(layers)

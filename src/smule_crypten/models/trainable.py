@@ -6,9 +6,9 @@ from torch import nn
 
 from smule_crypten.errors import UnshareableModelError
 from smule_crypten.models import architecture as arch
-from smule_crypten.models.agreement import translate_checked
+from smule_crypten.models.agreement import check_agreement
 from smule_crypten.models.module_handlers import Parameters
-from smule_crypten.models.translate import TranslatedNetwork
+from smule_crypten.models.translate import TranslatedNetwork, translate
 from smule_crypten.types import InputShape
 
 _BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -16,7 +16,7 @@ _DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropou
 
 
 def translate_trainable(model: nn.Module, input_shape: InputShape) -> TranslatedNetwork:
-    """As `translate`, for training on shares: nothing may behave in another way while the network learns.
+    """As `translate`, layer by layer, for training on shares: nothing may behave otherwise while the network learns.
 
     Raises:
         UnshareableModelError: names the module and what can replace it.
@@ -33,7 +33,8 @@ def translate_trainable(model: nn.Module, input_shape: InputShape) -> Translated
     frozen = next((name for name, value in model.named_parameters() if not value.requires_grad), None)
     if frozen is not None:
         raise UnshareableModelError(frozen, "it is frozen, and training on shares trains all parameters", "unfreeze it")
-    network = translate_checked(model, input_shape)
+    network = translate(model, input_shape, composing=False)
+    check_agreement(model, network)
     if _sizes(network.parameters) != sorted(parameter.numel() for parameter in model.parameters()):
         raise UnshareableModelError(
             "the network", "it uses some parameters twice or not at all", "give each layer parameters of its own"

@@ -1,8 +1,9 @@
 """From a torch.nn network to its public architecture and its private parameters.
 
 torch.fx follows the forward function (tracing.py), so nothing passes through ONNX. BatchNorm is folded into the
-operation before it (or becomes a 1x1 depthwise convolution where there is none), Dropout and Identity vanish, and so
-does what has no part in the output. What has no secret-shared counterpart is refused by name, with the remedy.
+linear layer before it (or becomes a 1x1 depthwise convolution where there is none), linear layers one after the other
+become one where that is exact and cheaper (composition.py), Dropout and Identity vanish, and so does what has no part
+in the output. What has no secret-shared counterpart is refused by name, with the remedy.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import fx, nn
 
 from smule_crypten.errors import ModelError, UnshareableModelError
 from smule_crypten.models import architecture as arch
+from smule_crypten.models.composition import compose
 from smule_crypten.models.module_handlers import MODULE_HANDLERS, Parameters, Translation, flatten, handler_of
 from smule_crypten.models.remedies import refuse_function, refuse_module
 from smule_crypten.models.torch_calls import CALLS, Call, changes_operand
@@ -52,7 +54,7 @@ class Translated:
     results: tuple[tuple[fx.Node, int], ...]
 
 
-def translate(model: nn.Module, input_shape: InputShape) -> TranslatedNetwork:
+def translate(model: nn.Module, input_shape: InputShape, *, composing: bool = True) -> TranslatedNetwork:
     """Translate the evaluation-mode behaviour of model; model itself is left as it is.
 
     torch.fx does not see everything that a module does: agreement.py compares.
@@ -60,15 +62,17 @@ def translate(model: nn.Module, input_shape: InputShape) -> TranslatedNetwork:
     Args:
         model: any torch.nn network that maps (N, *input_shape) to (N, num_classes).
         input_shape: (features,), (channels, time) or (channels, height, width).
+        composing: whether linear layers one after the other become one (composition.py); False for whoever trains the
+            parameters.
 
     Raises:
         UnshareableModelError: names the module or function and what can replace it.
         ModelError: model does not accept such an input, or its weights are not finite.
     """
-    return translate_with_graph(model, input_shape).network
+    return translate_with_graph(model, input_shape, composing=composing).network
 
 
-def translate_with_graph(model: nn.Module, input_shape: InputShape) -> Translated:
+def translate_with_graph(model: nn.Module, input_shape: InputShape, *, composing: bool = True) -> Translated:
     """As translate, with the graph that was followed."""
     traced = trace(model, input_shape)
     translation = Translation(traced)
@@ -86,23 +90,16 @@ def translate_with_graph(model: nn.Module, input_shape: InputShape) -> Translate
             "the network", "its output is not the result of an operation", "return the logits tensor alone"
         )
     used = sorted(arch.used_by(translation.ops, last))
-    architecture = arch.Architecture(input_shape=input_shape, ops=_renumbered(translation.ops, used))
+    architecture = arch.Architecture(input_shape=input_shape, ops=tuple(arch.renumbered(translation.ops, used)))
     parameters = {op.name: translation.parameters[op.name] for op in architecture.ops if arch.parameter_shapes(op)}
+    new = arch.new_positions(used)
+    results = [(node, new[position]) for node, position in translation.results if position in new]
+    if composing:
+        architecture, parameters, new = compose(architecture, parameters)
+        results = [(node, new[position]) for node, position in results if position in new]
     _check_finite(parameters)
     network = TranslatedNetwork(architecture=architecture, parameters=parameters)
-    new = _new_positions(used)
-    results = tuple((node, new[position]) for node, position in translation.results if position in new)
-    return Translated(network=network, graph=traced, results=results)
-
-
-def _renumbered(ops: list[arch.Op], used: list[int]) -> tuple[arch.Op, ...]:
-    """The operations at these positions, reading from each other."""
-    position = _new_positions(used)
-    return tuple(ops[old].model_copy(update={"inputs": tuple(position[i] for i in ops[old].inputs)}) for old in used)
-
-
-def _new_positions(used: list[int]) -> dict[int, int]:
-    return {arch.NETWORK_INPUT: arch.NETWORK_INPUT} | {old: new for new, old in enumerate(used)}
+    return Translated(network=network, graph=traced, results=tuple(results))
 
 
 def _check_finite(parameters: Parameters) -> None:

@@ -14,7 +14,7 @@ from smule_crypten.config.config_reading import suggest
 from smule_crypten.config.options import call_target, one_line, parse_options
 from smule_crypten.config.sections import ModelConfig, Section
 from smule_crypten.errors import ConfigError, ModelError
-from smule_crypten.models.networks import convnet, convnet1d, lenet, mlp
+from smule_crypten.models.networks import convnet, convnet1d, lenet, linear_stem_convnet, mlp, strided_convnet
 from smule_crypten.models.resnet import resnet
 from smule_crypten.models.state import plain_state
 from smule_crypten.models.usable import buffer_hint, check_usable
@@ -35,6 +35,17 @@ class _MlpOptions(Section):
 class _SmallConvnetOptions(Section):
     channels: _Widths = (16, 32, 64)
     """Output channels of the convolutions; images of at least 8x8 for three."""
+
+
+class _LinearStemConvnetOptions(Section):
+    channels: Annotated[_Widths, Field(min_length=2)] = (16, 32, 64)
+    """Output channels of the convolutions, of which the first two are one linear map; images of at least 8x8 for
+    three."""
+
+
+class _StridedConvnetOptions(Section):
+    channels: Annotated[_Widths, Field(min_length=1)] = (32, 64, 128)
+    """Output channels of the convolutions, the first of which has stride 4."""
 
 
 class _WideConvnetOptions(Section):
@@ -91,6 +102,8 @@ NETWORKS = {
     "mlp": _Network(_MlpOptions, mlp, (_VECTOR, _SERIES, _IMAGE)),
     "lenet": _Network(Section, lenet),
     "small_convnet": _Network(_SmallConvnetOptions, convnet),
+    "linear_stem_convnet": _Network(_LinearStemConvnetOptions, linear_stem_convnet),
+    "strided_convnet": _Network(_StridedConvnetOptions, strided_convnet),
     "wide_convnet": _Network(_WideConvnetOptions, convnet),
     "convnet1d": _Network(_Convnet1dOptions, convnet1d, (_SERIES,)),
     "resnet8": _Network(_ResnetOptions, functools.partial(resnet, blocks_per_stage=1)),
@@ -101,6 +114,8 @@ NETWORKS = {
 
 AUTO = "auto"
 _AUTOMATIC = {_VECTOR: "mlp", _SERIES: "convnet1d", _IMAGE: "small_convnet"}
+_AUTOMATIC_FOR_PHOTOGRAPHS, _PHOTOGRAPH = "strided_convnet", 32
+"""For images of so many pixels in height and width, or more."""
 
 
 def named_network(config: ModelConfig, input_shape: InputShape) -> ModelConfig:
@@ -113,7 +128,8 @@ def named_network(config: ModelConfig, input_shape: InputShape) -> ModelConfig:
         return config
     if config.options:
         raise ConfigError(f"model.options: the network {AUTO!r} takes none; name the network, see smule --help")
-    return ModelConfig(name=_AUTOMATIC[len(input_shape)])
+    is_photograph = len(input_shape) == _IMAGE and min(input_shape[1:]) >= _PHOTOGRAPH
+    return ModelConfig(name=_AUTOMATIC_FOR_PHOTOGRAPHS if is_photograph else _AUTOMATIC[len(input_shape)])
 
 
 def build_model(config: ModelConfig, input_shape: InputShape, num_classes: int, seed: int) -> nn.Module:

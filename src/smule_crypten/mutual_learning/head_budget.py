@@ -1,11 +1,12 @@
 """What a party is willing to disclose of a joint head: in the ledger, by a limit of its own.
 
 A head answers from a share of weights that follow from the rows of both parties. `joint_head.answers`, which both
-parties agreed on, counts what the peer gets of all heads together: this run's, and those of other runs in the ledger.
-An attempt that was cut off counts, and `disclosure.repeats` says how many more this run may have.
+parties agreed on, counts what the peer gets of all heads together: this run's, and those of other runs in the ledger,
+attempts that were cut off with them. Within a run `disclosure.repeats` says how many more attempts there may be, each
+of as many answers: their noise is fresh, so a peer that hangs up can average over them.
 
 The numbers that the check of a solve opens, and the weights if they are revealed, are entered, too. They have no limit
-of answers; a run has one solve, and as many more as its repeats allow.
+of answers; a run has one solve, and as many more as its repeats allow. Weights are revealed of one solve alone.
 """
 
 from __future__ import annotations
@@ -42,17 +43,22 @@ class HeadBudget:
         if count == 0:
             return
         self.check_answers(count)
-        self._enter("joint_head", count, solve, len(self._ledger.of_this_run("joint_head")))
+        self._enter("joint_head", count, solve, self._attempts)
 
     def check_answers(self, count: int) -> None:
-        """Raises BudgetError where the peer asks for more than it may have."""
-        before = self.answered_before
-        if before + count > self._answers:
+        """Raises BudgetError where the peer asks for more than it may have, or too often."""
+        if count > self.left:
             raise BudgetError(
                 f"party {self._to_party} asks for {count} answers of the joint head, "
-                f"joint_head.answers={self._answers} leaves {max(0, self._answers - before)}; both may raise it to "
-                f"{before + count}"
+                f"joint_head.answers={self._answers} leaves {self.left}; both may raise it to "
+                f"{self.answered_before + count}"
             )
+        if count:
+            self._check_repeats(self._attempts)
+
+    def check_solve(self) -> None:
+        """Raises BudgetError where this run has had as many solves as its repeats allow."""
+        self._check_repeats(len(self._solves))
 
     def charge_check(self, count: int, solve: str) -> None:
         """Enter the numbers that the check of a solve opens, once an attempt of its iteration.
@@ -61,11 +67,19 @@ class HeadBudget:
             BudgetError: the run was cut off in too many solves.
             OutputError: as charge_answers.
         """
-        solves = {entry.about for entry in self._ledger.of_this_run("joint_head_check")} - {solve}
-        self._enter("joint_head_check", count, solve, len(solves))
+        self._enter("joint_head_check", count, solve, len(self._solves - {solve}))
 
     def check_weights(self) -> None:
-        """Raises BudgetError where the peer saw those of another run: two heads show the rows that they differ by."""
+        """Before another solve: two heads show the rows that they differ by, and each more equations of own sums.
+
+        Raises:
+            BudgetError: the peer saw the weights of one, of this run or another.
+        """
+        if self._ledger.of_this_run("joint_head_weights"):
+            raise BudgetError(
+                f"the weights of this run's joint head were revealed to party {self._to_party}, and no second one is "
+                "solved; restore states/joint_head.pt at both parties, or set joint_head.reveal=nobody for a new run"
+            )
         if self._ledger.of_other_runs("joint_head_weights"):
             raise BudgetError(
                 f"the weights of a joint head were revealed to party {self._to_party} in another run, and two heads "
@@ -77,11 +91,17 @@ class HeadBudget:
         """Enter that so many weights of this solve are revealed; once, since the same numbers are sent again.
 
         Raises:
+            BudgetError: as check_weights.
             OutputError: as charge_answers.
         """
-        revealed = self._ledger.of_this_run("joint_head_weights")
-        if all(entry.about != solve for entry in revealed):
-            self._enter("joint_head_weights", count, solve, len(revealed))
+        if all(entry.about != solve for entry in self._ledger.of_this_run("joint_head_weights")):
+            self.check_weights()
+            self._enter("joint_head_weights", count, solve, 0)
+
+    @property
+    def left(self) -> int:
+        """Answers that the peer may still have, as other runs have left it."""
+        return max(0, self._answers - self.answered_before)
 
     @property
     def answered(self) -> int:
@@ -93,12 +113,26 @@ class HeadBudget:
         """By other runs."""
         return sum(entry.num_samples for entry in self._ledger.of_other_runs("joint_head"))
 
-    def _enter(self, kind: EntryKind, count: int, solve: str, attempts: int) -> None:
-        """attempts: before this one."""
+    @property
+    def _attempts(self) -> int:
+        """At answers, in this run."""
+        return len(self._ledger.of_this_run("joint_head"))
+
+    @property
+    def _solves(self) -> set[str | None]:
+        """Of this run, as far as they came to their check."""
+        return {entry.about for entry in self._ledger.of_this_run("joint_head_check")}
+
+    def _check_repeats(self, attempts: int) -> None:
+        """attempts: before the one to come."""
         if attempts > self._repeats:
             raise BudgetError(
                 f"the joint head was attempted {attempts} times in this run, and disclosure.repeats={self._repeats} "
                 f"are used; set it to {attempts}, if you know why"
             )
+
+    def _enter(self, kind: EntryKind, count: int, solve: str, attempts: int) -> None:
+        """attempts: before this one."""
+        self._check_repeats(attempts)
         disclosure = Disclosure(query_id=_SOLVE, to_party=self._to_party, num_samples=count, model_step=0)
         self._ledger.enter(disclosure, kind, attempts + 1, about=solve)

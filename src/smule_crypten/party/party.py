@@ -214,7 +214,7 @@ def _say_plan(emit: Emit, config: PartyConfig, queries: Plan) -> None:
         if queries.set_up_bytes:
             text += f", beside {queries.set_up_bytes / 1e6:.2f} MB for the set-up, once"
         if queries.head_bytes:
-            text += f" and {queries.head_bytes / 1e6:.2f} MB at most for the joint head, once"
+            text += f" and {queries.head_bytes / 1e6:.2f} MB for the joint head, once, if one attempt solves it"
         if config.exchange.budget_mb is not None:
             text = f"exchange.budget_mb={config.exchange.budget_mb:g} pays for {text}"
         emit(Message(text))

@@ -74,7 +74,7 @@ class PlanRecord(Record):
     num_queries: tuple[int, int] | None = maybe("of party a and party b in each exchange; null without a limit")
     exchange_bytes: int | None = maybe("of each exchange at most: both parties together, the dealer's with them")
     set_up_bytes: int | None = maybe("once, before the first exchange: both parties together")
-    head_bytes: int | None = maybe("of the joint head at most, once: both parties together")
+    head_bytes: int | None = maybe("of the joint head at most, once, if one attempt solves it: both parties together")
     run_bytes: int | None = maybe("of all exchanges, the set-up and the joint head")
 
 

@@ -21,7 +21,7 @@ from smule_crypten.joint_head.head_rows import HeadFeatures, own_statistics
 from smule_crypten.joint_head.knowledge import HeadKnowledge
 from smule_crypten.joint_head.solve_in_clear import exact_head
 from smule_crypten.training.ensemble import OwnAnswers
-from smule_crypten.training.learner import Learner
+from smule_crypten.training.learner import Holding, Learner
 from smule_crypten.types import PARTY_NAMES, Cost, Disclosure, opened_logits
 
 _SEED_OF_NOISE = 1_000_003
@@ -50,8 +50,9 @@ def heads_in_process(run: RunConfig, bundle: DataBundle, learners: tuple[Learner
     joint = first.statistics + second.statistics
     weights_DC = exact_head(joint, first.sizes.terms.ridge)
     asked = [min(own.sizes.most_answers, len(own.candidates)) for own in (first, second)]
+    a_is_P = first.statistics.rows >= second.statistics.rows
     of_a, of_b = (
-        _knowledge(own, weights_DC, joint.rows, rank, asked, learners[rank].seed)
+        _knowledge(own, weights_DC, joint.rows, rank, asked, learners[rank].seed, is_P=a_is_P == (rank == 0))
         for rank, own in enumerate((first, second))
     )
     answers_a, answers_b = (
@@ -68,10 +69,10 @@ def heads_in_process(run: RunConfig, bundle: DataBundle, learners: tuple[Learner
 
 
 def _knowledge(
-    own: OwnHead, weights_DC: torch.Tensor, rows: int, rank: int, asked: list[int], seed: int
+    own: OwnHead, weights_DC: torch.Tensor, rows: int, rank: int, asked: list[int], seed: int, *, is_P: bool
 ) -> HeadKnowledge:
     sizes, (count, given) = own.sizes, (asked[rank], asked[1 - rank])
-    cost = sizes.solve_cost(is_P=rank == 0) + sizes.answers_cost(count, given) + sizes.reveal_cost()
+    cost = sizes.solve_cost(is_P=is_P) + sizes.answers_cost(count, given) + sizes.reveal_cost()
     disclosure = Disclosure(query_id=1, to_party=PARTY_NAMES[1 - rank], num_samples=given, model_step=0)
     if not sizes.is_revealed:
         candidates_ND = own.features.rows_of(own.candidates, "own samples")
@@ -102,8 +103,12 @@ def noisy_answers(rows_ND: torch.Tensor, weights_DC: torch.Tensor, sizes: HeadSi
     return opened_logits(outputs_NC + sizes.sigma * noise_NC, sizes.opening)
 
 
-def own_head_answers(config: PartyConfig | RunConfig, bundle: DataBundle, learner: Learner) -> OwnAnswers:
+def own_head_answers(
+    config: PartyConfig | RunConfig, bundle: DataBundle, learner: Learner, *, with_test: bool = False
+) -> OwnAnswers:
     """What a ridge head of the party's own rows alone says of its samples, on the same features; costs nothing.
+
+    with_test: of held-out and test samples in place of all that is learned from.
 
     Raises:
         SmuleError: as HeadFeatures.
@@ -111,6 +116,8 @@ def own_head_answers(config: PartyConfig | RunConfig, bundle: DataBundle, learne
     features, held = HeadFeatures(config, bundle, learner.device), learner.holding
     statistics = own_statistics(features, config.task, held.train, learner.num_classes)
     weights_DC = exact_head(statistics, config.joint_head.ridge)
-    return head_answers(
-        HeadKnowledge(weights_DC=weights_DC, num_answers=0, noise=0.0, cost=Cost()), features, held, config.task
-    )
+    known = HeadKnowledge(weights_DC=weights_DC, num_answers=0, noise=0.0, cost=Cost())
+    if with_test:
+        nothing = held.pool.select(torch.arange(0))
+        held = Holding(train=held.test, validation=held.validation, pool=nothing, test=held.test)
+    return head_answers(known, features, held, config.task)

@@ -14,13 +14,14 @@ from smule_crypten.suites.suite_records import Curve, CurvePoint, Findings
 from smule_crypten.suites.tables import mean_curve, mean_of, table
 from smule_crypten.types import PARTY_NAMES
 
-_LOCAL = ("alone", "label_smoothing", "self_mutual", "self_distillation")
+_LOCAL = ("alone", "label_smoothing", "self_mutual", "self_distillation", "own_head")
 """The best of these is what a gain is counted from."""
 _HEADINGS: dict[str, str] = {
     "alone": "Alone",
     "label_smoothing": "Label smoothing",
     "self_mutual": "Self mutual",
     "self_distillation": "Self-distillation",
+    "own_head": "Own head teaches",
     "smule": "SMuLe",
     "full_exchange": "All samples asked",
     "fedavg": "FedAvg",
@@ -31,6 +32,21 @@ _NOTE = (
     "party could do alone, which is picked by its mean test accuracy and so favoured; ± is its standard deviation over "
     "the seeds. Joint prediction is that of both final networks, as smule-predict combines them. Answers are computed "
     "in the clear; the bytes are exact, those of an exchange of both directions and the dealer."
+)
+
+_WITH_HEAD = (
+    ("own_head_with_accuracy", "Own head beside it, local"),
+    ("own_copy_accuracy", "Own copy of the joint head"),
+    ("with_copy_accuracy", "Network and copy"),
+    ("head_answers_accuracy", "Joint head answers"),
+    ("joint_head_accuracy", "Joint head alone"),
+    ("head_bytes", "The head, all in"),
+)
+_NOTE_OF_HEAD = (
+    " With a joint head: the trained network is a plaintext network of the party, its own copy of the head a plaintext "
+    "guess by own rows and the answers it got; both together predict without asking anybody. Joint head answers is the "
+    "network, the peer's and the head, which answer every sample under the head's noise, weighed by both validation "
+    "parts. Own head beside it is what the party can do alone: the control's network and a ridge head of own rows."
 )
 
 Found = dict[MethodName, list[dict[str, Any] | None]]
@@ -61,13 +77,15 @@ def run_learning(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Findin
             ("gain_points", "Gain over the best alone"),
             ("spread", "±"),
             ("joint_accuracy", "Joint prediction"),
+            *(_WITH_HEAD if _has_head(by_setting) else ()),
             ("queries", "Queries"),
             ("exchange_bytes", "An exchange, all in"),
         ]
     on_terminal = ("setting", "party", "alone_accuracy", "smule_accuracy", "gain_points", "joint_accuracy")
     shown = [key for key in on_terminal if key in dict(columns)]
+    note = _NOTE + (_NOTE_OF_HEAD if _has_head(by_setting) else "")
     return Findings(
-        tables=[table("What a party gains by its peer's answers", columns, rows, _NOTE, shown)],
+        tables=[table("What a party gains by its peer's answers", columns, rows, note, shown)],
         curves=[Curve(label=name, points=points) for name, found in by_setting.items() if (points := _points(found))],
     )
 
@@ -90,9 +108,33 @@ def _row(setting: str, rank: int, found: Found) -> dict[str, Any]:
     return row | {
         **_gain({method: accuracies[method] for method in _LOCAL if method in accuracies}, accuracies["smule"]),
         "joint_accuracy": mean_of([_of(result, "joint", rank) for result in found["smule"]]),
+        **_of_head(found, rank),
         "queries": None if first["queries"] is None else first["queries"][rank],
         "exchange_bytes": first["exchange_bytes"],
         "online_bytes": first["online_bytes"],
+    }
+
+
+def _has_head(by_setting: Mapping[str, Found]) -> bool:
+    """Whether any setting has a joint head."""
+    return any(
+        result is not None and "own_head" in result for of in by_setting.values() for result in of.get("smule", [])
+    )
+
+
+def _of_head(found: Found, rank: int) -> dict[str, Any]:
+    """Nothing in a setting without a joint head."""
+    smule = [result for result in found["smule"] if result is not None and "own_head" in result]
+    if not smule:
+        return {}
+    control = [result for result in found.get("own_head", []) if result is not None]
+    return {
+        "own_head_with_accuracy": mean_of([_of(result, "with_own_head", rank) for result in control]),
+        "own_copy_accuracy": mean_of([_of(result, "own_head", rank) for result in smule]),
+        "with_copy_accuracy": mean_of([_of(result, "with_own_head", rank) for result in smule]),
+        "head_answers_accuracy": mean_of([_of(result, "head_answers", rank) for result in smule]),
+        "joint_head_accuracy": mean_of([result["joint_head"] for result in smule]),
+        "head_bytes": smule[0]["head_bytes"],
     }
 
 

@@ -32,6 +32,7 @@ from smule_crypten.simulation.in_process import InProcess
 from smule_crypten.simulation.simulated_data import SimulatedData, load_simulated_data, with_named_networks
 from smule_crypten.suites.cases import CaseStore
 from smule_crypten.suites.options import MethodName, SuiteConfig, changed_by, settings_of
+from smule_crypten.suites.with_head import head_figures, own_head_figures
 from smule_crypten.training.evaluate import Outcome, accuracy, predict_logits
 from smule_crypten.training.kept_training import Finished
 from smule_crypten.training.learner import Learner
@@ -201,6 +202,7 @@ class Case:
             "set_up_bytes": plan.set_up_bytes,
             "exchange_epochs": list(exchange_epochs(self.run.exchange, self.run.training.epochs)),
             "curves": [curve.points for curve in curves],
+            **head_figures(self.here, models, self.logits),
         }
 
     def asks(self, rank: int) -> bool:
@@ -220,7 +222,15 @@ class Case:
         finished = [
             self.here.control(name, rank, self.both_alone[rank]) if self.asks(rank) else None for rank in (0, 1)
         ]
-        return {"accuracies": [None if found is None else found.accuracy for found in finished], "success": None}
+        accuracies = [None if found is None else found.accuracy for found in finished]
+        result: dict[str, Any] = {"accuracies": accuracies, "success": None}
+        if name == "own_head":
+            of_both = [
+                {} if found is None else own_head_figures(self.here, rank, found.model, self.logits)
+                for rank, found in enumerate(finished)
+            ]
+            result |= {key: [of.get(key) for of in of_both] for key in ("own_head", "with_own_head")}
+        return result
 
     def _pooled(self) -> dict[str, Any]:
         found = self.here.pooled()

@@ -40,6 +40,26 @@ LOSS_STEP = 0.01
 """To whose multiples losses are rounded before they are told."""
 
 
+def mean_of_three(outputs_KNC: torch.Tensor, share_KN1: torch.Tensor, *, balanced: bool) -> torch.Tensor:
+    """(N, C): of logits or values, or (balanced) the logarithm of that of probabilities. Shares may have one sample."""
+    if balanced:
+        return log_probabilities((outputs_KNC.softmax(dim=2) * share_KN1).sum(dim=0))
+    return (outputs_KNC * share_KN1).sum(dim=0)
+
+
+def losses_of_points(outputs_KNC: torch.Tensor, targets: torch.Tensor, task: Task, *, balanced: bool) -> torch.Tensor:
+    """(points,): the mean loss of what each of WEIGHTS makes of three teachers' outputs, cut at LARGEST_LOSS."""
+    means = (mean_of_three(outputs_KNC, weights.view(3, 1, 1), balanced=balanced) for weights in WEIGHTS)
+    losses = (task.sample_losses(mean, targets) for mean in means)
+    # A teacher that overflows says nothing, so it is as bad as any.
+    return torch.stack([each.nan_to_num(nan=LARGEST_LOSS).clamp(max=LARGEST_LOSS).mean() for each in losses])
+
+
+def best_point(own: torch.Tensor, peer: torch.Tensor | None) -> torch.Tensor:
+    """(3,): the weights of the least sum of both parties' losses, each as its party sees them; or of own losses."""
+    return WEIGHTS[int((own if peer is None else own + peer[_EXCHANGED]).argmin())]
+
+
 class ThreeTeachers:
     """A PredictionSource of the peer's answers, the own network's and the head's.
 
@@ -97,10 +117,7 @@ class ThreeTeachers:
         It cannot where it hardly asks, or not at all (exchange.share_a). Nothing changes where this party cannot.
         """
         if len(own) == NUM_LOSSES:
-            total = torch.tensor(own)
-            if len(peer) == NUM_LOSSES:
-                total = total + torch.tensor(peer)[_EXCHANGED]
-            self._weights = WEIGHTS[int(total.argmin())]
+            self._weights = best_point(torch.tensor(own), torch.tensor(peer) if len(peer) == NUM_LOSSES else None)
 
     def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:
         outputs_KNC, weight_KN, model_step = self._spoken(sample_ids)
@@ -112,7 +129,7 @@ class ThreeTeachers:
         share_KM = weight_KN[:, used] / total_N[used]
         return SoftLabels(
             positions=used,
-            logits_NC=self._mean(outputs_KNC[:, used], share_KM.unsqueeze(2)),
+            logits_NC=mean_of_three(outputs_KNC[:, used], share_KM.unsqueeze(2), balanced=self._balanced),
             model_step=model_step[used],
             weight_M=(others_N[used] / total_N[used] / FULL_STRENGTH_SHARE).clamp(max=1.0),
         )
@@ -151,20 +168,11 @@ class ThreeTeachers:
         known_N = (weight_KN[needed] > 0).all(dim=0)
         if int(known_N.sum()) < LEAST_FOR_FIT:
             return None
-        targets = self._held_out_targets[known_N]
-        found = [
-            self._task.sample_losses(self._mean(outputs_KNC[:, known_N], weights.view(3, 1, 1)), targets)
-            for weights in WEIGHTS
-        ]
-        return torch.stack([losses.clamp(max=LARGEST_LOSS).mean() for losses in found])
+        return losses_of_points(
+            outputs_KNC[:, known_N], self._held_out_targets[known_N], self._task, balanced=self._balanced
+        )
 
     def _fit(self, forbidden: torch.Tensor) -> None:
         losses = self._losses()
         if losses is not None:
             self._weights = WEIGHTS[int(losses.masked_fill(forbidden, float("inf")).argmin())]
-
-    def _mean(self, outputs_KNC: torch.Tensor, share_K: torch.Tensor) -> torch.Tensor:
-        """Of logits or values, or the logarithm of that of probabilities."""
-        if self._balanced:
-            return log_probabilities((outputs_KNC.softmax(dim=2) * share_K).sum(dim=0))
-        return (outputs_KNC * share_K).sum(dim=0)

@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import queue
 import random
+import select
 import socket
 import ssl
 import struct
@@ -42,7 +43,8 @@ address could be sure to push out whoever needs longer than it takes to connect 
 chance in each attempt, and it tries again until it is in."""
 _IPV6_NETWORK_BITS = 64
 """What one customer of a provider has at least, so that addresses within it say nothing."""
-_LOOK_SECONDS = 0.2
+_RETRY_SECONDS = 0.2
+"""After this machine could not accept a connection."""
 
 
 @dataclass(frozen=True)
@@ -80,16 +82,19 @@ class Reception:
         self._handshakes: dict[ssl.SSLSocket, _Handshake] = {}
         self._random = random.SystemRandom()
         self._stop = threading.Event()
+        self._woken, self._wake = socket.socketpair()
         self._thread = threading.Thread(target=self._receive, name="reception", daemon=True)
 
     def __enter__(self) -> Reception:
-        self._listener.settimeout(_LOOK_SECONDS)
+        self._listener.setblocking(False)
         self._thread.start()
         return self
 
     def __exit__(self, *ended: object) -> None:
         self._stop.set()
+        self._wake.close()
         self._thread.join()
+        self._woken.close()
         with self._lock:
             unfinished = dict(self._handshakes)
         for connection, handshake in unfinished.items():
@@ -102,14 +107,18 @@ class Reception:
         self._visitors.flush()
 
     def _receive(self) -> None:
+        poll = select.poll()
+        poll.register(self._listener, select.POLLIN)
+        poll.register(self._woken, select.POLLIN)  # readable when its other end is closed
         while not self._stop.is_set():
+            poll.poll()
             try:
                 raw, remote = self._listener.accept()
-            except TimeoutError:
+            except BlockingIOError:  # nobody is there: it is over, or the visitor left already
                 continue
             except OSError as error:  # the visitor left already, or the process has too many files open
                 self._visitors.note(logging.WARNING, "this machine", f"could not accept a connection: {error}")
-                self._stop.wait(_LOOK_SECONDS)
+                self._stop.wait(_RETRY_SECONDS)
                 continue
             self._begin_handshake(raw, str(remote[0]))
 
@@ -151,7 +160,9 @@ class Reception:
             self._note(host, error)
         else:
             if came_for == self._purpose:
-                self.arrivals.put((name, connection))
+                with self._lock:  # who has arrived is no handshake any more, which the end of all this would cut off
+                    self._handshakes.pop(connection, None)
+                    self.arrivals.put((name, connection))
             else:
                 connection.close()
                 self._visitors.note(logging.INFO, host, f"{name} came for {came_for}, not for {self._purpose}")

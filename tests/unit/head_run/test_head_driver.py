@@ -111,17 +111,59 @@ def test_everything_is_entered_before_it_is_sent(tmp_path: Path) -> None:
         assert lines[answers[0]] == 2
 
 
-def test_a_party_that_asks_for_more_is_refused(tmp_path: Path) -> None:
-    """By the one that would answer, in one line, and before anything is solved."""
+def entered_before(pair: Pair, rank: int, count: int) -> None:
+    """The party gave so many answers in another run."""
+    folder = tmp_folder(pair, rank)
+    with KeptLedger(folder / "disclosures.jsonl", run="before", peer=None) as ledger:
+        HeadBudget(ledger, "ab"[1 - rank], answers=count, repeats=0).charge_answers(count, "0" * 64)
+
+
+def tmp_folder(pair: Pair, rank: int) -> Path:
+    folder = pair.root / "ab"[rank]
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_a_party_gets_what_is_left(tmp_path: Path) -> None:
+    """Of a limit that both raised after another run: no more, and no refusal. The first questions are asked."""
     pair = Pair(tmp_path, asks=(7, 5))
+    entered_before(pair, 1, 2)
+    a, b = pair.complete()
+    assert a.state is not None
+    assert a.state.answers_NC is not None
+    assert a.state.asked is not None
+    assert (len(a.state.answers_NC), a.state.asked.tolist()) == (4, [0, 1, 2, 3])
+    assert kinds(b)[1:] == [("joint_head_check", 1, 16), ("joint_head", 1, 4)]
+    assert "party a got 4 answers of it and gave 5" in a.said[-1]
+    again = pair.complete()
+    assert len(again[0].channel.sent) == 1
+
+
+def test_a_party_that_nothing_is_left_for_is_refused(tmp_path: Path) -> None:
+    """By the one that would answer, in one line, and before anything is solved; raised to that, it suffices."""
+    pair = Pair(tmp_path, asks=(6, 5))
+    entered_before(pair, 1, 6)
     a, b = pair.attempt()
     assert isinstance(b.error, BudgetError)
     assert str(b.error) == (
-        "party a asks for 7 answers of the joint head, joint_head.answers=6 leaves 6; both may raise it to 7"
+        "party a asks for 6 answers of the joint head, joint_head.answers=6 leaves 0; both may raise it to 12"
     )
     assert isinstance(a.error, PeerError)
-    assert kinds(a) == kinds(b) == []
+    assert kinds(a) == []
     assert not (b.folder / "states").exists()
+    pair.limits, pair.asks = (12, 12), (10, 5)
+    pair.complete()
+
+
+def test_nothing_is_solved_once_repeats_are_used(tmp_path: Path) -> None:
+    """Cut off before the last message of a solve once more than may be: refused at the announcement."""
+    pair = Pair(tmp_path, repeats=0)
+    a, b = pair.attempt((None, SOLVE_MESSAGES))
+    assert kinds(a) == kinds(b) == [("joint_head_check", 1, 16)]
+    a, b = pair.attempt()
+    assert isinstance(a.error, BudgetError)
+    assert isinstance(b.error, BudgetError)
+    assert [len(party.channel.sent) for party in (a, b)] == [1, 1]
 
 
 def test_answers_in_all_runs_count(tmp_path: Path) -> None:
@@ -211,6 +253,16 @@ def test_too_many_attempts_end(tmp_path: Path) -> None:
     assert kinds(b) == [("joint_head_check", 1, 16), ("joint_head", 1, 6), ("joint_head", 2, 6)]
 
 
+def test_too_many_solves_end(tmp_path: Path) -> None:
+    """A solve that came to its check opened numbers: another one is refused before anything of it is sent."""
+    pair = Pair(tmp_path, repeats=0)
+    a, _ = pair.attempt((SOLVE_MESSAGES, None))
+    assert isinstance(a.error, PeerError)
+    a, _ = pair.attempt()
+    assert isinstance(a.error, BudgetError)
+    assert len(a.channel.sent) == 1
+
+
 def test_a_party_that_lost_its_share_makes_both_begin_anew(tmp_path: Path) -> None:
     """The other one forgets its own, answers with it."""
     pair = Pair(tmp_path)
@@ -276,6 +328,18 @@ def test_what_is_revealed_twice_is_the_same(tmp_path: Path) -> None:
 def messages_of_a_reveal(path: Path) -> int:
     _, second = revealing(path).complete()
     return len(second.channel.sent)
+
+
+def test_weights_are_revealed_of_one_solve(tmp_path: Path) -> None:
+    """A party that lost its share cannot have another solve whose weights it sees: two show the rows in between."""
+    pair = revealing(tmp_path)
+    _, b = pair.complete()
+    (b.folder / "states" / HEAD_FILE).unlink()
+    for party in pair.attempt():
+        assert isinstance(party.error, BudgetError)
+        assert "were revealed to party" in str(party.error)
+        assert "restore states/joint_head.pt" in str(party.error)
+        assert kinds(party) == [("joint_head_check", 1, 16), ("joint_head_weights", 1, 15)]
 
 
 def test_weights_are_not_revealed_of_few_rows() -> None:

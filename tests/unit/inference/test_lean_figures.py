@@ -3,6 +3,9 @@
 small_convnet on 3x32x32: convolutions with 432, 4,608 and 18,432 weights, each averaged over 2x2 and followed by a
 ReLU, and a classifier with 10,240; 33,712 weights. An image has 3,072 + 4,096 + 2,048 + 1,024 = 10,240 inputs of
 layers, 4,096 + 2,048 + 1,024 = 7,168 activations and 7,168 + 10 results of layers. 64 images in one micro-batch.
+
+linear_stem_convnet has the same layers without the first ReLU, so that its first two convolutions are one of 8x8 pixels
+and 6,144 weights: 3,072 + 2,048 + 1,024 = 6,144 inputs of layers, 3,072 activations, 3,072 + 10 results.
 """
 
 from __future__ import annotations
@@ -43,6 +46,15 @@ DEFAULT = Figures(
     dealer_sends=64 * (28_672 + 140_544 + 29_184) + 3_280,
 )
 
+LINEAR_STEM = Figures(
+    # As above: 5,120 masked inputs of 32 bits and the classifier's, 42 bits an activation.
+    data_owner_sends=64 * (20_480 + 5_248 + 16_128),
+    # 24,576 weights of 32 bits and the classifier's.
+    model_owner_sends=64 * 10_752 + 3_280 + 1 + 98_304 + 52_480,
+    dealer_sends=64 * (12_288 + 46_848 + 29_184) + 3_280,
+    rounds=11,
+)
+
 NARROW = Figures(
     # The same with rings of 27 and 36 bits, and activations of 15: 27 opened, 7 of ANDs in four blocks, 1 of the sign.
     data_owner_sends=64 * (31_104 + 4_608 + 31_360),
@@ -53,19 +65,21 @@ NARROW = Figures(
 
 
 @pytest.mark.parametrize(
-    ("config", "figures"),
+    ("name", "config", "figures"),
     [
-        (SchemeConfig(name="lean", precision_bits=14), DEFAULT),
+        ("small_convnet", SchemeConfig(name="lean", precision_bits=14), DEFAULT),
+        ("linear_stem_convnet", SchemeConfig(name="lean", precision_bits=14), LINEAR_STEM),
         (
+            "small_convnet",
             SchemeConfig(name="lean", precision_bits=12, options={"ring_bits": 27, "input_bits": 9}),
             NARROW,
         ),
     ],
-    ids=["defaults", "narrow"],
+    ids=["defaults", "linear stem", "narrow"],
 )
-def test_cost_of_the_reference_network(config: SchemeConfig, figures: Figures) -> None:
+def test_cost_of_the_reference_network(name: str, config: SchemeConfig, figures: Figures) -> None:
     """Protects: bytes each way, rounds and the dealer's bytes of 64 queries each way, to the byte."""
-    network = build_model(ModelConfig(name="small_convnet"), (3, 32, 32), 10, seed=0)
+    network = build_model(ModelConfig(name=name), (3, 32, 32), 10, seed=0)
     cost = LeanScheme.cost_of(translate(network, (3, 32, 32)).architecture, 64, config, dealt=True)
     to_model_owner, to_data_owner, dealt, rounds = figures
     assert cost.data_owner == Cost(rounds=rounds, bytes_sent=to_model_owner, bytes_received=to_data_owner)

@@ -60,6 +60,22 @@ MODULES: dict[str, tuple[Callable[[], list[nn.Module]], list[str]]] = {
     "norm twice": (lambda: [nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.BatchNorm2d(3)], ["conv2d"]),
     "norm after dropout": (lambda: [nn.Conv2d(2, 3, 3), nn.Dropout2d(), nn.BatchNorm2d(3)], ["conv2d"]),
     "norm after linear": (lambda: [nn.Flatten(), nn.Linear(72, 3), nn.BatchNorm1d(3)], ["flatten", "linear"]),
+    "norm after average": (
+        lambda: [nn.Conv2d(2, 3, 3, padding=1), nn.AvgPool2d(2), nn.BatchNorm2d(3)],
+        ["conv2d", "avg_pool2d"],
+    ),
+    "norm after averages": (
+        lambda: [
+            *(nn.Conv2d(2, 3, 3), nn.AvgPool2d(2, padding=1, count_include_pad=False), nn.AdaptiveAvgPool2d(2)),
+            *(nn.Dropout(), nn.BatchNorm2d(3)),
+        ],
+        ["conv2d", "avg_pool2d", "adaptive_avg_pool2d"],
+    ),
+    "norm after a padded average": (
+        lambda: [nn.Conv2d(2, 3, 3), nn.AvgPool2d(2, padding=1), nn.BatchNorm2d(3)],
+        ["conv2d", "avg_pool2d", "conv2d"],
+    ),
+    "norm of an averaged input": (lambda: [nn.AvgPool2d(2), nn.BatchNorm2d(2)], ["avg_pool2d", "conv2d"]),
     "norm first": (lambda: [nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3)], ["conv2d", "conv2d"]),
     "norm after relu": (lambda: [nn.Conv2d(2, 3, 3), nn.ReLU(), nn.BatchNorm2d(3)], ["conv2d", "relu", "conv2d"]),
     "norm after pool": (lambda: [nn.MaxPool2d(2), nn.BatchNorm2d(2)], ["max_pool2d", "conv2d"]),

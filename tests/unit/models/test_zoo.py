@@ -14,7 +14,10 @@ from smule_crypten.config.sections import ModelConfig
 from smule_crypten.errors import ConfigError, ModelError
 from smule_crypten.models.zoo import build_model, named_network, num_parameters
 
-OURS = ("mlp", "lenet", "small_convnet", "wide_convnet", "resnet8", "resnet20")
+OURS = (
+    *("mlp", "lenet", "small_convnet", "linear_stem_convnet", "strided_convnet", "wide_convnet", "resnet8"),
+    "resnet20",
+)
 SHAPES = ((1, 8, 8), (1, 28, 28), (3, 32, 32))
 Shape = tuple[int, ...]
 
@@ -70,6 +73,31 @@ def test_reference_network_is_the_documented_one() -> None:
     assert sum(relus) == 7168
 
 
+def test_the_linear_stem_is_the_reference_network_without_its_first_relu() -> None:
+    """The same weights on the same number of pixels, also of odd images; 4,096 ReLUs fewer."""
+    for shape in ((3, 32, 32), (1, 9, 15)):
+        without, reference = (
+            build("linear_stem_convnet", shape).state_dict(),
+            build("small_convnet", shape).state_dict(),
+        )
+        assert {name: value.shape for name, value in without.items()} == {n: v.shape for n, v in reference.items()}
+    names = [name for name, _ in build("linear_stem_convnet").named_children()]
+    assert names == [name for name, _ in build("small_convnet").named_children() if name != "relu1"]
+
+
+def test_strided_convnet() -> None:
+    """Small images are pooled no further than to a pixel; ReLUs stand where little is left of the image."""
+    assert [name for name, _ in build("strided_convnet", (1, 8, 8)).named_children() if "pool" in name] == ["pool2"]
+    assert build("strided_convnet", channels=[4]).classifier.in_features == 4 * 8 * 8  # type: ignore[union-attr]
+    relus: list[int] = []
+    model = build("strided_convnet")
+    for module in model.modules():
+        if isinstance(module, nn.ReLU):
+            module.register_forward_hook(lambda _module, _inputs, output: relus.append(output[0].numel()))
+    model(torch.zeros(2, 3, 32, 32))
+    assert relus == [32 * 8 * 8, 64 * 4 * 4, 128 * 2 * 2]
+
+
 @pytest.mark.parametrize(("name", "weighted_layers"), [("resnet8", 8), ("resnet20", 20)])
 def test_residual_networks_have_their_depth(name: str, weighted_layers: int) -> None:
     """Depth counts convolutions outside shortcuts and the classifier."""
@@ -104,7 +132,16 @@ def test_model_is_ready_to_train_and_untouched_by_the_check() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "name"), [((30,), "mlp"), ((12, 29), "convnet1d"), ((1, 8, 8), "small_convnet")], ids=str
+    ("shape", "name"),
+    [
+        ((30,), "mlp"),
+        ((12, 29), "convnet1d"),
+        ((1, 8, 8), "small_convnet"),
+        ((3, 31, 64), "small_convnet"),
+        ((3, 32, 32), "strided_convnet"),
+        ((1, 64, 48), "strided_convnet"),
+    ],
+    ids=str,
 )
 def test_automatic_network(shape: Shape, name: str) -> None:
     """Who names no network gets the one for samples of that shape, with the weights that it has by name."""
@@ -161,6 +198,8 @@ def test_torchvision_network_by_name() -> None:
         ("torchvision", {"arch": "resnet17"}, "unknown architecture 'resnet17' .*did you mean resnet1"),
         ("torchvision", {"arch": "fcn_resnet50"}, "unknown architecture"),
         ("torchvision", {"arch": "googlenet"}, "unknown architecture"),
+        ("linear_stem_convnet", {"channels": [3]}, r"model\.options\.channels: .*at least 2"),
+        ("strided_convnet", {"channels": []}, r"model\.options\.channels: .*at least 1"),
         ("auto", {"hidden": [3]}, r"model\.options: the network 'auto' takes none"),
         ("target", {}, r"model\.options\._target_: expected an importable callable"),
         ("target", {"_target_": "torch.nn.NoSuchLayer"}, "cannot import torch.nn.NoSuchLayer"),
@@ -177,6 +216,8 @@ def test_wrong_settings_are_refused(name: str, options: dict[str, Any], message:
     [
         ("small_convnet", (1, 4, 8), {}, "images of 4x8 are too small for 3 poolings by 2, 8x8 is the least; shorten"),
         ("lenet", (1, 3, 3), {}, "too small for 2 poolings by 2, 4x4 is the least; .*mlp"),
+        ("strided_convnet", (1, 3, 9), {}, "images of 3x9 are too small for 2 poolings by 2, 4x4 is the least"),
+        ("linear_stem_convnet", (1, 4, 8), {}, "images of 4x8 are too small for 3 poolings by 2, 8x8 is the least"),
         ("convnet1d", (1, 7), {}, "series of 7 steps are too short for 3 poolings by 2, 8 is the least; .*mlp"),
         ("lenet", (30,), {}, r"takes images .*, and the samples are vectors .* of 30; choose mlp, auto or target"),
         ("resnet8", (2, 24), {}, r"the samples are series .* of 2x24; choose mlp, convnet1d, auto or target"),

@@ -270,9 +270,13 @@ def test_a_joint_head_has_a_limit_of_its_own(path: Path) -> None:
     assert HeadBudget(budget(path, peer=OTHER, run="third").ledger, "b", answers=1, repeats=0).answered_before == 0
 
 
-def test_weights_are_revealed_by_one_run(path: Path) -> None:
-    """To the same party: two heads show the rows that they differ by."""
-    HeadBudget(budget(path).ledger, "b", answers=6, repeats=0).charge_weights(15, "0" * 64)
-    HeadBudget(budget(path).ledger, "b", answers=6, repeats=0).check_weights()
+def test_weights_are_revealed_of_one_solve(path: Path) -> None:
+    """To the same party: two heads show the rows that they differ by. The same solve again takes no second line."""
+    HeadBudget(budget(path).ledger, "b", answers=6, repeats=2).charge_weights(15, "0" * 64)
+    again = HeadBudget(budget(path).ledger, "b", answers=6, repeats=2)
+    again.charge_weights(15, "0" * 64)
+    assert len(read_ledger(path)) == 1
+    with pytest.raises(BudgetError, match=r"restore states/joint_head\.pt at both parties"):
+        again.charge_weights(15, "1" * 64)
     with pytest.raises(BudgetError, match="were revealed to party b in another run"):
         HeadBudget(budget(path, run="second").ledger, "b", answers=6, repeats=0).check_weights()

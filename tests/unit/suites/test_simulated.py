@@ -87,7 +87,8 @@ def test_learning(tmp_path: Path) -> None:
     assert both["alone_accuracy"] == pytest.approx(sum(alone) / 2)
     assert both["smule_accuracy"] == pytest.approx(sum(learned) / 2)
     assert one["alone_accuracy"] == both["alone_accuracy"]
-    local = [both[f"{name}_accuracy"] for name in ("alone", "label_smoothing", "self_mutual", "self_distillation")]
+    names = ("alone", "label_smoothing", "self_mutual", "self_distillation", "own_head")
+    local = [both[f"{name}_accuracy"] for name in names]
     assert both["gain_points"] == pytest.approx(both["smule_accuracy"] - max(local))  # type: ignore[operator, type-var]
     assert (one["queries"], both["queries"]) == (20, 10)
     assert both["exchange_bytes"] == here.prices.cost_of_both((10, 10))
@@ -98,7 +99,7 @@ def test_learning(tmp_path: Path) -> None:
         for epoch in range(2)
     ]
     again = run(tmp_path, name="learning", only=("both",), **options)
-    assert kept(tmp_path) == "0 case(s) run, 16 kept from earlier calls"
+    assert kept(tmp_path) == "0 case(s) run, 18 kept from earlier calls"
     assert rows(again) == rows(results)[1:]
 
 
@@ -237,7 +238,9 @@ def test_wrong_settings(values: dict[str, Any], message: str) -> None:
         settings_of(parse(SuiteConfig, {"name": "learning", **values}), RUN, seed=0)
 
 
-@pytest.mark.parametrize("name", ["learning", "learning_digits", "poisoning", "alarm", "disclosure", "privacy"])
+@pytest.mark.parametrize(
+    "name", ["learning", "learning_digits", "learning_joint_head", "poisoning", "alarm", "disclosure", "privacy"]
+)
 def test_delivered_settings_can_be_used(name: str) -> None:
     """Protects: every setting and attack of conf/suite is a configuration."""
     values = OmegaConf.to_container(OmegaConf.load(str(files("smule_crypten.conf").joinpath("suite", f"{name}.yaml"))))

@@ -90,9 +90,9 @@ NETWORKS = [mlp, all_kinds_of_openings]
 
 
 def two_linear_layers() -> nn.Module:
-    """A truncation that no ReLU follows."""
+    """A truncation that no ReLU follows: a convolution and a matrix stay two products."""
     torch.manual_seed(7)
-    return nn.Sequential(nn.Flatten(), nn.Linear(16, 6), nn.Linear(6, 3))
+    return nn.Sequential(nn.Conv2d(1, 2, 2, 2), nn.Flatten(), nn.Linear(8, 3))
 
 
 @pytest.mark.parametrize("factor", [1.0, 7.0, 30.0], ids=["in range", "some values wrap", "most values wrap"])
