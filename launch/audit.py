@@ -92,7 +92,7 @@ def _show(read: Log, path: Path, console: Console) -> None:
     events = ", ".join(f"{number} {kind}" for kind, number in kinds(lines).items())
     facts = {"audit log": str(path), "lines": count(len(read.digests)), "period": period, "events": events}
     console.print(Facts(facts))
-    headings = ("asked", "answered", "public asked", "public answered", "charged")
+    headings = ("asked", "answered", "public asked", "public answered", "charged", "head asked", "head charged")
     columns = [Column(heading="run", is_number=False), Column(heading="starts"), Column(heading="exchanges")]
     columns += [*(Column(heading=heading) for heading in headings), Column(heading="alarms")]
     columns += [Column(heading="refused"), Column(heading="ended", is_number=False)]
@@ -114,6 +114,8 @@ def _row(summary: RunSummary) -> list[str]:
         summary.public_asked,
         summary.public_answered,
         summary.charged,
+        summary.head_asked,
+        summary.head_charged,
         summary.alarms,
         summary.refusals,
     )

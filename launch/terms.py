@@ -29,7 +29,7 @@ from smule_crypten.launch.side_command import heed_sigterm
 from smule_crypten.launch.side_file import read_party
 from smule_crypten.launch.terms_view import show_approval, show_document
 from smule_crypten.report.logs import configure_logging
-from smule_crypten.terms.approval import Side, approval_of, signed
+from smule_crypten.terms.approval import Side, approval_of, check_keys, signed
 from smule_crypten.terms.document import SignedTerms, Terms, read_terms, write_terms, written
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def _propose(options: argparse.Namespace) -> None:
         not_after = _moment(options.not_after, "--not-after", "23:59:59")
     config, protocol = _public(config)
     side = Side.of(config, protocol)
+    check_keys(side)
     other = "b" if side.party == "a" else "a"
     values = {
         "purpose": options.purpose,

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from smule_crypten.config.party import DisclosureLimits
+from smule_crypten.config.protocol import JointHeadTerms
 from smule_crypten.errors import printable
 from smule_crypten.report.formatting import count, flattened
 from smule_crypten.report.terminal import Facts
@@ -61,7 +62,10 @@ def sentences(terms: Terms) -> Iterator[str]:
     """What is agreed on, without what only programs need."""
     protocol, exchange, data = terms.protocol, terms.protocol.exchange, terms.protocol.data
     yield f"Purpose. {terms.purpose}"
-    yield f"Time. A run may begin from {terms.not_before} to {terms.not_after}, in UTC, and may end later."
+    yield (
+        f"Time. From {terms.not_before} to {terms.not_after}, in UTC, any number of runs may begin, and of "
+        "questions to trained networks; they may end later."
+    )
     yield f"Parties. Party a is {terms.certificates.a.name}, party b is {terms.certificates.b.name}. {_third(terms)}"
     rhythm = "every epoch" if exchange.every == 1 else f"one epoch in {exchange.every}"
     yield (
@@ -73,11 +77,15 @@ def sentences(terms: Terms) -> Iterator[str]:
         "follow the protocol, it sees no samples and no weights of the other one; a party that deviates from it can "
         "take the other one's weights without being noticed."
     )
+    if protocol.joint_head.is_on:
+        yield _head(protocol.joint_head)
     for name, limits in (("a", terms.limits.a), ("b", terms.limits.b)):
         yield f"Limits of party {name}. {_limits(limits)}"
     names = "numbered only" if data.class_names is None else ", ".join(data.class_names)
     shape = " x ".join(map(str, data.input_shape))
     yield f"What both know. Inputs of shape {shape}; {data.num_classes} outputs: {names}."
+    if protocol.features.name != "none":
+        yield f"Features. Each applies the public map {protocol.features.name} to its own samples beforehand."
     if data.columns:
         yield f"Columns of the table, which both read: {', '.join(data.columns)}."
     if protocol.public_pool.digest is not None:
@@ -96,6 +104,19 @@ def _third(terms: Terms) -> str:
     )
 
 
+def _head(head: JointHeadTerms) -> str:
+    text = (
+        "Joint head. Before anything is trained, both compute weights of a linear model of the labelled samples of "
+        f"both, on {count(head.features)} features; these stay shared between them."
+    )
+    if head.reveal != "nobody":
+        return f"{text} Then they are revealed to both, with noise, and tell each of sums over the other one's samples."
+    return (
+        f"{text} Each asks what they say of own samples, with noise: at most {count(head.answers)} times in all runs "
+        "that the ledger of the other one counts. These do not count below."
+    )
+
+
 def _asked(terms: Terms) -> str:
     exchange = terms.protocol.exchange
     if exchange.num_queries is None:
@@ -107,13 +128,12 @@ def _asked(terms: Terms) -> str:
 
 
 def _limits(limits: DisclosureLimits) -> str:
-    total = (
-        "as much as this plan asks for"
+    text = (
+        "Each time its network answers about as much as the plan asks for, without a limit of all"
         if limits.max_answers_total is None
-        else f"{count(limits.max_answers_total)} in all"
+        else f"Its network answers about at most {count(limits.max_answers_total)} in all that one ledger counts"
     )
-    text = f"Its network answers about at most {total}"
     if limits.max_answers_per_exchange is not None:
-        text += f", {count(limits.max_answers_per_exchange)} in one exchange"
+        text += f", about at most {count(limits.max_answers_per_exchange)} in one exchange"
     text += f"; {limits.repeats} exchanges of a run may be attempted again"
     return f"{text}; noise of {limits.logit_noise:g} is added to each output." if limits.logit_noise else f"{text}."

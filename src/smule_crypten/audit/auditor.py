@@ -6,13 +6,14 @@ What is counted comes from those who count: the ledger of disclosures, and the r
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from smule_crypten._version import __version__
 from smule_crypten.audit import events
+from smule_crypten.audit.events import Event, Line
 from smule_crypten.audit.log import AuditLog, opened_log
 from smule_crypten.config.between_hosts import NO_TERMS
 from smule_crypten.config.party import DisclosureLimits
@@ -31,8 +32,8 @@ from smule_crypten.errors import (
 )
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.disclosures import Entry
-from smule_crypten.report.records import ExchangeRecord
-from smule_crypten.terms.approval import Approval, Side, approval_of
+from smule_crypten.report.records import ExchangeRecord, HeadRecord
+from smule_crypten.terms.approval import Approval, Side, approval_of, check_dates
 
 log = logging.getLogger(__name__)
 _REFUSALS = (
@@ -50,11 +51,15 @@ _REFUSALS = (
 class Auditor:
     """Hears what a process does. Without a log, as in a simulation, that leads nowhere.
 
+    Args:
+        side: whose log it is.
+
     terms: by which the process runs; None where nobody has approved anything.
     """
 
-    def __init__(self, audit_log: AuditLog | None = None, parties: Mapping[str, str | None] | None = None) -> None:
-        self._log, self._parties = audit_log, dict(parties or {})
+    def __init__(self, audit_log: AuditLog | None = None, side: Side | None = None) -> None:
+        self._log, self._side = audit_log, side
+        self._parties = {} if side is None else _others(side)
         self.terms: Approval | None = None
         self._is_completed = False
 
@@ -62,6 +67,18 @@ class Auditor:
     def terms_digest(self) -> str | None:
         """Of the terms, for the handshake."""
         return None if self.terms is None else self.terms.digest
+
+    @property
+    def fingerprints(self) -> Mapping[str, str] | None:
+        """Of the certificates that were held against the terms, and stand in the log, by role; None in a simulation."""
+        if self._side is None:
+            return None
+        return {role: certificate.fingerprint for role, certificate in self._side.certificates.items()}
+
+    def check_dates(self) -> None:
+        """Raises TermsError where the terms have ended since the process began; it may have waited for long."""
+        if self.terms is not None:
+            check_dates(self.terms.terms, self.terms.path)
 
     def session_opened(self, agreement: str) -> None:
         """The handshake is through; digest of what was agreed on."""
@@ -94,6 +111,11 @@ class Auditor:
             dropped=record.answers_dropped,
         )
 
+    def head_asked(self, record: HeadRecord) -> None:
+        """The joint head is there, and what this side knows of it."""
+        asked, answered, revealed = record.answers_got, record.answers_given, record.is_revealed
+        self._write(events.HeadAsked, asked=asked, answered=answered, revealed=revealed)
+
     def alarmed(self, alarm: Mapping[str, Any]) -> None:
         """An alarm has fired; it is told without its evidence, which speaks of this party's samples."""
         self._write(events.Alarmed, **{key: alarm[key] for key in ("exchange", "test", "p_value", "suspects")})
@@ -114,25 +136,27 @@ class Auditor:
         Raises:
             TermsError: the run is not what both parties have signed.
         """
-        if self._log is None:
+        if self._log is None or self._side is None:
             return
         self._log.run = budget.ledger.run
         if self._log.recovered:
             log.warning("audit log recovered: an earlier process was cut off while it wrote its last line")
         limits = DisclosureLimits(**{name: getattr(config.disclosure, name) for name in DisclosureLimits.model_fields})
-        raised = _raised(self._log, limits, self._parties["peer"])
-        certificate = Side.of(config, protocol).certificates[config.role].fingerprint
+        earlier = _with_peer(self._log.before, {self._parties["peer"], *config.disclosure.former_fingerprints})
+        loosened = [*_raised(earlier, limits), *_another_ledger(earlier, budget)]
         self._write(
             events.Started,
             command=command,
             version=__version__,
-            certificate=certificate,
+            certificate=self._side.certificates[config.role].fingerprint,
             limits=limits,
+            ledger=budget.ledger.digest,
+            answered=budget.answered,
             **self._parties,
         )
-        for override in (*_set_aside(config), *raised):
+        for override in (*_set_aside(config), *loosened):
             self._log.append(override)
-        self.terms = approval = approval_of(config, protocol)
+        self.terms = approval = approval_of(config, protocol, self._side)
         if approval is not None:
             terms, signed_at = approval.terms, approval.signed_at
             self._write(
@@ -180,12 +204,9 @@ def audited(
     if config.connection is None:
         yield Auditor()
         return
-    certificates = Side.of(config, protocol).certificates
-    dealer = certificates.get("dealer")
-    peer = next(known for role, known in certificates.items() if role not in (config.role, "dealer"))
-    parties = {"peer": peer.fingerprint, "dealer": None if dealer is None else dealer.fingerprint}
+    side = Side.of(config, protocol)
     with opened_log(path, config.role) as audit_log:
-        auditor = Auditor(audit_log, parties)
+        auditor = Auditor(audit_log, side)
         try:
             auditor.begin(config, protocol, budget, command)
             yield auditor
@@ -208,17 +229,39 @@ def _set_aside(config: PartyConfig) -> Iterator[events.Override]:
         yield events.Override(key="allow_insecure", now="true")
 
 
-def _raised(audit_log: AuditLog, limits: DisclosureLimits, peer: str | None) -> list[events.Override]:
+def _others(side: Side) -> dict[str, str | None]:
+    """Fingerprints of who else takes part."""
+    dealer = side.certificates.get("dealer")
+    peer = side.certificates["b" if side.party == "a" else "a"]
+    return {"peer": peer.fingerprint, "dealer": None if dealer is None else dealer.fingerprint}
+
+
+def _with_peer(lines: Sequence[Line], peers: Collection[str | None]) -> list[Event]:
+    """What stands there of processes with this peer, whatever certificate it had."""
+    found, is_with = [], False
+    for line in lines:
+        if isinstance(line.details, events.Started):
+            is_with = line.details.peer in peers
+        if is_with:
+            found.append(line.details)
+    return found
+
+
+def _raised(earlier: Sequence[Event], limits: DisclosureLimits) -> Iterator[events.Override]:
     """Limits that allow more than when the last process with this peer started; null allows most."""
-    earlier = [line.details for line in audit_log.before if isinstance(line.details, events.Started)]
-    last = next((started.limits for started in reversed(earlier) if started.peer == peer), None)
+    last = next((event.limits for event in reversed(earlier) if isinstance(event, events.Started)), None)
     if last is None:
-        return []
-    raised = []
+        return
     for name in ("max_answers_total", "max_answers_per_exchange", "repeats"):
         before, now = getattr(last, name), getattr(limits, name)
         if before is not None and (now is None or now > before):
-            raised.append(events.Override(key=f"disclosure.{name}", before=before, now=now))
+            yield events.Override(key=f"disclosure.{name}", before=before, now=now)
     if limits.logit_noise < last.logit_noise:
-        raised.append(events.Override(key="disclosure.logit_noise", before=last.logit_noise, now=limits.logit_noise))
-    return raised
+        yield events.Override(key="disclosure.logit_noise", before=last.logit_noise, now=limits.logit_noise)
+
+
+def _another_ledger(earlier: Sequence[Event], budget: QueryBudget) -> Iterator[events.Override]:
+    """A ledger that lacks what the last process with this peer entered: limits of all answers count anew."""
+    last = next((event.ledger for event in reversed(earlier) if isinstance(event, events.Answers)), None)
+    if last is not None and all(entry.digest != last for entry in budget.ledger.entries):
+        yield events.Override(key="disclosure.ledger", before=last, now=budget.ledger.digest)

@@ -1,6 +1,7 @@
 """What stands in an audit log: the events, and the line around each. docs/operations.md explains them to an auditor.
 
 No line holds samples, labels, logits, evidence of an alarm, names of files, or messages of errors, which may hold such.
+Texts are words without spaces: who prints a log of somebody else, or opens it in a spreadsheet, runs no command of it.
 """
 
 from __future__ import annotations
@@ -11,22 +12,31 @@ from pydantic import Field
 
 from smule_crypten.config.party import DisclosureLimits
 from smule_crypten.config.sections import Section
+from smule_crypten.mutual_learning.disclosures import EntryKind
 
+Word = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_.:+-]{0,199}$")]
+Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00$")]
 Command = Literal["training", "questions"]
 """A run of smule-party; or smule-predict and smule-estimate, which a trained party asks and answers by."""
 Outcome = Literal["completed", "refused", "stopped", "failed"]
 
 
 class Started(Section):
-    """A process has opened the log. peer, dealer: fingerprints of the certificates that it accepts."""
+    """A process has opened the log.
+
+    peer, dealer: fingerprints of the certificates that it accepts. ledger: digest of the last line of the ledger, zeros
+    of a new one; answered: so many answers to this peer it counts.
+    """
 
     event: Literal["started"] = "started"
     command: Command
-    version: str
-    certificate: str
-    peer: str
-    dealer: str | None
+    version: Word
+    certificate: Word
+    peer: Word
+    dealer: Word | None
     limits: DisclosureLimits
+    ledger: Word
+    answered: int
 
 
 class TermsApproved(Section):
@@ -36,23 +46,24 @@ class TermsApproved(Section):
     """
 
     event: Literal["terms"] = "terms"
-    digest: str
-    not_before: str
-    not_after: str
-    signed_by_a: str
-    signed_by_b: str
+    digest: Word
+    not_before: Word
+    not_after: Word
+    signed_by_a: Word
+    signed_by_b: Word
 
 
 class Override(Section):
     """The operator of this side set aside what holds otherwise.
 
-    key: as in its file. before, now: of a raised limit, what it was when the last process with this peer started.
+    key: as in its file. before, now: of a looser limit, what it was when the last process with this peer started; of
+    another ledger, digests of the line that it lacks and of its last one.
     """
 
     event: Literal["override"] = "override"
-    key: str
-    before: int | float | str | None = None
-    now: int | float | str | None = None
+    key: Word
+    before: int | float | Word | None = None
+    now: int | float | Word | None = None
 
 
 class SessionOpened(Section):
@@ -62,9 +73,9 @@ class SessionOpened(Section):
     """
 
     event: Literal["session"] = "session"
-    agreement: str
-    peer: str
-    dealer: str | None
+    agreement: Word
+    peer: Word
+    dealer: Word | None
 
 
 class Resumed(Section):
@@ -83,9 +94,9 @@ class Answers(Section):
     event: Literal["answers"] = "answers"
     exchange: int
     attempt: int
-    kind: str
+    kind: EntryKind
     answers: int
-    ledger: str
+    ledger: Word
 
 
 class Exchanged(Section):
@@ -98,6 +109,18 @@ class Exchanged(Section):
     public_asked: int
     public_answered: int
     dropped: int
+
+
+class HeadAsked(Section):
+    """The joint head is there: answers that this side has of it and those that it gave, or both know its weights.
+
+    Of the run so far: an attempt that goes on says it again.
+    """
+
+    event: Literal["joint_head"] = "joint_head"
+    asked: int
+    answered: int
+    revealed: bool
 
 
 class Predicted(Section):
@@ -114,7 +137,7 @@ class Alarmed(Section):
 
     event: Literal["alarm"] = "alarm"
     exchange: int
-    test: str
+    test: Word
     p_value: float
     suspects: Annotated[tuple[int, ...], Field(strict=False)]
 
@@ -123,7 +146,7 @@ class Refused(Section):
     """This side or the other one refuses to go on. error: the kind, as in docs/exit-codes.md."""
 
     event: Literal["refused"] = "refused"
-    error: str
+    error: Word
     exit_code: int
 
 
@@ -132,7 +155,7 @@ class Ended(Section):
 
     event: Literal["ended"] = "ended"
     outcome: Outcome
-    error: str | None = None
+    error: Word | None = None
 
 
 class Recovered(Section):
@@ -154,6 +177,7 @@ Event = Annotated[
     | Resumed
     | Answers
     | Exchanged
+    | HeadAsked
     | Predicted
     | Alarmed
     | Refused
@@ -172,8 +196,8 @@ class Line(Section):
 
     schema_version: Literal[1] = 1
     number: int = Field(ge=1)
-    time: str
+    time: Time
     party: Literal["a", "b"]
-    run: str | None
+    run: Word | None
     details: Event
-    previous: str
+    previous: Word

@@ -11,8 +11,9 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -143,7 +144,7 @@ class AuditLog:
         """Add a line; on return it is on disk.
 
         Raises:
-            OutputError: it cannot be written, or somebody else has written to the log.
+            OutputError: it cannot be written, or somebody else has written to the log, or taken it away.
         """
         self._append(details)
 
@@ -157,21 +158,37 @@ class AuditLog:
             previous=self._digest,
         )
         text = line.model_dump_json().encode()
-        self._write(after + text + b"\n")
-        self._number, self._digest = line.number, hashlib.sha256(text).hexdigest()
+        self._write(after + text + b"\n", (line.number, hashlib.sha256(text).hexdigest()))
 
-    def _write(self, content: bytes) -> None:
-        descriptor = self._descriptor
+    def _write(self, content: bytes, last: tuple[int, str]) -> None:
+        """Add content, after which the last line has this number and digest."""
+        self._check_file()
+        size, before = self._size, (self._number, self._digest)
         try:
-            if os.fstat(descriptor).st_size != self._size:
-                raise OutputError(f"audit log {self._path} was changed by somebody else in this run; see by whom")
-            if os.write(descriptor, content) != len(content):
+            if os.write(self._descriptor, content) != len(content):
                 raise OSError(0, "no space left for a whole line")
-            os.fsync(descriptor)
+            # At once: Ctrl-C or SIGTERM may interrupt what follows, and then the end of the process is told, too.
+            self._size, (self._number, self._digest) = size + len(content), last
+            os.fsync(self._descriptor)
         except OSError as error:
-            os.ftruncate(descriptor, self._size)
+            self._size, (self._number, self._digest) = size, before
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, size)
             raise _unwritten(self._path, error.strerror) from None
-        self._size += len(content)
+
+    def _check_file(self) -> None:
+        """Whether the file is still the one that was opened, and as it was left."""
+        here = os.fstat(self._descriptor)
+        try:
+            there = os.stat(self._path)
+        except OSError:
+            there = None
+        if there is None or not os.path.samestat(here, there):
+            raise OutputError(
+                f"audit log {self._path} was moved away, removed or replaced in this run; move it between runs only"
+            )
+        if here.st_size != self._size:
+            raise OutputError(f"audit log {self._path} was changed by somebody else in this run; see by whom")
 
 
 @contextmanager
@@ -189,12 +206,23 @@ def opened_log(path: Path, party: Literal["a", "b"]) -> Iterator[AuditLog]:
         except OSError as error:
             raise _unwritten(path, error.strerror) from None
         try:
-            os.fchmod(descriptor, _MODE)
-            if is_new:
-                _sync_folder(path.parent)
+            _claim(path, descriptor, is_new=is_new)
             yield AuditLog(path, descriptor, party)
         finally:
             os.close(descriptor)
+
+
+def _claim(path: Path, descriptor: int, *, is_new: bool) -> None:
+    """For its owner alone, and there after a power cut."""
+    # No device or pipe: they keep nothing, and their mode is not ours to change.
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise _unwritten(path, "it is no file")
+    try:
+        os.fchmod(descriptor, _MODE)
+        if is_new:
+            _sync_folder(path.parent)
+    except OSError as error:
+        raise _unwritten(path, error.strerror) from None
 
 
 def _sync_folder(folder: Path) -> None:

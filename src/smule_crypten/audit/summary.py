@@ -13,6 +13,7 @@ from smule_crypten.audit.events import (
     Answers,
     Ended,
     Exchanged,
+    HeadAsked,
     Line,
     Override,
     Predicted,
@@ -23,6 +24,7 @@ from smule_crypten.audit.events import (
     Started,
     TermsApproved,
 )
+from smule_crypten.mutual_learning.disclosures import ANSWERS
 from smule_crypten.report.formatting import flattened
 
 _COLUMNS = ("number", "time", "party", "run", "event")
@@ -31,7 +33,11 @@ _NO_RUN = ""
 
 @dataclass(kw_only=True)
 class RunSummary:
-    """One run, all attempts at it together; charged counts the answers of the ledger, of whatever kind."""
+    """One run, all attempts at it together.
+
+    charged: answers of the network in the ledger, which disclosure limits; head_charged: those of the joint head there.
+    head_asked: answers that this side has of it.
+    """
 
     run: str
     starts: int = 0
@@ -41,6 +47,8 @@ class RunSummary:
     public_asked: int = 0
     public_answered: int = 0
     charged: int = 0
+    head_asked: int = 0
+    head_charged: int = 0
     alarms: int = 0
     refusals: int = 0
     outcomes: list[str] = field(default_factory=list)
@@ -69,7 +77,11 @@ def by_run(lines: Sequence[Line]) -> list[RunSummary]:
             case Predicted() as one:
                 summary.asked += one.asked
                 summary.answered += one.answered
-            case Answers() as one:
+            case HeadAsked() as one:
+                summary.head_asked = one.asked
+            case Answers(kind="joint_head") as one:
+                summary.head_charged += one.answers
+            case Answers() as one if one.kind in ANSWERS:
                 summary.charged += one.answers
             case Alarmed():
                 summary.alarms += 1
@@ -88,8 +100,17 @@ def kinds(lines: Sequence[Line]) -> dict[str, int]:
 
 
 def notable(lines: Sequence[Line]) -> list[tuple[str, str]]:
-    """Time and words of what an auditor asks about: approvals, overrides, alarms, refusals, restarts, torn lines."""
-    return [(line.time, text) for line in lines if (text := _in_words(line)) is not None]
+    """Time and words of what an auditor asks about.
+
+    Approvals, overrides, alarms, refusals, restarts, revealed weights, torn lines, a clock that was set back.
+    """
+    found = []
+    for before, line in zip((None, *lines), lines, strict=False):
+        if before is not None and line.time < before.time:
+            found.append((line.time, f"clock: line {line.number} bears an earlier time than the one before"))
+        if (text := _in_words(line)) is not None:
+            found.append((line.time, text))
+    return found
 
 
 def _in_words(line: Line) -> str | None:
@@ -102,8 +123,12 @@ def _in_words(line: Line) -> str | None:
             return "override: no terms, nobody has approved this run"
         case Override(before=None, now=now, key=key):
             return f"override: {key}={now}"
+        case Override(key="disclosure.ledger"):
+            return "override: another ledger than before, which counts anew (disclosure.ledger)"
         case Override() as one:
-            return f"override: {one.key} raised from {one.before} to {_or_null(one.now)}"
+            return f"override: {one.key} loosened from {one.before} to {_or_null(one.now)}"
+        case Answers(kind="joint_head_weights") as one:
+            return f"weights of the joint head revealed: {one.answers}"
         case Resumed() as one:
             return f"restart after exchange {one.exchange}"
         case Alarmed() as one:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from smule_crypten.audit.log import read_log
 from smule_crypten.config.between_hosts import NO_TERMS
 from smule_crypten.doctor.checkup import Checkup, needed
@@ -28,6 +30,8 @@ def check_terms(checkup: Checkup) -> str:
 def check_audit_log(checkup: Checkup) -> str:
     """A run does not begin behind a log that is damaged, or that it cannot write."""
     path = audit_path(checkup.config)
+    if path.exists() and not (path.is_file() and os.access(path, os.R_OK | os.W_OK)):
+        raise OutputError(f"audit log {path} is no file that this account may read and write; set another audit.path")
     if path.exists():
         found = read_log(path)
         text = f"{path}, whose {len(found.digests)} lines follow from each other, the last one is {found.digest[:16]}"

@@ -59,9 +59,9 @@ def audit_of(
 
 
 @contextmanager
-def joined_session(config: PartyConfig) -> Iterator[Session]:
-    """Meet the others and open a session with them."""
-    links = meet_others(config)
+def joined_session(config: PartyConfig, audit: Auditor) -> Iterator[Session]:
+    """Meet the others, by the certificates that the terms were held against, and open a session with them."""
+    links = meet_others(config, expected=audit.fingerprints)
     log.info("connected to=%s", ",".join(links))
     with open_session(
         links,
@@ -80,7 +80,9 @@ def shake_hands(
 
     Raises:
         HandshakeError: the parties disagree.
+        TermsError: the terms have ended while this side waited.
     """
+    audit.check_dates()
     protocol = public_configuration(config, bundle).model_copy(update={"terms": audit.terms_digest})
     architectures = run_handshake(handshake(protocol, config.rank, own), session.channel.swap_json)
     for link in session.links:

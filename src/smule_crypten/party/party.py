@@ -89,7 +89,7 @@ def run_party(emit: Emit, inputs: PartyInputs, hooks: Hooks | None = None) -> Pa
         with (
             opened_budget(prepared.budget, config),
             audit_of(config, prepared.inputs.bundle, prepared.budget, "training") as audit,
-            joined_session(config) as session,
+            joined_session(config, audit) as session,
         ):
             result = _train(prepared, session, emit, audit)
     except PeerError as error:
@@ -137,6 +137,8 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, audit: Auditor) ->
         queries = plan(prices, config.exchange, config.training.epochs, head_bytes)
         _say_plan(emit, config, queries)
         head = _joint_head(prepared, scheme, ledger)
+        if head is not None:
+            audit.head_asked(head.record)
         peer = _peer(prepared, scheme, queries)
         questions = public_questions(config, prepared.inputs.bundle.public_pool, scheme, prepared.budget, public)
         training = MutualTraining(

@@ -186,7 +186,7 @@ def ask_once(
         with (
             opened_budget(budget, config),
             audit_of(config, party.inputs.bundle, budget, "questions") as audit,
-            joined_session(config) as session,
+            joined_session(config, audit) as session,
         ):
             architectures = shake_hands(config, party.inputs.bundle, party.architecture, session, audit)
             most, num_exchanges = _agree_on_exchanges(session, len(asked), config, budget)

@@ -2,7 +2,7 @@
 
 1. The fingerprints in the terms are those of the certificates that this side has pinned.
 2. Each party has signed, and its signature is by the key of its pinned certificate.
-3. The moment lies between not_before and not_after.
+3. The moment lies between not_before and not_after: when a command starts, and again when it has met the other side.
 4. All that is public of this side's configuration, and its disclosure limits, are those of the terms.
 
 Whatever is not so ends with one line; nothing is taken for approved that could not be checked.
@@ -23,7 +23,7 @@ from smule_crypten.config.config_reading import parse
 from smule_crypten.config.party import DisclosureLimits
 from smule_crypten.config.protocol import ProtocolConfig
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.errors import TermsError, printable
+from smule_crypten.errors import CredentialError, TermsError, printable
 from smule_crypten.report.formatting import flattened
 from smule_crypten.terms.document import (
     PARTIES,
@@ -39,7 +39,7 @@ from smule_crypten.terms.document import (
     written,
 )
 from smule_crypten.transport.credentials import Certificate, load_certificate, load_identity
-from smule_crypten.transport.signatures import is_signed, sign
+from smule_crypten.transport.signatures import can_sign, is_signed, sign
 
 _DOMAIN = "terms of version 1"
 _NAMED = 3
@@ -96,18 +96,23 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True)
 class Approval:
-    """Terms that both parties have signed, and by which this side may run. signed_at: by party."""
+    """Terms that both parties have signed, and by which this side may run.
 
+    path: where they stand. signed_at: by party.
+    """
+
+    path: Path
     terms: Terms
     digest: str
     signed_at: Mapping[str, str]
 
 
-def approval_of(config: PartyConfig, protocol: ProtocolConfig) -> Approval | None:
+def approval_of(config: PartyConfig, protocol: ProtocolConfig, side: Side | None = None) -> Approval | None:
     """By which terms this side may run now; None where it says that there are none, and in a simulation.
 
     Args:
         protocol: what this party will say of itself in the handshake.
+        side: Side.of both, where the caller goes on with these very certificates; None reads them here.
 
     Raises:
         TermsError: the terms are not approved by both, not valid now, or not those of this side.
@@ -117,7 +122,7 @@ def approval_of(config: PartyConfig, protocol: ProtocolConfig) -> Approval | Non
         return None
     assert config.terms is not None, "the configuration refuses that"
     path = Path(config.terms)
-    document, side = read_terms(path), Side.of(config, protocol)
+    document, side = read_terms(path), side or Side.of(config, protocol)
     check_certificates(document.terms, side, path)
     check_signatures(document, side, path)
     for party in PARTIES:
@@ -129,7 +134,7 @@ def approval_of(config: PartyConfig, protocol: ProtocolConfig) -> Approval | Non
     check_dates(document.terms, path)
     check_side(document.terms, side, path)
     signed_at: dict[str, str] = {signature.party: signature.signed_at for signature in document.signatures}
-    return Approval(terms=document.terms, digest=document.terms.digest(), signed_at=signed_at)
+    return Approval(path=path, terms=document.terms, digest=document.terms.digest(), signed_at=signed_at)
 
 
 def signed(document: SignedTerms, config: PartyConfig, protocol: ProtocolConfig, path: Path) -> SignedTerms:
@@ -161,8 +166,25 @@ def signed(document: SignedTerms, config: PartyConfig, protocol: ProtocolConfig,
     return SignedTerms(terms=document.terms, signatures=tuple(signatures))
 
 
+def check_keys(side: Side) -> None:
+    """Raises CredentialError where the key of a party's certificate is of a kind that signs no terms."""
+    for party in PARTIES:
+        certificate = side.certificates[party]
+        if not can_sign(certificate):
+            raise CredentialError(
+                f"certificate {certificate.path} of party {party} is of a kind that signs no terms; exchange one that "
+                "smule-keys init has made"
+            )
+
+
 def check_certificates(terms: Terms, side: Side, path: Path) -> None:
-    """Raises TermsError where the terms name another certificate, or name, than this side has pinned."""
+    """Whether the terms name the certificates that this side has pinned, and these can sign.
+
+    Raises:
+        TermsError: they name another certificate, or name.
+        CredentialError: as check_keys.
+    """
+    check_keys(side)
     expected = {"certificates": side.signatories().model_dump(mode="json")}
     _refuse({"certificates": terms.certificates.model_dump(mode="json")}, expected, path)
 
@@ -199,18 +221,29 @@ def check_side(terms: Terms, side: Side, path: Path) -> None:
 
 
 def _refuse(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -> None:
-    """Name the keys that differ, with both values."""
-    agreed, own = dict(flattened(there)), dict(flattened(here))
-    keys = [key for key in dict.fromkeys((*agreed, *own)) if agreed.get(key, _UNSET) != own.get(key, _UNSET)]
-    if not keys:
+    """Name the keys that differ, with both values.
+
+    What decides is the whole as it is written: true is not 1, and a key that is not there is not the text of one.
+    """
+    if _written(there) == _written(here):
         return
+    agreed, own = dict(flattened(there)), dict(flattened(here))
+    keys = [
+        key
+        for key in dict.fromkeys((*agreed, *own))
+        if [key in agreed, _written(agreed.get(key))] != [key in own, _written(own.get(key))]
+    ]
     texts = [
         f"{printable(key[:_LONGEST_SHOWN])}: {_shown(agreed, key)} in the terms, {_shown(own, key)} at this side"
         for key in keys[:_NAMED]
     ]
     more = [f"{len(keys) - _NAMED} more"] if len(keys) > _NAMED else []
-    differ = ", ".join(texts + more)
+    differ = ", ".join(texts + more) or "a key with a dot stands for a section in one of both"
     raise TermsError(f"terms {path} are not those of this side: {differ}; set it as agreed, or propose new terms")
+
+
+def _written(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _shown(settings: Mapping[str, Any], key: str) -> str:

@@ -127,11 +127,13 @@ class Signature(Section):
     signature: str
 
     def raw(self) -> bytes:
-        """The signature itself; empty, which verifies nothing, where the text is no base64."""
+        """The signature itself; empty, which verifies nothing, where the text is not the one base64 of it."""
         try:
-            return base64.b64decode(self.signature, validate=True)
+            raw = base64.b64decode(self.signature, validate=True)
         except (binascii.Error, ValueError):
             return b""
+        # The last letter may hold bits that stand for nothing.
+        return raw if base64.b64encode(raw).decode("ascii") == self.signature else b""
 
 
 class SignedTerms(Section):
@@ -183,7 +185,7 @@ def read_terms(path: Path) -> SignedTerms:
     if canonical(document) != content:
         raise TermsError(
             f"{path} is not in the one form that terms have: a key stands there twice, or keys, spaces or numbers are "
-            "written otherwise; get the file again as smule-terms wrote it"
+            "written otherwise; get the file again as smule-terms of this version wrote it"
         )
     return document
 

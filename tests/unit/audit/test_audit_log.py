@@ -13,7 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from smule_crypten.audit.events import Alarmed, Answers, Ended, Exchanged, Line, Override, Recovered, Started
+from smule_crypten.audit.events import (
+    Alarmed,
+    Answers,
+    Ended,
+    Event,
+    Exchanged,
+    HeadAsked,
+    Line,
+    Override,
+    Recovered,
+    Started,
+)
 from smule_crypten.audit.log import GENESIS, opened_log, read_log
 from smule_crypten.audit.summary import as_csv, as_json_lines, by_run, kinds, notable
 from smule_crypten.config.party import DisclosureLimits
@@ -27,6 +38,8 @@ STARTED = Started(
     peer="bb",
     dealer=None,
     limits=DisclosureLimits(max_answers_total=40),
+    ledger=GENESIS,
+    answered=0,
 )
 
 
@@ -169,6 +182,58 @@ def test_somebody_else_writes(path: Path) -> None:
             log.append(exchanged(3))
 
 
+@pytest.mark.parametrize("how", ["removed", "renamed", "replaced"])
+def test_a_log_that_is_taken_away(how: str, path: Path) -> None:
+    """By a rotation, say: no line goes into a file that nobody finds, and what was moved stays as it is."""
+    content = path.read_bytes()
+    with opened_log(path, "a") as log:
+        path.rename(path.with_name("moved"))
+        if how == "removed":
+            path.with_name("moved").unlink()
+        if how == "replaced":
+            path.write_bytes(content)
+        with pytest.raises(OutputError, match="was moved away, removed or replaced in this run"):
+            log.append(exchanged(3))
+    if how != "removed":
+        assert path.with_name("moved").read_bytes() == content
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    """A pipe keeps nothing: one line, and its mode stays."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o640)
+    mode = pipe.stat().st_mode
+    with pytest.raises(OutputError, match="it is no file"), opened_log(pipe, "a"):
+        pass
+    assert pipe.stat().st_mode == mode
+
+
+def test_a_file_of_somebody_else(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that this account may write and not own ends with one line, too."""
+
+    def refuse(descriptor: int, mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    with pytest.raises(OutputError, match=r"cannot write audit log .*Operation not permitted"), opened_log(path, "a"):
+        pass
+
+
+def test_an_interruption_between_a_line_and_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM mostly comes while a process waits for the disk: the line is there, and the end is told behind it."""
+
+    def interrupted(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    with opened_log(path, "a") as log:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                log.append(exchanged(3))
+        log.append(Ended(outcome="stopped"))
+    assert [line.details for line in read_log(path).lines[-2:]] == [exchanged(3), Ended(outcome="stopped")]
+
+
 def test_a_line_that_finds_no_space(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk ends the process; the log is as it was, and goes on once there is space."""
     before, write = path.read_bytes(), os.write
@@ -210,11 +275,42 @@ def test_what_the_summary_counts(path: Path) -> None:
 
 def test_overrides_in_words() -> None:
     line = read_line(Override(key="disclosure.repeats", before=2, now=None))
-    assert [text for _, text in notable([line])] == ["override: disclosure.repeats raised from 2 to null"]
+    assert [text for _, text in notable([line])] == ["override: disclosure.repeats loosened from 2 to null"]
 
 
-def read_line(details: Override) -> Line:
-    return Line(number=1, time="t", party="a", run=None, details=details, previous=GENESIS)
+def read_line(details: Event, number: int = 1, second: int = 0) -> Line:
+    time = f"2026-11-30T06:00:{second:02d}.000+00:00"
+    return Line(number=number, time=time, party="a", run=None, details=details, previous=GENESIS)
+
+
+def test_a_joint_head_is_counted_apart(path: Path) -> None:
+    """charged is what `disclosure` limits: numbers of a check, weights and losses are no answers of a network."""
+    with opened_log(path, "a") as log:
+        log.run = "f00d"
+        for kind, count in (("joint_head_check", 16), ("joint_head", 7), ("joint_head_losses", 3), ("second", 2)):
+            log.append(Answers(exchange=1, attempt=1, kind=kind, answers=count, ledger="cc"))  # type: ignore[arg-type]
+        for _ in range(2):
+            log.append(HeadAsked(asked=9, answered=7, revealed=False))
+        log.append(Answers(exchange=1, attempt=1, kind="joint_head_weights", answers=650, ledger="cc"))
+    lines = read_log(path).lines
+    (summary,) = by_run(lines)
+    assert (summary.charged, summary.head_charged, summary.head_asked) == (6, 7, 9)
+    assert "weights of the joint head revealed: 650" in [text for _, text in notable(lines)]
+
+
+def test_a_clock_that_was_set_back_is_told() -> None:
+    lines = [read_line(exchanged(number), number, second) for number, second in ((1, 5), (2, 5), (3, 4), (4, 6))]
+    assert [text for _, text in notable(lines)] == ["clock: line 3 bears an earlier time than the one before"]
+
+
+@pytest.mark.parametrize("word", ["\x1b]0;title\x07", "=cmd|'/C calc'!A0", "two words", "", "-1+1", "@SUM(A1)", "a\n"])
+def test_no_line_of_somebody_else_commands_a_terminal_or_a_spreadsheet(word: str, tmp_path: Path) -> None:
+    """Who audits the log of the other side reads texts that this one may have chosen: such a line is damage."""
+    details = STARTED.model_copy(update={"version": word})
+    line = read_line(STARTED).model_copy(update={"details": details})
+    path = tmp_path / "theirs.jsonl"
+    path.write_bytes(line.model_dump_json().encode() + b"\n")
+    assert "line 1 is damaged" in refusal(path)
 
 
 def test_exports_are_the_lines(path: Path) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
 from terms_files import FILE, make_keys, protocol_of, side_config, sign_as, terms_of, write_approved
 
 from smule_crypten.config.exchange import ExchangeConfig
@@ -22,7 +23,7 @@ from smule_crypten.config.party import DisclosureConfig, DisclosureLimits
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.errors import CredentialError, SmuleError, TermsError
 from smule_crypten.report.formatting import flattened
-from smule_crypten.terms.approval import _DOMAIN, Approval, _message, approval_of, check_dates
+from smule_crypten.terms.approval import _DOMAIN, Approval, _message, _refuse, approval_of, check_dates
 from smule_crypten.terms.document import Signature, SignedTerms, canonical, read_terms, write_terms
 from smule_crypten.transport.credentials import Identity, create_identity, load_certificate, load_identity
 from smule_crypten.transport.signatures import sign
@@ -302,6 +303,69 @@ def test_canonical_form_is_read_back(keys: Path) -> None:
 def test_text_that_is_no_base64_verifies_nothing() -> None:
     signature = Signature(party="a", signed_at="2026-01-01T00:00:00Z", signature="not base64!")
     assert signature.raw() == b""
+
+
+@pytest.mark.parametrize(
+    ("there", "here"),
+    [
+        ({"x": True}, {"x": 1}),
+        ({"x": 1}, {"x": 1.0}),
+        ({"x": 0.0}, {"x": -0.0}),
+        ({"x": "not set"}, {}),
+        ({"a.b": 1}, {"a": {"b": 1}}),
+    ],
+)
+def test_values_that_only_look_alike(there: dict[str, Any], here: dict[str, Any]) -> None:
+    """What was signed is compared as it is written, not as Python or a message would see it."""
+    for agreed, own in ((there, here), (here, there)):
+        with pytest.raises(TermsError, match="terms t are not those of this side: "):
+            _refuse(agreed, own, Path("t"))
+        _refuse(agreed, agreed, Path("t"))
+
+
+def test_a_signature_has_one_form(keys: Path) -> None:
+    """The last letter of base64 holds bits that stand for nothing: nobody changes them unnoticed."""
+    write_approved(keys)
+    document = content(keys)
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    for _ in range(20):
+        text = document["signatures"][0]["signature"]
+        if text.endswith("="):
+            break
+        write_approved(keys)
+        document = content(keys)
+    bare = text.rstrip("=")
+    changed = bare[:-1] + letters[letters.index(bare[-1]) ^ 1] + text[len(bare) :]
+    assert base64.b64decode(changed) == base64.b64decode(text)
+    document["signatures"][0]["signature"] = changed
+    put(keys, document)
+    assert "the signature of party a is not by the key" in refusal(keys)
+
+
+def _certificate_of(key: Any, path: Path) -> None:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hospital-b")])
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now).not_valid_after(now + dt.timedelta(days=9))
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    path.write_bytes(builder.sign(key, algorithm).public_bytes(serialization.Encoding.PEM))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        ed25519.Ed25519PrivateKey.generate,
+        lambda: rsa.generate_private_key(65537, 2048),
+        lambda: ec.generate_private_key(ec.SECP384R1()),
+    ],
+)
+def test_a_certificate_that_cannot_sign(make: Callable[[], Any], tmp_path: Path) -> None:
+    """TLS would take it. It is named as what it is, not as a wrong signature of the other side."""
+    document = write_approved(tmp_path)
+    _certificate_of(make(), tmp_path / "hospital-b.crt.pem")
+    write_terms(tmp_path / FILE, document)
+    with pytest.raises(CredentialError, match="of party b is of a kind that signs no terms; exchange one that"):
+        looked_at(tmp_path)
 
 
 def test_a_key_of_another_kind(keys: Path) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from terms_files import FILE, make_keys, sign_as, terms_of, write_approved
 
 from smule_crypten.config.party import DisclosureLimits
-from smule_crypten.config.protocol import PublicQuestionTerms
+from smule_crypten.config.protocol import JointHeadTerms, PublicFeatures, PublicQuestionTerms
 from smule_crypten.launch import terms
 from smule_crypten.launch.terms_view import sentences, show_document
 from smule_crypten.terms.document import SignedTerms, Terms
@@ -114,6 +114,35 @@ def test_what_is_shown(tmp_path: Path) -> None:
     ):
         assert part in text, part
     assert "not signed" not in shown(write_approved(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("reveal", "part"),
+    [
+        ("nobody", "at most 250 times in all runs that the ledger of the other one counts"),
+        ("both", "Then they are revealed to both, with noise, and tell each of sums over the other one's samples."),
+    ],
+)
+def test_a_joint_head_and_features_are_told(reveal: str, part: str, tmp_path: Path) -> None:
+    """Who signs reads what else is computed of the samples of both, and what is opened of it."""
+    terms = terms_of(tmp_path)
+    head = JointHeadTerms(name="ridge", answers=250, reveal=reveal, features=1001)
+    changed = terms.protocol.model_copy(update={"joint_head": head, "features": PublicFeatures(name="patches")})
+    text = " ".join(sentences(terms.model_copy(update={"protocol": changed})))
+    assert "linear model of the labelled samples of both, on 1,001 features" in text
+    assert part in text
+    assert "Each applies the public map patches to its own samples beforehand." in text
+    assert "Joint head" not in " ".join(sentences(terms))
+
+
+def test_no_limit_of_all_is_told_as_none(tmp_path: Path) -> None:
+    """Runs may be repeated, so a plan limits nothing; and a limit is one of a ledger."""
+    terms = terms_of(tmp_path)
+    limits = terms.limits.model_copy(update={"a": DisclosureLimits()})
+    text = " ".join(sentences(terms.model_copy(update={"limits": limits})))
+    assert "any number of runs may begin" in text
+    assert "as much as the plan asks for, without a limit of all" in text
+    assert "about at most 2,000 in all that one ledger counts" in text
 
 
 def test_sentences_follow_what_is_agreed_on(tmp_path: Path) -> None:
