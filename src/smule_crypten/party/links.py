@@ -91,7 +91,7 @@ def _meeting_of_party(config: PartyConfig, connection: ConnectionConfig, expecte
 def _check_unchanged(certificates: Mapping[str, Certificate], expected: Mapping[str, str]) -> None:
     """Raises CredentialError where a file holds another certificate than when the terms were held against it."""
     for role, certificate in certificates.items():
-        if certificate.fingerprint != expected[role.removeprefix("party ")]:
+        if certificate.fingerprint != expected[role.split()[-1]]:
             raise CredentialError(
                 f"certificate {certificate.path} of {role} was replaced after the terms were checked; start again"
             )
