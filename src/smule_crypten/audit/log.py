@@ -26,6 +26,7 @@ from smule_crypten.files import exclusive
 
 GENESIS = "0" * 64
 """What the first line names in place of a line before it."""
+_BEGIN = b'{"schema_version":1,"number":'
 _MODE = 0o600
 
 
@@ -72,6 +73,8 @@ def _verified(content: bytes, path: Path) -> Log:
     torn: list[int] = []
     for number, text in enumerate(texts, 1):
         line = _line(text) if number <= len(whole) else None
+        if line is None and not _has_begun(text):
+            raise OutputError(f"audit log {path}, line {number} is damaged; restore the log from a copy")
         if line is None:
             torn.append(number)
         else:
@@ -94,6 +97,12 @@ def _line(text: bytes) -> Line | None:
     except ValidationError:
         return None
     return line if line.model_dump_json().encode() == text else None
+
+
+def _has_begun(text: bytes) -> bool:
+    """Whether it can be what a crash left of a line. A power cut may leave zeros behind it."""
+    written = text.rstrip(b"\0")
+    return written[: len(_BEGIN)] == _BEGIN[: len(written)]
 
 
 def _check_follows(line: Line, number: int, digests: Sequence[str], torn: Sequence[int], path: Path) -> None:
@@ -206,17 +215,18 @@ def opened_log(path: Path, party: Literal["a", "b"]) -> Iterator[AuditLog]:
         except OSError as error:
             raise _unwritten(path, error.strerror) from None
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise _unwritten(path, "it is no file, and keeps nothing")
+            # First of all it is read: of a file that is no log not even the mode is changed.
+            log = AuditLog(path, descriptor, party)
             _claim(path, descriptor, is_new=is_new)
-            yield AuditLog(path, descriptor, party)
+            yield log
         finally:
             os.close(descriptor)
 
 
 def _claim(path: Path, descriptor: int, *, is_new: bool) -> None:
     """For its owner alone, and there after a power cut."""
-    # No device or pipe: they keep nothing, and their mode is not ours to change.
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise _unwritten(path, "it is no file")
     try:
         os.fchmod(descriptor, _MODE)
         if is_new:

@@ -166,6 +166,27 @@ def test_a_damaged_line_is_not_taken_for_a_torn_one(path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("content", [b"id,age\n1,44\n2,51", b"\x80PK\x03", b'{"schema_version":2,"number":1'])
+def test_another_file_is_not_taken_for_a_torn_log(content: bytes, tmp_path: Path) -> None:
+    """Whoever names a file of data by mistake finds it as it was, its mode with it."""
+    path = tmp_path / "data.csv"
+    path.write_bytes(content)
+    path.chmod(0o640)
+    assert "line 1 is damaged" in refusal(path)
+    with pytest.raises(OutputError, match="line 1 is damaged"), opened_log(path, "a"):
+        pass
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (content, 0o640)
+
+
+def test_zeros_after_a_power_cut(path: Path) -> None:
+    """A file system may have made the file longer, and not written what stands there."""
+    path.write_bytes(path.read_bytes() + b'{"schema' + bytes(90))
+    assert read_log(path).torn_from == 6
+    with opened_log(path, "a") as log:
+        log.append(exchanged(3))
+    assert [line.number for line in read_log(path).lines[-2:]] == [7, 8]
+
+
 def test_one_process_at_a_time(path: Path) -> None:
     with (
         opened_log(path, "a"),
@@ -203,7 +224,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe, 0o640)
     mode = pipe.stat().st_mode
-    with pytest.raises(OutputError, match="it is no file"), opened_log(pipe, "a"):
+    with pytest.raises(OutputError, match="it is no file, and keeps nothing"), opened_log(pipe, "a"):
         pass
     assert pipe.stat().st_mode == mode
 
