@@ -120,7 +120,8 @@ def test_a_control_uses_the_pool_and_the_validation_part(learned: MainRun) -> No
         ),
         (
             "simulation.controls=[mixup]",
-            "controls.0: Input should be 'label_smoothing', 'self_mutual', 'self_distillation' or 'own_head', got 'mixup'",
+            "controls.0: Input should be 'label_smoothing', 'self_mutual', 'self_distillation' or 'own_head', got "
+            "'mixup'",
         ),
         ("simulation.controls=[self_mutual,self_mutual]", "controls: each at most once, got self_mutual, self_mutual"),
         (
