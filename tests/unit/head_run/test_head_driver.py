@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from pathlib import Path
 
@@ -326,6 +327,22 @@ def test_what_was_answered_is_not_solved_anew(tmp_path: Path) -> None:
         assert len(kinds(party)) == 2
 
 
+@pytest.mark.parametrize("loser", [0, 1])
+def test_who_saw_something_of_a_head_solves_no_second_one(tmp_path: Path, loser: int) -> None:
+    """The other party has lost its whole folder, ledger included, and would draw other noise for the same weights: the
+    one that got its answers, and gave none, knows."""
+    asks = [0, 0]
+    asks[1 - loser] = 6
+    pair = Pair(tmp_path, asks=(asks[0], asks[1]))
+    before = pair.complete()
+    shutil.rmtree(before[loser].folder)
+    after = pair.attempt()
+    for party, who in ((after[loser], f"party {'ab'[1 - loser]}"), (after[1 - loser], "this party")):
+        assert isinstance(party.error, BudgetError)
+        assert f"{who} saw something of a joint head that not both have a share of any more" in str(party.error)
+        assert len(party.channel.sent) == 1
+
+
 def test_the_state_is_for_its_owner_alone(tmp_path: Path) -> None:
     """Mode 0600; one of another run or of other terms is as none, a damaged one is refused."""
     pair = Pair(tmp_path)
@@ -423,12 +440,13 @@ def test_a_peer_of_few_rows_is_refused(tmp_path: Path) -> None:
 
 
 def test_noise_that_hides_too_little_is_refused() -> None:
-    """Before anybody is met: none on the weights, where they are not revealed; or more answers than the fresh noise
-    hides the key in, however much is on the weights. What is revealed has noise far above a weight's last digit."""
-    for enough in (sizes(), sizes(noise=0.001), sizes(noise=0.0, answers=0), sizes(noise=0.0, reveal="both")):
+    """Before anybody is met: next to none on the weights, where they are not revealed; or more answers than the fresh
+    noise hides the key in, however much is on the weights. What is revealed has noise far above a weight's last digit."""
+    for enough in (sizes(), sizes(noise=0.003), sizes(noise=0.0, answers=0), sizes(noise=0.0, reveal="both")):
         enough.check_noise()
-    with pytest.raises(ConfigError, match=r"raise joint_head\.noise"):
-        sizes(noise=0.0).check_noise()
+    for noise in (0.0, 1e-9, 0.002):
+        with pytest.raises(ConfigError, match=r"raise joint_head\.noise to 0\.0026"):
+            sizes(noise=noise).check_noise()
     HeadSizes(terms=terms(features=3201, answers=800), outputs=100, opening="differences").check_noise()
     with pytest.raises(ConfigError, match=r"does not hide the key .* lower joint_head\.answers"):
         sizes(noise=10.0, answers=100_000).check_noise()
