@@ -16,9 +16,9 @@ answering party's E, to who asked; in step 4 W under the other one's E. Before a
 it into its ledger (mutual_learning/head_budget.py), and keeps what it refuses to itself.
 
 **Cut off anywhere**: who goes on has its share, its answers, or neither. A solve begins anew if either party lacks its
-share and, by the ledger of either and by what both say, nothing of W was opened yet; then its check opens other numbers, under new masks, and E is another one.
-Answers that have not arrived are asked for again, under new masks, and charged again. They are of the same W and E:
-nothing is fresh but what floods the errors of the lattice.
+share and nothing of W was opened yet, by the ledger of either and by what both say; then its check opens other numbers,
+under new masks, and E is another one. Answers that have not arrived are asked for again, under new masks, and charged
+again. They are of the same W and E: nothing is fresh but what floods the errors of the lattice.
 """
 
 from __future__ import annotations

@@ -80,8 +80,7 @@ class HeadSizes:
         )
 
     def check_noise(self) -> None:
-        """Raises ConfigError where weights bear no noise to speak of, or answers are too many for their lattice; before
-        anybody is met."""
+        """Raises ConfigError where answers bear hardly any noise, or are too many for their lattice."""
         if self.most_answers and self.sigma < self._least_sigma:
             least = math.ceil(self._least_sigma / DEVIATION * 1e4) / 1e4
             raise ConfigError(

@@ -441,7 +441,8 @@ def test_a_peer_of_few_rows_is_refused(tmp_path: Path) -> None:
 
 def test_noise_that_hides_too_little_is_refused() -> None:
     """Before anybody is met: next to none on the weights, where they are not revealed; or more answers than the fresh
-    noise hides the key in, however much is on the weights. What is revealed has noise far above a weight's last digit."""
+    noise hides the key in, however much is on the weights. What is revealed has noise far above a weight's last
+    digit."""
     for enough in (sizes(), sizes(noise=0.003), sizes(noise=0.0, answers=0), sizes(noise=0.0, reveal="both")):
         enough.check_noise()
     for noise in (0.0, 1e-9, 0.002):
