@@ -1,4 +1,4 @@
-"""`smule-doctor +party=my_side.yaml`: checks a side before the day of a run, one line a check."""
+"""`smule-doctor +party=my_side.yaml` checks a side before the day of a run; `smule-doctor audit FILE` its audit log."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from rich.console import Console
 
 from smule_crypten.doctor.all_checks import DEFAULT_WAIT_SECONDS, examine
+from smule_crypten.launch import audit
 from smule_crypten.launch.doctor_view import as_json, exit_code_of_all, show, show_verdict
 from smule_crypten.launch.info import answer
 from smule_crypten.launch.outcome import exit_code_of
@@ -22,6 +23,8 @@ _LONGEST_WAIT_SECONDS = 24 * 3600.0
 def main() -> None:
     """Console entry point."""
     answer()
+    if sys.argv[1:2] == ["audit"]:
+        audit.main(sys.argv[2:])
     arguments = parse(sys.argv[1:])
     heed_sigterm()
     configure_logging(logging.ERROR)
@@ -36,7 +39,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """
     parser = argparse.ArgumentParser(
         prog="smule-doctor",
-        usage="%(prog)s +party=my_side.yaml [key=value ...] [--wait SECONDS] [--quick] [--json]",
+        usage="%(prog)s +party=my_side.yaml [key=value ...] [--wait SECONDS] [--quick] [--json]\n"
+        "       %(prog)s audit FILE [--export FILE] [--json]",
         description="Checks one side before a run between hosts, as its file says; changes nothing. Run it at both "
         "sides at the same time (and while the dealer waits, if the scheme needs one), so that they compare clocks and "
         "settings. "

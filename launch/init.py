@@ -163,6 +163,7 @@ def _next_steps(answers: dict[str, str]) -> str:
         f"Now, at each of the {'three' if dealer else 'two'}:",
         f"  smule-keys init --name NAME      with {each} or {b}; exchange certificates",
         f"  complete the file: data.path{' at the parties' if dealer else ''}, and data.mean and data.std alike",
+        f"  smule-terms propose +party={a}.yaml --purpose TEXT      at one party; then smule-terms sign at both",
         *([f"  smule-dealer +dealer={dealer}.yaml"] if dealer else []),
         f"  smule-doctor +party={a}.yaml     at {a}, and +party={b}.yaml at {b}",
         f"  smule-party +party={a}.yaml      likewise",
@@ -199,6 +200,10 @@ def _party_file(role: str, answers: dict[str, str]) -> str:
         (
             "# How much the own network answers, over all runs with this peer; null for as much as this run plans.",
             {"disclosure": {"max_answers_total": None, "ledger": f"ledger-of-{other}.jsonl"}},
+        ),
+        (
+            "# What both approve: smule-terms propose, sign and verify. none: runs that nobody has approved.",
+            {"terms": f"terms-{answers['a']}-{answers['b']}.json"},
         ),
         ("# Where the results go; a new one for each run.", {"output_dir": "first-run"}),
         ("", {"connection": connection}),

@@ -27,6 +27,8 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "Protection and limits": (
         "disclosure",
         "party_a.disclosure",
+        "terms",
+        "audit",
         "training.alarm",
         "training.dp",
         "exchange.spot_checks",

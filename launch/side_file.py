@@ -6,11 +6,13 @@ and what stands on the command line lies over the file. Paths in the file are re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
+from smule_crypten.config.between_hosts import NO_TERMS
 from smule_crypten.config.config_reading import parse, suggest
 from smule_crypten.config.run import DealerConfig, PartyConfig
 from smule_crypten.errors import ConfigError, quoted
@@ -33,6 +35,8 @@ _PARTY_PATHS = (
     "public_pool.options.schema_file",
     "output_dir",
     "disclosure.ledger",
+    "terms",
+    "audit.path",
     "predict.checkpoint",
 )
 _DEALER_PATHS = ("certificate", "key", "party_a", "party_b")
@@ -48,7 +52,8 @@ def read_party(arguments: list[str]) -> PartyConfig:
     """
     side = _read_side(arguments, "party")
     values = compose_side(PartyConfig, *_chosen(side), side.overrides)
-    _resolve_paths(values, _PARTY_PATHS, side)
+    paths = [key for key in _PARTY_PATHS if key != "terms" or values.get(key) != NO_TERMS]
+    _resolve_paths(values, paths, side)
     config = parse(PartyConfig, values, side.where)
     if config.connection is None:
         raise ConfigError(
@@ -130,7 +135,7 @@ def _known(group: str, choice: str, place: str) -> str:
     return choice
 
 
-def _resolve_paths(values: dict[str, Any], keys: tuple[str, ...], side: SideSettings) -> None:
+def _resolve_paths(values: dict[str, Any], keys: Sequence[str], side: SideSettings) -> None:
     for key in keys:
         *parents, last = key.split(".")
         section: Any = values

@@ -20,14 +20,14 @@ FLOORS: list[set[str]] = [
     {"data", "models"},
     {"tasks", "features"},
     {"report", "training", "transport"},
-    {"mpc"},
+    {"mpc", "terms"},
     {"fixed_point", "oblivious"},
     {"lattice", "comparison"},
     {"two_party"},
     {"inference"},
     {"joint_head"},
     {"mutual_learning"},
-    {"head_run"},
+    {"audit", "head_run"},
     {"party"},
     {"prediction", "doctor", "attacks"},
     {"simulation"},
@@ -45,6 +45,7 @@ NARROW: dict[str, set[str]] = {
     "report": {"errors", "types", "metric_names", "files"},
     "transport": {"errors", "types", "files"},
     "mpc": SMALL | {"models", "transport"},
+    "terms": SMALL | {"report.formatting", "transport.credentials", "transport.signatures"},
     "fixed_point": SMALL | {"models", "mpc.session", "mpc.packing"},
     "oblivious": {"errors", "types", "files", "mpc.packing"},
     "comparison": {"errors", "types", "mpc.packing", "oblivious"},
@@ -57,6 +58,8 @@ NARROW: dict[str, set[str]] = {
     "mutual_learning": SMALL
     | {"data", "models", "tasks", "training", "report.records"}
     | {"inference.scheme", "inference.answerer", "inference.noise"},
+    "audit": SMALL
+    | {"terms", "report.records", "report.formatting", "mutual_learning.budget", "mutual_learning.disclosures"},
     "head_run": SMALL
     | {"joint_head", "mpc.session", "mpc.keys", "mpc.streams", "fixed_point.wire", "transport.meter"}
     | {"inference.scheme", "mutual_learning.head_budget", "mutual_learning.kept_ledger"}
@@ -74,6 +77,8 @@ NARROW: dict[str, set[str]] = {
         "simulation",
         "suites",
         "tables",
+        "terms",
+        "audit",
         "mpc.compat",
         "transport.credentials",
         "transport.meeting",
@@ -164,7 +169,18 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 def test_production_imports_nothing_of_the_simulation() -> None:
     """No party between hosts loads an adversary, or what else serves a simulation only."""
-    production = {"transport", "mpc", "inference", "mutual_learning", "head_run", "party", "prediction", "doctor"}
+    production = {
+        "transport",
+        "mpc",
+        "inference",
+        "mutual_learning",
+        "head_run",
+        "terms",
+        "audit",
+        "party",
+        "prediction",
+        "doctor",
+    }
     simulated = {"attacks", "simulation", "baselines", "suites"}
     found = {(name, other) for name in MODULES if room_of(name) in production for other in imported_by(name)}
     assert {(name, other) for name, other in found if room_of(other) in simulated} == set()

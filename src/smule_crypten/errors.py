@@ -18,7 +18,8 @@ SmuleError                      1   anything below; never raised itself
 ├── PartyFailedError            8   a party process ended with an error
 ├── TrainingError               9   training diverged
 ├── CredentialError            10   a key or certificate is missing, expired or not the expected one
-└── BudgetError                11   a query asks for more than the model owner is willing to disclose
+├── BudgetError                11   a query asks for more than the model owner is willing to disclose
+└── TermsError                 15   the signed terms are missing, changed, not valid now, or not those of this side
 
 Exit code 6 is worth another try, all others need somebody to look. 130 stands for Ctrl-C and SIGTERM. Messages are one
 line: what is wrong, where, and what to do.
@@ -172,3 +173,7 @@ class CredentialError(SmuleError):
 class BudgetError(SmuleError):
     exit_code = 11
     tell_peer = True
+
+
+class TermsError(SmuleError):
+    exit_code = 15

@@ -13,7 +13,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from mutations import BOUNDED, LONG, changed
+from terms_files import terms_of
 
+from smule_crypten.audit.events import Exchanged, Resumed
+from smule_crypten.audit.log import opened_log, read_log
 from smule_crypten.config.party import DisclosureConfig
 from smule_crypten.config.sections import ModelConfig
 from smule_crypten.errors import SmuleError
@@ -21,6 +24,7 @@ from smule_crypten.launch.side_file import read_dealer, read_party
 from smule_crypten.models.zoo import build_model
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.disclosures import read_ledger
+from smule_crypten.terms.document import SignedTerms, canonical, read_terms
 from smule_crypten.training.checkpoint import Checkpoint, load_model, save_checkpoint
 from smule_crypten.transport.credentials import create_identity, load_certificate, load_identity
 from smule_crypten.types import Disclosure
@@ -54,6 +58,13 @@ def example(kind: str) -> bytes:
                     for number in (1, 2):
                         budget.charge(Disclosure(query_id=number, to_party="b", num_samples=5, model_step=number))
                 return (folder / "ledger.jsonl").read_bytes()
+            case "terms":
+                return canonical(SignedTerms(terms=terms_of(folder)))
+            case "audit log":
+                with opened_log(folder / "audit.jsonl", "a") as log:
+                    log.append(Resumed(exchange=1))
+                    log.append(Exchanged(exchange=2, asked=3, answered=4, public_asked=0, public_answered=0, dropped=1))
+                return (folder / "audit.jsonl").read_bytes()
             case _:
                 remote = {"address": "host:7700", "certificate": "t.pem"}
                 party = {
@@ -65,6 +76,7 @@ def example(kind: str) -> bytes:
                                 "dealer": remote},
                     "training": {"epochs": 3, "temperature": 2.0},
                     "output_dir": "runs/one",
+                    "terms": "terms.json",
                 }  # fmt: skip
                 return yaml.safe_dump(party).encode()
 
@@ -73,6 +85,8 @@ READERS: dict[str, Callable[[Path], object]] = {
     "certificate": load_certificate,
     "checkpoint": load_model,
     "ledger": read_ledger,
+    "terms": read_terms,
+    "audit log": read_log,
     "party": lambda path: read_party([f"+party={path}"]),
     "dealer": lambda path: read_dealer([f"+dealer={path}"]),
 }

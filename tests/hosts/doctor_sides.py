@@ -48,6 +48,7 @@ training: {{epochs: 6, batch_size: 16}}
 exchange: {{num_queries: 10, every: 1, warmup_epochs: 3}}
 disclosure: {{max_answers_total: 30}}
 output_dir: out_{role}
+terms: none
 connection:
   certificate: {CERTIFICATES[role]}.crt.pem
   key: {CERTIFICATES[role]}.key.pem

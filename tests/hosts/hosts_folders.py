@@ -101,6 +101,7 @@ class Folders:
             "scheme": {"name": self._scheme},
             "data": {"name": "npz", "path": "data.npz"},
             "output_dir": "out",
+            "terms": "none",
             "connection": connection,
             **json.loads(json.dumps(SMALL)),
         }

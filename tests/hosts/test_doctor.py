@@ -29,7 +29,7 @@ from smule_crypten.doctor.checkup_network import (
     check_rehearsal,
 )
 from smule_crypten.errors import CredentialError, HandshakeError, PeerTimeoutError, ProtocolError
-from smule_crypten.launch import doctor
+from smule_crypten.launch import doctor, terms
 from smule_crypten.launch.doctor_view import show, verdict
 from smule_crypten.launch.side_file import read_dealer
 from smule_crypten.models.translate import translate
@@ -97,7 +97,7 @@ def test_two_good_sides_alone(tmp_path: Path) -> None:
     configs = [side(tmp_path, role) for role in "ab"]
     for found in both(configs):
         assert [finding for finding in found.values() if finding.status != "ok"] == []
-        assert len(found) == 15
+        assert len(found) == 17
         assert "dealer" not in " ".join(f"{finding.check} {finding.text}" for finding in found.values())
     with ThreadPoolExecutor(2) as threads:
         links = [meeting.result() for meeting in [threads.submit(meet_others, config) for config in configs]]
@@ -337,9 +337,9 @@ def test_command(folder: Path) -> None:
     assert done.returncode == 3
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert len(lines) == 19
+    assert len(lines) == 21
     assert all(line.split()[0] in ("ok", "FAILED", "skipped") for line in lines[:-1])
-    assert lines[-1].startswith("NOT READY: 2 of 18 checks failed: data, the dealer; mend the first; not examined: one")
+    assert lines[-1].startswith("NOT READY: 2 of 20 checks failed: data, the dealer; mend the first; not examined: one")
     assert "\x1b" not in done.stdout
 
 
@@ -387,3 +387,42 @@ def test_command_without_a_usable_file(folder: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("smule: error: cannot read ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_terms_that_are_not_signed(tmp_path: Path) -> None:
+    """The doctor of that side says what is missing, with the code of a run; nobody's other checks fail for it."""
+    write_sides(tmp_path, "two_party")
+    file = f"terms={tmp_path / 'terms.json'}"
+    with pytest.raises(SystemExit) as ended:
+        terms.main(["propose", f"+party={tmp_path / 'a.yaml'}", file, "--purpose", "p"])
+    assert ended.value.code == 0
+    found = both([side(tmp_path, "a", file), side(tmp_path, "b")])
+    assert (found[0]["terms"].status, found[0]["terms"].exit_code) == ("FAILED", 15)
+    assert "are not signed by party a (hospital-a)" in found[0]["terms"].text
+    assert found[1]["terms"].text.startswith("none, as this side's file says")
+    for of_side in found:
+        assert of_side["agreement"].text == "needs the model and the terms at both sides"
+        assert [name for name, one in of_side.items() if one.status == "FAILED"] in (["terms"], [])
+
+
+def test_terms_of_one_side_only(tmp_path: Path) -> None:
+    """What a run would end with is found before: the digests of both are compared."""
+    write_sides(tmp_path, "two_party")
+    file = f"terms={tmp_path / 'terms.json'}"
+    calls = [
+        ["propose", f"+party={tmp_path / 'a.yaml'}", file, "--purpose", "p", "--peer-limits", "max_answers_total=30"],
+        ["sign", f"+party={tmp_path / 'a.yaml'}", file],
+        ["sign", f"+party={tmp_path / 'b.yaml'}", file],
+    ]
+    for arguments in calls:
+        with pytest.raises(SystemExit) as ended:
+            terms.main(arguments)
+        assert ended.value.code == 0
+    agreed = both([side(tmp_path, role, file) for role in "ab"])
+    for of_side in agreed:
+        assert of_side["terms"].text.startswith("signed by hospital-a on ")
+        assert of_side["agreement"].status == "ok"
+    for of_side in both([side(tmp_path, "a", file), side(tmp_path, "b")]):
+        assert of_side["terms"].status == "ok"
+        assert (of_side["agreement"].status, of_side["agreement"].exit_code) == ("FAILED", 13)
+        assert "terms: " in of_side["agreement"].text

@@ -181,7 +181,7 @@ def test_what_depends_on_a_failed_check_is_skipped(folder: Path) -> None:
     found = by_check(findings(side(folder, "a")))
     skipped = {name for name, finding in found.items() if finding.status == "skipped"}
     others = {"party b", "clock of party b", "agreement", "clock of the dealer"}
-    assert skipped == {"one batch", "model", "fixed point", *others, "one exchange"}
+    assert skipped == {"one batch", "model", "fixed point", "terms", *others, "one exchange"}
     assert found["private key"].status == found["query budget"].status == "ok"
 
 

@@ -15,6 +15,7 @@ from hosts_network import Network
 from hosts_run import HostRun, SimulatedRun
 from hosts_tripwire import Tripwire
 
+from smule_crypten.audit.log import read_log
 from smule_crypten.config.protocol import JointHeadTerms
 from smule_crypten.head_run.sizes import HeadSizes
 from smule_crypten.head_run.state import HEAD_FILE
@@ -69,6 +70,14 @@ def check_party(folder: Path, peer: str, solves: int = 1) -> None:
     assert result["budget"]["charged"] % NUM_QUERIES == 0
 
 
+def check_audit_log(folder: Path, **expected: object) -> None:
+    """What the head opened stands there line by line as in the ledger, and what came of it once."""
+    events = [line.details.model_dump() for line in read_log(folder / "audit.jsonl").lines]
+    ledger = [(entry["kind"], entry["digest"]) for entry in read_lines(folder / "disclosures.jsonl")]
+    assert [(one["kind"], one["ledger"]) for one in events if one["event"] == "answers"] == ledger
+    assert [one for one in events if one["event"] == "joint_head"] == [{"event": "joint_head", **expected}]
+
+
 def test_both_have_a_head(folders: Folders, network: Network) -> None:
     """Record, ledger, report and log name it; bytes are those said before; shares add up to a head that knows."""
     with HostRun(network, folders) as run:
@@ -82,6 +91,7 @@ def test_both_have_a_head(folders: Folders, network: Network) -> None:
         check_party(folder, peer)
         kinds = [entry["kind"] for entry in read_lines(folder / "disclosures.jsonl")]
         assert kinds == ["joint_head_check", "joint_head", "first", "first", "first"]
+        check_audit_log(folder, asked=ANSWERS, answered=ANSWERS, revealed=False)
         shown = (folder / "report.html").read_text()
         assert f"65 features, 58 rows of party a and 58 of party b, solved for {_shown_solve()}" in shown
         assert f"party {role} gave {ANSWERS} answers of {ANSWERS}, got {ANSWERS}" in shown
@@ -185,6 +195,7 @@ def test_weights_revealed_to_both(folders: Folders, network: Network) -> None:
         assert head["opening_bytes"] == 2 * 8 * FEATURES * CLASSES
         kinds = [(entry["kind"], entry["num_samples"]) for entry in read_lines(folder / "disclosures.jsonl")]
         assert kinds[:2] == [("joint_head_check", 16), ("joint_head_weights", FEATURES * CLASSES)]
+        check_audit_log(folder, asked=0, answered=0, revealed=True)
         assert "both parties know its weights" in (folder / "report.html").read_text()
     both_DC = states[0]["share_DC"] + states[1]["share_DC"]
     for state in states:

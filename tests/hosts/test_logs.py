@@ -142,7 +142,7 @@ def test_the_course_of_a_run_can_be_read(watched: Watched) -> None:
     """Who was met, what was agreed, each exchange with its number and counts, each state, and the end."""
     exchange = ["exchange begun", "queries announced", "exchange finished", "state saved"]
     expected = ["ledger opened", "waiting", "waiting", "connected", "handshake agreed", "start agreed"]
-    expected += ["budget planned", "state saved", *exchange * 3, "run completed"]
+    expected += ["budget planned", "state saved", *exchange * 3, "audit log closed", "run completed"]
     for role in PEER:
         events = [json.loads(match[3]) for match in _LOG_LINE.finditer(watched.logs[role])]
         assert [re.split(r" \w+=", event)[0] for event in events] == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import yaml
 from smule_crypten.config.protocol import ProtocolConfig
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.datasets import load_data
-from smule_crypten.launch import doctor, keys, predict, table
+from smule_crypten.launch import audit, doctor, keys, predict, table, terms
 from smule_crypten.launch.side_file import read_dealer, read_party
 from smule_crypten.mutual_learning.schedule import exchange_epochs
 from smule_crypten.party.inputs import public_configuration
@@ -95,7 +96,9 @@ READERS: dict[str, Callable[[list[str]], object]] = {
     "smule-party": read_party,
     "smule-predict": lambda arguments: read_party(predict.split_files(arguments)[1]),
     "smule-estimate": read_party,
-    "smule-doctor": lambda arguments: read_party(doctor.parse(arguments).settings),
+    "smule-doctor": lambda arguments: (
+        audit.parse(arguments[1:]) if arguments[0] == "audit" else read_party(doctor.parse(arguments).settings)
+    ),
     "smule-dealer": read_dealer,
 }
 
@@ -107,6 +110,26 @@ def test_commands_are_understood(folder: Path, name: str) -> None:
     assert calls
     for arguments in calls:
         READERS[name](arguments)
+
+
+def test_terms_are_signed_as_the_page_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its own commands in its own order: one side proposes, both read and sign, both may run."""
+    runpy.run_path(str(folder / "make_digits.py"))
+    calls = commands("smule-terms")
+    assert [call[0] for call in calls] == ["propose", "show", "sign", "sign", "verify", "verify"]
+    for call in calls:
+        with pytest.raises(SystemExit) as ended:
+            terms.main(call)
+        assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "Purpose. Triage of chest radiographs, study 12" in printed
+    assert "Its network answers about at most 2,000 in all, 200 in one exchange" in printed
+    assert printed.count("APPROVED by both") == 2
+    for role in "ab":
+        with pytest.raises(SystemExit) as ended:
+            terms.main(["verify", f"+party=hospital-{role}.yaml", "exchange.every=2"])
+        assert ended.value.code == 15
+        assert "protocol.exchange.every: 4 in the terms, 2 at this side" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("setting", re.findall(r"`([\w.]+=[\w.]+)`", PAGE))
@@ -169,6 +192,8 @@ def test_on_one_machine(folder: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("ok       agreement") == 2
+    assert "APPROVED by both" in done.stdout
+    assert "VERIFIED: all" in done.stdout
     assert "FAILED" not in done.stdout
     for role in "ab":
         assert (folder / "first-run" / f"party_{role}" / "model.pt").is_file()

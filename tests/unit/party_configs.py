@@ -18,6 +18,7 @@ def party(**settings: Any) -> PartyConfig:
         "exchange": ExchangeConfig(),
         "training": TrainingConfig(),
         "model": ModelConfig(name="mlp"),
+        "terms": "none",
         "output_dir": "out",
     }
     return PartyConfig(**(defaults | settings))

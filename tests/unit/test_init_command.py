@@ -36,6 +36,7 @@ def test_the_files_of_all_roles(tmp_path: Path, capsys: pytest.CaptureFixture[st
     dealer = read_dealer([f"+dealer={tmp_path / 'trustee.yaml'}"])
     assert (a.name, b.name) == ("a", "b")
     assert a.exchange.terms == b.exchange.terms
+    assert a.terms == b.terms == str(tmp_path / "terms-north-south.json")
     assert (a.training.epochs, b.training.epochs, a.exchange.num_queries) == (12, 12, 50)
     assert a.data.options["class_names"] == ["no", "yes"]
     assert a.connection is not None

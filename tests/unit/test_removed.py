@@ -19,6 +19,7 @@ role: a
 data: {name: digits}
 model: {name: small_convnet}
 output_dir: out
+terms: none
 connection:
   certificate: a.pem
   key: a.key

@@ -21,7 +21,7 @@ connection:
   key: a.key.pem
   listen: 127.0.0.1:7701
   peer: {certificate: b.crt.pem}
-  # and no dealer: the two parties compute alone
+terms: none
 """
 
 

@@ -25,6 +25,23 @@ def refuse_of_simulations(insecure_choices: Sequence[str], attack: AttackConfig,
         )
 
 
+NO_TERMS = "none"
+"""What a side writes in place of the file of terms, if its runs shall need nobody's approval."""
+
+
+def refuse_no_terms(terms: str | None) -> None:
+    """Where a side says nothing of terms. That none are there has to be written, so that nobody forgets them.
+
+    Raises:
+        ValueError: in words for the user.
+    """
+    if terms is None:
+        raise ValueError(
+            "terms: between hosts name the file of the terms that both parties signed (smule-terms propose writes "
+            f"it), or write terms: {NO_TERMS} for runs that nobody has approved"
+        )
+
+
 def refuse_other_dealing(scheme: str, needs_dealer: bool, connection: ConnectionConfig) -> None:
     """A dealer that the scheme has no use for, or none where it needs one.
 

@@ -46,6 +46,13 @@ class DisclosureConfig(DisclosureLimits):
         return self
 
 
+class AuditConfig(Section):
+    """What an auditor reads afterwards."""
+
+    path: str | None = Field(default=None, json_schema_extra=RARE)
+    """The audit log of this side, kept over many runs; null for audit.jsonl in the output folder."""
+
+
 class SamplesConfig(Section):
     """How a party uses its own training samples."""
 

@@ -91,7 +91,8 @@ class ProtocolConfig(Section):
     """The public part: identical at both parties, compared by digest before anything else is sent.
 
     opening: what answers open of the logits; no key of the configuration, it follows from what is learned. provider:
-    who deals, written out; null with a scheme of the two parties alone.
+    who deals, written out; null with a scheme of the two parties alone. terms: digest of the terms that both signed,
+    null without any, and in the terms themselves.
     """
 
     protocol_version: int = 3
@@ -106,6 +107,7 @@ class ProtocolConfig(Section):
     features: PublicFeatures = _NO_FEATURES
     public_pool: PublicQuestionTerms = _NO_PUBLIC_QUESTIONS
     joint_head: JointHeadTerms = _NO_JOINT_HEAD
+    terms: str | None = None
 
     @classmethod
     def from_party(

@@ -11,12 +11,12 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from smule_crypten.config.between_hosts import refuse_of_simulations, refuse_other_dealing
+from smule_crypten.config.between_hosts import refuse_no_terms, refuse_of_simulations, refuse_other_dealing
 from smule_crypten.config.connection import ConnectionConfig
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.features import FeaturesConfig, without_constants
 from smule_crypten.config.joint_head import JointHeadConfig
-from smule_crypten.config.party import DisclosureConfig, PartySection, PredictConfig, SamplesConfig
+from smule_crypten.config.party import AuditConfig, DisclosureConfig, PartySection, PredictConfig, SamplesConfig
 from smule_crypten.config.privacy_limits import refuse_what_tells
 from smule_crypten.config.public_pool import PublicPoolConfig
 from smule_crypten.config.schemes import scheme_traits
@@ -163,6 +163,10 @@ class PartyConfig(_Common):
     samples: SamplesConfig = SamplesConfig()
     partition: PartitionConfig | None = None
     connection: ConnectionConfig | None = None
+    terms: str | None = None
+    """The file of the terms that both parties signed (smule-terms); a run that is not as they say is refused. Between
+    hosts it must be given: none stands for a run that nobody has approved."""
+    audit: AuditConfig = AuditConfig()
     predict: PredictConfig = PredictConfig()
     attack: AttackConfig = AttackConfig()
     output_dir: str
@@ -181,6 +185,7 @@ class PartyConfig(_Common):
     def _is_no_simulation(self) -> Self:
         if self.connection is not None:
             refuse_of_simulations(self.insecure_choices, self.attack, self.data)
+            refuse_no_terms(self.terms)
         return self
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from smule_crypten.config.run import PartyConfig
 from smule_crypten.doctor import checkup_local as local
 from smule_crypten.doctor import checkup_network as network
 from smule_crypten.doctor.checkup import Check, Checkup, Finding, run_checks
+from smule_crypten.doctor.checkup_terms import check_audit_log, check_terms
 from smule_crypten.transport.meeting import DEALER, ROLES
 
 DEFAULT_WAIT_SECONDS = 20.0
@@ -54,8 +55,10 @@ def _alone(settings: ConnectionConfig, peer: str) -> list[tuple[str, Check]]:
         ("private key", local.check_key),
         (f"certificate of {peer}", partial(local.check_certificate_of, peer, settings.peer.certificate)),
         *_certificate_of_dealer(settings),
+        ("terms", check_terms),
         ("output folder", local.check_output),
         ("query budget", local.check_budget),
+        ("audit log", check_audit_log),
     ]
 
 

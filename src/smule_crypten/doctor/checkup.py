@@ -50,7 +50,8 @@ class Speed:
 class Checkup:
     """One side, and what the checks have found out so far; None where they could not.
 
-    config: once the data are loaded, with what follows from them. say hears for whom a check waits.
+    config: once the data are loaded, with what follows from them. say hears for whom a check waits. terms: digest of
+    the approved ones, "" where this side says that there are none, None where they are not approved.
     """
 
     config: PartyConfig
@@ -63,6 +64,7 @@ class Checkup:
     answerer: Answerer | None = None
     identity: Identity | None = None
     certificates: dict[str, Certificate] = field(default_factory=dict)
+    terms: str | None = None
     link: Link | None = None
     clock_differences_seconds: dict[str, float] = field(default_factory=dict)
     peer_is_ready: bool = False

@@ -58,7 +58,7 @@ def check_peer(checkup: Checkup) -> str:
     except OtherwiseEngaged as engaged:
         checkup.clock_differences_seconds[peer] = engaged.clock_difference_seconds
         return "authenticated; it runs smule-party, not smule-doctor, so nothing but the clock was compared"
-    theirs = _swap(link, {"doctor": True, "time": time.time(), "ready": checkup.translated is not None})
+    theirs = _swap(link, {"doctor": True, "time": time.time(), "ready": _is_ready(checkup)})
     match theirs:
         case {"doctor": True, "time": float(clock), "ready": bool(is_ready)} if math.isfinite(clock):
             checkup.clock_differences_seconds[peer] = clock - time.time()
@@ -87,10 +87,10 @@ def check_agreement(checkup: Checkup) -> str:
     """The handshake of a run: public configuration and architectures."""
     link = needed(checkup.link, "the other side's doctor")
     config = checkup.config
-    if checkup.translated is None or not checkup.peer_is_ready:
-        raise Skipped("needs the model at both sides")
+    if not _is_ready(checkup) or checkup.translated is None or not checkup.peer_is_ready:
+        raise Skipped("needs the model and the terms at both sides")
     bundle = needed(checkup.inputs, "the data").bundle
-    protocol = public_configuration(config, bundle)
+    protocol = public_configuration(config, bundle).model_copy(update={"terms": checkup.terms or None})
     steps = handshake(protocol, config.rank, checkup.translated.architecture)
     try:
         architectures = run_handshake(steps, partial(_swap, link))
@@ -102,6 +102,10 @@ def check_agreement(checkup: Checkup) -> str:
         f"same public configuration, {_describe(protocol)}; the peer's network has "
         f"{len(checkup.peer_architecture.ops)} operations"
     )
+
+
+def _is_ready(checkup: Checkup) -> bool:
+    return checkup.translated is not None and checkup.terms is not None
 
 
 def _describe(protocol: ProtocolConfig) -> str:

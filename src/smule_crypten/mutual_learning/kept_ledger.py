@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +33,8 @@ class KeptLedger:
         former: fingerprints that the peer had before.
         head: a file that remembers how far the ledger was seen; None for none.
 
+    on_entry hears of each line once it is in the ledger, and before anything of it is computed.
+
     Raises:
         OutputError: the ledger cannot be read, was changed, or lacks lines that it had.
     """
@@ -42,6 +44,7 @@ class KeptLedger:
     ) -> None:
         self._path = path
         self.run = run
+        self.on_entry: Callable[[Entry], None] = lambda entry: None
         self._peer = peer
         self._peers = {peer, *former}
         self._head = head
@@ -101,6 +104,7 @@ class KeptLedger:
         self.entries = [*self.entries, entry]
         if self._head is not None:
             write_head(self._head, self._path, self.entries)
+        self.on_entry(entry)
 
     def _read(self) -> list[Entry]:
         entries = read_ledger(self._path)

@@ -8,7 +8,15 @@ from pathlib import Path
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.errors import OutputError
 from smule_crypten.mutual_learning.budget import QueryBudget
-from smule_crypten.party.run_folder import HEAD_FILE, LEDGER_FILE, RUN_FILE, identify_run, known_run, party_folder
+from smule_crypten.party.run_folder import (
+    AUDIT_FILE,
+    HEAD_FILE,
+    LEDGER_FILE,
+    RUN_FILE,
+    identify_run,
+    known_run,
+    party_folder,
+)
 from smule_crypten.party.states import StateFolder
 from smule_crypten.transport.credentials import load_certificate
 
@@ -17,6 +25,12 @@ def ledger_path(config: PartyConfig) -> Path:
     """The party's ledger; of a link, the file that it leads to."""
     ledger = config.disclosure.ledger
     return (party_folder(config) / LEDGER_FILE if ledger is None else Path(ledger)).resolve()
+
+
+def audit_path(config: PartyConfig) -> Path:
+    """The party's audit log; of a link, the file that it leads to."""
+    path = config.audit.path
+    return (party_folder(config) / AUDIT_FILE if path is None else Path(path)).resolve()
 
 
 def budget_of_run(config: PartyConfig, states: StateFolder) -> QueryBudget:

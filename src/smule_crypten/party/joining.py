@@ -1,4 +1,4 @@
-"""From configuration to a scheme that is ready for use: ledger, links, session, handshake.
+"""From configuration to a scheme that is ready for use: ledger, terms and audit log, links, session, handshake.
 
 The steps are the same for whatever the parties then do together.
 """
@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
+from smule_crypten.audit.auditor import Auditor, audited
+from smule_crypten.audit.events import Command
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.samples import DataBundle
+from smule_crypten.files import PRIVATE_FOLDER_MODE
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.inference.scheme import SecureInferenceScheme
 from smule_crypten.models.architecture import Architecture
@@ -18,7 +21,7 @@ from smule_crypten.mpc.session import Session, open_session
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.handshake import Architectures, handshake, run_handshake
 from smule_crypten.party.device import resolve_device
-from smule_crypten.party.disclosing import ledger_path
+from smule_crypten.party.disclosing import audit_path, ledger_path
 from smule_crypten.party.inputs import public_configuration
 from smule_crypten.party.links import meet_others
 from smule_crypten.transport.frames import AGREED_JSON_BYTES
@@ -41,10 +44,24 @@ def opened_budget(budget: QueryBudget, config: PartyConfig) -> Iterator[None]:
         yield
 
 
+def audit_of(
+    config: PartyConfig, bundle: DataBundle, budget: QueryBudget, command: Command
+) -> AbstractContextManager[Auditor]:
+    """Keep the audit log, and see that both parties approved what begins, before anybody is met; budget is entered.
+
+    Raises:
+        TermsError, OutputError: as audited.
+    """
+    path = audit_path(config)
+    if config.connection is not None and config.audit.path is None:
+        path.parent.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
+    return audited(config, public_configuration(config, bundle), budget, path, command)
+
+
 @contextmanager
-def joined_session(config: PartyConfig) -> Iterator[Session]:
-    """Meet the others and open a session with them."""
-    links = meet_others(config)
+def joined_session(config: PartyConfig, audit: Auditor) -> Iterator[Session]:
+    """Meet the others, by the certificates that the terms were held against, and open a session with them."""
+    links = meet_others(config, expected=audit.fingerprints)
     log.info("connected to=%s", ",".join(links))
     with open_session(
         links,
@@ -56,17 +73,22 @@ def joined_session(config: PartyConfig) -> Iterator[Session]:
         yield session
 
 
-def shake_hands(config: PartyConfig, bundle: DataBundle, own: Architecture, session: Session) -> Architectures:
-    """Agree with the peer on all that is public; the architectures of party a and party b.
+def shake_hands(
+    config: PartyConfig, bundle: DataBundle, own: Architecture, session: Session, audit: Auditor
+) -> Architectures:
+    """Agree with the peer on all that is public, the terms with it; the architectures of party a and party b.
 
     Raises:
         HandshakeError: the parties disagree.
+        TermsError: the terms have ended while this side waited.
     """
-    protocol = public_configuration(config, bundle)
+    audit.check_dates()
+    protocol = public_configuration(config, bundle).model_copy(update={"terms": audit.terms_digest})
     architectures = run_handshake(handshake(protocol, config.rank, own), session.channel.swap_json)
     for link in session.links:
         link.limit_messages(AGREED_JSON_BYTES)
     log.info("handshake agreed digest=%s", protocol.digest())
+    audit.session_opened(protocol.digest())
     return architectures
 
 

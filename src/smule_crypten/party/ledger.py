@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from smule_crypten.audit.auditor import Auditor
 from smule_crypten.mutual_learning.peer import Answers
 from smule_crypten.party.events import Emit, EpochEnded, Message
 from smule_crypten.report.journal import EpochJournal
@@ -23,9 +24,14 @@ from smule_crypten.types import Cost
 
 
 class PartyLedger:
-    """Journals and emits the epochs of one party, and adds up what the whole run needs to know of them."""
+    """Journals and emits the epochs of one party, and adds up what the whole run needs to know of them.
 
-    def __init__(self, party: str, journal: EpochJournal, emit: Emit) -> None:
+    Args:
+        audit: hears of each exchange and alarm as soon as it is there.
+    """
+
+    def __init__(self, party: str, journal: EpochJournal, emit: Emit, audit: Auditor) -> None:
+        self.audit = audit
         self._party = party
         self._journal = journal
         self._emit = emit
@@ -49,6 +55,7 @@ class PartyLedger:
             exchange_seconds=seconds,
             **_counts(answers.cost),
         )
+        self.audit.exchanged(answers.disclosure.query_id, self._pending)
 
     def epoch(self, phase: str, result: EpochResult, tested: Outcome) -> None:
         """Report one epoch, with the exchange at its start if there was one."""

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from smule_crypten.config.connection import ConnectionConfig
 from smule_crypten.config.run import DealerConfig, PartyConfig
-from smule_crypten.transport.credentials import check_distinct, load_certificate, load_identity
+from smule_crypten.errors import CredentialError
+from smule_crypten.transport.credentials import Certificate, check_distinct, load_certificate, load_identity
 from smule_crypten.transport.endpoint import Address, listen
 from smule_crypten.transport.link import Link
 from smule_crypten.transport.meeting import DEALER, ROLES, Meeting, simulated_meeting
 
 
-def meet_others(config: PartyConfig, *, with_dealer: bool | None = None) -> dict[str, Link]:
+def meet_others(
+    config: PartyConfig, *, with_dealer: bool | None = None, expected: Mapping[str, str] | None = None
+) -> dict[str, Link]:
     """A party's links by role.
 
     Args:
         with_dealer: whether one takes part in a simulation; None where the scheme decides.
+        expected: fingerprints of all certificates, by a, b and dealer, as this process has read them before; None where
+            it has not.
 
     Raises:
         ConfigError, CredentialError, PeerTimeoutError: see transport/meeting.py.
@@ -24,7 +30,7 @@ def meet_others(config: PartyConfig, *, with_dealer: bool | None = None) -> dict
     role = ROLES[config.rank]
     launch = config.launch
     if config.connection is not None:
-        meeting = _meeting_of_party(config, config.connection)
+        meeting = _meeting_of_party(config, config.connection, expected)
     else:
         meeting = simulated_meeting(
             role,
@@ -55,7 +61,7 @@ def meeting_of_dealer(config: DealerConfig) -> Meeting:
     )
 
 
-def _meeting_of_party(config: PartyConfig, connection: ConnectionConfig) -> Meeting:
+def _meeting_of_party(config: PartyConfig, connection: ConnectionConfig, expected: Mapping[str, str] | None) -> Meeting:
     role, peer = ROLES[config.rank], ROLES[1 - config.rank]
     identity = load_identity(Path(connection.certificate), Path(connection.key))
     keys = {peer: "connection.peer", DEALER: "connection.dealer"}
@@ -65,6 +71,8 @@ def _meeting_of_party(config: PartyConfig, connection: ConnectionConfig) -> Meet
     certificates = {name: load_certificate(Path(path)) for name, (path, _) in remotes.items()}
     pinned = {f"{keys[name]}.certificate": certificate for name, certificate in certificates.items()}
     check_distinct({"connection.certificate": identity.certificate} | pinned)
+    if expected is not None:
+        _check_unchanged({role: identity.certificate} | certificates, expected)
     return Meeting(
         role=role,
         identity=identity,
@@ -78,3 +86,12 @@ def _meeting_of_party(config: PartyConfig, connection: ConnectionConfig) -> Meet
         join_seconds=config.launch.join_seconds,
         deadline_seconds=config.launch.deadline_seconds,
     )
+
+
+def _check_unchanged(certificates: Mapping[str, Certificate], expected: Mapping[str, str]) -> None:
+    """Raises CredentialError where a file holds another certificate than when the terms were held against it."""
+    for role, certificate in certificates.items():
+        if certificate.fingerprint != expected[role.split()[-1]]:
+            raise CredentialError(
+                f"certificate {certificate.path} of {role} was replaced after the terms were checked; start again"
+            )

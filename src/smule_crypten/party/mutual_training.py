@@ -71,6 +71,8 @@ class MutualTraining:
         self._meter, self._secure, self._public = meter, secure, public
         self._budget, self._ledger, self._states = budget, ledger, states
         self._pace = _Pace()
+        self._alarms = 0
+        """So many were told to the audit log, now or by the attempt that this one goes on from."""
         self._at_first: dict[str, Any] = {}
         """What had crossed the wire before the first exchange was prepared; who goes on from before it prepares it
         again."""
@@ -150,6 +152,9 @@ class MutualTraining:
 
     def reached(self) -> None:
         """Save a state: of training alone from time to time and at its end, of mutual learning always."""
+        for alarm in self._loop.watchman.alarms[self._alarms :]:
+            self._ledger.audit.alarmed(alarm)
+        self._alarms = len(self._loop.watchman.alarms)
         loop, alone = self._loop, self._loop.training_alone
         if alone is not None:
             if self._pace.allows or alone.epochs_done == self._config.training.epochs:
@@ -196,6 +201,7 @@ class MutualTraining:
 
     def _load(self, state: dict[str, Any]) -> None:
         self._loop.load_state_dict(state["loop"])
+        self._alarms = len(self._loop.watchman.alarms)
         self._ledger.load_state_dict(state["ledger"])
 
     def _agree(self) -> None:

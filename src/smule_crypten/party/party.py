@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from smule_crypten.audit.auditor import Auditor
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.partition import missing_classes
 from smule_crypten.errors import PeerError
@@ -32,7 +33,7 @@ from smule_crypten.party.disclosing import budget_of_run, oldest_start
 from smule_crypten.party.events import Begun, Emit, Message
 from smule_crypten.party.hooks import Hooks
 from smule_crypten.party.inputs import PartyInputs, build_party_model, party_seed
-from smule_crypten.party.joining import joined_session, opened_budget, prepared_scheme, shake_hands
+from smule_crypten.party.joining import audit_of, joined_session, opened_budget, prepared_scheme, shake_hands
 from smule_crypten.party.ledger import PartyLedger
 from smule_crypten.party.mutual_training import MutualTraining
 from smule_crypten.party.public_asking import public_questions
@@ -85,8 +86,12 @@ def run_party(emit: Emit, inputs: PartyInputs, hooks: Hooks | None = None) -> Pa
     _say_of_data(emit, config, prepared.inputs, prepared.model)
     result: PartyRecord | None = None
     try:
-        with opened_budget(prepared.budget, config), joined_session(config) as session:
-            result = _train(prepared, session, emit)
+        with (
+            opened_budget(prepared.budget, config),
+            audit_of(config, prepared.inputs.bundle, prepared.budget, "training") as audit,
+            joined_session(config, audit) as session,
+        ):
+            result = _train(prepared, session, emit, audit)
     except PeerError as error:
         if result is None:
             raise
@@ -115,21 +120,25 @@ def _prepare(loaded: PartyInputs, hooks: Hooks) -> _Prepared:
     )
 
 
-def _train(prepared: _Prepared, session: Session, emit: Emit) -> PartyRecord:
+def _train(prepared: _Prepared, session: Session, emit: Emit, audit: Auditor) -> PartyRecord:
     """Agree with the others, train, and leave the result in the party's folder."""
     config = prepared.config
-    scheme, start = _agree(prepared, session)
+    scheme, start = _agree(prepared, session, audit)
     state = prepared.states.load(start) if start in prepared.states.completed() else None
+    if state is not None:
+        audit.resumed(start)
     # Only now: a run that cannot start leaves the journal and the report of the one that was cut off.
     emit(Begun(prepared.inputs.bundle.notes))
     with EpochJournal(party_folder(config) / JOURNAL_FILE) as journal:
-        ledger = PartyLedger(config.name, journal, emit)
+        ledger = PartyLedger(config.name, journal, emit, audit)
         public = public_queries(config.public_pool, config.exchange)
         prices = Prices.of(scheme, dealt=config.needs_dealer, public=public)
         head_bytes = 0 if prepared.head is None else prepared.head.sizes.most_bytes
         queries = plan(prices, config.exchange, config.training.epochs, head_bytes)
         _say_plan(emit, config, queries)
         head = _joint_head(prepared, scheme, ledger)
+        if head is not None:
+            audit.head_asked(head.record)
         peer = _peer(prepared, scheme, queries)
         questions = public_questions(config, prepared.inputs.bundle.public_pool, scheme, prepared.budget, public)
         training = MutualTraining(
@@ -154,6 +163,7 @@ def _train(prepared: _Prepared, session: Session, emit: Emit) -> PartyRecord:
     session.channel.swap_json({"finished": True})
     result = PartyRecord(status="completed", **facts, **vars(ledger.totals(session.meter)))
     write_result(config, result)
+    audit.completed()
     return result
 
 
@@ -185,10 +195,10 @@ def _joint_head(prepared: _Prepared, scheme: SecureInferenceScheme, ledger: Part
     )
 
 
-def _agree(prepared: _Prepared, session: Session) -> tuple[SecureInferenceScheme, int]:
+def _agree(prepared: _Prepared, session: Session, audit: Auditor) -> tuple[SecureInferenceScheme, int]:
     """The scheme, ready for use, and the number of the exchange to go on from."""
     config = prepared.config
-    architectures = shake_hands(config, prepared.inputs.bundle, prepared.architecture, session)
+    architectures = shake_hands(config, prepared.inputs.bundle, prepared.architecture, session, audit)
     oldest = oldest_start(config, prepared.states)
     swap = prepared.hooks.swap(prepared.inputs.bundle, session.channel.swap_json)
     start = agree_on_start(prepared.states.completed(), oldest, swap)

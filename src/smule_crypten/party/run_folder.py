@@ -17,6 +17,7 @@ from smule_crypten.report.summary import SUMMARY_FILE
 
 JOURNAL_FILE = "record.jsonl"
 LEDGER_FILE = "disclosures.jsonl"
+AUDIT_FILE = "audit.jsonl"
 HEAD_FILE = "ledger_head.json"
 RUN_FILE = "run.json"
 STATES_FOLDER = "states"

@@ -34,12 +34,12 @@ _ALONE = "alone.pt"
 _LEFT_OVER = re.compile(r"\.(exchange_\d+|alone|joint_head)\.pt\..*")
 """A temporary file of write_atomic whose writer was killed."""
 _MAY_CHANGE: dict[str, Any] = {
-    **dict.fromkeys(("output_dir", "launch", "connection", "disclosure", "predict"), True),
+    **dict.fromkeys(("output_dir", "launch", "connection", "disclosure", "terms", "audit", "predict"), True),
     "features": {"cache"},
     "joint_head": {"features": {"cache"}},
 }
 """Between two attempts a host may get another address or certificate, and its owner may allow more queries. What comes
-after training makes no difference to it."""
+after training makes no difference to it, nor what terms say, which are held to all else anyway."""
 _UNSET = "not set"
 _NAMED = 3
 """So many changed keys of a configuration are named, of more their number."""

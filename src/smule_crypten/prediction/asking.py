@@ -39,7 +39,7 @@ from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.party.device import resolve_device
 from smule_crypten.party.disclosing import budget_of_questions
 from smule_crypten.party.inputs import PartyInputs, load_party_inputs
-from smule_crypten.party.joining import joined_session, opened_budget, prepared_scheme, shake_hands
+from smule_crypten.party.joining import audit_of, joined_session, opened_budget, prepared_scheme, shake_hands
 from smule_crypten.party.run_folder import MODEL_FILE, STATES_FOLDER, known_run, party_folder
 from smule_crypten.party.states import StateFolder
 from smule_crypten.prediction.answer_records import AskedRecord
@@ -183,12 +183,19 @@ def ask_once(
     check_inputs(asked.inputs, asked.sample_ids, scheme_class(config.scheme.name).input_limit(config.scheme))
     budget, results = budget_of_questions(config), []
     try:
-        with opened_budget(budget, config), joined_session(config) as session:
-            architectures = shake_hands(config, party.inputs.bundle, party.architecture, session)
+        with (
+            opened_budget(budget, config),
+            audit_of(config, party.inputs.bundle, budget, "questions") as audit,
+            joined_session(config, audit) as session,
+        ):
+            architectures = shake_hands(config, party.inputs.bundle, party.architecture, session, audit)
             most, num_exchanges = _agree_on_exchanges(session, len(asked), config, budget)
             scheme = prepared_scheme(config, session, architectures)
             answers = _exchange(party, scheme, asked, budget, most, num_exchanges)
             results.append(conclude(scheme, answers))
+            dropped = int((~answers.answered_N).sum())
+            audit.predicted(len(answers.logits_NC), answers.budget.answered, dropped)
+            audit.completed()
             session.channel.swap_json({"finished": True})
     except PeerError as error:
         if not results:

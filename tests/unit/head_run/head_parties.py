@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -32,7 +32,7 @@ _CUT = object()
 
 
 def terms(**changes: Any) -> JointHeadTerms:
-    values = {
+    values: dict[str, Any] = {
         "name": "ridge",
         "answers": 6,
         "noise": 0.2,
@@ -72,7 +72,7 @@ class FaultyChannel(TensorChannel):
         super().__init__(rank)
         self._out, self._into, self._cut_at = out, into, cut_at
         self.sent: list[Any] = []
-        self.watch = lambda: None
+        self.watch: Callable[[], None] = lambda: None
 
     def transfer(
         self, outgoing: Sequence[torch.Tensor], incoming: Sequence[torch.Tensor], *, continues: bool = False

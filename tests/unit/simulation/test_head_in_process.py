@@ -119,8 +119,7 @@ def test_skewed_parties_learn_from_it() -> None:
     assert max(gains) > 0.2
     assert [party.best.name for party in parties] == ["", ""]
     weights = [party._trainer.teacher.weights for party in parties]
-    assert weights[0] == (weights[1][1], weights[1][0], weights[1][2])
-    assert weights[0][2] > 0
+    assert min(head for _, _, head in weights) >= 0.5
 
     plain = InProcess(configured(JointHeadConfig()))
     assert plain.heads is None
