@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from smule_crypten.config.features import FeaturesConfig
-from smule_crypten.config.joint_head import JointHeadConfig
+from smule_crypten.config.joint_head import DEVIATION, JointHeadConfig
+from smule_crypten.joint_head.asking import OUTPUT_BITS, RING
 
 
 def test_there_is_none_unless_asked_for() -> None:
@@ -26,3 +27,13 @@ def test_the_head_takes_no_copies() -> None:
     """Sums are over samples as they are; copies would be left out in silence."""
     with pytest.raises(ValidationError, match="leave it out"):
         JointHeadConfig(name="ridge", features=FeaturesConfig(name="patches", copies=4))
+
+
+def test_answers_stay_in_their_ring() -> None:
+    """The difference of two outputs of a row twice as long as usual, under the most noise that may be set: six
+    deviations are within the 8 units that an answer's 32 bits hold."""
+    most = 2.0
+    assert JointHeadConfig(name="ridge", noise=most).noise == most
+    assert 6 * 2**0.5 * 2 * most * DEVIATION < 2.0 ** (RING - 1 - OUTPUT_BITS)
+    with pytest.raises(ValidationError, match="less than or equal to 2"):
+        JointHeadConfig(name="ridge", noise=3.0)

@@ -23,9 +23,10 @@ class JointHeadConfig(Section):
     answers: int | None = Field(default=None, ge=0, json_schema_extra=RARE)
     """How many answers of it each party may have, in all uses together; null for a quarter of its features. They are
     counted as disclosures."""
-    noise: float = Field(default=0.2, ge=0.0, le=10.0, json_schema_extra=RARE)
+    noise: float = Field(default=0.2, ge=0.0, le=2.0, json_schema_extra=RARE)
     """Standard deviation of each party's normal noise on an output, as a share of the logits' own, for which 0.214
-    stands (of targets between 0 and 1). It is drawn once, on the weights; 0 only where they are revealed."""
+    stands (of targets between 0 and 1). It is drawn once, on the weights; less than
+    2^-12 on each is refused where answers are given."""
     reveal: Literal["nobody", "both"] = "nobody"
     """Who sees its weights under the other party's noise after it is solved: nobody, or both, which tells more than a
     jointly trained network does."""

@@ -39,6 +39,11 @@ class Announced:
         """How many of these it does not have yet."""
         return 0 if self.answered else self.gets(other)
 
+    @property
+    def has_seen(self) -> bool:
+        """Something of a head, of whichever solve."""
+        return self.answered or self.revealed
+
     def of_a_new_solve(self) -> Announced:
         """What was there is forgotten."""
         return replace(self, solve=None, answered=False, revealed=False)

@@ -16,9 +16,9 @@ answering party's E, to who asked; in step 4 W under the other one's E. Before a
 it into its ledger (mutual_learning/head_budget.py), and keeps what it refuses to itself.
 
 **Cut off anywhere**: who goes on has its share, its answers, or neither. A solve begins anew if either party lacks its
-share and nothing of W was opened yet; then its check opens other numbers, under new masks, and E is another one.
-Answers that have not arrived are asked for again, under new masks, and charged again. They are of the same W and E:
-nothing is fresh but what floods the errors of the lattice.
+share and nothing of W was opened yet, by the ledger of either and by what both say; then its check opens other numbers,
+under new masks, and E is another one. Answers that have not arrived are asked for again, under new masks, and charged
+again. They are of the same W and E: nothing is fresh but what floods the errors of the lattice.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from typing import Literal
 
 import torch
 
-from smule_crypten.errors import DataError
+from smule_crypten.errors import BudgetError, DataError
 from smule_crypten.fixed_point.wire import Post
 from smule_crypten.head_run.announcing import Announced, checked
 from smule_crypten.head_run.keys import HeadKeys, agree_on_keys
@@ -109,11 +109,13 @@ class HeadDriver:
             self._session.meter.by_phase[PHASE] = Traffic(**_sum(state.solve_cost, state.opening_cost))
             log.info("joint head resumed solve=%s answered=%s", state.solve[:16], own.answered)
         else:
-            own, theirs = own.of_a_new_solve(), theirs.of_a_new_solve()
-            self._check_answers(own, theirs)
+            fresh, their_fresh = own.of_a_new_solve(), theirs.of_a_new_solve()
+            self._check_answers(fresh, their_fresh)
             self._budget.check_solve()
             if self._sizes.is_revealed:
                 self._budget.check_weights()
+            self._check_nobody_saw(own, theirs)
+            own, theirs = fresh, their_fresh
             state = self._solved(rows)
         if self._sizes.is_revealed:
             if not (own.revealed and theirs.revealed):
@@ -146,6 +148,19 @@ class HeadDriver:
         """Raises BudgetError where the peer asks and nothing is left, or too often; before anything is computed."""
         if theirs.asks and not theirs.answered:
             self._budget.check_answers(theirs.due(own) or theirs.asks)
+
+    def _check_nobody_saw(self, own: Announced, theirs: Announced) -> None:
+        """Of a head that is about to be forgotten: whoever gave it may have lost its ledger, and does not know.
+
+        Raises:
+            BudgetError: either party has answers or weights of it.
+        """
+        if own.has_seen or theirs.has_seen:
+            who = "this party" if own.has_seen else f"party {PARTY_NAMES[1 - self._rank]}"
+            raise BudgetError(
+                f"{who} saw something of a joint head that not both have a share of any more, and no second one is "
+                "solved, which would have other noise; restore states/joint_head.pt at both parties, or begin a new run"
+            )
 
     def _solved(self, rows: tuple[int, int]) -> HeadState:
         """Step 2: a state with the own share and noise alone, saved."""

@@ -13,7 +13,7 @@ from smule_crypten.joint_head.asking_products import LatticeAsking, check_noise
 from smule_crypten.joint_head.cost import solve_cost
 from smule_crypten.joint_head.lattice_products import LatticeProducts
 from smule_crypten.joint_head.plan import SolvePlan
-from smule_crypten.joint_head.weight_noise import LEAST_REVEALED
+from smule_crypten.joint_head.weight_noise import LEAST
 from smule_crypten.types import Cost, LogitOpening
 
 WEIGHT_BYTES = 8
@@ -35,8 +35,13 @@ class HeadSizes:
     @property
     def sigma(self) -> float:
         """Standard deviation of a party's noise on an output of a row of norm sqrt(D), in units of the targets."""
-        least = LEAST_REVEALED * math.sqrt(self.terms.features) if self.is_revealed else 0.0
-        return max(self.terms.noise * DEVIATION, least)
+        own = self.terms.noise * DEVIATION
+        return max(own, self._least_sigma) if self.is_revealed else own
+
+    @property
+    def _least_sigma(self) -> float:
+        """Of anything that is opened."""
+        return LEAST * math.sqrt(self.terms.features)
 
     @property
     def weight_sigma(self) -> float:
@@ -75,11 +80,12 @@ class HeadSizes:
         )
 
     def check_noise(self) -> None:
-        """Raises ConfigError where answers bear no noise, or are too many for their lattice; before anybody is met."""
-        if self.most_answers and not self.terms.noise:
+        """Raises ConfigError where answers bear hardly any noise, or are too many for their lattice."""
+        if self.most_answers and self.sigma < self._least_sigma:
+            least = math.ceil(self._least_sigma / DEVIATION * 1e4) / 1e4
             raise ConfigError(
-                "joint_head.noise=0: answers would tell the head as it is and how its shares were rounded; raise "
-                "joint_head.noise"
+                f"joint_head.noise={self.terms.noise:g}: answers would tell the head as it is and how its shares were "
+                f"rounded; raise joint_head.noise to {least:g} or more"
             )
         check_noise(self.asking_plan(self.most_answers))
 

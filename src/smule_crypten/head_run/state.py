@@ -84,4 +84,7 @@ class HeadStore:
             values: dict[str, Any] = content["state"]
             return HeadState(**{one.name: values[one.name] for one in fields(HeadState)}) if is_own else None
         except Exception:  # a damaged file may break PyTorch's reader in any way
-            raise OutputError(f"{self._path} is damaged; remove it, and the joint head is solved anew") from None
+            raise OutputError(
+                f"{self._path} is damaged; restore it, or remove it, and the joint head is solved anew if nothing of "
+                "it was opened yet"
+            ) from None

@@ -15,9 +15,9 @@ import torch
 from smule_crypten.joint_head.plan import VALUE_BITS
 from smule_crypten.mpc.streams import Stream
 
-LEAST_REVEALED = 2.0**-12
-"""Deviation on each weight that is revealed, at least: 256 units of the last digit, far above what rounding tells of
-shares."""
+LEAST = 2.0**-12
+"""Deviation on each weight of which anything is opened, at least: 256 units of the last digit, far above what rounding
+tells of shares."""
 
 
 def drawn_noise(shape: tuple[int, ...], deviation: float, local: Stream) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from head_parties import CLIP_NORM, RIDGE, Pair, Party, data, kinds, sizes, stat
 
 from smule_crypten.config.joint_head import DEVIATION
 from smule_crypten.errors import BudgetError, ConfigError, DataError, OutputError, PeerError
+from smule_crypten.head_run import driver
 from smule_crypten.head_run.revealing import check_classes, check_rows
 from smule_crypten.head_run.sizes import HeadSizes
 from smule_crypten.head_run.state import HEAD_FILE
@@ -18,7 +20,9 @@ from smule_crypten.joint_head.asking import FLOODING
 from smule_crypten.joint_head.integers import as_weights
 from smule_crypten.joint_head.solve_in_clear import exact_head
 from smule_crypten.joint_head.statistics import with_constant
+from smule_crypten.joint_head.weight_noise import drawn_noise
 from smule_crypten.mpc.packing import packed_bytes
+from smule_crypten.mpc.streams import Stream
 from smule_crypten.mutual_learning.head_budget import HeadBudget
 from smule_crypten.mutual_learning.kept_ledger import KeptLedger
 
@@ -50,9 +54,30 @@ def check_right(pair: Pair, parties: tuple[Party, Party]) -> None:
         assert float(left_NC.abs().max()) < 6 * FLOODING
 
 
+def watched_noise(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, torch.Tensor]]:
+    """Of each draw of a party: deviation and noise."""
+    seen: list[tuple[float, torch.Tensor]] = []
+
+    def watched(shape: tuple[int, ...], deviation: float, local: Stream) -> torch.Tensor:
+        seen.append((deviation, drawn_noise(shape, deviation, local)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(driver, "drawn_noise", watched)
+    return seen
+
+
+def test_noise_is_normal_with_its_deviation() -> None:
+    """In units of the last binary digit of a weight."""
+    noise_DC = as_weights(drawn_noise((1000, 10), 0.01, Stream(bytes(32))))
+    assert float(noise_DC.std()) == pytest.approx(0.01, rel=0.03)
+    assert abs(float(noise_DC.mean())) < 0.0004
+    assert float((noise_DC.abs() < 0.01).double().mean()) == pytest.approx(0.683, abs=0.02)
+
+
 @pytest.mark.parametrize("noise", [0.2, 2.0])
-def test_both_get_a_share_and_answers(tmp_path: Path, noise: float) -> None:
+def test_both_get_a_share_and_answers(tmp_path: Path, noise: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Party b has more rows and preconditions; noise is on the weights, as much as was agreed and once."""
+    seen = watched_noise(monkeypatch)
     pair = Pair(tmp_path, sizes(noise=noise))
     parties = pair.complete()
     check_right(pair, parties)
@@ -62,8 +87,10 @@ def test_both_get_a_share_and_answers(tmp_path: Path, noise: float) -> None:
     under = f"under noise of {noise * DEVIATION:.2g} on an output"
     assert f"party a got 6 answers of it and gave 5, {under}" in parties[0].said[-1]
     assert [len(party.said) for party in parties] == [3, 1]
-    noises = torch.cat([party.state.noise_DC.flatten() for party in parties if party.state])
-    assert float(as_weights(noises).std()) == pytest.approx(noise * DEVIATION / 5**0.5, rel=0.4)
+    assert [deviation for deviation, _ in seen] == pytest.approx([noise * DEVIATION / 5**0.5] * 2)
+    for party in parties:
+        assert party.state is not None
+        assert sum(torch.equal(party.state.noise_DC, noise_DC) for _, noise_DC in seen) == 1
 
 
 def test_what_was_answered_once_is_answered_alike_again(tmp_path: Path) -> None:
@@ -326,6 +353,22 @@ def test_what_was_answered_is_not_solved_anew(tmp_path: Path) -> None:
         assert len(kinds(party)) == 2
 
 
+@pytest.mark.parametrize("loser", [0, 1])
+def test_who_saw_something_of_a_head_solves_no_second_one(tmp_path: Path, loser: int) -> None:
+    """The other party has lost its whole folder, ledger included, and would draw other noise for the same weights: the
+    one that got its answers, and gave none, knows."""
+    asks = [0, 0]
+    asks[1 - loser] = 6
+    pair = Pair(tmp_path, asks=(asks[0], asks[1]))
+    before = pair.complete()
+    shutil.rmtree(before[loser].folder)
+    after = pair.attempt()
+    for party, who in ((after[loser], f"party {'ab'[1 - loser]}"), (after[1 - loser], "this party")):
+        assert isinstance(party.error, BudgetError)
+        assert f"{who} saw something of a joint head that not both have a share of any more" in str(party.error)
+        assert len(party.channel.sent) == 1
+
+
 def test_the_state_is_for_its_owner_alone(tmp_path: Path) -> None:
     """Mode 0600; one of another run or of other terms is as none, a damaged one is refused."""
     pair = Pair(tmp_path)
@@ -336,7 +379,9 @@ def test_the_state_is_for_its_owner_alone(tmp_path: Path) -> None:
     party.sizes = sizes(noise=0.3)
     assert party.store.load() is None
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(OutputError, match="is damaged; remove it, and the joint head is solved anew"):
+    with pytest.raises(
+        OutputError, match=r"is damaged; restore it, or remove it, and .* solved anew if nothing of it was opened"
+    ):
         party.store.load()
 
 
@@ -344,8 +389,9 @@ def revealing(tmp_path: Path) -> Pair:
     return Pair(tmp_path, sizes(reveal="both", reveal_small=True), rows=(2100, 2000), asks=(0, 0))
 
 
-def test_weights_revealed_to_both(tmp_path: Path) -> None:
+def test_weights_revealed_to_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """W under the other party's noise to each, in one round, entered before; nothing is asked."""
+    seen = watched_noise(monkeypatch)
     pair = revealing(tmp_path)
     parties = pair.complete()
     states = [party.state for party in parties]
@@ -361,8 +407,8 @@ def test_weights_revealed_to_both(tmp_path: Path) -> None:
         off_DC, theirs = state.weights_DC - head_DC, states[1 - rank]
         assert theirs is not None
         torch.testing.assert_close(off_DC, as_weights(theirs.noise_DC), atol=1e-9, rtol=0)
-        assert float(off_DC.std()) == pytest.approx(pair.sizes.weight_sigma, rel=0.5)
         assert torch.equal(parties[rank].channel.sent[-1], state.share_DC)
+    assert [deviation for deviation, _ in seen] == pytest.approx([0.2 * DEVIATION / 5**0.5] * 2)
     for party in parties:
         assert kinds(party) == [("joint_head_check", 1, 16), ("joint_head_weights", 1, 15)]
         assert party.lines_when_sent[-1] == 2
@@ -423,12 +469,14 @@ def test_a_peer_of_few_rows_is_refused(tmp_path: Path) -> None:
 
 
 def test_noise_that_hides_too_little_is_refused() -> None:
-    """Before anybody is met: none on the weights, where they are not revealed; or more answers than the fresh noise
-    hides the key in, however much is on the weights. What is revealed has noise far above a weight's last digit."""
-    for enough in (sizes(), sizes(noise=0.001), sizes(noise=0.0, answers=0), sizes(noise=0.0, reveal="both")):
+    """Before anybody is met: next to none on the weights, where they are not revealed; or more answers than the fresh
+    noise hides the key in, however much is on the weights. What is revealed has noise far above a weight's last
+    digit."""
+    for enough in (sizes(), sizes(noise=0.003), sizes(noise=0.0, answers=0), sizes(noise=0.0, reveal="both")):
         enough.check_noise()
-    with pytest.raises(ConfigError, match=r"raise joint_head\.noise"):
-        sizes(noise=0.0).check_noise()
+    for noise in (0.0, 1e-9, 0.002):
+        with pytest.raises(ConfigError, match=r"raise joint_head\.noise to 0\.0026"):
+            sizes(noise=noise).check_noise()
     HeadSizes(terms=terms(features=3201, answers=800), outputs=100, opening="differences").check_noise()
     with pytest.raises(ConfigError, match=r"does not hide the key .* lower joint_head\.answers"):
         sizes(noise=10.0, answers=100_000).check_noise()

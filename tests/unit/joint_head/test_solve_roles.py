@@ -12,12 +12,15 @@ from scipy.stats import chi2
 from solving import Solve, rounds
 
 from smule_crypten.errors import ProtocolError, TrainingError
+from smule_crypten.joint_head import roles
 from smule_crypten.joint_head.cost import solve_cost
 from smule_crypten.joint_head.dealing import DealtProducts
 from smule_crypten.joint_head.integers import as_weights, own_matrix, own_probes
-from smule_crypten.joint_head.roles import NOISE
+from smule_crypten.joint_head.plan import PRECISION_BITS, VALUE_BITS
+from smule_crypten.joint_head.roles import NOISE, PreconditionerRole, Talk
 from smule_crypten.joint_head.solve_in_clear import exact_head, solve
 from smule_crypten.mpc.packing import unpack
+from smule_crypten.mpc.streams import Stream
 
 
 @pytest.mark.parametrize(("alpha", "seed"), [(0.1, 1), (0.5, 0)])
@@ -151,3 +154,38 @@ def test_a_share_of_the_head_is_uniform() -> None:
     shares = torch.stack([torch.stack(Solve(plan, first, second, seed).run()[:2]).flatten() for seed in range(256)])
     counts = torch.nn.functional.one_hot(shares >> 60 & 15, 16).sum(dim=0).double()
     assert float(((counts - 16).square() / 16).sum(dim=1).max()) < chi2.isf(1e-6 / counts.size(0), df=15)
+
+
+def test_what_a_party_that_makes_up_its_probes_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What docs/joint-head.md warns of, so that nobody takes the check's noise for a protection from such a party: P
+    shifts what it hands over last by a column of its choice, and the 16 numbers are entries of the other one's sums."""
+    first, second = parties()
+    plan, column, shift = plan_of(first, second), 3, 64
+    one = Solve(plan, first, second)
+    factors, took = [], 0
+
+    def preconditioned(weights: torch.Tensor) -> Talk:
+        nonlocal took
+        took += 1
+        moved = weights.clone()
+        if took == plan.iterations:
+            moved[column] = moved[column] + (shift << VALUE_BITS)
+        return (yield from PreconditionerRole._preconditioned(one.P, moved))
+
+    def normal(size: tuple[int, ...]) -> torch.Tensor:
+        factors.append(Stream.normal(one.common_P, size))
+        return factors[-1]
+
+    made_up = (own_matrix(first, plan)[: plan.probes] * 2.0**PRECISION_BITS).round().long()
+    monkeypatch.setattr(roles, "own_probes", lambda *_: made_up)
+    monkeypatch.setattr(one.P, "_preconditioned", preconditioned)
+    monkeypatch.setattr(one.common_P, "normal", normal)
+    share_P, share_Q, _ = one.run()
+    entries = (second.gram_DD / plan.rows)[: plan.probes, column]
+    due = -shift * entries * (factors[0] * 64).round().div(64).sum(dim=1)
+    read = torch.tensor(one.P.opened[0], dtype=torch.float64)
+    assert float(due.std()) > 30
+    torch.testing.assert_close(read, due, atol=6 * NOISE * math.sqrt(2 * plan.outputs), rtol=0.01)
+    # All that the other one sees: the second attempt is honest, and succeeds.
+    assert len(one.Q.opened) == 2
+    torch.testing.assert_close(as_weights(share_P + share_Q), exact_head(first + second, plan.ridge), atol=0.02, rtol=0)
