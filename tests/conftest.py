@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,16 @@ def _one_thread() -> None:
     """The workers of pytest share the cores. Threads of theirs wait for one another, spinning: up to fifty times the
     processor time for networks on small images."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """A command that a test calls in its own process decides where the package's log goes from then on."""
+    package = logging.getLogger("smule_crypten")
+    level, handlers, propagate = package.level, list(package.handlers), package.propagate
+    yield
+    package.setLevel(level)
+    package.handlers, package.propagate = handlers, propagate
 
 
 @pytest.fixture(scope="session")

@@ -123,7 +123,7 @@ def test_terms_are_signed_as_the_page_says(folder: Path, capsys: pytest.CaptureF
         assert ended.value.code == 0
     printed = capsys.readouterr().out
     assert "Purpose. Triage of chest radiographs, study 12" in printed
-    assert "Its network answers about at most 2,000 in all, 200 in one exchange" in printed
+    assert "Its network answers about at most 2,000 in all that one ledger counts, about at most 200 in one" in printed
     assert printed.count("APPROVED by both") == 2
     for role in "ab":
         with pytest.raises(SystemExit) as ended:
