@@ -80,6 +80,7 @@ class Reception:
         self._lock = threading.Lock()
         self._visitors = VisitorLog(log)
         self._handshakes: dict[ssl.SSLSocket, _Handshake] = {}
+        self._dropped: list[threading.Thread] = []
         self._random = random.SystemRandom()
         self._stop = threading.Event()
         self._woken, self._wake = socket.socketpair()
@@ -100,6 +101,8 @@ class Reception:
         for connection, handshake in unfinished.items():
             _hang_up(connection)
             handshake.thread.join()
+        for thread in self._dropped:  # what they say of their visitors is said before the end, too
+            thread.join()
         while not self.arrivals.empty():
             name, connection = self.arrivals.get()
             log.warning("turned away a further connection of %s", name)
@@ -135,7 +138,8 @@ class Reception:
         with self._lock:
             if len(self._handshakes) >= _MAX_HANDSHAKES:
                 dropped = self._one_of_the_largest_network()
-                del self._handshakes[dropped]
+                self._dropped = [thread for thread in self._dropped if thread.is_alive()]
+                self._dropped.append(self._handshakes.pop(dropped).thread)
                 _hang_up(dropped)
             self._handshakes[connection] = _Handshake(thread, network_of(host))
         thread.start()
