@@ -22,7 +22,7 @@ import torch
 from figures_file import write_figures
 from risk_poison import poisoned
 from risk_tables import SIGMAS, markdown
-from risk_world import DEVIATION, RIDGE, Rows, World, holdings, load
+from risk_world import RIDGE, Rows, World, holdings, load
 
 from smule_crypten.attacks.head_matrices import installed, probing
 from smule_crypten.attacks.head_membership import (
@@ -35,6 +35,7 @@ from smule_crypten.attacks.head_membership import (
 )
 from smule_crypten.attacks.head_recovery import widest_rows
 from smule_crypten.attacks.membership import membership_risk
+from smule_crypten.config.joint_head import DEVIATION
 from smule_crypten.joint_head.asking import FLOODING
 from smule_crypten.joint_head.estimate import estimated_head
 from smule_crypten.joint_head.integers import as_weights, own_gram, own_inverse, own_matrix, own_moments

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from risk_world import DEVIATION, RIDGE, TRIGGERS, Holding, Rows, World, samples_of, triggered_classes
+from risk_world import RIDGE, TRIGGERS, Holding, Rows, World, samples_of, triggered_classes
 from torch import nn
 from torch.nn import functional as F
 
@@ -15,17 +15,17 @@ from smule_crypten.attacks.attack import answered_as
 from smule_crypten.attacks.backdoor import Backdoor, BackdoorOptions
 from smule_crypten.attacks.head_matrices import with_backdoor
 from smule_crypten.attacks.labels import LabelFlip, LabelFlipOptions
+from smule_crypten.config.joint_head import DEVIATION
 from smule_crypten.data.samples import Samples
 from smule_crypten.joint_head.asking import FLOODING
 from smule_crypten.joint_head.estimate import estimated_head
+from smule_crypten.joint_head.knowledge import SHARPNESS
 from smule_crypten.joint_head.solve_in_clear import exact_head
 from smule_crypten.joint_head.statistics import Statistics
 from smule_crypten.joint_head.validation import advantage
 
 TARGET = 0
 NOISE = 0.2
-_SHARPNESS = 15.0
-"""Of a head's logits: 1 / 15 is the temperature of its softmax."""
 _HIDDEN = 128
 _LIFT = 1.0
 """In units of the targets."""
@@ -97,7 +97,7 @@ def poisoned(
         for name, weights in (("head", head), ("guess", guess)):
             linear = _Linear(weights, own.clip_norm)
             one[name] = {"accuracy": world.test.accuracy(weights), "success": successes(linear)}
-            soft = (_SHARPNESS * linear(features)).softmax(dim=1)
+            soft = (SHARPNESS * linear(features)).softmax(dim=1)
             # Own labels and the head's soft ones, half and half; the latter alone of rows without a label.
             student = _student(features, torch.cat([(labels + soft[: len(own)]) / 2, soft[len(own) :]]), epochs, seed)
             one[f"student_{name}"] = {"accuracy": _accuracy(world, student), "success": successes(student)}
@@ -147,7 +147,7 @@ def _weight(parts: list[tuple[Rows, torch.Tensor, torch.Tensor]]) -> float:
     def loss(weight: float) -> float:
         total = 0.0
         for rows, own, joint in parts:
-            own_NC, joint_NC = ((_SHARPNESS * rows.rows_ND @ head).softmax(dim=1) for head in (own, joint))
+            own_NC, joint_NC = ((SHARPNESS * rows.rows_ND @ head).softmax(dim=1) for head in (own, joint))
             mixed = (1 - weight) * own_NC + weight * joint_NC
             total += float(F.nll_loss(mixed.clamp(min=1e-6).log(), rows.classes))
         return total

@@ -21,8 +21,6 @@ from smule_crypten.features.public_map import build_map
 from smule_crypten.joint_head.statistics import Statistics, StatisticsSum, one_hot_targets, with_constant
 
 RIDGE = 0.15
-DEVIATION = 0.214
-"""Of a head's logits: the unit of joint_head.noise."""
 _TRUNK = {"_target_": "smule_crypten.features.trunk.efficientnet_lite0"}
 _VALIDATION = 10
 """One of so many labelled rows is for validation, and in no sums."""

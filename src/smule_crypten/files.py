@@ -49,6 +49,15 @@ def write_text(path: Path, text: str, *, public: bool = False) -> None:
     write_atomic(path, lambda file: file.write(text.encode()), public=public)
 
 
+def sync_folder(folder: Path) -> None:
+    """Without it a power cut may lose a new file, though its content was on disk. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def exclusive(lock: Path, what: str, *, if_taken: str) -> Iterator[None]:
     """Keep `what` for this process. The lock goes with the process that holds it, however that ends.

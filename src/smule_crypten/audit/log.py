@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from smule_crypten.audit.events import Event, Line, Recovered
 from smule_crypten.errors import OutputError
-from smule_crypten.files import exclusive
+from smule_crypten.files import exclusive, sync_folder
 
 GENESIS = "0" * 64
 """What the first line names in place of a line before it."""
@@ -230,18 +230,9 @@ def _claim(path: Path, descriptor: int, *, is_new: bool) -> None:
     try:
         os.fchmod(descriptor, _MODE)
         if is_new:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     except OSError as error:
         raise _unwritten(path, error.strerror) from None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Without it a power cut may lose a new file, though its content was on disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unwritten(path: Path, reason: object) -> OutputError:

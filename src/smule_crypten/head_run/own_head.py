@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 
 from smule_crypten.config.run import PartyConfig
+from smule_crypten.config.sections import AlarmName
 from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.errors import ConfigError
 from smule_crypten.head_run.driver import HeadDriver, Questions
-from smule_crypten.head_run.judging import judged
+from smule_crypten.head_run.judging import Judged, judged
 from smule_crypten.head_run.revealing import check_classes, check_rows
 from smule_crypten.head_run.sizes import HeadSizes
 from smule_crypten.head_run.state import HEAD_FILE, HeadState, HeadStore
@@ -23,6 +24,7 @@ from smule_crypten.joint_head.estimate import chosen_questions, estimated_head
 from smule_crypten.joint_head.head_rows import HeadFeatures, own_statistics
 from smule_crypten.joint_head.knowledge import HeadKnowledge
 from smule_crypten.joint_head.statistics import Statistics
+from smule_crypten.metric_names import TaskName
 from smule_crypten.mutual_learning.head_budget import HeadBudget
 from smule_crypten.mutual_learning.kept_ledger import KeptLedger
 from smule_crypten.report.records import HeadRecord
@@ -45,6 +47,38 @@ class OwnHead:
     def candidates(self) -> Samples:
         """Own samples that it may ask about; by those of the validation part it is judged."""
         return self.held.train.without_copies().with_others(self.held.pool)
+
+    def questions(self, seed: int) -> Questions:
+        """As many as the party may ask; the same ones in every attempt at a run."""
+        rows_ND = self.features.rows_of(self.candidates, "own samples")
+        generator = torch.Generator().manual_seed(seed)
+        positions = chosen_questions(self.statistics, rows_ND, self.sizes.most_answers, generator)
+        return Questions(rows_ND=rows_ND[positions], positions=positions)
+
+    def estimate(self, rows_ND: torch.Tensor, answers_NC: torch.Tensor, total_rows: int) -> torch.Tensor:
+        """Of the head's weights (D, C), by answers about these rows; total_rows are those of both parties."""
+        return estimated_head(
+            self.statistics,
+            rows_ND,
+            answers_NC,
+            noise=FLOODING,
+            weight_noise=self.sizes.weight_sigma,
+            ridge=self.sizes.terms.ridge,
+            total_rows=total_rows,
+            opening=self.sizes.opening,
+        )
+
+    def judged(self, knowledge: HeadKnowledge, task: TaskName, alarm: AlarmName) -> Judged:
+        """As judging.py."""
+        return judged(
+            knowledge,
+            self.features,
+            self.statistics,
+            self.held,
+            task=task,
+            ridge=self.sizes.terms.ridge,
+            alarm=alarm,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,7 +153,7 @@ def joint_head(
         scheme,
         sizes,
         own.statistics,
-        _questions(own, seed),
+        own.questions(seed),
         budget=budget,
         store=HeadStore(folder / HEAD_FILE, sizes.terms, f"run {ledger.run}"),
         say=say,
@@ -137,15 +171,7 @@ def joint_head(
         cost=Cost(**state.solve_cost) + Cost(**state.opening_cost),
         disclosure=disclosure,
     )
-    of_head = judged(
-        knowledge,
-        own.features,
-        own.statistics,
-        own.held,
-        task=config.task,
-        ridge=sizes.terms.ridge,
-        alarm=config.training.alarm,
-    )
+    of_head = own.judged(knowledge, config.task, config.training.alarm)
     if of_head.text is not None:
         say(f"party {config.name}, joint head: {of_head.text}")
     record = _record(sizes, state, budget, asked)
@@ -156,28 +182,11 @@ def joint_head(
     )
 
 
-def _questions(own: OwnHead, seed: int) -> Questions:
-    """As many as the party may ask; the same ones in every attempt at a run."""
-    rows_ND = own.features.rows_of(own.candidates, "own samples")
-    generator = torch.Generator().manual_seed(seed)
-    positions = chosen_questions(own.statistics, rows_ND, own.sizes.most_answers, generator)
-    return Questions(rows_ND=rows_ND[positions], positions=positions)
-
-
 def _estimate(own: OwnHead, state: HeadState) -> torch.Tensor:
     assert state.asked is not None
     assert state.answers_NC is not None
     rows_ND = own.features.rows_of(own.candidates.select(state.asked), "own samples")
-    return estimated_head(
-        own.statistics,
-        rows_ND,
-        state.answers_NC,
-        noise=FLOODING,
-        weight_noise=own.sizes.weight_sigma,
-        ridge=own.sizes.terms.ridge,
-        total_rows=sum(state.rows),
-        opening=own.sizes.opening,
-    )
+    return own.estimate(rows_ND, state.answers_NC, sum(state.rows))
 
 
 def _record(sizes: HeadSizes, state: HeadState, budget: HeadBudget, asked: int) -> HeadRecord:

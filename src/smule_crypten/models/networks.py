@@ -66,21 +66,7 @@ def convnet(input_shape: InputShape, num_classes: int, channels: Sequence[int]) 
     Raises:
         ModelError: height or width below 2 to the power of the number of poolings.
     """
-    in_channels, height, width = input_shape
-    _require_size(
-        input_shape,
-        poolings=len(channels),
-        remedy="shorten options.channels, use larger images (data.options.image_size) or the network mlp",
-    )
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for number, out_channels in enumerate(channels, start=1):
-        layers[f"conv{number}"] = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
-        layers[f"pool{number}"] = nn.AvgPool2d(2)
-        layers[f"relu{number}"] = nn.ReLU()
-        in_channels, height, width = out_channels, height // 2, width // 2
-    layers["flatten"] = nn.Flatten()
-    layers["classifier"] = nn.Linear(in_channels * height * width, num_classes)
-    return nn.Sequential(layers)
+    return _pooled_convnet(input_shape, num_classes, channels, has_linear_stem=False)
 
 
 def linear_stem_convnet(input_shape: InputShape, num_classes: int, channels: Sequence[int]) -> nn.Module:
@@ -91,6 +77,13 @@ def linear_stem_convnet(input_shape: InputShape, num_classes: int, channels: Seq
     Raises:
         ModelError: height or width below 2 to the power of the number of poolings.
     """
+    return _pooled_convnet(input_shape, num_classes, channels, has_linear_stem=True)
+
+
+def _pooled_convnet(
+    input_shape: InputShape, num_classes: int, channels: Sequence[int], *, has_linear_stem: bool
+) -> nn.Module:
+    """has_linear_stem: without a ReLU behind the first convolution, and all padding of the first two on the image."""
     in_channels, height, width = input_shape
     _require_size(
         input_shape,
@@ -99,10 +92,10 @@ def linear_stem_convnet(input_shape: InputShape, num_classes: int, channels: Seq
     )
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for number, out_channels in enumerate(channels, start=1):
-        padding = {1: _STEM_PADDING, 2: 0}.get(number, 1)
+        padding = {1: _STEM_PADDING, 2: 0}.get(number, 1) if has_linear_stem else 1
         layers[f"conv{number}"] = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=padding)
         layers[f"pool{number}"] = nn.AvgPool2d(2)
-        if number > 1:
+        if number > 1 or not has_linear_stem:
             layers[f"relu{number}"] = nn.ReLU()
         in_channels, height, width = out_channels, height // 2, width // 2
     layers["flatten"] = nn.Flatten()

@@ -20,7 +20,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, mode
 
 from smule_crypten.config.sections import Section
 from smule_crypten.errors import OutputError
-from smule_crypten.files import exclusive, write_atomic
+from smule_crypten.files import exclusive, sync_folder, write_atomic
 from smule_crypten.types import Disclosure
 
 GENESIS = "0" * 64
@@ -184,7 +184,7 @@ def append_entry(path: Path, entry: Entry) -> None:
         else:
             # Whole or not at all: an empty ledger would have to be refused.
             write_atomic(path, lambda file: file.write(line))
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise _unwritten(path, error.strerror) from None
     except OutputError as error:
@@ -205,15 +205,6 @@ def _append(path: Path, line: bytes) -> None:
         except OSError:
             file.truncate(size)
             raise
-
-
-def _sync_folder(folder: Path) -> None:
-    """Without it a power cut may lose a new file, though its content was on disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_head(path: Path) -> Head | None:

@@ -13,12 +13,11 @@ import torch
 
 from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.data.samples import DataBundle
-from smule_crypten.head_run.judging import Judged, judged
+from smule_crypten.head_run.judging import Judged
 from smule_crypten.head_run.own_head import OwnHead, own_head
 from smule_crypten.head_run.sizes import HeadSizes
 from smule_crypten.head_run.teaching import head_answers
 from smule_crypten.joint_head.asking import FLOODING
-from smule_crypten.joint_head.estimate import chosen_questions, estimated_head
 from smule_crypten.joint_head.head_rows import HeadFeatures, own_statistics
 from smule_crypten.joint_head.knowledge import HeadKnowledge
 from smule_crypten.joint_head.solve_in_clear import exact_head
@@ -63,15 +62,7 @@ def heads_in_process(run: RunConfig, bundle: DataBundle, learners: tuple[Learner
         for rank, (own, told_DC) in enumerate(((first, by_b), (second, by_a)))
     )
     judged_a, judged_b = (
-        judged(
-            known,
-            own.features,
-            own.statistics,
-            learner.holding,
-            task=run.task,
-            ridge=own.sizes.terms.ridge,
-            alarm=learner.training.alarm,
-        )
+        own.judged(known, run.task, learner.training.alarm)
         for known, own, learner in zip((of_a, of_b), (first, second), learners, strict=True)
     )
     return HeadsInProcess(
@@ -92,19 +83,8 @@ def _knowledge(
     disclosure = Disclosure(query_id=1, to_party=PARTY_NAMES[1 - rank], num_samples=given, model_step=0)
     weights_DC = told_DC
     if not sizes.is_revealed:
-        candidates_ND = own.features.rows_of(own.candidates, "own samples")
-        generator = torch.Generator().manual_seed(seed)
-        rows_ND = candidates_ND[chosen_questions(own.statistics, candidates_ND, count, generator)]
-        weights_DC = estimated_head(
-            own.statistics,
-            rows_ND,
-            answers_of(rows_ND, told_DC, sizes, seed + _SEED_OF_ANSWERS),
-            noise=FLOODING,
-            weight_noise=sizes.weight_sigma,
-            ridge=sizes.terms.ridge,
-            total_rows=rows,
-            opening=sizes.opening,
-        )
+        rows_ND = own.questions(seed).rows_ND
+        weights_DC = own.estimate(rows_ND, answers_of(rows_ND, told_DC, sizes, seed + _SEED_OF_ANSWERS), rows)
     return HeadKnowledge(
         weights_DC=weights_DC,
         num_answers=count,

@@ -18,8 +18,6 @@ from smule_crypten.lattice.ring import ternary
 from smule_crypten.mpc.packing import signed, unpack
 from smule_crypten.mpc.streams import Stream
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 IMAGES, SHAPE = 4, (2, 8, 8)
 
 

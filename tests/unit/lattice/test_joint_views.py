@@ -29,8 +29,6 @@ from smule_crypten.lattice.truncation import data_owner_share, largest, model_ow
 from smule_crypten.mpc.packing import signed, unpack
 from smule_crypten.mpc.streams import Stream
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 REPEATS = 8192
 FALSE_ALARM = 1e-4
 INPUTS, OUTPUTS, NUMBER = 4, 3, 1

@@ -24,8 +24,6 @@ from smule_crypten.mpc.keys import insecure_key
 from smule_crypten.mpc.packing import signed
 from smule_crypten.mpc.streams import Stream
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 Ternary = Callable[[Stream, int, int], torch.Tensor]
 
 

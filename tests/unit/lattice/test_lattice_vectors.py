@@ -21,8 +21,6 @@ from smule_crypten.lattice.weights import MaskedWeights, received_weights
 from smule_crypten.mpc.packing import unpack
 from smule_crypten.mpc.streams import Stream
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @dataclasses.dataclass
 class Played:

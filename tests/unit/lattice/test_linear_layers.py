@@ -17,8 +17,6 @@ from smule_crypten.lattice.packing_plan import plan_lattice
 from smule_crypten.lattice.parameters import ERROR_DEVIATION, LATTICES, TERNARY_VARIANCE, Lattice
 from smule_crypten.mpc.packing import signed
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 MOST = 6.0
 """Deviations: a few thousand values stay below with a probability above 1 - 1e-5, for each seed once and for all."""
 

@@ -20,8 +20,6 @@ from smule_crypten.lattice.parameters import LATTICES, Lattice
 from smule_crypten.lattice.plan import Plan
 from smule_crypten.lattice.weights import received_weights
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 KB = 1000
 QUERIES, BATCH = 200, 64
 

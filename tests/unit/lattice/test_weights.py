@@ -22,8 +22,6 @@ from smule_crypten.mpc.keys import insecure_key
 from smule_crypten.mpc.packing import signed, unpack
 from smule_crypten.mpc.streams import Stream
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 LARGEST = 200
 """Of the weights that the attack tries."""
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,6 @@ OURS = (
 )
 SHAPES = ((1, 8, 8), (1, 28, 28), (3, 32, 32))
 Shape = tuple[int, ...]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def single_thread() -> Iterator[None]:
-    """Networks this small only wait for further threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def build(name: str, shape: Shape = (3, 32, 32), num_classes: int = 10, seed: int = 0, **options: Any) -> nn.Module:

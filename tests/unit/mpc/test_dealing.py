@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -69,15 +67,6 @@ _requests = st.one_of(
     _sizes.map(lambda size: SquarePair(size=size)),
     _sizes.map(lambda size: SharedBit(size=size)),
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Many small products: starting threads for each takes longer than the product."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def stream(name: object) -> Stream:

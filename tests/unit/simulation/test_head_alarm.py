@@ -12,11 +12,11 @@ from sklearn.linear_model import Ridge
 
 from smule_crypten import configure
 from smule_crypten.config.sections import AlarmName
+from smule_crypten.head_run import own_head
 from smule_crypten.head_run.judging import Judged, judged
 from smule_crypten.joint_head.validation import ALARM
 from smule_crypten.metric_names import TaskName
 from smule_crypten.mutual_learning.observer import Silent
-from smule_crypten.simulation import joint_head
 from smule_crypten.simulation.in_process import InProcess
 
 SETTINGS = [
@@ -54,7 +54,7 @@ def found(sign: float = 1.0, alarm: AlarmName = "report", task: TaskName = "clas
     here = both()
     assert here.heads is not None
     held, features = here.learners[0].holding, here.heads.features
-    own = joint_head.own_statistics(features, "classification", held.train, 10)
+    own = own_head.own_statistics(features, "classification", held.train, 10)
     known = here.heads.knowledge[0]
     known = dataclasses.replace(known, weights_DC=sign * known.weights_DC)
     return judged(known, features, own, held, task=task, ridge=0.15, alarm=alarm)
@@ -129,8 +129,8 @@ def test_what_cannot_be_compared_is_said() -> None:
 def test_a_run_without_the_head_that_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Quarantine in a run whose heads say the opposite: both parties say so, tell no losses, and learn what they would
     without a joint head, number for number."""
-    guessed = joint_head.estimated_head
-    monkeypatch.setattr(joint_head, "estimated_head", lambda *args, **rest: -guessed(*args, **rest))
+    guessed = own_head.estimated_head
+    monkeypatch.setattr(own_head, "estimated_head", lambda *args, **rest: -guessed(*args, **rest))
     here = InProcess(configure(*SETTINGS, *RIDGE, "training.alarm=quarantine"))
     plain = InProcess(configure(*SETTINGS, "training.alarm=quarantine"))
     alone = here.alone(0), here.alone(1)
