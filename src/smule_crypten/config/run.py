@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from smule_crypten.config.balancing import decided
 from smule_crypten.config.between_hosts import refuse_no_terms, refuse_of_simulations, refuse_other_dealing
 from smule_crypten.config.connection import ConnectionConfig
 from smule_crypten.config.exchange import ExchangeConfig
@@ -261,10 +262,14 @@ class RunConfig(_Common):
     def party_section(self, rank: int) -> PartySection:
         return (self.party_a, self.party_b)[rank]
 
+    @property
+    def decided_training(self) -> TrainingConfig:
+        return decided(self.training, self.task, self.partition)
+
     def party(self, rank: int, output_dir: str) -> PartyConfig:
         """What one party of the simulation is told."""
         section = self.party_section(rank)
-        common = {name: getattr(self, name) for name in _Common.model_fields}
+        common = {name: getattr(self, name) for name in _Common.model_fields} | {"training": self.decided_training}
         return PartyConfig(
             **common,
             role="b" if rank else "a",

@@ -202,8 +202,7 @@ class TrainingConfig(Section):
     epochs: int = Field(default=30, ge=1, le=_MAX_EPOCHS)
     """Epochs of each training: alone, and with the peer. Both parties agree on it."""
     steps_per_epoch: int | None = Field(default=None, ge=1, json_schema_extra=RARE)
-    """Batches of an epoch; null for one pass over the party's own samples. Parties of different size train alike with
-    the same number."""
+    """Batches of an epoch; null for one pass over the party's samples. The same number makes parties train alike."""
     batch_size: int = Field(default=32, ge=1)
     """Labelled samples of a step."""
     temperature: float = Field(default=2.0, gt=0.0)
@@ -211,34 +210,37 @@ class TrainingConfig(Section):
     distillation_weight: float = Field(default=1.0, ge=0.0)
     """Weight of the soft labels beside the true labels."""
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Share of the uniform distribution that is mixed into the true labels; with task=multilabel, of 1/2 into each."""
-    balanced_softmax: bool = Field(default=False, json_schema_extra=RARE)
-    """Learn as if all classes were equally frequent; for parties that lack classes which occur where the network is
-    used."""
+    """Share of the uniform distribution in the true labels; with task=multilabel, of 1/2 in each."""
+    balanced_softmax: bool | None = Field(default=None, json_schema_extra=RARE)
+    """Learn as if all classes were equally frequent, as where a party lacks classes that occur where its network is
+    used. Null for yes in a simulation with partition=dirichlet or by_class, no elsewhere."""
     class_weights: ClassWeightsName = "none"
-    """Weight rare classes up (balanced): each counts by the inverse of how often it occurs among the party's own
-    labels; with task=multilabel, so do the samples that have a label beside those that lack it."""
+    """Weight rare classes up (balanced): each counts by the inverse of how often it occurs among the party's labels;
+    with task=multilabel, so do the samples that have a label beside those that lack it."""
     optimizer: OptimizerConfig = OptimizerConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     pool_batch: int = Field(default=64, ge=1, json_schema_extra=RARE)
     """Samples of the unlabelled pool (samples.unlabeled) that join each batch, for their soft labels."""
     teacher: TeacherName = "ensemble"
-    """What teaches: the peer's answers alone, or averaged with those of the own network that was trained alone; how
-    much each counts is fitted on the validation part."""
+    """What teaches: the peer's answers alone, or their mean with those of the party's network trained alone, as fitted
+    on its validation part."""
     self_mutual: bool = Field(default=False, json_schema_extra=RARE)
-    """Train a copy of the network beside it; both teach each other (deep mutual learning at one party). Takes twice the
-    time."""
+    """Train a copy of the network beside it; both teach each other. Takes twice the time."""
     trust: TrustName = "adaptive"
     """How the peer's answers are weighted: all alike (none), or by a look a step ahead on the validation part."""
     keep: KeepName = "best"
     """Which network a party keeps: the best one on its validation part (the last that is not clearly worse), or the
     last. What a joint head has taught is kept as it is last: own held-out samples cannot judge what they lack."""
     alarm: AlarmName = "report"
-    """When the peer's answers on known labels are not those of an honest network: report it, or quarantine, which drops
-    them and goes back to a network that has not learned from them, and takes no joint head worse than its own."""
+    """When the peer's answers on known labels are not an honest network's: report it, or quarantine, which drops them,
+    goes back to a network that has not learned from them, and takes no joint head worse than its own."""
     standalone: bool = True
     """Also train the same network without a peer: for comparison, as a teacher and to answer the peer at first."""
     dp: DpConfig | None = None
+
+    @property
+    def is_balanced(self) -> bool:
+        return bool(self.balanced_softmax)
 
     @property
     def needs_validation(self) -> str | None:
@@ -254,14 +256,13 @@ class LaunchConfig(Section):
     threads: int = Field(default=1, ge=1, le=_MAX_THREADS)
     """PyTorch threads of a process."""
     deadline_seconds: float = Field(default=30.0, gt=0.0, json_schema_extra=RARE)
-    """Longest silence of another process. Processes send heartbeats while they compute, so this need not be long."""
+    """Longest silence of another process; it sends heartbeats while it computes."""
     join_seconds: float = Field(default=60.0, gt=0.0, json_schema_extra=RARE)
     """Longest wait for all processes to come."""
     log_level: Literal["debug", "info", "warning"] = Field(default="info", json_schema_extra=RARE)
     """What a process between hosts writes to its log. No level shows shares, keys or data."""
     accept_restart: bool = Field(default=False, json_schema_extra=RARE)
-    """A party that goes on: begin again from where the other one is, also where that is more than one exchange
-    behind."""
+    """A party that goes on: begin again where the other one is, also more than one exchange behind."""
 
 
 class AttackConfig(Section):

@@ -80,7 +80,7 @@ class TrainedParty:
     @property
     def combination_rule(self) -> Rule:
         """How its network's answers and the peer's become one: class by class, if it shall serve all of them alike."""
-        num_classes, balanced = self.inputs.bundle.num_classes, self.config.training.balanced_softmax
+        num_classes, balanced = self.inputs.bundle.num_classes, self.config.training.is_balanced
         return self.task.rule(self.inputs.train, num_classes, balanced=balanced)
 
     def own_logits(self, inputs_NX: torch.Tensor) -> torch.Tensor:

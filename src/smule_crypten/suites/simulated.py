@@ -263,7 +263,7 @@ class Case:
         """
         learner: Learner = self.here.learners[rank]
         held_out, test = learner.holding.validation, learner.holding.test
-        balanced = self.run.training.balanced_softmax
+        balanced = self.run.decided_training.is_balanced
         rule = learner.task.rule(learner.holding.train, learner.num_classes, balanced=balanced)
         known, asked = (
             (self.logits(own, part.inputs), option(self.logits(peer, part.inputs))) for part in (held_out, test)

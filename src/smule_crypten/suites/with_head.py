@@ -40,7 +40,7 @@ def head_figures(here: InProcess, models: Sequence[nn.Module], logits: Logits) -
     heads = here.heads
     if heads is None:
         return {}
-    balanced, task = here.run.training.balanced_softmax, here.learners[0].task
+    balanced, task = here.run.decided_training.is_balanced, here.learners[0].task
     held_out = [_spoken(here, heads, rank, models, logits, is_test=False) for rank in (0, 1)]
     losses = [
         losses_of_points(outputs, learner.holding.validation.targets.cpu(), task, balanced=balanced)
@@ -71,7 +71,7 @@ def own_head_figures(here: InProcess, rank: int, model: nn.Module, logits: Logit
 
     Fitted on the own validation part.
     """
-    learner, balanced = here.learners[rank], here.run.training.balanced_softmax
+    learner, balanced = here.learners[rank], here.run.decided_training.is_balanced
     said = own_head_answers(here.run, here.simulated.data.bundle, learner, with_test=True)
     spoken = []
     for part in (learner.holding.validation, learner.holding.test):

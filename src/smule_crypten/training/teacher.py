@@ -93,12 +93,12 @@ class Teacher:
         held_out = self._held_out.sample_ids.cpu(), self._held_out.targets.cpu()
         if head is not None:
             self._ensemble = ThreeTeachers(
-                self._trusted, own, head, *held_out, task=task, balanced=config.balanced_softmax, is_alone=is_alone
+                self._trusted, own, head, *held_out, task=task, balanced=config.is_balanced, is_alone=is_alone
             )
             unasked_share = _UNASKED_SHARE_OF_HEAD
         elif config.teacher == "ensemble" and own is not None:
             self._ensemble = EnsembleSource(
-                self._trusted, own, *held_out, balanced=config.balanced_softmax, task=task, public_ids=public_ids
+                self._trusted, own, *held_out, balanced=config.is_balanced, task=task, public_ids=public_ids
             )
         self._unasked_share = unasked_share
         self._pool = None if pool is None or len(pool) == 0 else SoftLabelledPool(pool, self, device, self._generator)
