@@ -289,10 +289,9 @@ class SimulationConfig(Section):
     controls: tuple[ControlName, ...] = Field(
         default=("label_smoothing", "self_mutual", "self_distillation"), strict=False
     )
-    """Local controls, which train without a peer: how much of a gain is only regularization? Two copies at one party
-    teach each other in self_mutual, the own finished network teaches in self_distillation, and with it a ridge head of
-    own rows on the same features as a joint head in own_head. Regression leaves label_smoothing out, since it has no
-    labels to smooth."""
+    """Local controls, which train without a peer: how much of a gain is only regularization? Two copies of the network
+    teach each other (self_mutual), the finished network teaches (self_distillation), and with it a ridge head of the
+    party's rows, on a joint head's features (own_head). Regression leaves label_smoothing out."""
 
     @model_validator(mode="after")
     def _controls_differ(self) -> SimulationConfig:
