@@ -17,6 +17,7 @@ from smule_crypten.report.metric_text import (
     with_interval,
 )
 from smule_crypten.report.run_records import RunSummary
+from smule_crypten.report.story import story
 from smule_crypten.report.terminal import Column, Facts, Grid
 from smule_crypten.types import PARTY_NAMES
 
@@ -30,7 +31,8 @@ def result_table(summary: RunSummary) -> RenderableType:
     }
     notices |= {phrases.whose_record(summary.recorded_by): "dim"}
     remarks = [Text(f"\n{text}", style=style) for text, style in notices.items() if text]
-    return Group(_figures(summary), _facts(summary), *_all_metrics(summary), *remarks)
+    learned = [Text(f"{sentence}\n") for sentence in story(summary)]
+    return Group(_figures(summary), *learned, _facts(summary), *_all_metrics(summary), *remarks)
 
 
 def _figures(summary: RunSummary) -> Grid:
