@@ -34,18 +34,21 @@ def summary_of(record: RunRecord, missing: list[int]) -> RunSummary:
 
 
 @pytest.mark.parametrize(
-    ("missing", "expected"),
+    ("missing", "told"),
     [
         (
             [1, 2],
             "Party b has no sample of class 1 or 2. Alone it recognizes 0.0 % of them, with party a's answers 87.5 %.",
         ),
-        ([1], "Party b has no sample of class 1. Alone it recognizes 0.0 % of them, with party a's answers 50.0 %."),
+        ([1], ("1", "50.0 %")),
     ],
 )
-def test_missing_classes_are_counted_by_sample(record: RunRecord, missing: list[int], expected: str) -> None:
+def test_missing_classes_are_counted_by_sample(record: RunRecord, missing: list[int], told: tuple[str, str]) -> None:
     """(100 x 0.5 + 300 x 1) / 400 by hand, and nothing of the party that has all classes."""
-    assert story(summary_of(record, missing)) == [expected]
+    classes, share = told
+    assert story(summary_of(record, missing)) == [
+        f"Party b has no sample of class {classes}. Alone it recognizes 0.0 % of them, with party a's answers {share}."
+    ]
 
 
 def test_nothing_is_said_without_evidence(record: RunRecord) -> None:
