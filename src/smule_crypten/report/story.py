@@ -14,8 +14,8 @@ _OTHER = dict(zip(PARTY_NAMES, reversed(PARTY_NAMES), strict=True))
 def story(summary: RunSummary) -> list[str]:
     """One sentence for each party that lacks classes, where the test samples of these were judged."""
     return [
-        f"Party {name} has no sample of class {_listed(party.missing_classes)}. Alone it recognizes {percent(alone)} of "
-        f"them, with party {_OTHER[name]}'s answers {percent(smule)}."
+        f"Party {name} has no sample of class {_listed(party.missing_classes)}. Alone it recognizes {percent(alone)} "
+        f"of them, with party {_OTHER[name]}'s answers {percent(smule)}."
         for name, party in summary.parties.items()
         if party.missing_classes
         and (alone := _recognized(party, "standalone")) is not None
