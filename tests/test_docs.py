@@ -15,7 +15,8 @@ from smule_crypten.errors import INTERRUPTED_EXIT_CODE, SmuleError
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "src" / "smule_crypten"
-PAGES = [*ROOT.glob("*.md"), *DOCS.glob("*.md"), *ROOT.glob("benchmarks/*.md"), *PACKAGE.glob("*.md")]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("benchmarks/**/*.md"), *PACKAGE.glob("*.md")]
 MAP = (PACKAGE / "README.md").read_text(encoding="utf-8")
 
 
@@ -111,9 +112,15 @@ def test_links_are_alive(page: Path) -> None:
     assert dead == []
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.stem)
+PAGES_OF_TODAY = [
+    page for page in PAGES if page.name != "CHANGELOG.md" and page.parent.name not in ("results", "history")
+]
+
+
+@pytest.mark.parametrize("page", PAGES_OF_TODAY, ids=lambda page: str(page.relative_to(ROOT)))
 def test_named_modules_exist(page: Path) -> None:
-    """A page that names `room/module.py` names one that is there; only the changelog may tell of what is gone."""
+    """A page that names `room/module.py` names one that is there; only the changelog and results may tell of what is
+    gone."""
     named = re.findall(r"`([\w./]+/\w+\.py)(?:::\w+)?`", page.read_text(encoding="utf-8"))
     assert [path for path in named if not any((folder / path).exists() for folder in (ROOT, PACKAGE))] == []
 
@@ -142,3 +149,22 @@ def test_map_names_every_room() -> None:
     rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {"launch", "conf"}
     rows = re.findall(r"^\| (`\w+/`.*?) \|", MAP, re.MULTILINE)
     assert {room for row in rows for room in re.findall(r"`(\w+)/`", row)} == rooms
+
+
+def test_results_have_one_page_a_theme() -> None:
+    """The index names every page of results once among the current ones, or in its history, and no two of one name."""
+    current, _, history = (RESULTS / "README.md").read_text(encoding="utf-8").partition("\n## History\n")
+    rows = re.findall(r"^\| \[[^]]+\]\(([^)]+)\) \|", current, re.MULTILINE)
+    assert sorted(rows) == sorted(page.name for page in RESULTS.glob("*.md") if page.name != "README.md")
+    themes = [re.sub(r"_(amd|intel)-.*", "", name) for name in rows]
+    assert len(set(themes)) == len(themes)
+    past = re.findall(r"^\| \[[^]]+\]\(history/([^)]+)\) \|", history, re.MULTILINE)
+    assert sorted(past) == sorted(page.name for page in RESULTS.glob("history/*.md"))
+
+
+@pytest.mark.parametrize("page", sorted(RESULTS.glob("history/*.md")), ids=lambda page: page.stem)
+def test_superseded_results_say_so(page: Path) -> None:
+    """Below its title stands by which current page, and why."""
+    title, _, note, *_ = page.read_text(encoding="utf-8").split("\n")
+    assert title.startswith("# ")
+    assert re.match(r"> \*\*Superseded\*\* by \[.*\]\(\.\./\w[^/]*\.md\).*: \w.*\.$", note)
