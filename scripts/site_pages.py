@@ -7,6 +7,7 @@ that is no page, is copied to the same place, so a link works wherever the page 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from markdown_it import MarkdownIt
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -29,7 +31,11 @@ BESIDE = (
     "benchmarks/results/history/*.md",
 )
 """Pages that do not stand in docs/, by paths from the root of the repository."""
-_LINK = re.compile(r"(?P<before>\]\()(?P<target>[^)\s]+)(?=\))|(?P<attribute>(?:src|srcset|href)=\")(?P<value>[^\"]+)(?=\")")
+_LINK = re.compile(
+    r"(?P<before>\]\()(?P<target>[^)\s]+)(?=\))|(?P<attribute>(?:src|srcset|href)=\")(?P<value>[^\"]+)(?=\")"
+)
+_LOG = logging.getLogger("mkdocs.hooks.site_pages")
+_GITHUB = MarkdownIt("commonmark").enable("table")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 
 
@@ -62,6 +68,19 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
         return os.path.relpath(uri_of(name), folder or ".") + anchor
 
     return map_targets(markdown, new_target)
+
+
+def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Warns of a page whose lists or tables the site reads otherwise than GitHub (nested lists want four spaces)."""
+    markdown = page.markdown or ""
+    if not re.search(r"^::: ", markdown, re.MULTILINE):
+        on_github = _GITHUB.render(markdown)
+        for tag in ("<li>", "<table", "<pre"):
+            if html.count(tag) != on_github.count(tag):
+                _LOG.warning(
+                    "%s: %d of %r here, %d on GitHub", page.file.src_uri, html.count(tag), tag, on_github.count(tag)
+                )
+    return html
 
 
 def uri_of(name: str) -> str:
