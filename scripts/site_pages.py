@@ -155,9 +155,11 @@ def _shown(output: dict[str, Any]) -> list[str]:
     if output["output_type"] == "stream":
         return [f"```text\n{''.join(output['text']).rstrip()}\n```"]
     data = output.get("data", {})
+    if table := re.search(r"<table.*</table>", "".join(data.get("text/html", ())), re.DOTALL):
+        return [table[0]]
     if "image/png" in data:
         drawn = "".join(data["image/png"]).replace("\n", "")
-        return [f"![{''.join(data.get('text/plain', 'plot'))}](data:image/png;base64,{drawn})"]
+        return [f"![A plot of the cell above](data:image/png;base64,{drawn})"]
     if "text/plain" in data:
         return [f"```text\n{''.join(data['text/plain'])}\n```"]
     return []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import configparser
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,8 @@ def scripts_of(page: str) -> dict[str, str]:
     return {heading: "\n".join(found) for heading, found in blocks.items() if found}
 
 
-EXAMPLES = [(page, heading) for page in ("library.md", "protocol.md") for heading in scripts_of(page)]
+IN_THIS_PROCESS = ("library.md", "protocol.md", "develop/data-set.md", "develop/network.md", "develop/task.md")
+EXAMPLES = [(page, heading) for page in IN_THIS_PROCESS for heading in scripts_of(page)]
 
 
 @pytest.mark.parametrize(("page", "heading"), EXAMPLES)
@@ -40,6 +43,23 @@ def test_examples_run(page: str, heading: str, tmp_path: Path, monkeypatch: pyte
     script.write_text(scripts_of(page)[heading], encoding="utf-8")
     with torch.random.fork_rng(devices=[]):
         runpy.run_path(str(script), run_name="__main__")
+
+
+def test_develop_pages_have_code() -> None:
+    """Each page on how to add something has an example, which the test above or the one below runs."""
+    pages = sorted(page.name for page in DOCS.glob("develop/*.md"))
+    assert pages == ["data-set.md", "network.md", "scheme.md", "task.md"]
+    assert all(len(scripts_of(f"develop/{page}")) == 1 for page in pages)
+
+
+@pytest.mark.slow
+def test_scheme_page_runs(tmp_path: Path) -> None:
+    """As a reader runs it: a script in a folder, beside the file that the first block says it is."""
+    page = (DOCS / "develop" / "scheme.md").read_text(encoding="utf-8")
+    (name, scheme), (_, script) = re.findall(r"^```python\n(?:# (\w+\.py)\n)?(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / name).write_text(scheme, encoding="utf-8")
+    (tmp_path / "example.py").write_text(script, encoding="utf-8")
+    subprocess.run([sys.executable, "example.py"], cwd=tmp_path, check=True, timeout=300)
 
 
 def test_library_page_has_its_examples() -> None:
