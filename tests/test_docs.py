@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import smule_crypten as smule
 from smule_crypten.errors import INTERRUPTED_EXIT_CODE, SmuleError
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +44,12 @@ def test_examples_run(page: str, heading: str, tmp_path: Path, monkeypatch: pyte
     script.write_text(scripts_of(page)[heading], encoding="utf-8")
     with torch.random.fork_rng(devices=[]):
         runpy.run_path(str(script), run_name="__main__")
+
+
+def test_reference_has_the_front_door() -> None:
+    """The page of the API shows each name of the front door once, and what tests of schemes need."""
+    shown = re.findall(r"^::: smule_crypten\.([\w.]+)$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(shown) == sorted({*smule.__all__, "testing.check_scheme", "testing.PartyPool"} - {"__version__"})
 
 
 def test_develop_pages_have_code() -> None:
