@@ -25,7 +25,7 @@ _UNIT = (
 )
 _EACH = (
     r"(?:epoch|exchange|query|image|party|second|step|sample|logit|run|job|value|column|class|label|target|layer|batch"
-    r"|micro-batch|direction|answer|weight|seed|row|unit|ReLU|minute|network|tensor|operation|month|year)"
+    r"|micro-batch|direction|answer|weight|seed|row|unit|ReLU|minute|network|tensor|operation|attempt|event|month|year)"
 )
 
 
