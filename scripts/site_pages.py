@@ -156,7 +156,7 @@ def _shown(output: dict[str, Any]) -> list[str]:
         return [f"```text\n{''.join(output['text']).rstrip()}\n```"]
     data = output.get("data", {})
     if table := re.search(r"<table.*</table>", "".join(data.get("text/html", ())), re.DOTALL):
-        return [table[0]]
+        return [re.sub(r"<table[^>]*>", "<table>", table[0])]  # the theme has no style for pandas' class
     if "image/png" in data:
         drawn = "".join(data["image/png"]).replace("\n", "")
         return [f"![A plot of the cell above](data:image/png;base64,{drawn})"]
