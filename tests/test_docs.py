@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 
 import smule_crypten as smule
 from smule_crypten.errors import INTERRUPTED_EXIT_CODE, SmuleError
+from smule_crypten.models.zoo import build_model
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -44,6 +46,26 @@ def test_examples_run(page: str, heading: str, tmp_path: Path, monkeypatch: pyte
     script.write_text(scripts_of(page)[heading], encoding="utf-8")
     with torch.random.fork_rng(devices=[]):
         runpy.run_path(str(script), run_name="__main__")
+
+
+GUIDES = ("own-data.md", "own-network.md", "privacy.md")
+
+
+def test_commands_of_guides_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each `smule ...` of a guide is a configuration that there is: groups, choices, keys and values."""
+    pages = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in GUIDES)
+    calls = [
+        call for pair in re.findall(r"^(smule .*)$|`(smule [^`]*=[^`]*)`", pages, re.MULTILINE) for call in pair if call
+    ]
+    assert len(calls) > 7
+    (code,) = re.findall(r"^```python\n# my_networks.py\n(.*?)^```", pages, re.DOTALL | re.MULTILINE)
+    (tmp_path / "my_networks.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    for call in calls:
+        run = smule.configure(*shlex.split(call)[1:])
+        if run.party_a.model.name == "target":
+            network = build_model(run.party_a.model, (1, 8, 8), 10, seed=0)
+            assert smule.translate(network, input_shape=(1, 8, 8)).architecture.output_shape == (10,)
 
 
 def test_reference_has_the_front_door() -> None:
