@@ -5,17 +5,23 @@ from __future__ import annotations
 import configparser
 import re
 import runpy
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+import smule_crypten as smule
 from smule_crypten.errors import INTERRUPTED_EXIT_CODE, SmuleError
+from smule_crypten.models.zoo import build_model
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "src" / "smule_crypten"
-PAGES = [*ROOT.glob("*.md"), *DOCS.glob("*.md"), *ROOT.glob("benchmarks/*.md"), *PACKAGE.glob("*.md")]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("benchmarks/**/*.md"), *PACKAGE.glob("*.md")]
 MAP = (PACKAGE / "README.md").read_text(encoding="utf-8")
 
 
@@ -28,7 +34,8 @@ def scripts_of(page: str) -> dict[str, str]:
     return {heading: "\n".join(found) for heading, found in blocks.items() if found}
 
 
-EXAMPLES = [(page, heading) for page in ("library.md", "protocol.md") for heading in scripts_of(page)]
+IN_THIS_PROCESS = ("library.md", "protocol.md", "develop/data-set.md", "develop/network.md", "develop/task.md")
+EXAMPLES = [(page, heading) for page in IN_THIS_PROCESS for heading in scripts_of(page)]
 
 
 @pytest.mark.parametrize(("page", "heading"), EXAMPLES)
@@ -39,6 +46,49 @@ def test_examples_run(page: str, heading: str, tmp_path: Path, monkeypatch: pyte
     script.write_text(scripts_of(page)[heading], encoding="utf-8")
     with torch.random.fork_rng(devices=[]):
         runpy.run_path(str(script), run_name="__main__")
+
+
+GUIDES = ("own-data.md", "own-network.md", "privacy.md")
+
+
+def test_commands_of_guides_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each `smule ...` of a guide is a configuration that there is: groups, choices, keys and values."""
+    pages = "\n".join((DOCS / name).read_text(encoding="utf-8") for name in GUIDES)
+    calls = [
+        call for pair in re.findall(r"^(smule .*)$|`(smule [^`]*=[^`]*)`", pages, re.MULTILINE) for call in pair if call
+    ]
+    assert len(calls) > 7
+    (code,) = re.findall(r"^```python\n# my_networks.py\n(.*?)^```", pages, re.DOTALL | re.MULTILINE)
+    (tmp_path / "my_networks.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    for call in calls:
+        run = smule.configure(*shlex.split(call)[1:])
+        if run.party_a.model.name == "target":
+            network = build_model(run.party_a.model, (1, 8, 8), 10, seed=0)
+            assert smule.translate(network, input_shape=(1, 8, 8)).architecture.output_shape == (10,)
+
+
+def test_reference_has_the_front_door() -> None:
+    """The page of the API shows each name of the front door once, and what tests of schemes need."""
+    shown = re.findall(r"^::: smule_crypten\.([\w.]+)$", (DOCS / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(shown) == sorted({*smule.__all__, "testing.check_scheme", "testing.PartyPool"} - {"__version__"})
+
+
+def test_develop_pages_have_code() -> None:
+    """Each page on how to add something has an example, which the test above or the one below runs."""
+    pages = sorted(page.name for page in DOCS.glob("develop/*.md"))
+    assert pages == ["data-set.md", "network.md", "scheme.md", "task.md"]
+    assert all(len(scripts_of(f"develop/{page}")) == 1 for page in pages)
+
+
+@pytest.mark.slow
+def test_scheme_page_runs(tmp_path: Path) -> None:
+    """As a reader runs it: a script in a folder, beside the file that the first block says it is."""
+    page = (DOCS / "develop" / "scheme.md").read_text(encoding="utf-8")
+    (name, scheme), (_, script) = re.findall(r"^```python\n(?:# (\w+\.py)\n)?(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / name).write_text(scheme, encoding="utf-8")
+    (tmp_path / "example.py").write_text(script, encoding="utf-8")
+    subprocess.run([sys.executable, "example.py"], cwd=tmp_path, check=True, timeout=300)
 
 
 def test_library_page_has_its_examples() -> None:
@@ -111,9 +161,15 @@ def test_links_are_alive(page: Path) -> None:
     assert dead == []
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.stem)
+PAGES_OF_TODAY = [
+    page for page in PAGES if page.name != "CHANGELOG.md" and page.parent.name not in ("results", "history")
+]
+
+
+@pytest.mark.parametrize("page", PAGES_OF_TODAY, ids=lambda page: str(page.relative_to(ROOT)))
 def test_named_modules_exist(page: Path) -> None:
-    """A page that names `room/module.py` names one that is there; only the changelog may tell of what is gone."""
+    """A page that names `room/module.py` names one that is there; only the changelog and results may tell of what is
+    gone."""
     named = re.findall(r"`([\w./]+/\w+\.py)(?:::\w+)?`", page.read_text(encoding="utf-8"))
     assert [path for path in named if not any((folder / path).exists() for folder in (ROOT, PACKAGE))] == []
 
@@ -142,3 +198,22 @@ def test_map_names_every_room() -> None:
     rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {"launch", "conf"}
     rows = re.findall(r"^\| (`\w+/`.*?) \|", MAP, re.MULTILINE)
     assert {room for row in rows for room in re.findall(r"`(\w+)/`", row)} == rooms
+
+
+def test_results_have_one_page_a_theme() -> None:
+    """The index names every page of results once among the current ones, or in its history, and no two of one name."""
+    current, _, history = (RESULTS / "README.md").read_text(encoding="utf-8").partition("\n## History\n")
+    rows = re.findall(r"^\| \[[^]]+\]\(([^)]+)\) \|", current, re.MULTILINE)
+    assert sorted(rows) == sorted(page.name for page in RESULTS.glob("*.md") if page.name != "README.md")
+    themes = [re.sub(r"_(amd|intel)-.*", "", name) for name in rows]
+    assert len(set(themes)) == len(themes)
+    past = re.findall(r"^\| \[[^]]+\]\(history/([^)]+)\) \|", history, re.MULTILINE)
+    assert sorted(past) == sorted(page.name for page in RESULTS.glob("history/*.md"))
+
+
+@pytest.mark.parametrize("page", sorted(RESULTS.glob("history/*.md")), ids=lambda page: page.stem)
+def test_superseded_results_say_so(page: Path) -> None:
+    """Below its title stands by which current page, and why."""
+    title, _, note, *_ = page.read_text(encoding="utf-8").split("\n")
+    assert title.startswith("# ")
+    assert re.match(r"> \*\*Superseded\*\* by \[.*\]\(\.\./\w[^/]*\.md\).*: \w.*\.$", note)

@@ -43,7 +43,7 @@ def test_keys_of_a_line_are_those_of_the_code() -> None:
 
 
 def test_keys_of_terms_are_those_of_the_code() -> None:
-    section = PAGE.partition("### What stands in the file\n")[2].partition("###")[0]
+    section = PAGE.partition("### What is in the file\n")[2].partition("###")[0]
     rows = [named(line.split("|")[1]) for line in section.splitlines() if line.startswith("| `")]
     found = {name for row in rows for name in row}
     expected = {f"terms.{name}" for name in Terms.model_fields if name != "schema_version"}

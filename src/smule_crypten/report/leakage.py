@@ -1,6 +1,6 @@
 """What answers gave away in a measurement, so that a budget can be chosen knowingly.
 
-The suite disclosure measures it (benchmarks/results/poisoning_intel-xeon-2-cores_20261125.md).
+The suite disclosure measures it (benchmarks/results/history/poisoning_intel-xeon-2-cores_20261125.md).
 Other data and networks give away more or less: these are no bounds.
 """
 
