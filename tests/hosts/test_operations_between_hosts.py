@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import datetime as dt
 import json
 import signal
+import subprocess
+import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,6 +120,37 @@ def check_dealer(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"VERIFIED: all {len(log.lines)} lines" in printed
     assert "refused: PeerDeclinedError, exit code 14" in printed
     assert "hospital" not in path.read_text()
+
+
+class NoNewCode:
+    """Instrument: what MemoryDenyWriteExecute of a systemd unit does, by the kernel's own switch (PR_SET_MDWE)."""
+
+    def arm(self, connection: Connection) -> None:
+        if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):
+            raise OSError("no such switch")
+
+    def tell(self) -> None:
+        pass
+
+
+@pytest.fixture
+def _kernel_has_the_switch() -> None:
+    ask = "import ctypes, sys; sys.exit(bool(ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)))"
+    if subprocess.run([sys.executable, "-c", ask]).returncode:
+        pytest.skip("the kernel has no PR_SET_MDWE")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_kernel_has_the_switch")
+@pytest.mark.parametrize("scheme", ["lean", "crypten"])
+def test_a_dealer_writes_no_code(scheme: str, network: Network, tmp_path: Path) -> None:
+    """It deals for convolutions where no memory may be written and executed, as in deploy/systemd."""
+    model = {"name": "lenet", "options": {}}
+    folders = Folders(tmp_path, network, scheme, launch__join_seconds=PATIENCE_SECONDS, model=model)
+    folders.change("dealer", launch=SMALL["launch"] | {"join_seconds": PATIENCE_SECONDS})
+    with HostRun(network, folders) as run:
+        run.start(instruments={"dealer": NoNewCode()})
+        assert run.wait(2 * RUN_SECONDS) == dict.fromkeys(folders.roles, 0), run.logs()
 
 
 class OneHost(Network):

@@ -37,7 +37,7 @@ class _OneLine(logging.Formatter):
 
 @contextmanager
 def log_file(path: Path) -> Iterator[None]:
-    """Let the package's log go to path, or the file that took its place; what stood there stays. A failure ends it.
+    """Let the package's log go to path, too, and to what takes its place; what stood there stays. A failure ends it.
 
     Raises:
         OutputError: path cannot be written.
