@@ -6,6 +6,7 @@ import configparser
 import fnmatch
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -124,8 +125,8 @@ def test_the_image_is_made_for_a_read_only_root() -> None:
 def test_steps_in_a_plain_folder(tmp_path: Path) -> None:
     """Each step does what it says, and at its end every command of the package is there and starts.
 
-    Of the packages that the package needs, those of this interpreter take the place of downloads, in the versions of
-    constraints.txt or not at all; nothing is fetched.
+    Nothing is fetched: of what the package needs, what this interpreter has takes the place of downloads, in the
+    versions of constraints.txt, or the test fails.
     """
     shims = tmp_path / "shims"
     shims.mkdir()
@@ -133,7 +134,7 @@ def test_steps_in_a_plain_folder(tmp_path: Path) -> None:
         (shims / "chown").write_text("#!/bin/sh\n")
         (shims / "chown").chmod(0o755)
     path = f"{shims}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_CONSTRAINT": ""}
+    environment = os.environ | {"PATH": path, "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
     folder = PlainFolder(tmp_path / "image", ROOT, {"TORCH_INDEX": "https://nothing.invalid/simple"}, environment)
     (tmp_path / "image").mkdir()
     for stage in STAGES:
@@ -166,7 +167,9 @@ def test_steps_in_a_plain_folder(tmp_path: Path) -> None:
 
 
 def _lend_packages(environment: Path) -> None:
-    """Let a virtual environment see the packages of this interpreter, after its own."""
+    """Let a virtual environment see the packages of this interpreter, but for pip in place of its own."""
     (packages,) = environment.glob("lib/python*/site-packages")
+    for path in (*packages.glob("setuptools*"), *packages.glob("pkg_resources")):
+        shutil.rmtree(path)
     lent = [path for path in sys.path if path.endswith("site-packages")]
     (packages / "lent.pth").write_text("".join(f"{path}\n" for path in lent))
