@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hosts_folders import EXCHANGES, NUM_QUERIES, PEER, SMALL, Folders, check_results, read_lines
 from hosts_forwarder import Forwarder
@@ -22,6 +23,7 @@ from test_terms_between_hosts import call, hand_over, log_of, side, told, with_t
 
 from smule_crypten.audit.log import read_log
 from smule_crypten.launch import audit
+from smule_crypten.launch.predict import main as predict_main
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
 from smule_crypten.status.verdict import Verdict, judged
 from smule_crypten.terms import approval
@@ -92,6 +94,28 @@ def test_terms_that_end_in_a_run(network: Network, tmp_path: Path, capsys: pytes
         assert [entry["attempt"] for entry in ledger] == [1] * len(EXCHANGES)
         assert [one["exchange"] for one in told(log_of(folders, role), "resumed")] == [1]
     check_dealer(folders, capsys)
+
+
+@pytest.mark.slow
+def test_terms_that_end_between_questions(network: Network, tmp_path: Path) -> None:
+    """Whoever asks in several parts is answered one: the second one begins under no terms, and is not charged."""
+    folders = with_terms(Folders(tmp_path, network, "two_party", launch__join_seconds=PATIENCE_SECONDS))
+    for role in PEER:
+        folders.change(role, training__epochs=2, predict__validation_queries=0)
+    renew_terms(folders)
+    with HostRun(network, folders) as run:
+        run.complete()
+    with np.load(folders.folder("a") / "data.npz") as data:
+        np.savez(folders.folder("a") / "new.npz", images=data["x_test"][: 2 * NUM_QUERIES])
+    before = len(read_lines(folders.output("b") / "disclosures.jsonl"))
+    asks = {"a": ["input=new.npz", "output=p.csv"]}
+    with HostRun(network, folders, dict.fromkeys(PEER, predict_main), asks) as run:
+        run.start(instruments={"a": LaterThan(1)})
+        assert run.wait() == {"a": 15, "b": 14}, run.logs()
+    assert len(read_lines(folders.output("b") / "disclosures.jsonl")) == before + 1
+    assert not (folders.folder("a") / "p.csv").exists()
+    *_, refused, ended = (line.details.model_dump() for line in log_of(folders, "a").lines)
+    assert (refused["error"], ended["outcome"]) == ("TermsError", "refused")
 
 
 def check_dealer(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
