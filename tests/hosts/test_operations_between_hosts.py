@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import datetime as dt
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hosts_confinement import Confined
 from hosts_folders import EXCHANGES, NUM_QUERIES, PEER, SMALL, Folders, check_results, read_lines
 from hosts_forwarder import Forwarder
 from hosts_network import Network
@@ -146,34 +147,27 @@ def check_dealer(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
     assert "hospital" not in path.read_text()
 
 
-class NoNewCode:
-    """Instrument: what MemoryDenyWriteExecute of a systemd unit does, by the kernel's own switch (PR_SET_MDWE)."""
-
-    def arm(self, connection: Connection) -> None:
-        if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):
-            raise OSError("no such switch")
-
-    def tell(self) -> None:
-        pass
-
-
-@pytest.fixture
-def _kernel_has_the_switch() -> None:
-    ask = "import ctypes, sys; sys.exit(bool(ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)))"
-    if subprocess.run([sys.executable, "-c", ask]).returncode:
-        pytest.skip("the kernel has no PR_SET_MDWE")
+def _can_confine() -> bool:
+    """In a process of its own: what is forbidden once stays so."""
+    ask = "from hosts_confinement import Confined; Confined('smule-dealer').arm(None)"
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    return subprocess.run([sys.executable, "-c", ask], env=here, capture_output=True).returncode == 0
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_kernel_has_the_switch")
-@pytest.mark.parametrize("scheme", ["lean", "crypten"])
-def test_a_dealer_writes_no_code(scheme: str, network: Network, tmp_path: Path) -> None:
-    """It deals for convolutions where no memory may be written and executed, as in deploy/systemd."""
+@pytest.mark.parametrize("scheme", ["two_party", "lean", "crypten"])
+def test_units_forbid_nothing_that_is_needed(scheme: str, network: Network, tmp_path: Path) -> None:
+    """A run with convolutions under what deploy/systemd forbids: system calls, kinds of sockets, and to a dealer memory
+    that is written and executed."""
+    if not _can_confine():
+        pytest.skip("libseccomp, systemd-analyze or the kernel's PR_SET_MDWE is missing")
     model = {"name": "lenet", "options": {}}
     folders = Folders(tmp_path, network, scheme, launch__join_seconds=PATIENCE_SECONDS, model=model)
-    folders.change("dealer", launch=SMALL["launch"] | {"join_seconds": PATIENCE_SECONDS})
+    if "dealer" in folders.roles:
+        folders.change("dealer", launch=SMALL["launch"] | {"join_seconds": PATIENCE_SECONDS})
+    units = {"a": "smule-party", "b": "smule-party", "dealer": "smule-dealer"}
     with HostRun(network, folders) as run:
-        run.start(instruments={"dealer": NoNewCode()})
+        run.start(instruments={role: Confined(units[role]) for role in folders.roles})
         assert run.wait(2 * RUN_SECONDS) == dict.fromkeys(folders.roles, 0), run.logs()
 
 
