@@ -17,13 +17,13 @@ certificates of both parties. docs/two-hosts.md has a complete example.
 
 def main() -> None:
     """Console entry point."""
-    next_steps = dict.fromkeys(NEXT_STEPS, "start the same command again; a dealer keeps nothing")
+    next_steps = dict.fromkeys(NEXT_STEPS, "start the same command again; a dealer keeps nothing of a run")
     run_side_command(lambda _: dealer_usage(USAGE), _run, next_steps)
 
 
 def _run(arguments: list[str]) -> None:
     # Imported late: it takes seconds, which --help and a mistake in the file need not wait for.
-    from smule_crypten.party.dealing import serve_runs
+    from smule_crypten.dealing.serving import serve_runs
 
     config = read_dealer(arguments)
     configure_logging(config.launch.log_level.upper())

@@ -39,7 +39,7 @@ _PARTY_PATHS = (
     "audit.path",
     "predict.checkpoint",
 )
-_DEALER_PATHS = ("certificate", "key", "party_a", "party_b")
+_DEALER_PATHS = ("certificate", "key", "party_a", "party_b", "output_dir")
 _OF_HYDRA = {"party": ("hydra",), "dealer": ("hydra", "defaults")}
 """Keys that it would take for its own, and that no side has."""
 

@@ -27,9 +27,9 @@ FLOORS: list[set[str]] = [
     {"inference"},
     {"joint_head"},
     {"mutual_learning"},
-    {"audit", "head_run"},
+    {"audit", "head_run", "status"},
     {"party"},
-    {"prediction", "doctor", "attacks"},
+    {"prediction", "doctor", "attacks", "dealing"},
     {"simulation"},
     {"baselines"},
     {"suites", "party_pool", "contract_parties"},
@@ -60,6 +60,7 @@ NARROW: dict[str, set[str]] = {
     | {"inference.scheme", "inference.answerer", "inference.noise"},
     "audit": SMALL
     | {"terms", "report.records", "report.formatting", "mutual_learning.budget", "mutual_learning.disclosures"},
+    "status": SMALL,
     "head_run": SMALL
     | {"joint_head", "mpc.session", "mpc.keys", "mpc.streams", "fixed_point.wire", "transport.meter"}
     | {"inference.scheme", "mutual_learning.head_budget", "mutual_learning.kept_ledger"}
@@ -79,6 +80,8 @@ NARROW: dict[str, set[str]] = {
         "tables",
         "terms",
         "audit",
+        "dealing",
+        "status",
         "mpc.compat",
         "transport.credentials",
         "transport.meeting",
@@ -177,9 +180,11 @@ def test_production_imports_nothing_of_the_simulation() -> None:
         "head_run",
         "terms",
         "audit",
+        "status",
         "party",
         "prediction",
         "doctor",
+        "dealing",
     }
     simulated = {"attacks", "simulation", "baselines", "suites"}
     found = {(name, other) for name in MODULES if room_of(name) in production for other in imported_by(name)}

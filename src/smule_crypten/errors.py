@@ -19,7 +19,8 @@ SmuleError                      1   anything below; never raised itself
 ├── TrainingError               9   training diverged
 ├── CredentialError            10   a key or certificate is missing, expired or not the expected one
 ├── BudgetError                11   a query asks for more than the model owner is willing to disclose
-└── TermsError                 15   the signed terms are missing, changed, not valid now, or not those of this side
+├── TermsError                 15   the signed terms are missing, changed, not valid now, or not those of this side
+└── StatusError                16   a process that was looked at is not well, or has left no status
 
 Exit code 6 is worth another try, all others need somebody to look. 130 stands for Ctrl-C and SIGTERM. Messages are one
 line: what is wrong, where, and what to do.
@@ -177,3 +178,7 @@ class BudgetError(SmuleError):
 
 class TermsError(SmuleError):
     exit_code = 15
+
+
+class StatusError(SmuleError):
+    exit_code = 16

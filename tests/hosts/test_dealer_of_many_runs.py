@@ -15,13 +15,13 @@ from hosts_processes import HostProcess
 from hosts_run import NAMES, RUN_SECONDS, HostRun
 from hosts_tripwire import Tripwire
 
+from smule_crypten.dealing.serving import serve_runs
 from smule_crypten.errors import PeerTimeoutError
 from smule_crypten.launch.side_file import read_dealer
-from smule_crypten.party.dealing import serve_runs
 from smule_crypten.transport.link import Link
 from smule_crypten.transport.meeting import Meeting
 
-_LOST = "level=WARNING source=smule_crypten.party.dealing"
+_LOST = "level=WARNING source=smule_crypten.dealing.serving"
 
 
 def _lines(dealer: HostProcess, text: str) -> list[str]:
@@ -94,9 +94,11 @@ def test_an_idle_dealer_logs_changes_only(
     config = read_dealer([f"+dealer={folders.side_file('dealer')}"])
     with caplog.at_level("INFO", logger="smule_crypten"), pytest.raises(KeyboardInterrupt):
         serve_runs(config)
-    assert [record.getMessage().partition(": ")[0] for record in caplog.records] == [
+    *waited, closed = [record.getMessage().partition(": ")[0] for record in caplog.records]
+    assert waited == [
         f"waiting for=party a,party b listening={config.listen}",
         "nobody to deal to",
         "nobody to deal to",
     ]
+    assert closed.startswith("audit log closed path=")
     assert stranger in caplog.records[1].getMessage()

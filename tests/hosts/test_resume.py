@@ -230,8 +230,9 @@ def test_states_of_another_run(undisturbed: Undisturbed, tmp_path: Path) -> None
 
 
 def _contents(folder: Path) -> dict[Path, bytes]:
-    """All files but the log, which tells of refusals, too."""
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "party.log"}
+    """All files but the log and the status, which tell of refusals, too."""
+    told = ("party.log", "status.json")
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name not in told}
 
 
 def test_a_simulation_that_was_killed(undisturbed: Undisturbed, tmp_path: Path) -> None:

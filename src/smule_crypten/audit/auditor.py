@@ -15,37 +15,18 @@ from smule_crypten._version import __version__
 from smule_crypten.audit import events
 from smule_crypten.audit.events import Event, Line
 from smule_crypten.audit.log import AuditLog, opened_log
+from smule_crypten.audit.outcomes import kind_of, outcome_of, refusal_of
 from smule_crypten.config.between_hosts import NO_TERMS
 from smule_crypten.config.party import DisclosureLimits
 from smule_crypten.config.protocol import ProtocolConfig
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.errors import (
-    BudgetError,
-    CredentialError,
-    HandshakeError,
-    OutputError,
-    PeerDeclinedError,
-    ProtocolError,
-    RestartError,
-    SmuleError,
-    TermsError,
-)
+from smule_crypten.errors import OutputError
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.disclosures import Entry
 from smule_crypten.report.records import ExchangeRecord, HeadRecord
 from smule_crypten.terms.approval import Approval, Side, approval_of, check_dates
 
 log = logging.getLogger(__name__)
-_REFUSALS = (
-    TermsError,
-    BudgetError,
-    HandshakeError,
-    PeerDeclinedError,
-    RestartError,
-    CredentialError,
-    ProtocolError,
-)
-"""Errors by which one side does not go on, though nothing is broken."""
 
 
 class Auditor:
@@ -76,7 +57,7 @@ class Auditor:
         return {role: certificate.fingerprint for role, certificate in self._side.certificates.items()}
 
     def check_dates(self) -> None:
-        """Raises TermsError where the terms have ended since the process began; it may have waited for long."""
+        """Raises TermsError where the terms have ended since the process began; asked before each exchange."""
         if self.terms is not None:
             check_dates(self.terms.terms, self.terms.path)
 
@@ -171,15 +152,10 @@ class Auditor:
 
     def end(self, error: BaseException | None) -> None:
         """Say how the process ends; an error of ours by its kind."""
-        name = type(error).__name__ if isinstance(error, SmuleError) else None
-        if self._is_completed or error is None:
-            self._write(events.Ended, outcome="completed")
-            return
-        outcome: events.Outcome = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
-        if isinstance(error, _REFUSALS):
-            outcome = "refused"
-            self._write(events.Refused, error=name, exit_code=error.exit_code)
-        self._write(events.Ended, outcome=outcome, error=name)
+        error = None if self._is_completed else error
+        if self._log is not None and (refused := refusal_of(error)) is not None:
+            self._log.append(refused)
+        self._write(events.Ended, outcome=outcome_of(error), error=kind_of(error))
 
     def _write(self, kind: Any, /, **values: Any) -> None:
         if self._log is not None:

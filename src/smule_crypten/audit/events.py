@@ -18,6 +18,7 @@ Word = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_.:+-]{0,199}$")]
 Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00$")]
 Command = Literal["training", "questions"]
 """A run of smule-party; or smule-predict and smule-estimate, which a trained party asks and answers by."""
+Keeper = Literal["a", "b", "dealer"]
 Outcome = Literal["completed", "refused", "stopped", "failed"]
 
 
@@ -158,6 +159,50 @@ class Ended(Section):
     error: Word | None = None
 
 
+class DealerStarted(Section):
+    """A dealer has opened its log. party_a, party_b: fingerprints of the certificates that it accepts."""
+
+    event: Literal["dealer_started"] = "dealer_started"
+    version: Word
+    certificate: Word
+    party_a: Word
+    party_b: Word
+
+
+class Dealing(Section):
+    """Both parties have proved to the dealer who they are. party_a, party_b: fingerprints."""
+
+    event: Literal["dealing"] = "dealing"
+    party_a: Word
+    party_b: Word
+
+
+class Stated(Section):
+    """Both parties have stated the same to the dealer. agreement: its digest, which is not that of their handshake."""
+
+    event: Literal["stated"] = "stated"
+    scheme: Word
+    agreement: Word
+
+
+class Dealt(Section):
+    """The dealer will now deal for so many samples that party a and party b ask about; an index is dealt once."""
+
+    event: Literal["dealt"] = "dealt"
+    index: int
+    asked_by_a: int
+    asked_by_b: int
+
+
+class DealingEnded(Section):
+    """A session of the dealer is over. error: the kind, where it was one of ours."""
+
+    event: Literal["dealing_ended"] = "dealing_ended"
+    outcome: Outcome
+    exchanges: int
+    error: Word | None = None
+
+
 class Recovered(Section):
     """An earlier process was cut off while it wrote.
 
@@ -182,6 +227,11 @@ Event = Annotated[
     | Alarmed
     | Refused
     | Ended
+    | DealerStarted
+    | Dealing
+    | Stated
+    | Dealt
+    | DealingEnded
     | Recovered,
     Field(discriminator="event"),
 ]
@@ -190,14 +240,15 @@ Event = Annotated[
 class Line(Section):
     """One line of the log.
 
-    number: from 1. time: UTC, of this machine's clock. run: by which the ledger knows it, null where it has none yet.
+    number: from 1. time: UTC, of this machine's clock. party: who keeps the log. run: by which the ledger knows it,
+    null where it has none yet; of a dealer, which has no ledger, another one for each session with both parties.
     previous: SHA-256, in hexadecimal, of the bytes of the line before, without its line end; zeros in the first one.
     """
 
     schema_version: Literal[1] = 1
     number: int = Field(ge=1)
     time: Time
-    party: Literal["a", "b"]
+    party: Keeper
     run: Word | None
     details: Event
     previous: Word

@@ -16,11 +16,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import ValidationError
 
-from smule_crypten.audit.events import Event, Line, Recovered
+from smule_crypten.audit.events import Event, Keeper, Line, Recovered
 from smule_crypten.errors import OutputError
 from smule_crypten.files import exclusive, sync_folder
 
@@ -120,7 +119,7 @@ def _check_follows(line: Line, number: int, digests: Sequence[str], torn: Sequen
 class AuditLog:
     """Writes to a log; made by opened_log."""
 
-    def __init__(self, path: Path, descriptor: int, party: Literal["a", "b"]) -> None:
+    def __init__(self, path: Path, descriptor: int, party: Keeper) -> None:
         self._path, self._descriptor, self._party = path, descriptor, party
         self.run: str | None = None
         self._before = read_log(path)
@@ -201,14 +200,17 @@ class AuditLog:
 
 
 @contextmanager
-def opened_log(path: Path, party: Literal["a", "b"]) -> Iterator[AuditLog]:
+def opened_log(path: Path, party: Keeper, *, if_taken: str = "set another audit.path") -> Iterator[AuditLog]:
     """The log, made where there is none, for this process alone.
+
+    Args:
+        if_taken: what to do where another process has it.
 
     Raises:
         OutputError: it is damaged, another process has it, or it cannot be written.
     """
     lock = path.with_name(f".{path.name}.lock")
-    with exclusive(lock, f"audit log {path}", if_taken="set another audit.path"):
+    with exclusive(lock, f"audit log {path}", if_taken=if_taken):
         is_new = not path.exists()
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)

@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from smule_crypten.audit.events import (
     Alarmed,
     Answers,
+    DealerStarted,
+    Dealing,
+    DealingEnded,
+    Dealt,
     Ended,
     Exchanged,
     HeadAsked,
@@ -66,8 +70,10 @@ def by_run(lines: Sequence[Line]) -> list[RunSummary]:
         name = line.run or _NO_RUN
         summary = runs.setdefault(name, RunSummary(run=name))
         match line.details:
-            case Started():
+            case Started() | DealerStarted() | Dealing():
                 summary.starts += 1
+            case Dealt():
+                summary.exchanges += 1
             case Exchanged() as one:
                 summary.exchanges += 1
                 summary.asked += one.asked
@@ -87,7 +93,7 @@ def by_run(lines: Sequence[Line]) -> list[RunSummary]:
                 summary.alarms += 1
             case Refused():
                 summary.refusals += 1
-            case Ended() as one:
+            case Ended() | DealingEnded() as one:
                 summary.outcomes.append(one.outcome)
             case _:
                 pass
@@ -135,8 +141,10 @@ def _in_words(line: Line) -> str | None:
             return f"alarm in exchange {one.exchange}: {one.test}, p = {one.p_value:.1e}"
         case Refused() as one:
             return f"refused: {one.error}, exit code {one.exit_code}"
-        case Ended(outcome=outcome) as one if outcome != "completed":
-            return f"ended: {outcome}{f' ({one.error})' if one.error else ''}"
+        case Ended() | DealingEnded() as one if one.outcome != "completed":
+            return f"ended: {one.outcome}{f' ({one.error})' if one.error else ''}"
+        case Dealing() as one:
+            return f"session of party a, {one.party_a}, and party b, {one.party_b}"
         case Recovered() as one:
             return f"recovered: from line {one.from_line} on {one.size} bytes of an unfinished line"
         case _:

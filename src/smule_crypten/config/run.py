@@ -295,6 +295,8 @@ class DealerConfig(Section):
     """The certificate of party a, compared by telephone."""
     party_b: str
     """The certificate of party b, compared by telephone."""
+    output_dir: str = "."
+    """Where the dealer keeps its audit log and its status: in the folder dealer below it."""
     runs: int | None = Field(default=None, ge=1)
     """After so many runs it ends; null for never."""
     launch: LaunchConfig = LaunchConfig()

@@ -11,9 +11,11 @@ the checked architectures alone.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import torch
 from pydantic import Field, ValidationError
@@ -47,6 +49,11 @@ class Terms(Section):
     randomness: Randomness
     seed: int = Field(ge=0, le=MAX_SEED)
 
+    def digest(self) -> str:
+        """SHA-256 of their values, keys sorted."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
 
 class Announcement(Section):
     """What a party says before an exchange; counts are the samples that party a and party b ask about."""
@@ -56,16 +63,37 @@ class Announcement(Section):
     entropy: Entropy
 
 
+class Listener(Protocol):
+    """Hears of what a dealer does, before it does so."""
+
+    def stated(self, scheme: str, agreement: str) -> None:
+        """Both parties have stated terms of this digest, which are accepted."""
+        ...
+
+    def dealt(self, index: int, counts: tuple[int, int]) -> None:
+        """An exchange will now be dealt for; counts are as in Announcement."""
+        ...
+
+
 class Dealer:
     """Serves one run. links are those to party a and party b.
 
     Args:
         schemes: how each scheme is dealt, by name.
+        listener: None where nobody wants to hear.
         allow_insecure: whether keys that follow from a seed are accepted, and schemes that protect nothing.
     """
 
-    def __init__(self, links: tuple[Link, Link], schemes: Mapping[str, Deal], *, allow_insecure: bool) -> None:
+    def __init__(
+        self,
+        links: tuple[Link, Link],
+        schemes: Mapping[str, Deal],
+        *,
+        allow_insecure: bool,
+        listener: Listener | None = None,
+    ) -> None:
         self._links = links
+        self._listener = listener
         self._schemes = schemes
         self._allow_insecure = allow_insecure
         self._last_exchange = 0
@@ -85,6 +113,8 @@ class Dealer:
                 check_extent(architecture, terms.scheme.micro_batch, terms.scheme.max_elements)
         except ModelError as error:
             raise HandshakeError(f"the terms hold an unusable architecture: {error}") from error
+        if self._listener is not None:
+            self._listener.stated(terms.scheme.name, terms.digest())
         for link in self._links:
             link.limit_messages(AGREED_JSON_BYTES)
             link.send_json({"agreed": True})
@@ -95,6 +125,8 @@ class Dealer:
                 return exchanges
             first, second = (_announcement(message, name) for message, name in zip(messages, PARTY_NAMES, strict=True))
             self._check(first, second)
+            if self._listener is not None:
+                self._listener.dealt(first.exchange, first.counts)
             self._deal(terms, architectures, (first, second))
             exchanges += 1
 

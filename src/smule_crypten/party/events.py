@@ -8,6 +8,7 @@ from pathlib import Path
 
 from smule_crypten.report.evaluation_records import EvaluationRecord, MetricRecord
 from smule_crypten.report.records import EpochRecord
+from smule_crypten.status.record import Progress
 
 
 @dataclass(frozen=True)
@@ -58,5 +59,5 @@ class EvidenceLeft:
     path: Path
 
 
-Event = Begun | Message | EpochEnded | ControlEnded | EvidenceLeft
+Event = Begun | Message | EpochEnded | ControlEnded | EvidenceLeft | Progress
 Emit = Callable[[Event], None]

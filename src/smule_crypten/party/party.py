@@ -45,8 +45,11 @@ from smule_crypten.party.run_folder import (
     write_result,
 )
 from smule_crypten.party.states import StateFolder
+from smule_crypten.party.watched_peer import WatchedPeer
 from smule_crypten.report.journal import EpochJournal
 from smule_crypten.report.records import PartyRecord
+from smule_crypten.status.keeper import Pulse
+from smule_crypten.status.record import Progress
 from smule_crypten.tasks.by_name import party_task
 from smule_crypten.training.steps import feasible_steps
 
@@ -85,6 +88,7 @@ def run_party(emit: Emit, inputs: PartyInputs, hooks: Hooks | None = None) -> Pa
     prepared = _prepare(inputs, hooks or Hooks())
     _say_of_data(emit, config, prepared.inputs, prepared.model)
     result: PartyRecord | None = None
+    emit(Progress(phase="waiting"))
     try:
         with (
             opened_budget(prepared.budget, config),
@@ -123,10 +127,13 @@ def _prepare(loaded: PartyInputs, hooks: Hooks) -> _Prepared:
 def _train(prepared: _Prepared, session: Session, emit: Emit, audit: Auditor) -> PartyRecord:
     """Agree with the others, train, and leave the result in the party's folder."""
     config = prepared.config
+    emit(Progress(phase="agreeing", peer_connected=True))
+    session.meter.on_message = pulse = Pulse(emit)
     scheme, start = _agree(prepared, session, audit)
     state = prepared.states.load(start) if start in prepared.states.completed() else None
     if state is not None:
         audit.resumed(start)
+        emit(Progress(exchanges=start))
     # Only now: a run that cannot start leaves the journal and the report of the one that was cut off.
     emit(Begun(prepared.inputs.bundle.notes))
     with EpochJournal(party_folder(config) / JOURNAL_FILE) as journal:
@@ -136,18 +143,20 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, audit: Auditor) ->
         head_bytes = 0 if prepared.head is None else prepared.head.sizes.most_bytes
         queries = plan(prices, config.exchange, config.training.epochs, head_bytes)
         _say_plan(emit, config, queries)
-        head = _joint_head(prepared, scheme, ledger)
+        head = _joint_head(prepared, scheme, ledger, emit)
         if head is not None:
             audit.head_asked(head.record)
         peer = _peer(prepared, scheme, queries)
         questions = public_questions(config, prepared.inputs.bundle.public_pool, scheme, prepared.budget, public)
+        seen = prepared.hooks.peer(peer if questions is None else questions.asked_beside(peer))
+        emit(Progress(phase="standalone" if state is None and config.training.standalone else "smule"))
         training = MutualTraining(
             config=config,
             inputs=prepared.inputs,
             meter=session.meter,
             secure=peer,
             public=questions,
-            seen=prepared.hooks.peer(peer if questions is None else questions.asked_beside(peer)),
+            seen=WatchedPeer(seen, emit, audit.check_dates, pulse),
             num_queries=None if queries.num_queries is None else queries.num_queries[config.rank],
             budget=prepared.budget,
             ledger=ledger,
@@ -179,11 +188,14 @@ def _peer(prepared: _Prepared, scheme: SecureInferenceScheme, queries: Plan) -> 
     )
 
 
-def _joint_head(prepared: _Prepared, scheme: SecureInferenceScheme, ledger: PartyLedger) -> HeadOfRun | None:
+def _joint_head(
+    prepared: _Prepared, scheme: SecureInferenceScheme, ledger: PartyLedger, emit: Emit
+) -> HeadOfRun | None:
     """Before anything is trained; None without one."""
     config = prepared.config
     if prepared.head is None:
         return None
+    emit(Progress(phase="joint_head"))
     return joint_head(
         prepared.head,
         config,

@@ -20,6 +20,8 @@ from smule_crypten.report.progress import LiveProgress
 from smule_crypten.report.records import PartyRecord
 from smule_crypten.report.summary import build_summary
 from smule_crypten.report.tables import result_table
+from smule_crypten.status.keeper import kept_status
+from smule_crypten.status.record import Phase, Progress
 
 Run = Callable[[Emit, PartyInputs], PartyRecord]
 
@@ -46,13 +48,18 @@ def run_single_party(config: PartyConfig, console: Console, run: Run = run_party
     with (
         claimed_run_dir(Path(config.output_dir), [config]),
         log_file(folder / LOG_FILE),
+        kept_status(folder, config.role, config.training.epochs) as status,
         PartyRecording(config) as recording,
         progress,
     ):
 
         def follow(event: Event) -> None:
             recording.add(event)
-            if isinstance(event, EpochEnded):
+            if isinstance(event, Progress):
+                status.take(event)
+            elif isinstance(event, EpochEnded):
+                phase: Phase = "standalone" if event.record.phase == "standalone" else "smule"
+                status.take(Progress(phase=phase, epoch=event.record.epoch))
                 progress.update(event.record, is_new=event.is_new)
             elif isinstance(event, Message):
                 progress.message(event.text)

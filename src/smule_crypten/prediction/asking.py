@@ -19,6 +19,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from smule_crypten.audit.auditor import Auditor
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.origin import Origin
 from smule_crypten.data.samples import Samples, random_positions
@@ -191,7 +192,7 @@ def ask_once(
             architectures = shake_hands(config, party.inputs.bundle, party.architecture, session, audit)
             most, num_exchanges = _agree_on_exchanges(session, len(asked), config, budget)
             scheme = prepared_scheme(config, session, architectures)
-            answers = _exchange(party, scheme, asked, budget, most, num_exchanges)
+            answers = _exchange(party, scheme, asked, budget, audit, most, num_exchanges)
             results.append(conclude(scheme, answers))
             dropped = int((~answers.answered_N).sum())
             audit.predicted(len(answers.logits_NC), answers.budget.answered, dropped)
@@ -232,6 +233,7 @@ def _exchange(
     scheme: SecureInferenceScheme,
     asked: Samples,
     budget: QueryBudget,
+    audit: Auditor,
     most: tuple[int, int],
     num_exchanges: int,
 ) -> Answers:
@@ -247,6 +249,7 @@ def _exchange(
     answering = AnsweringNetwork(party.network, party.model_step, "trained")
     results: list[ExchangeAnswers] = []
     for number in range(num_exchanges):
+        audit.check_dates()
         peer.ask(_part(asked, number, most[0]), answering)
         answers, private = peer.answers(), config.training.dp is not None
         results.append(without_far_answers(answers, party.task, party.inputs, private=private))

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import TextIO
 
@@ -36,14 +37,14 @@ class _OneLine(logging.Formatter):
 
 @contextmanager
 def log_file(path: Path) -> Iterator[None]:
-    """Let the package's log go to path, too; what stood there stays. A failure's text is its last line.
+    """Let the package's log go to path, too, and to what takes its place; what stood there stays. A failure ends it.
 
     Raises:
         OutputError: path cannot be written.
     """
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = WatchedFileHandler(path, encoding="utf-8")
     except OSError as error:
         raise output_error(path, error) from error
     handler.setFormatter(_OneLine())

@@ -7,7 +7,7 @@ must wait for: two messages that cross count once, two tensors opened together c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -26,9 +26,13 @@ class Traffic:
 
 
 class CostMeter:
-    """Counts traffic under the phase and layer that are current when it happens."""
+    """Counts traffic under the phase and layer that are current when it happens.
+
+    on_message is called after each message, in the thread that sent or received it.
+    """
 
     def __init__(self) -> None:
+        self.on_message: Callable[[], None] = lambda: None
         self._phase: Phase = "handshake"
         self._layer: str | None = None
         self.by_phase: dict[str, Traffic] = {}
@@ -60,6 +64,7 @@ class CostMeter:
             traffic.bytes_sent += bytes_sent
             traffic.bytes_received += bytes_received
             traffic.dealer_bytes += dealer_bytes
+        self.on_message()
 
     def record_layer(self, layer: str, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
         """Say which layer bytes belong to that are recorded as a message without a layer."""

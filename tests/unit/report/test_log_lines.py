@@ -65,3 +65,17 @@ def test_the_log_file_keeps_all_attempts_and_how_each_ended(tmp_path: Path) -> N
     assert "afterwards" not in path.read_text()
     with pytest.raises(OutputError, match="cannot write"), log_file(tmp_path / "missing" / "party.log"):
         pass
+
+
+def test_a_log_that_is_rotated_loses_no_line(tmp_path: Path) -> None:
+    """As logrotate does with `create`: the file gets another name and an empty one its place, where the log goes on."""
+    path, logger = tmp_path / "party.log", logging.getLogger("smule_crypten.some.place")
+    with log_file(path):
+        logger.warning("before")
+        path.rename(tmp_path / "party.log.1")
+        path.touch(0o600)
+        logger.warning("after")
+    assert "before" in (tmp_path / "party.log.1").read_text()
+    assert path.read_text().count("\n") == 1
+    assert "after" in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
