@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import sys
+import traceback
 from pathlib import Path
 
 import hydra
@@ -20,7 +21,7 @@ from smule_crypten.errors import INTERRUPTED_EXIT_CODE, PeerError
 from smule_crypten.files import write_text
 from smule_crypten.launch.composition import register_run, to_run_config
 from smule_crypten.launch.outcome import MENDABLE, exit_code_of, show
-from smule_crypten.launch.sweep import SweepSummary, finish_sweep
+from smule_crypten.launch.sweep import SweepSummary, finish_sweep, is_completed, lost_jobs
 from smule_crypten.party.recording import with_versions
 from smule_crypten.report.phrases import attack_notice
 from smule_crypten.report.run_records import AttackRecord
@@ -44,12 +45,25 @@ def run_command() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register_run()
     SweepSummary.forget()
-    exit_code = exit_code_of(_task)
+    exit_code = exit_code_of(_command)
     folder = SweepSummary.folder
     if folder is not None:
         exit_code_of_summary = exit_code_of(lambda: finish_sweep(folder))
         exit_code = exit_code or exit_code_of_summary
     return exit_code
+
+
+def _command() -> None:
+    try:
+        _task()
+    except MENDABLE:
+        raise
+    except Exception as error:
+        if SweepSummary.folder is None:
+            raise
+        lost = lost_jobs(error)
+        lost.add_note(traceback.format_exc())
+        raise lost from error
 
 
 @hydra.main(version_base="1.3", config_path="pkg://smule_crypten.conf", config_name="config")
@@ -81,10 +95,14 @@ def _run(composed: DictConfig, run_dir: Path) -> None:
 
 
 def _run_sweep_job(composed: DictConfig, run_dir: Path, overrides: list[str]) -> None:
-    """A failing job is shown and recorded; the sweep goes on."""
+    """A failing job is shown and recorded; the sweep goes on. One that an earlier attempt completed stays as it is."""
     _leave_loky()
-    write_text(run_dir / OVERRIDES_FILE, json.dumps(overrides))
     print(f"--- {' '.join(overrides)}")
+    if is_completed(run_dir):
+        print(f"{run_dir} is complete")
+        return
+    write_text(run_dir / OVERRIDES_FILE, json.dumps(overrides))
+    (run_dir / ERROR_FILE).unlink(missing_ok=True)
     try:
         _run(composed, run_dir)
     except MENDABLE as error:

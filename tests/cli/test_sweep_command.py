@@ -1,24 +1,18 @@
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
 import pytest
 from smule_command import Started, call, digest_of, wait_until
-
-QUICK = ["training.epochs=2", "simulation={pooled:false,controls:[]}", "training.standalone=false"]
-
-
-def rows_of(folder: Path) -> list[dict[str, str]]:
-    with (folder / "sweep_summary.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+from sweep_files import QUICK, rows_of
 
 
 def test_a_failing_job_does_not_stop_the_sweep(
     problem: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The job after the failed one completes; table and plot cover both; exit code 8; a second sweep is refused."""
+    """The job after the failed one completes; table and plot cover both; exit code 8; another sweep there is refused,
+    and the same one leaves the completed job as it is."""
     monkeypatch.chdir(tmp_path)
     sweep = [*problem, *QUICK, "scheme=plaintext", "party_b/model=target,mlp", "hydra.sweep.dir=sweep"]
     assert call(monkeypatch, "-m", *sweep) == 8
@@ -43,11 +37,19 @@ def test_a_failing_job_does_not_stop_the_sweep(
     assert summary["fidelity"]["max_abs_logit_error"] < 1e-5
 
     before = digest_of(tmp_path)
-    assert call(monkeypatch, "-m", *sweep) == 5
+    assert call(monkeypatch, "-m", *sweep, "seed=1") == 5
     assert capfd.readouterr().err == (
-        "smule: error: sweep holds an earlier sweep; set hydra.sweep.dir to a new folder\n"
+        "smule: error: sweep holds another sweep; give its own command to go on with it, or set hydra.sweep.dir to a "
+        "new folder\n"
     )
     assert digest_of(tmp_path) == before
+
+    assert call(monkeypatch, "-m", *sweep) == 8
+    assert "1 is complete" in capfd.readouterr().out
+    assert digest_of(tmp_path / "sweep" / "1") == {
+        name.removeprefix("sweep/1/"): digest for name, digest in before.items() if name.startswith("sweep/1/")
+    }
+    assert rows_of(tmp_path / "sweep") == [failed, completed]
 
 
 def test_a_sweep_that_cannot_be_composed(

@@ -329,6 +329,8 @@ def test_versions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package outside the declared range fails; one inside it that was not tested is named."""
     monkeypatch.setitem(checkup_local.TESTED, "torch", "2.12.0")
     assert "not the tested version: torch" in by_check(findings(side(folder, "a")))["versions"].text
+    monkeypatch.setattr(checkup_local, "TESTED_PYTHONS", ("3.9",))
+    assert "not the tested version: python 3.1" in by_check(findings(side(folder, "a")))["versions"].text
     monkeypatch.setattr(checkup_local.metadata, "requires", lambda name: ["rich>=999", "absent-package", "torch"])
     found = by_check(findings(side(folder, "a")))["versions"]
     assert (found.status, found.exit_code) == ("FAILED", 2)
@@ -341,8 +343,7 @@ def test_tested_versions_are_those_of_the_constraints() -> None:
     """What the doctor calls tested is what was tested."""
     lines = (Path(__file__).parents[2] / "constraints.txt").read_text().splitlines()
     pinned = dict(line.split("==") for line in lines if "==" in line)
-    packages = {name: version for name, version in checkup_local.TESTED.items() if name != "python"}
-    assert packages == {name: pinned[name] for name in packages}
+    assert {name: pinned[name] for name in checkup_local.TESTED} == checkup_local.TESTED
 
 
 def test_a_folder_that_is_open_to_others_is_named(folder: Path) -> None:

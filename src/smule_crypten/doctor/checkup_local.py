@@ -42,8 +42,8 @@ from smule_crypten.training.steps import feasible_steps
 from smule_crypten.transport.credentials import Certificate, check_distinct, load_certificate, load_identity
 from smule_crypten.types import PARTY_NAMES
 
+TESTED_PYTHONS = ("3.11", "3.12", "3.13")
 TESTED = {
-    "python": "3.11",
     "torch": "2.13.0",
     "torchvision": "0.28.0",
     "crypten": "0.4.1",
@@ -71,9 +71,10 @@ def check_versions(checkup: Checkup) -> str:
         wrong.append(f"Python {platform.python_version()}, needs {python_range}")
     if wrong:
         raise ConfigError(f"{'; '.join(wrong)}; install again with pip install -c constraints.txt")
-    found = {"python": ".".join(platform.python_version_tuple()[:2])}
-    found |= {name: Version(metadata.version(name)).public for name in TESTED if name != "python"}
-    untested = [f"{name} {version}" for name, version in found.items() if version != TESTED[name]]
+    python = ".".join(platform.python_version_tuple()[:2])
+    found = {name: Version(metadata.version(name)).public for name in TESTED}
+    untested = [] if python in TESTED_PYTHONS else [f"python {python}"]
+    untested += [f"{name} {version}" for name, version in found.items() if version != TESTED[name]]
     text = f"Python {platform.python_version()}, torch {found['torch']}, crypten {found['crypten']}"
     return f"{text}; in the declared range, but not the tested version: {', '.join(untested)}" if untested else text
 
