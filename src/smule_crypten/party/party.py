@@ -38,14 +38,13 @@ from smule_crypten.party.ledger import PartyLedger
 from smule_crypten.party.mutual_training import MutualTraining
 from smule_crypten.party.public_asking import public_questions
 from smule_crypten.party.run_folder import (
-    JOURNAL_FILE,
     MODEL_FILE,
     STATES_FOLDER,
     party_folder,
     write_result,
 )
 from smule_crypten.party.states import StateFolder
-from smule_crypten.report.journal import EpochJournal
+from smule_crypten.report.journal import JOURNAL_FILE, EpochJournal
 from smule_crypten.report.records import PartyRecord
 from smule_crypten.tasks.by_name import party_task
 from smule_crypten.training.steps import feasible_steps
