@@ -30,8 +30,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="smule-watch",
         description="Serves one page that shows a run while it goes on, or one that has ended: figures, plots, bytes, "
-        "questions answered. It prints the link, and ends with Ctrl-C. Only programs of this machine reach it, and only "
-        "with the link, which holds a secret. docs/operations.md says how to look from another machine.",
+        "questions answered. It prints the link, and ends with Ctrl-C. Only programs of this machine reach it, and "
+        "only with the link, which holds a secret. docs/operations.md says how to look from another machine.",
     )
     parser.add_argument("--version", action="version", version=f"smule-crypten {__version__}")
     parser.add_argument(
@@ -45,9 +45,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--expose-record-on",
         metavar="ADDRESS",
         default=LOOPBACK,
-        help="listen on this IP address of the machine in place of loopback. Whoever reaches it with the link, or reads "
-        "along on the network, since nothing protects the page on its way, sees what the party keeps for itself: the "
-        "figures of its networks, how many questions it asked and answered, when",
+        help="listen on this IP address of the machine in place of loopback. Whoever reaches it with the link, or "
+        "reads along on the network, since nothing protects the page on its way, sees what the party keeps for itself: "
+        "the figures of its networks, how many questions it asked and answered, when",
     )
     return parser.parse_args(arguments)
 
@@ -58,7 +58,7 @@ def _watch(options: argparse.Namespace) -> None:
     with LiveServer(page, options.expose_record_on, options.port) as server:
         if exposed:
             print(
-                "smule-watch: the record of this run leaves this machine unprotected: whoever reads along sees the page",
+                "smule-watch: the record of this run leaves this machine unprotected; whoever reads along sees it",
                 file=sys.stderr,
             )
         print(f"Open {server.url}\nCtrl-C ends it.", flush=True)

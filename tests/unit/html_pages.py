@@ -39,6 +39,8 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open_elements.pop() == tag
+        if tag in ("td", "th"):
+            self._texts.append(" ")
 
     def handle_data(self, data: str) -> None:
         if not {"style", "script"} & set(self.open_elements):
