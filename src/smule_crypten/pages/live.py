@@ -112,7 +112,7 @@ def _progress(folder: Path) -> dict[str, object]:
         "problem": None,
         "state": _state(run),
         "facts": subtitle(run.summary),
-        "last_line": _written(folder / JOURNAL_FILE),
+        "last_line": _written(folder / JOURNAL_FILE) if run.record.epochs else None,
         "opening": opening(run.record, run.summary),
         "tables": _tables(run),
     }

@@ -65,6 +65,10 @@ def banners(summary: RunSummary) -> list[Banner]:
     return [banner for banner in found if banner is not None]
 
 
+def _number(number: int | None, what: str) -> str:
+    return f"{count(number)} {what}{'s' * (number != 1)}"
+
+
 def _gains(record: RunRecord, summary: RunSummary) -> str:
     said = (_reached(name, summary) or _so_far(name, record) for name in recorded_parties(record))
     parts = [part for part in said if part]
@@ -99,11 +103,12 @@ def _so_far(name: str, record: RunRecord) -> str:
     last = smule or alone
     if last is None:
         return ""
+    at = "is at" if record.status == "running" else "came to"
     figure = f"{metric_value(metric, last.test_figure)} after epoch {last.epoch} of {num_epochs}"
     if smule is None:
-        return f"party {name}, still alone, is at {figure}"
+        return f"party {name}, still alone, {at} {figure}"
     beside = "" if alone is None else f" (alone it came to {metric_value(metric, alone.test_figure)})"
-    return f"party {name}, with party {_OTHER[name]}’s answers, is at {figure}{beside}"
+    return f"party {name}, with party {_OTHER[name]}’s answers, {at} {figure}{beside}"
 
 
 def _last(record: RunRecord, party: str, phase: str) -> EpochRecord | None:
@@ -117,13 +122,14 @@ def _cost(record: RunRecord, summary: RunSummary) -> str:
     from_dealer = f", and {dealer} came from the dealer" if dealer else ""
     if numbers.bytes_total is None:
         traffic = epoch_traffic(record)
-        rounds = sum(epoch.rounds for epoch in traffic)
-        return f"So far the exchanges took {human_bytes(sum(numbers.bytes_per_epoch))} in {count(rounds)} rounds."
+        rounds = _number(sum(epoch.rounds for epoch in traffic), "round")
+        until = "So far" if summary.status == "running" else "Before it ended"
+        return f"{until} the exchanges took {human_bytes(sum(numbers.bytes_per_epoch))} in {rounds}."
     per_query = "" if numbers.bytes_per_query is None else f", {human_bytes(numbers.bytes_per_query)} a question"
     time = "" if seconds.exchange is None else f"; the exchanges took {human_seconds(seconds.exchange)}"
     whole = "" if seconds.total is None or not time else f" of {human_seconds(seconds.total)}"
     return (
-        f"It cost {human_bytes(numbers.bytes_total)} in {count(numbers.rounds_total)} rounds between the parties"
+        f"It cost {human_bytes(numbers.bytes_total)} in {_number(numbers.rounds_total, 'round')} between the parties"
         f"{per_query}{from_dealer}{time}{whole}."
     )
 
@@ -131,7 +137,7 @@ def _cost(record: RunRecord, summary: RunSummary) -> str:
 def _disclosed(record: RunRecord, summary: RunSummary) -> str:
     answered = _answered(record, summary)
     told = [
-        f"party {name}’s network answered {count(number)} questions of party {_OTHER[name]}"
+        f"party {name}’s network answered {_number(number, 'question')} of party {_OTHER[name]}"
         for name, number in answered.items()
         if number
     ]
@@ -194,10 +200,10 @@ def _line_in_words(record: RunRecord, party: str, phase: str) -> str:
 def _traffic(record: RunRecord) -> Plot:
     traffic = epoch_traffic(record)
     asked = sum(epoch.queries > 0 for epoch in traffic)
-    after = f"after {count(asked)} exchange{'s' * (asked != 1)}"
+    after = f"after {_number(asked, 'exchange')}"
     whole = human_bytes(sum(epoch.bytes_total for epoch in traffic))
     return Plot.of(
         traffic_svg(traffic, record.facts.epochs),
         f"Bytes between the parties so far, {after}.",
-        f"Step plot of the bytes between the parties so far: {whole} {after} in {count(len(traffic))} epochs.",
+        f"Step plot of the bytes between the parties so far: {whole} {after} in {_number(len(traffic), 'epoch')}.",
     )

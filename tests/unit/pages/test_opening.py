@@ -86,6 +86,15 @@ def test_sentences_while_a_run_goes_on(record_of_a: RunRecord, epochs: int, said
     assert ("50 questions" in disclosed) if epochs == 5 else (disclosed.startswith("Nothing was disclosed so far"))
 
 
+def test_sentences_of_a_run_that_failed(partial_record: RunRecord) -> None:
+    """What was known by then, and nothing that sounds as if it went on."""
+    assert _sentences(partial_record)[:2] == [
+        "By test accuracy, party a, with party b’s answers, came to 82.0 % after epoch 2 of 3; "
+        "party b, with party a’s answers, came to 75.0 % after epoch 1 of 3.",
+        "Before it ended the exchanges took 16 B in 1 round.",
+    ]
+
+
 def test_each_plot_says_what_it_shows(record: RunRecord) -> None:
     """Who cannot see it hears the first and the last figure of each line, and the bytes."""
     learning, traffic = _opening(record).plots.blocks
