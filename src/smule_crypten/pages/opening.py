@@ -93,6 +93,8 @@ def _compared(metric: str, gain: MetricRecord | None) -> str:
         return "beside"
     if gain.low is not None and not gain.is_clear:
         return "which is not clearly different from"
+    if gain.value == 0:
+        return "the same as"
     size = gain_value(metric, abs(gain.value)).removeprefix("+")
     return f"{size}{' points' if is_share(metric) else ''} {'better' if gain.value > 0 else 'worse'} than"
 

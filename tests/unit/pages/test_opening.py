@@ -55,6 +55,12 @@ def test_a_difference_that_may_be_chance_is_none(record: RunRecord) -> None:
     assert of_b == " party b reaches 95.0 % with party a’s answers, which is not clearly different from alone (95.5 %)."
 
 
+def test_no_difference_is_called_one(record: RunRecord) -> None:
+    """Where older records have no intervals, equal figures are the same and not worse."""
+    record.parties["b"] = record.parties["b"].model_copy(update={"standalone_test_accuracy": 0.95})
+    assert "party b reaches 95.0 % with party a’s answers, the same as alone (95.0 %)." in _sentences(record)[0]
+
+
 def test_a_metric_of_values(record: RunRecord) -> None:
     """Errors are no percent, and have no points."""
     assert "By test RMSE, party a reaches 54.3 with party b’s answers" in _sentences(of_regression(record))[0]
