@@ -81,10 +81,11 @@ def find_run(folder: Path) -> Path:
     inside = [path.parent for path in sorted(folder.glob(f"party_*/{SUMMARY_FILE}"))]
     if len(inside) == 1:
         return inside[0]
-    found = f"the records of {len(inside)} parties" if inside else f"no {SUMMARY_FILE}"
+    if inside:
+        raise DataError(f"{folder} holds the records of {len(inside)} parties; give one of them, as {inside[0]}")
     raise DataError(
-        f"{folder} holds {found}; give the folder of a run, which has that file as soon as the run has begun: "
-        "hydra.run.dir of a simulation, output_dir/party_a or party_b of a side"
+        f"{folder} holds no {SUMMARY_FILE}; give the folder of a run, which has that file as soon as it has begun: "
+        "hydra.run.dir of a simulation, output_dir of a side"
     )
 
 

@@ -67,9 +67,11 @@ def test_the_live_page_follows_the_run(record_of_a: RunRecord, tmp_path: Path) -
     with LiveServer(Growing(tmp_path / "run")) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        shown = run(tmp_path, server.url, "--virtual-time-budget=8000", "--dump-dom")
-        server.shutdown()
-        thread.join()
+        try:
+            shown = run(tmp_path, server.url, "--virtual-time-budget=8000", "--dump-dom")
+        finally:
+            server.shutdown()
+            thread.join()
     assert "Running: a SMuLe, epoch 2 of 3" in shown
     assert " ago</time>" in shown
 
