@@ -20,7 +20,7 @@ FLOORS: list[set[str]] = [
     {"data", "models"},
     {"tasks", "features"},
     {"report", "training", "transport"},
-    {"mpc", "terms"},
+    {"mpc", "terms", "pages"},
     {"fixed_point", "oblivious"},
     {"lattice", "comparison"},
     {"two_party"},
@@ -43,6 +43,7 @@ SMALL = FLOORS[0] | FLOORS[1] | FLOORS[2]
 NARROW: dict[str, set[str]] = {
     "images": SMALL,
     "report": {"errors", "types", "metric_names", "files"},
+    "pages": {"errors", "types", "metric_names", "files", "report"},
     "transport": {"errors", "types", "files"},
     "mpc": SMALL | {"models", "transport"},
     "terms": SMALL | {"report.formatting", "transport.credentials", "transport.signatures"},
@@ -72,6 +73,7 @@ NARROW: dict[str, set[str]] = {
     "launch": SMALL
     | {
         "report",
+        "pages",
         "party",
         "prediction",
         "doctor",
@@ -241,8 +243,10 @@ def test_rooms_say_what_they_are() -> None:
         ("mutual_learning.cache", "from smule_crypten.inference import scheme", []),
         ("mutual_learning.cache", "from smule_crypten.inference import registry", ["inference.registry"]),
         ("training.trainer", "import smule_crypten.mutual_learning.cache", ["mutual_learning.cache"]),
-        ("training.trainer", "from smule_crypten.report.html import write_report", ["report.html"]),
-        ("report.html", "from smule_crypten.config.run import RunConfig", ["config.run"]),
+        ("training.trainer", "from smule_crypten.report.summary import write_summary", ["report.summary"]),
+        ("report.sweep", "from smule_crypten.config.run import RunConfig", ["config.run"]),
+        ("report.sweep", "from smule_crypten.pages.plots import learning_svg", ["pages.plots"]),
+        ("pages.opening", "from smule_crypten.party.run_folder import party_folder", ["party.run_folder"]),
         ("models.zoo", "from smule_crypten.data.samples import Samples", ["data.samples"]),
         ("errors", "from smule_crypten.types import PARTY_NAMES", ["types"]),
         ("transport.link", "from smule_crypten.config.connection import PeerConfig", ["config.connection"]),

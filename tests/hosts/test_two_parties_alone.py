@@ -104,7 +104,7 @@ def test_a_run_that_was_cut_off_goes_on(resumed: Folders) -> None:
         summary = json.loads((resumed.output(role) / "summary.json").read_text())
         assert (summary["scheme"], summary["provider"]) == (ALONE, None)
         assert summary["parties"][role]["dealer_bytes"] == 0
-        assert "provider" not in (resumed.output(role) / "report.html").read_text().partition("<nav>")[0]
+        assert "provider" not in (resumed.output(role) / "report.html").read_text().partition("<details>")[0]
 
 
 def test_the_ledger_charges_what_was_repeated(resumed: Folders) -> None:

@@ -38,7 +38,6 @@ from smule_crypten.party.ledger import PartyLedger
 from smule_crypten.party.mutual_training import MutualTraining
 from smule_crypten.party.public_asking import public_questions
 from smule_crypten.party.run_folder import (
-    JOURNAL_FILE,
     MODEL_FILE,
     STATES_FOLDER,
     party_folder,
@@ -46,7 +45,7 @@ from smule_crypten.party.run_folder import (
 )
 from smule_crypten.party.states import StateFolder
 from smule_crypten.party.watched_peer import WatchedPeer
-from smule_crypten.report.journal import EpochJournal
+from smule_crypten.report.journal import JOURNAL_FILE, EpochJournal
 from smule_crypten.report.records import PartyRecord
 from smule_crypten.status.keeper import Pulse
 from smule_crypten.status.record import Progress

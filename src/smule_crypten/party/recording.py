@@ -15,10 +15,10 @@ from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.errors import OutputError, SmuleError
 from smule_crypten.files import write_text
 from smule_crypten.metric_names import PRIMARY
+from smule_crypten.pages.report_page import write_report
 from smule_crypten.party.environment import describe_hardware, describe_versions
 from smule_crypten.party.events import Begun, EpochEnded, Event
 from smule_crypten.party.run_folder import CONFIG_FILE, TENSORBOARD_FOLDER, party_folder
-from smule_crypten.report.html import write_report
 from smule_crypten.report.records import PartyRecord, RunStatus
 from smule_crypten.report.run_records import AttackRecord, RunFacts, RunRecord
 from smule_crypten.report.summary import write_summary

@@ -15,7 +15,6 @@ from smule_crypten.party.states import StateFolder
 from smule_crypten.report.records import PartyRecord
 from smule_crypten.report.summary import SUMMARY_FILE
 
-JOURNAL_FILE = "record.jsonl"
 LEDGER_FILE = "disclosures.jsonl"
 AUDIT_FILE = "audit.jsonl"
 HEAD_FILE = "ledger_head.json"

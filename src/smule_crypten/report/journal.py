@@ -8,6 +8,8 @@ from smule_crypten.files import output_error
 from smule_crypten.report.record import parse_record, read_text
 from smule_crypten.report.records import EpochRecord
 
+JOURNAL_FILE = "record.jsonl"
+
 
 class EpochJournal:
     """Writes one JSON object a line. A journal holds one run: what stood at path is replaced.

@@ -19,6 +19,16 @@ def is_share(metric: str) -> bool:
     return metric in METRIC_FACTS and METRIC_FACTS[metric].is_share
 
 
+def axis_title(metric: str) -> str:
+    """Of test figures in a plot, shares in percent."""
+    return f"test {metric_title(metric)}" + (" (%)" if is_share(metric) else "")
+
+
+def on_axis(metric: str, value: float) -> float:
+    """As a plot shows it: in percent, where it is a share."""
+    return 100 * value if is_share(metric) else value
+
+
 def metric_value(metric: str, value: float | None) -> str:
     """'87.8 %', '0.912', or of what has a unit of its own four digits."""
     if value is None:

@@ -16,6 +16,10 @@ GRID = "#040506"
 
 FONT_SIZE = 9
 
+# Okabe and Ito's colors, which color-blind readers can tell apart; line styles and labels repeat what they say.
+PARTY_COLORS = {"a": "#0072b2", "b": "#d55e00"}
+POOLED_COLOR = "#009e73"
+
 _STYLE = {
     "svg.hashsalt": "smule",
     "svg.fonttype": "none",
@@ -40,16 +44,23 @@ def new_figure(*, width: float, height: float, grid_axis: Literal["x", "y"] = "y
 
 
 def to_inline_svg(figure: Figure, name: str) -> str:
-    """An <svg> element for an HTML page. name makes its ids unique on the page."""
+    """An <svg> element for an HTML page, which says what the colors are. name makes its ids unique on the page."""
     svg = _render(figure, transparent=True)
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    return svg.replace(INK, "currentColor").replace(GRID, "var(--line)")
+    for party, color in PARTY_COLORS.items():
+        svg = svg.replace(color, f"var(--party-{party})")
+    return svg.replace(INK, "currentColor").replace(GRID, "var(--line)").replace(POOLED_COLOR, "var(--pooled)")
 
 
 def to_svg_file(figure: Figure) -> str:
     """A complete SVG file on white."""
     return _render(figure, transparent=False).replace(INK, "#1a1a1a").replace(GRID, "#d0d0d0")
+
+
+def plain(label: str) -> str:
+    """Keep matplotlib from reading dollar signs in a name as mathematics."""
+    return label.replace("$", r"\$")
 
 
 def _render(figure: Figure, *, transparent: bool) -> str:

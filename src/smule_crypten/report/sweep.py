@@ -18,11 +18,11 @@ from smule_crypten.report import phrases
 from smule_crypten.report.evaluation_records import MetricRecord
 from smule_crypten.report.formatting import human_bytes
 from smule_crypten.report.metric_text import metric_title, metric_value
-from smule_crypten.report.plots import sweep_figure
 from smule_crypten.report.records import RunStatus
 from smule_crypten.report.run_records import PartySummary, RunSummary
 from smule_crypten.report.summary import SUMMARY_FILE, read_summary
 from smule_crypten.report.svg import to_svg_file
+from smule_crypten.report.sweep_figure import sweep_figure
 from smule_crypten.report.terminal import Column, Grid
 from smule_crypten.types import PARTY_NAMES
 

@@ -24,8 +24,8 @@ from smule_crypten.party.inputs import build_party_model
 from smule_crypten.party.launcher import Job, run_jobs
 from smule_crypten.party.ledger import epoch_record
 from smule_crypten.party.recording import finally_written, new_record, note_data
-from smule_crypten.party.run_folder import JOURNAL_FILE, TENSORBOARD_FOLDER, claimed_run_dir
-from smule_crypten.report.journal import EpochJournal
+from smule_crypten.party.run_folder import TENSORBOARD_FOLDER, claimed_run_dir
+from smule_crypten.report.journal import JOURNAL_FILE, EpochJournal
 from smule_crypten.report.progress import LiveProgress
 from smule_crypten.report.records import EpochRecord
 from smule_crypten.report.run_records import AttackRecord, RunRecord, RunSummary

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from smule_crypten.pages.blocks import Banner, Plot, Section, Table
+from smule_crypten.pages.plots import layers_figure
+from smule_crypten.pages.rendering import render
 from smule_crypten.report import phrases
 from smule_crypten.report.formatting import MISSING, human_bytes, human_seconds, percent
-from smule_crypten.report.html_markup import banner, figure, paragraph, section, table
-from smule_crypten.report.html_page import page
-from smule_crypten.report.plots import layers_figure
 from smule_crypten.report.svg import to_inline_svg
 from smule_crypten.report.terminal import Column, Grid
 from smule_crypten.suites.benchmark_plots import accuracy_figure, epoch_figure
@@ -62,36 +62,31 @@ def markdown(results: SuiteResults) -> str:
 
 def render_benchmark(results: SuiteResults) -> str:
     """The whole page."""
-    body = [_banners(results)]
-    for position, content in enumerate(results.tables):
-        body.append(_table_section(f"table-{position}", content))
-        if position == 0:
-            body.append(_figures(results))
-    body.append(_environment(results))
+    sections = [_table_section(f"table-{position}", content) for position, content in enumerate(results.tables)]
     name = results.suite
     facts = [f"suite {name}", results.date, f"commit {results.commit or 'unknown'}"]
-    return page(
-        f"SMuLe benchmark {name}", "Secure mutual learning beside its alternatives", " · ".join(facts), "".join(body)
-    )
-
-
-def _banners(results: SuiteResults) -> str:
     notice = phrases.insecurity_notice(list(results.insecure_choices))
-    text = "Every figure says what it is: measured, predicted, extrapolated, or published by others."
-    return (banner("warn", f"{notice}.", "Accuracy and cost are real, security is not.") if notice else "") + paragraph(
-        text
+    return render(
+        "benchmark.html",
+        title=f"SMuLe benchmark {name}",
+        heading="Secure mutual learning beside its alternatives",
+        subtitle=" · ".join(facts),
+        warnings=[Banner("warn", f"{notice}.", "Accuracy and cost are real, security is not.")] if notice else [],
+        about="Every figure says what it is: measured, predicted, extrapolated, or published by others.",
+        sections=[*sections[:1], *_figures(results), *sections[1:], _environment(results)],
     )
 
 
-def _table_section(anchor: str, content: ResultTable) -> str:
+def _table_section(anchor: str, content: ResultTable) -> Section:
     columns = [*content.columns, (_BASIS, "Basis")]
     align = "".join("r" if _is_number(content, key) else "l" for key, _ in columns)
-    rows = (_cells(columns, row) for row in content.rows)
-    shown = table([heading for _, heading in columns], rows, align)
-    return section(anchor, content.title, shown, paragraph(content.note, "muted"))
+    rows = [_cells(columns, row) for row in content.rows]
+    shown = Table([heading for _, heading in columns], rows, align)
+    return Section(anchor, content.title, [shown, content.note])
 
 
-def _figures(results: SuiteResults) -> str:
+def _figures(results: SuiteResults) -> list[Section]:
+    """One section, or none where there is nothing to draw."""
     parts = []
     if results.curves:
         captions = {
@@ -100,7 +95,7 @@ def _figures(results: SuiteResults) -> str:
             "seconds": "Test accuracy over the time on this machine.",
         }
         parts += [
-            figure(to_inline_svg(accuracy_figure(results.curves, by), f"accuracy-by-{by}"), caption)
+            Plot.of(to_inline_svg(accuracy_figure(results.curves, by), f"accuracy-by-{by}"), caption)
             for by, caption in captions.items()
         ]
     num_bytes, seconds = {}, {}
@@ -114,20 +109,20 @@ def _figures(results: SuiteResults) -> str:
     for (what, caption), by_method in zip(captions.items(), (num_bytes, seconds), strict=True):
         if by_method:
             svg = to_inline_svg(epoch_figure(by_method, what), f"epoch-{what}")
-            parts.append(figure(svg, f"{what.capitalize()} of an epoch, {caption}."))
+            parts.append(Plot.of(svg, f"{what.capitalize()} of an epoch, {caption}."))
     for position, (method, layers) in enumerate(results.bytes_by_layer.items()):
         svg = to_inline_svg(layers_figure(layers, 5.2), f"layers-{position}")
-        parts.append(figure(svg, f"{method}: where the bytes between the parties go."))
-    return section("figures", "Figures", *parts) if parts else ""
+        parts.append(Plot.of(svg, f"{method}: where the bytes between the parties go."))
+    return [Section("figures", "Figures", parts)] if parts else []
 
 
-def _environment(results: SuiteResults) -> str:
+def _environment(results: SuiteResults) -> Section:
     facts = {
         "command": shlex.join(results.command),
         **{f"version of {name}": version for name, version in results.versions.items()},
         **{name: str(value) for name, value in results.hardware.items()},
     }
-    return section("environment", "Environment", table([], list(facts.items()), "ll", css_class="settings"))
+    return Section("environment", "Environment", [Table([], list(facts.items()), "ll", "settings")])
 
 
 def _is_number(content: ResultTable, key: str) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from smule_crypten.report.plots import bars, plain
-from smule_crypten.report.svg import FONT_SIZE, INK, new_figure
+from smule_crypten.pages.plots import bars
+from smule_crypten.report.svg import FONT_SIZE, INK, new_figure, plain
 from smule_crypten.suites.suite_records import Curve
 
 # Okabe and Ito's colors, repeated with other line styles where there are more curves than colors.

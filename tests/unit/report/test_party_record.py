@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from smule_crypten.pages.report_page import render_report, write_report
 from smule_crypten.report.formatting import MISSING
-from smule_crypten.report.html import render_report, write_report
 from smule_crypten.report.run_records import ControlRecord, RunRecord
 from smule_crypten.report.summary import build_summary, write_summary
 from smule_crypten.report.tables import result_table
@@ -77,8 +77,8 @@ def test_the_page_of_one_party(record_of_a: RunRecord) -> None:
     assert f"Recorded by party a alone: {MISSING} stands for" in page
     assert "written by party a from its own record" in page
     assert "sees both sides, and shows" not in page
-    assert "curves-a" in page
-    assert "curves-b" not in page
+    assert "a SMuLe" in page
+    assert "b SMuLe" not in page
     assert "Answered by party a" in page
     assert "Answered by party b" not in page
 

@@ -6,11 +6,11 @@ import io
 import json
 import math
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 from party_records import party_record
 from rich.console import Console
 
@@ -75,7 +75,7 @@ def run(folder: Path, **suite: Any) -> SuiteResults:
     assert read_record(SuiteResults, folder / RESULTS_FILE) == results
     page = (folder / PAGE_FILE).read_text()
     for content in results.tables:
-        assert escape(content.title) in page
+        assert str(escape(content.title)) in page
         assert all(row["basis"] in page for row in content.rows)
     lines = (folder / MARKDOWN_FILE).read_text().splitlines()
     assert sum(line.startswith("| ") for line in lines) == sum(2 + len(content.rows) for content in results.tables)

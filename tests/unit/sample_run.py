@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-from smule_crypten.report.html import render_report
 from smule_crypten.report.records import EpochRecord, PartyRecord
 from smule_crypten.report.run_records import FidelityRecord, RunFacts, RunRecord
 
@@ -50,15 +47,9 @@ def sample_record() -> RunRecord:
     )
 
 
-@pytest.fixture
-def record() -> RunRecord:
-    """The sample record, for the test to change."""
-    return sample_record()
-
-
-@pytest.fixture
-def record_of_a(record: RunRecord) -> RunRecord:
+def sample_record_of_a() -> RunRecord:
     """The same run as party a alone recorded it."""
+    record = sample_record()
     record.facts = record.facts.model_copy(update={"recorded_by": "a"})
     record.epochs = [event for event in record.epochs if (event.party, event.phase) in _OWN]
     del record.parties["b"]
@@ -66,15 +57,9 @@ def record_of_a(record: RunRecord) -> RunRecord:
     return record
 
 
-@pytest.fixture(scope="session")
-def report_html() -> str:
-    """The page of the sample record, rendered once for all tests that only look at it."""
-    return render_report(sample_record())
-
-
-@pytest.fixture
-def partial_record(record: RunRecord) -> RunRecord:
+def partial_sample_record() -> RunRecord:
     """A run in which b failed in its second SMuLe epoch, before any total was known."""
+    record = sample_record()
     record.status = "failed"
     record.error = "party b: out of memory"
     record.epochs = [

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
+from smule_crypten.pages.plots import LineStyle
 from smule_crypten.report.evaluation_records import ReliabilityRecord, RocRecord
-from smule_crypten.report.plots import PARTY_COLORS, LineStyle
-from smule_crypten.report.svg import FONT_SIZE, GRID, INK, new_figure, to_inline_svg
+from smule_crypten.report.svg import FONT_SIZE, GRID, INK, PARTY_COLORS, new_figure, to_inline_svg
 
 _STYLES: dict[str, LineStyle] = {"standalone": "--", "smule": "-"}
 _TITLES = {"standalone": "alone", "smule": "SMuLe"}
@@ -66,15 +66,17 @@ def confusion_svg(counts: Sequence[Sequence[int]], party: str) -> str:
     shares_CC = counts_CC / np.maximum(counts_CC.sum(axis=1, keepdims=True), 1)
     figure, axes = new_figure(width=3.8, height=3.6)
     axes.grid(visible=False)
-    shades = LinearSegmentedColormap.from_list("shades", ["#ffffff", PARTY_COLORS[party]])
+    color = to_rgb(PARTY_COLORS[party])
+    # More and less of the page's background, light or dark.
+    shades = LinearSegmentedColormap.from_list("shades", [(*color, 0.0), (*color, 1.0)])
     # Squares and not an image, which would be a bitmap in the page.
-    axes.pcolormesh(shares_CC, cmap=shades, vmin=0, vmax=1, edgecolors="#d5dbe1", linewidth=0.4)
+    axes.pcolormesh(shares_CC, cmap=shades, vmin=0, vmax=1, edgecolors=GRID, linewidth=0.4)
     axes.invert_yaxis()
     if len(counts) <= _MOST_WRITTEN:
         for row, column in np.ndindex(counts_CC.shape):
-            color = "#ffffff" if shares_CC[row, column] > 0.5 else "#1b2126"
+            ink = "#ffffff" if shares_CC[row, column] > 0.5 else INK
             text = f"{counts[row][column]}" if counts[row][column] else ""
-            axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=color, fontsize=FONT_SIZE - 2)
+            axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=ink, fontsize=FONT_SIZE - 2)
     step = 1 if len(counts) <= _MOST_LABELLED else 10
     ticks = range(0, len(counts), step)
     axes.set_xticks([tick + 0.5 for tick in ticks], [f"{tick}" for tick in ticks], fontsize=FONT_SIZE - 1)

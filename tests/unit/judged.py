@@ -65,3 +65,17 @@ def _of_class(label: int) -> ClassRecord:
         auroc=around(0.96),
         auprc=MetricRecord(value=0.91),
     )
+
+
+def of_regression(record: RunRecord) -> RunRecord:
+    """The same run with values in place of classes, and no gain at either party."""
+    record.facts = record.facts.model_copy(update={"task": "regression", "metric": "rmse"})
+    found = EvaluationRecord(num_samples=360, num_resamples=1000, metrics={"rmse": around(54.3, 4)})
+    for name in ("a", "b"):
+        facts = {"evaluations": {"smule": found, "standalone": found}, "gains": {"standalone": {"rmse": around(0, 1)}}}
+        facts |= {"test_accuracy": None, "standalone_test_accuracy": None, "class_counts": [], "missing_classes": []}
+        record.parties[name] = record.parties[name].model_copy(update=facts)
+    record.asked_controls, record.controls, record.pooled_test_accuracy = (), {}, None
+    accuracies = {"test_accuracy": None, "train_accuracy": None, "test_metric": 60.0}
+    record.epochs = [epoch.model_copy(update=accuracies) for epoch in record.epochs]
+    return record
