@@ -20,7 +20,7 @@ FLOORS: list[set[str]] = [
     {"data", "models"},
     {"tasks", "features"},
     {"report", "training", "transport"},
-    {"mpc", "terms"},
+    {"mpc", "terms", "compute"},
     {"fixed_point", "oblivious"},
     {"lattice", "comparison"},
     {"two_party"},
@@ -45,6 +45,7 @@ NARROW: dict[str, set[str]] = {
     "report": {"errors", "types", "metric_names", "files"},
     "transport": {"errors", "types", "files"},
     "mpc": SMALL | {"models", "transport"},
+    "compute": SMALL | {"data", "models", "tasks", "training"},
     "terms": SMALL | {"report.formatting", "transport.credentials", "transport.signatures"},
     "fixed_point": SMALL | {"models", "mpc.session", "mpc.packing"},
     "oblivious": {"errors", "types", "files", "mpc.packing"},
@@ -71,6 +72,7 @@ NARROW: dict[str, set[str]] = {
     "launch": SMALL
     | {
         "report",
+        "compute",
         "party",
         "prediction",
         "doctor",

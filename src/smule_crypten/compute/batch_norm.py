@@ -1,0 +1,65 @@
+"""Batch normalization over the whole batch, of which each process has a part.
+
+PyTorch's SyncBatchNorm does the same on GPUs only, and in place of the layers of a network, which has to stay what it
+is: it is translated for secure inference and saved. Here only the calls in a training step are other ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+Gather = Callable[[torch.Tensor], torch.Tensor]
+"""From (K,) at each of W processes to (W, K) at all of them; gradients go back the same way."""
+
+
+def normalizes_batches(network: nn.Module) -> bool:
+    return any(isinstance(module, _BatchNorm) for module in network.modules())
+
+
+@contextmanager
+def over_all_parts(network: nn.Module, gather: Gather) -> Iterator[None]:
+    """Within, the layers of network normalize over the parts of all processes."""
+    layers = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    for layer in layers:
+        vars(layer)["forward"] = partial(_normalized, layer, gather)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del vars(layer)["forward"]
+
+
+def _normalized(layer: _BatchNorm, gather: Gather, inputs_NCX: torch.Tensor) -> torch.Tensor:
+    """Mean and variance first, each of all parts, then as nn.BatchNorm; in float32 whatever comes in."""
+    if not layer.training:
+        outputs_NCX: torch.Tensor = type(layer).forward(layer, inputs_NCX)
+        return outputs_NCX
+    values_NCX = inputs_NCX.float()
+    axes = [axis for axis in range(values_NCX.dim()) if axis != 1]
+    shape = [1, -1, *[1] * (values_NCX.dim() - 2)]
+    own_count = values_NCX.new_tensor([values_NCX.numel() / values_NCX.shape[1]])
+    total = gather(torch.cat([values_NCX.sum(axes), own_count])).sum(0)
+    count = total[-1]
+    mean_C = total[:-1] / count
+    centred_NCX = values_NCX - mean_C.view(shape)
+    variance_C = gather(centred_NCX.square().sum(axes)).sum(0) / count
+    _track(layer, mean_C.detach(), (variance_C * count / (count - 1).clamp(min=1)).detach())
+    outputs_NCX = centred_NCX * (variance_C + layer.eps).rsqrt().view(shape)
+    if layer.affine:
+        outputs_NCX = outputs_NCX * layer.weight.view(shape) + layer.bias.view(shape)
+    return outputs_NCX.to(inputs_NCX.dtype)
+
+
+def _track(layer: _BatchNorm, mean_C: torch.Tensor, variance_C: torch.Tensor) -> None:
+    if layer.running_mean is None or layer.running_var is None or layer.num_batches_tracked is None:
+        return
+    layer.num_batches_tracked.add_(1)
+    weight = 1 / float(layer.num_batches_tracked) if layer.momentum is None else layer.momentum
+    layer.running_mean.lerp_(mean_C, weight)
+    layer.running_var.lerp_(variance_C, weight)
