@@ -49,29 +49,16 @@ class Group:
         name: str,
         ended: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self.rank, self.size, self.compute, self._name = (
-            environment.global_rank(),
-            environment.world_size(),
-            compute,
-            name,
-        )
+        self.rank, self.size = environment.global_rank(), environment.world_size()
+        self.compute, self._name = compute, name
         store = store_of(environment)
-        self._words = PrefixStore("words", store)
-        self._said = 0
+        self._words, self._said = PrefixStore("words", store), 0
         self._await_all(launch.join_seconds, ended)
-        self.watch = Watch(PrefixStore("watch", store), self.rank, self.size, launch.deadline_seconds, ended)
+        words = PrefixStore("watch", store)
+        self.watch = Watch(words, self.rank, self.size, launch.deadline_seconds, ended, self._named)
         backend = "nccl" if device == "cuda" else "gloo"
         dist.init_process_group(backend, store=PrefixStore("torch", store), rank=self.rank, world_size=self.size)
-        try:
-            self.fabric = Fabric(
-                accelerator="cuda" if device == "cuda" else "cpu",
-                devices=compute.devices,
-                num_nodes=compute.nodes,
-                strategy=DDPStrategy(process_group_backend=backend),
-                plugins=[environment],
-            )
-        except Exception as error:  # Fabric's own kinds; they speak of devices that are not there
-            raise ConfigError(f"compute.devices={compute.devices}: {_first_line(error)}") from error
+        self.fabric = _fabric(environment, compute, device, backend)
         self.fabric.launch()
 
     @property
@@ -110,12 +97,6 @@ class Group:
         assert isinstance(summed, torch.Tensor)
         return summed.to(values.device)
 
-    def gathered(self, values_K: torch.Tensor) -> torch.Tensor:
-        """(size, K): those of all processes; gradients go back to each."""
-        gathered = self.fabric.all_gather(values_K, sync_grads=True)
-        assert isinstance(gathered, torch.Tensor)
-        return gathered.view(self.size, -1)
-
     @contextmanager
     def in_step(self) -> Iterator[None]:
         """Where processes wait for each other: an error in here that is one of another process is named so."""
@@ -143,7 +124,10 @@ class Group:
             dist.destroy_process_group()
 
     def _lost(self, reason: str) -> PartyFailedError:
-        return PartyFailedError(f"party {self._name}, {reason}; {self.size} processes train it together")
+        return PartyFailedError(self._named(reason))
+
+    def _named(self, reason: str) -> str:
+        return f"party {self._name}, {reason}; {self.size} processes train it together"
 
     def _await_all(self, seconds: float, ended: Callable[[], str | None]) -> None:
         self._words.set(f"here/{self.rank}", "1")
@@ -156,5 +140,15 @@ class Group:
             time.sleep(_POLL_SECONDS)
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+def _fabric(environment: ClusterEnvironment, compute: ComputeConfig, device: str, backend: str) -> Fabric:
+    try:
+        return Fabric(
+            accelerator=device,
+            devices=compute.devices,
+            num_nodes=compute.nodes,
+            strategy=DDPStrategy(process_group_backend=backend),
+            plugins=[environment],
+        )
+    except Exception as error:  # of Fabric's own kinds, about devices that are not there
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ConfigError(f"compute.devices={compute.devices}: {reason}") from error

@@ -55,7 +55,7 @@ class SpreadComputing(OwnComputing):
             )
 
         def forward(inputs_NX: torch.Tensor) -> torch.Tensor:
-            with over_all_parts(network, self._group.gathered):
+            with over_all_parts(network, self._group.total):
                 return call(inputs_NX)
 
         return forward

@@ -30,6 +30,7 @@ class Watch(threading.Thread):
         store: of this party alone.
         deadline_seconds: the longest silence of another process.
         ended: tells which process of ours has ended and how, in words; None as long as there is none.
+        named: from such words to the line that a user reads.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class Watch(threading.Thread):
         size: int,
         deadline_seconds: float,
         ended: Callable[[], str | None] = lambda: None,
+        named: Callable[[str], str] = str,
     ) -> None:
         super().__init__(name="compute watch", daemon=True)
-        self._store, self._rank, self._deadline, self._ended = store, rank, deadline_seconds, ended
+        self._store, self._rank, self._deadline = store, rank, deadline_seconds
+        self._ended, self._named = ended, named
         self._others = list(range(1, size)) if rank == 0 else [0]
         now = time.monotonic()
         self._seen = dict.fromkeys(self._others, ("", now))
@@ -62,7 +65,7 @@ class Watch(threading.Thread):
             except RuntimeError:  # the store is that of a process which is gone
                 self._found("process 0 has ended")
             if self._reason is not None and self.is_in_step and time.monotonic() - self._failed_at > self._deadline:
-                print(f"smule: error: {self._reason}", file=sys.stderr, flush=True)
+                print(f"smule: error: {self._named(self._reason)}", file=sys.stderr, flush=True)
                 os._exit(PartyFailedError.exit_code)
 
     @property
