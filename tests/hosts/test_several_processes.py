@@ -69,7 +69,8 @@ def _is_worker(pid: int) -> bool:
 @pytest.mark.slow
 def test_a_killed_process_ends_the_party(network: Network, tmp_path: Path) -> None:
     """Between two exchanges: party a says which process is gone, in one line, and its peer does not wait."""
-    folders = Folders(tmp_path, network, "two_party", launch__join_seconds=60.0, training__epochs=2000)
+    training = {"training__epochs": 300, "training__standalone": False, "training__trust": "none"}
+    folders = Folders(tmp_path, network, "two_party", launch__join_seconds=60.0, **training)
     with HostRun(network, folders, arguments={"a": [TWO]}) as run:
         run.start()
         while "exchange finished" not in (party := run.processes["a"]).log:
@@ -86,8 +87,9 @@ def test_a_killed_process_ends_the_party(network: Network, tmp_path: Path) -> No
 def test_torchrun_starts_the_processes(network: Network, tmp_path: Path) -> None:
     """Both run the command of party a; the second one serves the first, and the run leaves what any run leaves."""
     folders = Folders(tmp_path, network, "two_party", launch__join_seconds=60.0)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "smule_crypten.launch.party"]
-    command += [f"+party={folders.side_file('a')}"]
+    party = [sys.executable, "-c", "from smule_crypten.launch.party import main; main()"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--no-python", "--nproc-per-node=2"]
+    command = [*torchrun, *party, f"+party={folders.side_file('a')}"]
     namespaced = [] if network.namespaces is None else ["ip", "netns", "exec", network.namespaces["a"]]
     with HostRun(network, folders) as run:
         run.start("b")

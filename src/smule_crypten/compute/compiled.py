@@ -12,6 +12,10 @@ from smule_crypten.errors import ConfigError
 from smule_crypten.training.computing import Forward
 
 
+_WORDS = 20
+"""Of what the compiler says, which goes on for a page."""
+
+
 def compiled(network: nn.Module) -> Forward:
     """As network; compiled at the first call, and again for other shapes.
 
@@ -37,7 +41,7 @@ def explained() -> Iterator[None]:
     try:
         yield
     except (TorchDynamoException, InductorError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
+        reason = " ".join(str(error).split()[:_WORDS]) or type(error).__name__
         raise ConfigError(
-            f"compute.compile: the network cannot be compiled here ({lines[0].strip()}); set compute.compile=false"
+            f"compute.compile: the network cannot be compiled here ({reason} ...); set compute.compile=false"
         ) from error
