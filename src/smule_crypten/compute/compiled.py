@@ -11,7 +11,6 @@ from torch import nn
 from smule_crypten.errors import ConfigError
 from smule_crypten.training.computing import Forward
 
-
 _WORDS = 20
 """Of what the compiler says, which goes on for a page."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import torch.distributed as dist
@@ -57,6 +57,7 @@ class SpawnedEnvironment(ClusterEnvironment):
         return 0
 
     def store(self) -> Store:
+        """A file in the folder."""
         # Messages between processes of one machine stay on it.
         os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = "lo"
         store: Store = dist.FileStore(str(self._folder / STORE_FILE), self._size)
@@ -68,12 +69,13 @@ def outer_environment() -> ClusterEnvironment:
     return TorchElasticEnvironment() if TorchElasticEnvironment.detect() else SLURMEnvironment()
 
 
-def store_of(environment: ClusterEnvironment, environ: Mapping[str, str] = os.environ) -> Store:
-    """Where the processes leave each other words."""
+def store_of(environment: ClusterEnvironment, patience: float) -> Store:
+    """Where the processes leave each other words; patience: seconds until process 0 is there, or all are to it."""
     if isinstance(environment, SpawnedEnvironment):
         return environment.store()
     # Reading them sets the variables that PyTorch reads, where a scheduler does not.
     _ = environment.main_address, environment.main_port
     store: Store
-    store, _, _ = next(rendezvous("env://", environment.global_rank(), environment.world_size()))
+    rank, size = environment.global_rank(), environment.world_size()
+    store, _, _ = next(rendezvous("env://", rank, size, timeout=timedelta(seconds=patience)))
     return store

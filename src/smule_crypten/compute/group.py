@@ -15,13 +15,15 @@ from lightning_fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch.distributed.distributed_c10d import PrefixStore
 
-from smule_crypten.compute.environment import store_of
+from smule_crypten.compute.environment import SpawnedEnvironment, store_of
 from smule_crypten.compute.watch import Watch
 from smule_crypten.config.compute import ComputeConfig
 from smule_crypten.config.sections import LaunchConfig
 from smule_crypten.errors import ConfigError, PartyFailedError
 
 _POLL_SECONDS = 0.02
+_WHILE_DATA_ARE_READ = 7 * 24 * 3600.0
+"""How long a process that a launcher has started waits for process 0, which that launcher looks after."""
 
 
 class Group:
@@ -36,7 +38,7 @@ class Group:
         ended: as of Watch.
 
     Raises:
-        PartyFailedError: not all came within launch.join_seconds.
+        PartyFailedError: not all came within launch.join_seconds of process 0.
         ConfigError: the devices are not there.
     """
 
@@ -51,9 +53,11 @@ class Group:
     ) -> None:
         self.rank, self.size = environment.global_rank(), environment.world_size()
         self.compute, self._name = compute, name
-        store = store_of(environment)
+        reads_data_first = self.rank == 0 or isinstance(environment, SpawnedEnvironment)
+        patience = launch.join_seconds if reads_data_first else _WHILE_DATA_ARE_READ
+        store = store_of(environment, patience)
         self._words, self._said = PrefixStore("words", store), 0
-        self._await_all(launch.join_seconds, ended)
+        self._await_all(patience, ended)
         words = PrefixStore("watch", store)
         self.watch = Watch(words, self.rank, self.size, launch.deadline_seconds, ended, self._named)
         backend = "nccl" if device == "cuda" else "gloo"

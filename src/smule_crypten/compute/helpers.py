@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from smule_crypten.compute.library import require_fabric
+from smule_crypten.compute.library import require_hardware
 from smule_crypten.compute.started import rank_outside
 from smule_crypten.compute.workers import Workers
 from smule_crypten.config.compute import ComputeConfig
@@ -75,7 +75,7 @@ def opened_helpers(
     if compute.processes == 1:
         yield None
         return
-    require_fabric(f"compute.devices={compute.devices}")
+    require_hardware(compute, device)
     from smule_crypten.compute.environment import SpawnedEnvironment, outer_environment
 
     if is_outside:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from smule_crypten.compute.library import require_fabric
+from smule_crypten.compute.library import require_hardware
 from smule_crypten.config.compute import ComputeConfig
 from smule_crypten.config.sections import LaunchConfig
 from smule_crypten.errors import PartyFailedError, SmuleError
@@ -35,7 +35,7 @@ def work_outside(compute: ComputeConfig, launch: LaunchConfig, device: str, name
     Raises:
         SmuleError: this process or another one failed.
     """
-    require_fabric(f"compute.devices={compute.devices}")
+    require_hardware(compute, device)
     from smule_crypten.compute.environment import outer_environment
 
     _work(outer_environment(), compute, launch, device, name)

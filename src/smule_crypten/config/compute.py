@@ -14,15 +14,15 @@ PrecisionName = Literal[32, "bf16-mixed", "16-mixed"]
 class ComputeConfig(Section):
     """A party's own hardware (docs/compute.md). The other party learns nothing of it."""
 
-    devices: int = Field(default=1, ge=1, le=1024)
+    devices: int = Field(default=1, ge=1, le=1024, json_schema_extra=RARE)
     """Processes on each machine that train a party's network together, each on a GPU of its own with device=cuda. More
     than one needs the extra compute."""
     nodes: int = Field(default=1, ge=1, le=1024, json_schema_extra=RARE)
     """Machines of a party that train together; more than one are started by torchrun or srun. A simulation has one."""
-    precision: PrecisionName = 32
+    precision: PrecisionName = Field(default=32, json_schema_extra=RARE)
     """Numbers of training steps: float32 (32), or bfloat16 or float16 where PyTorch's autocast finds them good enough.
     Weights, evaluation and answers stay float32. Others than 32 need the extra compute."""
-    compile: bool = False
+    compile: bool = Field(default=False, json_schema_extra=RARE)
     """Compile training steps with torch.compile, which pays for long trainings; refused where the network cannot be
     compiled as a whole."""
 
