@@ -40,7 +40,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
     ),
     "Comparison and simulation": ("simulation", "attack", "training.standalone"),
     "Prediction": ("predict",),
-    "The machine": ("seed", "device", "launch"),
+    "The machine": ("seed", "device", "compute", "launch"),
 }
 """What a user wants to do -> the keys and sections for it; the longest that fits a key decides."""
 _KINDS = {bool: "true, false", int: "whole number", float: "number", str: "text", NoneType: "null"}

@@ -27,8 +27,13 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> None:
     # Imported late: it takes seconds, which --help and a mistake in the file need not wait for.
+    from smule_crypten.compute.started import rank_outside
+    from smule_crypten.compute.worker import work_outside
     from smule_crypten.party.single_party import run_single_party
 
     config = read_party(arguments)
     configure_logging(config.launch.log_level.upper())
-    run_single_party(config, Console())
+    if rank_outside(config.compute):
+        work_outside(config.compute, config.launch, config.device, config.name)
+    else:
+        run_single_party(config, Console())

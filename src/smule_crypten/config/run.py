@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from smule_crypten.config.balancing import decided
 from smule_crypten.config.between_hosts import refuse_no_terms, refuse_of_simulations, refuse_other_dealing
+from smule_crypten.config.compute import ComputeConfig, refuse_together
 from smule_crypten.config.connection import ConnectionConfig
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.features import FeaturesConfig, without_constants
@@ -62,6 +63,7 @@ class _Common(Section):
     device: str = "cpu"
     """Where networks are trained, and where scheme=lean computes: cpu, cuda or cuda:1. CrypTen's protocols stay on the
     CPU."""
+    compute: ComputeConfig = ComputeConfig()
     allow_insecure: bool = False
     """Accept settings that protect nothing; `smule` does, since a simulation has nobody to protect from. Between hosts
     they are refused whatever stands here."""
@@ -110,6 +112,7 @@ class _Common(Section):
     @model_validator(mode="after")
     def _training_is_possible(self) -> Self:
         self.features.check_augmentation(self.training.augmentation)
+        refuse_together(self.compute, self.training, self.device)
         epochs = self.training.epochs
         warmup = self.exchange.warmup(epochs)
         if warmup >= epochs:

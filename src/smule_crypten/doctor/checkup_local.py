@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from smule_crypten.compute.library import require_hardware
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.partition import missing_classes
 from smule_crypten.doctor.checkup import OUTPUTS, Checkup, Skipped, needed
@@ -117,7 +118,9 @@ def check_batch(checkup: Checkup) -> str:
 
 
 def check_device(checkup: Checkup) -> str:
-    return str(resolve_device(checkup.config.device))
+    config = checkup.config
+    require_hardware(config.compute, config.device)
+    return str(resolve_device(config.device))
 
 
 def check_model(checkup: Checkup) -> str:

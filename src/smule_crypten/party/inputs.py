@@ -11,7 +11,7 @@ from torch import nn
 
 from smule_crypten.config.protocol import ProtocolConfig, PublicFeatures
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.config.sections import DataConfig
+from smule_crypten.config.sections import DataConfig, ModelConfig
 from smule_crypten.config.task_limits import scales_targets
 from smule_crypten.data.partition import split
 from smule_crypten.data.samples import DataBundle, Samples
@@ -25,6 +25,7 @@ from smule_crypten.party.states import digest_of
 from smule_crypten.tasks.by_name import party_task
 from smule_crypten.training.augmentation import require_images
 from smule_crypten.training.learner import Holding
+from smule_crypten.types import InputShape
 
 log = logging.getLogger(__name__)
 _SEEDS_A_COPY = 2**31
@@ -150,8 +151,12 @@ def with_target_constants(data: DataConfig, bundle: DataBundle) -> DataConfig:
 
 def build_party_model(config: PartyConfig, bundle: DataBundle, copy: int = 0) -> nn.Module:
     """The party's network with its initial weights; calling again gives the same weights, another copy others."""
-    seed = party_seed(config) + copy * _SEEDS_A_COPY
-    return build_model(config.model, bundle.input_shape, bundle.num_classes, seed)
+    return build_copy(config.model, bundle.input_shape, bundle.num_classes, party_seed(config), copy)
+
+
+def build_copy(model: ModelConfig, input_shape: InputShape, num_classes: int, seed: int, copy: int = 0) -> nn.Module:
+    """As build_party_model, of nothing but what it takes."""
+    return build_model(model, input_shape, num_classes, seed + copy * _SEEDS_A_COPY)
 
 
 def public_configuration(config: PartyConfig, bundle: DataBundle) -> ProtocolConfig:

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from smule_crypten.compute.helpers import Helpers
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.inference.noise import MU
 from smule_crypten.mutual_learning.budget import QueryBudget
@@ -50,6 +51,7 @@ class MutualTraining:
         public: questions whose samples are public; None without any.
         num_queries: the most samples that this party asks about in one exchange; None for all that it may.
         head: what this party's own knowledge of the joint head says of all its samples; None without one.
+        helpers: its other processes, which train with this one; None without any.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class MutualTraining:
         ledger: PartyLedger,
         states: StateFolder,
         head: OwnAnswers | None = None,
+        helpers: Helpers | None = None,
     ) -> None:
         self._config, self._inputs = config, inputs
         self._meter, self._secure, self._public = meter, secure, public
@@ -76,7 +79,7 @@ class MutualTraining:
         self._at_first: dict[str, Any] = {}
         """What had crossed the wire before the first exchange was prepared; who goes on from before it prepares it
         again."""
-        learner = learner_of(config, inputs)
+        learner = learner_of(config, inputs, helpers)
         self._loop = MutualLearning(learner, config.exchange, seen, num_queries=num_queries, observer=self, head=head)
 
     def run(self, state: dict[str, Any] | None) -> PartyFacts:

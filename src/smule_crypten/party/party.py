@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from smule_crypten.audit.auditor import Auditor
+from smule_crypten.compute.helpers import Helpers, opened_helpers
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.partition import missing_classes
 from smule_crypten.errors import PeerError
@@ -90,11 +91,18 @@ def run_party(emit: Emit, inputs: PartyInputs, hooks: Hooks | None = None) -> Pa
     emit(Progress(phase="waiting"))
     try:
         with (
+            opened_helpers(
+                config.compute,
+                config.launch,
+                config.device,
+                config.name,
+                between_hosts=config.connection is not None,
+            ) as helpers,
             opened_budget(prepared.budget, config),
             audit_of(config, prepared.inputs.bundle, prepared.budget, "training") as audit,
             joined_session(config, audit) as session,
         ):
-            result = _train(prepared, session, emit, audit)
+            result = _train(prepared, session, emit, audit, helpers)
     except PeerError as error:
         if result is None:
             raise
@@ -123,7 +131,7 @@ def _prepare(loaded: PartyInputs, hooks: Hooks) -> _Prepared:
     )
 
 
-def _train(prepared: _Prepared, session: Session, emit: Emit, audit: Auditor) -> PartyRecord:
+def _train(prepared: _Prepared, session: Session, emit: Emit, audit: Auditor, helpers: Helpers | None) -> PartyRecord:
     """Agree with the others, train, and leave the result in the party's folder."""
     config = prepared.config
     emit(Progress(phase="agreeing", peer_connected=True))
@@ -161,6 +169,7 @@ def _train(prepared: _Prepared, session: Session, emit: Emit, audit: Auditor) ->
             ledger=ledger,
             states=prepared.states,
             head=None if head is None else head.answers,
+            helpers=helpers,
         )
         facts = vars(training.run(state)) | _description(prepared)
         facts["joint_head"] = None if head is None else head.record

@@ -35,6 +35,7 @@ _LEFT_OVER = re.compile(r"\.(exchange_\d+|alone|joint_head)\.pt\..*")
 """A temporary file of write_atomic whose writer was killed."""
 _MAY_CHANGE: dict[str, Any] = {
     **dict.fromkeys(("output_dir", "launch", "connection", "disclosure", "terms", "audit", "predict"), True),
+    "compute": {"devices", "nodes"},
     "features": {"cache"},
     "joint_head": {"features": {"cache"}},
 }

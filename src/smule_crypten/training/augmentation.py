@@ -9,6 +9,8 @@ from smule_crypten.config.sections import AugmentationConfig
 from smule_crypten.errors import ConfigError
 from smule_crypten.types import InputShape
 
+ALL = slice(None)
+
 
 def require_images(config: AugmentationConfig, input_shape: InputShape) -> None:
     """Raises ConfigError where crop or flip is on and samples are no images (channels, height, width)."""
@@ -25,21 +27,30 @@ def drawn(
     positions_B: torch.Tensor,
     config: AugmentationConfig,
     generator: torch.Generator,
+    part: slice = ALL,
 ) -> torch.Tensor:
     """The samples at these positions as a batch trains on them: one of its copies each, or cropped and flipped.
 
-    generator as in augment.
+    generator as in augment. part: which of the positions are wanted; the others are drawn for as well, so that a
+    sample becomes the same in whichever part it is.
     """
     if copies_NKX is None:
-        return augment(inputs_NX[positions_B], config, generator)
+        return augment(inputs_NX[positions_B[part]], config, generator, part, len(positions_B))
     which_B = torch.randint(copies_NKX.shape[1], (len(positions_B),), generator=generator)
-    return copies_NKX[positions_B, which_B.to(copies_NKX.device)]
+    return copies_NKX[positions_B[part], which_B[part].to(copies_NKX.device)]
 
 
-def augment(images_NCHW: torch.Tensor, config: AugmentationConfig, generator: torch.Generator) -> torch.Tensor:
+def augment(
+    images_NCHW: torch.Tensor,
+    config: AugmentationConfig,
+    generator: torch.Generator,
+    part: slice = ALL,
+    size: int | None = None,
+) -> torch.Tensor:
     """Crop and flip each image at random. With both off, the very same tensor comes back and nothing is drawn.
 
-    generator is a CPU generator, so that a seed means the same on every device.
+    generator is a CPU generator, so that a seed means the same on every device. part, size: which part the images are
+    of a batch of this size; None for a batch of their own.
 
     Raises:
         ConfigError: as require_images.
@@ -47,12 +58,12 @@ def augment(images_NCHW: torch.Tensor, config: AugmentationConfig, generator: to
     require_images(config, tuple(images_NCHW.shape[1:]))
     if config.crop == 0 and not config.flip:
         return images_NCHW
-    num_samples, device = len(images_NCHW), images_NCHW.device
-    offsets_2N = torch.randint(0, 2 * config.crop + 1, (2, num_samples), generator=generator).to(device)
+    num_samples, device = len(images_NCHW) if size is None else size, images_NCHW.device
+    offsets_2N = torch.randint(0, 2 * config.crop + 1, (2, num_samples), generator=generator)[:, part].to(device)
     if config.flip:
-        flipped_N = torch.randint(0, 2, (num_samples,), generator=generator).bool().to(device)
+        flipped_N = torch.randint(0, 2, (num_samples,), generator=generator)[part].bool().to(device)
     else:
-        flipped_N = torch.zeros(num_samples, dtype=torch.bool, device=device)
+        flipped_N = torch.zeros(len(images_NCHW), dtype=torch.bool, device=device)
     return crop_and_flip(images_NCHW, config.crop, offsets_2N[0], offsets_2N[1], flipped_N)
 
 

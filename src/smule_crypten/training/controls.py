@@ -65,6 +65,7 @@ def _self_mutual(learner: Learner, model: nn.Module) -> Trainer:
         seed=learner.seed,
         device=learner.device,
         task=learner.task,
+        computing=learner.computing(),
     )
 
 
@@ -118,6 +119,7 @@ def _trainer(learner: Learner, model: nn.Module, config: TrainingConfig, teacher
         device=learner.device,
         task=learner.task,
         teacher=teacher,
+        computing=learner.computing(),
     )
 
 

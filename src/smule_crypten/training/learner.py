@@ -18,6 +18,7 @@ from smule_crypten.tasks.metrics import Prediction
 from smule_crypten.tasks.task import Task
 from smule_crypten.tasks.thresholds import picked_thresholds
 from smule_crypten.training.best import BestNetwork
+from smule_crypten.training.computing import Computing
 from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.evaluate import Evaluation, Outcome, evaluate, predict_logits
 from smule_crypten.training.self_mutual import SelfMutualTrainer
@@ -65,8 +66,8 @@ class Holding:
         return own if self.public is None else torch.cat([own, self.public.sample_ids])
 
 
-PrivateTrainers = Callable[[nn.Module, Teacher | None, Callable[[], None] | None], Trainer]
-"""Makes the trainers of a party under training.dp: of a model, alone or with a teacher; on_step as of Trainer."""
+PrivateTrainers = Callable[..., Trainer]
+"""Makes the trainers of a party under training.dp: model, teacher, on_step, device and computing as of Trainer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,7 @@ class Learner:
 
     name: "a" or "b". build: from 0 to its network, always with the same initial weights, and from the number of a copy
     to the same network with others. seed: of everything random in its training. private: needed under training.dp.
+    computing: how the steps of each of its trainers are computed.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Learner:
     device: torch.device
     private: PrivateTrainers | None = None
     task: Task = CLASSIFICATION
+    computing: Callable[[], Computing] = Computing
 
     def network(self, copy: int = 0) -> nn.Module:
         """Anew, with its initial weights, on the device."""
@@ -96,7 +99,9 @@ class Learner:
     ) -> Trainer:
         """Of model, with a teacher or alone; training.self_mutual applies with a teacher only."""
         if self.private is not None:
-            return self.private(model, teacher, on_step)
+            return self.private(
+                model=model, teacher=teacher, on_step=on_step, device=self.device, computing=self.computing()
+            )
         kind: Callable[..., Trainer] = Trainer
         if self.training.self_mutual and teacher is not None:
             kind = partial(SelfMutualTrainer, copy=self.network(copy=1))
@@ -109,6 +114,7 @@ class Learner:
             teacher=teacher,
             on_step=on_step,
             task=self.task,
+            computing=self.computing(),
         )
 
     def taught_trainer(

@@ -36,6 +36,7 @@ from smule_crypten.models.modules import has_trainable
 from smule_crypten.tasks.classification import CLASSIFICATION
 from smule_crypten.tasks.task import LossTerms, Task
 from smule_crypten.training.batch import Batch
+from smule_crypten.training.computing import ALONE, Computing
 from smule_crypten.training.privacy import noise_multiplier
 from smule_crypten.training.steps import steps_per_epoch
 from smule_crypten.training.teacher import Teacher
@@ -108,6 +109,7 @@ class PrivateTrainer(Trainer):
         teacher: Teacher | None = None,
         on_step: Callable[[], None] | None = None,
         task: Task | TaskName = CLASSIFICATION,
+        computing: Computing = ALONE,
     ) -> None:
         if config.dp is None:
             raise ValueError("a private training needs config.dp")
@@ -124,6 +126,7 @@ class PrivateTrainer(Trainer):
             teacher=teacher,
             on_step=on_step,
             task=task,
+            computing=computing,
         )
         self._dp: DpConfig = config.dp
         self._noise_multiplier = noise_multiplier
@@ -146,17 +149,23 @@ class PrivateTrainer(Trainer):
 
     def _step(self, positions_B: torch.Tensor) -> tuple[torch.Tensor, int]:
         parameters = {name: value for name, value in self._model.named_parameters() if value.requires_grad}
-        sums_3, gradients, num_soft = torch.zeros(3, device=self._device), dict.fromkeys(parameters, torch.zeros(())), 0
+        sums_3, num_soft = torch.zeros(3, device=self._device), 0
+        gradients = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
         if len(positions_B) > 0:
             batch = self._batch(positions_B)
-            sums_3, gradients = self._clipped(parameters, batch)
-            num_soft = batch.num_soft
+            if len(batch.targets) > 0:  # else all samples of a small batch are those of other processes
+                sums_3, gradients = self._clipped(parameters, batch)
+                num_soft = batch.num_soft
+            flat = self._computing.total(torch.cat([gradient.flatten() for gradient in gradients.values()]))
+            sizes = [gradient.numel() for gradient in gradients.values()]
+            gradients = dict(zip(gradients, torch.split(flat, sizes), strict=True))
         noise = self._stream("noise", self._model_step)
         scale = self._noise_multiplier * self._dp.max_gradient_norm
         expected = self._rate * len(self._targets)
         for name, parameter in parameters.items():
+            # Once: every process adds the same noise to the same sum.
             drawn = noise.normal(tuple(parameter.shape)).to(parameter)
-            parameter.grad = (gradients[name].to(parameter) + scale * drawn) / expected
+            parameter.grad = (gradients[name].view_as(parameter) + scale * drawn) / expected
         self._advance()
         return sums_3, num_soft
 

@@ -18,6 +18,7 @@ from smule_crypten.data.samples import Samples
 from smule_crypten.metric_names import TaskName
 from smule_crypten.tasks.classification import CLASSIFICATION
 from smule_crypten.tasks.task import Task
+from smule_crypten.training.computing import ALONE, Computing
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
 
@@ -46,6 +47,7 @@ class SelfMutualTrainer(Trainer):
         on_step: Callable[[], None] | None = None,
         task: Task | TaskName = CLASSIFICATION,
         weight: float = 1.0,
+        computing: Computing = ALONE,
     ) -> None:
         super().__init__(
             model=model,
@@ -56,9 +58,18 @@ class SelfMutualTrainer(Trainer):
             teacher=teacher,
             on_step=on_step,
             task=task,
+            computing=computing,
         )
         self._weight = weight
-        self._copy = Trainer(model=copy.train(), train=train, config=config, seed=seed, device=device, task=task)
+        self._copy = Trainer(
+            model=copy.train(),
+            train=train,
+            config=config,
+            seed=seed,
+            device=device,
+            task=task,
+            computing=computing.another(),
+        )
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "copy": self._copy.state_dict()}
@@ -76,8 +87,9 @@ class SelfMutualTrainer(Trainer):
         copy_loss, _ = self._loss(copy_logits, batch)
         count = len(batch.targets)
         distance = partial(self._task.distillation, temperature=self._config.temperature)
-        loss = loss + self._weight * distance(logits[:count], copy_logits[:count])
-        copy_loss = copy_loss + self._weight * distance(copy_logits[:count], logits[:count])
+        weight = self._weight * batch.share
+        loss = loss + weight * distance(logits[:count], copy_logits[:count])
+        copy_loss = copy_loss + weight * distance(copy_logits[:count], logits[:count])
         self._descend(loss)
         self._copy._descend(copy_loss)
         return batch.sums(self._task, loss, distillation, logits), batch.num_soft

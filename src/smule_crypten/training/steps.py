@@ -17,6 +17,23 @@ def steps_per_epoch(config: TrainingConfig, num_samples: int) -> int:
     return config.steps_per_epoch or math.ceil(num_samples / config.batch_size)
 
 
+def num_drawn(config: TrainingConfig, num_samples: int) -> int:
+    """Samples of an epoch, each counted as often as it is drawn."""
+    if config.steps_per_epoch is None:
+        return num_samples
+    return config.steps_per_epoch * min(config.batch_size, num_samples)
+
+
+def even_batches(num_samples: int, wanted: int, steps: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+    """`wanted` positions of samples in random order, pass after pass, in batches of nearly the same size.
+
+    Equal batches rather than a small last one: it would weigh its samples more, and batch normalization cannot train on
+    a batch of one.
+    """
+    passes = [torch.randperm(num_samples, generator=generator) for _ in range(math.ceil(wanted / num_samples))]
+    return torch.tensor_split(torch.cat(passes)[:wanted], steps)
+
+
 def feasible_steps(model: nn.Module, train: Samples, config: TrainingConfig) -> int:
     """The steps of an epoch of this network.
 
@@ -35,7 +52,7 @@ def feasible_steps(model: nn.Module, train: Samples, config: TrainingConfig) -> 
     if not train.inputs.is_floating_point():
         raise DataError(f"training inputs are {train.inputs.dtype}; pass train.normalized(mean, std)")
     steps = steps_per_epoch(config, len(train))
-    drawn = len(train) if config.steps_per_epoch is None else steps * config.batch_size
+    drawn = num_drawn(config, len(train))
     if drawn // steps > 1 or not has_trainable(model) or _learns_from_one(model, train.inputs[:1]):
         return steps
     if config.batch_size == 1:

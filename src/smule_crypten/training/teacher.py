@@ -140,12 +140,22 @@ class Teacher:
 
         A part of them, smaller where the own network knows less than the peer, the peer was not asked about.
         """
-        if self._pool is None:
-            return None
+        return None if self._pool is None else self._pool.draw(count, self._share_of_unasked)
+
+    @property
+    def _share_of_unasked(self) -> float:
         if isinstance(self._ensemble, ThreeTeachers):
-            return self._pool.draw(count, self._unasked_share)
+            return self._unasked_share
         own_share = 0.0 if self._ensemble is None else 1 - self._ensemble.peer_share
-        return self._pool.draw(count, self._unasked_share * min(1.0, 2 * own_share))
+        return self._unasked_share * min(1.0, 2 * own_share)
+
+    def told(self, sample_ids: torch.Tensor) -> dict[str, Any]:
+        """After refresh, all that the epoch learns from: what these samples' soft labels are, how the pool is drawn.
+
+        A teacher that hears it (compute/told.py) says the same as this one.
+        """
+        state = {"unasked": self._share_of_unasked, "generator": self._generator.get_state()}
+        return {**state, "soft": self.lookup(sample_ids)}
 
     @property
     def losses(self) -> list[float] | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +24,13 @@ from smule_crypten.tasks.classification import CLASSIFICATION
 from smule_crypten.tasks.task import LossTerms, Task
 from smule_crypten.training.augmentation import augment, drawn
 from smule_crypten.training.batch import Batch
+from smule_crypten.training.computing import ALONE, Computing
 from smule_crypten.training.evaluate import CPU
 from smule_crypten.training.losses import mutual_loss
 from smule_crypten.training.optimizer import build_optimizer
 from smule_crypten.training.pool import PoolBatch
-from smule_crypten.training.steps import feasible_steps
+from smule_crypten.training.randomness import seeded
+from smule_crypten.training.steps import even_batches, feasible_steps, num_drawn
 from smule_crypten.training.teacher import Teacher
 
 
@@ -71,6 +72,7 @@ class Trainer:
         teacher: where soft labels come from; None to learn from labels alone.
         on_step: called after each optimizer step; an exception of it ends the epoch.
         task: what is learned: classification, multilabel or regression, whose targets are to be standardised before.
+        computing: how steps are computed.
 
     Raises:
         DataError: there are fewer samples than the network can train on (steps.feasible_steps).
@@ -99,13 +101,14 @@ class Trainer:
         teacher: Teacher | None = None,
         on_step: Callable[[], None] | None = None,
         task: Task | TaskName = CLASSIFICATION,
+        computing: Computing = ALONE,
     ) -> None:
         if config.dp is not None and not self._is_private:
             raise ConfigError("training.dp: this training is not private; set training.dp=null for it")
         self._steps_per_epoch = feasible_steps(model, train, config)
         self._is_finished = not has_trainable(model)
         self._model = model.to(device)
-        self._forward = fused(model)
+        self._computing, self._forward = computing, computing.forward(fused(model))
         self._config, self._device = config, device
         self.teacher, self._on_step = teacher, on_step
         self._task = as_task(task)
@@ -121,6 +124,8 @@ class Trainer:
         self._pool_generator = torch.Generator().manual_seed(seed)
         self._epochs_done = 0
         self._model_step = 0
+        if not self._is_private:
+            computing.require(num_drawn(config, len(train)) // self._steps_per_epoch)
 
     @property
     def model_step(self) -> int:
@@ -139,11 +144,12 @@ class Trainer:
         if self.teacher is not None:
             self.teacher.refresh(self._model, self._config.temperature)
         self._model.train(not self._is_finished)
-        with self._own_randomness():
+        with self._computing.epoch(self), self._own_randomness():
             batches = self._draw_batches()
             steps = [self._step(positions_B) for positions_B in batches]
-        # Until here nothing waited for the device.
-        sums_S3 = torch.stack([sums_3 for sums_3, _ in steps]).double().cpu()
+            # In one process, nothing has waited for the device until here.
+            sums_S3 = self._computing.total(torch.stack([sums_3 for sums_3, _ in steps])).double().cpu()
+            num_soft = int(self._computing.total(torch.tensor(sum(count for _, count in steps))))
         self._require_finite(sums_S3[:, 0])
         self._epochs_done += 1
         # Those of a private training may all be empty.
@@ -154,7 +160,7 @@ class Trainer:
             loss=loss,
             distillation_loss=distillation,
             train_accuracy=None if self._task.name == "regression" else hits,
-            soft_label_fraction=sum(num_soft for _, num_soft in steps) / num_samples,
+            soft_label_fraction=num_soft / num_samples,
             peer_accuracy=None if self.teacher is None else self.teacher.peer_accuracy,
             peer_weight=None if self.teacher is None else self.teacher.peer_weight,
             seconds=time.perf_counter() - started,
@@ -172,6 +178,7 @@ class Trainer:
                 "teacher": None if self.teacher is None else self.teacher.state_dict(),
                 "epochs_done": self._epochs_done,
                 "model_step": self._model_step,
+                **self._computing.state_dict(),
             }
         )
 
@@ -187,34 +194,18 @@ class Trainer:
             self.teacher.load_state_dict(state["teacher"])
         self._epochs_done = state["epochs_done"]
         self._model_step = state["model_step"]
+        self._computing.load_state_dict(state)
 
-    @contextmanager
-    def _own_randomness(self) -> Iterator[None]:
-        """Seed the global generators, from which dropout draws, and put them back afterwards."""
+    def _own_randomness(self) -> AbstractContextManager[None]:
+        """Of dropout, by a seed of the own generator."""
         seed = int(torch.randint(2**63 - 1, (), generator=self._generator))
-        on_cuda = self._device.type == "cuda"
-        with torch.random.fork_rng(devices=[self._device] if on_cuda else []):
-            # torch.manual_seed would also reseed devices that are not put back.
-            torch.default_generator.manual_seed(seed)
-            if on_cuda:
-                with torch.cuda.device(self._device):
-                    torch.cuda.manual_seed(seed)
-            yield
+        return seeded(self._computing.seed(seed), self._device)
 
     def _draw_batches(self) -> tuple[torch.Tensor, ...]:
-        """Positions of the samples in random order, in batches of nearly the same size.
-
-        Equal batches rather than a small last one: it would weigh its samples more, and batch normalization cannot
-        train on a batch of one.
-        """
+        """Positions of the samples."""
         num_samples = len(self._targets)
-        wanted = num_samples
-        if self._config.steps_per_epoch is not None:
-            wanted = self._config.steps_per_epoch * min(self._config.batch_size, num_samples)
-        passes = [
-            torch.randperm(num_samples, generator=self._generator) for _ in range(math.ceil(wanted / num_samples))
-        ]
-        return torch.tensor_split(torch.cat(passes)[:wanted], self._steps_per_epoch)
+        wanted = num_drawn(self._config, num_samples)
+        return even_batches(num_samples, wanted, self._steps_per_epoch, self._generator)
 
     def _step(self, positions_B: torch.Tensor) -> tuple[torch.Tensor, int]:
         """One optimizer step.
@@ -229,24 +220,31 @@ class Trainer:
         return batch.sums(self._task, loss, distillation, logits), batch.num_soft
 
     def _batch(self, positions_B: torch.Tensor) -> Batch:
-        """Labelled samples, augmented, with their soft labels, and what joins them."""
-        soft = None if self.teacher is None else self.teacher.lookup(self._sample_ids_N[positions_B])
+        """Labelled samples, augmented, with their soft labels, and what joins them: the part of this process."""
+        part = self._computing.part(len(positions_B))
+        soft = None if self.teacher is None else self.teacher.lookup(self._sample_ids_N[positions_B[part]])
         positions_B = positions_B.to(self._device)
-        images = drawn(self._inputs_NX, self._copies_NKX, positions_B, self._config.augmentation, self._generator)
-        pooled = self._beside_the_labelled()
+        augmentation, generator = self._config.augmentation, self._generator
+        images = drawn(self._inputs_NX, self._copies_NKX, positions_B, augmentation, generator, part)
+        pooled, pool_size = self._beside_the_labelled()
         if pooled is not None:
             images = torch.cat([images, pooled[0]])
-        return Batch(images, self._targets[positions_B], soft, pooled)
+        return Batch(images, self._targets[positions_B[part]], soft, pooled, len(positions_B), pool_size)
 
-    def _beside_the_labelled(self) -> PoolBatch | None:
-        """Pool samples, augmented."""
+    def _beside_the_labelled(self) -> tuple[PoolBatch | None, int]:
+        """Pool samples, augmented: the part of this process, and how many they are in all."""
         pooled = None if self.teacher is None else self.teacher.pool_batch(self._config.pool_batch)
-        if pooled is None or self._copies_NKX is not None:  # the pool has drawn among its copies
-            return pooled
-        return augment(pooled[0], self._config.augmentation, self._pool_generator), *pooled[1:]
+        if pooled is None:
+            return None, 0
+        size = len(pooled[0])
+        part = self._computing.part(size)
+        inputs, logits, weights = (values[part] for values in pooled)
+        if self._copies_NKX is None:  # else the pool has drawn among its copies
+            inputs = augment(inputs, self._config.augmentation, self._pool_generator, part, size)
+        return (inputs, logits, weights), size
 
     def _loss(self, logits: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """As losses.mutual_loss, of all of the batch."""
+        """As losses.mutual_loss, of all of the batch: what the part of this process adds to it."""
         count = len(batch.targets)
         loss, distillation = mutual_loss(
             logits[:count],
@@ -257,10 +255,12 @@ class Trainer:
             **vars(self._loss_terms(logits)),
             task=self._task,
         )
-        if batch.pooled is None:
+        loss, distillation = batch.share * loss, batch.share * distillation
+        if batch.pooled is None or batch.pool_share == 0:
             return loss, distillation
         _, pool_logits, pool_weights = batch.pooled
         from_pool = self._task.distillation(logits[count:], pool_logits, self._config.temperature, pool_weights)
+        from_pool = batch.pool_share * from_pool
         return loss + self._config.distillation_weight * from_pool, distillation + from_pool.detach()
 
     def _loss_terms(self, logits: torch.Tensor) -> LossTerms:
@@ -272,14 +272,14 @@ class Trainer:
     def _descend(self, loss: torch.Tensor) -> None:
         self._optimizer.zero_grad()
         if not self._is_finished:
-            loss.backward()  # type: ignore[no-untyped-call]
+            self._computing.backward(loss, self._optimizer)
             if self._config.optimizer.gradient_clip is not None:
                 nn.utils.clip_grad_norm_(self._model.parameters(), self._config.optimizer.gradient_clip)
         self._advance()
 
     def _advance(self) -> None:
         """Along the gradients that are there."""
-        self._optimizer.step()
+        self._computing.step(self._optimizer)
         self._scheduler.step()
         self._model_step += not self._is_finished
         if self._on_step is not None:

@@ -14,10 +14,10 @@ def test_pool_samples_are_augmented_and_keep_their_answers(blobs: Samples, make_
     config = CONFIG.model_copy(update={"augmentation": AugmentationConfig(crop=1, flip=True), "pool_batch": 16})
     trainer = make_trainer(make_network(), blobs, config=config, source=source, pool=pool)
     trainer.run_epoch()
-    batch = trainer._beside_the_labelled()
+    batch, size = trainer._beside_the_labelled()
     assert batch is not None
     images, logits, weights = batch
-    assert (len(images), len(weights), logits.tolist()) == (16, 16, [[0.0, 0.0, 1.0]] * 16)
+    assert (size, len(images), len(weights), logits.tolist()) == (16, 16, 16, [[0.0, 0.0, 1.0]] * 16)
     given = {tuple(image.flatten().tolist()) for image in pool.inputs}
     assert any(tuple(image.flatten().tolist()) not in given for image in images)
 
