@@ -21,6 +21,7 @@ MAX_SEED = (1 << 32) - 1
 """Seeds of parties and streams follow from it; none of them may exceed what generators take."""
 _MAX_EPOCHS = 1_000_000
 _MAX_THREADS = 1024
+_MAX_WORKERS = 256
 
 RARE: dict[str, Any] = {"rare": True}
 """Marks a key that few users set; it is behind --help-all."""
@@ -64,6 +65,12 @@ class DataConfig(Section):
     """Use so many training samples, drawn at random, always the same; null uses all."""
     max_test: int | None = Field(default=None, ge=1)
     """Use so many test samples, likewise."""
+    in_memory: bool | None = None
+    """Whether all inputs are held in memory; false reads them as they are needed, from image files, a folder of .npy
+    files or, of a table, a temporary file. Null does so where a split has more than 2 GB of them as float32."""
+    workers: int = Field(default=0, ge=0, le=_MAX_WORKERS)
+    """Processes that decode image files ahead of the training, where inputs are not held in memory; 0 decodes in the
+    process that trains."""
     options: dict[str, Any] = {}
     """Options of this kind of data."""
 

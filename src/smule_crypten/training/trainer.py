@@ -26,6 +26,7 @@ from smule_crypten.tasks.task import LossTerms, Task
 from smule_crypten.training.augmentation import augment, drawn
 from smule_crypten.training.batch import Batch
 from smule_crypten.training.evaluate import CPU
+from smule_crypten.training.fetching import announce, inputs_of
 from smule_crypten.training.losses import mutual_loss
 from smule_crypten.training.optimizer import build_optimizer
 from smule_crypten.training.pool import PoolBatch
@@ -109,7 +110,7 @@ class Trainer:
         self._config, self._device = config, device
         self.teacher, self._on_step = teacher, on_step
         self._task = as_task(task)
-        self._inputs_NX = train.inputs.to(device)
+        self._inputs = inputs_of(train, device)
         self._targets = train.targets.to(device)
         self._copies_NKX = None if train.copies is None else train.copies.to(device)
         self._sample_ids_N = train.sample_ids.cpu()
@@ -119,8 +120,7 @@ class Trainer:
         self._generator = torch.Generator().manual_seed(seed)
         # Of the pool's crops and flips: the batches are the same with and without a teacher.
         self._pool_generator = torch.Generator().manual_seed(seed)
-        self._epochs_done = 0
-        self._model_step = 0
+        self._epochs_done = self._model_step = 0
 
     @property
     def model_step(self) -> int:
@@ -141,6 +141,7 @@ class Trainer:
         self._model.train(not self._is_finished)
         with self._own_randomness():
             batches = self._draw_batches()
+            announce(self._inputs, batches)
             steps = [self._step(positions_B) for positions_B in batches]
         # Until here nothing waited for the device.
         sums_S3 = torch.stack([sums_3 for sums_3, _ in steps]).double().cpu()
@@ -231,12 +232,11 @@ class Trainer:
     def _batch(self, positions_B: torch.Tensor) -> Batch:
         """Labelled samples, augmented, with their soft labels, and what joins them."""
         soft = None if self.teacher is None else self.teacher.lookup(self._sample_ids_N[positions_B])
-        positions_B = positions_B.to(self._device)
-        images = drawn(self._inputs_NX, self._copies_NKX, positions_B, self._config.augmentation, self._generator)
+        images = drawn(self._inputs, self._copies_NKX, positions_B, self._config.augmentation, self._generator)
         pooled = self._beside_the_labelled()
         if pooled is not None:
             images = torch.cat([images, pooled[0]])
-        return Batch(images, self._targets[positions_B], soft, pooled)
+        return Batch(images, self._targets[positions_B.to(self._device)], soft, pooled)
 
     def _beside_the_labelled(self) -> PoolBatch | None:
         """Pool samples, augmented."""
