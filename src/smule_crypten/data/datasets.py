@@ -37,6 +37,7 @@ LOADERS: dict[str, Callable[[DataConfig], DataBundle]] = {
 }
 
 _NEEDS_NO_PATH = ("digits", "digits_pairs", "breast_cancer", "diabetes", "target")
+_NEED_NOT_BE_IN_MEMORY = ("image_folder", "npz", "table")
 _OTHER_SCALE = 10
 """Splits whose largest values differ by more hardly have the same unit."""
 _LARGE = 20.0
@@ -122,6 +123,13 @@ def _large(train: Samples, config: DataConfig) -> list[str]:
 def _check_settings(config: DataConfig) -> None:
     if config.name not in LOADERS:
         raise ConfigError(f"data.name: unknown data set {config.name!r} {suggest(config.name, list(LOADERS))}")
+    if config.in_memory is False and config.name not in _NEED_NOT_BE_IN_MEMORY:
+        raise ConfigError(
+            f"data.in_memory=false: data set {config.name!r} is always held in memory; only image_folder, npz (as a "
+            "folder of .npy files) and table can be read as they are needed"
+        )
+    if config.workers and config.name != "image_folder":
+        raise ConfigError(f"data.workers: has no effect on data set {config.name!r}; only image files are decoded")
     if config.path is not None and config.name in _NEEDS_NO_PATH:
         raise ConfigError(f"data.path: has no effect on data set {config.name!r}; leave it out or choose another data")
     if config.targets and config.name != "table":

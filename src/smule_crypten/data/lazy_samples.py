@@ -6,6 +6,7 @@ and gets the same numbers as it would from memory, to the bit.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,9 +35,16 @@ class Keeping:
     def of(cls, config: DataConfig) -> Keeping:
         return cls(config.in_memory, config.workers)
 
+    @property
+    def most_bytes(self) -> int:
+        """Of a split's inputs in memory, as float32."""
+        if self.in_memory is None:
+            return MOST_BYTES
+        return sys.maxsize if self.in_memory else 0
+
     def is_in_memory(self, num_bytes: int) -> bool:
         """Whether inputs of so many bytes as float32 are."""
-        return num_bytes <= MOST_BYTES if self.in_memory is None else self.in_memory
+        return num_bytes <= self.most_bytes
 
 
 IN_MEMORY = Keeping(in_memory=True)

@@ -15,7 +15,7 @@ from smule_crypten.errors import DataError
 from smule_crypten.images.image_file import ImageFile, ImageSize, read_image, require_alike
 from smule_crypten.images.packed_paths import PackedPaths
 from smule_crypten.names import printable
-from smule_crypten.sources.lazy_inputs import Positions
+from smule_crypten.sources.source import Positions
 
 _BYTES_OF_FLOAT = 4
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from smule_crypten.errors import DataError
-from smule_crypten.sources.lazy_inputs import Constants, LazyInputs, Positions
+from smule_crypten.sources.lazy_inputs import Constants, LazyInputs
+from smule_crypten.sources.source import Positions
 
 
 @dataclass(frozen=True, eq=False)

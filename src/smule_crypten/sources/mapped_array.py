@@ -15,7 +15,7 @@ import torch
 
 from smule_crypten.config.options import one_line
 from smule_crypten.errors import DataError
-from smule_crypten.sources.lazy_inputs import Positions
+from smule_crypten.sources.source import Positions
 
 Array = npt.NDArray[Any]
 
@@ -56,7 +56,7 @@ class MappedArray:
         return hashlib.sha256(f"{self.described_by} {self.shape} {self.dtype}".encode()).hexdigest()
 
     def read(self, positions_B: Positions) -> torch.Tensor:
-        return self.convert(np.array(self.array[positions_B]))
+        return self.convert(np.asarray(self.array[positions_B]))
 
 
 def map_array(path: Path) -> Array:

@@ -7,16 +7,13 @@ out in the order that was asked for. No process draws anything at random.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from smule_crypten.errors import DataError
 from smule_crypten.fork_server import ready_context, refuse_in_imported_script
-
-if TYPE_CHECKING:
-    from smule_crypten.sources.lazy_inputs import Positions, Source
+from smule_crypten.sources.source import Positions, Source
 
 _AHEAD = 2
 """Batches that each process has ready; bounds memory."""
