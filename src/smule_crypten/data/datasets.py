@@ -70,14 +70,16 @@ def load_data(config: DataConfig, task: TaskName = "classification") -> DataBund
 def _doubts(train: Samples, test: Samples) -> list[str]:
     """What can be learned from, but hardly is meant: inputs that a conversion has ruined, and scales that differ."""
     doubts = []
-    said = [f"{len(part)} inputs" if part.is_in_memory else f"{_FEW} inputs looked at" for part in (train, test)]
+    looked_at = ["" if part.is_in_memory else " looked at" for part in (train, test)]
     train, test = _looked_at(train), _looked_at(test)
     largest = [float(part.inputs.abs().max()) for part in (train, test)]
-    for name, part, inputs in (("train", train, said[0]), ("test", test, said[1])):
+    for name, part, how in (("train", train, looked_at[0]), ("test", test, looked_at[1])):
         values = part.inputs.flatten(1)
         flat = int((values.amax(1) == values.amin(1)).sum())
         if flat and values.shape[1] > 1:
-            doubts.append(f"{name}: {flat} of {inputs} hold one value only; see whether they were read rightly")
+            doubts.append(
+                f"{name}: {flat} of {len(part)} inputs{how} hold one value only; see whether they were read rightly"
+            )
     if train.inputs.dim() == 3 and train.inputs.shape[1] == train.inputs.shape[2] > 1:
         side = train.inputs.shape[1]
         doubts.append(

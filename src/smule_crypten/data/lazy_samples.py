@@ -64,6 +64,9 @@ class LazySamples(Samples):
         for name, value in (("lazy", lazy), ("targets", targets), ("sample_ids", sample_ids), ("copies", None)):
             object.__setattr__(self, name, value)
 
+    def __repr__(self) -> str:
+        return f"LazySamples({self.shape}, {self.dtype})"
+
     @property
     def inputs(self) -> torch.Tensor:
         """Refused: there may be more than memory holds."""

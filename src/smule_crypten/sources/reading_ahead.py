@@ -6,7 +6,9 @@ out in the order that was asked for. No process draws anything at random.
 
 from __future__ import annotations
 
+import multiprocessing as mp
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -42,10 +44,29 @@ def read_ahead(source: Source, batches: Sequence[Positions], device: torch.devic
         multiprocessing_context=ready_context(),
         generator=torch.Generator(),  # else one number of the global one would be drawn
     )
-    for read in loader:
+    with _may_have_children():
+        reading = iter(loader)
+    for read in reading:
         if isinstance(read, str):
             raise DataError(read)
         yield read.to(device, non_blocking=True)
+
+
+@contextmanager
+def _may_have_children() -> Iterator[None]:
+    """Python lets daemons, such as the parties of a simulation, have none, since it would not end them.
+
+    These end with the party, or, where that is killed, with the server that has started them.
+    """
+    process = mp.current_process()
+    was_daemon = process.daemon
+    if was_daemon:
+        process.daemon = False
+    try:
+        yield
+    finally:
+        if was_daemon:
+            process.daemon = True
 
 
 class _Batches(Dataset[torch.Tensor | str]):
