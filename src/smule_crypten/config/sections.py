@@ -21,7 +21,6 @@ MAX_SEED = (1 << 32) - 1
 """Seeds of parties and streams follow from it; none of them may exceed what generators take."""
 _MAX_EPOCHS = 1_000_000
 _MAX_THREADS = 1024
-_MAX_WORKERS = 256
 
 RARE: dict[str, Any] = {"rare": True}
 """Marks a key that few users set; it is behind --help-all."""
@@ -68,7 +67,7 @@ class DataConfig(Section):
     in_memory: bool | None = None
     """Whether all inputs are held in memory; false reads them as they are needed, from image files, a folder of .npy
     files or, of a table, a temporary file. Null does so where a split has more than 2 GB of them as float32."""
-    workers: int = Field(default=0, ge=0, le=_MAX_WORKERS)
+    workers: int = Field(default=0, ge=0, le=_MAX_THREADS)
     """Processes that decode image files ahead of the training, where inputs are not held in memory; 0 decodes in the
     process that trains."""
     options: dict[str, Any] = {}
@@ -280,28 +279,3 @@ class AttackConfig(Section):
     """Which party is the adversary."""
     options: dict[str, Any] = Field(default={}, json_schema_extra=RARE)
     """Options of this attack."""
-
-
-ControlName = Literal["label_smoothing", "self_mutual", "self_distillation", "own_head"]
-
-
-class SimulationConfig(Section):
-    """What a run between hosts has no use for."""
-
-    pooled: bool = True
-    """Train a network on the data of both parties, as an upper bound."""
-    fidelity: bool = True
-    """Compare the secure logits with plaintext ones after each exchange."""
-    controls: tuple[ControlName, ...] = Field(
-        default=("label_smoothing", "self_mutual", "self_distillation"), strict=False
-    )
-    """Local controls, which train without a peer: how much of a gain is only regularization? Two copies at one party
-    teach each other in self_mutual, the own finished network teaches in self_distillation, and with it a ridge head of
-    own rows on the same features as a joint head in own_head. Regression leaves label_smoothing out, since it has no
-    labels to smooth."""
-
-    @model_validator(mode="after")
-    def _controls_differ(self) -> SimulationConfig:
-        if len(set(self.controls)) < len(self.controls):
-            raise ValueError(f"controls: each at most once, got {', '.join(self.controls)}")
-        return self

@@ -73,7 +73,7 @@ class Samples:
 
     @property
     def source(self) -> torch.Tensor | LazyInputs:
-        """The inputs, or where they are read from."""
+        """The inputs, or where they are read."""
         return self.inputs
 
     def read(self, indices: torch.Tensor) -> torch.Tensor:
@@ -250,12 +250,11 @@ def check_samples(
 
     Raises:
         DataError: wrong rank, type or count, no samples, repeated sample ids, targets that are none of the task, NaN or
-            infinite values. The message names data set, split, the first bad sample and the remedy.
+            infinite values in memory. The message names data set, split, the first bad sample and the remedy.
     """
     where = f"data set {dataset!r}, split {split!r}"
     _check_structure(samples, where)
     check_targets(samples.targets, samples.sample_ids, task, num_classes, where)
-    # Inputs that are not in memory are looked at when they are read.
     if not samples.dtype.is_floating_point or not samples.is_in_memory:
         return
     bad_input_N = ~torch.isfinite(samples.inputs).flatten(1).all(1)

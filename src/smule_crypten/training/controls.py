@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from smule_crypten.config.sections import ControlName, TrainingConfig
+from smule_crypten.config.sections import TrainingConfig
+from smule_crypten.config.simulation import ControlName
 from smule_crypten.models.fusion import fused
 from smule_crypten.training.ensemble import OwnAnswers
 from smule_crypten.training.evaluate import predict_samples

@@ -14,14 +14,8 @@ from smule_crypten.config.features import FeaturesConfig
 from smule_crypten.config.joint_head import JointHeadConfig
 from smule_crypten.config.party import PartySection, SamplesConfig
 from smule_crypten.config.run import RunConfig
-from smule_crypten.config.sections import (
-    AttackConfig,
-    DataConfig,
-    ModelConfig,
-    PartitionConfig,
-    SimulationConfig,
-    TrainingConfig,
-)
+from smule_crypten.config.sections import AttackConfig, DataConfig, ModelConfig, PartitionConfig, TrainingConfig
+from smule_crypten.config.simulation import SimulationConfig
 from smule_crypten.errors import DataError
 from smule_crypten.joint_head import head_rows
 from smule_crypten.joint_head.head_rows import HeadFeatures, own_statistics
