@@ -63,7 +63,7 @@ def load_data(config: DataConfig, task: TaskName = "classification") -> DataBund
     _check_bundle(bundle, config.name, task)
     train = bundle.train.select(random_positions(len(bundle.train), config.max_train))
     test = bundle.test.select(random_positions(len(bundle.test), config.max_test))
-    notes = (*bundle.notes, *_as_needed(train, test), *_doubts(train, test), *_large(_looked_at(train), config))
+    notes = (*bundle.notes, *_as_needed(train, test, config), *_doubts(train, test), *_large(_looked_at(train), config))
     return dataclasses.replace(bundle, train=train, test=test, notes=notes)
 
 
@@ -95,10 +95,10 @@ def _doubts(train: Samples, test: Samples) -> list[str]:
     return doubts
 
 
-def _as_needed(*parts: Samples) -> list[str]:
-    """That, and how, data beyond memory are used."""
-    if all(part.is_in_memory for part in parts):
-        return []
+def _as_needed(train: Samples, test: Samples, config: DataConfig) -> list[str]:
+    """Whether data are read as they are needed."""
+    if train.is_in_memory and test.is_in_memory:
+        return ["data.workers has no effect: all inputs are in memory"] if config.workers else []
     return ["inputs are read as they are needed (data.in_memory); what is damaged is found when its turn comes"]
 
 
@@ -130,8 +130,9 @@ def _check_settings(config: DataConfig) -> None:
             f"data.in_memory=false: data set {config.name!r} is always held in memory; only image_folder, npz (as a "
             "folder of .npy files) and table can be read as they are needed"
         )
-    if config.workers and config.name != "image_folder":
-        raise ConfigError(f"data.workers: has no effect on data set {config.name!r}; only image files are decoded")
+    if config.workers and (config.name != "image_folder" or config.in_memory):
+        what = "data.in_memory=true" if config.in_memory else f"data set {config.name!r}"
+        raise ConfigError(f"data.workers: has no effect with {what}; only image files are decoded as they are needed")
     if config.path is not None and config.name in _NEEDS_NO_PATH:
         raise ConfigError(f"data.path: has no effect on data set {config.name!r}; leave it out or choose another data")
     if config.targets and config.name != "table":

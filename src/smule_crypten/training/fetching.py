@@ -33,7 +33,10 @@ class FetchedInputs:
         """
         if self._waiting and torch.equal(self._waiting[-1], positions_B):
             self._waiting.pop()
-            return next(self._announced)
+            inputs_BX = next(self._announced)
+            if not self._waiting:
+                next(self._announced, None)  # the end, with which the processes end that read ahead
+            return inputs_BX
         return self._samples.read(positions_B).to(self._device)
 
 

@@ -111,6 +111,12 @@ def test_size_decides_where_nothing_is_said(photographs: Path, monkeypatch: pyte
     assert "inputs are read as they are needed" in " ".join(bundle.notes)
 
 
+def test_processes_for_inputs_in_memory_are_remarked_on(photographs: Path) -> None:
+    """Where size decides, a key that then has no effect is no error, but said."""
+    config = DataConfig(name="image_folder", path=str(photographs), workers=2, options={"image_size": [12, 10]})
+    assert "data.workers has no effect: all inputs are in memory" in load_data(config).notes
+
+
 def test_floating_point_images_and_turned_ones(tmp_path: Path) -> None:
     """Grey of 16 bits stays float32; an orientation tag turns an image, now as then."""
     for split in ("train", "test"):

@@ -165,7 +165,11 @@ def test_a_table_without_room_on_disk_is_refused(tmp_path: Path, monkeypatch: py
     ("settings", "message"),
     [
         ({"name": "digits", "in_memory": False}, r"data\.in_memory=false: data set 'digits' is always held in memory"),
-        ({"name": "digits", "workers": 2}, r"data\.workers: has no effect on data set 'digits'"),
+        ({"name": "digits", "workers": 2}, r"data\.workers: has no effect with data set 'digits'"),
+        (
+            {"name": "image_folder", "in_memory": True, "workers": 2},
+            r"data\.workers: has no effect with data\.in_memory=true",
+        ),
     ],
 )
 def test_keys_without_effect_are_refused(settings: dict[str, Any], message: str) -> None:

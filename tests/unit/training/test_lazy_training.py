@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import multiprocessing as mp
 from pathlib import Path
 
 import pytest
@@ -47,11 +48,12 @@ def with_pool(every: Samples, model: nn.Module) -> Trainer:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_training_with_peer_and_pool_is_the_same(photographs: Path, workers: int) -> None:
     """Order, crops, flips, dropout and soft labels do not depend on where inputs lie, nor on who reads them."""
-    made = []
+    made, children = [], mp.active_children()
     for in_memory in (True, False):
         model = network()
         trainer = with_pool(samples(photographs, in_memory=in_memory, workers=0 if in_memory else workers), model)
         results = [trainer.run_epoch() for _ in range(2)]
+        assert mp.active_children() == children  # who has read ahead has ended
         made.append((weights(model), [result.loss for result in results]))
     assert same(made[0][0], made[1][0])
     assert made[0][1] == made[1][1]
