@@ -46,7 +46,7 @@ def figures(train: Rows, test: Rows, clip_norm: float, alpha: float, seed: int, 
         candidates_ND = with_constant(parted.features[: 4 * joint.features], clip_norm)
         for divisor in (8, 4, 2, 1):
             count = joint.features // divisor
-            rows_ND = candidates_ND[chosen_questions(own, candidates_ND, count, generator)]
+            rows_ND = candidates_ND[chosen_questions(len(candidates_ND), count, generator)]
             for noise in noises:
                 deviation = noise * DEVIATION / joint.features**0.5
                 told = exact + deviation * torch.randn(exact.shape, generator=generator, dtype=torch.float64)

@@ -17,6 +17,7 @@ FLOORS: list[set[str]] = [
     {"files", "names", "fork_server"},
     {"config"},
     {"tables", "images"},
+    {"sources"},
     {"data", "models"},
     {"tasks", "features"},
     {"report", "training", "transport"},
@@ -42,6 +43,7 @@ SMALL = FLOORS[0] | FLOORS[1] | FLOORS[2]
 
 NARROW: dict[str, set[str]] = {
     "images": SMALL,
+    "sources": SMALL | {"images"},
     "report": {"errors", "types", "metric_names", "files"},
     "pages": {"errors", "types", "metric_names", "files", "report"},
     "transport": {"errors", "types", "files"},

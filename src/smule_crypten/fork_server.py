@@ -61,19 +61,25 @@ def refuse_in_imported_script() -> None:
         )
 
 
+def ready_context() -> ForkServerContext | SpawnContext:
+    """process_context(), its server running: for libraries that start processes themselves."""
+    context = process_context()
+    if not isinstance(context, SpawnContext):
+        # Both are handed on by the server to those that it forks.
+        with _interrupts_held_back(), _without_threads_of_arrow():
+            forkserver.ensure_running()
+    return context
+
+
 def start(process: BaseProcess) -> None:
     """Start a process of process_context(), which never sees Ctrl-C, not even while it imports.
 
     Its parent does, and does not wait then until the server has imported everything.
     """
-    context = process_context()
-    if isinstance(context, SpawnContext):
+    if isinstance(ready_context(), SpawnContext):
         with _interrupts_held_back():
             process.start()
         return
-    # Both are handed on by the server to those that it forks.
-    with _interrupts_held_back(), _without_threads_of_arrow():
-        forkserver.ensure_running()
     try:
         process.start()
     except KeyboardInterrupt:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import torch
 from pydantic import Field, model_validator
 
@@ -51,7 +49,7 @@ class LabelFlip(Attack):
         else:
             steps = torch.randint(1, self._num_classes, (count,), generator=generator)
             labels_N[chosen] = (labels_N[chosen] + steps) % self._num_classes
-        return dataclasses.replace(train, targets=labels_N)
+        return train.with_targets(labels_N)
 
     def success(self, predict: Predict, test: Samples) -> float | None:
         """For a targeted flip, the share of class source that is taken for target."""

@@ -25,7 +25,6 @@ from smule_crypten.config.schemes import scheme_traits
 from smule_crypten.config.sections import (
     MAX_SEED,
     AttackConfig,
-    ControlName,
     DataConfig,
     LaunchConfig,
     ModelConfig,
@@ -35,9 +34,9 @@ from smule_crypten.config.sections import (
     Randomness,
     SchemeConfig,
     Section,
-    SimulationConfig,
     TrainingConfig,
 )
+from smule_crypten.config.simulation import ControlName, SimulationConfig
 from smule_crypten.config.task_limits import refuse_classes_only, refuse_impossible
 from smule_crypten.metric_names import TaskName
 from smule_crypten.types import PARTY_NAMES, LogitOpening

@@ -64,6 +64,12 @@ class DataConfig(Section):
     """Use so many training samples, drawn at random, always the same; null uses all."""
     max_test: int | None = Field(default=None, ge=1)
     """Use so many test samples, likewise."""
+    in_memory: bool | None = None
+    """Whether all inputs are held in memory; false reads them as they are needed, from image files, a folder of .npy
+    files or, of a table, a temporary file. Null does so where a split has more than 2 GB of them as float32."""
+    workers: int = Field(default=0, ge=0, le=_MAX_THREADS)
+    """Processes that decode image files ahead of the training, where inputs are not held in memory; 0 decodes in the
+    process that trains."""
     options: dict[str, Any] = {}
     """Options of this kind of data."""
 
@@ -274,27 +280,3 @@ class AttackConfig(Section):
     """Which party is the adversary."""
     options: dict[str, Any] = Field(default={}, json_schema_extra=RARE)
     """Options of this attack."""
-
-
-ControlName = Literal["label_smoothing", "self_mutual", "self_distillation", "own_head"]
-
-
-class SimulationConfig(Section):
-    """What a run between hosts has no use for."""
-
-    pooled: bool = True
-    """Train a network on the data of both parties, as an upper bound."""
-    fidelity: bool = True
-    """Compare the secure logits with plaintext ones after each exchange."""
-    controls: tuple[ControlName, ...] = Field(
-        default=("label_smoothing", "self_mutual", "self_distillation"), strict=False
-    )
-    """Local controls, which train without a peer: how much of a gain is only regularization? Two copies of the network
-    teach each other (self_mutual), the finished network teaches (self_distillation), and with it a ridge head of the
-    party's rows, on a joint head's features (own_head). Regression leaves label_smoothing out."""
-
-    @model_validator(mode="after")
-    def _controls_differ(self) -> SimulationConfig:
-        if len(set(self.controls)) < len(self.controls):
-            raise ValueError(f"controls: each at most once, got {', '.join(self.controls)}")
-        return self

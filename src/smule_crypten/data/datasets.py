@@ -37,12 +37,15 @@ LOADERS: dict[str, Callable[[DataConfig], DataBundle]] = {
 }
 
 _NEEDS_NO_PATH = ("digits", "digits_pairs", "breast_cancer", "diabetes", "target")
+_NEED_NOT_BE_IN_MEMORY = ("image_folder", "npz", "table")
 _OTHER_SCALE = 10
 """Splits whose largest values differ by more hardly have the same unit."""
 _LARGE = 20.0
 """Inputs whose root mean square is more were hardly normalized."""
 _SOME = 1000
 """Samples that tell that: every process of a run loads the data, and a normalized copy of all takes time and memory."""
+_FEW = 64
+"""Likewise, of samples that are read as they are needed."""
 
 
 def load_data(config: DataConfig, task: TaskName = "classification") -> DataBundle:
@@ -60,20 +63,22 @@ def load_data(config: DataConfig, task: TaskName = "classification") -> DataBund
     _check_bundle(bundle, config.name, task)
     train = bundle.train.select(random_positions(len(bundle.train), config.max_train))
     test = bundle.test.select(random_positions(len(bundle.test), config.max_test))
-    notes = (*bundle.notes, *_doubts(train, test), *_large(train, config))
+    notes = (*bundle.notes, *_as_needed(train, test, config), *_doubts(train, test), *_large(_looked_at(train), config))
     return dataclasses.replace(bundle, train=train, test=test, notes=notes)
 
 
 def _doubts(train: Samples, test: Samples) -> list[str]:
     """What can be learned from, but hardly is meant: inputs that a conversion has ruined, and scales that differ."""
     doubts = []
+    looked_at = ["" if part.is_in_memory else " looked at" for part in (train, test)]
+    train, test = _looked_at(train), _looked_at(test)
     largest = [float(part.inputs.abs().max()) for part in (train, test)]
-    for name, part in (("train", train), ("test", test)):
+    for name, part, how in (("train", train, looked_at[0]), ("test", test, looked_at[1])):
         values = part.inputs.flatten(1)
         flat = int((values.amax(1) == values.amin(1)).sum())
         if flat and values.shape[1] > 1:
             doubts.append(
-                f"{name}: {flat} of {len(part)} inputs hold one value only; see whether they were read rightly"
+                f"{name}: {flat} of {len(part)} inputs{how} hold one value only; see whether they were read rightly"
             )
     if train.inputs.dim() == 3 and train.inputs.shape[1] == train.inputs.shape[2] > 1:
         side = train.inputs.shape[1]
@@ -88,6 +93,18 @@ def _doubts(train: Samples, test: Samples) -> list[str]:
             f"values go up to {largest[0]:g} in train and {largest[1]:g} in test; are they on the same scale?"
         )
     return doubts
+
+
+def _as_needed(train: Samples, test: Samples, config: DataConfig) -> list[str]:
+    """Whether data are read as they are needed."""
+    if train.is_in_memory and test.is_in_memory:
+        return ["data.workers has no effect: all inputs are in memory"] if config.workers else []
+    return ["inputs are read as they are needed (data.in_memory); what is damaged is found when its turn comes"]
+
+
+def _looked_at(part: Samples) -> Samples:
+    """All that are in memory, and a few of those that are not: reading one may take as long as learning from it."""
+    return part if part.is_in_memory else part.select(random_positions(len(part), _FEW)).in_memory()
 
 
 def _large(train: Samples, config: DataConfig) -> list[str]:
@@ -108,6 +125,14 @@ def _large(train: Samples, config: DataConfig) -> list[str]:
 def _check_settings(config: DataConfig) -> None:
     if config.name not in LOADERS:
         raise ConfigError(f"data.name: unknown data set {config.name!r} {suggest(config.name, list(LOADERS))}")
+    if config.in_memory is False and config.name not in _NEED_NOT_BE_IN_MEMORY:
+        raise ConfigError(
+            f"data.in_memory=false: data set {config.name!r} is always held in memory; only image_folder, npz (as a "
+            "folder of .npy files) and table can be read as they are needed"
+        )
+    if config.workers and (config.name != "image_folder" or config.in_memory):
+        what = "data.in_memory=true" if config.in_memory else f"data set {config.name!r}"
+        raise ConfigError(f"data.workers: has no effect with {what}; only image files are decoded as they are needed")
     if config.path is not None and config.name in _NEEDS_NO_PATH:
         raise ConfigError(f"data.path: has no effect on data set {config.name!r}; leave it out or choose another data")
     if config.targets and config.name != "table":
@@ -121,9 +146,9 @@ def _check_bundle(bundle: DataBundle, dataset: str, task: TaskName) -> None:
         raise DataError(f"data set {dataset!r}: {bundle.num_classes} class(es); at least 2 are needed to learn")
     check_samples(bundle.train, dataset=dataset, split="train", num_classes=bundle.num_classes, task=task)
     check_samples(bundle.test, dataset=dataset, split="test", num_classes=bundle.num_classes, task=task)
-    train, test = bundle.train.inputs, bundle.test.inputs
-    if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
+    train, test = bundle.train, bundle.test
+    if train.input_shape != test.input_shape or train.dtype != test.dtype:
         raise DataError(
-            f"data set {dataset!r}: train inputs are {tuple(train.shape[1:])} {train.dtype}, test inputs are "
-            f"{tuple(test.shape[1:])} {test.dtype}; give both the same shape and type"
+            f"data set {dataset!r}: train inputs are {train.input_shape} {train.dtype}, test inputs are "
+            f"{test.input_shape} {test.dtype}; give both the same shape and type"
         )

@@ -12,9 +12,12 @@ from pydantic import Field
 from smule_crypten.config.options import parse_options
 from smule_crypten.config.sections import DataConfig
 from smule_crypten.config.task_limits import scales_targets
+from smule_crypten.data.lazy_samples import Keeping, LazySamples
 from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.metric_names import TaskName
+from smule_crypten.sources.lazy_inputs import LazyInputs
+from smule_crypten.sources.mapped_array import MappedArray
 from smule_crypten.tables.drafting import derive
 from smule_crypten.tables.reading import Table, read_table
 from smule_crypten.tables.schema import MISSING_VALUES, Kind, TableSchema, composed
@@ -59,9 +62,10 @@ def load_table(config: DataConfig, task: TaskName = "classification") -> DataBun
         schema, notes = _given(Path(options.schema_file).expanduser(), config, options, task), []
     if task == "regression":
         _require_constants(schema, config)
-    tables = [read_table(file, schema) for file in files]
+    kept_bytes = Keeping.of(config).most_bytes
+    tables = [read_table(file, schema, kept_bytes=kept_bytes) for file in files]
     if len(tables) == 2:
-        train, test = (_samples(table, np.ones(len(table.features), bool)) for table in tables)
+        train, test = (_samples(table, np.ones(len(table.places), bool)) for table in tables)
     else:
         is_test_N = tables[0].places < options.test_fraction
         train, test = _samples(tables[0], ~is_test_N), _samples(tables[0], is_test_N)
@@ -168,6 +172,8 @@ def _target_constants(schema: TableSchema) -> tuple[tuple[float, ...], tuple[flo
 def _samples(table: Table, chosen_N: Any) -> Samples:
     positions = np.flatnonzero(chosen_N)
     targets: Any = table.targets
-    return Samples(
-        torch.from_numpy(table.features[positions]), torch.from_numpy(targets[positions]), torch.from_numpy(positions)
-    )
+    targets_N, positions_N = torch.from_numpy(targets[positions]), torch.from_numpy(positions)
+    if table.content is None:
+        return Samples(torch.from_numpy(table.features[positions]), targets_N, positions_N)
+    source = MappedArray(table.features, torch.from_numpy, table.content)
+    return LazySamples(LazyInputs(source, positions_N), targets_N, positions_N)

@@ -11,6 +11,7 @@ from smule_crypten.config.options import parse_options
 from smule_crypten.config.sections import DataConfig
 from smule_crypten.data.files_folder import Split, read_image_folder, read_labelled_folder
 from smule_crypten.data.files_labels import Labels, TargetKind, read_labels, understood
+from smule_crypten.data.lazy_samples import Keeping
 from smule_crypten.data.reader_options import NameOptions, path_of
 from smule_crypten.data.samples import DataBundle
 from smule_crypten.errors import ConfigError, DataError
@@ -52,12 +53,15 @@ def load_image_folder(config: DataConfig) -> DataBundle:
     size = None if options.image_size is None else ImageSize(*options.image_size)
     limits = (("train", config.max_train), ("test", config.max_test))
     names = None if options.class_names is None else tuple(map(composed, options.class_names))
+    keeping = Keeping.of(config)
     if options.labels is None:
-        train, test = (read_image_folder(root, split, size, limit, options.channels, names) for split, limit in limits)
+        train, test = (
+            read_image_folder(root, split, size, limit, options.channels, names, keeping) for split, limit in limits
+        )
     else:
         labels = _labels(root, options)
         train, test = (
-            read_labelled_folder(root, split, size, limit, options.channels, labels) for split, limit in limits
+            read_labelled_folder(root, split, size, limit, options.channels, labels, keeping) for split, limit in limits
         )
     _compare_splits(train, test, root)
     return DataBundle(train.images, test.images, train.class_names, _notes(train, test, root))

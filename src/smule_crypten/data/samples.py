@@ -1,10 +1,10 @@
-"""Labelled samples in memory, with stable ids. N samples; X, the axes of one input, as in types.py."""
+"""Labelled samples, with stable ids. N samples; X, the axes of one input, as in types.py."""
 
 from __future__ import annotations
 
 import dataclasses
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -13,15 +13,17 @@ from smule_crypten.data.origin import Origin
 from smule_crypten.data.targets import UNKNOWN, check_targets, unknown_like
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.metric_names import TaskName
+from smule_crypten.sources.lazy_inputs import Constants, LazyInputs
 from smule_crypten.types import InputShape
 
+CPU = torch.device("cpu")
 _SUBSET_SEED = 20240229
 """Public: max_train and max_test choose the same samples at everyone who uses the same data."""
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples in memory, with labels and ids that stay.
+    """Samples in memory, with labels and ids that stay. Of larger data, LazySamples.
 
     Attributes:
         inputs: (N, X), uint8 (0 to 255) or float32. X is (features,), (channels, time) or (channels, height, width).
@@ -49,6 +51,51 @@ class Samples:
     def __len__(self) -> int:
         return len(self.targets)
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether `inputs` is there; if not, they are read a batch at a time."""
+        return True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, X)."""
+        return tuple(self.inputs.shape)
+
+    @property
+    def input_shape(self) -> InputShape:
+        """X."""
+        return tuple(self.inputs.shape[1:])
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the inputs."""
+        return self.inputs.dtype
+
+    @property
+    def source(self) -> torch.Tensor | LazyInputs:
+        """The inputs, or where they are read."""
+        return self.inputs
+
+    def read(self, indices: torch.Tensor) -> torch.Tensor:
+        """The inputs at these positions, (B, X).
+
+        Raises:
+            DataError: inputs that are not in memory cannot be read; so of batches, blocks and in_memory, too.
+        """
+        return self.inputs[indices]
+
+    def batches(self, batches: Sequence[torch.Tensor], device: torch.device = CPU) -> Iterator[torch.Tensor]:
+        """As read, of one batch of positions after another, on the device."""
+        return (self.inputs[indices].to(device) for indices in batches)
+
+    def blocks(self, size: int, device: torch.device = CPU) -> Iterator[torch.Tensor]:
+        """All inputs in their order, so many at a time."""
+        return (block.to(device) for block in torch.split(self.inputs, size))
+
+    def in_memory(self) -> Samples:
+        """The same, with inputs in memory; to be asked of a few samples."""
+        return self
+
     def select(self, indices: torch.Tensor) -> Samples:
         """The samples at these positions (int64), in their order."""
         copies = None if self.copies is None else self.copies[indices]
@@ -74,9 +121,13 @@ class Samples:
         """The same, to be asked about or looked at, not to be trained on."""
         return self if self.copies is None else dataclasses.replace(self, copies=None)
 
+    def with_targets(self, targets: torch.Tensor) -> Samples:
+        """The same inputs with other targets."""
+        return dataclasses.replace(self, targets=targets)
+
     def without_labels(self) -> Samples:
         """The same inputs with unknown targets."""
-        return dataclasses.replace(self, targets=unknown_like(self.targets))
+        return self.with_targets(unknown_like(self.targets))
 
     def normalized(self, mean: Sequence[float], std: Sequence[float]) -> Samples:
         """(x - mean) / std as float32, uint8 scaled to [0, 1] first; one value for all, or one each on X's first axis.
@@ -84,11 +135,8 @@ class Samples:
         Raises:
             ConfigError: mean or std has another number of values.
         """
-        mean_1C, std_1C = self._along_first_axis(mean, "mean"), self._along_first_axis(std, "std")
-        inputs_NX = self.inputs.to(torch.float32, copy=True)
-        if self.inputs.dtype == torch.uint8:
-            inputs_NX.div_(255)
-        return Samples(inputs_NX.sub_(mean_1C).div_(std_1C), self.targets, self.sample_ids)
+        constants = Constants(self._along_first_axis(mean, "mean"), self._along_first_axis(std, "std"))
+        return Samples(constants.applied(self.inputs), self.targets, self.sample_ids)
 
     @staticmethod
     def unlabelled(inputs_NX: torch.Tensor) -> Samples:
@@ -101,19 +149,19 @@ class Samples:
         return torch.bincount(self.targets, minlength=num_classes)
 
     def _along_first_axis(self, values: Sequence[float], key: str) -> torch.Tensor:
-        channels = self.inputs.shape[1]
+        channels = self.input_shape[0]
         if len(values) not in (1, channels):
-            unit = "feature" if self.inputs.dim() == 2 else "channel"
+            unit = "feature" if len(self.input_shape) == 1 else "channel"
             raise ConfigError(
                 f"data.{key}: {len(values)} values for inputs with {channels} {unit}(s); "
                 f"give one value for all {unit}s or one a {unit}"
             )
-        return along_first_axis(values, self.inputs.dim() - 1)
+        return along_first_axis(values, len(self.input_shape))
 
 
 @dataclass(frozen=True, eq=False)
 class PublicPool:
-    """Samples that both parties have: inputs as networks see them, targets unknown, ids beyond those of own samples.
+    """Samples in memory that both parties have: inputs as networks see them, targets unknown, ids beyond own ones.
 
     digest: SHA-256 of what both must have in common: content, shape and normalisation.
     """
@@ -157,7 +205,7 @@ class DataBundle:
     @property
     def input_shape(self) -> InputShape:
         """X: the axes of one input."""
-        return tuple(self.train.inputs.shape[1:])
+        return self.train.input_shape
 
     @property
     def num_classes(self) -> int:
@@ -180,7 +228,7 @@ def along_first_axis(values: Sequence[float], axes: int) -> torch.Tensor:
 
 
 def numbered_classes(num_classes: int) -> tuple[str, ...]:
-    """The names of classes of a data set without names."""
+    """Of a data set without names."""
     return tuple(str(label) for label in range(num_classes))
 
 
@@ -202,12 +250,12 @@ def check_samples(
 
     Raises:
         DataError: wrong rank, type or count, no samples, repeated sample ids, targets that are none of the task, NaN or
-            infinite values. The message names data set, split, the first bad sample and the remedy.
+            infinite values in memory. The message names data set, split, the first bad sample and the remedy.
     """
     where = f"data set {dataset!r}, split {split!r}"
     _check_structure(samples, where)
     check_targets(samples.targets, samples.sample_ids, task, num_classes, where)
-    if not samples.inputs.is_floating_point():
+    if not samples.dtype.is_floating_point or not samples.is_in_memory:
         return
     bad_input_N = ~torch.isfinite(samples.inputs).flatten(1).all(1)
     if bad_input_N.any():
@@ -219,13 +267,13 @@ def check_samples(
 
 
 def _check_structure(samples: Samples, where: str) -> None:
-    shape = tuple(samples.inputs.shape)
+    shape = samples.shape
     if not 2 <= len(shape) <= 4:
         raise DataError(
             f"{where}: inputs have shape {shape}; (samples, features), (samples, channels, time) or "
             "(samples, channels, height, width) is needed"
         )
-    if len(shape) == 3 and samples.inputs.dtype == torch.uint8:
+    if len(shape) == 3 and samples.dtype == torch.uint8:
         # As signals they would be learned from without a word.
         raise DataError(
             f"{where}: inputs of shape {shape} and whole numbers of 8 bits look like grey images; give these an axis "
@@ -244,8 +292,8 @@ def _check_structure(samples: Samples, where: str) -> None:
 
 
 def _check_types(samples: Samples, where: str) -> None:
-    if samples.inputs.dtype not in (torch.uint8, torch.float32):
-        raise DataError(f"{where}: inputs are {samples.inputs.dtype}; convert them to uint8 or float32")
+    if samples.dtype not in (torch.uint8, torch.float32):
+        raise DataError(f"{where}: inputs are {samples.dtype}; convert them to uint8 or float32")
     if samples.sample_ids.dtype != torch.int64:
         raise DataError(f"{where}: sample ids are {samples.sample_ids.dtype}; convert them to int64")
     if (samples.sample_ids.sort().values.diff() == 0).any():

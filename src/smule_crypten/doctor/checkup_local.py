@@ -24,7 +24,7 @@ from smule_crypten.files import PRIVATE_FOLDER_MODE
 from smule_crypten.inference.noise import MU, NoiseRule
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.agreement import translate_checked
-from smule_crypten.models.calibration import calibration_images, check_inputs
+from smule_crypten.models.calibration import calibration_positions, check_inputs
 from smule_crypten.models.modules import has_trainable
 from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mutual_learning.budget import QueryBudget
@@ -110,7 +110,7 @@ def check_data(checkup: Checkup) -> str:
 
 def check_batch(checkup: Checkup) -> str:
     inputs = needed(checkup.inputs, "the data")
-    batch = inputs.train.select(torch.arange(checkup.config.training.batch_size))
+    batch = inputs.train.select(torch.arange(checkup.config.training.batch_size)).in_memory()
     config = checkup.config.scheme
     check_inputs(batch.inputs, batch.sample_ids, scheme_class(config.name).input_limit(config))
     low, high = float(batch.inputs.min()), float(batch.inputs.max())
@@ -127,7 +127,7 @@ def check_model(checkup: Checkup) -> str:
     inputs = needed(checkup.inputs, "the data")
     model = build_party_model(checkup.config, inputs.bundle)
     feasible_steps(model, inputs.train, checkup.config.training)
-    samples = calibration_images(inputs.train.inputs)
+    samples = inputs.train.read(calibration_positions(len(inputs.train)))
     checkup.translated = translate_checked(model, inputs.bundle.input_shape, samples)
     checkup.model = model
     text = f"{checkup.config.model.name}, {num_parameters(model):,} parameters, can be evaluated on secret shares"
@@ -136,7 +136,8 @@ def check_model(checkup: Checkup) -> str:
 
 def check_range(checkup: Checkup) -> str:
     network = needed(checkup.translated, "the model")
-    samples = calibration_images(needed(checkup.inputs, "the data").train.inputs)
+    train = needed(checkup.inputs, "the data").train
+    samples = train.read(calibration_positions(len(train)))
     config = checkup.config.scheme
     scheme = scheme_class(config.name)
     # How much noise it will add is said once the budget is known (_about_noise).

@@ -10,6 +10,8 @@ import math
 import time
 from functools import partial
 
+import torch
+
 from smule_crypten.config.connection import DealerAddress
 from smule_crypten.config.protocol import ProtocolConfig
 from smule_crypten.config.run import PartyConfig
@@ -137,7 +139,8 @@ def check_rehearsal(checkup: Checkup) -> str:
         translated.architecture, 1, config.scheme, dealt=config.needs_dealer
     )
     fitting = max(1, _REHEARSED_BYTES // max(1, cost.data_owner.bytes_total))
-    samples = inputs.train.inputs[: min(_REHEARSED_SAMPLES, fitting, config.scheme.micro_batch)]
+    count = min(_REHEARSED_SAMPLES, fitting, config.scheme.micro_batch, len(inputs.train))
+    samples = inputs.train.read(torch.arange(count))
     rehearsal = rehearse(config, samples, inputs.bundle.num_classes)
     checkup.seconds_a_query = rehearsal.seconds / (2 * rehearsal.num_samples)
     players = "two parties and a dealer" if config.needs_dealer else "two parties"

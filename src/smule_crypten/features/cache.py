@@ -20,6 +20,7 @@ import torch
 from smule_crypten.config.features import DEFAULT_CACHE
 from smule_crypten.errors import DataError, OutputError
 from smule_crypten.files import PRIVATE_FOLDER_MODE, write_atomic
+from smule_crypten.sources.lazy_inputs import LazyInputs
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +56,12 @@ class FeatureCache:
         return features_NF
 
 
-def content_digest(tensor: torch.Tensor) -> str:
-    """SHA-256 of shape, type and values."""
-    digest = hashlib.sha256(f"{tuple(tensor.shape)} {tensor.dtype}\n".encode())
-    digest.update(tensor.contiguous().numpy().reshape(-1).view(np.uint8).data)
+def content_digest(inputs: torch.Tensor | LazyInputs) -> str:
+    """SHA-256 of shape, type and values, or of what inputs that are not in memory follow from."""
+    if not isinstance(inputs, torch.Tensor):
+        return inputs.fingerprint
+    digest = hashlib.sha256(f"{tuple(inputs.shape)} {inputs.dtype}\n".encode())
+    digest.update(inputs.contiguous().numpy().reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from smule_crypten.errors import DataError, ModelError
 from smule_crypten.features.cache import FeatureCache, content_digest
 from smule_crypten.features.photographs import crops
 from smule_crypten.features.public_map import PublicMap
+from smule_crypten.sources.lazy_inputs import LazyInputs
 
 log = logging.getLogger(__name__)
 BATCH = 64
@@ -47,7 +48,7 @@ class Featuriser:
 
     def __call__(
         self,
-        inputs_NX: torch.Tensor,
+        inputs: torch.Tensor | LazyInputs,
         what: str,
         digest: str | None = None,
         change: Callable[[torch.Tensor], torch.Tensor] | None = None,
@@ -55,7 +56,7 @@ class Featuriser:
         """Features (N, num_features) float32 on the CPU.
 
         Args:
-            inputs_NX: uint8, or float32; images in 0..1.
+            inputs: (N, X), uint8, or float32; images in 0..1.
             what: as progress and errors call them, "training samples" for example.
             digest: of what the features follow from; that of the inputs where it is left out.
             change: what is done to one batch after another before the map; digest must speak of it.
@@ -65,9 +66,9 @@ class Featuriser:
             ModelError: the map gives NaN or infinite values, or another number of features.
             OutputError: the cache cannot be written.
         """
-        _check_inputs(self.map, inputs_NX, what)
-        parts = self.map.digest, content_digest(inputs_NX) if digest is None else digest
-        raw_NF = self.cache.get(lambda: _raw_features(self.map, inputs_NX, self.device, what, self.say, change), *parts)
+        _check_inputs(self.map, inputs, what)
+        parts = self.map.digest, content_digest(inputs) if digest is None else digest
+        raw_NF = self.cache.get(lambda: _raw_features(self.map, inputs, self.device, what, self.say, change), *parts)
         return _standardised(self.map, raw_NF, self.mean_F, self.std_F)
 
 
@@ -130,10 +131,16 @@ def _standardised(
     return raw_NF.sub_(mean_F).div_(std_F).clamp_(-_BOUND, _BOUND)
 
 
-def _check_inputs(public_map: PublicMap, inputs_NX: torch.Tensor, what: str) -> None:
-    if tuple(inputs_NX.shape[1:]) != public_map.input_shape:
+def _check_inputs(public_map: PublicMap, inputs: torch.Tensor | LazyInputs, what: str) -> None:
+    """Values of inputs that are not in memory are looked at batch by batch."""
+    if tuple(inputs.shape[1:]) != public_map.input_shape:
         expected = ", ".join(map(str, public_map.input_shape))
-        raise DataError(f"{what} have shape {tuple(inputs_NX.shape)}; the public map takes (N, {expected})")
+        raise DataError(f"{what} have shape {tuple(inputs.shape)}; the public map takes (N, {expected})")
+    if isinstance(inputs, torch.Tensor):
+        _check_scale(public_map, inputs, what)
+
+
+def _check_scale(public_map: PublicMap, inputs_NX: torch.Tensor, what: str) -> None:
     if not public_map.is_of_images or inputs_NX.dtype == torch.uint8 or len(inputs_NX) == 0:
         return
     low, high = float(inputs_NX.min()), float(inputs_NX.max())
@@ -146,18 +153,19 @@ def _check_inputs(public_map: PublicMap, inputs_NX: torch.Tensor, what: str) -> 
 
 def _raw_features(
     public_map: PublicMap,
-    inputs_NX: torch.Tensor,
+    inputs: torch.Tensor | LazyInputs,
     device: torch.device,
     what: str,
     say: Say,
     change: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> torch.Tensor:
     network = public_map.network.to(device)
-    features_NF = torch.empty(len(inputs_NX), public_map.num_features)
+    features_NF = torch.empty(len(inputs), public_map.num_features)
     started = said = time.monotonic()
     with torch.no_grad():
-        for start in range(0, len(inputs_NX), BATCH):
-            batch_NX = inputs_NX[start : start + BATCH]
+        for start, batch_NX in zip(range(0, len(inputs), BATCH), _batches(inputs), strict=True):
+            if not isinstance(inputs, torch.Tensor):
+                _check_scale(public_map, batch_NX, what)
             batch_NX = (batch_NX if change is None else change(batch_NX)).to(device)
             batch_NX = batch_NX.float() / 255 if batch_NX.dtype == torch.uint8 else batch_NX
             found_NF = network(batch_NX)
@@ -165,12 +173,18 @@ def _raw_features(
             done = start + len(batch_NX)
             features_NF[start:done] = found_NF.cpu()
             now = time.monotonic()
-            if done < len(inputs_NX) and now - said > max(_SAY_EVERY_SECONDS, _SAY_EVERY_SHARE * (now - started)):
-                left = (now - started) / done * (len(inputs_NX) - done)
-                say(f"features of {what}: {done:,} of {len(inputs_NX):,}, about {left:.0f} s left")
+            if done < len(inputs) and now - said > max(_SAY_EVERY_SECONDS, _SAY_EVERY_SHARE * (now - started)):
+                left = (now - started) / done * (len(inputs) - done)
+                say(f"features of {what}: {done:,} of {len(inputs):,}, about {left:.0f} s left")
                 said = now
-    say(f"features of {len(inputs_NX):,} {what} computed in {time.monotonic() - started:.1f} s")
+    say(f"features of {len(inputs):,} {what} computed in {time.monotonic() - started:.1f} s")
     return features_NF
+
+
+def _batches(inputs: torch.Tensor | LazyInputs) -> Iterable[torch.Tensor]:
+    if isinstance(inputs, torch.Tensor):
+        return torch.split(inputs, BATCH)
+    return inputs.batches(torch.split(torch.arange(len(inputs)), BATCH), torch.device("cpu"))
 
 
 def _check_found(public_map: PublicMap, found_NF: torch.Tensor, start: int, count: int, what: str) -> None:

@@ -50,10 +50,12 @@ class OwnHead:
 
     def questions(self, seed: int) -> Questions:
         """As many as the party may ask; the same ones in every attempt at a run."""
-        rows_ND = self.features.rows_of(self.candidates, "own samples")
-        generator = torch.Generator().manual_seed(seed)
-        positions = chosen_questions(self.statistics, rows_ND, self.sizes.most_answers, generator)
-        return Questions(rows_ND=rows_ND[positions], positions=positions)
+        candidates, generator = self.candidates, torch.Generator().manual_seed(seed)
+        positions = chosen_questions(len(candidates), self.sizes.most_answers, generator)
+        if candidates.is_in_memory:  # all together, as the statistics were made: features are there already
+            return Questions(rows_ND=self.features.rows_of(candidates, "own samples")[positions], positions=positions)
+        rows_ND = self.features.rows_of(candidates.select(positions), "own samples")
+        return Questions(rows_ND=rows_ND, positions=positions)
 
     def estimate(self, rows_ND: torch.Tensor, answers_NC: torch.Tensor, total_rows: int) -> torch.Tensor:
         """Of the head's weights (D, C), by answers about these rows; total_rows are those of both parties."""

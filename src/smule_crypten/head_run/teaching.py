@@ -18,5 +18,9 @@ def head_answers(knowledge: HeadKnowledge, features: HeadFeatures, held: Holding
         DataError, ModelError: as HeadFeatures.of.
     """
     parts = [(part, what) for part, what in ((held.candidates, "own samples"), (held.public, "public samples")) if part]
-    logits_NC = [head_logits(knowledge, features.of(part.without_copies(), what), task) for part, what in parts]
+    logits_NC = [
+        head_logits(knowledge, rows_NF, task)
+        for part, what in parts
+        for rows_NF in features.blocks(part.without_copies(), what)
+    ]
     return OwnAnswers(torch.cat([part.sample_ids.cpu() for part, _ in parts]), torch.cat(logits_NC))

@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import os
 import stat
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from smule_crypten.errors import DataError
 from smule_crypten.images.image_file import SUFFIXES
+from smule_crypten.images.packed_paths import PackedPaths
 from smule_crypten.names import composed, listed, printable
 
 _NO_CLASS = (".", "__", "@", "$", "~", "#")
@@ -33,7 +38,7 @@ _HIDDEN = "hidden files, left out"
 _IRREGULAR = "no regular files, left out"
 _BELOW = "subfolders, not looked into"
 
-Identity = tuple[int, int] | str | None
+Identity = int | str | None
 
 
 class Remarks:
@@ -47,8 +52,9 @@ class Remarks:
         """A remark that is about no file in particular."""
         self._others.append(text)
 
-    def add(self, rule: str, path: Path) -> None:
-        self._names.setdefault(rule, []).append(printable(path.name))
+    def add(self, rule: str, name: str) -> None:
+        """name: of a file, without its folder."""
+        self._names.setdefault(rule, []).append(printable(name))
 
     def lines(self) -> tuple[str, ...]:
         """One line a rule, the rules in the order in which they first applied."""
@@ -56,18 +62,29 @@ class Remarks:
         return (*by_rule, *self._others)
 
 
-@dataclass(frozen=True)
-class Listing:
-    """paths (N) in order of class and name, their labels, the classes, and what was left out.
+@dataclass(frozen=True, eq=False)
+class ImagePaths:
+    """Images of a folder.
 
-    files: identifies the files, whatever links lead to them.
+    Attributes:
+        paths: (N).
+        stamps_N2: int64, the bytes of each file, and when it was last changed, in nanoseconds.
+        remarks: what was left out.
+        files: identifies the files, whatever links lead to them.
     """
 
-    paths: list[Path]
-    labels: list[int]
-    class_names: tuple[str, ...]
+    paths: PackedPaths
+    stamps_N2: npt.NDArray[np.int64]
     remarks: Remarks
     files: frozenset[Identity]
+
+
+@dataclass(frozen=True, eq=False)
+class Listing(ImagePaths):
+    """In order of class and name. labels (N); class_names: what they stand for."""
+
+    labels: list[int]
+    class_names: tuple[str, ...]
 
 
 def list_classes(folder: Path, class_names: tuple[str, ...] | None) -> Listing:
@@ -82,26 +99,24 @@ def list_classes(folder: Path, class_names: tuple[str, ...] | None) -> Listing:
             belongs to two classes.
     """
     remarks = Remarks()
-    paths: list[Path] = []
     labels: list[int] = []
     with _errors_of(folder):
         folders = _class_folders(folder, class_names, remarks)
         names = class_names if class_names is not None else tuple(sorted(folders))
         walk = _Walk(folder, remarks)
         for label, name in enumerate(names):
-            found = walk.images(folders[name], name) if name in folders else []
-            if class_names is None and not found:
+            count = walk.add_images(folders[name]) if name in folders else 0
+            if class_names is None and not count:
                 remedy = "remove it, or list all classes by data.options.class_names"
                 raise _nothing(folders[name].path, remarks, remedy)
-            paths += found
-            labels += [label] * len(found)
-    if not paths:
-        raise _nothing(folder, remarks, _REMEDY)
-    return Listing(paths, labels, names, remarks, walk.files)
+            labels += [label] * count
+    if not labels:
+        raise _nothing(str(folder), remarks, _REMEDY)
+    return Listing(**vars(walk.found()), labels=labels, class_names=names)
 
 
-def list_tree(folder: Path) -> tuple[list[Path], Remarks, frozenset[Identity]]:
-    """The images in folder at any depth, in order of folders and names, what was left out, and what identifies them.
+def list_tree(folder: Path) -> ImagePaths:
+    """The images in folder at any depth, in order of folders and names.
 
     Raises:
         DataError: folder cannot be listed, or holds no images.
@@ -109,10 +124,10 @@ def list_tree(folder: Path) -> tuple[list[Path], Remarks, frozenset[Identity]]:
     remarks = Remarks()
     with _errors_of(folder):
         walk = _Walk(folder, remarks)
-        paths = walk.images(_entry(folder), "")
-    if not paths:
-        raise _nothing(folder, remarks, "set data.path to a folder with train/ and test/")
-    return paths, remarks, walk.files
+        count = walk.add_images(_entry(str(folder)))
+    if not count:
+        raise _nothing(str(folder), remarks, "set data.path to a folder with train/ and test/")
+    return walk.found()
 
 
 def list_images(folder: Path) -> tuple[list[Path], Remarks]:
@@ -123,11 +138,12 @@ def list_images(folder: Path) -> tuple[list[Path], Remarks]:
     """
     remarks = Remarks()
     with _errors_of(folder):
-        entries = _entries(folder)
+        entries = _entries(str(folder))
         for entry in entries:
             if entry.is_folder:
-                remarks.add(_BELOW, entry.path)
-        return [entry.path for entry in entries if not entry.is_folder and _is_image(entry, remarks)], remarks
+                remarks.add(_BELOW, entry.name)
+        chosen = [Path(entry.path) for entry in entries if not entry.is_folder and _is_image(entry, remarks)]
+    return chosen, remarks
 
 
 @contextmanager
@@ -141,54 +157,63 @@ def _errors_of(folder: Path) -> Iterator[None]:
         raise DataError(f"cannot list {printable(str(folder))}: too many folders in one another; {_REMEDY}") from None
 
 
-def _nothing(folder: Path, remarks: Remarks, remedy: str) -> DataError:
+def _nothing(folder: str, remarks: Remarks, remedy: str) -> DataError:
     known = " ".join(SUFFIXES)
-    return DataError("; ".join([f"{printable(str(folder))} holds no images ({known})", remedy, *remarks.lines()]))
+    return DataError("; ".join([f"{printable(folder)} holds no images ({known})", remedy, *remarks.lines()]))
 
 
 class _Entry(NamedTuple):
-    """What a folder holds; identity is the same for all links to a file or folder, None where a link leads nowhere."""
+    """What a folder holds; identity is the same for all links to a file or folder, None where a link leads nowhere.
 
-    path: Path
+    stamp: bytes, and the time of the last change in nanoseconds.
+    """
+
+    path: str
+    name: str
     is_folder: bool
     is_file: bool
     identity: Identity
+    stamp: tuple[int, int] = (0, 0)
 
 
-def _entry(path: Path) -> _Entry:
+def _entry(path: str, name: str = "", found: os.stat_result | None = None) -> _Entry:
     try:
-        found = path.stat()
+        found = os.stat(path) if found is None else found
     except OSError:
-        path.lstat()  # a link that leads nowhere is there itself; of anything else the error is the one to tell
-        return _Entry(path, False, False, None)
-    identity = (found.st_dev, found.st_ino) if found.st_ino else os.path.realpath(path)
-    return _Entry(path, stat.S_ISDIR(found.st_mode), stat.S_ISREG(found.st_mode), identity)
+        os.lstat(path)  # a link that leads nowhere is there itself; of anything else the error is the one to tell
+        return _Entry(path, name, False, False, None)
+    # One number rather than two: there may be a million of them.
+    identity = found.st_dev << 64 | found.st_ino if found.st_ino else os.path.realpath(path)
+    stamp = found.st_size, found.st_mtime_ns
+    return _Entry(path, name, stat.S_ISDIR(found.st_mode), stat.S_ISREG(found.st_mode), identity, stamp)
 
 
-def _entries(folder: Path) -> list[_Entry]:
-    return [_entry(path) for path in sorted(folder.iterdir(), key=lambda path: path.name)]
+def _entries(folder: str) -> list[_Entry]:
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    return [_entry(entry.path, entry.name, None if entry.is_symlink() else entry.stat()) for entry in entries]
 
 
 def _containing(folder: Path) -> tuple[Identity, ...]:
     whole = folder.resolve()
-    return tuple(_entry(path).identity for path in (whole, *whole.parents))
+    return tuple(_entry(str(path)).identity for path in (whole, *whole.parents))
 
 
 def _class_folders(folder: Path, class_names: tuple[str, ...] | None, remarks: Remarks) -> dict[str, _Entry]:
     containing = _containing(folder)
     folders: dict[str, _Entry] = {}
-    for entry in _entries(folder):
-        name = composed(entry.path.name)
+    for entry in _entries(str(folder)):
+        name = composed(entry.name)
         is_listed = class_names is not None and name in class_names
         if not entry.is_folder:
-            remarks.add(_BESIDE, entry.path)
+            remarks.add(_BESIDE, entry.name)
         elif entry.identity in containing:
-            remarks.add(_LOOP, entry.path)
-        elif not is_listed and _is_systems_own(entry.path):
-            remarks.add(_SYSTEMS_OWN, entry.path)
+            remarks.add(_LOOP, entry.name)
+        elif not is_listed and _is_systems_own(entry.name):
+            remarks.add(_SYSTEMS_OWN, entry.name)
         elif class_names is not None and not is_listed:
             raise DataError(
-                f"{printable(str(entry.path))} is none of the classes in data.options.class_names "
+                f"{printable(entry.path)} is none of the classes in data.options.class_names "
                 f"({listed(class_names)}); add it there at both parties, or move it away"
             )
         elif name in folders:
@@ -202,32 +227,41 @@ class _Walk:
     """Through all classes of one folder, so that a file that belongs to two of them is noticed."""
 
     def __init__(self, folder: Path, remarks: Remarks) -> None:
+        self._root = str(folder)
         self._containing = _containing(folder)
         self._remarks = remarks
-        self._seen: dict[Identity, tuple[str, Path]] = {}
+        self._earlier: dict[Identity, str] = {}
+        self._seen: dict[Identity, str] = {}
+        self._paths: list[str] = []
+        self._stamps = array("q")
 
-    @property
-    def files(self) -> frozenset[Identity]:
+    def found(self) -> ImagePaths:
         """All images so far."""
-        return frozenset(self._seen)
+        stamps_N2 = np.array(self._stamps, np.int64).reshape(-1, 2)
+        return ImagePaths(PackedPaths(self._root, self._paths), stamps_N2, self._remarks, frozenset(self._earlier))
 
-    def images(self, top: _Entry, class_name: str) -> list[Path]:
-        """In order of their folders and names."""
-        images = []
-        for entry in self._files(top, self._containing):
-            if not _is_image(entry, self._remarks):
-                continue
-            name, path = self._seen.setdefault(entry.identity, (class_name, entry.path))
-            if path == entry.path:
-                images.append(path)
-            elif name == class_name:
-                self._remarks.add(_AGAIN, entry.path)
-            else:
-                raise DataError(
-                    f"{printable(str(entry.path))} and {printable(str(path))} are one file in two classes; "
-                    "keep it in one of them"
-                )
-        return sorted(images, key=lambda path: (str(path.parent), path.name))
+    def add_images(self, top: _Entry) -> int:
+        """Those of a class, in order of their folders and names; returns how many."""
+        images = [entry for entry in self._files(top, self._containing) if self._is_new(entry)]
+        images.sort(key=lambda entry: (entry.path[: -len(entry.name) - 1], entry.name))
+        self._paths += [entry.path for entry in images]
+        for entry in images:
+            self._stamps.extend(entry.stamp)
+        self._earlier.update(self._seen)
+        self._seen = {}
+        return len(images)
+
+    def _is_new(self, entry: _Entry) -> bool:
+        if not _is_image(entry, self._remarks):
+            return False
+        if (other := self._earlier.get(entry.identity)) is not None:
+            raise DataError(
+                f"{printable(entry.path)} and {printable(other)} are one file in two classes; keep it in one of them"
+            )
+        if self._seen.setdefault(entry.identity, entry.path) == entry.path:
+            return True
+        self._remarks.add(_AGAIN, entry.name)
+        return False
 
     def _files(self, folder: _Entry, containing: Sequence[Identity]) -> Iterator[_Entry]:
         within = (*containing, folder.identity)
@@ -235,28 +269,28 @@ class _Walk:
             if not entry.is_folder:
                 yield entry
             elif entry.identity in within:
-                self._remarks.add(_LOOP, entry.path)
-            elif _is_systems_own(entry.path):
-                self._remarks.add(_SYSTEMS_OWN, entry.path)
+                self._remarks.add(_LOOP, entry.name)
+            elif _is_systems_own(entry.name):
+                self._remarks.add(_SYSTEMS_OWN, entry.name)
             else:
                 yield from self._files(entry, within)
 
 
 def _is_image(entry: _Entry, remarks: Remarks) -> bool:
-    suffix = entry.path.suffix.lower()
-    if entry.path.name.startswith("."):
-        remarks.add(_HIDDEN, entry.path)
+    suffix = os.path.splitext(entry.name)[1].lower().rstrip(".")
+    if entry.name.startswith("."):
+        remarks.add(_HIDDEN, entry.name)
     elif suffix not in SUFFIXES:
         called = f"called *{printable(suffix)}" if suffix else "without a suffix"
-        remarks.add(f"files {called}, left out", entry.path)
+        remarks.add(f"files {called}, left out", entry.name)
     elif entry.identity is None:
-        raise DataError(f"{printable(str(entry.path))} is a link to nothing; repair or remove it")
+        raise DataError(f"{printable(entry.path)} is a link to nothing; repair or remove it")
     elif not entry.is_file:
-        remarks.add(_IRREGULAR, entry.path)
+        remarks.add(_IRREGULAR, entry.name)
     else:
         return True
     return False
 
 
-def _is_systems_own(path: Path) -> bool:
-    return path.name.startswith(_NO_CLASS) or path.name in _SYSTEM_FOLDERS
+def _is_systems_own(name: str) -> bool:
+    return name.startswith(_NO_CLASS) or name in _SYSTEM_FOLDERS

@@ -92,6 +92,25 @@ def read_image(path: Path, channels: int, size: ImageSize | None) -> ImageFile:
     return read
 
 
+def require_alike(path: Path, image: ImageFile, first_path: Path, first: ImageFile) -> None:
+    """Refuse an image of another depth or size than the first one of its data set.
+
+    Raises:
+        DataError: both files are named.
+    """
+    if image.depth != first.depth:
+        raise DataError(
+            f"{printable(str(path))} has {image.depth}, {printable(str(first_path))} has "
+            f"{first.depth}; convert them to one depth"
+        )
+    (_, height, width), (_, first_height, first_width) = image.pixels_CHW.shape, first.pixels_CHW.shape
+    if (height, width) != (first_height, first_width):
+        raise DataError(
+            f"{printable(str(path))} is {height}x{width}, {printable(str(first_path))} is "
+            f"{first_height}x{first_width}; set data.options.image_size=[{first_height},{first_width}] to resize"
+        )
+
+
 def _read_dicom(path: Path, channels: int, size: ImageSize | None) -> ImageFile:
     values_HW, depth = image_dicom.read_dicom(path)
     return dataclasses.replace(_of_grey(values_HW, depth, channels, size, ()), is_in_units=True)

@@ -102,8 +102,6 @@ def _posterior(rows_ND: torch.Tensor, left_NC: torch.Tensor, factor_NN: torch.Te
     return mean_DC
 
 
-def chosen_questions(
-    own: Statistics, candidates_ND: torch.Tensor, count: int, generator: torch.Generator
-) -> torch.Tensor:
+def chosen_questions(num_candidates: int, count: int, generator: torch.Generator) -> torch.Tensor:
     """Which of the candidates to ask about, positions (count,) int64, drawn uniformly; all where there are not more."""
-    return torch.randperm(len(candidates_ND), generator=generator)[:count]
+    return torch.randperm(num_candidates, generator=generator)[:count]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterator
 
 import torch
 
@@ -93,10 +94,26 @@ class HeadFeatures:
         Raises:
             DataError: inputs are no images of values 0 to 1 where the map takes such.
         """
-        if self._apply is None or len(samples) == 0:
-            return samples.inputs.reshape(len(samples), -1) if len(samples) else torch.zeros(0, self.num_features)
+        blocks = list(self.blocks(samples, what))
+        return torch.cat(blocks) if len(blocks) != 1 else blocks[0]
+
+    def blocks(self, samples: Samples, what: str = "samples") -> Iterator[torch.Tensor]:
+        """As of, all at once, or block after block where the inputs are not in memory."""
+        if len(samples) == 0:
+            yield torch.zeros(0, self.num_features)
+        elif samples.is_in_memory:
+            yield self._features_of(samples, what)
+        else:
+            for positions in torch.split(torch.arange(len(samples)), _BATCH):
+                yield self._features_of(samples.select(positions), what)
+
+    def _features_of(self, samples: Samples, what: str) -> torch.Tensor:
+        if self._apply is None:
+            return samples.in_memory().inputs.reshape(len(samples), -1)
+        source = samples.source
+        raw = self._as_they_were(source, what) if isinstance(source, torch.Tensor) else source.as_stored()
         with threads(self._config.launch.threads):
-            return self._apply(self._as_they_were(samples.inputs, what), f"{what} for the joint head")
+            return self._apply(raw, f"{what} for the joint head")
 
     def rows_of(self, samples: Samples, what: str = "samples") -> torch.Tensor:
         """(N, D) float64: clipped, with the constant feature."""
@@ -116,7 +133,7 @@ class HeadFeatures:
                 "as uint8 or with values of 0 to 1: save them so"
             )
         raw_NX = raw_NX.clamp_(0, 1)
-        if self._bundle.train.inputs.dtype == torch.uint8:
+        if self._bundle.train.dtype == torch.uint8:
             return (raw_NX * 255).round().to(torch.uint8)
         return raw_NX
 
@@ -146,8 +163,10 @@ def own_statistics(
         DataError: a number is not finite; as HeadFeatures.of.
     """
     total = StatisticsSum(features.num_features, num_outputs, features.clip_norm)
-    rows_NF = features.of(train.without_copies(), what)
     targets_NC = head_targets(task, train.targets, num_outputs)
-    for some_NF, some_NC in zip(torch.split(rows_NF, _BATCH), torch.split(targets_NC, _BATCH), strict=True):
+    rows = (
+        some_NF for block in features.blocks(train.without_copies(), what) for some_NF in torch.split(block, _BATCH)
+    )
+    for some_NF, some_NC in zip(rows, torch.split(targets_NC, _BATCH), strict=True):
         total.add(some_NF, some_NC)
     return total.total()

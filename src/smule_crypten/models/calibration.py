@@ -28,13 +28,8 @@ def largest_value(precision_bits: int) -> float:
 CALIBRATION_SAMPLES = 256
 
 
-def calibration_images(inputs_NX: torch.Tensor) -> torch.Tensor:
-    """What an owner looks at: some of its images, spread over all of them, since data often lies class by class."""
-    return inputs_NX[calibration_positions(len(inputs_NX))]
-
-
 def calibration_positions(num_images: int) -> torch.Tensor:
-    """Which of so many images calibration_images takes."""
+    """Which of its images an owner looks at: some, spread over all of them, since data often lies class by class."""
     count = min(num_images, CALIBRATION_SAMPLES)
     return torch.arange(count) * num_images // max(count, 1)
 

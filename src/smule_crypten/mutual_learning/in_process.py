@@ -55,7 +55,7 @@ class InProcessPeer:
         """Nothing needs preparing."""
 
     def ask(self, question: Samples, answering: AnsweringNetwork, losses: Sequence[float] | None = None) -> None:
-        self._table.asked[self._rank] = question, answering
+        self._table.asked[self._rank] = question.in_memory(), answering
         self._table.losses[self._rank] = None if losses is None else tuple(losses)
 
     def answers(self) -> Answers:

@@ -28,7 +28,7 @@ from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ProtocolError
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.scheme import SecureInferenceScheme
-from smule_crypten.models.calibration import calibration_images, check_inputs
+from smule_crypten.models.calibration import calibration_positions, check_inputs
 from smule_crypten.mutual_learning.announcement import (
     Announcement,
     checked_announcement,
@@ -92,7 +92,7 @@ class SecurePeer:
         self._is_limited = num_queries is not None
         self._peer_limit = None if num_queries is None else num_queries[1 - self._rank]
         self._budget = budget
-        self._calibration_NX = calibration_images(calibration.inputs)
+        self._calibration_NX = calibration.read(calibration_positions(len(calibration)))
         self._query_id = 0
         self._prepared: tuple[int, int] | None = None
         self._before: Cost | None = None
@@ -154,7 +154,7 @@ class SecurePeer:
         log.info(
             "exchange begun exchange=%d network=%s model_step=%d", self._query_id, answering.name, answering.model_step
         )
-        inputs_NX, sample_ids = question.inputs, question.sample_ids
+        inputs_NX, sample_ids = question.in_memory().inputs, question.sample_ids
         check_inputs(inputs_NX, sample_ids, self._scheme.largest_input)
         answerer = self._made_ready(answering)
         terms = dataclasses.asdict(answerer.terms)

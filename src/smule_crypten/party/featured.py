@@ -13,7 +13,7 @@ from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.config.sections import AugmentationConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.origin import Origin
-from smule_crypten.data.samples import DataBundle, Samples
+from smule_crypten.data.samples import DataBundle, Samples, random_positions
 from smule_crypten.features.cache import FeatureCache, content_digest
 from smule_crypten.features.computing import Featuriser, Say, featuriser, threads
 from smule_crypten.features.public_map import build_map
@@ -24,6 +24,8 @@ from smule_crypten.types import InputShape
 
 log = logging.getLogger(__name__)
 _GREY = 0.5
+_SOME = 256
+"""Samples that tell the range of those that are not in memory."""
 _SEED = 20240229
 """Of the crops and flips before the map. Not that of the run: all runs share what was computed."""
 
@@ -48,10 +50,10 @@ def featured(config: PartyConfig | RunConfig, bundle: DataBundle, say: Say) -> D
         return bundle
     with threads(config.launch.threads):
         apply = featuriser_of(config, bundle.input_shape, say)
-        digests = [content_digest(part.inputs) for part in (bundle.train, bundle.test)]
+        digests = [content_digest(part.source) for part in (bundle.train, bundle.test)]
         train = _with_copies(config, bundle.train, apply, digests[0])
-        test = dataclasses.replace(bundle.test, inputs=apply(bundle.test.inputs, "test samples", digests[1]))
-    shape, inputs = "x".join(map(str, bundle.input_shape)), bundle.train.inputs
+        test = _with_features(bundle.test, apply(bundle.test.source, "test samples", digests[1]))
+    shape, (low, high) = "x".join(map(str, bundle.input_shape)), _range_of(bundle.train)
     note = (
         f"features: {config.features.name}, {apply.map.num_features:,} of {shape}, map {apply.map.digest[:16]}, "
         f"{human_bytes(_num_bytes(train, test))}"
@@ -59,9 +61,9 @@ def featured(config: PartyConfig | RunConfig, bundle: DataBundle, say: Say) -> D
     origin = Origin(
         map_digest=apply.map.digest,
         input_shape=bundle.input_shape,
-        dtype=inputs.dtype,
-        low=float(inputs.min()),
-        high=float(inputs.max()),
+        dtype=bundle.train.dtype,
+        low=low,
+        high=high,
         content=hashlib.sha256("\n".join([apply.map.digest, *digests]).encode()).hexdigest(),
         mean_F=apply.mean_F,
         std_F=apply.std_F,
@@ -85,7 +87,7 @@ def as_the_network_sees(config: PartyConfig | RunConfig, bundle: DataBundle, inp
 
 def _with_copies(config: PartyConfig | RunConfig, train: Samples, apply: Featuriser, digest: str) -> Samples:
     """Features of the samples as they are, and of copies cropped and flipped at random, if any are asked for."""
-    plain_NF = apply(train.inputs, "training samples", digest)
+    plain_NF = apply(train.source, "training samples", digest)
     count, augmentation = config.features.copies, config.training.augmentation
     copies = [plain_NF]
     for number in range(1, count):
@@ -97,13 +99,25 @@ def _with_copies(config: PartyConfig | RunConfig, train: Samples, apply: Featuri
         )
         copies.append(
             apply(
-                train.inputs,
+                train.source,
                 f"training samples, copy {number + 1} of {count}",
                 f"{digest} crop={augmentation.crop} flip={augmentation.flip} grey copy={number}",
                 change=change,
             )
         )
-    return dataclasses.replace(train, inputs=plain_NF, copies=torch.stack(copies, dim=1) if count > 1 else None)
+    return _with_features(train, plain_NF, torch.stack(copies, dim=1) if count > 1 else None)
+
+
+def _with_features(samples: Samples, features_NF: torch.Tensor, copies: torch.Tensor | None = None) -> Samples:
+    return Samples(features_NF, samples.targets, samples.sample_ids, copies)
+
+
+def _range_of(samples: Samples) -> tuple[float, float]:
+    """The least and the greatest value; of inputs that are not in memory those that bytes can have, or of some."""
+    if not samples.is_in_memory and samples.dtype == torch.uint8:
+        return 0.0, 255.0
+    some = samples if samples.is_in_memory else samples.select(random_positions(len(samples), _SOME)).in_memory()
+    return float(some.inputs.min()), float(some.inputs.max())
 
 
 def _cropped(

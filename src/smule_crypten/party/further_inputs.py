@@ -7,7 +7,10 @@ from pathlib import Path
 from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.data.files_table import read_rows
 from smule_crypten.data.inputs import Inputs, Scale, read_inputs
-from smule_crypten.data.samples import DataBundle
+from smule_crypten.data.samples import DataBundle, Samples, random_positions
+
+_SOME = 256
+"""Samples that tell the scale of those that are not in memory."""
 
 
 def read_further(path: Path, config: PartyConfig | RunConfig, bundle: DataBundle) -> Inputs:
@@ -23,11 +26,17 @@ def read_further(path: Path, config: PartyConfig | RunConfig, bundle: DataBundle
     if config.data.name == "table":
         rows_NF, notes = read_rows(path, config.data)
         return Inputs(rows_NF, notes=notes)
-    trained_on, origin = bundle.train.inputs, bundle.origin
+    trained_on, origin = bundle.train, bundle.origin
     return read_inputs(
         path,
         bundle.input_shape if origin is None else origin.input_shape,
         trained_on=trained_on.dtype if origin is None else origin.dtype,
-        scale=Scale.of(trained_on) if origin is None else Scale.before(origin),
+        scale=_scale_of(trained_on) if origin is None else Scale.before(origin),
         layout=config.data.options.get("layout"),
     )
+
+
+def _scale_of(train: Samples) -> Scale | None:
+    """Of all that are in memory, else of some."""
+    some = train if train.is_in_memory else train.select(random_positions(len(train), _SOME)).in_memory()
+    return Scale.of(some.inputs)

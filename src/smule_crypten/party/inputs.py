@@ -19,6 +19,7 @@ from smule_crypten.errors import DataError
 from smule_crypten.features.computing import Say
 from smule_crypten.head_run.terms import head_terms
 from smule_crypten.inference.registry import scheme_class
+from smule_crypten.models.calibration import calibration_positions
 from smule_crypten.models.zoo import build_model, named_network
 from smule_crypten.party.public_samples import load_bundle_and_pool, public_terms
 from smule_crypten.party.states import digest_of
@@ -62,6 +63,11 @@ class PartyInputs(Holding):
         The peer learns a bound that follows from them, so under training.dp no training sample may be among them.
         """
         return self.train if config.training.dp is None else self.validation
+
+    def calibration_inputs(self, config: PartyConfig) -> torch.Tensor:
+        """The inputs of those that are looked at."""
+        samples = self.calibration(config)
+        return samples.read(calibration_positions(len(samples)))
 
 
 def load_party_inputs(config: PartyConfig, say: Say = log.info) -> PartyInputs:

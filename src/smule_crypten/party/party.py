@@ -118,7 +118,7 @@ def _prepare(loaded: PartyInputs, hooks: Hooks) -> _Prepared:
     model = build_party_model(config, inputs.bundle)
     feasible_steps(model, inputs.train, config.training)
     states = StateFolder(party_folder(config) / STATES_FOLDER, config, inputs.digest)
-    answering, inputs_NX = hooks.answering(model, 1), inputs.calibration(config).inputs
+    answering, inputs_NX = hooks.answering(model, 1), inputs.calibration_inputs(config)
     return _Prepared(
         config=config,
         inputs=inputs,

@@ -74,7 +74,7 @@ def _unlabelled(config: PartyConfig | RunConfig, bundle: DataBundle, say: Say) -
 def _of_a_set(config: PartyConfig | RunConfig, bundle: DataBundle) -> torch.Tensor:
     read = load_data(config.public_pool.data(config.data), config.task)
     raw_NX, origin = read.train.inputs, bundle.origin
-    shape, dtype = bundle.input_shape, bundle.train.inputs.dtype
+    shape, dtype = bundle.input_shape, bundle.train.dtype
     if origin is not None:
         shape, dtype = origin.input_shape, origin.dtype
     if (tuple(raw_NX.shape[1:]), raw_NX.dtype) != (shape, dtype):
@@ -102,6 +102,9 @@ def _doubts(config: PartyConfig | RunConfig, bundle: DataBundle, pool: PublicPoo
     """Own samples that are public by this, and test samples that the network learns from, if without their labels."""
     doubts, public = [], _rows(pool.samples.inputs)
     for name, part in (("training", bundle.train), ("test", bundle.test)):
+        if not part.is_in_memory:
+            doubts.append(f"public pool: not compared with {name} samples, which are read as they are needed")
+            continue
         inputs_NX = part.inputs
         if bundle.origin is None:
             inputs_NX = part.normalized(config.data.mean, config.data.std).inputs

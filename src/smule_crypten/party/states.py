@@ -36,6 +36,7 @@ _LEFT_OVER = re.compile(r"\.(exchange_\d+|alone|joint_head)\.pt\..*")
 _MAY_CHANGE: dict[str, Any] = {
     **dict.fromkeys(("output_dir", "launch", "connection", "disclosure", "terms", "audit", "predict"), True),
     "compute": {"devices", "nodes"},
+    "data": {"workers"},
     "features": {"cache"},
     "joint_head": {"features": {"cache"}},
 }
@@ -182,6 +183,8 @@ def _shown(settings: dict[str, Any], key: str) -> str:
 def digest_of(*parts: Samples, made_of: str | None = None) -> str:
     """SHA-256 over ids, labels and inputs of all parts: on others, the same configuration leads elsewhere.
 
+    For inputs that are read as they are needed, names, sizes and times of their files stand.
+
     Args:
         made_of: what the inputs follow from, where they are features: it stands for them.
     """
@@ -189,9 +192,12 @@ def digest_of(*parts: Samples, made_of: str | None = None) -> str:
     if made_of is not None:
         digest.update(f"{made_of}\n".encode())
     for samples in parts:
-        shape = f"{tuple(samples.inputs.shape)} {samples.inputs.dtype}\n"
-        digest.update(shape.encode())
-        inputs = () if made_of is not None else (samples.inputs,)
-        for tensor in (samples.sample_ids, samples.targets, *inputs):
-            digest.update(tensor.contiguous().numpy().reshape(-1).view(np.uint8).data)
+        digest.update(f"{samples.shape} {samples.dtype}\n".encode())
+        inputs = () if made_of is not None else (samples.source,)
+        for content in (samples.sample_ids, samples.targets, *inputs):
+            digest.update(_bytes_of(content) if isinstance(content, torch.Tensor) else content.fingerprint.encode())
     return digest.hexdigest()
+
+
+def _bytes_of(tensor: torch.Tensor) -> memoryview:
+    return tensor.contiguous().numpy().reshape(-1).view(np.uint8).data

@@ -131,14 +131,14 @@ def load_trained_party(config: PartyConfig) -> TrainedParty:
     if config.predict.checkpoint is None and known_run(config, states) is None:
         log.warning("the settings or the data are not those of the training, so no sample counts as held out")
         held_out = held_out.select(torch.arange(0))
-    translated = translate_checked(network, inputs.bundle.input_shape, inputs.calibration(config).inputs)
+    translated = translate_checked(network, inputs.bundle.input_shape, inputs.calibration_inputs(config))
     return TrainedParty(
         config=config,
         inputs=inputs,
         network=network,
         model_step=checkpoint.model_step,
         architecture=translated.architecture,
-        held_out=held_out.select(random_positions(len(held_out), config.predict.validation_queries)),
+        held_out=held_out.select(random_positions(len(held_out), config.predict.validation_queries)).in_memory(),
     )
 
 

@@ -198,7 +198,7 @@ def _own_samples(path: Path, predictor: Predictor, *, allow_target: bool) -> _Sa
     if config.name == "target" and not allow_target:
         raise ConfigError(f"{found} asks to call a function for them; --allow-target lets it")
     few = {"max_train": _MOST_SAMPLES, "max_test": _MOST_SAMPLES, "download": False}
-    inputs_NX = load_data(config.model_copy(update=few), predictor.task.name).test.inputs
+    inputs_NX = load_data(config.model_copy(update=few), predictor.task.name).test.in_memory().inputs
     if tuple(inputs_NX.shape[1:]) != predictor.input_shape or len(inputs_NX) < _FEWEST_SAMPLES:
         raise ConfigError(f"there are {len(inputs_NX)} test samples of shape {tuple(inputs_NX.shape[1:])}")
     return _Samples(inputs_NX, f"{len(inputs_NX)} own test samples")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.config.sections import ControlName
+from smule_crypten.config.simulation import ControlName
 from smule_crypten.party.events import ControlEnded, Emit, EpochEnded
 from smule_crypten.party.figures import evaluation_record, gain_records
 from smule_crypten.party.learner import learner_of

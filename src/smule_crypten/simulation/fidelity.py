@@ -69,7 +69,7 @@ class FidelityCheck:
         )
 
     def _images(self, sample_ids: torch.Tensor) -> torch.Tensor:
-        images = self._train.of_ids(sample_ids)
+        images = self._train.of_ids(sample_ids).in_memory()
         inputs_NX = images.normalized(self._run.data.mean, self._run.data.std).inputs
         if self._changed is not None:
             changed_N = torch.isin(sample_ids, self._changed.sample_ids)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cached_property, partial
 
 from smule_crypten.config.run import RunConfig
-from smule_crypten.config.sections import ControlName
+from smule_crypten.config.simulation import ControlName
 from smule_crypten.head_run.terms import head_sizes
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.translate import translate

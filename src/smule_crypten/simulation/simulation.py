@@ -16,6 +16,7 @@ from smule_crypten.features.computing import Say
 from smule_crypten.fork_server import refuse_in_imported_script
 from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.agreement import translate_checked
+from smule_crypten.models.calibration import calibration_positions
 from smule_crypten.party.dealing import jobs_that_meet
 from smule_crypten.party.device import resolve_device
 from smule_crypten.party.events import ControlEnded, EpochEnded, Event, EvidenceLeft, Message
@@ -111,9 +112,11 @@ def check_inputs(run: RunConfig, say: Say = log.info) -> SimulatedData:
     scheme_class(run.scheme.name).check_options(run.scheme)
     resolve_device(run.device)
     data = load_simulated_data(run, say=say)
+    pooled = data.pooled.train
+    some_NX = pooled.read(calibration_positions(len(pooled)))
     for config in (run.party(rank, ".") for rank in (0, 1)):
         model = build_party_model(config, data.bundle)
-        translate_checked(model, data.bundle.input_shape, data.pooled.train.inputs)
+        translate_checked(model, data.bundle.input_shape, some_NX)
     if run.attack.name != "none":
         SimulatedAttack(run, data)
     return data

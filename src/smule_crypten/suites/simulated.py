@@ -19,7 +19,8 @@ from torch import nn
 from smule_crypten.baselines.averaging import average_weights
 from smule_crypten.config.public_pool import PublicPoolConfig
 from smule_crypten.config.run import RunConfig
-from smule_crypten.config.sections import ControlName, DataConfig
+from smule_crypten.config.sections import DataConfig
+from smule_crypten.config.simulation import ControlName
 from smule_crypten.data.samples import DataBundle
 from smule_crypten.errors import OutputError
 from smule_crypten.files import write_atomic

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from smule_crypten.config.config_reading import suggest
 from smule_crypten.errors import DataError, quoted
 from smule_crypten.tables.encoder import TableEncoder
+from smule_crypten.tables.row_store import RowStore
 from smule_crypten.tables.schema import Column, TableSchema
 from smule_crypten.tables.source import TableFile, listed
 from smule_crypten.tables.values import RowError, clean
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_BYTES = 2 << 30
-"""Of the inputs of one table in memory."""
+"""Of the inputs of one table that is to be predicted, which is held in memory."""
 _HASH_KEY = "smule table rows"
 """Public: the same rows are held out for testing at everyone who has the same rows."""
 _MOST_CUT = 3
@@ -31,24 +32,29 @@ class Table:
     """The rows of a file.
 
     Attributes:
-        features: (N, features) float32.
+        features: (N, features) float32, in memory or in a temporary file.
         targets: (N) int64 class numbers, or (N, labels or targets) float32; None where they were not asked for.
         places: (N) float64 in [0, 1): follows from the values of a row's features alone, so that rows which are alike
             have the same one.
         notes: what was left out and changed.
+        content: SHA-256 of features in a temporary file, which is mapped; None where they are in memory.
     """
 
     features: NDArray[np.float32]
     targets: NDArray[Any] | None
     places: NDArray[np.float64]
     notes: tuple[str, ...]
+    content: str | None = None
 
 
-def read_table(file: TableFile, schema: TableSchema, *, with_targets: bool = True) -> Table:
+def read_table(
+    file: TableFile, schema: TableSchema, *, with_targets: bool = True, kept_bytes: int | None = None
+) -> Table:
     """Read a file by a schema, chunk by chunk.
 
     Args:
         with_targets: rows are to be learned from; without, columns of targets may be there and are not looked at.
+        kept_bytes: of inputs in memory; more of them go into a temporary file. None refuses more than MOST_BYTES.
 
     Raises:
         DataError: the file cannot be read, or does not fit; the first column and row are named.
@@ -56,26 +62,30 @@ def read_table(file: TableFile, schema: TableSchema, *, with_targets: bool = Tru
     used = schema.features + (schema.targets if with_targets else ())
     require_columns(file, used)
     encoder = TableEncoder(schema)
-    most_rows = MOST_BYTES // (4 * len(encoder.feature_names))
-    features, targets, places = [], [], []
+    width = len(encoder.feature_names)
+    most_rows = MOST_BYTES // (4 * width)
+    store = RowStore(width, MOST_BYTES if kept_bytes is None else kept_bytes)
+    targets, places = [], []
     others: dict[str, int] = {}
     for first, cleaned in _cleaned(file, schema, used, others):
-        if first + len(cleaned) > most_rows:
+        if kept_bytes is None and first + len(cleaned) > most_rows:
             raise DataError(
-                f"{file.path} has more than {most_rows:,} rows of {len(encoder.feature_names)} inputs, "
+                f"{file.path} has more than {most_rows:,} rows of {width} inputs, "
                 f"{MOST_BYTES >> 30} GB; give fewer rows, or fewer columns (role ignore)"
             )
-        features.append(encoder.features(cleaned))
+        store.add(encoder.features(cleaned))
         places.append(_places(cleaned, schema))
         if with_targets:
             targets.append(encoder.targets(cleaned))
-    if not features:
+    if not places:
         raise DataError(f"{file.path} has no rows below its first line; is it the right file?")
+    rows = store.finished()
     return Table(
-        np.concatenate(features),
+        rows.values,
         np.concatenate(targets) if with_targets else None,
         np.concatenate(places),
         tuple(_notes(file, schema, encoder, others)),
+        rows.content,
     )
 
 

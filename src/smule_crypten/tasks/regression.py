@@ -9,7 +9,7 @@ Of several targets the errors are summed, so that each learns as it would alone 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
@@ -80,7 +80,7 @@ class Regression(Task):
                 raise ConfigError(
                     f"data.{key}: {len(values)} values for {count} target(s); give one for all or one each"
                 )
-        return replace(samples, targets=(samples.targets - torch.tensor(self.mean)) / torch.tensor(self.std))
+        return samples.with_targets((samples.targets - torch.tensor(self.mean)) / torch.tensor(self.std))
 
     def in_own_units(self, targets: torch.Tensor) -> torch.Tensor:
         return targets * torch.tensor(self.std).to(targets) + torch.tensor(self.mean).to(targets)

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from smule_crypten.config.sections import AugmentationConfig
 from smule_crypten.errors import ConfigError
+from smule_crypten.training.fetching import FetchedInputs
 from smule_crypten.types import InputShape
 
 ALL = slice(None)
@@ -22,7 +23,7 @@ def require_images(config: AugmentationConfig, input_shape: InputShape) -> None:
 
 
 def drawn(
-    inputs_NX: torch.Tensor,
+    inputs: torch.Tensor | FetchedInputs,
     copies_NKX: torch.Tensor | None,
     positions_B: torch.Tensor,
     config: AugmentationConfig,
@@ -31,13 +32,13 @@ def drawn(
 ) -> torch.Tensor:
     """The samples at these positions as a batch trains on them: one of its copies each, or cropped and flipped.
 
-    generator as in augment. part: which of the positions are wanted; the others are drawn for as well, so that a
-    sample becomes the same in whichever part it is.
+    positions_B lies on the CPU. generator as in augment. part: which of the positions are wanted; the others are drawn for
+    as well, so that a sample becomes the same in whichever part it is.
     """
     if copies_NKX is None:
-        return augment(inputs_NX[positions_B[part]], config, generator, part, len(positions_B))
+        return augment(inputs[positions_B[part]], config, generator, part, len(positions_B))
     which_B = torch.randint(copies_NKX.shape[1], (len(positions_B),), generator=generator)
-    return copies_NKX[positions_B[part], which_B[part].to(copies_NKX.device)]
+    return copies_NKX[positions_B[part].to(copies_NKX.device), which_B[part].to(copies_NKX.device)]
 
 
 def augment(

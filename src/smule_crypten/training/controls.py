@@ -9,10 +9,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from smule_crypten.config.sections import ControlName, TrainingConfig
+from smule_crypten.config.sections import TrainingConfig
+from smule_crypten.config.simulation import ControlName
 from smule_crypten.models.fusion import fused
 from smule_crypten.training.ensemble import OwnAnswers
-from smule_crypten.training.evaluate import predict_logits
+from smule_crypten.training.evaluate import predict_samples
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.self_mutual import SelfMutualTrainer
 from smule_crypten.training.teacher import Teacher
@@ -74,7 +75,7 @@ def _self_distillation(learner: Learner, model: nn.Module, finished: nn.Module) 
     config = learner.training.model_copy(update={"teacher": "ensemble", "trust": "none"})
     train, pool = learner.holding.train, learner.holding.unlabelled
     everything = train.with_others(pool)
-    logits_NC = predict_logits(fused(finished.to(learner.device)), everything.inputs, _BATCH, learner.device)
+    logits_NC = predict_samples(fused(finished.to(learner.device)), everything, _BATCH, learner.device)
     teacher = Teacher(
         _NoPeer(),
         train=train,

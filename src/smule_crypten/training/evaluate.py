@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -79,7 +80,7 @@ def evaluate(
     task = as_task(task)
     if len(data) == 0:
         raise DataError("there are no samples to evaluate on; raise data.max_test or give a data set with a test part")
-    outputs_NC = predict_logits(model, data.inputs, batch_size, device)
+    outputs_NC = predict_samples(model, data, batch_size, device)
     if outputs_NC.shape[1:] != (num_classes,):
         raise ModelError(
             f"the network gives outputs of shape {tuple(outputs_NC.shape[1:])} a sample, the data has {num_classes} "
@@ -101,5 +102,14 @@ def accuracy(scores_NC: torch.Tensor, labels_N: torch.Tensor) -> float:
 
 def predict_logits(model: nn.Module, inputs_NX: torch.Tensor, batch_size: int, device: torch.device) -> torch.Tensor:
     """Logits (N, C) on the CPU, computed in evaluation mode on device, where model lies; its modes are restored."""
+    return _predicted(model, (batch.to(device) for batch in torch.split(inputs_NX, batch_size)))
+
+
+def predict_samples(model: nn.Module, samples: Samples, batch_size: int, device: torch.device) -> torch.Tensor:
+    """As predict_logits, of samples, whose inputs need not be in memory."""
+    return _predicted(model, samples.blocks(batch_size, device))
+
+
+def _predicted(model: nn.Module, batches: Iterable[torch.Tensor]) -> torch.Tensor:
     with evaluation_mode(model), torch.no_grad():  # unlike inference mode: the result may serve as soft labels
-        return torch.cat([model(batch.to(device)).cpu() for batch in torch.split(inputs_NX, batch_size)])
+        return torch.cat([model(batch_NX).cpu() for batch_NX in batches])

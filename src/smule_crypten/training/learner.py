@@ -20,7 +20,7 @@ from smule_crypten.tasks.thresholds import picked_thresholds
 from smule_crypten.training.best import BestNetwork
 from smule_crypten.training.computing import Computing
 from smule_crypten.training.ensemble import OwnAnswers
-from smule_crypten.training.evaluate import Evaluation, Outcome, evaluate, predict_logits
+from smule_crypten.training.evaluate import Evaluation, Outcome, evaluate, predict_samples
 from smule_crypten.training.self_mutual import SelfMutualTrainer
 from smule_crypten.training.teacher import Teacher
 from smule_crypten.training.trainer import Trainer
@@ -156,7 +156,7 @@ class Learner:
         """Let best judge model by the validation part, where training.keep says so and there is one."""
         validation = self.holding.validation
         if self.training.keep == "best" and len(validation) > 0:
-            outputs_NC = predict_logits(fused(model), validation.inputs, _BATCH, self.device)
+            outputs_NC = predict_samples(fused(model), validation, _BATCH, self.device)
             best.offer(model, *self.task.judged(outputs_NC, validation.targets.cpu()), name, model_step)
 
     def restored(self, best: BestNetwork, model: nn.Module, tested: Outcome) -> Outcome:
@@ -171,13 +171,13 @@ class Learner:
         unseen = self.holding.validation.with_others(self.holding.pool)
         if len(unseen) == 0:
             return None
-        logits_NC = predict_logits(fused(finished), unseen.inputs, _BATCH, self.device)
+        logits_NC = predict_samples(fused(finished), unseen, _BATCH, self.device)
         return OwnAnswers(unseen.sample_ids, logits_NC)
 
     def _prediction(self, model: nn.Module, samples: Samples) -> Prediction:
         outputs_NC = torch.empty(0, self.num_classes)
         if len(samples) > 0:
-            outputs_NC = predict_logits(fused(model), samples.inputs, _BATCH, self.device)
+            outputs_NC = predict_samples(fused(model), samples, _BATCH, self.device)
         return self.task.prediction(outputs_NC, samples.targets)
 
     def _evaluated(self, model: nn.Module, images: Samples) -> Evaluation:

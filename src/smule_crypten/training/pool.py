@@ -8,6 +8,7 @@ from smule_crypten.config.sections import AugmentationConfig
 from smule_crypten.data.samples import Samples
 from smule_crypten.training.augmentation import drawn
 from smule_crypten.training.ensemble import UNASKED
+from smule_crypten.training.fetching import inputs_of
 from smule_crypten.types import PredictionSource
 
 PoolBatch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -28,9 +29,9 @@ class SoftLabelledPool:
     def __init__(
         self, pool: Samples, source: PredictionSource, device: torch.device, generator: torch.Generator
     ) -> None:
-        self._inputs_NX = pool.inputs.to(device)
+        self._inputs = inputs_of(pool, device)
         self._copies_NKX = None if pool.copies is None else pool.copies.to(device)
-        self._generator = generator
+        self._device, self._generator = device, generator
         self._sample_ids = pool.sample_ids
         self._source = source
         self._logits_NC = torch.empty(0)
@@ -57,11 +58,10 @@ class SoftLabelledPool:
         chosen = torch.cat([self._asked.next(count - num_unasked), self._unasked.next(num_unasked)])
         if len(chosen) == 0:
             return None
-        device = self._inputs_NX.device
         return (
-            drawn(self._inputs_NX, self._copies_NKX, chosen.to(device), AugmentationConfig(), self._generator),
-            self._logits_NC[chosen].to(device),
-            self._weight_N[chosen].to(device),
+            drawn(self._inputs, self._copies_NKX, chosen, AugmentationConfig(), self._generator),
+            self._logits_NC[chosen].to(self._device),
+            self._weight_N[chosen].to(self._device),
         )
 
 

@@ -49,11 +49,11 @@ def feasible_steps(model: nn.Module, train: Samples, config: TrainingConfig) -> 
             f"training.batch_size={config.batch_size} is more than the {len(train)} training samples of this "
             f"party; lower training.batch_size or give the party more data"
         )
-    if not train.inputs.is_floating_point():
-        raise DataError(f"training inputs are {train.inputs.dtype}; pass train.normalized(mean, std)")
+    if not train.dtype.is_floating_point:
+        raise DataError(f"training inputs are {train.dtype}; pass train.normalized(mean, std)")
     steps = steps_per_epoch(config, len(train))
     drawn = num_drawn(config, len(train))
-    if drawn // steps > 1 or not has_trainable(model) or _learns_from_one(model, train.inputs[:1]):
+    if drawn // steps > 1 or not has_trainable(model) or _learns_from_one(model, train.read(torch.arange(1))):
         return steps
     if config.batch_size == 1:
         raise ConfigError(

@@ -190,8 +190,7 @@ class Teacher:
 
     def _some_held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
         chosen = torch.randperm(len(self._held_out), generator=self._generator)[:_LOOK_AHEAD_SAMPLES]
-        part = self._held_out.select(chosen)
-        return part.inputs.to(self._device), part.targets.to(self._device)
+        return self._held_out.read(chosen).to(self._device), self._held_out.targets[chosen].to(self._device)
 
     def _some_soft_labels(self) -> PoolBatch | None:
         """Of the pool, if there are any, else of labelled samples."""
@@ -202,5 +201,5 @@ class Teacher:
         if soft is None:
             return None
         chosen = torch.randperm(len(soft.positions), generator=self._generator)[:_LOOK_AHEAD_SAMPLES]
-        images = self._train.inputs[soft.positions[chosen]].to(self._device)
+        images = self._train.read(soft.positions[chosen]).to(self._device)
         return images, soft.logits_NC[chosen].to(self._device), soft.weights()[chosen].to(self._device)

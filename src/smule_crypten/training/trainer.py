@@ -26,6 +26,7 @@ from smule_crypten.training.augmentation import augment, drawn
 from smule_crypten.training.batch import Batch
 from smule_crypten.training.computing import ALONE, Computing
 from smule_crypten.training.evaluate import CPU
+from smule_crypten.training.fetching import announce, inputs_of
 from smule_crypten.training.losses import mutual_loss
 from smule_crypten.training.optimizer import build_optimizer
 from smule_crypten.training.pool import PoolBatch
@@ -112,7 +113,7 @@ class Trainer:
         self._config, self._device = config, device
         self.teacher, self._on_step = teacher, on_step
         self._task = as_task(task)
-        self._inputs_NX = train.inputs.to(device)
+        self._inputs = inputs_of(train, device)
         self._targets = train.targets.to(device)
         self._copies_NKX = None if train.copies is None else train.copies.to(device)
         self._sample_ids_N = train.sample_ids.cpu()
@@ -122,8 +123,7 @@ class Trainer:
         self._generator = torch.Generator().manual_seed(seed)
         # Of the pool's crops and flips: the batches are the same with and without a teacher.
         self._pool_generator = torch.Generator().manual_seed(seed)
-        self._epochs_done = 0
-        self._model_step = 0
+        self._epochs_done = self._model_step = 0
         if not self._is_private:
             computing.require(num_drawn(config, len(train)) // self._steps_per_epoch)
 
@@ -146,6 +146,7 @@ class Trainer:
         self._model.train(not self._is_finished)
         with self._computing.epoch(self), self._own_randomness():
             batches = self._draw_batches()
+            announce(self._inputs, [batch[self._computing.part(len(batch))] for batch in batches])
             steps = [self._step(positions_B) for positions_B in batches]
             # In one process, nothing has waited for the device until here.
             sums_S3 = self._computing.total(torch.stack([sums_3 for sums_3, _ in steps])).double().cpu()
@@ -223,13 +224,13 @@ class Trainer:
         """Labelled samples, augmented, with their soft labels, and what joins them: the part of this process."""
         part = self._computing.part(len(positions_B))
         soft = None if self.teacher is None else self.teacher.lookup(self._sample_ids_N[positions_B[part]])
-        positions_B = positions_B.to(self._device)
         augmentation, generator = self._config.augmentation, self._generator
-        images = drawn(self._inputs_NX, self._copies_NKX, positions_B, augmentation, generator, part)
+        images = drawn(self._inputs, self._copies_NKX, positions_B, augmentation, generator, part)
         pooled, pool_size = self._beside_the_labelled()
         if pooled is not None:
             images = torch.cat([images, pooled[0]])
-        return Batch(images, self._targets[positions_B[part]], soft, pooled, len(positions_B), pool_size)
+        targets = self._targets[positions_B[part].to(self._device)]
+        return Batch(images, targets, soft, pooled, len(positions_B), pool_size)
 
     def _beside_the_labelled(self) -> tuple[PoolBatch | None, int]:
         """Pool samples, augmented: the part of this process, and how many they are in all."""

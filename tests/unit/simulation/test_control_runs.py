@@ -15,14 +15,8 @@ from rich.console import Console
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.party import PartySection
 from smule_crypten.config.run import PartyConfig, RunConfig
-from smule_crypten.config.sections import (
-    DataConfig,
-    ModelConfig,
-    PartitionConfig,
-    SchemeConfig,
-    SimulationConfig,
-    TrainingConfig,
-)
+from smule_crypten.config.sections import DataConfig, ModelConfig, PartitionConfig, SchemeConfig, TrainingConfig
+from smule_crypten.config.simulation import SimulationConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.errors import PartyFailedError, SmuleError
 from smule_crypten.metric_names import metrics_of

@@ -13,14 +13,8 @@ from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.joint_head import DEVIATION, JointHeadConfig
 from smule_crypten.config.party import PartySection, SamplesConfig
 from smule_crypten.config.run import RunConfig
-from smule_crypten.config.sections import (
-    DataConfig,
-    ModelConfig,
-    OptimizerConfig,
-    PartitionConfig,
-    SimulationConfig,
-    TrainingConfig,
-)
+from smule_crypten.config.sections import DataConfig, ModelConfig, OptimizerConfig, PartitionConfig, TrainingConfig
+from smule_crypten.config.simulation import SimulationConfig
 from smule_crypten.joint_head.asking import FLOODING
 from smule_crypten.joint_head.knowledge import SHARPNESS
 from smule_crypten.simulation.in_process import InProcess

@@ -23,9 +23,9 @@ from smule_crypten.config.sections import (
     OptimizerConfig,
     PartitionConfig,
     SchemeConfig,
-    SimulationConfig,
     TrainingConfig,
 )
+from smule_crypten.config.simulation import SimulationConfig
 from smule_crypten.errors import ProtocolError
 from smule_crypten.mutual_learning.observer import Phase, Silent
 from smule_crypten.mutual_learning.peer import Answers
