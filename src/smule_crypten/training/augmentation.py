@@ -32,8 +32,8 @@ def drawn(
 ) -> torch.Tensor:
     """The samples at these positions as a batch trains on them: one of its copies each, or cropped and flipped.
 
-    positions_B lies on the CPU. generator as in augment. part: which of the positions are wanted; the others are drawn for
-    as well, so that a sample becomes the same in whichever part it is.
+    positions_B lies on the CPU. generator as in augment. part: which of the positions are wanted; the others are drawn
+    for as well, so that a sample becomes the same in whichever part it is.
     """
     if copies_NKX is None:
         return augment(inputs[positions_B[part]], config, generator, part, len(positions_B))
