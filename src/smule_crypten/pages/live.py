@@ -54,7 +54,7 @@ class LivePage:
         return render("progress.html", **self._now())
 
     def _now(self) -> dict[str, object]:
-        """What the templates show. Plots are drawn anew when the record has changed only: the run needs the processor."""
+        """What the templates show. Plots are drawn anew for a changed record only: the run needs the processor."""
         with self._lock:  # also for matplotlib, whose settings are those of the process
             seen = [_stamp(self._folder / name) for name in (SUMMARY_FILE, JOURNAL_FILE)]
             if seen != self._seen:
