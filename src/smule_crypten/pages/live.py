@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from smule_crypten.pages.blocks import Banner, Block, Table
 from smule_crypten.pages.opening import opening
 from smule_crypten.pages.rendering import render, render_with_script
 from smule_crypten.pages.report_page import subtitle
-from smule_crypten.report.formatting import count, flattened, human_bytes, task_title
+from smule_crypten.report.formatting import MISSING, count, flattened, human_bytes, task_title
 from smule_crypten.report.journal import JOURNAL_FILE, read_journal
 from smule_crypten.report.metric_text import metric_title, metric_value
 from smule_crypten.report.records import EpochRecord
@@ -25,15 +23,6 @@ STATUS_FILE = "status.json"
 _SHOWN_EPOCHS = 12
 _LARGEST_STATUS = 65536
 """Bytes of status.json; a larger file is not shown."""
-
-
-@dataclass(frozen=True)
-class WatchedRun:
-    """record: facts and epochs as far as they are on disk. status: of status.json, empty without one."""
-
-    record: RunRecord
-    summary: RunSummary
-    status: Mapping[str, object]
 
 
 class LivePage:
@@ -47,27 +36,30 @@ class LivePage:
         self._folder = folder
         self._lock = threading.Lock()
         self._seen: object = None
-        self._fragment = ""
+        self._shown: dict[str, object] = {}
 
     def whole(self) -> tuple[str, str]:
         """The page with its script, and its Content-Security-Policy."""
-        with self._lock:  # matplotlib's settings are those of the process
-            return render_with_script(
-                "live.html",
-                "live.js",
-                title=f"SMuLe {self._folder.name}",
-                heading="Secure mutual learning",
-                subtitle=f"live from {self._folder}",
-                **_progress(self._folder),
-            )
+        return render_with_script(
+            "live.html",
+            "live.js",
+            title=f"SMuLe {self._folder.name}",
+            heading="Secure mutual learning",
+            subtitle=f"live from {self._folder}",
+            **self._now(),
+        )
 
     def fragment(self) -> str:
-        """What changes on it. It is drawn anew only when a file of the run has changed."""
-        with self._lock:
-            seen = [_stamp(self._folder / name) for name in (SUMMARY_FILE, JOURNAL_FILE, STATUS_FILE)]
+        """What changes on it."""
+        return render("progress.html", **self._now())
+
+    def _now(self) -> dict[str, object]:
+        """What the templates show. Plots are drawn anew for a changed record only: the run needs the processor."""
+        with self._lock:  # also for matplotlib, whose settings are those of the process
+            seen = [_stamp(self._folder / name) for name in (SUMMARY_FILE, JOURNAL_FILE)]
             if seen != self._seen:
-                self._fragment, self._seen = render("progress.html", **_progress(self._folder)), seen
-            return self._fragment
+                self._shown, self._seen = _of_record(self._folder), seen
+            return {**self._shown, "status": _status(self._folder / STATUS_FILE)}
 
 
 def find_run(folder: Path) -> Path:
@@ -89,8 +81,8 @@ def find_run(folder: Path) -> Path:
     )
 
 
-def read_run(folder: Path) -> WatchedRun:
-    """What the files say. A last line of record.jsonl that is being written is left out.
+def read_run(folder: Path) -> tuple[RunRecord, RunSummary]:
+    """Facts and epochs as far as they are on disk, and what they come to. A half line at the end is left out.
 
     Raises:
         DataError: a file cannot be read, or is none of a run.
@@ -100,37 +92,36 @@ def read_run(folder: Path) -> WatchedRun:
     epochs = read_journal(folder / JOURNAL_FILE) if (folder / JOURNAL_FILE).exists() else []
     record = RunRecord(facts=facts, data="", settings={}, epochs=epochs, status=summary.status, error=summary.error)
     # Until its end a run leaves its summary as it was at its beginning.
-    now = build_summary(record) if summary.status == "running" else summary
-    return WatchedRun(record, now, _read_status(folder / STATUS_FILE))
+    return record, build_summary(record) if summary.status == "running" else summary
 
 
-def _progress(folder: Path) -> dict[str, object]:
+def _of_record(folder: Path) -> dict[str, object]:
     try:
-        run = read_run(folder)
+        record, summary = read_run(folder)
     except DataError as error:  # a run that begins anew replaces its files one by one
         return {"problem": Banner("bad", "The record cannot be read now.", f"{error}.")}
     return {
         "problem": None,
-        "state": _state(run),
-        "facts": subtitle(run.summary),
-        "last_line": _written(folder / JOURNAL_FILE) if run.record.epochs else None,
-        "opening": opening(run.record, run.summary),
-        "tables": _tables(run),
+        "state": _state(record),
+        "facts": subtitle(summary),
+        "last_line": _written(folder / JOURNAL_FILE) if record.epochs else None,
+        "opening": opening(record, summary),
+        "tables": _last_epochs(record),
     }
 
 
-def _state(run: WatchedRun) -> str:
+def _state(record: RunRecord) -> str:
     """'Running: a alone, epoch 6; b SMuLe, epoch 2 of 6'."""
-    last: dict[str, EpochRecord] = {epoch.party: epoch for epoch in run.record.epochs}
-    status = run.summary.status.capitalize()
-    if run.summary.status != "running" or not last:
+    last: dict[str, EpochRecord] = {epoch.party: epoch for epoch in record.epochs}
+    status = record.status.capitalize()
+    if record.status != "running" or not last:
         return status
     now = (f"{task_title(party, last[party].phase)}, epoch {last[party].epoch}" for party in sorted(last))
-    return f"{status}: {'; '.join(now)} of {run.summary.epochs}"
+    return f"{status}: {'; '.join(now)} of {record.facts.epochs}"
 
 
-def _tables(run: WatchedRun) -> list[Block]:
-    metric = run.summary.metric
+def _last_epochs(record: RunRecord) -> list[Block]:
+    metric = record.facts.metric
     rows = [
         [
             task_title(epoch.party, epoch.phase),
@@ -140,27 +131,26 @@ def _tables(run: WatchedRun) -> list[Block]:
             count(epoch.queries_answered),
             human_bytes(epoch.bytes_sent + epoch.bytes_received),
         ]
-        for epoch in reversed(run.record.epochs[-_SHOWN_EPOCHS:])
+        for epoch in reversed(record.epochs[-_SHOWN_EPOCHS:])
     ]
     headings = ["last epochs", "epoch", f"test {metric_title(metric)}", "asked", "answered", "bytes"]
-    tables: list[Block] = [Table(headings, rows, "lrrrrr")] if rows else []
-    if run.status:
-        status = [[key, f"{value}"] for key, value in flattened(run.status)]
-        tables.append(Table([STATUS_FILE, ""], status, "ll", "settings"))
-    return tables
+    return [Table(headings, rows, "lrrrrr")] if rows else []
 
 
-def _read_status(path: Path) -> Mapping[str, object]:
-    """It is shown as it is, if there is one: other programs decide what stands in it."""
+def _status(path: Path) -> list[Block]:
+    """The file as it is, if there is one: the run's process decides what stands in it."""
     try:
         if path.stat().st_size > _LARGEST_STATUS:
-            return {}
+            return []
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return {}
+        return []
     except (OSError, ValueError) as error:
-        return {"problem": printable(f"cannot be read: {error}")}
-    return found if isinstance(found, dict) else {}
+        found = {"problem": printable(f"cannot be read: {error}")}
+    if not isinstance(found, dict) or not found:
+        return []
+    rows = [[key, MISSING if value is None else f"{value}"] for key, value in flattened(found)]
+    return [Table([STATUS_FILE, ""], rows, "ll", "settings")]
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

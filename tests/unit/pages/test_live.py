@@ -23,7 +23,7 @@ def _text(folder: Path) -> str:
 def test_a_run_that_goes_on(record_of_a: RunRecord, tmp_path: Path) -> None:
     """The state, the epochs that are whole, and both plots; the half line behind them does no harm."""
     write_running(tmp_path, record_of_a, epochs=5)
-    assert [epoch.epoch for epoch in read_run(tmp_path).record.epochs] == [1, 2, 3, 1, 2]
+    assert [epoch.epoch for epoch in read_run(tmp_path)[0].epochs] == [1, 2, 3, 1, 2]
     text = _text(tmp_path)
     assert "Running: a SMuLe, epoch 2 of 3" in text
     assert "So far the exchanges took" in text
@@ -42,7 +42,7 @@ def test_a_run_that_has_just_begun(record_of_a: RunRecord, tmp_path: Path) -> No
 def test_a_finished_run(record: RunRecord, tmp_path: Path) -> None:
     """It says what the report says: the summary at its end, and not what epochs alone tell."""
     write_finished(tmp_path, record)
-    assert read_run(tmp_path).summary == build_summary(record)
+    assert read_run(tmp_path)[1] == build_summary(record)
     text = _text(tmp_path)
     assert text.startswith("Completed")
     assert "2.0 points better than alone (90.0 %)" in text
@@ -55,16 +55,19 @@ def test_a_failed_run_says_why(partial_record: RunRecord, tmp_path: Path) -> Non
     assert "This run is not complete. failed: party b: out of memory" in _text(tmp_path)
 
 
-def test_it_is_drawn_anew_when_a_file_has_changed(
+def test_it_is_drawn_anew_when_the_record_has_changed(
     record_of_a: RunRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page that many look at costs as much as one, and shows the next epoch at once."""
+    """A page that many look at costs as much as one, a status that says "still at work" draws nothing, and the next
+    epoch is there at once."""
     drawn: list[Path] = []
     real = live.read_run
     monkeypatch.setattr(live, "read_run", lambda folder: drawn.append(folder) or real(folder))
     write_running(tmp_path, record_of_a, epochs=4)
     page = LivePage(tmp_path)
     assert page.fragment() == page.fragment()
+    (tmp_path / "status.json").write_text('{"phase": "exchange"}')
+    assert "exchange" in page.fragment()
     assert len(drawn) == 1
     write_running(tmp_path, record_of_a, epochs=5)
     assert "a SMuLe, epoch 2 of 3" in page.fragment()
@@ -80,7 +83,7 @@ def test_status_is_shown_where_there_is_one(record_of_a: RunRecord, tmp_path: Pa
     fragment = LivePage(tmp_path).fragment()
     assert "<b>" not in fragment
     text = Page(fragment).text
-    for shown in ("phase <b>alone</b>", "pid 4711", "exit.code None"):
+    for shown in ("phase <b>alone</b>", "pid 4711", "exit.code –"):
         assert shown in text
     (tmp_path / "status.json").write_text('{"phase": ')
     assert "problem cannot be read" in _text(tmp_path)
