@@ -14,7 +14,8 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 
 from smule_crypten.config.config_reading import leaves
-from smule_crypten.config.run import DealerConfig, PartyConfig, RunConfig
+from smule_crypten.config.dealer import DealerConfig
+from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.launch.groups import choices
 
 _WIDTH = 80

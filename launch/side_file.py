@@ -14,7 +14,8 @@ from omegaconf import DictConfig
 
 from smule_crypten.config.between_hosts import NO_TERMS
 from smule_crypten.config.config_reading import parse, suggest
-from smule_crypten.config.run import DealerConfig, PartyConfig
+from smule_crypten.config.dealer import DealerConfig
+from smule_crypten.config.run import PartyConfig
 from smule_crypten.errors import ConfigError, quoted
 from smule_crypten.launch.composition import compose_side
 from smule_crypten.launch.groups import CHOSEN_BY_NAME, GROUPS_OF_A_PARTY, choices

@@ -18,6 +18,7 @@ from smule_crypten.config.connection import ConnectionConfig
 from smule_crypten.errors import PeerTimeoutError, StatusError
 from smule_crypten.launch import audit, status
 from smule_crypten.party import run_folder
+from smule_crypten.report.journal import JOURNAL_FILE
 from smule_crypten.status.keeper import kept_status
 from smule_crypten.status.record import Phase, Status
 from smule_crypten.status.verdict import DEFAULT_STALE_AFTER_SECONDS, WELL, Health
@@ -168,7 +169,7 @@ def test_settings_in_the_text_exist() -> None:
 def test_what_grows_is_named_as_the_code_names_it() -> None:
     """Each file with a rule of its own is one that a run writes."""
     files = [name for row in rows_below("File", "Grows by", "Rotate") for name in re.findall(r"`([\w.]+)/?`", row[0])]
-    known = {value for name, value in vars(run_folder).items() if name.endswith(("_FILE", "_FOLDER"))}
+    known = {value for name, value in vars(run_folder).items() if name.endswith(("_FILE", "_FOLDER"))} | {JOURNAL_FILE}
     assert set(files) - known == {"audit.path", "disclosure.ledger"}
-    logged = {run_folder.LOG_FILE, run_folder.AUDIT_FILE, run_folder.LEDGER_FILE, run_folder.JOURNAL_FILE}
+    logged = {run_folder.LOG_FILE, run_folder.AUDIT_FILE, run_folder.LEDGER_FILE, JOURNAL_FILE}
     assert set(files) & known == logged | {run_folder.STATES_FOLDER, run_folder.TENSORBOARD_FOLDER}

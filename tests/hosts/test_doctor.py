@@ -19,7 +19,8 @@ from doctor_sides import by_check, examination, findings, free_port, side, write
 from rich.console import Console
 from rich.text import Text
 
-from smule_crypten.config.run import DealerConfig, PartyConfig
+from smule_crypten.config.dealer import DealerConfig
+from smule_crypten.config.run import PartyConfig
 from smule_crypten.doctor.checkup import Checkup, Finding, Skipped, Speed
 from smule_crypten.doctor.checkup_network import (
     check_clock_of,

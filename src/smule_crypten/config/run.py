@@ -2,7 +2,7 @@
 
 `RunConfig` is what one person writes for a simulation; `PartyConfig` is what one party knows, in a simulation and
 between hosts. Its public part is `ProtocolConfig`, identical at both parties and compared in the handshake; the rest
-stays private. `DealerConfig` belongs to the dealer.
+stays private. The dealer has its own (dealer.py).
 """
 
 from __future__ import annotations
@@ -282,23 +282,3 @@ class RunConfig(_Common):
             attack=self.attack if self.attack.party == PARTY_NAMES[rank] else AttackConfig(),
             output_dir=output_dir,
         )
-
-
-class DealerConfig(Section):
-    """The dealer between hosts."""
-
-    certificate: str
-    """The dealer's own certificate, a file in PEM form."""
-    key: str
-    """The private key that belongs to it, a file in PEM form."""
-    listen: str
-    """host:port on which it waits for both parties; 0.0.0.0 stands for all addresses of the host."""
-    party_a: str
-    """The certificate of party a, compared by telephone."""
-    party_b: str
-    """The certificate of party b, compared by telephone."""
-    output_dir: str = "."
-    """Where the dealer keeps its audit log and its status: in the folder dealer below it."""
-    runs: int | None = Field(default=None, ge=1)
-    """After so many runs it ends; null for never."""
-    launch: LaunchConfig = LaunchConfig()

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from smule_crypten.audit.dealer_log import DealerAudit, audited_dealer
-from smule_crypten.config.run import DealerConfig
+from smule_crypten.config.dealer import DealerConfig
 from smule_crypten.errors import PeerError, PeerTimeoutError, ProtocolError, SmuleError
 from smule_crypten.files import LOCK_FILE, PRIVATE_FOLDER_MODE, exclusive, output_error
 from smule_crypten.party.dealing import deal

@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from smule_crypten.compute.device import resolve_device
 from smule_crypten.compute.library import require_hardware
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.partition import missing_classes
@@ -30,7 +31,6 @@ from smule_crypten.models.zoo import num_parameters
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.planner import configured_queries, public_queries
 from smule_crypten.mutual_learning.schedule import NOTHING_PUBLIC, PublicPlan, PublicSchedule, exchange_epochs
-from smule_crypten.party.device import resolve_device
 from smule_crypten.party.disclosing import budget_so_far, ledger_path
 from smule_crypten.party.inputs import build_party_model, load_party_inputs
 from smule_crypten.party.run_folder import RUN_FILE, STATES_FOLDER, check_run_dir, check_unused, party_folder

@@ -9,6 +9,7 @@ import logging
 
 import torch
 
+from smule_crypten.compute.device import resolve_device
 from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.config.sections import AugmentationConfig
 from smule_crypten.data.datasets import load_data
@@ -17,7 +18,6 @@ from smule_crypten.data.samples import DataBundle, Samples, random_positions
 from smule_crypten.features.cache import FeatureCache, content_digest
 from smule_crypten.features.computing import Featuriser, Say, featuriser, threads
 from smule_crypten.features.public_map import build_map
-from smule_crypten.party.device import resolve_device
 from smule_crypten.report.formatting import human_bytes
 from smule_crypten.training.augmentation import augment
 from smule_crypten.types import InputShape

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from smule_crypten.audit.auditor import Auditor, audited
 from smule_crypten.audit.events import Command
+from smule_crypten.compute.device import resolve_device
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.samples import DataBundle
 from smule_crypten.files import PRIVATE_FOLDER_MODE
@@ -20,7 +21,6 @@ from smule_crypten.models.architecture import Architecture
 from smule_crypten.mpc.session import Session, open_session
 from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.handshake import Architectures, handshake, run_handshake
-from smule_crypten.party.device import resolve_device
 from smule_crypten.party.disclosing import audit_path, ledger_path
 from smule_crypten.party.inputs import public_configuration
 from smule_crypten.party.links import meet_others

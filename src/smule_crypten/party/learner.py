@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from smule_crypten.compute.device import resolve_device
 from smule_crypten.compute.helpers import Helpers
 from smule_crypten.compute.own_computing import own_computing
 from smule_crypten.config.run import PartyConfig
-from smule_crypten.party.device import resolve_device
 from smule_crypten.party.inputs import PartyInputs, build_copy, party_seed
 from smule_crypten.party.private_training import private_trainer
 from smule_crypten.tasks.by_name import party_task

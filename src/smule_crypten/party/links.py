@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from smule_crypten.config.connection import ConnectionConfig
-from smule_crypten.config.run import DealerConfig, PartyConfig
+from smule_crypten.config.dealer import DealerConfig
+from smule_crypten.config.run import PartyConfig
 from smule_crypten.errors import CredentialError
 from smule_crypten.transport.credentials import Certificate, check_distinct, load_certificate, load_identity
 from smule_crypten.transport.endpoint import Address, listen

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from smule_crypten.audit.auditor import Auditor
+from smule_crypten.compute.device import resolve_device
 from smule_crypten.compute.helpers import Helpers, opened_helpers
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.partition import missing_classes
@@ -29,7 +30,6 @@ from smule_crypten.mutual_learning.budget import QueryBudget
 from smule_crypten.mutual_learning.handshake import agree_on_start
 from smule_crypten.mutual_learning.planner import Plan, Prices, plan, public_queries
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
-from smule_crypten.party.device import resolve_device
 from smule_crypten.party.disclosing import budget_of_run, oldest_start
 from smule_crypten.party.events import Begun, Emit, Message
 from smule_crypten.party.hooks import Hooks

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from smule_crypten.audit.auditor import Auditor
+from smule_crypten.compute.device import resolve_device
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.origin import Origin
 from smule_crypten.data.samples import Samples, random_positions
@@ -37,7 +38,6 @@ from smule_crypten.mutual_learning.far_answers import without_far_answers
 from smule_crypten.mutual_learning.peer import AnsweringNetwork
 from smule_crypten.mutual_learning.peer import Answers as ExchangeAnswers
 from smule_crypten.mutual_learning.secure_peer import SecurePeer
-from smule_crypten.party.device import resolve_device
 from smule_crypten.party.disclosing import budget_of_questions
 from smule_crypten.party.inputs import PartyInputs, load_party_inputs
 from smule_crypten.party.joining import audit_of, joined_session, opened_budget, prepared_scheme, shake_hands

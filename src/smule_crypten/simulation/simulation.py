@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from smule_crypten.compute.device import resolve_device
 from smule_crypten.config.run import RunConfig
 from smule_crypten.features.computing import Say
 from smule_crypten.fork_server import refuse_in_imported_script
@@ -18,7 +19,6 @@ from smule_crypten.inference.registry import scheme_class
 from smule_crypten.models.agreement import translate_checked
 from smule_crypten.models.calibration import calibration_positions
 from smule_crypten.party.dealing import jobs_that_meet
-from smule_crypten.party.device import resolve_device
 from smule_crypten.party.events import ControlEnded, EpochEnded, Event, EvidenceLeft, Message
 from smule_crypten.party.figures import evaluation_record
 from smule_crypten.party.inputs import build_party_model

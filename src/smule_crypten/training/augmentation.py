@@ -6,8 +6,8 @@ import torch
 from torch.nn import functional as F
 
 from smule_crypten.config.sections import AugmentationConfig
+from smule_crypten.data.fetching import FetchedInputs
 from smule_crypten.errors import ConfigError
-from smule_crypten.training.fetching import FetchedInputs
 from smule_crypten.types import InputShape
 
 ALL = slice(None)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from smule_crypten.config.sections import AugmentationConfig
+from smule_crypten.data.fetching import inputs_of
 from smule_crypten.data.samples import Samples
 from smule_crypten.training.augmentation import drawn
 from smule_crypten.training.ensemble import UNASKED
-from smule_crypten.training.fetching import inputs_of
 from smule_crypten.types import PredictionSource
 
 PoolBatch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from smule_crypten.config.sections import TrainingConfig
+from smule_crypten.data.fetching import announce, inputs_of
 from smule_crypten.data.samples import Samples
 from smule_crypten.errors import ConfigError, TrainingError
 from smule_crypten.metric_names import TaskName
@@ -26,7 +27,6 @@ from smule_crypten.training.augmentation import augment, drawn
 from smule_crypten.training.batch import Batch
 from smule_crypten.training.computing import ALONE, Computing
 from smule_crypten.training.evaluate import CPU
-from smule_crypten.training.fetching import announce, inputs_of
 from smule_crypten.training.losses import mutual_loss
 from smule_crypten.training.optimizer import build_optimizer
 from smule_crypten.training.pool import PoolBatch
