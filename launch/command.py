@@ -90,7 +90,7 @@ def _run(composed: DictConfig, run_dir: Path) -> None:
         return
     record = run_simulation(run, run_dir, console)
     write_text(run_dir / "config.yaml", with_versions(OmegaConf.to_yaml(composed)))
-    console.print(result_table(build_summary(record)))
+    console.print(result_table(build_summary(record), record.epochs))
     console.print(f"Run folder: {run_dir}", soft_wrap=True)
 
 

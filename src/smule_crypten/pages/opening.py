@@ -15,6 +15,7 @@ from smule_crypten.report.formatting import count, human_bytes, human_seconds, t
 from smule_crypten.report.metric_text import gain_value, is_share, metric_title, metric_value
 from smule_crypten.report.records import EpochRecord
 from smule_crypten.report.run_records import RunRecord, RunSummary
+from smule_crypten.report.story import story
 from smule_crypten.report.summary import epoch_traffic, recorded_parties
 from smule_crypten.types import PARTY_NAMES
 
@@ -23,7 +24,10 @@ _OTHER = {"a": "b", "b": "a"}
 
 @dataclass(frozen=True, kw_only=True)
 class Opening:
-    """sentences: three. advice: one for each party that did not gain. plots: of learning and of traffic."""
+    """sentences: three. advice: what was learned of missing classes, and one sentence for each party that did not gain.
+
+    plots: of learning and of traffic.
+    """
 
     banners: Sequence[Banner]
     sentences: Sequence[str]
@@ -41,7 +45,7 @@ def opening(record: RunRecord, summary: RunSummary) -> Opening:
     return Opening(
         banners=banners(summary),
         sentences=[unbroken(say(record, summary)) for say in (_gains, _cost, _disclosed)],
-        advice=[unbroken(sentence) for sentence in advice(summary, record.epochs)],
+        advice=[unbroken(sentence) for sentence in (*story(summary), *advice(summary, record.epochs))],
         plots=Columns([_learning(record), _traffic(record)]),
     )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from smule_crypten.report import phrases
+from smule_crypten.report.advice import advice
 from smule_crypten.report.evaluation_records import MetricRecord
 from smule_crypten.report.formatting import count
 from smule_crypten.report.metric_text import (
@@ -16,14 +19,15 @@ from smule_crypten.report.metric_text import (
     metric_value,
     with_interval,
 )
+from smule_crypten.report.records import EpochRecord
 from smule_crypten.report.run_records import RunSummary
 from smule_crypten.report.story import story
 from smule_crypten.report.terminal import Column, Facts, Grid
 from smule_crypten.types import PARTY_NAMES
 
 
-def result_table(summary: RunSummary) -> RenderableType:
-    """Figures, cost and fidelity of a run, from its summary."""
+def result_table(summary: RunSummary, epochs: Sequence[EpochRecord] = ()) -> RenderableType:
+    """Figures, cost and fidelity of a run, from its summary; epochs say more of why a party did not gain."""
     notices = {
         phrases.insecurity_notice(summary.insecure_choices): "bold yellow",
         phrases.attack_notice(summary.attack): "bold yellow",
@@ -31,7 +35,7 @@ def result_table(summary: RunSummary) -> RenderableType:
     }
     notices |= {phrases.whose_record(summary.recorded_by): "dim"}
     remarks = [Text(f"\n{text}", style=style) for text, style in notices.items() if text]
-    learned = [Text(f"{sentence}\n") for sentence in story(summary)]
+    learned = [Text(f"{sentence}\n") for sentence in (*story(summary), *advice(summary, epochs))]
     return Group(_figures(summary), *learned, _facts(summary), *_all_metrics(summary), *remarks)
 
 
