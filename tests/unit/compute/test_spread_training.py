@@ -15,7 +15,7 @@ from smule_crypten.compute.helpers import Helpers
 from smule_crypten.errors import ConfigError
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.private_trainer import PrivateTrainer
-from smule_crypten.training.trainer import EpochResult
+from smule_crypten.training.trainer import EpochResult, Trainer
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,29 @@ def test_two_processes_train_as_one(helpers: Helpers, build: Callable[[int], nn.
         expected = [getattr(result, name) for result in results]
         assert [getattr(result, name) for result in spread] == pytest.approx(expected, abs=1e-4), name
     assert any(result.soft_label_fraction for result in results)
+
+
+def test_a_training_goes_on_with_another_number_of_processes(helpers: Helpers) -> None:
+    """Process 0 holds all that is kept: an epoch by two processes, one by one, and one by two again."""
+    party = learner(convnet, augmentation={"crop": 1, "flip": True})
+    expected, _ = _trained_with_peer([party])
+    network, trainers = _trained_with_peer([helpers.spread(party), party, helpers.spread(party)])
+    assert trainers[-1].model_step == 9
+    assert _largest_difference(expected, network) < 1e-4
+
+
+def _trained_with_peer(parties: list[Learner]) -> tuple[nn.Module, list[Trainer]]:
+    """Three epochs, divided evenly among them, each going on from the state of the one before."""
+    trainers: list[Trainer] = []
+    for party in parties:
+        network = party.network()
+        trainer = party.taught_trainer(network, Peer(), None, lambda: None)
+        if trainers:
+            trainer.load_state_dict(trainers[-1].state_dict())
+        for _ in range(3 // len(parties)):
+            trainer.run_epoch()
+        trainers.append(trainer)
+    return network, trainers
 
 
 class _Stream:
