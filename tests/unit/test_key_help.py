@@ -86,8 +86,8 @@ def test_each_key_appears_once_under_one_topic(keys: Callable[[], list[tuple[str
 def test_a_simulation_has_at_most_114_keys() -> None:
     """Each option has to be understood by somebody; a new one should take the place of an old one. Five were added with
     the tasks: which it is, what it is judged by, how rare classes count, and the scale of regression targets; four more
-    choose public features, five public samples to ask about, thirteen a joint head with features of its own, and two how data beyond memory are
-    read."""
+    choose public features, five public samples to ask about, thirteen a joint head with features of its own, and two
+    how data beyond memory are read."""
     assert len(list(leaves(RunConfig))) <= 114
 
 
