@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from smule_crypten.config.options import one_line
 from smule_crypten.errors import DataError
 from smule_crypten.fork_server import ready_context, refuse_in_imported_script
 from smule_crypten.sources.source import Positions, Source
@@ -25,7 +26,7 @@ def read_ahead(source: Source, batches: Sequence[Positions], device: torch.devic
     """The batches (B, X) as they lie in source, on device; through pinned memory where that is CUDA.
 
     Raises:
-        DataError: as Source.read, in this process, whichever has read.
+        DataError: as Source.read, in this process, whichever has read; or a process that reads ahead is gone.
     """
     on_cuda = device.type == "cuda"
     if source.workers == 0 or len(batches) < 2:
@@ -44,12 +45,22 @@ def read_ahead(source: Source, batches: Sequence[Positions], device: torch.devic
         multiprocessing_context=ready_context(),
         generator=torch.Generator(),  # else one number of the global one would be drawn
     )
-    with _may_have_children():
-        reading = iter(loader)
-    for read in reading:
+    for read in _by_processes(loader):
         if isinstance(read, str):
             raise DataError(read)
         yield read.to(device, non_blocking=True)
+
+
+def _by_processes(loader: DataLoader[torch.Tensor | str]) -> Iterator[torch.Tensor | str]:
+    try:
+        with _may_have_children():
+            reading = iter(loader)
+        yield from reading
+    except RuntimeError as error:  # killed, or no room in shared memory
+        raise DataError(
+            f"a process that reads ahead has ended ({one_line(error)}); lower data.workers, or give the machine more "
+            "memory (shared memory, too)"
+        ) from error
 
 
 @contextmanager
