@@ -1,0 +1,22 @@
+"""The layout of packing.py, in numbers."""
+
+from __future__ import annotations
+
+MAX_WIDTH = 64
+_PLANES = (4, 2, 1)
+
+
+def layout(width: int) -> tuple[int, list[int]]:
+    """Whole bytes of a value of `width` bits, and the planes that hold the rest of it.
+
+    Raises:
+        ValueError: no value has that width.
+    """
+    if not 1 <= width <= MAX_WIDTH:
+        raise ValueError(f"a width is 1 to {MAX_WIDTH} bits, got {width}")
+    return width // 8, [plane for plane in _PLANES if width & plane]
+
+
+def plane_bytes(count: int, plane: int) -> int:
+    """Of a plane of `plane` bits a value."""
+    return -(-count * plane // 8)
