@@ -42,6 +42,11 @@ class Opening:
         """Of a value before its truncation."""
         return self.width + self.fraction
 
+    @property
+    def fits_32_bits(self) -> bool:
+        """Whether all that it computes is right modulo 2^32, and what is opened is not negative in 32 bits."""
+        return max(self.source_bits, self.ring) <= 32 and self.width < 32
+
 
 Kind = Literal["input", "mask", "product", "truncate", "relu", "max", "sum", "weight", "add", "flatten"]
 

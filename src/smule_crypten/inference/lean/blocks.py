@@ -66,16 +66,18 @@ def look_up(
     """Shares of ("r = c", "r > c") for each block, as packed bits.
 
     Args:
-        public: c, int64 (n,).
+        public: c (n,), int64, or int32 where it has less than 32 bits.
         words: this party's shares of the thermometers.
         is_first: whether this party adds public constants to its shares; exactly one does.
     """
     found = []
     for place in places(blocks):
-        value = (public >> place.shift) & ((1 << place.bits) - 1)
-        field = (words[place.word] >> place.offset) & ((1 << place.length) - 1)
+        # Of five bits, thermometer and [r >= 0] fill 32 bits; another sign would come from the shift.
+        kind = torch.int64 if place.bits > 4 else public.dtype
+        value = ((public >> place.shift) & ((1 << place.bits) - 1)).to(kind)
+        field = ((words[place.word] >> place.offset) & ((1 << place.length) - 1)).to(kind)
         # [r >= 0] is 1, which the first party holds; the bit beyond the field is [r >= 2^b], which is 0.
         pair = ((field << 1) | int(is_first)) >> value
-        greater = pair >> 1
-        found.append((pack(pair ^ greater, 1), pack(greater, 1)))
+        at_least, greater = pack(pair, 1), pack(pair >> 1, 1)
+        found.append((at_least ^ greater, greater))
     return found

@@ -109,13 +109,13 @@ class DataOwner(ShareEvaluator):
         return self._results.pop(position)
 
     def _public_value(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share) -> Talk:
+        kind = share.dtype
         if opening.fraction:
-            share = share + material.drawn.values("rounding")
-        own = share + (material.drawn.values("mask") << opening.fraction)
+            share = share + material.drawn.values("rounding", kind)
+        own = share + (material.drawn.values("mask", kind) << opening.fraction)
         self._post(step, pack(own, opening.source_bits))
-        theirs = unpack(
-            (yield from self._take(step, packed_bytes(own.numel(), opening.width))), own.numel(), opening.width
-        )
+        data = yield from self._take(step, packed_bytes(own.numel(), opening.width))
+        theirs = unpack(data, own.numel(), opening.width, kind)
         return ((own >> opening.fraction) + theirs) & ((1 << opening.width) - 1)
 
     def _material(self, opening: Opening, batch: int) -> OpeningMaterial:

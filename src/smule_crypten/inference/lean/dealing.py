@@ -58,9 +58,9 @@ class PackedFields:
         """The bytes of all fields whose name begins with prefix, in order."""
         return [self.packed(name) for name in self.fields if name.startswith(prefix)]
 
-    def values(self, name: str) -> torch.Tensor:
-        """A field as int64 (count,)."""
-        return unpack(self.packed(name), *self.fields[name])
+    def values(self, name: str, dtype: torch.dtype = torch.int64) -> torch.Tensor:
+        """A field as int64 or int32 (count,)."""
+        return unpack(self.packed(name), *self.fields[name], dtype)
 
     def values_all(self, prefix: str) -> list[torch.Tensor]:
         return [self.values(name) for name in self.fields if name.startswith(prefix)]

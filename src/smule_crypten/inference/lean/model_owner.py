@@ -104,12 +104,13 @@ class ModelOwner(ShareEvaluator):
         return result if bias is None else result + bias.to(self._device)
 
     def _public_value(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share) -> Talk:
-        fraction, below = opening.fraction, (1 << opening.fraction) - 1
+        fraction, below, kind = opening.fraction, (1 << opening.fraction) - 1, share.dtype
         data = yield from self._take(step, packed_bytes(share.numel(), opening.source_bits))
-        theirs = unpack(data, share.numel(), opening.source_bits)
+        theirs = unpack(data, share.numel(), opening.source_bits, kind)
         if fraction:
-            share = share + material.drawn.values("rounding") + (theirs & below)
-        own = (share >> fraction) + material.drawn.values("mask")
+            share = share + material.drawn.values("rounding", kind)
+            share += theirs & below
+        own = (share >> fraction) + material.drawn.values("mask", kind)
         self._post(step, pack(own, opening.width))
         return (own + (theirs >> fraction)) & ((1 << opening.width) - 1)
 
