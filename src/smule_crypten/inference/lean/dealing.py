@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 import torch
 
@@ -41,18 +43,17 @@ class PackedFields:
     data: torch.Tensor
     fields: Fields
 
+    @cached_property
+    def _places(self) -> dict[str, slice]:
+        ends = list(accumulate(packed_bytes(count, width) for count, width in self.fields.values()))
+        return {name: slice(start, end) for name, start, end in zip(self.fields, [0, *ends], ends, strict=False)}
+
     def to(self, device: torch.device) -> PackedFields:
         return PackedFields(self.data.to(device), self.fields)
 
     def packed(self, name: str) -> torch.Tensor:
         """The bytes of a field."""
-        start = 0
-        for field, (count, width) in self.fields.items():
-            stop = start + packed_bytes(count, width)
-            if field == name:
-                return self.data[start:stop]
-            start = stop
-        raise KeyError(name)
+        return self.data[self._places[name]]
 
     def packed_all(self, prefix: str) -> list[torch.Tensor]:
         """The bytes of all fields whose name begins with prefix, in order."""
