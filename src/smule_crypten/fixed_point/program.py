@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import num_elements
 from smule_crypten.models.pooling import SumPool
@@ -43,9 +45,10 @@ class Opening:
         return self.width + self.fraction
 
     @property
-    def fits_32_bits(self) -> bool:
-        """Whether all that it computes is right modulo 2^32, and what is opened is not negative in 32 bits."""
-        return max(self.source_bits, self.ring) <= 32 and self.width < 32
+    def dtype(self) -> torch.dtype:
+        """int32 where all that it computes is right modulo 2^32, and what is opened not negative then; else int64."""
+        fits = max(self.source_bits, self.ring) <= 32 and self.width < 32
+        return torch.int32 if fits else torch.int64
 
 
 Kind = Literal["input", "mask", "product", "truncate", "relu", "max", "sum", "weight", "add", "flatten"]

@@ -15,7 +15,7 @@ import torch
 from smule_crypten.mpc import packing_cpu
 from smule_crypten.mpc.packing_layout import MAX_WIDTH, layout, plane_bytes
 
-__all__ = ["MAX_WIDTH", "pack", "packed_bytes", "signed", "unpack"]
+__all__ = ["MAX_WIDTH", "pack", "pack_lowest", "packed_bytes", "signed", "unpack"]
 _ELEMENT_BYTES = 8
 
 if sys.byteorder != "little":
@@ -55,6 +55,13 @@ def unpack(data: torch.Tensor, count: int, width: int, dtype: torch.dtype = torc
         values = packing_cpu.unpacked(data.numpy(), count, width, 8 * dtype.itemsize)
         return torch.from_numpy(values).view(dtype)
     return unpack_anywhere(data, count, width).to(dtype)
+
+
+def pack_lowest(values: torch.Tensor, count: int) -> list[torch.Tensor]:
+    """The lowest bit of each of values (n,), the next one, and so on up to `count`, at most 8: each as by pack(., 1)."""
+    if values.device.type == "cpu":
+        return [torch.from_numpy(row) for row in packing_cpu.lowest(values.numpy(), count)]
+    return [pack_anywhere(values >> bit, 1) for bit in range(count)]
 
 
 def pack_anywhere(values: torch.Tensor, width: int) -> torch.Tensor:

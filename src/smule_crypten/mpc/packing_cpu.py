@@ -44,6 +44,13 @@ def packed(values: Words, width: int) -> Bytes:
     return result
 
 
+def lowest(values: Words, count: int) -> list[Bytes]:
+    """Rows of the `count` lowest bits (at most 8) of integers (n,)."""
+    octets = values.astype(np.uint8)
+    # What is not zero packs as 1.
+    return [np.packbits(octets & np.uint8(1 << bit), bitorder="little") for bit in range(count)]
+
+
 def unpacked(data: Bytes, count: int, width: int, bits: int) -> Words:
     """Undo `packed`: unsigned integers (count,) of `bits` bits, 64 or 32."""
     whole, planes = layout(width)

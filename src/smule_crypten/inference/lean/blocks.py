@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from smule_crypten.mpc.packing import MAX_WIDTH, pack
+from smule_crypten.mpc.packing import MAX_WIDTH, pack_lowest
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,10 @@ def look_up(
         # Of five bits, thermometer and [r >= 0] fill 32 bits; another sign would come from the shift.
         kind = torch.int64 if place.bits > 4 else public.dtype
         value = ((public >> place.shift) & ((1 << place.bits) - 1)).to(kind)
-        field = ((words[place.word] >> place.offset) & ((1 << place.length) - 1)).to(kind)
         # [r >= 0] is 1, which the first party holds; the bit beyond the field is [r >= 2^b], which is 0.
-        pair = ((field << 1) | int(is_first)) >> value
-        at_least, greater = pack(pair, 1), pack(pair >> 1, 1)
+        word, below = words[place.word], place.offset - 1
+        field = ((word >> below if below >= 0 else word << 1) & ((2 << place.length) - 2)).to(kind)
+        pair = (field | 1 if is_first else field) >> value
+        at_least, greater = pack_lowest(pair, 2)
         found.append((at_least ^ greater, greater))
     return found

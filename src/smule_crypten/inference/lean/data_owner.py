@@ -99,7 +99,7 @@ class DataOwner(ShareEvaluator):
             for opening in step.openings:
                 drawn = draw(drawn_fields(opening, batch), self._dealt).to(self._device)
                 shares = draw(dealt_fields(opening, batch), self._dealt).to(self._device)
-                self._materials.append(OpeningMaterial(drawn, shares))
+                self._materials.append(OpeningMaterial(drawn, shares, opening.dtype))
         self.preparation_seconds += time.perf_counter() - started
 
     def _input_mask(self, position: int) -> torch.Tensor:
@@ -112,7 +112,7 @@ class DataOwner(ShareEvaluator):
         kind = share.dtype
         if opening.fraction:
             share = share + material.drawn.values("rounding", kind)
-        own = share + (material.drawn.values("mask", kind) << opening.fraction)
+        own = share + (material.mask << opening.fraction)
         self._post(step, pack(own, opening.source_bits))
         data = yield from self._take(step, packed_bytes(own.numel(), opening.width))
         theirs = unpack(data, own.numel(), opening.width, kind)

@@ -110,13 +110,13 @@ class ModelOwner(ShareEvaluator):
         if fraction:
             share = share + material.drawn.values("rounding", kind)
             share += theirs & below
-        own = (share >> fraction) + material.drawn.values("mask", kind)
+        own = (share >> fraction) + material.mask
         self._post(step, pack(own, opening.width))
         return (own + (theirs >> fraction)) & ((1 << opening.width) - 1)
 
     def _material(self, opening: Opening, batch: int) -> OpeningMaterial:
         drawn = draw(drawn_fields(opening, batch), self._dealt).to(self._device)
-        return OpeningMaterial(drawn, self._correction(dealt_fields(opening, batch)))
+        return OpeningMaterial(drawn, self._correction(dealt_fields(opening, batch)), opening.dtype)
 
     def _correction(self, fields: dict[str, tuple[int, int]]) -> PackedFields:
         return PackedFields(self._receive_correction(fields_bytes(fields)).to(self._device), fields)

@@ -47,9 +47,7 @@ class ShareEvaluator(RoleEvaluator):
         would be cheaper; but which way it wraps would follow from c.)
         """
         material = self._material(opening, batch)
-        # Half of the memory where it does: an opening takes no longer than its integers take to be read and written.
-        kind = torch.int32 if opening.fits_32_bits else torch.int64
-        share = share.reshape(-1).to(kind) + self._public(opening.offset << opening.fraction)
+        share = share.reshape(-1).to(material.dtype) + self._public(opening.offset << opening.fraction)
         public = yield from self._public_value(step, opening, material, share)
         is_open = yield from self._sign(step, opening, material, public)
         return self._select(opening, material, public, is_open).long() - self._public(opening.offset)
@@ -80,7 +78,7 @@ class ShareEvaluator(RoleEvaluator):
             opened = own ^ (yield from self._swap(step, number, own))
             tree.combine(torch.split(opened, [len(bits) for bits in masked]))
             number += 1
-        sign = tree.greater ^ pack(material.dealt.values("high"), 1)
+        sign = tree.greater ^ pack(material.high, 1)
         if self.is_model_owner:
             # b = 1 xor the highest bits of the public value and of the mask, xor "low mask > low public value".
             sign = sign ^ ~pack(public >> (opening.width - 1), 1)
@@ -107,9 +105,9 @@ class ShareEvaluator(RoleEvaluator):
     ) -> Share:
         """`v` = c - r + high * (1 - highest bit of c) * 2^width, for v >= 0; r = r_M + r_D + lift."""
         dealt, kind = material.dealt, public.dtype
-        share = dealt.values("high", kind) * unwrapped
+        share = material.high * unwrapped
         share -= dealt.values("lift", kind) << (0 if opening.fraction else opening.width)
-        share -= material.drawn.values("mask", kind)
+        share -= material.mask
         return share + public if self.is_model_owner else share
 
     def _swap(self, step: Step, number: int, own: torch.Tensor) -> Talk:
