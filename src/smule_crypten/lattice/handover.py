@@ -104,9 +104,9 @@ class DataOwnerBatch:
             slot, secret = hand_over.place(polynomial)
             masks.append(product(public[slot], secrets[secret].beside_several()))
         flat = torch.stack(masks, dim=1).flatten(1)
-        kept = flat[:, layout.data]
+        kept = flat.index_select(1, layout.data)
         self._masks.append(kept + errors(local, tuple(kept.shape)))
-        padding = flat[:, layout.padding]
+        padding = flat.index_select(1, layout.padding)
         padding = padding + errors(local, tuple(padding.shape))
         self._prepared.append(pack(rounded(padding, bits, hand_over.value_bits), hand_over.value_bits))
 
@@ -163,7 +163,8 @@ class ModelOwnerBatch:
             encoded = encoded + (cells_of(hand_over.spread.images(x_M), layout) << shift)
         polynomials = grid.polynomials(self._images)
         b = torch.zeros(hand_over.channels, polynomials * grid.degree, dtype=torch.int64)
-        b[:, layout.data], b[:, layout.padding] = encoded, self._padding[number]
+        b.index_copy_(1, layout.data, encoded)
+        b.index_copy_(1, layout.padding, self._padding[number])
         cells = grid.gathered(signed(b, bits).view(hand_over.channels, polynomials, grid.degree), self._images)
         shares = {}
         for one in hand_over.products:
