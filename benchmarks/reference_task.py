@@ -21,7 +21,7 @@ from smule_crypten.config.sections import ModelConfig, SchemeConfig
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
-from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.inference.scheme import CPU, SecureInferenceScheme
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.session import Session
@@ -129,25 +129,20 @@ class Task:
         )
 
 
-def prepared_scheme(session: Session, task: Task, config: SchemeConfig) -> tuple[SecureInferenceScheme, Answerer]:
+def prepared_scheme(
+    session: Session, task: Task, config: SchemeConfig, device: torch.device = CPU
+) -> tuple[SecureInferenceScheme, Answerer]:
     """Both networks have the same architecture, though that of a party whose peer does not ask is never used."""
     channels, height, width = task.inputs.shape[1:]
     architecture = translate(task.network, (channels, height, width)).architecture
-    scheme = scheme_class(config.name)(session, config, (architecture, architecture))
+    scheme = scheme_class(config.name)(session, config, (architecture, architecture), device)
     noise = NoiseRule.without_protection()  # the scheme's own errors are measured
     return scheme, scheme.prepare_answers(task.network, task.calibration_NX, noise)
 
 
-def run_exchange(
-    scheme: SecureInferenceScheme,
-    answerer: Answerer,
-    task: Task,
-    index: int,
-    ahead: Callable[[], None] = lambda: None,
-) -> Run:
-    """Exchange `index`. ahead: what else is done before it is timed."""
-    rank = scheme.session.rank
-    queries = [
+def queries_of(task: Task, rank: int, index: int) -> list[InferenceQuery]:
+    """Of party a and of party b, as the party of this rank sees them."""
+    return [
         InferenceQuery(
             query_id=index,
             model_owner=1 - data_owner,
@@ -159,6 +154,18 @@ def run_exchange(
         )
         for data_owner, count in enumerate(task.counts)
     ]
+
+
+def run_exchange(
+    scheme: SecureInferenceScheme,
+    answerer: Answerer,
+    task: Task,
+    index: int,
+    ahead: Callable[[], None] = lambda: None,
+) -> Run:
+    """Exchange `index`. ahead: what else is done before it is timed."""
+    rank = scheme.session.rank
+    queries = queries_of(task, rank, index)
     dist.barrier()
     meter = scheme.session.meter
     started, cpu_started, sent = time.perf_counter(), time.process_time(), meter.total().bytes_sent

@@ -15,7 +15,7 @@ import torch
 from smule_crypten.mpc import packing_cpu
 from smule_crypten.mpc.packing_layout import MAX_WIDTH, layout, plane_bytes
 
-__all__ = ["MAX_WIDTH", "pack", "pack_lowest", "packed_bytes", "signed", "unpack"]
+__all__ = ["MAX_WIDTH", "by_numpy", "pack", "pack_lowest", "packed_bytes", "signed", "unpack"]
 _ELEMENT_BYTES = 8
 
 if sys.byteorder != "little":
@@ -34,13 +34,18 @@ def signed(values: torch.Tensor, bits: int) -> torch.Tensor:
     return (values << unused) >> unused
 
 
+def by_numpy(values: torch.Tensor) -> bool:
+    """Whether NumPy computes with them."""
+    return values.device.type == "cpu"
+
+
 def pack(values: torch.Tensor, width: int) -> torch.Tensor:
     """The low `width` bits of each of values (any shape), as uint8 (packed_bytes,).
 
     Args:
         values: int64, or int32 for a width of 1 to 32.
     """
-    if values.device.type == "cpu":
+    if by_numpy(values):
         return torch.from_numpy(packing_cpu.packed(values.contiguous().view(-1).numpy(), width))
     return pack_anywhere(values, width)
 
@@ -51,7 +56,7 @@ def unpack(data: torch.Tensor, count: int, width: int, dtype: torch.dtype = torc
     Args:
         dtype: int64, or int32 for a width of 1 to 32.
     """
-    if data.device.type == "cpu":
+    if by_numpy(data):
         values = packing_cpu.unpacked(data.numpy(), count, width, 8 * dtype.itemsize)
         return torch.from_numpy(values).view(dtype)
     return unpack_anywhere(data, count, width).to(dtype)
@@ -59,7 +64,7 @@ def unpack(data: torch.Tensor, count: int, width: int, dtype: torch.dtype = torc
 
 def pack_lowest(values: torch.Tensor, count: int) -> list[torch.Tensor]:
     """The lowest bit of each of values (n,), the next one, and so on up to `count`, at most 8: each as by pack(., 1)."""
-    if values.device.type == "cpu":
+    if by_numpy(values):
         return [torch.from_numpy(row) for row in packing_cpu.lowest(values.numpy(), count)]
     return [pack_anywhere(values >> bit, 1) for bit in range(count)]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from smule_crypten.mpc import packing_cpu
+from smule_crypten.mpc import packing, packing_cpu
 from smule_crypten.mpc.packing import MAX_WIDTH, pack_lowest
 from smule_crypten.mpc.packing_cpu import Words
 
@@ -73,7 +73,7 @@ def look_up(
         words: this party's shares of the thermometers, int64.
         is_first: whether this party adds public constants to its shares; exactly one does.
     """
-    if public.device.type == "cpu":
+    if packing.by_numpy(public):
         return [_looked_up_on_cpu(place, public.numpy(), words[place.word].numpy(), is_first) for place in places(blocks)]
     return [looked_up_anywhere(place, public, words[place.word], is_first) for place in places(blocks)]
 
