@@ -1,11 +1,11 @@
-"""What a GPU computes beside the CPU: tests marked `gpu`, a training, an exchange by each scheme. scripts/gpu-check runs it.
+"""What a GPU computes beside the CPU: tests marked `gpu`, a training, an exchange by each scheme (scripts/gpu-check).
 
 - Tests: all that are marked `gpu`. One that is skipped counts as failed here.
-- Training: the reference network on synthetic images, from the same weights and batches: the losses of each epoch within
-  TRAINING_TOLERANCE. Kernels of the two devices add in another order, so equal bits are not promised.
-- Exchanges: both parties as processes, from the same seeded streams, on either device. Schemes of integers give equal bits;
-  the plain one is compared within LOGIT_TOLERANCE. Seconds are those of one exchange after another one: a figure to look
-  at, no measurement. What a scheme leaves on the CPU whatever the device is (docs/limitations.md) stands in the table.
+- Training: the reference network on synthetic images, from the same weights and batches: the losses of each epoch
+  within TRAINING_TOLERANCE. Kernels of the two devices add in another order, so equal bits are not promised.
+- Exchanges: both parties as processes, from the same seeded streams, on either device. Schemes of integers give equal
+  bits; the plain one is compared within LOGIT_TOLERANCE. Seconds are those of one exchange after another one: a figure
+  to look at, no measurement. The table says what a scheme computes on the device, as docs/limitations.md does.
 
 Everything takes place within LIMIT_SECONDS: what would begin later is told as left out, and counts as failed.
 
@@ -26,6 +26,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from figures_file import write_figures
 from party_processes import barrier_group, in_both_parties, session_of
@@ -127,15 +129,15 @@ def trained(device: torch.device) -> tuple[list[float], float]:
     return [result.loss for result in results], results[-1].seconds
 
 
-def exchange(emit: Emit, launch: LaunchConfig, config: SchemeConfig, device: str, queries: int) -> Answers:
-    """In one party, the second of two exchanges."""
+def exchange(
+    emit: Emit, launch: LaunchConfig, config: SchemeConfig, device: str, queries: int
+) -> tuple[npt.NDArray[np.float32], float]:
+    """In one party, the second of two exchanges: logits, which leave the process by value, and seconds."""
     task = Task.of_size(queries, queries)
     with_dealer = scheme_traits(config.name).needs_dealer
     with (
         barrier_group(),
-        session_of(
-            0, launch, config.precision_bits, with_dealer=with_dealer, randomness="seeded_insecure"
-        ) as session,
+        session_of(0, launch, config.precision_bits, with_dealer=with_dealer, randomness="seeded_insecure") as session,
     ):
         scheme, answerer = prepared_scheme(session, task, config, torch.device(device))
         for index in (1, 2):
@@ -145,13 +147,14 @@ def exchange(emit: Emit, launch: LaunchConfig, config: SchemeConfig, device: str
             started = time.perf_counter()
             found = scheme.exchange(answerer, own[session.rank], own[1 - session.rank])
             seconds = time.perf_counter() - started
-        return Answers([found.logits_NC], seconds)
+        return found.logits_NC.numpy(), seconds
 
 
 def exchanged(scheme: str, device: str, queries: int) -> Answers:
     sessions = int(scheme_traits(scheme).needs_dealer)
     parties = in_both_parties(exchange, SchemeConfig(name=scheme), device, queries, threads=1, dealt_sessions=sessions)
-    return Answers([party.logits[0] for party in parties[:2]], max(party.seconds for party in parties[:2]))
+    logits, seconds = zip(*parties[:2], strict=True)
+    return Answers([torch.from_numpy(one) for one in logits], max(seconds))
 
 
 def tested(seconds: float) -> Line:

@@ -9,10 +9,10 @@ Both are measured in the same run, in turn with the exchanges:
 - products: the calls of an exchange that multiply integers at the model owner, recorded in the warm-up and made again
   with the same arguments, in both processes at once as in an exchange.
 
-Each is the least of all repeats: on a machine with other work that is what comes closest to the thing itself. All of it
-is measured twice, by the clock and by the processor time of a party. By the clock the two parties wait for each other in
-every round, and for other work of the machine; processor time says what there is to be done. Ratios compare what was
-measured in the same minutes; seconds of different runs are not to be compared.
+Each is the least of all repeats: on a machine with other work that is what comes closest to the thing itself. All of
+it is measured twice, by the clock and by the processor time of a party. By the clock the two parties wait for each
+other in every round, and for other work of the machine; processor time says what there is to be done. Ratios compare
+what was measured in the same minutes; seconds of different runs are not to be compared.
 
 Exits with 1 where an online phase takes more than LIMIT times its floor, by the clock.
 
@@ -206,7 +206,8 @@ def summarize(parties: list[Measured]) -> dict[str, Any]:
     pairs = list(zip(*(party.turns for party in parties), strict=True))
 
     def least(what: str, by: str) -> float:
-        return min(max(getattr(getattr(turn, what), by) for turn in pair) for pair in pairs)
+        seconds: list[float] = [max(getattr(getattr(turn, what), by) for turn in pair) for pair in pairs]
+        return min(seconds)
 
     figures: dict[str, Any] = {
         "bytes": parties[0].bytes_sent + parties[0].bytes_received,

@@ -47,7 +47,8 @@ class MaskedWeights:
         local: a stream that nobody else knows.
         device: where a batch is multiplied with the kernels. All else is done on the CPU.
 
-    kernels: by product, float64 (O, C / groups, kernel size), on the device. secrets: by product, spectra of u (slots, O, N).
+    kernels: by product, float64 (O, C / groups, kernel size), on the device. secrets: by product, spectra of u
+    (slots, O, N).
 
     Raises:
         UnshareableModelError: the weights of an output channel are beyond the public bound.

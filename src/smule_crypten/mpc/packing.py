@@ -63,7 +63,7 @@ def unpack(data: torch.Tensor, count: int, width: int, dtype: torch.dtype = torc
 
 
 def pack_lowest(values: torch.Tensor, count: int) -> list[torch.Tensor]:
-    """The lowest bit of each of values (n,), the next one, and so on up to `count`, at most 8: each as by pack(., 1)."""
+    """The lowest bits of values (n,), the next ones, and so on, `count` rows, at most 8: each as by pack(., 1)."""
     if by_numpy(values):
         return [torch.from_numpy(row) for row in packing_cpu.lowest(values.numpy(), count)]
     return [pack_anywhere(values >> bit, 1) for bit in range(count)]

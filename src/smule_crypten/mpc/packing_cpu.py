@@ -1,7 +1,7 @@
 """Packing by NumPy: whole machine words, and no access that strides through bytes.
 
-The whole bytes of values are read and written as fields of 1, 2, 4 or 8 bytes. A plane is joined and spread within wider
-words: two neighbours of four bits are the low and the high byte of a 16-bit word before, and one byte afterwards.
+The whole bytes of values are read and written as fields of 1, 2, 4 or 8 bytes. A plane is joined and spread within
+wider words: two neighbours of four bits are the low and the high byte of a 16-bit word before, and one byte afterwards.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def lowest(values: Words, count: int) -> list[Bytes]:
 def unpacked(data: Bytes, count: int, width: int, bits: int) -> Words:
     """Undo `packed`: unsigned integers (count,) of `bits` bits, 64 or 32."""
     whole, planes = layout(width)
-    kind, start = np.dtype(f"u{bits // 8}"), count * whole
+    # As narrow as they fit: what is read and written takes the time.
+    kind, start = np.dtype("u2" if width <= 16 else f"u{bits // 8}"), count * whole
     values = _whole_bytes(data[:start], whole, kind) if whole else None
     if planes:
         rest, shift = np.zeros(0, dtype=np.uint8), 0
@@ -65,11 +66,12 @@ def unpacked(data: Bytes, count: int, width: int, bits: int) -> Words:
             start, shift = stop, shift + plane
         high = rest.astype(kind)
         if values is None:
-            return high
-        high <<= kind.type(8 * whole)
-        values |= high
+            values = high
+        else:
+            high <<= kind.type(8 * whole)
+            values |= high
     assert values is not None
-    return values
+    return values.astype(f"u{bits // 8}", copy=False)
 
 
 def _shifted_down(values: Words, bits: int) -> Words:

@@ -74,7 +74,9 @@ def look_up(
         is_first: whether this party adds public constants to its shares; exactly one does.
     """
     if packing.by_numpy(public):
-        return [_looked_up_on_cpu(place, public.numpy(), words[place.word].numpy(), is_first) for place in places(blocks)]
+        return [
+            _looked_up_on_cpu(place, public.numpy(), words[place.word].numpy(), is_first) for place in places(blocks)
+        ]
     return [looked_up_anywhere(place, public, words[place.word], is_first) for place in places(blocks)]
 
 
@@ -90,7 +92,9 @@ def looked_up_anywhere(
     return at_least ^ greater, greater
 
 
-def _looked_up_on_cpu(place: BlockPlace, public: Words, word: Words, is_first: bool) -> tuple[torch.Tensor, torch.Tensor]:
+def _looked_up_on_cpu(
+    place: BlockPlace, public: Words, word: Words, is_first: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The same by NumPy, in integers as narrow as thermometer and [r >= 0] are: 16 bits for blocks of up to 4."""
     kind = np.dtype(np.uint16 if place.bits <= 4 else np.uint32)
     value = (public >> public.dtype.type(place.shift)).astype(kind)
