@@ -13,6 +13,7 @@ from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.features import FeaturesConfig
 from smule_crypten.config.joint_head import JointHeadConfig
 from smule_crypten.config.party import PartySection, SamplesConfig
+from smule_crypten.config.public_pool import PublicPoolConfig
 from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import AttackConfig, DataConfig, ModelConfig, PartitionConfig, TrainingConfig
 from smule_crypten.config.simulation import SimulationConfig
@@ -57,12 +58,15 @@ def state(both: InProcess) -> list[torch.Tensor]:
     return [value for party in both.mutual() for value in party.network.state_dict().values()]
 
 
-@pytest.mark.parametrize("with_head", [False, True])
-def test_both_parties_end_with_the_same_networks(photographs: Path, with_head: bool) -> None:
-    """Alone, with the peer's answers, and with a joint head: reading as needed changes no bit."""
+@pytest.mark.parametrize("beside", ["nothing", "joint_head", "public_pool"])
+def test_both_parties_end_with_the_same_networks(photographs: Path, beside: str) -> None:
+    """Alone, with the peer's answers, with a joint head, and with public samples in memory: no bit changes."""
     settings: dict[str, Any] = {}
-    if with_head:
+    if beside == "joint_head":
         settings["joint_head"] = JointHeadConfig(name="ridge", answers=10)
+    if beside == "public_pool":
+        path = str(photographs / "test" / "class0")
+        settings["public_pool"] = PublicPoolConfig(name="unlabeled", path=path, num_queries=2)
     first, second = (state(run(photographs, in_memory=way, **settings)) for way in (True, False))
     assert len(first) == len(second) > 0
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
