@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import weakref
 from pathlib import Path
 
@@ -178,6 +179,13 @@ def test_the_digest_follows_names_sizes_and_times(tmp_path: Path) -> None:
     assert changed != first
     path.rename(path.with_name("002.png"))
     assert digest() not in (first, changed)
+
+
+def test_a_copy_with_the_same_names_sizes_and_times_is_other_data(tmp_path: Path) -> None:
+    """Uncompressed images of two data sets may have all of them in common."""
+    root = write_folder(tmp_path / "one", 6, 3)
+    copy = shutil.copytree(root, tmp_path / "other")
+    assert len({digest_of(load(folder, in_memory=False).train) for folder in (root, copy)}) == 2
 
 
 def test_a_batch_is_all_that_is_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
