@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from smule_crypten.errors import DataError
+from smule_crypten.errors import DataError, PartyFailedError
 from smule_crypten.fork_server import ready_context, refuse_in_imported_script
 from smule_crypten.sources.source import Positions, Source
 
@@ -26,6 +26,7 @@ def read_ahead(source: Source, batches: Sequence[Positions], device: torch.devic
 
     Raises:
         DataError: as Source.read, in this process, whichever has read.
+        PartyFailedError: a process that reads ahead was ended by somebody else.
     """
     on_cuda = device.type == "cuda"
     if source.workers == 0 or len(batches) < 2:
@@ -46,10 +47,21 @@ def read_ahead(source: Source, batches: Sequence[Positions], device: torch.devic
     )
     with _may_have_children():
         reading = iter(loader)
-    for read in reading:
+    while (read := _next(reading)) is not None:
         if isinstance(read, str):
             raise DataError(read)
         yield read.to(device, non_blocking=True)
+
+
+def _next(reading: Iterator[torch.Tensor | str]) -> torch.Tensor | str | None:
+    """None after the last one."""
+    try:
+        return next(reading, None)
+    except (RuntimeError, OSError, EOFError) as error:  # whichever PyTorch comes upon first
+        raise PartyFailedError(
+            "a process that reads ahead has ended, mostly for lack of memory or of shared memory (/dev/shm); lower "
+            "data.workers, or give it more"
+        ) from error
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import weakref
@@ -19,7 +20,7 @@ from smule_crypten.data import lazy_samples
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.lazy_samples import LazySamples
 from smule_crypten.data.samples import Samples
-from smule_crypten.errors import DataError
+from smule_crypten.errors import DataError, PartyFailedError
 from smule_crypten.party.states import digest_of
 from smule_crypten.sources.image_files import ImageFiles
 
@@ -162,6 +163,16 @@ def test_another_depth_or_size_is_refused_when_it_is_read(tmp_path: Path) -> Non
     Image.fromarray(GREY_16).save(root / "train" / "class0" / "003.png")
     with pytest.raises(DataError, match=r"003\.png has 16 bits, .*000\.jpg has 8 bits; convert them to one depth"):
         train.read(torch.arange(6))
+
+
+def test_a_process_that_reads_ahead_is_killed(tmp_path: Path) -> None:
+    """As by a system without memory: one line says what helps, whatever PyTorch comes upon."""
+    blocks = load(write_folder(tmp_path, 40, 3), in_memory=False, workers=1).train.blocks(2)
+    next(blocks)
+    (reader,) = multiprocessing.active_children()
+    reader.kill()
+    with pytest.raises(PartyFailedError, match=r"a process that reads ahead has ended, .*; lower data\.workers, or"):
+        list(blocks)
 
 
 def test_the_digest_follows_names_sizes_and_times(tmp_path: Path) -> None:
