@@ -2,8 +2,8 @@
 
     python benchmarks/accuracy_by_megabytes.py --output FILE --references FOLDER FOLDER...
 
-Each folder is one budget, seeds 0 to 2; --references is the one that has training alone, FedAvg and pooled data, too.
-`scripts/figures.py` draws what this writes.
+Each folder is one budget without a joint head, seeds 0 to 2; --references is the one with a joint head that has
+training alone, FedAvg and pooled data, too. `scripts/figures.py` draws what this writes.
 """
 
 from __future__ import annotations
@@ -31,12 +31,15 @@ def results_of(folder: Path) -> dict[str, Any]:
     return loaded
 
 
-def row_of(results: dict[str, Any], setting: str, party: str) -> dict[str, Any]:
-    """The row of one party; one that lacks seeds would be a mean of something else."""
+def rows_of(results: dict[str, Any], setting: str, party: str) -> list[dict[str, Any]]:
+    """The row of one party, none where the budget pays for no question of it.
+
+    A row that lacks seeds would be a mean of something else.
+    """
     rows = [row for row in results["tables"][0]["rows"] if (row["setting"], row["party"]) == (setting, party)]
-    if len(rows) != 1 or rows[0]["seeds"] != 3:
-        raise SystemExit(f"{setting}, party {party}: want one row of three seeds, found {rows}")
-    return dict(rows[0])
+    if any(row["seeds"] != 3 for row in rows):
+        raise SystemExit(f"{setting}, party {party}: want three seeds, found {rows}")
+    return rows
 
 
 def run_bytes(results: dict[str, Any], setting: str) -> int:
@@ -45,13 +48,15 @@ def run_bytes(results: dict[str, Any], setting: str) -> int:
     return int(curve["points"][-1]["bytes"])
 
 
-def point_of(results: dict[str, Any], setting: str, party: str) -> dict[str, float]:
-    row = row_of(results, setting, party)
-    return {
-        "megabytes": run_bytes(results, setting) / MB,
-        "trained": row["smule_accuracy"],
-        "together": row["joint_accuracy"],
-    }
+def points_of(results: dict[str, Any], setting: str, party: str) -> list[dict[str, float]]:
+    return [
+        {
+            "megabytes": (run_bytes(results, setting) + row.get("head_bytes", 0)) / MB,
+            "trained": row["smule_accuracy"],
+            "together": row["joint_accuracy"],
+        }
+        for row in rows_of(results, setting, party)
+    ]
 
 
 def main() -> None:
@@ -63,14 +68,17 @@ def main() -> None:
     references = results_of(options.references)
     settings = []
     for setting, (party, title) in SHOWN.items():
-        row = row_of(references, setting, party)
+        (row,) = rows_of(references, setting, party)
         settings.append(
             {
                 "title": title,
                 "alone": row["alone_accuracy"],
                 "pooled": row["pooled_accuracy"],
                 "fedavg": {"megabytes": 2 * EPOCHS * HEAD_BYTES / MB, "accuracy": row["fedavg_accuracy"]},
-                "smule": [point_of(results_of(folder), setting, party) for folder in options.folders],
+                "smule": [
+                    point for folder in options.folders for point in points_of(results_of(folder), setting, party)
+                ],
+                "with_head": points_of(references, setting, party),
             }
         )
     write_figures(options.output, "accuracy_by_megabytes", 1, {"settings": settings})

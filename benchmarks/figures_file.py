@@ -12,13 +12,13 @@ from smule_crypten.files import write_atomic
 from smule_crypten.party.environment import describe_hardware, describe_versions
 
 
-def write_figures(path: Path, benchmark: str, threads: int, figures: dict[str, Any]) -> None:
+def write_figures(path: Path, benchmark: str, threads: int, figures: dict[str, Any], device: str = "cpu") -> None:
     summary = {
         "benchmark": benchmark,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": ["python", *sys.argv],
         "versions": describe_versions(),
-        "hardware": describe_hardware("cpu"),
+        "hardware": describe_hardware(device),
         "threads": threads,
         **figures,
     }

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from reference_task import peak_memory_bytes
 
-from smule_crypten.config.sections import LaunchConfig
+from smule_crypten.config.sections import LaunchConfig, Randomness
 from smule_crypten.mpc.session import Session, open_session
 from smule_crypten.party.dealing import run_simulated_dealer
 from smule_crypten.party.events import Emit
@@ -35,9 +35,19 @@ Wire = Callable[[Meeting], AbstractContextManager[Meeting]]
 
 @contextmanager
 def session_of(
-    number: int, launch: LaunchConfig, precision_bits: int, *, with_dealer: bool, wire: Wire = nullcontext
+    number: int,
+    launch: LaunchConfig,
+    precision_bits: int,
+    *,
+    with_dealer: bool,
+    wire: Wire = nullcontext,
+    randomness: Randomness = "fresh",
 ) -> Iterator[Session]:
-    """Session `number` of this process, over fresh links; all processes count in the same way."""
+    """Session `number` of this process, over fresh links; all processes count in the same way.
+
+    Args:
+        randomness: "seeded_insecure" draws the same in every session.
+    """
     role = role_from_environment()
     with _own_rendezvous(number):
         meeting = simulated_meeting(
@@ -49,7 +59,7 @@ def session_of(
         with wire(meeting) as wired:
             links = wired.meet()
             with open_session(
-                links, ROLES.index(role), precision_bits=precision_bits, randomness="fresh", seed=0
+                links, ROLES.index(role), precision_bits=precision_bits, randomness=randomness, seed=0
             ) as session:
                 yield session
 

@@ -21,7 +21,7 @@ from smule_crypten.config.sections import ModelConfig, SchemeConfig
 from smule_crypten.inference.answerer import Answerer
 from smule_crypten.inference.noise import NoiseRule
 from smule_crypten.inference.registry import scheme_class
-from smule_crypten.inference.scheme import SecureInferenceScheme
+from smule_crypten.inference.scheme import CPU, SecureInferenceScheme
 from smule_crypten.models.translate import translate
 from smule_crypten.models.zoo import build_model
 from smule_crypten.mpc.session import Session
@@ -38,7 +38,7 @@ class Run:
 
     begin_seconds: what came before it, fresh keys and whatever else a scheme prepares; not in seconds. begin_bytes:
     what this party sent then. set_up_bytes: what it sent before, once a run. cpu_seconds: of all threads of this
-    process, for both.
+    process, for both; exchange_cpu_seconds: without what came before.
     preparation_seconds: the part of seconds that does not depend on the inputs and could have come earlier. The
     errors, of centred logits and of a class's probability, are against plain PyTorch; agreement is with its most
     likely class. At a party that asks nothing there are none.
@@ -48,6 +48,7 @@ class Run:
     begin_bytes: int = 0
     set_up_bytes: int = 0
     cpu_seconds: float = 0.0
+    exchange_cpu_seconds: float = 0.0
     seconds: float
     preparation_seconds: float = 0.0
     rounds: int
@@ -128,19 +129,20 @@ class Task:
         )
 
 
-def prepared_scheme(session: Session, task: Task, config: SchemeConfig) -> tuple[SecureInferenceScheme, Answerer]:
+def prepared_scheme(
+    session: Session, task: Task, config: SchemeConfig, device: torch.device = CPU
+) -> tuple[SecureInferenceScheme, Answerer]:
     """Both networks have the same architecture, though that of a party whose peer does not ask is never used."""
     channels, height, width = task.inputs.shape[1:]
     architecture = translate(task.network, (channels, height, width)).architecture
-    scheme = scheme_class(config.name)(session, config, (architecture, architecture))
+    scheme = scheme_class(config.name)(session, config, (architecture, architecture), device)
     noise = NoiseRule.without_protection()  # the scheme's own errors are measured
     return scheme, scheme.prepare_answers(task.network, task.calibration_NX, noise)
 
 
-def run_exchange(scheme: SecureInferenceScheme, answerer: Answerer, task: Task, index: int) -> Run:
-    """Exchange `index`."""
-    rank = scheme.session.rank
-    queries = [
+def queries_of(task: Task, rank: int, index: int) -> list[InferenceQuery]:
+    """Of party a and of party b, as the party of this rank sees them."""
+    return [
         InferenceQuery(
             query_id=index,
             model_owner=1 - data_owner,
@@ -152,17 +154,32 @@ def run_exchange(scheme: SecureInferenceScheme, answerer: Answerer, task: Task, 
         )
         for data_owner, count in enumerate(task.counts)
     ]
+
+
+def run_exchange(
+    scheme: SecureInferenceScheme,
+    answerer: Answerer,
+    task: Task,
+    index: int,
+    ahead: Callable[[], None] = lambda: None,
+) -> Run:
+    """Exchange `index`. ahead: what else is done before it is timed."""
+    rank = scheme.session.rank
+    queries = queries_of(task, rank, index)
     dist.barrier()
     meter = scheme.session.meter
     started, cpu_started, sent = time.perf_counter(), time.process_time(), meter.total().bytes_sent
     scheme.begin(index, task.counts)
     scheme.announce({})  # what is prepared ahead is ready then
+    ahead()
     begin_seconds, begin_bytes = time.perf_counter() - started, meter.total().bytes_sent - sent
-    preparation_seconds = 0.0
+    preparation_seconds = exchange_cpu_seconds = 0.0
 
     def evaluate() -> torch.Tensor:
-        nonlocal preparation_seconds
+        nonlocal preparation_seconds, exchange_cpu_seconds
+        began = time.process_time()
         prediction = scheme.exchange(answerer, queries[rank], queries[1 - rank])
+        exchange_cpu_seconds = time.process_time() - began
         preparation_seconds = prediction.cost.offline_seconds
         return prediction.logits_NC
 
@@ -171,6 +188,7 @@ def run_exchange(scheme: SecureInferenceScheme, answerer: Answerer, task: Task, 
         run,
         preparation_seconds=preparation_seconds,
         begin_bytes=begin_bytes,
+        exchange_cpu_seconds=exchange_cpu_seconds,
         cpu_seconds=time.process_time() - cpu_started,
     )
 

@@ -27,12 +27,12 @@ def draw(results: dict[str, Any], path: Path) -> None:
     """One panel a setting: accuracy of the party that needs help, in %, over megabytes of the whole run."""
     settings = results["settings"]
     plt.rcParams.update({"svg.hashsalt": "smule", "svg.fonttype": "none", "font.size": 11})
-    figure, panels = plt.subplots(1, len(settings), figsize=(9, 3.7), sharex=True, layout="constrained")
+    figure, panels = plt.subplots(1, len(settings), figsize=(9, 3.9), sharex=True, layout="constrained")
     for axes, setting in zip(panels, settings, strict=True):
         _panel(axes, setting)
     panels[0].set_ylabel("test accuracy, %")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=10)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=10)
     figure.savefig(path, metadata=_REPEATABLE)
     plt.close(figure)
 
@@ -42,6 +42,10 @@ def _panel(axes: Axes, setting: dict[str, Any]) -> None:
     megabytes = [point["megabytes"] for point in points]
     for key, label, style in (("trained", "SMuLe", "-o"), ("together", "both networks together", "--o")):
         axes.plot(megabytes, [100 * point[key] for point in points], style, color=_SMULE, label=label, markersize=5)
+    (head,) = setting["with_head"]
+    axes.plot(
+        head["megabytes"], 100 * head["trained"], "*", color=_SMULE, label="SMuLe with a joint head", markersize=13
+    )
     fedavg = setting["fedavg"]
     axes.plot(fedavg["megabytes"], 100 * fedavg["accuracy"], "D", color=_FEDAVG, label="FedAvg (shows weights)")
     axes.axhline(100 * setting["pooled"], color=_GREY, linestyle=":", label="pooled data")

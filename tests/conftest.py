@@ -28,6 +28,12 @@ def _log_as_before() -> Iterator[None]:
     package.handlers, package.propagate = handlers, propagate
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What needs a GPU says so where there is none."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("no CUDA device is at hand")
+
+
 @pytest.fixture(scope="session")
 def pool() -> Iterator[PartyPool]:
     """Two party processes, started once for the whole test run."""

@@ -11,11 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 from smule_command import run_here
-
-from smule_crypten.training.checkpoint import load_checkpoint
 
 SMALL = (
     "data=image_folder",
@@ -46,23 +43,18 @@ def write_colours(root: Path, num_train: int, num_test: int, size: int = 8) -> N
             image.save(root / split / f"class{number % 2}" / f"{number:06d}.png")
 
 
-def test_reading_as_needed_changes_nothing_in_a_run(tmp_path: Path) -> None:
-    """Three processes, each of which reads the folder: the same networks and the same record as with all in memory."""
+def test_a_run_reads_as_needed(tmp_path: Path) -> None:
+    """Three processes, of which each party starts a reader of its own; their secure answers are those of the plaintext.
+
+    That networks are the same as with all in memory, tests/unit/simulation/test_lazy_in_process.py shows.
+    """
     write_colours(tmp_path / "photographs", 60, 20)
-    made = {}
-    for name, keys in (("held", ()), ("lazy", ("data.in_memory=false", "data.workers=1"))):
-        ended = run_here(*SMALL, *keys, f"hydra.run.dir={name}", cwd=tmp_path)
-        assert (ended.exit_code, ended.errors) == (0, "")
-        summary = json.loads((tmp_path / name / "summary.json").read_text())
-        assert summary["status"] == "completed"
-        weights = [load_checkpoint(str(tmp_path / name / f"party_{party}" / "model.pt")).state_dict for party in "ab"]
-        made[name] = (summary, weights)
-    (held, expected), (lazily, found) = made["held"], made["lazy"]
-    assert "inputs are read as they are needed" in " ".join(lazily["data_notes"])
-    assert lazily["parties"]["a"]["test_accuracy"] == held["parties"]["a"]["test_accuracy"]
-    for one, other in zip(found, expected, strict=True):
-        assert one.keys() == other.keys()
-        assert all(torch.equal(one[key], other[key]) for key in one)
+    ended = run_here(*SMALL, "data.in_memory=false", "data.workers=1", "hydra.run.dir=run", cwd=tmp_path)
+    assert (ended.exit_code, ended.errors) == (0, "")
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["status"] == "completed"
+    assert "inputs are read as they are needed" in " ".join(summary["data_notes"])
+    assert summary["fidelity"]["max_abs_logit_error"] < 0.5
 
 
 MEASURED = """
@@ -72,7 +64,6 @@ from smule_crypten.config.config_reading import parse
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.party.inputs import build_party_model, load_party_inputs
 from smule_crypten.training.trainer import Trainer
-import torch
 
 if __name__ == "__main__":
     path, in_memory, workers = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])

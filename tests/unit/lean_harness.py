@@ -204,6 +204,7 @@ def direction(
     data_owner_class: Callable[..., DataOwner] = DataOwner,
     margin_bits: int = 2,
     opening: LogitOpening = "differences",
+    device: torch.device = CPU,
 ) -> Direction:
     """Calibrated on the inputs themselves, unless others or scales are given."""
     network = translate(model, tuple(inputs_NX.shape[1:]))
@@ -217,7 +218,7 @@ def direction(
     dealings = Dealings(program, batches, seed)
     model_owner = model_owner_class(
         program,
-        CPU,
+        device,
         batches,
         parameters=network.parameters,
         scales=scales,
@@ -227,6 +228,6 @@ def direction(
         opening=opening,
     )
     data_owner = data_owner_class(
-        program, CPU, batches, inputs_NX=inputs_NX, dealt=dealings.data_owner, opening=opening
+        program, device, batches, inputs_NX=inputs_NX, dealt=dealings.data_owner, opening=opening
     )
     return Direction(network, program, scales, batches, model_owner, data_owner, dealings)

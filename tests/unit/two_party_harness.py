@@ -57,6 +57,7 @@ def direction(
     calibration_NX: torch.Tensor | None = None,
     guard_bits: int = GUARD_BITS,
     data_owner_class: Callable[..., DataOwner] = DataOwner,
+    device: torch.device | None = None,
 ) -> Direction:
     """Calibrated on the inputs themselves, unless others are given."""
     network = translate(model, tuple(inputs_NX.shape[1:]))
@@ -83,6 +84,7 @@ def direction(
             material=lambda: next(model_material),
             output_noise=output_noise,
             opening=opening,
+            device=device,
         ),
         data_owner_class(
             plan,

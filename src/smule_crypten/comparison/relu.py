@@ -123,7 +123,7 @@ def _end_model_owner(
 ) -> Script[Fields]:
     """Steps 4 and 5, from M's shares of beta, Z and s Z."""
     count, speaks_first = len(value), widths.levels % 2 == 0
-    kept = [selection.selected(value, masked, np.full(count, beta, dtype=np.uint8), widths.fine) for beta in (0, 1)]
+    kept = [masked, modulo(value - masked, widths.fine)]  # for beta = 0 and 1, as selection.selected
     turned = []
     if speaks_first:
         talk.say(own_beta)

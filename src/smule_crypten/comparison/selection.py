@@ -23,14 +23,15 @@ from smule_crypten.oblivious.blocks import Bits, Bytes
 from smule_crypten.oblivious.cots import Fields, Pads
 from smule_crypten.oblivious.one_of_two import ReceiverPads, receive_times_bit, send_times_bit
 
-_ONE, _TWO = np.uint64(1), np.uint64(2)
+_ONE = np.uint64(1)
 
 
 def send_masked_product(pads: Pads, own: Bits, values: Fields, width: int) -> tuple[Bytes, Fields]:
     """Steps 1 and 2 at the owner of the values, whose choices are `own`: the message, and its share of s values."""
-    choices = own.astype(np.uint64)
-    message, share = send_times_bit(pads, values * (_ONE - _TWO * choices), width)
-    return message, modulo(share + choices * values, width)
+    chosen: Fields = values * own
+    message, share = send_times_bit(pads, values - (chosen << _ONE), width)
+    chosen += share
+    return message, modulo(chosen, width)
 
 
 def receive_masked_product(pads: ReceiverPads, message: Bytes, width: int) -> Fields:
@@ -40,5 +41,8 @@ def receive_masked_product(pads: ReceiverPads, message: Bytes, width: int) -> Fi
 
 def selected(value: Fields, masked: Fields, beta: Bits, width: int) -> Fields:
     """Step 3: the share of b z, from those of z and of s z."""
-    opened = beta.astype(np.uint64)
-    return modulo(opened * value + (_ONE - _TWO * opened) * masked, width)
+    result: Fields = value - masked
+    result -= masked
+    result &= np.uint64(0) - beta.astype(np.uint64)
+    result += masked
+    return modulo(result, width)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from smule_crypten.compute.library import require_hardware
-from smule_crypten.compute.started import rank_outside
+from smule_crypten.compute.started import rank_outside, require_processes
 from smule_crypten.compute.workers import Workers
 from smule_crypten.config.compute import ComputeConfig
 from smule_crypten.config.sections import LaunchConfig
@@ -78,12 +78,10 @@ def opened_helpers(
         PartyFailedError: one of them failed.
     """
     is_outside = between_hosts and rank_outside(compute) is not None
-    if not between_hosts:
-        rank_outside(compute, {})
+    (require_hardware if is_outside else require_processes)(compute, device)
     if compute.processes == 1:
         yield None
         return
-    require_hardware(compute, device)
     from smule_crypten.compute.environment import SpawnedEnvironment, outer_environment
 
     if is_outside:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from smule_crypten.compute.library import require_hardware
 from smule_crypten.config.compute import ComputeConfig
 from smule_crypten.errors import ConfigError
 
@@ -30,6 +31,12 @@ def rank_outside(compute: ComputeConfig, environ: Mapping[str, str] = os.environ
             f"compute.nodes={compute.nodes} are {compute.processes}; set them to what is started"
         )
     return rank
+
+
+def require_processes(compute: ComputeConfig, device: str) -> None:
+    """Raise ConfigError where a party cannot start its processes itself, on this machine."""
+    rank_outside(compute, {})
+    require_hardware(compute, device)
 
 
 def _started_by(environ: Mapping[str, str]) -> tuple[str | None, int, int]:

@@ -87,19 +87,21 @@ def _work(
 
 def _serve(group: Group) -> None:
     """Until process 0 is through."""
+    from smule_crypten.compute.spread_computing import EpochToTrain
+
     to_learn: ToLearn | None = None
-    trainer: Trainer | None = None
-    number = -1
+    trainers: dict[int, Trainer] = {}
+    """The latest one, by its number."""
     while (message := group.hear()) is not None:
-        if not hasattr(message, "number"):
-            to_learn, number = message, -1
-            continue
-        assert to_learn is not None
-        if trainer is None or message.number != number:
+        if isinstance(message, EpochToTrain):
+            assert to_learn is not None, "process 0 says first what is to be learned"
             number = message.number
-            trainer = _trainer(group, to_learn, number, is_taught=message.told is not None)
-        trainer.load_state_dict({**message.state, "teacher": message.told})
-        trainer.run_epoch()
+            if number not in trainers:
+                trainers = {number: _trainer(group, to_learn, number, is_taught=message.told is not None)}
+            trainers[number].load_state_dict({**message.state, "teacher": message.told})
+            trainers[number].run_epoch()
+        else:
+            to_learn, trainers = message, {}
 
 
 def _trainer(group: Group, to_learn: ToLearn, number: int, *, is_taught: bool) -> Trainer:

@@ -64,10 +64,10 @@ class DataConfig(Section):
     """Use so many training samples, drawn at random, always the same; null uses all."""
     max_test: int | None = Field(default=None, ge=1)
     """Use so many test samples, likewise."""
-    in_memory: bool | None = None
+    in_memory: bool | None = Field(default=None, json_schema_extra=RARE)
     """Whether all inputs are held in memory; false reads them as they are needed, from image files, a folder of .npy
     files or, of a table, a temporary file. Null does so where a split has more than 2 GB of them as float32."""
-    workers: int = Field(default=0, ge=0, le=_MAX_THREADS)
+    workers: int = Field(default=0, ge=0, le=_MAX_THREADS, json_schema_extra=RARE)
     """Processes that decode image files ahead of the training, where inputs are not held in memory; 0 decodes in the
     process that trains."""
     options: dict[str, Any] = {}

@@ -7,7 +7,8 @@ below 2^53: two limbs and a fan-in below 2^21.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -45,8 +46,23 @@ def multiply(
     return result if pool is None else pool.sums(result)
 
 
+def multiplies_integers(device: torch.device) -> bool:
+    """Whether PyTorch multiplies and convolves int64 there."""
+    return device.type == "cpu"
+
+
 def _ring_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor, ring: int) -> torch.Tensor:
-    return bilinear(x, weight) if x.device.type == "cpu" else limb_product(bilinear, x, weight, ring)
+    return bilinear(x, weight) if multiplies_integers(x.device) else limb_product(bilinear, x, weight, ring)
+
+
+@contextmanager
+def exact_sums() -> Iterator[None]:
+    """Convolutions in float64 are sums of products here, exact in any order while these are integers below 2^53.
+
+    cuDNN might transform factors before it multiplies them, and its choice would round; PyTorch's own kernels do not.
+    """
+    with torch.backends.cudnn.flags(enabled=False):
+        yield
 
 
 def limb_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor, ring: int = 64) -> torch.Tensor:
@@ -60,12 +76,13 @@ def limb_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor, rin
         raise ValueError(f"a fan-in of {fan_in} is more than {MAX_FAN_IN}, up to which float64 sums of limbs are exact")
     x_limbs, weight_limbs = _limbs(x, ring), _limbs(weight, ring)
     total: torch.Tensor | None = None
-    for i, x_limb in enumerate(x_limbs):
-        for j, weight_limb in enumerate(weight_limbs):
-            if LIMB_BITS * (i + j) >= ring:
-                continue
-            part = bilinear(x_limb, weight_limb).long() << (LIMB_BITS * (i + j))
-            total = part if total is None else total + part
+    with exact_sums():
+        for i, x_limb in enumerate(x_limbs):
+            for j, weight_limb in enumerate(weight_limbs):
+                if LIMB_BITS * (i + j) >= ring:
+                    continue
+                part = bilinear(x_limb, weight_limb).long() << (LIMB_BITS * (i + j))
+                total = part if total is None else total + part
     assert total is not None
     return total
 

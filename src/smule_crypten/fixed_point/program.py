@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.architecture import num_elements
 from smule_crypten.models.pooling import SumPool
@@ -41,6 +43,12 @@ class Opening:
     def source_bits(self) -> int:
         """Of a value before its truncation."""
         return self.width + self.fraction
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """int32 where all that it computes is right modulo 2^32, and what is opened not negative then; else int64."""
+        fits = max(self.source_bits, self.ring) <= 32 and self.width < 32
+        return torch.int32 if fits else torch.int64
 
 
 Kind = Literal["input", "mask", "product", "truncate", "relu", "max", "sum", "weight", "add", "flatten"]

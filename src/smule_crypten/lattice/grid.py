@@ -218,4 +218,4 @@ def _layout(grid: Grid, images: int) -> Layout:
 
 def cells_of(x_NCHW: torch.Tensor, layout: Layout) -> torch.Tensor:
     """The pixels of images in the order of layout.data: (C, cells)."""
-    return x_NCHW.transpose(0, 1).flatten(1)[:, layout.sources]
+    return x_NCHW.transpose(0, 1).flatten(1).index_select(1, layout.sources)

@@ -32,6 +32,7 @@ import torch
 import torch.nn.functional as F
 
 from smule_crypten.errors import ProtocolError
+from smule_crypten.fixed_point.products import exact_sums
 from smule_crypten.lattice.grid import cells_of
 from smule_crypten.lattice.plan import HandOver, Plan, Product
 from smule_crypten.lattice.public import PublicPolynomials
@@ -104,9 +105,9 @@ class DataOwnerBatch:
             slot, secret = hand_over.place(polynomial)
             masks.append(product(public[slot], secrets[secret].beside_several()))
         flat = torch.stack(masks, dim=1).flatten(1)
-        kept = flat[:, layout.data]
+        kept = flat.index_select(1, layout.data)
         self._masks.append(kept + errors(local, tuple(kept.shape)))
-        padding = flat[:, layout.padding]
+        padding = flat.index_select(1, layout.padding)
         padding = padding + errors(local, tuple(padding.shape))
         self._prepared.append(pack(rounded(padding, bits, hand_over.value_bits), hand_over.value_bits))
 
@@ -163,7 +164,8 @@ class ModelOwnerBatch:
             encoded = encoded + (cells_of(hand_over.spread.images(x_M), layout) << shift)
         polynomials = grid.polynomials(self._images)
         b = torch.zeros(hand_over.channels, polynomials * grid.degree, dtype=torch.int64)
-        b[:, layout.data], b[:, layout.padding] = encoded, self._padding[number]
+        b.index_copy_(1, layout.data, encoded)
+        b.index_copy_(1, layout.padding, self._padding[number])
         cells = grid.gathered(signed(b, bits).view(hand_over.channels, polynomials, grid.degree), self._images)
         shares = {}
         for one in hand_over.products:
@@ -172,20 +174,21 @@ class ModelOwnerBatch:
         return shares
 
     def _product(self, hand_over: HandOver, one: Product, cells: torch.Tensor) -> torch.Tensor:
-        """The windows of pieces (S, O, block), modulo 2^64."""
+        """The windows of pieces (S, O, block), modulo 2^64; computed where the kernels are."""
         kernel, grid = self._weights.kernels[one.name], hand_over.grid
         hops = (grid.rows.hop, grid.columns.hop)
         ends = [
             one.start[axis] + (grid.block[axis] - 1) * hops[axis] + one.dilation[axis] * (one.kernel_size[axis] - 1) + 1
             for axis in (0, 1)
         ]
-        part = cells[:, :, one.start[0] : ends[0], one.start[1] : ends[1]]
-        total = torch.zeros((), dtype=torch.int64)
+        part = cells[:, :, one.start[0] : ends[0], one.start[1] : ends[1]].to(kernel.device)
+        total = torch.zeros((), dtype=torch.int64, device=kernel.device)
         count, width = limbs_beside(self._plan, hand_over, one, kernel)
-        for number, limb in enumerate(limbs(part, count, width)):
-            sums = F.conv2d(limb, kernel, None, hops, 0, one.dilation, one.groups)
-            total = total + (sums.long() << (number * width))
-        return total
+        with exact_sums():
+            for number, limb in enumerate(limbs(part, count, width)):
+                sums = F.conv2d(limb, kernel, None, hops, 0, one.dilation, one.groups)
+                total = total + (sums.long() << (number * width))
+        return total.cpu()
 
     def _unpacked(self, message: torch.Tensor, hand_over: HandOver, count: int) -> torch.Tensor:
         """Coefficients (C, n) as D sent them, in units of residues modulo q."""

@@ -116,7 +116,7 @@ def product(one: Spectrum, other: Spectrum, picked: torch.Tensor | None = None) 
     degree = 2 * sums.size(-1)
     untwisted = torch.view_as_real(sums * _twist(degree).conj()).movedim(-1, -2).flatten(-2)
     if picked is not None:
-        untwisted = untwisted[..., picked]
+        untwisted = untwisted.index_select(-1, picked)
     whole = untwisted.round()
     # Sums beyond 2^52 have no fraction that could show.
     if float((untwisted - whole).abs().max()) > _MOST_RESIDUE or float(whole.abs().max()) > 2.0 ** (EXACT_BITS - 1):

@@ -45,14 +45,23 @@ class MaskedWeights:
     Args:
         weights: int64 of the program's shapes, by the name of the product.
         local: a stream that nobody else knows.
+        device: where a batch is multiplied with the kernels. All else is done on the CPU.
 
-    kernels: by product, float64 (O, C / groups, kernel size). secrets: by product, spectra of u (slots, O, N).
+    kernels: by product, float64 (O, C / groups, kernel size), on the device. secrets: by product, spectra of u
+    (slots, O, N).
 
     Raises:
         UnshareableModelError: the weights of an output channel are beyond the public bound.
     """
 
-    def __init__(self, plan: Plan, public: PublicPolynomials, weights: dict[str, torch.Tensor], local: Stream) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        public: PublicPolynomials,
+        weights: dict[str, torch.Tensor],
+        local: Stream,
+        device: torch.device | None = None,
+    ) -> None:
         self.kernels: dict[str, torch.Tensor] = {}
         self.secrets: dict[str, Spectrum] = {}
         self._messages: list[torch.Tensor] = []
@@ -61,8 +70,8 @@ class MaskedWeights:
         for hand_over, a in zip(plan.hand_overs, public.a, strict=True):
             for one in hand_over.products:
                 kernel = hand_over.kernel(one, weights[one.name]).double()
-                self.kernels[one.name] = kernel
-                self._messages.append(self._mask(plan, hand_over, one, a, common, local))
+                self.kernels[one.name] = kernel.to(device or kernel.device)
+                self._messages.append(self._mask(plan, hand_over, one, kernel, a, common, local))
 
     def messages(self) -> list[torch.Tensor]:
         """What D gets, a packed uint8 tensor for each product in the order of the plan; once.
@@ -76,7 +85,14 @@ class MaskedWeights:
         return messages
 
     def _mask(
-        self, plan: Plan, hand_over: HandOver, one: Product, a: torch.Tensor, common: Spectrum, local: Stream
+        self,
+        plan: Plan,
+        hand_over: HandOver,
+        one: Product,
+        kernel: torch.Tensor,
+        a: torch.Tensor,
+        common: Spectrum,
+        local: Stream,
     ) -> torch.Tensor:
         degree = plan.lattice.degree
         count = hand_over.slots * one.outputs
@@ -86,7 +102,7 @@ class MaskedWeights:
         masks = product(Spectrum(common.values.view(-1, 1, 1, degree // 2), common.width), secrets)
         masks += errors(local, tuple(masks.shape))
         for slot in range(hand_over.slots):
-            masks[slot] += _times_public(plan, hand_over, one, self.kernels[one.name], a[slot])
+            masks[slot] += _times_public(plan, hand_over, one, kernel, a[slot])
         return pack(rounded(masks, plan.lattice.modulus_bits, one.c1_bits), one.c1_bits)
 
 

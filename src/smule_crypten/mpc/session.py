@@ -16,6 +16,7 @@ from smule_crypten.config.sections import Randomness
 from smule_crypten.mpc.communicator import TwoPartyCommunicator
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.keys import KEY_BYTES, agreed_key, fresh_entropy, insecure_key
+from smule_crypten.mpc.memory import keep_freed_memory
 from smule_crypten.mpc.provider import Dealt, Provider, TrustedFirstParty
 from smule_crypten.mpc.streams import StreamSet
 from smule_crypten.transport.channel import Channel, LinkChannel
@@ -109,6 +110,7 @@ def open_session(
         randomness: "fresh" keys, or "seeded_insecure" keys that follow from seed.
         wrap_channel: puts an observer between the session and the link, for tests.
     """
+    keep_freed_memory()
     meter = CostMeter()
     channel = wrap_channel(LinkChannel(links[ROLES[1 - rank]], rank, meter))
     provider: Provider = TrustedFirstParty()

@@ -59,11 +59,14 @@ class SimulatedAttack:
 
     Raises:
         ConfigError: as attack_of.
+        DataError: inputs are not in memory.
     """
 
     def __init__(self, run: RunConfig, data: SimulatedData) -> None:
         self._adversary = PARTY_NAMES.index(run.attack.party)
         self._run = run
+        if run.attack.name != "none":
+            _ = data.test.inputs  # its success is measured on them: refused now rather than after the training
         self.attack = attack_of(run.party(self._adversary, "."), data.parties[self._adversary])
         parties = [
             poisoned(inputs, self.attack) if rank == self._adversary else inputs

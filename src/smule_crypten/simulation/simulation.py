@@ -12,6 +12,7 @@ from rich.console import Console
 from torch import nn
 
 from smule_crypten.compute.device import resolve_device
+from smule_crypten.compute.started import require_processes
 from smule_crypten.config.run import RunConfig
 from smule_crypten.features.computing import Say
 from smule_crypten.fork_server import refuse_in_imported_script
@@ -111,6 +112,7 @@ def check_inputs(run: RunConfig, say: Say = log.info) -> SimulatedData:
     """
     scheme_class(run.scheme.name).check_options(run.scheme)
     resolve_device(run.device)
+    require_processes(run.compute, run.device)
     data = load_simulated_data(run, say=say)
     pooled = data.pooled.train
     some_NX = pooled.read(calibration_positions(len(pooled)))

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from smule_crypten.errors import DataError, PartyFailedError
+from smule_crypten.config.options import one_line
+from smule_crypten.errors import DataError
 from smule_crypten.fork_server import ready_context, refuse_in_imported_script
 from smule_crypten.sources.source import Positions, Source
 
@@ -25,8 +26,7 @@ def read_ahead(source: Source, batches: Sequence[Positions], device: torch.devic
     """The batches (B, X) as they lie in source, on device; through pinned memory where that is CUDA.
 
     Raises:
-        DataError: as Source.read, in this process, whichever has read.
-        PartyFailedError: a process that reads ahead was ended by somebody else.
+        DataError: as Source.read, in this process, whichever has read; or a process that reads ahead is gone.
     """
     on_cuda = device.type == "cuda"
     if source.workers == 0 or len(batches) < 2:
@@ -45,22 +45,21 @@ def read_ahead(source: Source, batches: Sequence[Positions], device: torch.devic
         multiprocessing_context=ready_context(),
         generator=torch.Generator(),  # else one number of the global one would be drawn
     )
-    with _may_have_children():
-        reading = iter(loader)
-    while (read := _next(reading)) is not None:
+    for read in _by_processes(loader):
         if isinstance(read, str):
             raise DataError(read)
         yield read.to(device, non_blocking=True)
 
 
-def _next(reading: Iterator[torch.Tensor | str]) -> torch.Tensor | str | None:
-    """None after the last one."""
+def _by_processes(loader: DataLoader[torch.Tensor | str]) -> Iterator[torch.Tensor | str]:
     try:
-        return next(reading, None)
-    except (RuntimeError, OSError, EOFError) as error:  # whichever PyTorch comes upon first
-        raise PartyFailedError(
-            "a process that reads ahead has ended, mostly for lack of memory or of shared memory (/dev/shm); lower "
-            "data.workers, or give it more"
+        with _may_have_children():
+            reading = iter(loader)
+        yield from reading
+    except (RuntimeError, OSError, EOFError) as error:  # killed, or no room in shared memory; what comes first
+        raise DataError(
+            f"a process that reads ahead has ended ({one_line(error)}); lower data.workers, or give the machine more "
+            "memory (shared memory, too)"
         ) from error
 
 

@@ -37,6 +37,7 @@ class ModelOwner(ShareEvaluator):
         material: the next material of an opening.
         output_noise: what is added to logits of this size.
         opening: with "differences" what is common to the logits of a sample is hidden; "values" opens each.
+        device: where the products of integers are computed.
     """
 
     is_model_owner = True
@@ -52,8 +53,10 @@ class ModelOwner(ShareEvaluator):
         material: Callable[[], ModelOwnerMaterial],
         output_noise: OutputNoise,
         opening: LogitOpening,
+        device: torch.device | None = None,
     ) -> None:
         super().__init__(plan)
+        self._products_device = device
         self._public_polynomials = public
         self._local = local
         self._material = material
@@ -77,7 +80,9 @@ class ModelOwner(ShareEvaluator):
         started = time.perf_counter()
         output = self._plan.program.output
         self._post(output, torch.tensor([self._scale], dtype=torch.int8).view(torch.uint8))
-        masked = MaskedWeights(self._plan.lattice, self._public_polynomials, self._weights, self._local)
+        masked = MaskedWeights(
+            self._plan.lattice, self._public_polynomials, self._weights, self._local, self._products_device
+        )
         products = [one for hand_over in self._plan.lattice.hand_overs for one in hand_over.products]
         for one, message in zip(products, masked.messages(), strict=True):
             self._post(one.step, message)

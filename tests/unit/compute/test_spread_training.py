@@ -22,7 +22,7 @@ from smule_crypten.sources.lazy_inputs import LazyInputs
 from smule_crypten.sources.mapped_array import MappedArray, map_array, stamp_of
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.private_trainer import PrivateTrainer
-from smule_crypten.training.trainer import EpochResult
+from smule_crypten.training.trainer import EpochResult, Trainer
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,29 @@ def test_mapped_inputs_are_read_by_each_process(helpers: Helpers, tmp_path: Path
     one, two = (_trained(some)[0] for some in (party, helpers.spread(lazy)))
     assert _largest_difference(one, party.network()) > 0.05
     assert _largest_difference(one, two) < 1e-4
+
+
+def test_a_training_goes_on_with_another_number_of_processes(helpers: Helpers) -> None:
+    """Process 0 holds all that is kept: an epoch by two processes, one by one, and one by two again."""
+    party = learner(convnet, augmentation={"crop": 1, "flip": True})
+    expected, _ = _trained_with_peer([party])
+    network, trainers = _trained_with_peer([helpers.spread(party), party, helpers.spread(party)])
+    assert trainers[-1].model_step == 9
+    assert _largest_difference(expected, network) < 1e-4
+
+
+def _trained_with_peer(parties: list[Learner]) -> tuple[nn.Module, list[Trainer]]:
+    """Three epochs, divided evenly among them, each going on from the state of the one before."""
+    trainers: list[Trainer] = []
+    for party in parties:
+        network = party.network()
+        trainer = party.taught_trainer(network, Peer(), None, lambda: None)
+        if trainers:
+            trainer.load_state_dict(trainers[-1].state_dict())
+        for _ in range(3 // len(parties)):
+            trainer.run_epoch()
+        trainers.append(trainer)
+    return network, trainers
 
 
 class _Stream:

@@ -7,6 +7,8 @@ import pytest
 from smule_crypten.compute.started import rank_outside
 from smule_crypten.config.compute import ComputeConfig
 from smule_crypten.errors import ConfigError
+from smule_crypten.launch.library import configure
+from smule_crypten.simulation.simulation import check_inputs
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "RANK": "3", "WORLD_SIZE": "4"}
 SRUN = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "2"}
@@ -33,3 +35,10 @@ def test_several_machines_need_somebody_to_start_them() -> None:
     """A party starts processes on its own machine only."""
     with pytest.raises(ConfigError, match=r"compute\.nodes=2: start the processes by torchrun or srun on each machine"):
         rank_outside(TWO_BY_TWO, {})
+
+
+def test_a_simulation_has_one_machine() -> None:
+    """Said before its parties are started."""
+    run = configure("compute.nodes=2", "data.max_train=200")
+    with pytest.raises(ConfigError, match=r"^compute\.nodes=2: start the processes by torchrun or srun"):
+        check_inputs(run)

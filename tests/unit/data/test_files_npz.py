@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import tracemalloc
 import zipfile
@@ -214,6 +215,9 @@ def test_two_members_of_one_name(tmp_path: Path) -> None:
 
 
 def test_no_regular_file(tmp_path: Path) -> None:
-    """A folder is none."""
+    """A pipe is none, and would be waited for; a folder is one of .npy files."""
+    os.mkfifo(tmp_path / "pipe.npz")
     with pytest.raises(DataError, match="no regular file"):
+        load_npz(DataConfig(name="npz", path=str(tmp_path / "pipe.npz")))
+    with pytest.raises(DataError, match=r"x_train\.npy \(no such file\); write it by numpy\.save"):
         load_npz(DataConfig(name="npz", path=str(tmp_path)))

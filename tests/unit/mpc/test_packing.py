@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smule_crypten.mpc.packing import MAX_WIDTH, pack, packed_bytes, unpack
+from smule_crypten.mpc import packing
+from smule_crypten.mpc.packing import MAX_WIDTH, pack, pack_lowest, packed_bytes, unpack
 
 WIDTHS = range(1, MAX_WIDTH + 1)
 COUNTS = (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 63, 64, 65)
@@ -41,6 +42,36 @@ def test_layout(width: int) -> None:
         assert len(data) == packed_bytes(count, width)
         expected = [value % (1 << width) for value in values]
         assert unpack(data, count, width).tolist() == [signed(v) if width == 64 else v for v in expected]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_on_other_devices(width: int) -> None:
+    """PyTorch's own way, which other devices take, gives the same bytes and the same values."""
+    for count in COUNTS:
+        values = torch.randint(-(2**63), 2**63 - 1, (count,), generator=torch.Generator().manual_seed(count))
+        data = pack(values, width)
+        assert torch.equal(packing.pack_anywhere(values, width), data)
+        assert torch.equal(packing.unpack_anywhere(data, count, width), unpack(data, count, width))
+
+
+@pytest.mark.parametrize("width", range(1, 33))
+def test_integers_of_32_bits(width: int) -> None:
+    """The same bytes as of 64, and the low 32 bits of the same values."""
+    values = torch.randint(-(2**31), 2**31, (77,), generator=torch.Generator().manual_seed(width))
+    data = pack(values, width)
+    assert torch.equal(pack(values.int(), width), data)
+    assert torch.equal(packing.pack_anywhere(values.int(), width), data)
+    assert torch.equal(unpack(data, 77, width, torch.int32), unpack(data, 77, width).int())
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_rows_of_bits(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row by row what `pack` gives of one bit, by NumPy and by PyTorch."""
+    values = torch.randint(-(2**31), 2**31, (77,), generator=torch.Generator().manual_seed(8)).to(dtype)
+    expected = [pack(values >> bit, 1) for bit in range(3)]
+    for _ in range(2):
+        assert all(torch.equal(one, other) for one, other in zip(pack_lowest(values, 3), expected, strict=True))
+        monkeypatch.setattr(packing, "by_numpy", lambda values: False)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -95,7 +95,8 @@ def test_rows_of_a_joint_head_come_in_blocks(photographs: Path, monkeypatch: pyt
     assert torch.equal(held.moments_DC, lazily.moments_DC)
 
 
-def test_what_needs_all_inputs_says_so(photographs: Path) -> None:
-    """An adversary puts its mark on samples in memory."""
+@pytest.mark.parametrize("name", ["backdoor", "label_flip"])
+def test_what_needs_all_inputs_says_so_before_anything_is_trained(photographs: Path, name: str) -> None:
+    """An adversary puts its mark on samples, or is at least measured on all of them at the end."""
     with pytest.raises(DataError, match=r"this needs all of them in memory; set data\.in_memory=true"):
-        run(photographs, in_memory=False, attack=AttackConfig(name="backdoor", party="b"))
+        run(photographs, in_memory=False, attack=AttackConfig(name=name, party="b"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import signal
 import weakref
 from pathlib import Path
 
@@ -20,9 +21,10 @@ from smule_crypten.data import lazy_samples
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.lazy_samples import LazySamples
 from smule_crypten.data.samples import Samples
-from smule_crypten.errors import DataError, PartyFailedError
+from smule_crypten.errors import DataError
 from smule_crypten.party.states import digest_of
 from smule_crypten.sources.image_files import ImageFiles
+from smule_crypten.sources.lazy_inputs import LazyInputs
 
 CPU = torch.device("cpu")
 MEAN, STD = [0.48, 0.45, 0.4], [0.22, 0.23, 0.24]
@@ -67,6 +69,34 @@ def test_processes_that_read_ahead_change_nothing(photographs: Path, eager: Samp
     for batch_BX, positions in zip(ahead.batches(batches), batches, strict=True):
         assert torch.equal(batch_BX, plain.inputs[positions])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+class GoneSource:
+    """A Source whose reader is killed, as the system does where memory is short."""
+
+    shape, dtype, fingerprint, workers = (8, 2), torch.uint8, "none", 1
+
+    def read(self, positions_B: np.ndarray) -> torch.Tensor:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return torch.zeros(len(positions_B), 2, dtype=torch.uint8)
+
+
+def test_a_reader_that_is_killed_is_told_in_one_line() -> None:
+    """Not by a traceback of PyTorch's."""
+    gone = LazyInputs(GoneSource(), torch.arange(8))
+    with pytest.raises(DataError, match=r"^a process that reads ahead has ended .*; lower data\.workers, or") as caught:
+        list(gone.batches(torch.split(torch.arange(8), 4), CPU))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_gpu_sees_the_same_bits(photographs: Path, eager: Samples, workers: int) -> None:
+    """Normalized there, from bytes that came through pinned memory, as on the CPU."""
+    lazily = load(photographs, in_memory=False, workers=workers).train.normalized(MEAN, STD)
+    read_NX = torch.cat(list(lazily.blocks(7, torch.device("cuda"))))
+    assert read_NX.is_cuda
+    assert torch.equal(read_NX.cpu(), eager.normalized(MEAN, STD).inputs)
 
 
 def test_all_that_is_done_with_samples_is_done_with_these(eager: Samples, lazy: Samples) -> None:
@@ -171,7 +201,7 @@ def test_a_process_that_reads_ahead_is_killed(tmp_path: Path) -> None:
     next(blocks)
     (reader,) = multiprocessing.active_children()
     reader.kill()
-    with pytest.raises(PartyFailedError, match=r"a process that reads ahead has ended, .*; lower data\.workers, or"):
+    with pytest.raises(DataError, match=r"a process that reads ahead has ended .*; lower data\.workers, or"):
         list(blocks)
 
 

@@ -70,7 +70,7 @@ def test_the_pool_gives_copies_too() -> None:
     config = CONFIG.model_copy(update={"pool_batch": 32})
     trainer = make_trainer(nn.Linear(2, 3), samples(), config=config, source=source, pool=pool)
     trainer.run_epoch()
-    batch = trainer._beside_the_labelled()
+    batch, _ = trainer._beside_the_labelled()
     assert batch is not None
     inputs, logits, _ = batch
     assert (100 * inputs[:, 0]).round().tolist() == logits[:, 0].tolist()

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from smule_crypten.mpc.packing import MAX_WIDTH, pack
+from smule_crypten.mpc import packing, packing_cpu
+from smule_crypten.mpc.packing import MAX_WIDTH, pack_lowest
+from smule_crypten.mpc.packing_cpu import Words
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,42 @@ def look_up(
     """Shares of ("r = c", "r > c") for each block, as packed bits.
 
     Args:
-        public: c, int64 (n,).
-        words: this party's shares of the thermometers.
+        public: c (n,), int64, or int32 where it has less than 32 bits.
+        words: this party's shares of the thermometers, int64.
         is_first: whether this party adds public constants to its shares; exactly one does.
     """
-    found = []
-    for place in places(blocks):
-        value = (public >> place.shift) & ((1 << place.bits) - 1)
-        field = (words[place.word] >> place.offset) & ((1 << place.length) - 1)
-        # [r >= 0] is 1, which the first party holds; the bit beyond the field is [r >= 2^b], which is 0.
-        pair = ((field << 1) | int(is_first)) >> value
-        greater = pair >> 1
-        found.append((pack(pair ^ greater, 1), pack(greater, 1)))
-    return found
+    if packing.by_numpy(public):
+        return [
+            _looked_up_on_cpu(place, public.numpy(), words[place.word].numpy(), is_first) for place in places(blocks)
+        ]
+    return [looked_up_anywhere(place, public, words[place.word], is_first) for place in places(blocks)]
+
+
+def looked_up_anywhere(
+    place: BlockPlace, public: torch.Tensor, word: torch.Tensor, is_first: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One block by PyTorch alone, on whatever device the values are."""
+    value = (public >> place.shift) & ((1 << place.bits) - 1)
+    field = (word >> place.offset) & ((1 << place.length) - 1)
+    # [r >= 0] is 1, which the first party holds; the bit beyond the field is [r >= 2^b], which is 0.
+    pair = ((field << 1) | int(is_first)) >> value
+    at_least, greater = pack_lowest(pair, 2)
+    return at_least ^ greater, greater
+
+
+def _looked_up_on_cpu(
+    place: BlockPlace, public: Words, word: Words, is_first: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same by NumPy, in integers as narrow as thermometer and [r >= 0] are: 16 bits for blocks of up to 4."""
+    kind = np.dtype(np.uint16 if place.bits <= 4 else np.uint32)
+    value = (public >> public.dtype.type(place.shift)).astype(kind)
+    value &= kind.type((1 << place.bits) - 1)
+    word = word.view(np.uint64)
+    below = place.offset - 1
+    pair = (word >> np.uint64(below) if below >= 0 else word << np.uint64(1)).astype(kind)
+    pair &= kind.type((2 << place.length) - 2)
+    if is_first:
+        pair |= kind.type(1)
+    pair >>= value
+    at_least, greater = packing_cpu.lowest(pair, 2)
+    return torch.from_numpy(at_least ^ greater), torch.from_numpy(greater)

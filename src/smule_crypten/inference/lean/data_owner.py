@@ -99,7 +99,7 @@ class DataOwner(ShareEvaluator):
             for opening in step.openings:
                 drawn = draw(drawn_fields(opening, batch), self._dealt).to(self._device)
                 shares = draw(dealt_fields(opening, batch), self._dealt).to(self._device)
-                self._materials.append(OpeningMaterial(drawn, shares))
+                self._materials.append(OpeningMaterial(drawn, shares, opening.dtype))
         self.preparation_seconds += time.perf_counter() - started
 
     def _input_mask(self, position: int) -> torch.Tensor:
@@ -109,13 +109,13 @@ class DataOwner(ShareEvaluator):
         return self._results.pop(position)
 
     def _public_value(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share) -> Talk:
+        kind = share.dtype
         if opening.fraction:
-            share = share + material.drawn.values("rounding")
-        own = share + (material.drawn.values("mask") << opening.fraction)
+            share = share + material.drawn.values("rounding", kind)
+        own = share + (material.mask << opening.fraction)
         self._post(step, pack(own, opening.source_bits))
-        theirs = unpack(
-            (yield from self._take(step, packed_bytes(own.numel(), opening.width))), own.numel(), opening.width
-        )
+        data = yield from self._take(step, packed_bytes(own.numel(), opening.width))
+        theirs = unpack(data, own.numel(), opening.width, kind)
         return ((own >> opening.fraction) + theirs) & ((1 << opening.width) - 1)
 
     def _material(self, opening: Opening, batch: int) -> OpeningMaterial:

@@ -104,18 +104,19 @@ class ModelOwner(ShareEvaluator):
         return result if bias is None else result + bias.to(self._device)
 
     def _public_value(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share) -> Talk:
-        fraction, below = opening.fraction, (1 << opening.fraction) - 1
+        fraction, below, kind = opening.fraction, (1 << opening.fraction) - 1, share.dtype
         data = yield from self._take(step, packed_bytes(share.numel(), opening.source_bits))
-        theirs = unpack(data, share.numel(), opening.source_bits)
+        theirs = unpack(data, share.numel(), opening.source_bits, kind)
         if fraction:
-            share = share + material.drawn.values("rounding") + (theirs & below)
-        own = (share >> fraction) + material.drawn.values("mask")
+            share = share + material.drawn.values("rounding", kind)
+            share += theirs & below
+        own = (share >> fraction) + material.mask
         self._post(step, pack(own, opening.width))
         return (own + (theirs >> fraction)) & ((1 << opening.width) - 1)
 
     def _material(self, opening: Opening, batch: int) -> OpeningMaterial:
         drawn = draw(drawn_fields(opening, batch), self._dealt).to(self._device)
-        return OpeningMaterial(drawn, self._correction(dealt_fields(opening, batch)))
+        return OpeningMaterial(drawn, self._correction(dealt_fields(opening, batch)), opening.dtype)
 
     def _correction(self, fields: dict[str, tuple[int, int]]) -> PackedFields:
         return PackedFields(self._receive_correction(fields_bytes(fields)).to(self._device), fields)

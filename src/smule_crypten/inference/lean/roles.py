@@ -47,10 +47,10 @@ class ShareEvaluator(RoleEvaluator):
         would be cheaper; but which way it wraps would follow from c.)
         """
         material = self._material(opening, batch)
-        share = share.reshape(-1) + self._public(opening.offset << opening.fraction)
+        share = share.reshape(-1).to(material.dtype) + self._public(opening.offset << opening.fraction)
         public = yield from self._public_value(step, opening, material, share)
         is_open = yield from self._sign(step, opening, material, public)
-        return self._select(opening, material, public, is_open) - self._public(opening.offset)
+        return self._select(opening, material, public, is_open).long() - self._public(opening.offset)
 
     @abstractmethod
     def _public_value(self, step: Step, opening: Opening, material: OpeningMaterial, share: Share) -> Talk:
@@ -66,7 +66,7 @@ class ShareEvaluator(RoleEvaluator):
         """
 
     def _sign(self, step: Step, opening: Opening, material: OpeningMaterial, public: torch.Tensor) -> Talk:
-        """`b` xor s in the clear, int64 (n,), where b says that the value is not negative."""
+        """`b` xor s in the clear (n,), where b says that the value is not negative."""
         words = material.dealt.values_all("word")
         nodes = look_up(opening.blocks, public, words, self.is_model_owner)
         operands, products = material.drawn.packed_all("operand"), material.dealt.packed_all("product")
@@ -78,31 +78,36 @@ class ShareEvaluator(RoleEvaluator):
             opened = own ^ (yield from self._swap(step, number, own))
             tree.combine(torch.split(opened, [len(bits) for bits in masked]))
             number += 1
-        sign = tree.greater ^ pack(material.dealt.values("high"), 1)
+        sign = tree.greater ^ pack(material.high, 1)
         if self.is_model_owner:
             # b = 1 xor the highest bits of the public value and of the mask, xor "low mask > low public value".
             sign = sign ^ ~pack(public >> (opening.width - 1), 1)
         own = sign ^ material.drawn.packed("bit")
         opened = own ^ (yield from self._swap(step, number, own))
-        return unpack(opened, public.numel(), 1)
+        return unpack(opened, public.numel(), 1, public.dtype)
 
     def _select(
         self, opening: Opening, material: OpeningMaterial, public: torch.Tensor, is_open: torch.Tensor
     ) -> Share:
         """`b` * z = b' z + (1 - 2 b') s z, where b' = b xor s is public."""
-        dealt = material.dealt
+        dealt, kind = material.dealt, public.dtype
         unwrapped = (1 - (public >> (opening.width - 1))) << opening.width
-        times_selector = dealt.values("selector") * public - dealt.values("selected_mask")
-        times_selector += dealt.values("selected_high") * unwrapped
-        kept = self._difference(opening, material, public) - times_selector
-        return torch.where(is_open.bool(), kept, times_selector)
+        times_selector = dealt.values("selector", kind) * public
+        times_selector -= dealt.values("selected_mask", kind)
+        times_selector += dealt.values("selected_high", kind) * unwrapped
+        difference = self._difference(opening, material, public, unwrapped)
+        difference -= 2 * times_selector
+        difference *= is_open
+        return difference + times_selector
 
-    def _difference(self, opening: Opening, material: OpeningMaterial, public: torch.Tensor) -> Share:
+    def _difference(
+        self, opening: Opening, material: OpeningMaterial, public: torch.Tensor, unwrapped: torch.Tensor
+    ) -> Share:
         """`v` = c - r + high * (1 - highest bit of c) * 2^width, for v >= 0; r = r_M + r_D + lift."""
-        dealt = material.dealt
-        unwrapped = 1 - (public >> (opening.width - 1))
-        lift = dealt.values("lift") << (0 if opening.fraction else opening.width)
-        share = ((dealt.values("high") * unwrapped) << opening.width) - lift - material.drawn.values("mask")
+        dealt, kind = material.dealt, public.dtype
+        share = material.high * unwrapped
+        share -= dealt.values("lift", kind) << (0 if opening.fraction else opening.width)
+        share -= material.mask
         return share + public if self.is_model_owner else share
 
     def _swap(self, step: Step, number: int, own: torch.Tensor) -> Talk:

@@ -131,6 +131,7 @@ class TwoPartyScheme(FixedPointScheme):
             material=self._correlations.model_owner_material,
             output_noise=partial(self.output_noise, answerer),
             opening=self.opening,
+            device=self.device,
         )
         data_owner = DataOwner(
             plans[1 - rank],

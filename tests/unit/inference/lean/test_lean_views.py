@@ -135,7 +135,7 @@ def test_two_secrets_look_the_same(role: int, other: tuple[int, int]) -> None:
 def without_mask(material: OpeningMaterial, opening: Opening, batch: int) -> OpeningMaterial:
     data = material.drawn.data.clone()
     data[: packed_bytes(batch * opening.elements, opening.width)] = 0
-    return OpeningMaterial(PackedFields(data, material.drawn.fields), material.dealt)
+    return OpeningMaterial(PackedFields(data, material.drawn.fields), material.dealt, material.dtype)
 
 
 class UnmaskedDataOwner(SeeingDataOwner):
@@ -163,7 +163,7 @@ class PlainlySpeakingDataOwner(SeeingDataOwner):
         data, start = material.drawn.data.clone(), packed_bytes(count, opening.width)
         if opening.fraction:
             data[start : start + packed_bytes(count, opening.fraction)] = 0
-        return OpeningMaterial(PackedFields(data, material.drawn.fields), material.dealt)
+        return OpeningMaterial(PackedFields(data, material.drawn.fields), material.dealt, material.dtype)
 
 
 class RepeatingDataOwner(SeeingDataOwner):
