@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +56,13 @@ class Helpers:
         self._group.say(ToLearn(replace(learner, holding=needed, computing=Computing), sample_ids))
         numbers = itertools.count()
         return replace(learner, computing=lambda: SpreadComputing(self._group, next(numbers), sample_ids))
+
+
+def require_portable(compute: ComputeConfig, held: Holding) -> None:
+    """Raise ConfigError where inputs cannot be handed to the other processes, before anybody is met."""
+    for part in (held.train, held.unlabelled) if compute.processes > 1 else ():
+        if not part.is_in_memory:
+            pickle.dumps(part)
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def _of_files(folder: Path, split: str, layout: Layout | None, keeping: Keeping)
     if keeping.is_in_memory(_BYTES_OF_FLOAT * inputs.size):
         return _from_arrays(inputs, targets, layout, split)
     targets_N = as_targets(targets, f"data set 'npz': y_{split}")
-    source = MappedArray(inputs, partial(as_inputs, what=f"{path}", layout=layout), stamp_of(path))
+    source = MappedArray(inputs, partial(as_inputs, what=f"{path}", layout=layout), stamp_of(path), path)
     return LazySamples(LazyInputs(source, torch.arange(len(inputs))), targets_N, torch.arange(len(targets_N)))
 
 

@@ -26,6 +26,11 @@ class PackedPaths(Sequence[Path]):
         self._ends = np.cumsum(np.fromiter(map(len, names), np.int64, len(names)))
 
     @property
+    def root(self) -> str:
+        """Of all of them."""
+        return self._root
+
+    @property
     def packed_names(self) -> bytes:
         """All names below root, with a zero behind each."""
         return self._names

@@ -15,7 +15,7 @@ from torch import nn
 
 from smule_crypten.audit.auditor import Auditor
 from smule_crypten.compute.device import resolve_device
-from smule_crypten.compute.helpers import Helpers, opened_helpers
+from smule_crypten.compute.helpers import Helpers, opened_helpers, require_portable
 from smule_crypten.config.run import PartyConfig
 from smule_crypten.data.partition import missing_classes
 from smule_crypten.errors import PeerError
@@ -117,6 +117,7 @@ def _prepare(loaded: PartyInputs, hooks: Hooks) -> _Prepared:
     config = inputs.config
     model = build_party_model(config, inputs.bundle)
     feasible_steps(model, inputs.train, config.training)
+    require_portable(config.compute, inputs)
     states = StateFolder(party_folder(config) / STATES_FOLDER, config, inputs.digest)
     answering, inputs_NX = hooks.answering(model, 1), inputs.calibration_inputs(config)
     return _Prepared(

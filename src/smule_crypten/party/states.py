@@ -58,7 +58,7 @@ class StateFolder:
     def __init__(self, folder: Path, config: PartyConfig, data_digest: str | None = None) -> None:
         self._folder = folder
         self._data_digest = data_digest
-        self._settings = config.model_dump_json(exclude=_MAY_CHANGE)
+        self._settings = config.model_dump_json(exclude=_may_change(config))
         self._digest = hashlib.sha256(self._settings.encode()).hexdigest()
 
     @property
@@ -165,6 +165,17 @@ class StateFolder:
 
     def _path(self, num_exchanges: int) -> Path:
         return self._folder / f"exchange_{num_exchanges}.pt"
+
+
+def _may_change(config: PartyConfig) -> dict[str, Any]:
+    """Under training.dp the processes must stay as many.
+
+    A repeated epoch adds the noise of the first time. With other values dropped out, which follow from the number of
+    processes, the difference of both networks would be one of gradients without any noise.
+    """
+    if config.training.dp is None:
+        return _MAY_CHANGE
+    return {key: what for key, what in _MAY_CHANGE.items() if key != "compute"}
 
 
 def _changes(before: Any, now: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,7 +55,9 @@ class ImageFiles:
 
     @cached_property
     def fingerprint(self) -> str:
+        """Of all of the paths: other data may well have files of the same names, sizes and times."""
         digest = hashlib.sha256(f"{self.shape} {self.dtype} {self.channels} {self.size} {self.first.depth}\n".encode())
+        digest.update(os.fsencode(os.path.realpath(self.paths.root)) + b"\0")
         digest.update(self.paths.packed_names)
         digest.update(self.stamps_N2.tobytes())
         return digest.hexdigest()

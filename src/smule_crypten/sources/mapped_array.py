@@ -1,8 +1,12 @@
-"""An array on disk as a source: its file is mapped, and the system reads the pages that are needed."""
+"""An array on disk as a source: its file is mapped, and the system reads the pages that are needed.
+
+Another process of the party (compute/) maps the file itself: what is pickled is the path, never the array.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from smule_crypten.config.options import one_line
-from smule_crypten.errors import DataError
+from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.sources.source import Positions
 
 Array = npt.NDArray[Any]
@@ -27,12 +31,14 @@ class MappedArray:
     Attributes:
         array: mapped, not read.
         convert: from some of its rows, in memory, to inputs (B, X), uint8 or float32.
-        described_by: SHA-256 of what the values follow from.
+        described_by: SHA-256 of what the values follow from; of a file, its stamp_of when it was mapped.
+        path: of the file; None of one without a name, which no other process can map.
     """
 
     array: Array
     convert: Callable[[Array], torch.Tensor]
     described_by: str
+    path: Path | None = None
 
     @cached_property
     def _nothing(self) -> torch.Tensor:
@@ -56,7 +62,28 @@ class MappedArray:
         return hashlib.sha256(f"{self.described_by} {self.shape} {self.dtype}".encode()).hexdigest()
 
     def read(self, positions_B: Positions) -> torch.Tensor:
+        self._require_unchanged()
         return self.convert(np.asarray(self.array[positions_B]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Raises ConfigError where the file has no name."""
+        if self.path is None:
+            raise ConfigError(
+                "compute.devices: the inputs of the table lie in a temporary file, which no other process can read; "
+                "set data.in_memory=true or compute.devices=1"
+            )
+        return _mapped_again, (self.convert, self.described_by, self.path)
+
+    def _require_unchanged(self) -> None:
+        """A mapped file that is written to changes at once, and one that is cut ends the process."""
+        if self.path is not None and stamp_of(self.path) != self.described_by:
+            raise DataError(f"{self.path} was changed since it was mapped; leave it alone while a run reads it")
+
+
+def _mapped_again(convert: Callable[[Array], torch.Tensor], described_by: str, path: Path) -> MappedArray:
+    mapped = MappedArray(map_array(path), convert, described_by, path)
+    mapped._require_unchanged()
+    return mapped
 
 
 def map_array(path: Path) -> Array:
@@ -77,6 +104,15 @@ def map_array(path: Path) -> Array:
 
 
 def stamp_of(path: Path) -> str:
-    """SHA-256 of the name, size and time of change of a file: they stand for what it holds."""
-    found = path.stat()
-    return hashlib.sha256(f"{path.name} {found.st_size} {found.st_mtime_ns}".encode()).hexdigest()
+    """SHA-256 of the path, size and time of change of a file: they stand for what it holds.
+
+    All of the path: other data may well have files of the same names, sizes and times.
+
+    Raises:
+        DataError: it is gone.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise DataError(f"cannot read {path} ({error.strerror}); leave it alone while a run reads it") from error
+    return hashlib.sha256(f"{os.path.realpath(path)} {found.st_size} {found.st_mtime_ns}".encode()).hexdigest()

@@ -56,7 +56,7 @@ def _by_processes(loader: DataLoader[torch.Tensor | str]) -> Iterator[torch.Tens
         with _may_have_children():
             reading = iter(loader)
         yield from reading
-    except RuntimeError as error:  # killed, or no room in shared memory
+    except (RuntimeError, OSError, EOFError) as error:  # killed, or no room in shared memory; what comes first
         raise DataError(
             f"a process that reads ahead has ended ({one_line(error)}); lower data.workers, or give the machine more "
             "memory (shared memory, too)"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -46,7 +47,6 @@ class RowStore:
         """All rows, at least one."""
         if self._file is None:
             return Rows(np.concatenate(self._chunks))
-        self._file.flush()
         with self._file:
             values: NDArray[Any] = np.memmap(self._file, np.float32, mode="r", shape=(self._num_rows, self._width))
         return Rows(values, self._digest.hexdigest())
@@ -59,7 +59,11 @@ class RowStore:
                 content = np.ascontiguousarray(rows_NF).tobytes()
                 self._digest.update(content)
                 self._file.write(content)
+            self._file.flush()  # what has no room must be found here
         except OSError as error:
+            if self._file is not None:
+                with suppress(OSError):  # of what is still in the buffer
+                    self._file.close()
             raise DataError(
                 f"the inputs of the table find no room in {tempfile.gettempdir()} ({error.strerror}); set TMPDIR to a "
                 "folder of a larger disk"

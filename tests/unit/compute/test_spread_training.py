@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from two_processes import Peer, convnet, learner, two_processes, without_batch_norm
 
 from smule_crypten.compute.helpers import Helpers
+from smule_crypten.data.arrays import as_inputs
+from smule_crypten.data.lazy_samples import LazySamples
 from smule_crypten.errors import ConfigError
+from smule_crypten.sources.lazy_inputs import LazyInputs
+from smule_crypten.sources.mapped_array import MappedArray, map_array, stamp_of
 from smule_crypten.training.learner import Learner
 from smule_crypten.training.private_trainer import PrivateTrainer
 from smule_crypten.training.trainer import EpochResult, Trainer
@@ -60,6 +67,20 @@ def test_two_processes_train_as_one(helpers: Helpers, build: Callable[[int], nn.
         expected = [getattr(result, name) for result in results]
         assert [getattr(result, name) for result in spread] == pytest.approx(expected, abs=1e-4), name
     assert any(result.soft_label_fraction for result in results)
+
+
+def test_mapped_inputs_are_read_by_each_process(helpers: Helpers, tmp_path: Path) -> None:
+    """Of a file that does not fit into memory the other process hears the path, and trains on the same values."""
+    party = learner(without_batch_norm, num_train=40)
+    held = party.holding
+    path = tmp_path / "x_train.npy"
+    np.save(path, held.train.inputs.numpy())
+    source = MappedArray(map_array(path), partial(as_inputs, what="train", layout="NCHW"), stamp_of(path), path)
+    mapped = LazySamples(LazyInputs(source, torch.arange(40)), held.train.targets, held.train.sample_ids)
+    lazy = replace(party, holding=replace(held, train=mapped))
+    one, two = (_trained(some)[0] for some in (party, helpers.spread(lazy)))
+    assert _largest_difference(one, party.network()) > 0.05
+    assert _largest_difference(one, two) < 1e-4
 
 
 def test_a_training_goes_on_with_another_number_of_processes(helpers: Helpers) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from party_configs import party
 
+from smule_crypten.config.compute import ComputeConfig
 from smule_crypten.config.exchange import ExchangeConfig
 from smule_crypten.config.party import DisclosureConfig
 from smule_crypten.config.sections import LaunchConfig, ModelConfig, TrainingConfig
@@ -94,6 +95,18 @@ def test_states_of_another_configuration(changed: dict[str, Any], tmp_path: Path
     with pytest.raises(OutputError, match=f"another configuration: {next(iter(changed))}"):
         StateFolder(tmp_path, party(**changed)).check()
     StateFolder(tmp_path, party()).check()
+
+
+def test_a_private_training_goes_on_with_as_many_processes(tmp_path: Path) -> None:
+    """It repeats an epoch with the same noise: what else follows from the number of processes would stand bare in the
+    difference."""
+    two = ComputeConfig(devices=2)
+    StateFolder(tmp_path / "plain", party()).save(1, {})
+    StateFolder(tmp_path / "plain", party(compute=two)).check()
+    private = TrainingConfig.model_validate({"dp": {"target_epsilon": 1.0}, "trust": "none", "teacher": "peer"})
+    StateFolder(tmp_path / "private", party(training=private)).save(1, {})
+    with pytest.raises(OutputError, match=r"compute\.devices: 1 there, 2 here"):
+        StateFolder(tmp_path / "private", party(training=private, compute=two)).check()
 
 
 def test_changed_keys_are_named(tmp_path: Path) -> None:

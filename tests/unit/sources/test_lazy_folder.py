@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import shutil
 import signal
 import weakref
 from pathlib import Path
@@ -193,6 +195,16 @@ def test_another_depth_or_size_is_refused_when_it_is_read(tmp_path: Path) -> Non
         train.read(torch.arange(6))
 
 
+def test_a_process_that_reads_ahead_is_killed(tmp_path: Path) -> None:
+    """As by a system without memory: one line says what helps, whatever PyTorch comes upon."""
+    blocks = load(write_folder(tmp_path, 40, 3), in_memory=False, workers=1).train.blocks(2)
+    next(blocks)
+    (reader,) = multiprocessing.active_children()
+    reader.kill()
+    with pytest.raises(DataError, match=r"a process that reads ahead has ended .*; lower data\.workers, or"):
+        list(blocks)
+
+
 def test_the_digest_follows_names_sizes_and_times(tmp_path: Path) -> None:
     """Reading a million files to compare a run with an earlier one takes hours; a changed file must be noticed."""
     root = write_folder(tmp_path, 12, 3)
@@ -208,6 +220,13 @@ def test_the_digest_follows_names_sizes_and_times(tmp_path: Path) -> None:
     assert changed != first
     path.rename(path.with_name("002.png"))
     assert digest() not in (first, changed)
+
+
+def test_a_copy_with_the_same_names_sizes_and_times_is_other_data(tmp_path: Path) -> None:
+    """Uncompressed images of two data sets may have all of them in common."""
+    root = write_folder(tmp_path / "one", 6, 3)
+    copy = shutil.copytree(root, tmp_path / "other")
+    assert len({digest_of(load(folder, in_memory=False).train) for folder in (root, copy)}) == 2
 
 
 def test_a_batch_is_all_that_is_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,10 @@ from smule_crypten.data import lazy_samples
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.samples import DataBundle
 from smule_crypten.errors import ConfigError, DataError
+from smule_crypten.features.cache import content_digest
 from smule_crypten.party.states import digest_of
 from smule_crypten.tables import source as table_source
+from smule_crypten.tables.row_store import RowStore
 
 POSITIONS = torch.tensor([7, 0, 3, 3])
 
@@ -122,6 +127,48 @@ def test_a_changed_file_is_another_data_set(tmp_path: Path) -> None:
     assert digest_of(load("npz", tmp_path, in_memory=False).train) != first
 
 
+def test_other_data_with_files_of_the_same_names_sizes_and_times(tmp_path: Path) -> None:
+    """As two archives that were unpacked leave them: features of the one must not be taken for those of the other."""
+    bundles = []
+    for name, fill in (("one", 1), ("other", 2)):
+        folder = write_arrays(tmp_path / name, np.full((16, 3), fill, np.uint8))
+        os.utime(folder / "x_train.npy", (1, 1))
+        bundles.append(load("npz", folder, in_memory=False))
+    assert len({content_digest(bundle.train.source) for bundle in bundles}) == 2
+
+
+@pytest.mark.parametrize("size", [40, 100], ids=["rewritten", "cut"])
+def test_a_file_that_changes_while_it_is_mapped_is_refused(tmp_path: Path, size: int) -> None:
+    """Rows would be others from then on, and reading beyond the end of a file ends a process by a signal."""
+    folder = write_arrays(tmp_path, np.arange(48, dtype=np.float32).reshape(16, 3))
+    train = load("npz", folder, in_memory=False).train
+    with (folder / "x_train.npy").open("r+b") as file:
+        file.truncate(size)
+    with pytest.raises(DataError, match=r"x_train\.npy was changed since it was mapped; leave it alone"):
+        train.read(POSITIONS)
+
+
+def test_another_process_maps_the_file_itself(tmp_path: Path) -> None:
+    """Processes of a party hand each other the path: a pickled map would be a copy of all of it in memory."""
+    draws = np.random.default_rng(3).integers(0, 255, (4000, 30)).astype(np.uint8)
+    folder = write_arrays(tmp_path, draws)
+    train = load("npz", folder, in_memory=False).train.select(torch.arange(9))
+    handed = pickle.dumps(train)
+    assert len(handed) < draws.nbytes / 10
+    assert torch.equal(pickle.loads(handed).in_memory().inputs, torch.from_numpy(draws[:9]))
+    write_arrays(tmp_path, draws[1:])
+    with pytest.raises(DataError, match=r"x_train\.npy was changed since it was mapped"):
+        pickle.loads(handed)
+
+
+def test_a_file_without_a_name_is_not_handed_on(tmp_path: Path) -> None:
+    """Of a table; it would be copied into the memory of every process."""
+    path = tmp_path / "rows.csv"
+    path.write_text("x,y\n" + "".join(f"{number},{number % 2}\n" for number in range(40)))
+    with pytest.raises(ConfigError, match=r"compute\.devices: .* temporary file, .*; set data\.in_memory=true or"):
+        pickle.dumps(load("table", path, in_memory=False, target="y").train)
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_table_beyond_memory_is_the_same_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     """Read in chunks of rows, here of 7, into a temporary file; some rows are in memory before the limit is reached."""
@@ -159,6 +206,13 @@ def test_a_table_without_room_on_disk_is_refused(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(DataError, match=r"find no room in .*gone .*; set TMPDIR to a folder of a larger disk"):
         load("table", path, in_memory=False, target="y")
+
+
+def test_a_full_disk_is_found_at_the_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few rows wait in a buffer of Python's: they may have no room either."""
+    monkeypatch.setattr(tempfile, "TemporaryFile", partial(Path("/dev/full").open, "w+b"))
+    with pytest.raises(DataError, match=r"find no room in .* \(No space left on device\); set TMPDIR"):
+        RowStore(2, 0).add(np.zeros((3, 2), np.float32))
 
 
 @pytest.mark.parametrize(
