@@ -15,7 +15,7 @@ from smule_crypten.types import Adversary
 
 @dataclass(frozen=True, kw_only=True)
 class SchemeTraits:
-    """adversary: "none" gives no protection. Hosts refuse it, and a simulation needs allow_insecure."""
+    """adversary: "none" gives no protection. Between hosts it is refused, and a simulation needs allow_insecure."""
 
     adversary: Adversary
     needs_dealer: bool

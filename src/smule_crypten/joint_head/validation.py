@@ -14,7 +14,7 @@ import math
 import torch
 
 ALARM = -3.0
-"""Deviations: a joint head that is as good as the party's own for its classes falls below by a chance of 0.1 %."""
+"""Deviations: a joint head that is as good as the party's own for its classes falls below it with probability 0.1 %."""
 _LEAST = 5
 """Samples of a class without which it does not count."""
 

@@ -17,7 +17,7 @@ from smule_crypten.tables.source import TableFile, listed
 
 _DRAFT = f"""\
 The public schema of a table. Both parties use the same file; the other party reads all of it.
-Kinds, missing and ignore follow from the data of the party that drafted it: change what the other must not read.
+Kinds, missing and ignore follow from the data of the party that drafted it: change what the other party must not read.
 Fill in each {BLANK}, together with the other party:
   role        feature, target (to be predicted) or ignore
   kind        numeric, boolean or categorical

@@ -22,7 +22,7 @@ from smule_crypten.tasks.task import PLAIN, LossTerms, Task
 LINEAR_FROM = 2.0
 """Beyond this difference to a peer's value, in standard deviations of the targets, its gradient grows no more."""
 WIDENED_BY = 1.0
-"""By so many times its width a peer's value may lie outside of the range of the party's targets: it may know others."""
+"""A peer's value may lie outside the range of the party's targets by so many times its width: it may know others."""
 _LEAST_WIDTH = 1.0
 """Of that range, in standard deviations: few targets may be alike by chance."""
 _LARGEST_UNKNOWN = 10.0
