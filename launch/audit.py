@@ -67,7 +67,7 @@ def _audit(options: argparse.Namespace) -> None:
         _show(read, options.file, Console(highlight=False, markup=False, emoji=False))
     if options.expect is not None and options.expect not in read.digests:
         raise OutputError(
-            f"audit log {options.file} has no line of digest {options.expect}: it was cut off or written anew since "
+            f"audit log {options.file} has no line of digest {options.expect}: it was cut off or written again since "
             "that was noted; restore it from a copy"
         )
     if read.torn_from is not None:

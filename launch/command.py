@@ -120,7 +120,7 @@ def _leave_loky() -> None:
 
 
 def print_banner(run: RunConfig, console: Console) -> None:
-    """Who runs what, and that it protects nothing where that is so."""
+    """Who runs what, and that it gives no protection where that is so."""
     parties = " and ".join(f"{name} ({run.party_section(rank).model.name})" for rank, name in enumerate(PARTY_NAMES))
     console.print(
         f"SMuLe: parties {parties}, data {run.data.name}, scheme {run.scheme.name}", highlight=False, soft_wrap=True
@@ -128,7 +128,7 @@ def print_banner(run: RunConfig, console: Console) -> None:
     if run.insecure_choices:
         choices = ", ".join(run.insecure_choices)
         console.print(
-            f"simulation only: protects nothing ({choices})", style="bold yellow", highlight=False, soft_wrap=True
+            f"simulation only: gives no protection ({choices})", style="bold yellow", highlight=False, soft_wrap=True
         )
     if run.attack.name != "none":
         notice = attack_notice(AttackRecord(name=run.attack.name, party=run.attack.party))

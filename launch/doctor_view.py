@@ -42,9 +42,7 @@ def verdict(findings: Sequence[Finding]) -> str:
     failed, skipped = by_status["FAILED"], by_status["skipped"]
     unknown = f"; not examined: {', '.join(skipped)}" if skipped else ""
     if failed:
-        return (
-            f"NOT READY: {len(failed)} of {len(findings)} checks failed: {', '.join(failed)}; mend the first{unknown}"
-        )
+        return f"NOT READY: {len(failed)} of {len(findings)} checks failed: {', '.join(failed)}; fix the first{unknown}"
     if skipped:
         return f"NOTHING FAILED, but not all is known: {len(by_status['ok'])} of {len(findings)} checks are ok{unknown}"
     return f"READY: all {len(findings)} checks are ok"

@@ -72,7 +72,7 @@ def _init(options: argparse.Namespace) -> None:
     if len(set(names)) < len(names):
         raise ConfigError("--a, --b, --dealer: two have the same name; give each its own, as in smule-keys init --name")
     if answers["data"] == "table" and answers["class-names"]:
-        raise ConfigError("--class-names: classes of a table stand in its schema (smule-table schema); leave it out")
+        raise ConfigError("--class-names: classes of a table are in its schema (smule-table schema); leave it out")
     paths = {role: options.dir / f"{answers[role]}.yaml" for role in roles}
     for path in paths.values():
         if path.exists():
@@ -198,7 +198,7 @@ def _party_file(role: str, answers: dict[str, str]) -> str:
         ("", {"training": {"epochs": int(answers["epochs"])}}),
         ("", {"exchange": {"num_queries": int(answers["queries"]), "every": int(answers["every"])}}),
         (
-            "# How much the own network answers, over all runs with this peer; null for as much as this run plans.",
+            "# How much your own network answers, over all runs with this peer; null for as much as this run plans.",
             {"disclosure": {"max_answers_total": None, "ledger": f"ledger-of-{other}.jsonl"}},
         ),
         (

@@ -1,4 +1,4 @@
-"""How a command ends: what a user can mend in one line on stderr, and the exit code (see errors.py)."""
+"""How a command ends: what a user can fix in one line on stderr, and the exit code (see errors.py)."""
 
 from __future__ import annotations
 

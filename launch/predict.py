@@ -15,7 +15,7 @@ from smule_crypten.report.logs import configure_logging
 
 USAGE = """smule-predict +party=my_side.yaml [input=images.npz output=predictions.npz] [key=value ...]
 
-Asks the other party's trained network about new images, and combines its answers with those of the own one. Both
+Asks the other party's trained network about new images, and combines its answers with those of your own. Both
 parties run it at the same time, as my_side.yaml says, while the dealer waits if the scheme needs one; without input
 this side only answers.
 

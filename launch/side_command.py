@@ -23,7 +23,7 @@ NEXT_STEPS: Mapping[int, str] = {
     PeerError.exit_code: "start the same command again, at all sides; what was charged stays charged",
     ProtocolError.exit_code: f"see that all sides run the same version, and {_BOTH}",
     HandshakeError.exit_code: f"agree on it with the other side, {_BOTH}, then start again",
-    PeerDeclinedError.exit_code: "once that is mended there, start the same command again",
+    PeerDeclinedError.exit_code: "once that is fixed there, start the same command again",
     INTERRUPTED_EXIT_CODE: "start the same command again",
 }
 """What to do after each exit code whose message tells what happened, but cannot tell what follows from it."""

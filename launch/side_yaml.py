@@ -31,7 +31,7 @@ _COMMAND_LINE = "command line"
 class SideSettings:
     """What one side says: its file, and over it what stands on the command line.
 
-    lines: the line of each key of the file, in dotted form. overrides: those of the command line, as they stand there.
+    lines: the line of each key of the file, in dotted form. overrides: those of the command line, as given there.
     """
 
     path: Path

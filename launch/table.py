@@ -104,7 +104,7 @@ def _draft(file: TableFile, values: dict[str, str]) -> None:
 
 
 def _confirmation(confirm: str | None, proposals: Sequence[Proposal]) -> Callable[[Proposal], bool]:
-    """Whether values of a column may stand in the schema: as the command line or a person at the terminal says."""
+    """Whether values of a column may be in the schema: as the command line or a person at the terminal says."""
     if confirm == "all":
         return lambda proposal: True
     if confirm is not None:
@@ -112,7 +112,7 @@ def _confirmation(confirm: str | None, proposals: Sequence[Proposal]) -> Callabl
         for name in names:
             if name not in with_values:
                 raise ConfigError(
-                    f"confirm: no values of {quoted(name)} would stand in a schema {suggest(name, with_values)}"
+                    f"confirm: no values of {quoted(name)} would be in a schema {suggest(name, with_values)}"
                 )
         return lambda proposal: proposal.name in names
     return _asked if sys.stdin.isatty() else lambda proposal: False

@@ -168,7 +168,7 @@ def _limits(text: str) -> dict[str, Any]:
         key, _, value = setting.partition("=")
         known = list(DisclosureLimits.model_fields)
         if key not in known or key in values:
-            raise ConfigError(f"--peer-limits: {key!r} is no key, or stands there twice {suggest(key, known)}")
+            raise ConfigError(f"--peer-limits: {key!r} is no key, or is given twice {suggest(key, known)}")
         values[key] = _number(value, key)
     return values
 

@@ -1,4 +1,4 @@
-"""Terms as people read them: a table of who and when, sentences for whoever answers for it, and who has signed."""
+"""Terms as people read them: a table with names and dates, sentences for whoever answers for it, and who has signed."""
 
 from __future__ import annotations
 

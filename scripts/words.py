@@ -1,21 +1,21 @@
 """The style sheet, docs/style.md, as a check: words that went, and paragraphs that are too long.
 
-python scripts/words.py              what scripts/lint runs: the pages
-python scripts/words.py PATH...      these files and folders, paragraphs of pages apart: also code and its docstrings
+python scripts/words.py              what scripts/lint runs: the pages, and the words of src, launch and conf
+python scripts/words.py PATH...      these files and folders, without the length of paragraphs
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("docs/**/*.md", "benchmarks/README.md", "benchmarks/results/README.md", "CONTRIBUTING.md")
-GENERATED = ("docs/keys.md",)
-"""Written from docstrings of the code, as are the tables between `<!-- name -->` and `<!-- end -->` of other pages."""
+PAGES = ("README.md", "docs/**/*.md", "benchmarks/README.md", "benchmarks/results/README.md", "CONTRIBUTING.md")
+CODE = ("src", "launch", "conf")
+"""Folders whose docstrings, messages and comments use the same words."""
 LONGEST = 6 * 120
 """Characters of a paragraph: six lines."""
 
@@ -47,7 +47,7 @@ WORDS = tuple(
         (r"\banew\b", "again, afresh"),
         (r"\bmend(?:s|ed|ing)?\b", "fix"),
         (r"\bstands? (?:in|there)\b(?! (?:for|between))", "is in, is there"),
-        (r"\b(?:to|of|by|for) who (?!is\b|are\b)", "the party that, anyone who"),
+        (r"\b(?:to|of|by|for) who (?!is\b|are\b|in\b)", "the party that, anyone who"),
         (r"\ball in(?=[,.;:)|]|$)", "in total"),
         (r"\bat hand\b", "available"),
         (r"\b(?:is|are) said(?=[,.;:]|$)", "a message says so"),
@@ -61,9 +61,8 @@ def main(arguments: list[str]) -> int:
         found = [line for path in _files(arguments) for line in words_in(path)]
     else:
         pages = sorted({path for pattern in PAGES for path in ROOT.glob(pattern)})
-        found = [
-            line for path in pages for line in (*words_in(path), *long_paragraphs_in(path)) if not _generated(path)
-        ]
+        found = [line for path in pages for line in (*words_in(path), *long_paragraphs_in(path))]
+        found += [line for path in _files(str(ROOT / each) for each in CODE) for line in words_in(path)]
     print("\n".join(found), end="\n" if found else "")
     return int(bool(found))
 
@@ -116,16 +115,12 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     return enumerate(path.read_text(encoding="utf-8").split("\n"), 1)
 
 
-def _files(arguments: list[str]) -> Iterator[Path]:
+def _files(arguments: Iterable[str]) -> Iterator[Path]:
     for argument in arguments:
         path = Path(argument)
         if path.is_file():
             yield path
         yield from (each for each in sorted(path.rglob("*")) if each.suffix in (".md", ".py", ".yaml"))
-
-
-def _generated(path: Path) -> bool:
-    return _name(path) in GENERATED
 
 
 def _name(path: Path) -> str:

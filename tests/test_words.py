@@ -1,4 +1,4 @@
-"""The word list of the style sheet: scripts/words.py finds what docs/style.md names, and nothing in code."""
+"""The word list of the style sheet: scripts/words.py finds what docs/style.md names, and no code."""
 
 from __future__ import annotations
 
@@ -40,6 +40,14 @@ def test_code_and_generated_tables_are_left_alone(tmp_path: Path) -> None:
     page = "# A\n\n```text\nthe own\n```\n\n`the own` one\n\n<!-- run -->\nthe own\n<!-- end -->\n\nthe own\n"
     (line,) = found_in(page, tmp_path)
     assert "page.md:13: 'the own'" in line
+
+
+def test_docstrings_and_messages_are_judged_in_code(tmp_path: Path) -> None:
+    """Every line of a Python or YAML file counts, also in a string; code that only looks alike does not."""
+    module = tmp_path / "module.py"
+    module.write_text('"""Read the own file."""\nraise ValueError("bytes an epoch")\nfor who in "ab":\n    pass\n')
+    assert [line.split(": ")[1] for line in WORDS["words_in"](module)] == ["'the own'", "'bytes an epoch'"]
+    assert [path.name for path in WORDS["_files"]([str(tmp_path)])] == ["module.py"]
 
 
 def test_paragraphs_and_items_are_measured_apart() -> None:

@@ -2,7 +2,7 @@
 
 A new interpreter would import PyTorch and CrypTen for seconds, in each process again. Python's fork server is such an
 interpreter; it computes nothing, so that it holds no threads of PyTorch, no CUDA context and no keys when it forks. The
-one random state that forks would share, NumPy's, is drawn anew in each. It starts with the first process, serves all
+one random state that forks would share, NumPy's, is drawn afresh in each. It starts with the first process, serves all
 later ones of this process, and ends with it.
 
 What a process inherits (limits of resources, namespaces) is the server's, as it was when that started; path, working

@@ -1,6 +1,6 @@
 """The metrics by name: for which tasks they are, and how a figure of theirs is read.
 
-How they are computed stands in tasks/metrics.py, which has a row for each name here. The configuration and the report
+How they are computed is in tasks/metrics.py, which has a row for each name here. The configuration and the report
 need the names only.
 """
 

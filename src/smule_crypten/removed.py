@@ -25,7 +25,7 @@ REMOVED: dict[str, str] = {
     "training.weight_schedule": "the weight stays as it is; set training.distillation_weight",
     "training.final_temperature": "the temperature stays as it is; set training.temperature",
     "training.staleness_half_life": "old answers count like new ones until they are asked again; leave it out",
-    "training.unasked_share": "it is 0.3, and less where the own network knows less than the peer; leave it out",
+    "training.unasked_share": "it is 0.3, and less where the party's network knows less than the peer; leave it out",
     "party_a.disclosure.ledger": _BETWEEN_HOSTS,
     "party_b.disclosure.ledger": _BETWEEN_HOSTS,
     "party_a.disclosure.former_fingerprints": _BETWEEN_HOSTS,

@@ -202,7 +202,7 @@ def _check_model_owner_learns_nothing(
 
 
 def appears(secret: torch.Tensor, received: list[torch.Tensor]) -> bool:
-    """Whether any value of secret (large enough to be no coincidence) stands in the clear in what was received."""
+    """Whether any value of secret (large enough to be no coincidence) is in the clear in what was received."""
     targets = secret.flatten()[secret.flatten().abs() > 0.1]
     for tensor in received:
         if tensor.dtype == torch.uint8 or not tensor.numel():

@@ -136,7 +136,7 @@ def test_secure_answers_match_plaintext(main_run: MainRun) -> None:
 def test_the_output_has_the_numbers(main_run: MainRun) -> None:
     """Without a terminal: a line an epoch, what is missing at whom, the notice, a table that matches the summary."""
     output, summary = main_run.ended.output, summary_of(main_run.folder)
-    assert "simulation only: protects nothing (randomness=seeded_insecure)" in output
+    assert "simulation only: gives no protection (randomness=seeded_insecure)" in output
     assert "party a has no sample of class 2, 3" in output
     assert "a alone, epoch 3/3" in output
     assert "b SMuLe, epoch 3/3" in output

@@ -30,7 +30,7 @@ def test_a_failing_job_does_not_stop_the_sweep(
     assert completed["bytes_total"] == str(summary["communication"]["bytes_total"])
     assert "<svg" in (tmp_path / "sweep" / "sweep_summary.svg").read_text()
 
-    notice = "simulation only: protects nothing (scheme=plaintext, randomness=seeded_insecure)"
+    notice = "simulation only: gives no protection (scheme=plaintext, randomness=seeded_insecure)"
     assert notice in captured.out
     assert summary["insecure_choices"] == ["scheme=plaintext", "randomness=seeded_insecure"]
     assert notice in (tmp_path / "sweep" / "1" / "report.html").read_text()

@@ -148,7 +148,7 @@ def test_cost_knows_the_other_network(folder: Path) -> None:
     assert checkup.inputs is not None
     assumed = check_cost(checkup)
     checkup.peer_architecture = checkup.translated.architecture
-    assert assumed == f"{check_cost(checkup)} (assuming that the peer's network is like the own one)"
+    assert assumed == f"{check_cost(checkup)} (assuming that the peer's network is like your own)"
     wider = build_party_model(side(folder, "b", "model.options.hidden=[8]"), checkup.inputs.bundle)
     checkup.peer_architecture = translate(wider, (1, 4, 4)).architecture
     assert not assumed.startswith(check_cost(checkup))
@@ -340,7 +340,7 @@ def test_command(folder: Path) -> None:
     lines = done.stdout.splitlines()
     assert len(lines) == 21
     assert all(line.split()[0] in ("ok", "FAILED", "skipped") for line in lines[:-1])
-    assert lines[-1].startswith("NOT READY: 2 of 20 checks failed: data, the dealer; mend the first; not examined: one")
+    assert lines[-1].startswith("NOT READY: 2 of 20 checks failed: data, the dealer; fix the first; not examined: one")
     assert "\x1b" not in done.stdout
 
 

@@ -191,7 +191,7 @@ def test_weights_revealed_to_both(folders: Folders, network: Network) -> None:
         how = f"{abs(head['advantage']):.1f} standard deviations {'better' if head['advantage'] >= 0 else 'worse'}"
         assert f"party {role}, joint head: by {how} than a head of own rows alone" in said[role]
         shown = (folder / "report.html").read_text()
-        assert f"{head['advantage']:+.1f} deviations against the own head of party {role}" in shown
+        assert f"{head['advantage']:+.1f} deviations against the head of party {role}" in shown
         assert head["opening_bytes"] == 2 * 8 * FEATURES * CLASSES
         kinds = [(entry["kind"], entry["num_samples"]) for entry in read_lines(folder / "disclosures.jsonl")]
         assert kinds[:2] == [("joint_head_check", 16), ("joint_head_weights", FEATURES * CLASSES)]

@@ -80,7 +80,7 @@ def test_files_for_a_table(tmp_path: Path) -> None:
         (["--a", "hospital-b"], "two have the same name"),
         (["--dealer-address", "dealer.example:7702"], "--dealer-address: name the dealer, too, with --dealer"),
         (["--dealer", "hospital-a"], "two have the same name"),
-        (["--data", "table", "--class-names", "no,yes"], "--class-names: classes of a table stand in its schema"),
+        (["--data", "table", "--class-names", "no,yes"], "--class-names: classes of a table are in its schema"),
         (["--epochs", "0"], "--epochs: '0' is no whole number of at least 1"),
         (["--data", "csv"], "--data: 'csv' is no kind of data; known: "),
         (["--class-names", "one"], "needs two or more different names"),

@@ -2,7 +2,7 @@
 
 A scheme evaluates it like any network of that architecture, so the honest party sees nothing but its answers.
 
-- random: weights of the last layer drawn anew for each exchange, of the same size.
+- random: weights of the last layer drawn afresh for each exchange, of the same size.
 - constant: always class target, with certainty.
 - inverted: all logits negated; the least likely class becomes the most likely one.
 - targeted: classes source and target exchanged.

@@ -54,7 +54,7 @@ class Knowledge:
         return self.total_rows - self.own.rows
 
     def usual_DC(self, head_DC: torch.Tensor) -> torch.Tensor:
-        """R as it is on average, if the other party's samples are like the own ones."""
+        """R as it is on average, if the other party's samples are like this party's own."""
         return self.other_rows * self.ridge * head_DC
 
 

@@ -51,7 +51,7 @@ class Auditor:
 
     @property
     def fingerprints(self) -> Mapping[str, str] | None:
-        """Of the certificates that were held against the terms, and stand in the log, by role; None in a simulation."""
+        """Of the certificates that were held against the terms, and are in the log, by role; None in a simulation."""
         if self._side is None:
             return None
         return {role: certificate.fingerprint for role, certificate in self._side.certificates.items()}
@@ -206,14 +206,14 @@ def _set_aside(config: PartyConfig) -> Iterator[events.Override]:
 
 
 def _others(side: Side) -> dict[str, str | None]:
-    """Fingerprints of who else takes part."""
+    """Fingerprints of the others that take part."""
     dealer = side.certificates.get("dealer")
     peer = side.certificates["b" if side.party == "a" else "a"]
     return {"peer": peer.fingerprint, "dealer": None if dealer is None else dealer.fingerprint}
 
 
 def _with_peer(lines: Sequence[Line], peers: Collection[str | None]) -> list[Event]:
-    """What stands there of processes with this peer, whatever certificate it had."""
+    """What the log says of processes with this peer, whatever certificate it had."""
     found, is_with = [], False
     for line in lines:
         if isinstance(line.details, events.Started):
@@ -237,7 +237,7 @@ def _raised(earlier: Sequence[Event], limits: DisclosureLimits) -> Iterator[even
 
 
 def _another_ledger(earlier: Sequence[Event], budget: QueryBudget) -> Iterator[events.Override]:
-    """A ledger that lacks what the last process with this peer entered: limits of all answers count anew."""
+    """A ledger that lacks what the last process with this peer entered: limits of all answers count from zero."""
     last = next((event.ledger for event in reversed(earlier) if isinstance(event, events.Answers)), None)
     if last is not None and all(entry.digest != last for entry in budget.ledger.entries):
         yield events.Override(key="disclosure.ledger", before=last, now=budget.ledger.digest)

@@ -1,4 +1,4 @@
-"""What stands in an audit log: the events, and the line around each. docs/operations.md explains them to an auditor.
+"""What an audit log holds: the events, and the line around each. docs/operations.md explains them to an auditor.
 
 No line holds samples, labels, logits, evidence of an alarm, names of files, or messages of errors, which may hold such.
 Texts are words without spaces: who prints a log of somebody else, or opens it in a spreadsheet, runs no command of it.

@@ -2,7 +2,7 @@
 
 A line that a crash cut off stays where it is. The next process ends it, and says so in a line `recovered`; until then
 whoever verifies the log is told of it. Anything else that is no line, or does not follow the one before, is damage.
-Lines that were cut off at the end as a whole, or a log that was written anew, are noticed only by whoever has kept the
+Lines that were cut off at the end as a whole, or a log that was written again, are noticed only by whoever has kept the
 digest of a later line elsewhere.
 """
 
@@ -238,6 +238,4 @@ def _claim(path: Path, descriptor: int, *, is_new: bool) -> None:
 
 
 def _unwritten(path: Path, reason: object) -> OutputError:
-    return OutputError(
-        f"cannot write audit log {path}: {reason}; mend that, since nothing happens without a line in it"
-    )
+    return OutputError(f"cannot write audit log {path}: {reason}; fix that, since nothing happens without a line in it")

@@ -130,7 +130,7 @@ def _in_words(line: Line) -> str | None:
         case Override(before=None, now=now, key=key):
             return f"override: {key}={now}"
         case Override(key="disclosure.ledger"):
-            return "override: another ledger than before, which counts anew (disclosure.ledger)"
+            return "override: another ledger than before, which counts from zero (disclosure.ledger)"
         case Override() as one:
             return f"override: {one.key} loosened from {one.before} to {_or_null(one.now)}"
         case Answers(kind="joint_head_weights") as one:
@@ -156,7 +156,7 @@ def _or_null(value: object) -> object:
 
 
 def as_csv(lines: Sequence[Line]) -> str:
-    """One row a line: what all have, then what stands in any kind of event, and the digest of the line before."""
+    """One row per line: what all have, then what is in any kind of event, and the digest of the line before."""
     flat = [dict(flattened(line.details.model_dump(mode="json"))) for line in lines]
     others = sorted({key for values in flat for key in values} - {"event"})
     text = io.StringIO()
@@ -173,5 +173,5 @@ def _cell(value: object) -> object:
 
 
 def as_json_lines(lines: Sequence[Line]) -> str:
-    """The lines as they stand in the log, without torn ones."""
+    """The lines as they are in the log, without torn ones."""
     return "".join(f"{line.model_dump_json()}\n" for line in lines)

@@ -4,7 +4,7 @@ For w = 18, t = 6, k = 32, a value:
 - 41 bits before the images: 17 choices, 24 of the selection's correction;
 - 80 from M to D: 42 tables, 18 selection, 18 openings, 1 of beta, 1 hint;
 - 33 from D to M: 18 openings, 1 of beta, 14 of the lift;
-- 25 correlated transfers of M's instance and 9 of D's; 6 messages a layer.
+- 25 correlated transfers of M's instance and 9 of D's; 6 messages per layer.
 
 Single bits are filled up to whole bytes, row by row.
 """

@@ -5,8 +5,8 @@ for. Per digit of two bits M has the four pads of a transfer of one of four, D t
 of three bits eight and one. For "equal" the transfers serve as two products with a bit: of their pads low_u and high_u
 M needs low_0 xor low_1 and high_0 xor high_1, which turning leaves, and low_0 xor high_0, D the sum of its own two.
 
-Turning, D -> M: w - 1 bits a value, the flips of all bits of its digits (turning.py). 94 bits at M and 32 at D, a value
-at w = 18, with 14 + 3 transfers.
+Turning, D -> M: w - 1 bits per value, the flips of all bits of its digits (turning.py). 94 bits at M and 32 at D, per
+value at w = 18, with 14 + 3 transfers.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def choice_bytes(widths: Widths, count: int) -> int:
 
 
 def sender_pads(widths: Widths, pairs: SenderCots, triple: SenderCots, count: int) -> SenderPads:
-    """Of 2 * pairs and 3 * has_triple transfers a value."""
+    """Of 2 * pairs and 3 * has_triple transfers per value."""
     four, two = one_of_four.send_random(pairs, 1, widths.gates * count)
     low, high = two
     return SenderPads(

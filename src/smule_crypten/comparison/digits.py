@@ -15,8 +15,8 @@ Online, one message, M -> D:
    r1 (1 + c0) + r0 r1 modulo 2: linear in D's bits but for what one party knows alone. So the same two transfers serve
    as two products with a bit (one_of_two.py), with pads of another use; their results are added.
 
-5 bits a digit of two bits, the lowest 3 or 7: at w = 18, 17 bits before and 42 online a value. Half a round. Nothing is
-opened: flips and entries are uniform to who reads them, by fresh choices and by fresh pads. No failure.
+5 bits per digit of two bits, the lowest 3 or 7: at w = 18, 17 bits before and 42 online per value. Half a round.
+Nothing is opened: flips and entries are uniform to their reader, by fresh choices and by fresh pads. No failure.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Transfers are hashed as they are taken, for the random choices that they came with, and go; what stays are rows of bits
 for digits and gates and integers of the width that a selection or a lift needs. D's real choices turn them afterwards
-without hashing (turning.py). At w = 18, t = 6, k = 32: 26 bytes a value at M and 25 at D, for 34 transfers of 16 bytes.
+without hashing (turning.py). At w = 18, t = 6, k = 32: 26 bytes per value at M and 25 at D, for 34 transfers of 16
+bytes.
 
 A batch is made in parts of PART values, so that memory in work stays bounded. Both parties take the same numbers of
 transfers in the same order: parts in order, and within a part as `_part` says.
@@ -118,7 +119,7 @@ class Making(ABC, Generic[_P, Material]):
         """
         part = self._next_part
         if self._is_over or not part:
-            raise ValueError("a step of this material failed; start anew" if self._is_over else "no part is due")
+            raise ValueError("a step of this material failed; start again" if self._is_over else "no part is due")
         self._is_over = True
         pads = self._part(part)
         if self._pads is None:

@@ -6,7 +6,7 @@ Both hold Z modulo 2^n, n = w + t.
 Before the images:
 1. D draws r, uniform modulo 2^n, and prepares the ReLU for the share -r (relu.py).
 Online:
-2. D -> M, n bits a value: its share + r. M adds it to its own, and rounds the sum; D's share is -r.
+2. D -> M, n bits per value: its share + r. M adds it to its own, and rounds the sum; D's share is -r.
 
 Half a round, and nothing where D's message goes along with another one of D. To M, what D sends is uniform by r. M's
 share now has bits below a unit, which it rounds away as those of a product (lattice/truncation.py). No failure.

@@ -4,11 +4,11 @@ z = 2^t c + v modulo 2^(w + t), with M's c in w bits and D's v in w + t bits. x_
 choices in one transfer of each instance, as drawn; s = x_M xor x_D is uniform to both.
 
 Before the images (D knows v):
-1. D -> M, w + t bits a value: the product of s and v. D sends (one_of_two.py, times a bit) the factor (1 - 2 x_D) v for
-   M's choice x_M, and adds x_D v to its share: s v = x_D v + x_M (1 - 2 x_D) v.
+1. D -> M, w + t bits per value: the product of s and v. D sends (one_of_two.py, times a bit) the factor (1 - 2 x_D) v
+   for M's choice x_M, and adds x_D v to its share: s v = x_D v + x_M (1 - 2 x_D) v.
 Online:
-2. M -> D, w bits a value: the product of s and c in the same way. Both now hold shares of s z modulo 2^(w + t).
-3. Both open beta = b xor s, one bit a party, where b is the shared bit. Share by share, b z = beta z +
+2. M -> D, w bits per value: the product of s and c in the same way. Both now hold shares of s z modulo 2^(w + t).
+3. Both open beta = b xor s, one bit per party, where b is the shared bit. Share by share, b z = beta z +
    (1 - 2 beta) s z.
 
 What crosses in 1 and 2 is uniform by pads, beta by the other party's choice. No failure.

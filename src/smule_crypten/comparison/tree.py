@@ -10,7 +10,7 @@ For each level:
 1. Both open e_u xor a, g_v xor b and, but for the lowest gate, e_v xor b': 2 or 3 bits a gate and party.
 2. x y = d e xor d b xor e a xor a b, with the opened d = x xor a and e = y xor b; the first term counts at M.
 
-3 gates - 1 rows a level and party: 18 bits a value and party at w = 18 (8 digits, 7 gates, 3 levels), 14 transfers.
+3 gates - 1 rows per level and party: 18 bits per value and party at w = 18 (8 digits, 7 gates, 3 levels), 14 transfers.
 Opened bits are uniform, by masks that neither party knows. No failure.
 """
 

@@ -9,13 +9,13 @@ from smule_crypten.config.sections import AttackConfig, DataConfig
 
 
 def refuse_of_simulations(insecure_choices: Sequence[str], attack: AttackConfig, data: DataConfig) -> None:
-    """What protects nothing, attacks, and constants that would come from the own rows of a table.
+    """What gives no protection, attacks, and constants that would come from a party's own rows of a table.
 
     Raises:
         ValueError: in words for the user.
     """
     if insecure_choices:
-        raise ValueError(f"{', '.join(insecure_choices)}: refused between hosts, since it protects nothing")
+        raise ValueError(f"{', '.join(insecure_choices)}: refused between hosts, since it gives no protection")
     if attack.name != "none":
         raise ValueError(f"attack={attack.name}: refused between hosts; attacks are simulated only (smule)")
     if data.name == "table" and not data.options.get("schema_file"):

@@ -24,7 +24,7 @@ class DealerAddress(Section):
 
 
 class ConnectionConfig(Section):
-    """How a party stands in the network between hosts. Certificates and keys are files in PEM form."""
+    """A party's place in the network between hosts. Certificates and keys are files in PEM form."""
 
     certificate: str
     """The party's own certificate, a file in PEM form."""

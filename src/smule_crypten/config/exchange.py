@@ -27,8 +27,8 @@ class ExchangeTerms(Section):
     for no limit. It lowers num_queries where it binds. What a scheme sends ahead of an exchange counts as the most that
     it can be; its set-up, once a run, comes on top."""
     spot_checks: int = Field(default=0, ge=0)
-    """Answers an exchange that are asked for a second time, with fresh randomness, and compared; always as many, or all
-    where there are fewer. They count as queries."""
+    """Answers per exchange that are asked for a second time, with fresh randomness, and compared; always as many, or
+    all where there are fewer. They count as queries."""
     spot_check_tolerance: float = Field(default=0.1, gt=0.0, json_schema_extra=RARE)
     """By how much two such logits may differ, or by 10 standard deviations of the announced noise: fixed point rounds,
     and the other party may add noise (disclosure.logit_noise)."""

@@ -74,7 +74,7 @@ def _import_remedy(path: str, error: BaseException) -> str:
         return f"the module is there, but imports {error.name}, which is not installed here; install it"
     if isinstance(error, ModuleNotFoundError | AttributeError | ValueError) and not _is_from_inside(error):
         return "check the spelling and that it is installed or on PYTHONPATH"
-    return "the module is there, but fails while it is imported; mend that"
+    return "the module is there, but fails while it is imported; fix that"
 
 
 def _is_on_the_way(name: str, path: str) -> bool:

@@ -18,8 +18,8 @@ class DisclosureLimits(Section):
     """
 
     max_answers_total: int | None = Field(default=None, ge=0)
-    """The most answers that the own network gives to the peer in all; null for as many as the plan of the run asks for.
-    A count, not a privacy guarantee."""
+    """The most answers that the party's network gives to the peer in total; null for as many as the plan of the run
+    asks for. A count, not a privacy guarantee."""
     max_answers_per_exchange: int | None = Field(default=None, ge=0)
     """The most answers in one exchange; null for no limit."""
     repeats: int = Field(default=2, ge=0, json_schema_extra=RARE)
@@ -61,7 +61,7 @@ class SamplesConfig(Section):
     unlabeled: int = Field(default=0, ge=0)
     """How many more serve without their labels, as a pool that the peer can be asked about."""
     validation: float = Field(default=0.1, ge=0.0, le=0.5)
-    """Share of the labelled ones that is held out, to judge the peer and the own network by."""
+    """Share of the labelled ones that is held out, to judge the peer and the party's own network by."""
 
 
 class PartySection(Section):
@@ -76,7 +76,7 @@ class PredictConfig(Section):
     """What a trained party does with its network (smule-predict, smule-estimate)."""
 
     validation_queries: int = Field(default=200, ge=0)
-    """The most samples of the own validation part that smule-predict and smule-estimate ask the peer about, to judge
-    and weigh its answers."""
+    """The most samples of the party's own validation part that smule-predict and smule-estimate ask the peer about, to
+    judge and weigh its answers."""
     checkpoint: str | None = None
-    """The own network in smule-predict and smule-estimate; null for model.pt of the output folder."""
+    """The party's own network in smule-predict and smule-estimate; null for model.pt of the output folder."""

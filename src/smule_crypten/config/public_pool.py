@@ -38,7 +38,7 @@ class PublicPoolConfig(Section):
         return self.path if self.name == UNLABELED else None
 
     def data(self, own: DataConfig) -> DataConfig:
-        """For its reader. It is normalised by the public constants of the own data.
+        """For its reader. It is normalised by the public constants of the party's own data.
 
         Raises:
             ValueError: there is none.

@@ -43,7 +43,7 @@ from smule_crypten.types import PARTY_NAMES, LogitOpening
 
 
 def insecure_choices(scheme: SchemeConfig, provider: ProviderConfig, randomness: Randomness) -> tuple[str, ...]:
-    """The chosen settings that protect nothing, as the user would write them."""
+    """The chosen settings that give no protection, as the user would write them."""
     choices, traits = [], scheme_traits(scheme.name)
     if traits.is_insecure:
         choices.append(f"scheme={scheme.name}")
@@ -64,16 +64,16 @@ class _Common(Section):
     CPU."""
     compute: ComputeConfig = ComputeConfig()
     allow_insecure: bool = False
-    """Accept settings that protect nothing; `smule` does, since a simulation has nobody to protect from. Between hosts
-    they are refused whatever stands here."""
+    """Accept settings that give no protection; `smule` does, since a simulation has nobody to protect from. Between
+    hosts they are refused, whatever is set here."""
     randomness: Randomness = "fresh"
     """Keys of shares and masks: from the operating system (fresh), or from the seed (seeded_insecure, as `smule` sets
     it), so that a simulation repeats bit for bit."""
     scheme: SchemeConfig = SchemeConfig()
     provider: ProviderConfig = ProviderConfig()
     task: TaskName = "classification"
-    """What is learned: one class a sample, several labels each of which a sample has or has not (multilabel), or one or
-    more numbers (regression)."""
+    """What is learned: one class per sample, several labels each of which a sample has or has not (multilabel), or one
+    or more numbers (regression)."""
     metric: str | None = None
     """The metric that decides which network is kept; docs/tasks.md lists those of each task. Null for the task's own:
     balanced accuracy, AUROC over the labels, or RMSE."""
@@ -145,7 +145,7 @@ class _Common(Section):
     def _insecurity_is_asked_for(self) -> Self:
         if self.insecure_choices and not self.allow_insecure:
             raise ValueError(
-                f"{', '.join(self.insecure_choices)}: simulation only, protects nothing; "
+                f"{', '.join(self.insecure_choices)}: simulation only, gives no protection; "
                 "set allow_insecure=true to accept that"
             )
         return self
@@ -155,7 +155,7 @@ class PartyConfig(_Common):
     """One party.
 
     In a simulation, partition splits one data set and connection is null; attack is what this party does as an
-    adversary. Between hosts each party has data of its own (partition is null), and what protects nothing is refused
+    adversary. Between hosts each party has data of its own (partition is null), and what gives no protection is refused
     whatever else is set, as is an attack.
     """
 

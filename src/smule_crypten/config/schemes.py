@@ -15,7 +15,7 @@ from smule_crypten.types import Adversary
 
 @dataclass(frozen=True, kw_only=True)
 class SchemeTraits:
-    """adversary: "none" protects nothing, so it is refused between hosts and needs allow_insecure in a simulation."""
+    """adversary: "none" gives no protection. Between hosts it is refused, and a simulation needs allow_insecure."""
 
     adversary: Adversary
     needs_dealer: bool

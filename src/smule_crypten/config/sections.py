@@ -119,8 +119,8 @@ class SchemeConfig(Section):
     """A secure-inference scheme of the registry, with its own options."""
 
     name: str = "two_party"
-    """Which scheme: two_party (the two parties alone), lean (with a dealer, one masked input a layer), crypten (with a
-    dealer, CrypTen's protocols), or plaintext, which protects nothing."""
+    """Which scheme: two_party (the two parties alone), lean (with a dealer, one masked input per layer), crypten (with
+    a dealer, CrypTen's protocols), or plaintext, which gives no protection."""
     precision_bits: int = Field(
         default=None, ge=4, le=MAX_PRECISION_BITS, validate_default=True, json_schema_extra=RARE
     )
@@ -147,7 +147,7 @@ class SchemeConfig(Section):
 class ProviderConfig(Section):
     name: ProviderName | None = None
     """Who deals correlated randomness where the scheme needs it dealt: a third process that sees no data (dealer, for
-    which null stands), or party a, which protects nothing (trusted_first_party). Refused with other schemes."""
+    which null stands), or party a, which gives no protection (trusted_first_party). Refused with other schemes."""
 
 
 class OptimizerConfig(Section):

@@ -23,7 +23,7 @@ def refuse_impossible(task: TaskName, metric: str | None, training: TrainingConf
         )
     if task != "classification" and training.balanced_softmax:
         raise ValueError(
-            f"training.balanced_softmax needs one class a sample, which task={task} has not; set it to false"
+            f"training.balanced_softmax needs one class per sample, which task={task} has not; set it to false"
             + (" and training.class_weights=balanced" if task == "multilabel" else "")
         )
     if task == "regression":

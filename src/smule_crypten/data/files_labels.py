@@ -111,7 +111,7 @@ def _parsed(file: IO[str], path: Path, columns: Sequence[str] | None) -> LabelFi
         key = key_of(row[header.index(FILE_COLUMN)])
         if key in rows:
             raise DataError(
-                f"{where}, line {reader.line_num}: {shown(key)} stands in line {rows[key][0]}, too; keep one of them"
+                f"{where}, line {reader.line_num}: {shown(key)} is in line {rows[key][0]}, too; keep one of them"
             )
         values = tuple(row[place].strip() for place in places)
         if "" in values:
@@ -154,7 +154,7 @@ def understood(file: LabelFile, kind: TargetKind | None, class_names: Sequence[s
             if number is None or (kind == "boolean" and number not in (0, 1)):
                 what = "neither 0 nor 1" if kind == "boolean" else "no finite number"
                 raise DataError(
-                    f"{printable(str(file.path))}, line {line}: column {shown(name)} is {what}; mend it, choose "
+                    f"{printable(str(file.path))}, line {line}: column {shown(name)} is {what}; fix it, choose "
                     "columns by data.options.label_columns, or set data.options.target_kind"
                 )
     return Labels(file, kind, file.columns)

@@ -18,7 +18,7 @@ class Origin:
         input_shape: X of the inputs before.
         dtype: of these inputs.
         low, high: the least and the greatest value of the training inputs before.
-        content: SHA-256 of the inputs before and of the map: features are computed anew with other rounding on another
+        content: SHA-256 of the inputs before and of the map: features are computed again with other rounding on another
             machine, this stays.
         mean_F, std_F: constants of the standardisation, (features,) float32.
     """

@@ -51,7 +51,7 @@ def own_bundle(result: object, layout: Layout | None, source: object) -> DataBun
 def count_classes(labels_N: torch.Tensor, dataset: str) -> int:
     """The highest training label + 1. One label a sample or more points to labels that are no class numbers.
 
-    Of several labels or numbers a sample, their columns.
+    Of several labels or numbers per sample, their columns.
 
     Raises:
         DataError: there are no labels, or such.

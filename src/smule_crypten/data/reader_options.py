@@ -20,7 +20,7 @@ class NameOptions(Section):
 
     class_names: tuple[str, ...] | None = Field(default=None, strict=False)
     """What the classes, labels or targets are called, in order of their numbers, which a peer compares. In a folder of
-    images a class that is named needs no folder; null takes all folders."""
+    images, a named class needs no folder; null takes all folders."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -63,7 +63,7 @@ class ClassOptions(NameOptions):
         """As NameOptions; num_classes says how many classes there are."""
         if targets.dim() > 1 and self.num_classes is not None:
             raise ConfigError(
-                "data.options.num_classes: has no effect on several labels or targets a sample; leave it out"
+                "data.options.num_classes: has no effect on several labels or targets per sample; leave it out"
             )
         if self.num_classes is None or self.class_names is not None:
             return super().names(targets, dataset)

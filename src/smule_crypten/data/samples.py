@@ -145,7 +145,7 @@ class Samples:
         return Samples(inputs_NX, torch.full((count,), UNKNOWN), torch.arange(count))
 
     def class_counts(self, num_classes: int) -> torch.Tensor:
-        """How many samples each class has, (num_classes,) int64; of one class a sample."""
+        """How many samples each class has, (num_classes,) int64; of one class per sample."""
         return torch.bincount(self.targets, minlength=num_classes)
 
     def _along_first_axis(self, values: Sequence[float], key: str) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """What is to be predicted, from elsewhere, as plain tensors: its type and shape say what it is.
 
-Whole numbers (N,) are class numbers; whole numbers or truth values (N, L) of 0 and 1 are L labels a sample;
+Whole numbers (N,) are class numbers; whole numbers or truth values (N, L) of 0 and 1 are L labels per sample;
 floating-point numbers (N,) or (N, T) are T targets of a regression.
 """
 
@@ -17,7 +17,7 @@ from smule_crypten.names import shown
 
 
 def as_targets(value: Any, what: str) -> torch.Tensor:
-    """Class numbers as int64 (N,); several labels a sample and targets of a regression as float32 (N, L).
+    """Class numbers as int64 (N,); several labels per sample and targets of a regression as float32 (N, L).
 
     Raises:
         DataError: it is none of these, or not finite. The message begins with what.
@@ -25,7 +25,7 @@ def as_targets(value: Any, what: str) -> torch.Tensor:
     targets = as_tensor(value, what)
     shape = tuple(targets.shape)
     if len(shape) not in (1, 2) or 0 in shape[1:]:
-        raise DataError(f"{what} has shape {shape}; save (N,), or (N, labels) for several labels or targets a sample")
+        raise DataError(f"{what} has shape {shape}; save (N,), or (N, labels) for several labels or targets per sample")
     if targets.is_floating_point():
         unusable = ~torch.isfinite(targets)
         if unusable.any():
@@ -39,7 +39,7 @@ def as_targets(value: Any, what: str) -> torch.Tensor:
     if not ((targets == 0) | (targets == 1)).all():
         first = int(((targets != 0) & (targets != 1)).nonzero()[0, 0])
         raise DataError(
-            f"{what}: whole numbers of shape {shape} are several labels a sample, 0 or 1, but sample {first} has "
+            f"{what}: whole numbers of shape {shape} are several labels per sample, 0 or 1, but sample {first} has "
             "another one; save class numbers as (N,), targets of a regression as float32"
         )
     return targets.float()

@@ -1,4 +1,4 @@
-"""All checks of smule-doctor, in order: what a side can mend before the day of a run."""
+"""All checks of smule-doctor, in order: what a side can fix before the day of a run."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Checkup:
 
 
 Check = Callable[[Checkup], str]
-"""Returns what it found. Raises SmuleError where something must be mended, Skipped where it cannot tell."""
+"""Returns what it found. Raises SmuleError where something must be fixed, Skipped where it cannot tell."""
 
 T = TypeVar("T")
 

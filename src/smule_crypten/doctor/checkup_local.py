@@ -164,7 +164,7 @@ def check_certificate_of(role: str, path: str, checkup: Checkup) -> str:
     """The certificate of another process; it must differ from those seen before."""
     certificate = load_certificate(Path(path))
     text = _describe(certificate)
-    own = {} if checkup.identity is None else {"the own certificate": checkup.identity.certificate}
+    own = {} if checkup.identity is None else {"your own certificate": checkup.identity.certificate}
     seen = {f"that of {other}": known for other, known in checkup.certificates.items()}
     check_distinct(own | seen | {f"that of {role}": certificate})
     checkup.certificates[role] = certificate

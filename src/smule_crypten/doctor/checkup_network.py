@@ -175,7 +175,7 @@ def check_cost(checkup: Checkup) -> str:
     if prices.set_up_bytes:
         text += f"; once before all exchanges {human_bytes(prices.set_up_bytes)} of both parties together"
     text += _of_head(config, needed(checkup.inputs, "the data").bundle)
-    return text if peer is not None else f"{text} (assuming that the peer's network is like the own one)"
+    return text if peer is not None else f"{text} (assuming that the peer's network is like your own)"
 
 
 def _of_head(config: PartyConfig, bundle: DataBundle) -> str:

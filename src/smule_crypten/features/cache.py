@@ -34,7 +34,7 @@ class FeatureCache:
     def get(self, compute: Callable[[], torch.Tensor], *parts: str) -> torch.Tensor:
         """What compute gives, of all that parts name; computed once.
 
-        A damaged file is computed anew, and the log says so.
+        A damaged file is computed again, and the log says so.
 
         Raises:
             OutputError: the folder cannot be written.
@@ -73,10 +73,10 @@ def _read(path: Path) -> torch.Tensor | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        log.warning("%s is damaged (%s); its features are computed anew", path, type(error).__name__)
+        log.warning("%s is damaged (%s); its features are computed again", path, type(error).__name__)
         return None
     if features_NF.dim() != 2 or features_NF.dtype != torch.float32:
-        log.warning("%s is damaged (shape or type); its features are computed anew", path)
+        log.warning("%s is damaged (shape or type); its features are computed again", path)
         return None
     return features_NF
 

@@ -23,7 +23,7 @@ class ClearEvaluator(Evaluator):
     """Evaluates a program on plain integers; a "share" is the value itself.
 
     Args:
-        generator: where rho comes from. It protects nothing, so it need not be cryptographic.
+        generator: where rho comes from. It gives no protection, so it need not be cryptographic.
     """
 
     is_model_owner = True

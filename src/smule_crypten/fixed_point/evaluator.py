@@ -23,7 +23,7 @@ Talk = Generator[Want, torch.Tensor, Share]
 
 
 class Evaluator(ABC):
-    """Walks the steps; what messages need is left to who speaks. is_model_owner: whether it adds public constants."""
+    """Walks the steps; what messages need is left to the subclass. is_model_owner: whether it adds public constants."""
 
     is_model_owner: bool
 

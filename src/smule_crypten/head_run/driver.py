@@ -12,13 +12,13 @@
 4. With joint_head.reveal=both, in place of 3: each sends its share, adds them up and takes its own E off.
 
 **Opened**, beside what step 1 says: in step 2 the numbers of the check, to both; in step 3 answers of W under the
-answering party's E, to who asked; in step 4 W under the other one's E. Before any of these is sent, who sends it enters
-it into its ledger (mutual_learning/head_budget.py), and keeps what it refuses to itself.
+answering party's E, to the party that asked; in step 4 W under the other one's E. Before any of these is sent, its
+sender enters it into its ledger (mutual_learning/head_budget.py), and keeps what it refuses to itself.
 
-**Cut off anywhere**: who goes on has its share, its answers, or neither. A solve begins anew if either party lacks its
-share and nothing of W was opened yet, by the ledger of either and by what both say; then its check opens other numbers,
-under new masks, and E is another one. Answers that have not arrived are asked for again, under new masks, and charged
-again. They are of the same W and E: nothing is fresh but what floods the errors of the lattice.
+**Cut off anywhere**: a party that goes on has its share, its answers, or neither. A solve begins again if either lacks
+its share and nothing of W was opened yet, by the ledger of either and by what both say; then its check opens other
+numbers, under new masks, and E is another one. Answers that have not arrived are asked for again, under new masks, and
+charged again. They are of the same W and E: nothing is fresh but what floods the errors of the lattice.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class HeadDriver:
             )
 
     def _solved(self, rows: tuple[int, int]) -> HeadState:
-        """Step 2: a state with the own share and noise alone, saved."""
+        """Step 2: a state with the party's own share and noise alone, saved."""
         plan = self._sizes.solve_plan(sum(rows))
         is_P = (rows[0] >= rows[1]) == (self._rank == 0)
         expected = self._sizes.solve_cost(is_P=is_P)

@@ -32,7 +32,7 @@ class Judged:
 
     Attributes:
         answers: what it says of own samples, but those for testing, and of public ones; nothing where it is left out.
-        advantage: over the own head, in standard deviations; None where they cannot be compared, or alarm is off.
+        advantage: over the party's head, in standard deviations; None where they cannot be compared, or alarm is off.
         is_left_out: as a teacher.
         text: what there is to say; None for nothing.
     """
@@ -57,7 +57,7 @@ def judged(
 
     Args:
         own: sums of own labelled rows.
-        ridge: of the joint head, and so of the own one.
+        ridge: of the joint head, and so of the party's own.
 
     Raises:
         DataError, ModelError: as HeadFeatures.of.

@@ -36,7 +36,7 @@ def check_rows(rows: int, whose: str, *, is_small_accepted: bool, noise: float) 
 
 
 def check_classes(counts_C: Sequence[int]) -> None:
-    """Raises DataError where the own rows of a class are too few. A class without any row shows nothing of one."""
+    """Raises DataError where the party's rows of a class are too few. A class without any row shows nothing of one."""
     few = [f"{count} of class {number}" for number, count in enumerate(counts_C) if 0 < count < LEAST_OF_A_CLASS]
     if few:
         raise DataError(

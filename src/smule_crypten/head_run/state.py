@@ -48,7 +48,7 @@ class HeadState:
 
     @property
     def own_DC(self) -> torch.Tensor:
-        """The share without the own noise: with the peer's share it adds up to W under the peer's."""
+        """The share without the party's own noise: with the peer's share it adds up to W under the peer's."""
         return self.share_DC - self.noise_DC
 
 
@@ -85,6 +85,6 @@ class HeadStore:
             return HeadState(**{one.name: values[one.name] for one in fields(HeadState)}) if is_own else None
         except Exception:  # a damaged file may break PyTorch's reader in any way
             raise OutputError(
-                f"{self._path} is damaged; restore it, or remove it, and the joint head is solved anew if nothing of "
+                f"{self._path} is damaged; restore it, or remove it, and the joint head is solved again if nothing of "
                 "it was opened yet"
             ) from None

@@ -1,6 +1,6 @@
 """Secret-shared model applied to secret-shared inputs by CrypTen's own protocols, in the ring of 2^64 elements.
 
-The protocols and what they open stand in mpc/network.py. Semi-honest security as far as the provider goes: with
+The protocols and what they open are in mpc/network.py. Semi-honest security as far as the provider goes: with
 provider=trusted_first_party, party a deals the triples and could compute everything, so that is simulation only.
 """
 

@@ -3,7 +3,7 @@
 CrypTen divides each party's share by itself, rounding toward zero. So the owner of the samples knows a part of every
 rounding error, from the low bits of its own shares; all of the scatter counts as known to it.
 
-The measurement computes with shares in the clear: both shares of every value are at hand, uniform but for their sum.
+The measurement computes with shares in the clear: both shares of every value are available, uniform but for their sum.
 """
 
 from __future__ import annotations

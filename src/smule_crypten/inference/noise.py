@@ -97,7 +97,7 @@ class Trial:
 
     @classmethod
     def of(cls, inputs_NX: torch.Tensor, products: int) -> Trial:
-        """As much as is affordable for a network that takes so many multiplications a sample."""
+        """As much as is affordable for a network that takes so many multiplications per sample."""
         evaluations = max(_LEAST_EVALUATIONS, min(_MOST_EVALUATIONS, _MAX_PRODUCTS // max(1, products)))
         repeats = _REPEATS if evaluations >= _REPEATS * _LEAST_SAMPLES else _FEW_REPEATS
         count = evaluations // repeats

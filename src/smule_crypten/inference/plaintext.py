@@ -66,7 +66,7 @@ class PlaintextScheme(SequentialScheme):
     def _run_direction(
         self, answerer: Answerer, query: InferenceQuery, architecture: Architecture
     ) -> torch.Tensor | None:
-        """1. D sends x. 2. M computes the logits. 3. M sends them to D. Two rounds a micro-batch.
+        """1. D sends x. 2. M computes the logits. 3. M sends them to D. Two rounds per micro-batch.
 
         M hides nothing of the logits, whatever is opened; D drops what is common to them where it is not asked for.
         """

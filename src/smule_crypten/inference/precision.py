@@ -21,7 +21,7 @@ _TOO_MUCH = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Precision:
-    """How far a trial of the own answers is off.
+    """How far a trial of the party's own answers is off.
 
     Attributes:
         error: the largest difference of an opened logit from the plain network's.
@@ -63,7 +63,7 @@ def check_precision(found: Precision, cures: Iterable[tuple[str, Callable[[], Pr
         cures: settings, and what comes out with each; tried one after the other until one is good enough.
 
     Raises:
-        UnshareableModelError: says what the error is, and which of the settings mends it.
+        UnshareableModelError: says what the error is, and which of the settings fixes it.
     """
     if found.share <= _WORTH_A_WARNING:
         return
@@ -83,5 +83,5 @@ def _remedy(cures: Iterable[tuple[str, Callable[[], Precision]]]) -> str:
         if better.share <= _WORTH_A_WARNING:
             return f"set {setting} (error {better.error:.2g} there)"
     return (
-        "no width of fixed point mends that: train with weight decay or add BatchNorm, so that values are of like size"
+        "no width of fixed point fixes that: train with weight decay or add BatchNorm, so that values are of like size"
     )

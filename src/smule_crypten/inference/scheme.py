@@ -184,7 +184,7 @@ class SecureInferenceScheme(Priced):
         """
 
     def exchange(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> PeerPrediction:
-        """Answer the peer's query, and have the own query answered.
+        """Answer the peer's query, and have this party's query answered.
 
         Args:
             answerer: made by `prepare_answers`.
@@ -219,7 +219,7 @@ class SecureInferenceScheme(Priced):
 
     @abstractmethod
     def _run(self, answerer: Answerer, asked: InferenceQuery, answered: InferenceQuery) -> tuple[torch.Tensor, float]:
-        """Both directions, in micro-batches: the logits (N, C) of the own query, and seconds.
+        """Both directions, in micro-batches: the logits (N, C) of this party's query, and seconds.
 
         Those are what an earlier preparation could have taken.
         """

@@ -42,11 +42,11 @@ class Products(ABC):
 
     @abstractmethod
     def message(self, name: MatrixName, share: torch.Tensor) -> torch.Tensor:
-        """Hand the own share of x, int64 (D, C), over to the owner of the matrix: what is sent."""
+        """Hand this party's share of x, int64 (D, C), over to the owner of the matrix: what is sent."""
 
     @abstractmethod
     def given(self, name: MatrixName) -> torch.Tensor:
-        """The own share (rows, C) of the product that the last message was for; once."""
+        """This party's share (rows, C) of the product that the last message was for; once."""
 
     @abstractmethod
     def multiply(self, name: MatrixName, share: torch.Tensor, message: torch.Tensor) -> torch.Tensor:

@@ -89,7 +89,7 @@ class SolveRole(ABC):
     ) -> None:
         due, got = (plan.features, plan.outputs), (statistics.features, statistics.outputs)
         if due != got:
-            raise ProtocolError(f"the plan is for {due} features and outputs, the own sums are of {got}")
+            raise ProtocolError(f"the plan is for {due} features and outputs, the party's own sums are of {got}")
         self._plan, self._statistics = plan, statistics
         self._products, self._local, self._common = products, local, common
         self._probe_bits = PRECISION_BITS + VALUE_BITS + products.scale_bits + _FACTOR_BITS
@@ -100,8 +100,8 @@ class SolveRole(ABC):
         """Returns this party's share of W, int64 (D, C), of VALUE_BITS binary digits, modulo 2^64.
 
         Raises:
-            TrainingError: both attempts failed, or the own sums leave the ring. P knows it first: Q may hear of it from
-                its link alone.
+            TrainingError: both attempts failed, or the party's own sums leave the ring. P knows it first: Q may hear of
+                it from its link alone.
         """
         right = yield from self._right_side()
         for attempt in self._plan.attempts:
@@ -147,12 +147,12 @@ class SolveRole(ABC):
         return weights, left
 
     def _give(self, name: MatrixName, share: torch.Tensor) -> torch.Tensor:
-        """Hand the own share of x over to the owner of a matrix; the own share of the product."""
+        """Hand this party's share of x over to the owner of a matrix; its share of the product."""
         self.outbox.append(Post(name, self._products.message(name, share)))
         return self._products.given(name)
 
     def _multiply(self, name: MatrixName, share: torch.Tensor) -> Talk:
-        """The own share of the product of an own matrix."""
+        """This party's share of the product of a matrix of its own."""
         message = yield Want(name, self._products.message_bytes(self._plan, name))
         return self._products.multiply(name, share, message)
 

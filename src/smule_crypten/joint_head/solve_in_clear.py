@@ -46,7 +46,7 @@ class Range:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """weights_DC: W. left_DC: B - A W, computed anew from W. Both int64 of VALUE_BITS binary digits."""
+    """weights_DC: W. left_DC: B - A W, computed afresh from W. Both int64 of VALUE_BITS binary digits."""
 
     weights_DC: torch.Tensor
     left_DC: torch.Tensor

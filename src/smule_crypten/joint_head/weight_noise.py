@@ -5,7 +5,7 @@ or all weights, is of W + E_a + E_b, and a party, which takes its own part off, 
 nothing else: asked twice, a row gets the same answer. A row of the norm sqrt(D), which standardised features have near
 enough, has an output under noise of sqrt(D) times a weight's. A longer row has more, as its output is more.
 
-E is drawn anew for each solve: on two heads the same noise would vanish from their difference.
+E is drawn afresh for each solve: on two heads the same noise would vanish from their difference.
 """
 
 from __future__ import annotations

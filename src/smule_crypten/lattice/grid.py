@@ -3,7 +3,7 @@
 The taps of a window lie at fixed distances from its first cell, so a kernel is a polynomial, and its product with a
 packed image has the sum over a window in the coefficient of the window's first cell. Images of one channel follow each
 other in a polynomial, row by row. The padding right of a row is that left of the next, and the padding below an image
-that above the next one: for padding 1, rows of width W + 1 and one row of zeros an image. An image that does not fit
+that above the next one: for padding 1, rows of width W + 1 and one row of zeros per image. An image that does not fit
 is cut into tiles of its output, each with the pixels that it needs. All of it is public.
 
 Shape legend: C channels, G polynomials of a channel, N coefficients, S pieces (images, or their tiles), R x Q cells.
@@ -163,7 +163,7 @@ class Grid:
 
 
 def fit(name: str, rows: Axis, columns: Axis, degree: int) -> Grid:
-    """The grid with the fewest polynomials an image; of those, with the fewest cells.
+    """The grid with the fewest polynomials per image; of those, with the fewest cells.
 
     Raises:
         UnshareableModelError: not even a single window fits into a polynomial.

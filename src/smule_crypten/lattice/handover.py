@@ -14,7 +14,7 @@ Before the inputs of a micro-batch are looked at:
 For each layer, one message, D to M:
 
 4. D sends b = a_c s_j + e + Delta_t <x>_D at the pixels, rounded to value_bits (k + 3 for the network's input, else
-   k + t): C * H * W * value_bits bits a sample. Nothing is opened: to M, b is uniform under ring-LWE; for all layers
+   k + t): C * H * W * value_bits bits per sample. Nothing is opened: to M, b is uniform under ring-LWE; for all layers
    together, under one s_j, that is a stronger assumption (parameters.py).
 5. M adds Delta_t <x>_M, multiplies with W (a product of integers modulo q), and adds p_j u_o and Delta times its bias.
 

@@ -7,8 +7,8 @@ distribution. All of the linear layers rest on ring-LWE with these parameters, a
   ring-LWE says so of one layer. Not of all, layer by layer: one s_j serves every layer, and x_D of the next one
   follows from a result whose error, W e + e' u - e1 s, depends on s_j and the errors. So what is assumed is ring-LWE
   with hints, or for messages that depend on the key (KDM); and the ideal function gives the shares of L_W(x) with that
-  error, not of L_W(x). Fresh secrets for each layer would leave plain ring-LWE a layer, at a p for each layer: 3.01
-  instead of 1.60 KB a query for the reference network, 0.28 instead of 0.16 for a head 1280-128-10 (64 samples).
+  error, not of L_W(x). Fresh secrets for each layer would leave plain ring-LWE per layer, at a p for each layer: 3.01
+  instead of 1.60 KB per query for the reference network, 0.28 instead of 0.16 for a head 1280-128-10 (64 samples).
 - c1 = sum_c W_c a_c + P u + e1 hides M's weights from D: ring-LWE with secret u, one sample for each u. But D also
   gets logits in which its own e' and s meet u and e1 (W e + e' u - e1 s): noisy linear hints on (u, e1). The assumption
   is Hint-LWE (Kim, Lee, Seo, Song, CRYPTO 2023, eprint 2023/623): for Gaussian secrets and errors of deviation s1, and

@@ -126,7 +126,7 @@ def _answer(model: nn.Module, inputs_NX: torch.Tensor) -> torch.Tensor:
     if not isinstance(logits, torch.Tensor) or logits.ndim == 0 or len(logits) != size:
         found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise UnshareableModelError(
-            label(model), f"it answers a batch of {size} with {found}", "return one row of logits a sample"
+            label(model), f"it answers a batch of {size} with {found}", "return one row of logits per sample"
         )
     return arch.lifted(logits.detach().cpu())
 

@@ -81,7 +81,7 @@ class Dealer:
     Args:
         schemes: how each scheme is dealt, by name.
         listener: None where nobody wants to hear.
-        allow_insecure: whether keys that follow from a seed are accepted, and schemes that protect nothing.
+        allow_insecure: whether keys that follow from a seed are accepted, and schemes that give no protection.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Dealer:
         if terms.scheme.name not in self._schemes:
             raise HandshakeError(f"this dealer does not know the scheme {terms.scheme.name!r}; use the same version")
         if traits is not None and traits.is_insecure and not self._allow_insecure:
-            raise HandshakeError(f"the parties want scheme={terms.scheme.name}, which protects nothing; choose another")
+            raise HandshakeError(f"the parties want scheme={terms.scheme.name}, which gives no protection; change it")
         if terms.randomness == "seeded_insecure" and not self._allow_insecure:
             raise HandshakeError("the parties want randomness=seeded_insecure, which this dealer does not allow")
         return terms

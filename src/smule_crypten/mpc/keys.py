@@ -33,5 +33,5 @@ def agreed_key(entropy: tuple[bytes, bytes], purpose: str) -> bytes:
 
 
 def insecure_key(seed: int, purpose: str) -> bytes:
-    """A key that anyone who knows the run's seed can compute: repeatable simulation only, protects nothing."""
+    """A key that anyone who knows the run's seed can compute: repeatable simulation only, gives no protection."""
     return hashlib.sha256(f"smule_crypten insecure simulation key|{seed}|{purpose}".encode()).digest()

@@ -65,7 +65,7 @@ class Session:
         self.provider.read_ahead()
 
     def _rekey(self, index: int) -> None:
-        """Both parties derive all common keys from what both contributed; the own zero-sharing key is called `next`."""
+        """Both parties derive all common keys from what both contributed; our zero-sharing key is called `next`."""
         own = fresh_entropy()
         (received,) = self.channel.swap([torch.frombuffer(bytearray(own), dtype=torch.uint8)])
         theirs = received.numpy().tobytes()

@@ -37,7 +37,7 @@ class Announcement:
     losses: tuple[float, ...] | None = None
 
     def as_plain(self) -> dict[str, Any]:
-        """What is said; nothing of losses where there are none to speak of."""
+        """The announcement; nothing of losses where there are none to speak of."""
         values = dataclasses.asdict(self)
         return values if self.losses is not None else {key: values[key] for key in values if key != "losses"}
 

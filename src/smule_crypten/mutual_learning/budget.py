@@ -30,7 +30,7 @@ class QueryBudget:
     Args:
         path: the ledger.
         run: identity of this run; an exchange is known by run and number. None for one that was never begun.
-        peer: fingerprint of the certificate of who gets the answers; None in a simulation.
+        peer: fingerprint of the certificate of the party that gets the answers; None in a simulation.
         head: a file that remembers how far the ledger was seen; None for none.
 
     Raises:
@@ -210,7 +210,7 @@ class QueryBudget:
         self._public_to_come = max(0, self._public_to_come - asked)
 
     def enter_losses(self, disclosure: Disclosure) -> None:
-        """Enter mean losses of the own validation part that are about to be told; they have no limit.
+        """Enter mean losses of the party's own validation part that are about to be told; they have no limit.
 
         Raises:
             OutputError: as charge.

@@ -36,7 +36,7 @@ ANSWERS: tuple[EntryKind, ...] = ("first", "second", "public")
 
 
 class Entry(Section):
-    """One line. run and query_id name an exchange, attempt which try at it (from 1), peer the fingerprint of who asked.
+    """One line. run and query_id name an exchange, attempt which try at it (from 1), peer the asking one's fingerprint.
 
     kind: the answers of the exchange, the second ones of its spot check, or those about public samples; of a joint
     head, with query_id 1, its answers, the numbers of the check of its solve, or its weights that were revealed, of
@@ -192,7 +192,7 @@ def append_entry(path: Path, entry: Entry) -> None:
 
 
 def _unwritten(path: Path, reason: object) -> OutputError:
-    return OutputError(f"cannot write ledger {path}: {reason}; mend that, since nothing is answered without an entry")
+    return OutputError(f"cannot write ledger {path}: {reason}; fix that, since nothing is answered without an entry")
 
 
 def _append(path: Path, line: bytes) -> None:
@@ -245,7 +245,7 @@ def check_head(head: Head, path: Path, ledger: Path, entries: Sequence[Entry]) -
         )
     raise OutputError(
         f"ledger {ledger} is not the one that {path} knows, {head.ledger} of {head.lines} lines; "
-        f"set disclosure.ledger as before, or remove {path.name} if another ledger is meant to count anew"
+        f"set disclosure.ledger as before, or remove {path.name} if another ledger is meant to count from zero"
     )
 
 

@@ -28,7 +28,7 @@ def without_far_answers(answers: Answers, task: Task, holding: Holding, *, priva
     num_far = int((~kept_N).sum())
     if num_far == 0:
         return answers
-    log.warning("answers far outside of the own targets dropped exchange=%d answers=%d", prediction.query_id, num_far)
+    log.warning("answers far outside of our own targets dropped exchange=%d answers=%d", prediction.query_id, num_far)
     return dataclasses.replace(
         answers,
         prediction=dataclasses.replace(

@@ -36,7 +36,7 @@ def handshake(
 
     Raises:
         HandshakeError: the parties disagree, or the peer's message is malformed.
-        ModelError: the own network is larger than both allow.
+        ModelError: the party's own network is larger than both allow.
     """
     peer = PARTY_NAMES[1 - rank]
     check_extent(architecture, config.scheme.micro_batch, config.scheme.max_elements)

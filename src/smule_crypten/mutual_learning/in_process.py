@@ -2,7 +2,7 @@
 
 Each party's network is evaluated on the other one's samples, exactly as scheme=plaintext does. Costs are those of
 whatever scheme is named, by its cost_of and with the most that can go ahead of an exchange; what the parties would
-announce to each other is left out (some 1,000 bytes an exchange), and what a run costs once.
+announce to each other is left out (some 1,000 bytes per exchange), and what a run costs once.
 """
 
 from __future__ import annotations

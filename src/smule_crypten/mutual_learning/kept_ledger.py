@@ -29,7 +29,7 @@ class KeptLedger:
     Args:
         path: the ledger.
         run: identity of this run; None for one that was never begun.
-        peer: fingerprint of the certificate of who gets the answers; None in a simulation.
+        peer: fingerprint of the certificate of the party that gets the answers; None in a simulation.
         former: fingerprints that the peer had before.
         head: a file that remembers how far the ledger was seen; None for none.
 

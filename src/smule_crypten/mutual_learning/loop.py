@@ -4,7 +4,7 @@
 2. At each due epoch: choose a question, ask, answer the peer with the best network so far, keep and watch its answers.
 3. Train for an epoch, on labels and on soft labels.
 4. Judge the network by the validation part, and keep the best one. At the end, put it back. With a joint head, which
-   teaches more than the own validation part can judge, the last one is kept.
+   teaches more than the party's own validation part can judge, the last one is kept.
 
 `run` is a generator, which yields once in each exchange, between asking and reading the answers. A process of its own
 exhausts it; two parties in one process run in step: `for _ in zip(party_a.run(), party_b.run(), strict=True): pass`.

@@ -69,7 +69,7 @@ class SessionLink:
         self._agreed += meter.total() - before
         peer = PARTY_NAMES[1 - self._rank]
         theirs = _checked(message, exchange, peer)
-        # Whoever was cut off before it saved anything draws anew; later on both have what they drew.
+        # Whoever was cut off before it saved anything draws again; later on both have what they drew.
         if self._theirs not in (None, theirs) and exchange > 1:
             raise ProtocolError(
                 f"party {peer} changes its contribution to the choice of public questions; restart both"

@@ -74,7 +74,7 @@ class SecurePeer:
         num_queries: the most samples that party a and party b ask about in one exchange; None for what each says when
             they agree.
         budget: limits what this party's network answers.
-        calibration: samples that say how large the own network's values become.
+        calibration: samples that say how large the values of the party's own network become.
     """
 
     def __init__(
@@ -242,7 +242,7 @@ class SecurePeer:
         return self._scheme.exchange(asked.answerer, own, answered)
 
     def _checked(self, asked: _Asked, first: PeerPrediction) -> PeerPrediction:
-        """Have some answers computed anew, and the peer's; returns the first ones, with the cost of both."""
+        """Have some answers computed again, and the peer's; returns the first ones, with the cost of both."""
         num_own, num_peer = (self._num_checks(announced.num_samples) for announced in (asked.own, asked.peer))
         if num_own == num_peer == 0:
             return first

@@ -3,7 +3,7 @@
 - The tree grows by MMO with sigma: H(x) = pi(sigma(x)) xor sigma(x), circular correlation robust (section 7.3), as the
   half-tree asks (eprint 2022/1431).
 - Pads come from TMMO: H(x, i) = pi(pi(x) xor i) xor pi(x), tweakable circular correlation robust (section 7.4): the
-  same difference stands in all transfers, and a tweak i serves the candidates of one transfer, for one use. The cheaper
+  same difference is in all transfers, and a tweak i serves the candidates of one transfer, for one use. The cheaper
   pi(sigma(x) xor i) xor sigma(x) is not used: who knows two x can choose tweaks under which the arguments of pi meet.
 
 Each purpose has a key of its own; trees and code have one for each iteration. All come from a public seed that both

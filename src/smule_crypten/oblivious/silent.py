@@ -1,6 +1,6 @@
 """An instance of silent transfer: one party's end, from the base transfers to a stock of correlated transfers.
 
-Once a run, and anew after a crash or a stop: nothing is ever stored. With the standard plan (b10, then b13):
+Once per run, and again after a crash or a stop: nothing is ever stored. With the standard plan (b10, then b13):
 1. Base transfers and extension (base.py, extension.py): 8 KB crossing, then 1.18 MB from the receiver.
 2. One iteration of the start set: 136 KB from the sender. Its first rows feed the first main iteration.
 3. One main iteration: 395 KB from the sender, 15.0 million transfers.

@@ -42,7 +42,7 @@ class Plot:
 
     @classmethod
     def of(cls, svg_html: str, caption: str, alt: str = "") -> Plot:
-        """Of what to_inline_svg made, whose texts matplotlib has escaped. Without alt the caption is said."""
+        """Of what to_inline_svg made, whose texts matplotlib has escaped. Without alt, the caption is used."""
         return cls(Markup(svg_html), caption, alt or caption)
 
 

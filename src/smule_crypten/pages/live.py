@@ -54,7 +54,7 @@ class LivePage:
         return render("progress.html", **self._now())
 
     def _now(self) -> dict[str, object]:
-        """What the templates show. Plots are drawn anew for a changed record only: the run needs the processor."""
+        """What the templates show. Plots are drawn again for a changed record only: the run needs the processor."""
         with self._lock:  # also for matplotlib, whose settings are those of the process
             seen = [_stamp(self._folder / name) for name in (SUMMARY_FILE, JOURNAL_FILE)]
             if seen != self._seen:
@@ -98,7 +98,7 @@ def read_run(folder: Path) -> tuple[RunRecord, RunSummary]:
 def _of_record(folder: Path) -> dict[str, object]:
     try:
         record, summary = read_run(folder)
-    except DataError as error:  # a run that begins anew replaces its files one by one
+    except DataError as error:  # a run that begins again replaces its files one by one
         return {"problem": Banner("bad", "The record cannot be read now.", f"{error}.")}
     return {
         "problem": None,
@@ -138,7 +138,7 @@ def _last_epochs(record: RunRecord) -> list[Block]:
 
 
 def _status(path: Path) -> list[Block]:
-    """The file as it is, if there is one: the run's process decides what stands in it."""
+    """The file as it is, if there is one: the run's process decides what it holds."""
     try:
         if path.stat().st_size > _LARGEST_STATUS:
             return []

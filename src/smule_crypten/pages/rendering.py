@@ -1,4 +1,4 @@
-"""Pages from templates/: every text that stands in one is escaped, whoever wrote it, and nothing is left out unsaid."""
+"""Pages from templates/: every text in one is escaped, whoever wrote it, and nothing is left out unsaid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose queries a party counts, in which ledger, and how far back it goes when the other party is behind."""
+"""How a party counts queries: whose, in which ledger, and how far back it goes when the other party is behind."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def budget_of_run(config: PartyConfig, states: StateFolder) -> QueryBudget:
     if not budget.charged:
         raise OutputError(
             f"ledger {ledger_path(config)} knows nothing of the run that goes on in {party_folder(config)}; "
-            f"set disclosure.ledger as before, restore it and {RUN_FILE}, or begin anew in another output folder"
+            f"set disclosure.ledger as before, restore it and {RUN_FILE}, or begin again in another output folder"
         )
     return budget
 
@@ -69,7 +69,7 @@ def budget_so_far(config: PartyConfig, states: StateFolder) -> QueryBudget:
 
 
 def budget_of_questions(config: PartyConfig) -> QueryBudget:
-    """The budget for what a trained party is asked outside of a run. Each time counts anew, on top of all before.
+    """The budget for what a trained party is asked outside of a run. Each time counts from zero, on top of all before.
 
     Raises:
         CredentialError, OutputError: as budget_of_run.

@@ -14,11 +14,11 @@ _SOME = 256
 
 
 def read_further(path: Path, config: PartyConfig | RunConfig, bundle: DataBundle) -> Inputs:
-    """By the schema of the own table, or as inputs of the shape and scale of the own ones, before any public map.
+    """By the schema of the party's own table, or as inputs of the shape and scale of its own, before any public map.
 
     Args:
-        path: a table where the own data are one, else an .npz file or a folder (data/inputs.py).
-        bundle: the own data.
+        path: a table where the party's own data are one, else an .npz file or a folder (data/inputs.py).
+        bundle: the party's own data.
 
     Raises:
         DataError: they cannot be read, or the network cannot take them.

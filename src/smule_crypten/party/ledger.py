@@ -1,4 +1,4 @@
-"""What one party did and what it cost: a record an epoch, totals at the end."""
+"""What one party did and what it cost: a record per epoch, totals at the end."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def exchange(
         networks: of party a and party b, inputs (N, X) -> logits (N, classes), of layers that `translate` knows.
         questions: the samples of party a and of party b, float (N, X), normalised, at least one each, of one
             size. Each party asks about its own samples, and they also show it how precise its answers are.
-        scheme: `two_party`, `lean`, `crypten`, or `plaintext`, which protects nothing.
+        scheme: `two_party`, `lean`, `crypten`, or `plaintext`, which gives no protection.
         answers: how many answers either network gives the other party in all, from which its noise follows; None for
             those of this exchange alone.
         opening: `differences`, all that a softmax needs: what is common to the outputs for a sample stays hidden; or

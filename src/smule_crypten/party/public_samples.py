@@ -46,7 +46,7 @@ def load_public_pool(config: PartyConfig | RunConfig, bundle: DataBundle, say: S
         say: hears what is read.
 
     Raises:
-        ConfigError, DataError: the set cannot be read, or its samples are not like the own ones.
+        ConfigError, DataError: the set cannot be read, or its samples are not like the party's own.
     """
     if not config.public_pool.is_on:
         return None
@@ -63,7 +63,7 @@ def load_public_pool(config: PartyConfig | RunConfig, bundle: DataBundle, say: S
 
 
 def _unlabelled(config: PartyConfig | RunConfig, bundle: DataBundle, say: Say) -> torch.Tensor:
-    """Of a file or folder that is nothing else; it has been held against the own data."""
+    """Of a file or folder that is nothing else; it has been held against the party's own data."""
     assert config.public_pool.unlabelled is not None, "there is none"
     read = read_further(Path(config.public_pool.unlabelled), config, bundle)
     for note in read.notes:
@@ -79,11 +79,11 @@ def _of_a_set(config: PartyConfig | RunConfig, bundle: DataBundle) -> torch.Tens
         shape, dtype = origin.input_shape, origin.dtype
     if (tuple(raw_NX.shape[1:]), raw_NX.dtype) != (shape, dtype):
         raise DataError(
-            f"its samples are {raw_NX.dtype} of shape {tuple(raw_NX.shape[1:])}, the own ones {dtype} of "
+            f"its samples are {raw_NX.dtype} of shape {tuple(raw_NX.shape[1:])}, your own {dtype} of "
             f"shape {shape}; both parties' networks must take them as they take their own"
         )
     if origin is None and dict(read.columns) != dict(bundle.columns):
-        raise DataError("its columns are not those of the own data; read both by the same schema")
+        raise DataError("its columns are not those of your own data; read both by the same schema")
     return raw_NX
 
 
@@ -120,7 +120,7 @@ def _rows(inputs_NX: torch.Tensor) -> set[bytes]:
 
 
 def _digest(config: PartyConfig | RunConfig, bundle: DataBundle, raw_NX: torch.Tensor) -> str:
-    """Of the samples as they were read: features are computed anew with other rounding on another machine."""
+    """Of the samples as they were read: features are computed again with other rounding on another machine."""
     made: object = None if bundle.origin is None else bundle.origin.map_digest
     if bundle.origin is None:
         # One value for all channels is one a channel.

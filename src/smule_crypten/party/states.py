@@ -1,8 +1,8 @@
 """What a party saves at each exchange, so that a run that was cut off goes on where both sides still agree.
 
 The parties never are more than one exchange apart, so the last two states of each are enough to find a common one. The
-state of number 0 is saved before the first exchange: once it has answered, nobody has to train alone anew. Before that,
-one more state holds how far the training alone has come. It concerns nobody else; the next state takes its place.
+state of number 0 is saved before the first exchange: once it has answered, nobody has to train alone again. Before
+that, one more state holds how far the training alone has come. It concerns nobody else; the next state takes its place.
 
 A run that goes further back, since its owner accepts that, sets later states aside and forgets them when it has come as
 far again.

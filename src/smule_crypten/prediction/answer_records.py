@@ -16,7 +16,7 @@ class AskedRecord(Record):
     schema_version: Literal[1] = Field(default=1, description="version of this form")
     party: str = Field(description="whose file this is")
     scheme: str = Field(description="scheme of secure inference")
-    own_model_step: int = Field(description="optimizer steps behind the own network")
+    own_model_step: int = Field(description="optimizer steps behind the party's own network")
     peer_model_step: int | None = maybe("of the peer's; null where it was asked nothing")
     queries_made: int = Field(description="samples that the party asked about")
     queries_answered: int = Field(description="samples that its network was asked about")
@@ -29,8 +29,8 @@ class AskedRecord(Record):
 
 
 class CombinationRecord(Record):
-    own_weight: float = Field(description="weight of the own answer, the peer's is the rest; its mean over the classes")
-    own_temperature: float = Field(description="which the own logits are divided by")
+    own_weight: float = Field(description="weight of the party's own answer, the peer's is the rest; mean over classes")
+    own_temperature: float = Field(description="which the party's own logits are divided by")
     peer_temperature: float = Field(description="which the peer's are divided by")
     num_known: int = Field(description="held-out samples that this was fitted on; 0 for equal weights without a fit")
     own_weight_by_class: list[float] | None = maybe("with `training.balanced_softmax`, by own labelled samples")
@@ -45,7 +45,7 @@ class JudgedRecord(Record):
         description="what the next three are: `accuracy`, `share of labels right` or `mean absolute error`, in the "
         "targets' own units",
     )
-    own: float = Field(description="of the own network")
+    own: float = Field(description="of the party's own network")
     peer: float = Field(description="of the peer's")
     combined: float = Field(description="of both together, cross-validated")
 

@@ -114,4 +114,4 @@ def _traffic(facts: AskedRecord) -> str:
 
 def _left(facts: AskedRecord) -> str:
     budget = facts.budget
-    return f"{count(budget.left)} of {count(budget.limit)} of the own network"
+    return f"{count(budget.left)} of {count(budget.limit)} of your own network"

@@ -2,9 +2,9 @@
 
 It is the same scheme, budget and ledger as in training, and the same dealer where there is one:
 
-1. Load the own data and network, open the ledger, meet the others, shake hands.
+1. Load the party's own data and network, open the ledger, meet the others, shake hands.
 2. Each party says how many samples it will ask about; each plans its budget for that, spot checks with it.
-3. Exchanges of at most exchange.num_queries samples a party, until both have all answers
+3. Exchanges of at most exchange.num_queries samples per party, until both have all answers
    (mutual_learning/secure_peer.py).
 4. Each keeps what it learned, then says that it is done.
 """
@@ -85,7 +85,7 @@ class TrainedParty:
         return self.task.rule(self.inputs.train, num_classes, balanced=balanced)
 
     def own_logits(self, inputs_NX: torch.Tensor) -> torch.Tensor:
-        """Logits (N, C) of the own network; N may be 0. Inputs are normalised."""
+        """Logits (N, C) of the party's own network; N may be 0. Inputs are normalised."""
         if len(inputs_NX) == 0:
             return torch.zeros(0, self.inputs.bundle.num_classes)
         device = resolve_device(self.config.device)
@@ -98,7 +98,7 @@ class Answers:
 
     Attributes:
         answered_N: where the answer can be right; the logits of the others are 0.
-        budget: what the own network answered, and what is left of its limit.
+        budget: what the party's own network answered, and what is left of its limit.
     """
 
     logits_NC: torch.Tensor
@@ -223,7 +223,7 @@ def _agree_on_exchanges(
     limit, checks = config.exchange.num_queries, config.exchange.spot_checks
     num_exchanges = 1 if limit is None else -(-max(own, peer) // limit)
     counts = [min(limit or peer, max(0, peer - number * (limit or 0))) for number in range(num_exchanges)]
-    # A session that was cut off is asked again as another one, which counts anew.
+    # A session that was cut off is asked again as another one, which counts again.
     budget.plan(peer_name, [count + min(checks, count) for count in counts], can_repeat=False)
     return (own, peer) if limit is None else (limit, limit), num_exchanges
 

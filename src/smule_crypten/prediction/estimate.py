@@ -17,7 +17,7 @@ ESTIMATE_FILE = "estimate.json"
 
 
 def estimate(config: PartyConfig) -> EstimateRecord:
-    """Ask the peer about the own validation part, and judge its answers; answer what it asks.
+    """Ask the peer about the party's own validation part, and judge its answers; answer what it asks.
 
     What is returned also goes to estimate.json in the party's folder (docs/results.md).
 

@@ -1,6 +1,6 @@
 """Joint prediction: a trained party asks its peer about new images, and combines both answers.
 
-How much the peer's answers weigh follows from the own validation part, which the peer is asked about in the same
+How much the peer's answers weigh follows from its own validation part, which the peer is asked about in the same
 exchange. A party without images only answers.
 """
 
@@ -38,7 +38,7 @@ def predict(config: PartyConfig, images: Path | None = None, output: Path | None
     """Ask and answer. The predictions go to output (an .npz or .csv file), and what is returned also to one with .json.
 
     Args:
-        images: an .npz file or a folder, see data/inputs.py, or a table as the own one; None to answer only,
+        images: an .npz file or a folder, see data/inputs.py, or a table like the party's own; None to answer only,
             output is then None, too.
 
     Returns:
@@ -89,7 +89,7 @@ def _check_output(output: Path) -> None:
 def _keep(
     party: TrainedParty, inputs: Inputs, own_NC: torch.Tensor, answers: Answers, asked: AskedRecord, output: Path
 ) -> PredictionRecord:
-    """Combine, and write both files. Where the peer's answer was dropped, the own one stands alone."""
+    """Combine, and write both files. Where the peer's answer was dropped, the party's own stands alone."""
     count, rule = len(inputs.inputs), party.combination_rule
     judged_N = answers.answered_N[count:]
     own_known_NC, peer_known_NC = own_NC[count:][judged_N], answers.logits_NC[count:][judged_N]
@@ -147,7 +147,7 @@ def _as_npz(arrays: Mapping[str, Any]) -> bytes:
 
 
 def _as_csv(arrays: Mapping[str, Any]) -> bytes:
-    """A line an image: its file's name, or its number where there is none, and what is predicted.
+    """A line per image: its file's name, or its number where there is none, and what is predicted.
 
     Of classes their names, that both networks together and each alone predict, and the joint probability of each class.
     Of labels the joint probability of each, of numbers what both say together and each alone.

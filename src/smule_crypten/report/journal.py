@@ -1,4 +1,4 @@
-"""record.jsonl: one line an epoch, on disk as soon as the epoch is over, so that a crash loses nothing."""
+"""record.jsonl: one line per epoch, on disk as soon as the epoch is over, so that a crash loses nothing."""
 
 from __future__ import annotations
 

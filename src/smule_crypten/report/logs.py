@@ -1,4 +1,4 @@
-"""Structured logs: one line an event, time, level and where it comes from; never a share, key, weight or sample."""
+"""Structured logs: one line per event, time, level and where it comes from; never a share, key, weight or sample."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _KEPT_BECAUSE = {
 
 def insecurity_notice(insecure_choices: Sequence[str]) -> str:
     """The line that no output of an insecure run may lack; empty where nothing insecure was chosen."""
-    return f"simulation only: protects nothing ({', '.join(insecure_choices)})" if insecure_choices else ""
+    return f"simulation only: gives no protection ({', '.join(insecure_choices)})" if insecure_choices else ""
 
 
 def whose_record(recorded_by: str | None) -> str:
@@ -54,7 +54,7 @@ def total_traffic(communication: Communication) -> str:
         return ""
     text = f"{human_bytes(communication.bytes_total)} in {count(communication.rounds_total)} rounds"
     per_query = communication.bytes_per_query
-    return text if per_query is None else f"{text}, {human_bytes(per_query)} a query"
+    return text if per_query is None else f"{text}, {human_bytes(per_query)} per query"
 
 
 def dealer_traffic(summary: RunSummary) -> str:
@@ -208,7 +208,7 @@ def joint_head(parties: Mapping[str, PartySummary]) -> str:
         f"{count(number)} {'rows ' * (name == 'a')}of party {name}" for name, number in head.rows.items()
     )
     made = f"{count(head.features)} features, {rows}, solved for {human_bytes(head.solve_bytes)}" + "".join(
-        f"; {one.advantage:+.1f} deviations against the own head of party {name}{', left out' * one.is_left_out}"
+        f"; {one.advantage:+.1f} deviations against the head of party {name}{', left out' * one.is_left_out}"
         for name, one in heads.items()
         if one.advantage is not None
     )
@@ -238,7 +238,7 @@ def planned_exchange(parties: Mapping[str, PartySummary]) -> str:
     planned, once = next((value for value in values if value[0] is not None), (None, None))
     if planned is None:
         return ""
-    return f"{human_bytes(planned)} an exchange at most" + (f", set-up {human_bytes(once)} once" if once else "")
+    return f"at most {human_bytes(planned)} per exchange" + (f", set-up {human_bytes(once)} once" if once else "")
 
 
 def durations(seconds: RunSeconds) -> str:

@@ -1,4 +1,4 @@
-"""Live progress of all trainings of a run: bars on a terminal, one plain line an epoch elsewhere."""
+"""Live progress of all trainings of a run: bars on a terminal, one plain line per epoch elsewhere."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ class RunFacts(Record):
     scheme: str = Field(description="scheme of secure inference, for example `crypten`")
     provider: str | None = maybe("who dealt the correlated randomness; null with a scheme of the two parties alone")
     randomness: str = Field(description="`fresh`, or `seeded_insecure` for runs that repeat bit for bit")
-    insecure_choices: list[str] = Field(description="settings that protect nothing; empty for a secure run")
+    insecure_choices: list[str] = Field(description="settings that give no protection; empty for a secure run")
     seed: int = Field(description="seed of data split, initial weights and order of samples")
     task: str = Field(default="classification", description="`classification`, `multilabel` or `regression`")
     metric: str = Field(

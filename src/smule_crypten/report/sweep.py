@@ -179,7 +179,7 @@ def _all_in(job: SweepJob) -> int | None:
 
 def _table(jobs: Sequence[SweepJob]) -> RenderableType:
     metric = _metric(jobs)
-    headings = ("a\nalone", "a\nSMuLe", "b\nalone", "b\nSMuLe", "pooled", "bytes\nall in")
+    headings = ("a\nalone", "a\nSMuLe", "b\nalone", "b\nSMuLe", "pooled", "bytes\nin total")
     columns = [Column(heading="job"), Column(heading="setting", is_number=False)]
     columns += [Column(heading=heading) for heading in headings]
     cells = []

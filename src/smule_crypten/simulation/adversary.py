@@ -42,7 +42,7 @@ class LyingPeer(ForwardingPeer):
     """The peer of an adversary, which answers it with another network than its own.
 
     Args:
-        answering: from the own network and the number of the exchange to what answers; as Attack.answering.
+        answering: from the party's own network and the number of the exchange to what answers; as Attack.answering.
     """
 
     def __init__(self, peer: Peer, answering: Callable[[nn.Module, int], nn.Module]) -> None:

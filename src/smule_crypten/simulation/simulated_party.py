@@ -63,7 +63,7 @@ class _Simulated(Hooks):
         return self._attack.answering(model, exchange)
 
     def peer(self, peer: Peer) -> Peer:
-        """Evidence is of the network that answers, which is not always the own one."""
+        """Evidence is of the network that answers, which is not always the party's own."""
         if self._evidence_dir is not None:
             due = exchange_epochs(self._config.exchange, self._config.training.epochs)
             peer = WitnessedPeer(peer, Path(self._evidence_dir), self._config.name, due, self._emit)

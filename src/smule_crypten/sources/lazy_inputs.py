@@ -22,7 +22,7 @@ class Constants:
     std: torch.Tensor
 
     def applied(self, inputs_BX: torch.Tensor) -> torch.Tensor:
-        """(x - mean) / std as float32, uint8 scaled to [0, 1] first; anew.
+        """(x - mean) / std as float32, uint8 scaled to [0, 1] first; a new tensor.
 
         Divisors are tensors: CUDA would multiply by the reciprocal of a number, and round otherwise than a CPU.
         """

@@ -1,4 +1,4 @@
-"""What stands in status.json. docs/deployment.md explains it to operators and to programs.
+"""What status.json holds. docs/deployment.md explains it to operators and to programs.
 
 No line of it holds samples, labels, logits or the message of an error that may name such; the log has that one.
 """
@@ -80,4 +80,4 @@ def read_status(folder: Path) -> Status:
     except OSError as error:
         raise StatusError(f"cannot read status {path}: {error.strerror}") from None
     except ValidationError:
-        raise StatusError(f"status {path} is damaged, or of another version; a process writes it anew") from None
+        raise StatusError(f"status {path} is damaged, or of another version; a process writes it again") from None

@@ -51,7 +51,7 @@ _POISONED = [
 ]
 _ON_TERMINAL = ("kind", "from", "setting", "first", "second", "later", "never")
 _NOTE = "Each party of each seed is a run: the peer's answers as that party sees them. All in the clear."
-_NOTE_DRAWN = " Runs drawn anew share their networks, so they are not independent; a drop is never tested."
+_NOTE_DRAWN = " Runs drawn again share their networks, so they are not independent; a drop is never tested."
 
 Answers = dict[str, list[torch.Tensor]]
 """Of a run, exchange by exchange: the known "labels", and the logits by "honest" and by each of _KINDS."""

@@ -14,7 +14,7 @@ from smule_crypten.suites.suite_records import Curve
 # Okabe and Ito's colors, repeated with other line styles where there are more curves than colors.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _LINES = ("-", "--", ":", "-.")
-_LABELS = {"bytes": "bytes so far, all in", "epoch": "epoch", "seconds": "seconds on this machine"}
+_LABELS = {"bytes": "bytes in total so far", "epoch": "epoch", "seconds": "seconds on this machine"}
 
 
 def accuracy_figure(curves: Sequence[Curve], by: str) -> Figure:
@@ -50,5 +50,5 @@ def epoch_figure(by_method: Mapping[str, float], what: str) -> Figure:
     """What an epoch takes of bytes or seconds, on a logarithmic axis."""
     figure, axes = bars(by_method, 6.6, a_bar=0.32)
     axes.set_xscale("log")
-    axes.set_xlabel(f"{what} an epoch")
+    axes.set_xlabel(f"{what} per epoch")
     return figure

@@ -98,7 +98,7 @@ def run_scaling(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Finding
         rows += store.result(f"cost of {choice.title}", settings, compute)["rows"]
     columns = [
         ("network", "Network"),
-        ("relus", "ReLUs a sample"),
+        ("relus", "ReLUs per sample"),
         ("parameters", "Parameters"),
         *_EXCHANGE[1:],
         *ON_LINKS,
@@ -230,7 +230,7 @@ def _predicted(suite: SuiteConfig, run: RunConfig, choice: NetworkChoice) -> lis
 
 
 def _num_relus(architecture: arch.Architecture) -> int:
-    """Comparisons a sample, those of max pooling among them."""
+    """Comparisons per sample, those of max pooling among them."""
     total = 0
     for op, shape in zip(architecture.ops, architecture.shapes, strict=True):
         if isinstance(op, arch.ReLU):

@@ -57,8 +57,8 @@ def run_figures(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Finding
         *(("clear", "Clear"), *_OTHERS.items()),
     ]
     cost_columns = [
-        *(("setting", "Setting"), ("queries", "Queries an exchange, a + b"), ("query", "A query, all in")),
-        *(("exchange", "An exchange, all in"), ("exchanges", "Exchanges"), ("total", "All of them")),
+        *(("setting", "Setting"), ("queries", "Queries per exchange, a + b"), ("query", "A query in total")),
+        *(("exchange", "An exchange in total"), ("exchanges", "Exchanges"), ("total", "All of them")),
     ]
     return Findings(
         tables=[

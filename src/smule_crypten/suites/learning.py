@@ -40,7 +40,7 @@ _WITH_HEAD = (
     ("with_copy_accuracy", "Network and copy"),
     ("noisy_head_accuracy", "Joint head with noise"),
     ("joint_head_accuracy", "Joint head alone"),
-    ("head_bytes", "The head, all in"),
+    ("head_bytes", "The head in total"),
 )
 _NOTE_OF_HEAD = (
     " With a joint head: the trained network is a plaintext network of the party, its own copy of the head a plaintext "
@@ -80,7 +80,7 @@ def run_learning(suite: SuiteConfig, run: RunConfig, store: CaseStore) -> Findin
             ("joint_accuracy", "Joint prediction"),
             *(_WITH_HEAD if _has_head(by_setting) else ()),
             ("queries", "Queries"),
-            ("exchange_bytes", "An exchange, all in"),
+            ("exchange_bytes", "An exchange in total"),
         ]
     on_terminal = ("setting", "party", "alone_accuracy", "smule_accuracy", "gain_points", "joint_accuracy")
     shown = [key for key in on_terminal if key in dict(columns)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class LinkModel:
-    """mbit: million bits a second, each way; rtt_ms: milliseconds there and back."""
+    """mbit: million bits per second, each way; rtt_ms: milliseconds there and back."""
 
     name: str
     mbit: float

@@ -196,11 +196,11 @@ def _link_times(rows: list[dict[str, Any]]) -> ResultTable:
 
 
 def _ratios(rows: list[dict[str, Any]], limit_mb: float | None) -> ResultTable:
-    """How many times the bytes of each method full training costs in an epoch, all in."""
+    """How many times the bytes of each method full training costs in an epoch, in total."""
     all_in = {row["method"]: row["epoch_bytes"] + row["epoch_dealer_bytes"] for row in rows if row["epoch_bytes"]}
     basis = {row["method"]: row["basis"] for row in rows}
     full = all_in.get(FULL_TRAINING)
-    columns = [("method", "Method"), ("epoch_bytes", "An epoch, all in"), ("full_ratio", "Full training / this")]
+    columns = [("method", "Method"), ("epoch_bytes", "An epoch in total"), ("full_ratio", "Full training / this")]
     if limit_mb is not None:
         columns.append(("limit", f"Within {limit_mb:g} MB"))
     found = [

@@ -70,7 +70,7 @@ class SuiteConfig(Section):
     seeds: tuple[Annotated[int, Field(ge=0, le=MAX_SEED)], ...] = Field(default=(0,), strict=False, min_length=1)
     """Each seed is a case of its own: split, weights, batches."""
     schemes: tuple[str, ...] = Field(default=("two_party", "lean", "crypten", "plaintext"), strict=False)
-    """Schemes to compare; plaintext is the upper bound that protects nothing."""
+    """Schemes to compare; plaintext is the upper bound that gives no protection."""
     fedavg: bool = True
     """Average the weights of both parties each epoch, too."""
     full_training: FullTrainingOptions = FullTrainingOptions()
@@ -80,7 +80,7 @@ class SuiteConfig(Section):
     """Of schemes, scaling and link: images that each party asks about. Of disclosure: of how many answers a network is
     copied."""
     limit_mb: float | None = Field(default=None, gt=0)
-    """Of headline: what an epoch may cost, all in, both directions and the dealer."""
+    """Of headline: what an epoch may cost in total, both directions and the dealer."""
     settings: dict[str, dict[str, Any]] = Field(default={})
     """Of learning, figures, poisoning, alarm, disclosure and privacy: what is compared, by name, each as what differs
     from the configuration. A part with a name of its own, such as a network, is replaced as a whole. Without any, the
@@ -95,7 +95,7 @@ class SuiteConfig(Section):
     metrics: tuple[str, ...] = Field(default=(), strict=False)
     """Of figures: which metrics to show, as far as a setting's task has them; empty for all."""
     attacks: dict[str, dict[str, Any]] = Field(default={})
-    """Of poisoning: by name what stands in attack, without the party."""
+    """Of poisoning: by name what is in attack, without the party."""
     answers: tuple[AnswersName, ...] = Field(default=get_args(AnswersName), strict=False, min_length=1)
     """Of disclosure: what is done to answers before the other party sees them; only noise can be enforced."""
     selections: tuple[SelectionName, ...] = Field(default=get_args(SelectionName), strict=False)
@@ -109,7 +109,7 @@ class SuiteConfig(Section):
     """Of alarm: how many answers have a known label in each exchange but the first, in which half have; null for all
     on labelled samples."""
     draws: int = Field(default=0, ge=0)
-    """Of alarm: draw the questions of so many runs anew, and ask the networks trained alone; 0 trains with the peer."""
+    """Of alarm: draw the questions of so many runs again, and ask networks trained alone; 0 trains with the peer."""
 
 
 def networks_of(suite: SuiteConfig, run: RunConfig) -> tuple[NetworkChoice, ...]:
@@ -132,7 +132,7 @@ def changed(run: RunConfig, **sections: Any) -> RunConfig:
     """`run` with other sections, validated again.
 
     Raises:
-        ConfigError: they do not go together, such as a scheme that protects nothing without allow_insecure.
+        ConfigError: they do not go together, such as a scheme that gives no protection without allow_insecure.
     """
     return parse(RunConfig, {**run.model_dump(), **sections})
 

@@ -1,4 +1,4 @@
-"""One setting and seed of a comparison, both parties in this process and in the clear; protects nothing.
+"""One setting and seed of a comparison, both parties in this process and in the clear; gives no protection.
 
 Every method is a case of its own. Networks that were trained alone are kept beside the cases, since most methods need
 them, and many settings the same ones.

@@ -69,7 +69,7 @@ def head_figures(here: InProcess, models: Sequence[nn.Module], logits: Logits) -
 def own_head_figures(here: InProcess, rank: int, model: nn.Module, logits: Logits) -> dict[str, Any]:
     """The control: a network that own teachers taught and a ridge head of own rows, together and apart.
 
-    Fitted on the own validation part.
+    Fitted on the party's own validation part.
     """
     learner, balanced = here.learners[rank], here.run.decided_training.is_balanced
     said = own_head_answers(here.run, here.simulated.data.bundle, learner, with_test=True)
@@ -97,7 +97,7 @@ def _spoken(
     *,
     is_test: bool,
 ) -> torch.Tensor:
-    """(3, N, C): what the own network, the peer's and the head under noise say of a party's test or validation part."""
+    """(3, N, C): what a party's network, the peer's and the head under noise say of its test or validation part."""
     held = here.learners[rank].holding
     part = held.test if is_test else held.validation
     outputs_NC = heads.features.rows_of(part) @ heads.told_DC[rank]

@@ -17,7 +17,7 @@ from smule_crypten.tables.source import TableFile, listed
 
 _DRAFT = f"""\
 The public schema of a table. Both parties use the same file; the other party reads all of it.
-Kinds, missing and ignore follow from the data of who drafted it: change what the other party shall not read of that.
+Kinds, missing and ignore follow from the data of the party that drafted it: change what the other party must not read.
 Fill in each {BLANK}, together with the other party:
   role        feature, target (to be predicted) or ignore
   kind        numeric, boolean or categorical
@@ -102,7 +102,7 @@ def draft(
     """The text of a schema with blanks, and the names of the columns that have any.
 
     Args:
-        confirmed: whether the values of a column may stand in the schema, which the other party reads.
+        confirmed: whether the values of a column may be in the schema, which the other party reads.
     """
     columns = [_drafted(proposal, confirmed) for proposal in proposals]
     blank = [column["name"] for column in columns if BLANK in map(str, column.values())]

@@ -1,4 +1,4 @@
-"""What a column seems to be, by its profile: as it would stand in a schema, or why somebody has to say."""
+"""What a column seems to be, by its profile: as it would be in a schema, or why somebody has to say."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Proposal:
 
     Attributes:
         kind: None where the column is left out.
-        values: what of the data would stand in the schema: centre and scale, or categories.
+        values: what of the data would be in the schema: centre and scale, or categories.
         note: why it is left out.
         doubt: why no kind can be proposed.
     """

@@ -120,7 +120,7 @@ class TableSchema(_Written):
     @model_validator(mode="after")
     def _columns_fit(self) -> Self:
         if doubles := _doubles(column.name for column in self.columns):
-            raise ValueError(f"column {doubles[0]!r} stands there twice")
+            raise ValueError(f"column {doubles[0]!r} is listed twice")
         if not self.features:
             raise ValueError("no column has role feature")
         kinds = {column.kind for column in self.targets}

@@ -36,7 +36,7 @@ def read_schema(path: Path) -> TableSchema:
     except OSError as error:
         raise ConfigError(f"cannot read the schema {path} ({error.strerror}); smule-table schema drafts one") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"schema {path}: no YAML in UTF-8 ({printable(str(error))}); mend it") from error
+        raise ConfigError(f"schema {path}: no YAML in UTF-8 ({printable(str(error))}); fix it") from error
     columns = values.get("columns") if isinstance(values, dict) else None
     if not isinstance(columns, list) or not all(isinstance(column, dict) for column in columns):
         raise ConfigError(f"schema {path}: no list of columns in it; smule-table schema drafts one")
@@ -69,7 +69,7 @@ def _described(error: ValidationError, names: Sequence[str]) -> str:
 
 
 def schema_text(columns: Sequence[dict[str, Any]], others: dict[str, Any], comment: str) -> str:
-    """A schema file: one line a column.
+    """A schema file: one line per column.
 
     Args:
         columns: as Column.written gives them; blanks may be among their values.

@@ -101,7 +101,7 @@ class Numbers:
         return _text(self.stored.iloc[row])
 
     def first(self, is_wrong: Bools) -> tuple[int, str] | None:
-        """The first such row, and what stands there."""
+        """The first such row, and its text."""
         rows = is_wrong.nonzero()[0]
         return (int(rows[0]), self.text(int(rows[0]))) if len(rows) else None
 
@@ -148,7 +148,7 @@ def clean(
 
 def _numbers(column: Column, numbers: Numbers) -> Floats:
     _refuse_missing(column, numbers.is_missing)
-    remedy = "mend it, or name it among missing_values of the schema"
+    remedy = "fix it, or name it among missing_values of the schema"
     for is_wrong, why in (
         (numbers.is_text, f"is no number; {remedy}"),
         (np.isinf(numbers.values), f"is infinite; {remedy}"),

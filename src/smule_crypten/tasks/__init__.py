@@ -1,4 +1,4 @@
-"""What a task means: classification, several labels a sample, regression. Loss, metrics, what is kept, what is refused.
+"""What a task means: classification, several labels per sample, regression. Loss, metrics, what is kept or refused.
 
 Sees config/, data/, models/ and the floors below.
 """

@@ -15,7 +15,7 @@ Honest networks differ in data, classes and quality. These tests reject only wha
 - drop: the share of right answers fell by more than `LARGEST_DROP` below that of the earlier exchanges. Binomial test
   against the lower confidence bound of the earlier share (Clopper and Pearson) less the drop.
 
-These are about one class a sample; alarm_labels.py tests several labels, by the first of them alone.
+These are about one class per sample; alarm_labels.py tests several labels, by the first of them alone.
 
 The probability of a false alarm in a whole run is at most `false_alarm` if the peer keeps to these statements; it
 is divided between exchanges, tests and pairs (Bonferroni). Half of it goes to the first two exchanges, so that a peer
@@ -97,7 +97,7 @@ def share_of(exchange: int, num_exchanges: int) -> float:
 
 
 class PeerWatch(Watch):
-    """Of one class a sample.
+    """Of one class per sample.
 
     Args:
         num_exchanges: of the whole run.

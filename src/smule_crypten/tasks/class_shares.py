@@ -6,9 +6,9 @@ many of each, since its counts are its secret.
 
 For a party that hardly sees some classes and is to predict all of them alike. Held-out samples tell nothing of the
 classes that it lacks, so they only calibrate: a network that knows nothing of them becomes flat. One weight
-for all classes (combination.py), fitted to such samples, keeps to the own network, and leaves most of the peer's
-knowledge unused (docs/learning.md). Soft labels for a student are another matter: the pool has the same skewed classes
-as the held-out samples, and what fits these teaches better (ensemble.py).
+for all classes (combination.py), fitted to such samples, keeps to the party's own network, and leaves most of the
+peer's knowledge unused (docs/learning.md). Soft labels for a student are another matter: the pool has the same skewed
+classes as the held-out samples, and what fits these teaches better (ensemble.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One class a sample: softmax, cross entropy, and the divergence of softened probabilities.
+"""One class per sample: softmax, cross entropy, and the divergence of softened probabilities.
 
 A party learns from its labels and from the peer's softened predictions: Y. Zhang, T. Xiang, T. M. Hospedales, H. Lu,
 "Deep Mutual Learning", CVPR 2018. Dividing logits by a temperature T shrinks the gradient of the divergence by T^2,

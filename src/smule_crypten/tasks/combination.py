@@ -1,10 +1,10 @@
 """Two networks' answers to the same samples as one prediction, weighted by answers on samples of known label.
 
 Of classes: p = w softmax(own / t_own) + (1 - w) softmax(peer / t_peer): each network is calibrated first (C. Guo, G.
-Pleiss, Y. Sun, K. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017), so one that knows nothing of the
-own data becomes flat and changes little. Then w is the weight under which known labels are most likely, drawn towards
-1/2 as if prior_samples more had no preference. Of several labels the same with sigmoids. Of values: w own + (1 - w)
-peer, with the w of the least squared error.
+Pleiss, Y. Sun, K. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017), so one that knows nothing of
+the party's data becomes flat and changes little. Then w is the weight under which known labels are most likely, drawn
+towards 1/2 as if prior_samples more had no preference. Of several labels the same with sigmoids. Of values: w own +
+(1 - w) peer, with the w of the least squared error.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class LinearCombination(Combination):
 
 
 Rule = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Combined]
-"""From the own and the peer's outputs (N, C) on samples of known label, and their targets."""
+"""From the party's own and the peer's outputs (N, C) on samples of known label, and their targets."""
 OutputLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 

@@ -41,7 +41,7 @@ class Ranking:
         there_up_to_SB = there_SB.cumsum(axis=0)
         there_B = there_SB.sum(axis=0)
         others_B = samples_B - there_B
-        # Pairs of one with and one without that stand in the right order; those of one step count half.
+        # Pairs of one with and one without that are in the right order; those of one step count half.
         below_SB = others_B - (up_to_SB - there_up_to_SB) + (on_step_SB - there_SB) / 2
         precision_SB = there_up_to_SB / np.maximum(up_to_SB, 1e-300)
         is_defined_B = (there_B > 0) & (others_B > 0)

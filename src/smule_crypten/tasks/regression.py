@@ -1,8 +1,8 @@
-"""One or more numbers a sample: squared errors of values that public constants have brought to one scale.
+"""One or more numbers per sample: squared errors of values that public constants have brought to one scale.
 
-No softmax bounds a peer's answer here, nor the gradient of a squared error. So answers far outside of the own targets
-are not kept, and of those that are, an error beyond two standard deviations counts linearly: a single answer cannot
-outweigh a batch.
+No softmax bounds a peer's answer here, nor the gradient of a squared error. So answers far outside of the party's
+targets are not kept, and of those that are, an error beyond two standard deviations counts linearly: a single answer
+cannot outweigh a batch.
 
 Of several targets the errors are summed, so that each learns as it would alone (multilabel.py).
 """
@@ -22,7 +22,7 @@ from smule_crypten.tasks.task import PLAIN, LossTerms, Task
 LINEAR_FROM = 2.0
 """Beyond this difference to a peer's value, in standard deviations of the targets, its gradient grows no more."""
 WIDENED_BY = 1.0
-"""A peer's value may lie outside of the range of the own targets by so many times its width: it may know other ones."""
+"""A peer's value may lie outside the range of the party's targets by so many times its width: it may know others."""
 _LEAST_WIDTH = 1.0
 """Of that range, in standard deviations: few targets may be alike by chance."""
 _LARGEST_UNKNOWN = 10.0
@@ -60,7 +60,7 @@ class Regression(Task):
         return (difference_N if weight_N is None else difference_N * weight_N).mean()
 
     def plausible(self, outputs_NC: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Within the range of the own targets, widened by its own width at both ends: for every target."""
+        """Within the range of the party's targets, widened by its own width at both ends: for every target."""
         targets = targets[targets.isfinite().all(dim=1)]
         if len(targets) == 0:
             return (outputs_NC.abs() <= _LARGEST_UNKNOWN).all(dim=1)
@@ -120,7 +120,7 @@ class Regression(Task):
         prior_samples: int = PRIOR_SAMPLES,
         balanced: bool = False,
     ) -> Combination:
-        """The own weight, 0 to 1, of the least squared error: it has a closed form."""
+        """The weight of the party's own outputs, 0 to 1, of the least squared error: it has a closed form."""
         if len(targets) < LEAST_FOR_FIT:
             return LinearCombination(mean=self.mean, std=self.std)
         between_NC = own_NC - peer_NC

@@ -70,7 +70,7 @@ class Task(ABC):
         temperature: float,
         weight_N: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """How far the own outputs are from the peer's: mean over the N >= 1 samples, each times its weight.
+        """How far the party's own outputs are from the peer's: mean over the N >= 1 samples, each times its weight.
 
         The peer's outputs are targets: no gradient flows into them.
         """

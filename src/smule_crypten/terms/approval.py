@@ -82,7 +82,7 @@ class Side:
         )
 
     def signatories(self) -> Certificates:
-        """As they stand in terms.
+        """As they are in terms.
 
         Raises:
             ConfigError: a certificate bears a name that terms cannot have.
@@ -146,7 +146,7 @@ def signed(document: SignedTerms, config: PartyConfig, protocol: ProtocolConfig,
     Raises:
         TermsError: it bears the signature already, or one that does not verify; or this side is not what the terms say;
             or they have expired.
-        CredentialError: a certificate or the own key cannot be used.
+        CredentialError: a certificate or the party's own key cannot be used.
     """
     side, connection = Side.of(config, protocol), config.connection
     assert connection is not None, "terms are between hosts"

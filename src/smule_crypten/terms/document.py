@@ -1,7 +1,7 @@
 """The file of terms: what both organisations agree on, and their signatures.
 
 There is one way to write it: JSON in UTF-8, keys sorted, indented by two, one line end at the end. A file with other
-bytes is refused, so nothing can stand in it that a signature does not cover or that two readers read otherwise.
+bytes is refused, so nothing can be in it that a signature does not cover or that two readers read otherwise.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LONGEST_FILE = 4 << 20
 
 
 def moment(text: str) -> dt.datetime:
-    """A time in UTC as it stands in the file.
+    """A time in UTC as it is in the file.
 
     Raises:
         ValueError: it is written in another way.
@@ -44,7 +44,7 @@ def moment(text: str) -> dt.datetime:
 
 
 def written(time: dt.datetime) -> str:
-    """A time as it stands in the file, in whole seconds."""
+    """A time as it is in the file, in whole seconds."""
     return time.astimezone(dt.UTC).strftime(_MOMENT)
 
 
@@ -184,7 +184,7 @@ def read_terms(path: Path) -> SignedTerms:
         raise TermsError(f"{path} holds no terms that this version reads: {what}; get the file again") from None
     if canonical(document) != content:
         raise TermsError(
-            f"{path} is not in the one form that terms have: a key stands there twice, or keys, spaces or numbers are "
+            f"{path} is not in the one form that terms have: a key is there twice, or keys, spaces or numbers are "
             "written otherwise; get the file again as smule-terms of this version wrote it"
         )
     return document

@@ -50,7 +50,7 @@ class Computing:
         return slice(0, count)
 
     def seed(self, seed: int) -> int:
-        """Of what is drawn for the samples of the own part alone."""
+        """Of what is drawn for the samples of this process's part alone."""
         return seed
 
     def total(self, values: torch.Tensor) -> torch.Tensor:

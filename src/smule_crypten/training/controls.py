@@ -92,7 +92,7 @@ def _self_distillation(learner: Learner, model: nn.Module, finished: nn.Module) 
 
 
 def _own_head(learner: Learner, model: nn.Module, finished: nn.Module, own_head: OwnAnswers) -> Trainer:
-    """The own finished network and a ridge head of own rows teach, weighted by the own validation part alone."""
+    """The party's own finished network and a ridge head of its rows teach, weighted by its validation part alone."""
     held = learner.holding
     teacher = Teacher(
         _NoPeer(),

@@ -6,14 +6,14 @@ them; s is then multiplied by the weight of each answer (trust.py). t = t_own^(1
 the network that counts: calibrated soft labels taught less.
 
 Two networks trained on different samples are right more often together than each alone (Z. Allen-Zhu, Y. Li, "Towards
-Understanding Ensemble, Knowledge Distillation and Self-Distillation in Deep Learning", ICLR 2023), and the own network
+Understanding Ensemble, Knowledge Distillation and Self-Distillation in Deep Learning", ICLR 2023), and its own network
 costs no query, so that it can also speak where the peer was not asked.
 
 Samples that both parties have (public_ids) are not of a party's own mixture of classes, as its held-out samples are. By
 these a skewed party judges a peer too severely that knows the classes which it lacks, so there the peer speaks alone.
 
-That holds for samples that the own network was not trained on. About its training samples it knows nothing but their
-labels, so there the peer's answer stands alone.
+That holds for samples that the party's network was not trained on. About its training samples it knows nothing but
+their labels, so there the peer's answer stands alone.
 
 Where the peer's share falls below a quarter, all soft labels count less, down to nothing with it: what would be left is
 self-distillation, and that taught less than smoothed labels do (docs/learning.md).
@@ -30,7 +30,7 @@ from smule_crypten.training.trust import TrustedSource
 from smule_crypten.types import SoftLabels
 
 PRIOR_SAMPLES = 10
-"""A weak own network spoils the soft labels of a strong peer, so little stands in the way of the evidence."""
+"""A weak own network spoils the soft labels of a strong peer, so little holds the evidence back."""
 FULL_STRENGTH_SHARE = 0.25
 """The peer's share from which on soft labels count in full."""
 UNASKED = -1
@@ -61,7 +61,7 @@ class OwnAnswers:
 
 
 class EnsembleSource:
-    """A PredictionSource of the peer's and the own answers.
+    """A PredictionSource of the peer's and the party's own answers.
 
     Args:
         peer: what the peer has answered.
@@ -110,7 +110,7 @@ class EnsembleSource:
             )
             self._own_share = self._combination.own_weight
             if self._balanced:
-                # Of classes without a held-out sample the own network knows nothing, whatever it says of the others.
+                # The party's network knows nothing of classes without a held-out sample, whatever it says of others.
                 self._own_share *= int(targets.bincount().count_nonzero()) / own_NC.shape[1]
 
     def lookup(self, sample_ids: torch.Tensor) -> SoftLabels | None:

@@ -18,7 +18,7 @@ PoolBatch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 class SoftLabelledPool:
     """Those samples of a pool that have a soft label.
 
-    Samples that the peer was asked about and those of which only the own network speaks are drawn apart: in the
+    Samples that the peer was asked about and those of which only the party's network speaks are drawn apart: in the
     beginning the latter are many and say little.
 
     Args:

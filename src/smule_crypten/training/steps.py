@@ -1,4 +1,4 @@
-"""How many steps an epoch takes, and whether a network can take them with these samples."""
+"""The number of steps per epoch, and whether a network can take them with these samples."""
 
 from __future__ import annotations
 

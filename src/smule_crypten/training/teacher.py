@@ -24,13 +24,13 @@ from smule_crypten.types import PredictionSource, SoftLabels
 
 _LOOK_AHEAD_SAMPLES = 512
 _UNASKED_SHARE = 0.3
-"""Of a pool batch, what the peer was not asked about, so that only the own network speaks of it."""
+"""Of a pool batch, what the peer was not asked about, so that only the party's own network speaks of it."""
 _UNASKED_SHARE_OF_HEAD = 0.5
 """Likewise with a joint head, which speaks of everything."""
 
 
 class Teacher:
-    """Soft labels for a `Trainer`, judged anew before each epoch.
+    """Soft labels for a `Trainer`, judged again before each epoch.
 
     Args:
         source: what the peer has answered; any object with the method of `PredictionSource`.
@@ -38,13 +38,13 @@ class Teacher:
         pool: unlabelled samples, normalised, to be learned from by their soft labels alone; None for none.
         public: samples that both parties have, likewise; of those that were asked about the peer speaks alone.
         validation: held-out labelled samples, normalised, by which answers that harm are found out; None for none.
-        own: what the own finished network says of all these; None without one.
+        own: what the party's own finished network says of all these; None without one.
         head: what the party's own joint head says of them (three_teachers.py); None without one.
-        config: how much is trusted (`trust`), and whether the own network teaches, too (`teacher`).
+        config: how much is trusted (`trust`), and whether the party's own network teaches, too (`teacher`).
         seed: decides the order of the pool, and which samples the look-ahead draws.
         device: where the network trains.
         task: what is learned: classification, multilabel or regression.
-        unasked_share: of a pool batch, samples of which only the own network speaks; of no account with a head.
+        unasked_share: of a pool batch, samples of which only the party's own network speaks; of no account with a head.
         is_alone: there is no peer (controls.py).
 
     Example:
@@ -138,7 +138,7 @@ class Teacher:
     def pool_batch(self, count: int) -> PoolBatch | None:
         """At most `count` pool samples with a soft label; None where there is none.
 
-        A part of them, smaller where the own network knows less than the peer, the peer was not asked about.
+        A part of them, smaller where the party's own network knows less than the peer, the peer was not asked about.
         """
         return None if self._pool is None else self._pool.draw(count, self._share_of_unasked)
 
@@ -164,7 +164,7 @@ class Teacher:
 
     @property
     def weights(self) -> tuple[float, float, float] | None:
-        """Of the own network, the peer and the head; None without a head."""
+        """Of the party's own network, the peer and the head; None without a head."""
         return self._ensemble.weights if isinstance(self._ensemble, ThreeTeachers) else None
 
     def hear(self, own: Sequence[float], peer: Sequence[float]) -> None:

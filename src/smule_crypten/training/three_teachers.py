@@ -1,4 +1,4 @@
-"""Soft labels of three teachers: the own finished network, the peer's answers, and the party's own joint head.
+"""Soft labels of three teachers: the party's finished network, the peer's answers, and the party's joint head.
 
 z = sum over teachers of w z_i in logits (or values), or for skewed parties (balanced) the logarithm of such a mean of
 probabilities, as in ensemble.py. The weights w are a point of a small public grid (WEIGHTS), and the same for both
@@ -10,7 +10,7 @@ too severely that knows the classes which it lacks.
 A peer may tell what it likes. So a party never takes a point that by its own losses is worse by more than MOST_LOST
 than the best one in which the peer has no part; between the others, what the peer tells decides.
 
-On samples that a teacher says nothing about, the others speak alone. About its own training samples the own network
+On samples that a teacher says nothing about, the others speak alone. About its training samples the party's network
 knows nothing but their labels; the head was solved from those of both parties and is far too small to know single ones.
 """
 
@@ -31,7 +31,7 @@ _STEPS = 4
 WEIGHTS = torch.tensor(
     [[own, peer, _STEPS - own - peer] for own in range(_STEPS + 1) for peer in range(_STEPS + 1 - own)]
 ) / float(_STEPS)
-"""(points, 3): of the own network, the peer and the head; each sums to one."""
+"""(points, 3): of the party's own network, the peer and the head; each sums to one."""
 NUM_LOSSES = len(WEIGHTS)
 _EXCHANGED = (WEIGHTS[:, None, :] == WEIGHTS[None, :, [1, 0, 2]]).all(dim=2).int().argmax(dim=1)
 """The point at which the other party's own network has the weight that its peer has here."""
@@ -68,7 +68,7 @@ def best_point(own: torch.Tensor, peer: torch.Tensor | None) -> torch.Tensor:
 
     Only of points within MOST_LOST. In a tie most weight of the head, then own network and peer most alike: up to here
     both parties decide alike. What is left are two points that are each other's mirror: the one of less own loss, then
-    that with more weight of the own network.
+    that with more weight of the party's own network.
     """
     sum_P = own if peer is None else own + peer[_EXCHANGED]
     within_P = own <= own[WEIGHTS[:, 1] == 0].min() + MOST_LOST
@@ -81,11 +81,11 @@ def best_point(own: torch.Tensor, peer: torch.Tensor | None) -> torch.Tensor:
 
 
 class ThreeTeachers:
-    """A PredictionSource of the peer's answers, the own network's and the head's.
+    """A PredictionSource of the peer's answers, the party's own network's and the head's.
 
     Args:
         peer: what the peer has answered.
-        own: the own finished network's answers about pool and held-out samples; None without one.
+        own: the answers of the party's finished network about pool and held-out samples; None without one.
         head: the head's, about everything.
         held_out_ids, held_out_targets: of V samples that neither network was trained on.
         balanced: whether probabilities are averaged, not logits.
@@ -114,7 +114,7 @@ class ThreeTeachers:
 
     @property
     def weights(self) -> tuple[float, float, float]:
-        """Of the own network, the peer and the head."""
+        """Of the party's own network, the peer and the head."""
         own, peer, head = self._weights.tolist()
         return own, peer, head
 
@@ -134,7 +134,7 @@ class ThreeTeachers:
     def hear(self, own: Sequence[float], peer: Sequence[float]) -> None:
         """Take the point that best_point finds by what both parties told; own losses alone where the peer cannot tell.
 
-        It cannot where it hardly asks, or not at all (exchange.share_a). Nothing changes where this party cannot.
+        It cannot where it asks too little, or not at all (exchange.share_a). Nothing changes where this party cannot.
         """
         if len(own) == NUM_LOSSES:
             self._weights = best_point(torch.tensor(own), torch.tensor(peer) if len(peer) == NUM_LOSSES else None)

@@ -198,7 +198,7 @@ class Trainer:
         self._computing.load_state_dict(state)
 
     def _own_randomness(self) -> AbstractContextManager[None]:
-        """Of dropout, by a seed of the own generator."""
+        """Of dropout, by a seed of the trainer's own generator."""
         seed = int(torch.randint(2**63 - 1, (), generator=self._generator))
         return seeded(self._computing.seed(seed), self._device)
 

@@ -1,8 +1,8 @@
 """How much a party trusts its peer: a weight for its answers, from those on samples whose label it knows.
 
 - none: 1 for all.
-- adaptive: a scale that follows a look-ahead: does a step along the distillation gradient clearly raise the loss on the
-  own validation part? Halved when it does, up by half when it does not, at most 1.
+- adaptive: a scale that follows a look-ahead: does a step along the distillation gradient clearly raise the loss on
+  the party's validation part? Halved when it does, up by half when it does not, at most 1.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class TrustedSource:
         return None if soft is None else float(soft.weights().mean())
 
     def refresh(self) -> None:
-        """Judge the peer anew by all its answers."""
+        """Judge the peer again by all its answers."""
         known = self._sample_ids[is_known(self._targets)]
         soft = self._source.lookup(known) if len(known) else None
         if soft is not None:

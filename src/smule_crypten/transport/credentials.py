@@ -132,7 +132,7 @@ def load_certificate(path: Path) -> Certificate:
 
 
 def load_identity(certificate_path: Path, key_path: Path) -> Identity:
-    """Read the own certificate and check that the private key belongs to it.
+    """Read this party's certificate and check that the private key belongs to it.
 
     Raises:
         CredentialError: either file is missing or unusable, they do not fit, or others may read the key.

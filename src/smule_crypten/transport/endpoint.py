@@ -108,7 +108,7 @@ def accept_all(
         certificate.check_dates()
     context = _context(ssl.PROTOCOL_TLS_SERVER, identity, list(expected.values()))
     context.set_alpn_protocols(get_args(Purpose))
-    context.num_tickets = 0  # every connection is authenticated anew
+    context.num_tickets = 0  # every connection is authenticated afresh
     links: dict[str, Link] = {}
     left: dict[str, str] = {}
     patience = time.monotonic() + join_seconds

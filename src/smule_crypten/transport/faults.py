@@ -1,6 +1,6 @@
-"""What is wrong with a TLS handshake, in words that say what to mend: shown at both ends of it.
+"""What is wrong with a TLS handshake, in words that say what to fix: shown at both ends of it.
 
-Certificates are pinned, so what a stranger shows proves nothing; it is looked at only to tell its owner what to mend.
+Certificates are pinned, so what a stranger shows proves nothing; it is looked at only to tell its owner what to fix.
 """
 
 from __future__ import annotations

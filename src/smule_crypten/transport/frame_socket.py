@@ -174,7 +174,7 @@ class FrameSocket:
 def _retransmit_soon(connection: ssl.SSLSocket) -> None:
     """Let TCP try again once a second while the other side cannot be reached.
 
-    By itself it waits twice as long each time, so that a network that is mended after 14 seconds stays unused until
+    By itself it waits twice as long each time, so that a network that is repaired after 14 seconds stays unused until
     the 26th. It would also give up after some attempts, which now come sooner, unless it is told a time; how long is
     too long is for live_socket.py to judge. Kernels before Linux 6.15 do not know the first option and go on as they
     did.

@@ -59,7 +59,7 @@ class VisitorLog:
                 self._log.log(level, "%s", text)
 
     def flush(self) -> None:
-        """Log what is kept back, and begin anew."""
+        """Log what is kept back, and begin again."""
         with self._lock:
             for key, kept in self._kept.items():
                 self._log_kept(key, kept)

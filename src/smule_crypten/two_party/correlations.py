@@ -146,7 +146,7 @@ class Correlations:
                     self._receiver.advance(self._next_counts[1], may_wait=True)
 
     def model_owner_material(self) -> ModelOwnerMaterial:
-        """Of the next batch of the own network.
+        """Of the next batch of this party's network.
 
         Raises:
             ValueError: none is ready.
@@ -175,7 +175,7 @@ class Correlations:
 
     @property
     def _next_counts(self) -> tuple[int, int]:
-        """Transfers of the own instance and of the peer's that the next step of the material takes."""
+        """Transfers of this party's instance and of the peer's that the next step of the material takes."""
         due = self._present_making().due
         is_model_owner = self._jobs[0].model_owner == self._session.rank
         return (due.model_owner, due.data_owner) if is_model_owner else (due.data_owner, due.model_owner)

@@ -1,4 +1,4 @@
-"""M's side of a direction: its weights under masks, one product of integers a layer, its share of the logits."""
+"""M's side of a direction: its weights under masks, one product of integers per layer, its share of the logits."""
 
 from __future__ import annotations
 

@@ -81,8 +81,8 @@ class _Side(Generic[Result]):
 def _cross(session: Session, sender: _Side[SilentSender], receiver: _Side[SilentReceiver]) -> None:
     """Play both to their ends, against the peer's two, which have the same shape.
 
-    A round: each party sends what its sender has to say, then what its receiver has. So many messages as the own
-    sender says, the peer's says to the own receiver, and the other way round.
+    A round: each party sends what its sender has to say, then what its receiver has. As many messages as this party's
+    sender says, the peer's says to this party's receiver, and the other way round.
     """
     while sender.said or receiver.said:
         for_receiver, for_sender = sender.take_said(), receiver.take_said()

@@ -374,7 +374,7 @@ def test_the_command_on_logs_that_are_not_whole(path: Path, capsys: pytest.Captu
     digest, whole = read_log(path).digest, path.read_bytes()
     path.write_bytes(whole[: whole.rindex(b"\n", 0, -1) + 1])
     assert command(str(path), "--expect", digest) == 5
-    assert "was cut off or written anew" in capsys.readouterr().err
+    assert "was cut off or written again" in capsys.readouterr().err
     path.write_bytes(whole[:-1])
     assert command(str(path)) == 5
     captured = capsys.readouterr()

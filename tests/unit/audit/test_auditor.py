@@ -121,7 +121,7 @@ def test_a_ledger_that_counts_anew_is_an_override(folder: Path) -> None:
     (found,) = [one for one in told(folder, "override") if one["key"] == "disclosure.ledger"]
     assert found == {"key": "disclosure.ledger", "before": first[-1].digest, "now": GENESIS}
     (text,) = [text for _, text in notable(read_log(folder / "audit.jsonl").lines) if "ledger" in text]
-    assert text == "override: another ledger than before, which counts anew (disclosure.ledger)"
+    assert text == "override: another ledger than before, which counts from zero (disclosure.ledger)"
 
 
 def test_terms_that_end_while_a_process_waits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

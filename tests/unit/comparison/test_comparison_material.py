@@ -125,7 +125,7 @@ def test_a_step_that_failed_is_not_taken_again() -> None:
     making = DataOwnerMaking(REFERENCE, 9, Broken(parties.data_sending), Broken(parties.data_receiving))
     with pytest.raises(ValueError, match="no transfers are left"):
         making.step()
-    with pytest.raises(ValueError, match="failed; start anew"):
+    with pytest.raises(ValueError, match="failed; start again"):
         making.step()
 
 

@@ -90,7 +90,7 @@ def test_target_gets_arguments_and_options(module: str) -> None:
         ("no_such_package.build", "cannot import no_such_package.build .*ModuleNotFoundError"),
         ("user_options_module.missing", "cannot import .*AttributeError.*; check the spelling"),
         ("user_broken_module.build", "cannot import .*SyntaxError.*fails while it is imported"),
-        ("user_failing_module.build", "cannot import .*AttributeError.*fails while it is imported; mend that$"),
+        ("user_failing_module.build", "cannot import .*AttributeError.*fails while it is imported; fix that$"),
         ("user_quitting_module.build", r"cannot import .*SystemExit: 3\); .*fails while it is imported"),
         ("user_needy_module.build", "imports no_such_package, which is not installed here; install it$"),
         ("user_options_modul.build", "No module named 'user_options_modul'.*; check the spelling"),

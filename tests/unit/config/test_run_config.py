@@ -58,9 +58,11 @@ def test_a_new_scheme_that_protects_nothing_is_refused_between_hosts(
     monkeypatch.setitem(SCHEME_TRAITS, "open_shares", traits)
     scheme = SchemeConfig(name="open_shares")
     for connection in (NETWORK, ALONE):
-        with pytest.raises(ValidationError, match="scheme=open_shares: refused between hosts, since it protects"):
+        with pytest.raises(
+            ValidationError, match="scheme=open_shares: refused between hosts, since it gives no protection"
+        ):
             party(connection=connection, scheme=scheme, allow_insecure=True)
-    with pytest.raises(ValidationError, match="scheme=open_shares: simulation only, protects nothing"):
+    with pytest.raises(ValidationError, match="scheme=open_shares: simulation only, gives no protection"):
         party(scheme=scheme)
     simulated = party(scheme=scheme, allow_insecure=True)
     assert (simulated.insecure_choices, simulated.needs_dealer) == (("scheme=open_shares",), needs_dealer)

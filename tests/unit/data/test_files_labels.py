@@ -129,7 +129,7 @@ def test_limits_choose_among_the_labelled(root: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,a\ntrain/0.png,x\ntrain\\0.png,y\n", "line 3: train/0.png stands in line 2, too"),
+        ("file,a\ntrain/0.png,x\ntrain\\0.png,y\n", "line 3: train/0.png is in line 2, too"),
         ("file,a\ntrain/0.png,x\ntrain/gone.png,y\n", "tells of 1 image(s) of which there is no file in"),
         ("file,a\ntrain/0.png,x\n0.png,y\n", "1 file(s) neither in train/ nor in test/ (0.png)"),
         ("file,a\ntrain/0.png,x\n", "tells of no image in"),

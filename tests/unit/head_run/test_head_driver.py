@@ -380,7 +380,7 @@ def test_the_state_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert party.store.load() is None
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(
-        OutputError, match=r"is damaged; restore it, or remove it, and .* solved anew if nothing of it was opened"
+        OutputError, match=r"is damaged; restore it, or remove it, and .* solved again if nothing of it was opened"
     ):
         party.store.load()
 

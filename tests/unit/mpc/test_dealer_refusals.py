@@ -57,7 +57,7 @@ def test_a_scheme_that_protects_nothing_needs_permission(monkeypatch: pytest.Mon
     """The dealer between hosts deals for none, whatever the parties agree on."""
     monkeypatch.setitem(SCHEME_TRAITS, "crypten", SchemeTraits(adversary="none", needs_dealer=True))
     script = stated(terms(), DONE)
-    assert "the parties want scheme=crypten, which protects nothing" in refusal(*script, HandshakeError)
+    assert "the parties want scheme=crypten, which gives no protection" in refusal(*script, HandshakeError)
     assert serve(*script, allow_insecure=True)[0] == 0
 
 

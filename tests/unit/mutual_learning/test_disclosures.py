@@ -139,7 +139,7 @@ def test_a_line_that_could_not_be_written_whole(tmp_path: Path, monkeypatch: pyt
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OutputError, match="No space left on device; mend that, since nothing is answered without"):
+    with pytest.raises(OutputError, match="No space left on device; fix that, since nothing is answered without"):
         append_entry(path, entry(2, read_ledger(path)[0].digest))
     assert path.read_bytes() == line
 

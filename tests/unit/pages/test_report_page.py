@@ -34,12 +34,12 @@ def test_sections_show_the_numbers(report_html: str) -> None:
     """Result, traffic, fidelity, split, ledger, configuration and environment are on the page."""
     text = Page(report_html).text
     for fact in (
-        "simulation only: protects nothing (provider=trusted_first_party)",
+        "simulation only: gives no protection (provider=trusted_first_party)",
         "Best control: party a: self mutual, party b: alone (better than SMuLe).",
         "Pooled data: 96.0 %",
         "150 in 2 of 3 epochs",
         "5,000,000",
-        "33.33 kB a query",
+        "33.33 kB per query",
         "top-1 agrees on 98.00 %",
         "200 answers in 2 exchanges",
         "250 charged, repeated attempts with them, 0 before this run; 50 of 300 left. 1 of 2 repeats used.",

@@ -78,7 +78,7 @@ def test_a_prediction() -> None:
         "own weight 0.60",
         "71 made, 5 answered",
         "9.03 kB",
-        "answers left 1,234 of 1,600 of the own network",
+        "answers left 1,234 of 1,600 of your own network",
     ):
         assert part in text
     assert "dropped" not in text

@@ -167,9 +167,9 @@ def test_an_attack_stands_in_the_summary(record: RunRecord) -> None:
 def test_what_an_exchange_was_said_to_cost(record: RunRecord) -> None:
     """What comes once a run is said apart, where there is such."""
     parties = build_summary(record).parties
-    assert planned_exchange(parties) == "7.00 MB an exchange at most, set-up 3.50 MB once"
+    assert planned_exchange(parties) == "at most 7.00 MB per exchange, set-up 3.50 MB once"
     without = {name: party.model_copy(update={"planned_set_up_bytes": 0}) for name, party in parties.items()}
-    assert planned_exchange(without) == "7.00 MB an exchange at most"
+    assert planned_exchange(without) == "at most 7.00 MB per exchange"
 
 
 def test_a_joint_head_is_compared_in_one_line(record: RunRecord) -> None:
@@ -194,6 +194,4 @@ def test_a_joint_head_is_compared_in_one_line(record: RunRecord) -> None:
     assert "deviations" not in joint_head(parties)
     worse = head.model_copy(update={"advantage": -4.23, "is_left_out": True})
     parties["b"] = parties["b"].model_copy(update={"joint_head": worse})
-    assert "solved for 2.00 MB; -4.2 deviations against the own head of party b, left out; nobody" in joint_head(
-        parties
-    )
+    assert "solved for 2.00 MB; -4.2 deviations against the head of party b, left out; nobody" in joint_head(parties)

@@ -23,10 +23,10 @@ def test_the_table_says_what_a_run_found(record: RunRecord) -> None:
     assert "best control party a: self mutual, party b: alone (better than SMuLe)" in lines
     assert "classes missing party a lacks 2" in lines
     assert "pooled data 96.0 % by one network trained on both parties' data" in lines
-    assert "queries an epoch 150 in 2 of 3 epochs" in lines
-    assert "bytes an epoch 5.00 MB in 2 of 3 epochs" in lines
+    assert "queries per epoch 150 in 2 of 3 epochs" in lines
+    assert "bytes per epoch 5.00 MB in 2 of 3 epochs" in lines
     assert "kept network party a: smule, epoch 3, party b: smule, epoch 3 (the last one" in " ".join(lines)
-    assert "bytes in total 10.00 MB in 185 rounds, 33.33 kB a query" in lines
+    assert "bytes in total 10.00 MB in 185 rounds, 33.33 kB per query" in lines
     assert "from the dealer 1.60 kB" in lines
     assert "vs plaintext logit error 3.0e-04 at most, noise with it, top-1 agreement 98.00 %" in " ".join(lines)
     assert "time training 12.5 s + exchange 31.0 s + rest 3.7 s = 47.2 s" in " ".join(lines)
@@ -34,7 +34,7 @@ def test_the_table_says_what_a_run_found(record: RunRecord) -> None:
 
 def test_an_insecure_run_says_so(record: RunRecord) -> None:
     """Nobody can take a simulation for a protected run."""
-    assert "simulation only: protects nothing (provider=trusted_first_party)" in _lines(
+    assert "simulation only: gives no protection (provider=trusted_first_party)" in _lines(
         result_table(build_summary(record))
     )
 
@@ -49,7 +49,7 @@ def test_a_failed_run_shows_its_error(partial_record: RunRecord) -> None:
     """A partial record prints what is known and why the run ended."""
     lines = _lines(result_table(build_summary(partial_record)))
     assert "party a – – – –" in lines
-    assert "queries an epoch no exchange" in lines
+    assert "queries per epoch no exchange" in lines
     assert "failed: party b: out of memory" in lines
     assert not any(line.startswith(("time", "bytes in total")) for line in lines)
 
@@ -58,7 +58,7 @@ def test_exchanges_of_different_size_are_a_range(record: RunRecord) -> None:
     """One typical number is not shown for exchanges that differ."""
     summary = build_summary(record)
     summary.communication.queries_per_epoch[2] = 20
-    assert "queries an epoch 20 to 150 in 2 of 3 epochs" in _lines(result_table(summary))
+    assert "queries per epoch 20 to 150 in 2 of 3 epochs" in _lines(result_table(summary))
 
 
 def test_an_error_that_is_not_finite_is_called_so(record: RunRecord) -> None:

@@ -18,7 +18,7 @@ from smule_crypten.tables.source import CsvFormat, TableFile
 
 HEAD = "age,sex,owns,plan\n"
 BAD_ROWS = {
-    "text for a number": ("50,f,no,No\nold,f,no,No\n", "column 'age', row 2: 'old' is no number; mend it, or name it"),
+    "text for a number": ("50,f,no,No\nold,f,no,No\n", "column 'age', row 2: 'old' is no number; fix it, or name it"),
     "infinite": ("inf,f,no,No\n", "column 'age', row 1: 'inf' is infinite"),
     "too large": ("1e400,f,no,No\n", "column 'age', row 1: '1e400' is infinite"),
     "whole number beyond floats": (

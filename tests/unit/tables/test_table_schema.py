@@ -101,7 +101,7 @@ WRONG = {
     ),
     "no spread": ([{**X, "scale": "0"}, Y], "greater than 0"),
     "not a number": ([{**X, "centre": "nan"}, Y], "finite number"),
-    "name twice": ([X, X, Y], "column 'x' stands there twice"),
+    "name twice": ([X, X, Y], "column 'x' is listed twice"),
     "no target": ([X], "no column has role target"),
     "no feature": ([Y], "no column has role feature"),
     "mixed targets": ([X, Y, {**X, "name": "z", "role": "target"}], "several targets must all be boolean"),
