@@ -1,7 +1,7 @@
 """Memory that was freed stays with the process, for the next tensor of some megabytes.
 
 By default glibc hands such memory back to the system and gets it again, zeroed page by page: a message of a layer took
-a thousand pages anew each time, and most of its time. Other C libraries are left as they are.
+a thousand pages again each time, and most of its time. Other C libraries are left as they are.
 """
 
 from __future__ import annotations

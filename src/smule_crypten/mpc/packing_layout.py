@@ -21,5 +21,5 @@ def layout(width: int) -> tuple[int, tuple[int, ...]]:
 
 
 def plane_bytes(count: int, plane: int) -> int:
-    """Of a plane of `plane` bits a value."""
+    """Of a plane of `plane` bits per value."""
     return -(-count * plane // 8)
