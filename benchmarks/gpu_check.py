@@ -7,7 +7,7 @@
   bits; the plain one is compared within LOGIT_TOLERANCE. Seconds are those of one exchange after another one: a figure
   to look at, no measurement. The table says what a scheme computes on the device, as docs/limitations.md does.
 
-Everything takes place within LIMIT_SECONDS: what would begin later is told as left out, and counts as failed.
+Nothing begins after LIMIT_SECONDS: what would is told as left out, and counts as failed.
 
 Exit codes: 0 all as promised; 1 something is not; 77 without a GPU, after one line that says so.
 
