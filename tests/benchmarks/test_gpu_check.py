@@ -44,9 +44,11 @@ def test_comparison(gpu_check: ModuleType, scheme: str, other: float, is_kept: b
 
 
 def test_trainings(gpu_check: ModuleType) -> None:
-    """By the worst epoch."""
+    """By the worst epoch; what is no number passes in none of them."""
     assert gpu_check.compared_trainings(([2.0, 1.0], 1.0), ([2.0, 1.01], 1.0)).is_kept
     assert not gpu_check.compared_trainings(([2.0, 1.0], 1.0), ([2.2, 1.0], 1.0)).is_kept
+    for losses in ([float("nan"), 1.0], [2.0, float("nan")], [2.0, float("inf")], [2.0]):
+        assert not gpu_check.compared_trainings(([2.0, 1.0], 1.0), (losses, 1.0)).is_kept
 
 
 def test_what_fails_and_what_is_late(gpu_check: ModuleType) -> None:

@@ -60,9 +60,15 @@ def exact_sums() -> Iterator[None]:
     """Convolutions in float64 are sums of products here, exact in any order while these are integers below 2^53.
 
     cuDNN might transform factors before it multiplies them, and its choice would round; PyTorch's own kernels do not.
+    Nothing but that switch is read or set: `cudnn.flags` reads all others, too, and raises where a program has chosen
+    a precision for convolutions alone.
     """
-    with torch.backends.cudnn.flags(enabled=False):
+    before = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = False
+    try:
         yield
+    finally:
+        torch.backends.cudnn.enabled = before
 
 
 def limb_product(bilinear: _Bilinear, x: torch.Tensor, weight: torch.Tensor, ring: int = 64) -> torch.Tensor:

@@ -72,7 +72,8 @@ def pack_lowest(values: torch.Tensor, count: int) -> list[torch.Tensor]:
 def pack_anywhere(values: torch.Tensor, width: int) -> torch.Tensor:
     """`pack` by PyTorch alone, on whatever device the values are."""
     count = values.numel()
-    data = values.long().contiguous().view(torch.uint8).view(count, _ELEMENT_BYTES)
+    # One value, or none, may lie in any stride and still count as contiguous; seen as bytes it may not.
+    data = values.long().contiguous().as_strided((count,), (1,)).view(torch.uint8).view(count, _ELEMENT_BYTES)
     whole, planes = layout(width)
     parts = [data[:, :whole].reshape(-1)]
     if planes:

@@ -1,7 +1,8 @@
 """A secure session: the links to the other processes, and the only owner of CrypTen's global state.
 
 CrypTen keeps its communicator, its provider, its generators and its configuration in module globals. A session sets
-them on entry and restores them on exit, so two sessions cannot mix and nothing leaks into the rest of a program.
+them on entry and restores them on exit, so two sessions cannot mix and nothing of CrypTen leaks into the rest of a
+program. What stays are thresholds of the allocator (memory.py).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from smule_crypten.config.sections import Randomness
 from smule_crypten.mpc.communicator import TwoPartyCommunicator
 from smule_crypten.mpc.compat import crypten
 from smule_crypten.mpc.keys import KEY_BYTES, agreed_key, fresh_entropy, insecure_key
-from smule_crypten.mpc.memory import keep_freed_memory
+from smule_crypten.mpc.memory import freed_memory_kept
 from smule_crypten.mpc.provider import Dealt, Provider, TrustedFirstParty
 from smule_crypten.mpc.streams import StreamSet
 from smule_crypten.transport.channel import Channel, LinkChannel
@@ -110,7 +111,6 @@ def open_session(
         randomness: "fresh" keys, or "seeded_insecure" keys that follow from seed.
         wrap_channel: puts an observer between the session and the link, for tests.
     """
-    keep_freed_memory()
     meter = CostMeter()
     channel = wrap_channel(LinkChannel(links[ROLES[1 - rank]], rank, meter))
     provider: Provider = TrustedFirstParty()
@@ -118,6 +118,7 @@ def open_session(
         provider = Dealt(links[DEALER], rank, meter, randomness, seed)
     streams = StreamSet()
     with ExitStack() as stack:
+        stack.enter_context(freed_memory_kept())
         stack.enter_context(closing_links(tuple(links.values())))
         stack.enter_context(_crypten_globals(channel, provider, precision_bits))
         stack.enter_context(streams.installed())

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lean_oracle import RING, Pair, convolved, residues, window_sums
 
-from smule_crypten.fixed_point.products import LIMB_BITS, MAX_FAN_IN, limb_product, multiply
+from smule_crypten.fixed_point.products import LIMB_BITS, MAX_FAN_IN, exact_sums, limb_product, multiply
 from smule_crypten.models import architecture as arch
 from smule_crypten.models.pooling import SumPool
 
@@ -149,3 +149,17 @@ def test_fan_in_beyond_the_bound() -> None:
     fan_in = MAX_FAN_IN + 1
     with pytest.raises(ValueError, match=str(MAX_FAN_IN)):
         limb_product(F.linear, torch.ones(1, fan_in, dtype=torch.int64), torch.ones(1, fan_in, dtype=torch.int64))
+
+
+def test_exact_sums_beside_a_chosen_precision() -> None:
+    """A program that chose a precision for convolutions alone goes on, and keeps it and its other switches."""
+    convolutions, enabled = torch.backends.cudnn.conv, torch.backends.cudnn.enabled
+    before = convolutions.fp32_precision
+    convolutions.fp32_precision = "ieee"
+    try:
+        with exact_sums():
+            assert not torch.backends.cudnn.enabled
+        assert torch.backends.cudnn.enabled is enabled
+        assert convolutions.fp32_precision == "ieee"
+    finally:
+        convolutions.fp32_precision = before

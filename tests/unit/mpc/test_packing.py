@@ -54,6 +54,15 @@ def test_on_other_devices(width: int) -> None:
         assert torch.equal(packing.unpack_anywhere(data, count, width), unpack(data, count, width))
 
 
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_values_that_lie_apart(count: int) -> None:
+    """Every other value of a tensor, also where there is only one of them: both ways give the same bytes."""
+    apart = torch.arange(3, 13)[::2][:count]
+    expected = pack(apart.clone(memory_format=torch.contiguous_format), 13)
+    assert torch.equal(pack(apart, 13), expected)
+    assert torch.equal(packing.pack_anywhere(apart, 13), expected)
+
+
 @pytest.mark.parametrize("width", range(1, 33))
 def test_integers_of_32_bits(width: int) -> None:
     """The same bytes as of 64, and the low 32 bits of the same values."""
