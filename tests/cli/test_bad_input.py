@@ -50,6 +50,11 @@ BAD_SETTINGS = {
     "insecure unasked": (["allow_insecure=false"], 2, "randomness=seeded_insecure"),
     "no classes for a": (["partition.classes_a=[]"], 2, "by_class needs classes_a"),
     "class that is none": (["partition.classes_a=[0,9]"], 2, "there is no class 9; classes are 0..3"),
+    "no list": (
+        ["data.options.ignore=age", "data=table", "data.path=x.csv", "data.target=y"],
+        2,
+        "takes a list in brackets",
+    ),
     "useless path": (["data=digits"], 2, "data.path: has no effect on data set 'digits'"),
     "no exchange": (
         ["exchange.warmup_epochs=3"],

@@ -104,6 +104,8 @@ def describe_validation(
             message = f"unknown key; did you mean {close[0]}?" if close else "unknown key"
         elif item["type"] == "missing":
             message = "must be given"
+        elif item["type"] in ("tuple_type", "list_type") and isinstance(item["input"], str):
+            message = f"takes a list in brackets, as [a, b], got {quoted(item['input'])}"
         elif item["type"] != "value_error":
             message = f"{message}, got {quoted(item['input'])}"
         problems.append(f"{where(key)}{key}: {message}" if key else message)

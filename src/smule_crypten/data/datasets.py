@@ -134,7 +134,10 @@ def _check_settings(config: DataConfig) -> None:
         what = "data.in_memory=true" if config.in_memory else f"data set {config.name!r}"
         raise ConfigError(f"data.workers: has no effect with {what}; only image files are decoded as they are needed")
     if config.path is not None and config.name in _NEEDS_NO_PATH:
-        raise ConfigError(f"data.path: has no effect on data set {config.name!r}; leave it out or choose another data")
+        raise ConfigError(
+            f"data.path: has no effect on data set {config.name!r}; leave it out or choose another data, "
+            "as data=table for a CSV file"
+        )
     if config.targets and config.name != "table":
         raise ConfigError(f"data.target: has no effect on data set {config.name!r}; only a table has columns")
     if config.download and LOADERS[config.name] is not load_torchvision_set:

@@ -63,7 +63,10 @@ def folders_of(path: Path) -> list[Path]:
     """
     found = [folder for folder in (path, *(path / name for name in _FOLDERS)) if (folder / STATUS_FILE).exists()]
     if not found:
-        raise StatusError(f"no {STATUS_FILE} in {path}: nothing was started there, or it is another folder")
+        raise StatusError(
+            f"no {STATUS_FILE} in {path}: no smule-party or smule-dealer was started there, or it is another folder; "
+            "of a simulation by smule see summary.json, or smule-watch"
+        )
     return found
 
 

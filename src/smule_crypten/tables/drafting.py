@@ -82,8 +82,8 @@ def derive(
             raise DataError(f"{path}, column {quoted(proposal.name)}, which is to be predicted: {proposal.doubt}")
         if proposal.doubt:
             raise DataError(
-                f"{path}, column {quoted(proposal.name)}: {proposal.doubt}; leave it out by data.options.ignore, or "
-                f"say in a schema what it is (smule-table schema)"
+                f"{path}, column {quoted(proposal.name)}: {proposal.doubt}; leave it out by "
+                f"'data.options.ignore=[NAME, ...]', or say in a schema what it is (smule-table schema)"
             )
     values = {"columns": [proposal.column for proposal in proposals], "missing_values": list(missing_values)}
     try:

@@ -187,7 +187,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     if version != SCHEMA_VERSION:
         raise ModelError(
             f"{path} holds no checkpoint of schema version {SCHEMA_VERSION} (found {version}); "
-            f"read it with the version of smule_crypten that wrote it"
+            f"give a model.pt or standalone.pt, and read it with the version of smule_crypten that wrote it"
         )
     fields = {name: value for name, value in content.items() if name not in ("schema_version", "model")}
     try:

@@ -112,7 +112,7 @@ def test_columns_that_somebody_has_to_decide_on(case: str, tmp_path: Path) -> No
     columns, message = DOUBTS[case]
     file = table(tmp_path, {"x": list(range(COUNT, 0, -1)), **columns, "y": Y})
     with pytest.raises(
-        DataError, match=f"{message}.*leave it out by data.options.ignore, or say in a schema"
+        DataError, match=f"{message}.*leave it out by .data.options.ignore=.NAME, ....., or say in a schema"
     ) as raised:
         derive([file], ["y"])
     assert "\n" not in str(raised.value)
