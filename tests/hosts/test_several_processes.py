@@ -39,6 +39,7 @@ class _OneOfTwo(SimulatedRun):
             self.overrides = everything
 
 
+@pytest.mark.slow
 def test_two_processes_end_as_one(tmp_path: Path) -> None:
     """A party that trains by two processes learns the same weights from the same answers, and so does its peer; only
     process 0 has written, and the other one is gone."""
