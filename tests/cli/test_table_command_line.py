@@ -13,6 +13,7 @@ SMALL = [
     "data=table",
     "data.path=customers.csv",
     "data.target=left",
+    "partition=iid",
     "training.epochs=3",
     "training.batch_size=16",
     "simulation.controls=[]",

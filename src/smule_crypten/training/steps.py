@@ -47,7 +47,7 @@ def feasible_steps(model: nn.Module, train: Samples, config: TrainingConfig) -> 
     if len(train) < config.batch_size:
         raise DataError(
             f"training.batch_size={config.batch_size} is more than the {len(train)} training samples of this "
-            f"party; lower training.batch_size or give the party more data"
+            f"party; lower training.batch_size, or give the party more data (a simulation: partition=iid)"
         )
     if not train.dtype.is_floating_point:
         raise DataError(f"training inputs are {train.dtype}; pass train.normalized(mean, std)")

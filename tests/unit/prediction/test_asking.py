@@ -201,7 +201,7 @@ def test_what_is_announced_does_not_follow_from_what_is_asked(tmp_path: Path, mo
     monkeypatch.setattr(asking, "SecurePeer", noting)
     asked = Samples(torch.full((5, 1, 8, 8), 9.0), torch.full((5,), UNKNOWN), torch.arange(5))
     with pytest.raises(_EnoughSeenError):
-        asking._exchange(found, None, asked, None, (5, 5), 1)  # type: ignore[arg-type]
+        asking._exchange(found, None, asked, None, None, (5, 5), 1)  # type: ignore[arg-type]
     calibration = given["calibration"].inputs
     assert torch.equal(calibration, found.inputs.train.inputs)
     assert not (calibration == 9.0).any()
