@@ -13,6 +13,7 @@ from sweep_files import QUICK, rows_of
 LOCALLY = ["-m", "hydra/launcher=submitit_local", "hydra.sweep.dir=sweep"]
 
 
+@pytest.mark.slow
 def test_the_table_holds_every_job(problem: list[str], tmp_path: Path) -> None:
     """Two jobs in processes of submitit: both stand in the table, in their order, with their settings and figures."""
     ended = Started([*LOCALLY, *problem, *QUICK, "scheme=plaintext", "seed=0,1"], tmp_path).end(2 * TIMEOUT_SECONDS)

@@ -180,7 +180,7 @@ def test_gradients_are_clipped(blobs: Samples) -> None:
 def test_fewer_samples_than_a_batch_is_one_clear_line(blobs: Samples, make_network: MakeNetwork) -> None:
     """The message names the setting and both numbers."""
     with pytest.raises(
-        DataError, match=r"^training.batch_size=64 is more than the 50 .+ lower training.batch_size .+$"
+        DataError, match=r"^training.batch_size=64 is more than the 50 .+ lower training.batch_size, .+$"
     ):
         make_trainer(make_network(), blobs, config=TrainingConfig(batch_size=64))
 
