@@ -28,6 +28,8 @@ softmax makes classes, or each value itself, as labels of their own (sigmoids) a
 PARTY_NAMES = ("a", "b")
 DEALER = "the dealer"
 """Names of rank 0 and rank 1 in files, tables and configuration keys."""
+OTHER_PARTY = dict(zip(PARTY_NAMES, reversed(PARTY_NAMES), strict=True))
+"""Name of a party -> name of its peer."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,37 +11,36 @@ import pytest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
+def _script(monkeypatch: pytest.MonkeyPatch, name: str) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module(name)
+
+
 @pytest.fixture
 def delaying_proxy(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("delaying_proxy")
+    return _script(monkeypatch, "delaying_proxy")
 
 
 @pytest.fixture
 def emulated_link(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("emulated_link")
+    return _script(monkeypatch, "emulated_link")
 
 
 @pytest.fixture
 def rounding_leak(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("rounding_leak")
+    return _script(monkeypatch, "rounding_leak")
 
 
 @pytest.fixture
 def networks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("networks")
+    return _script(monkeypatch, "networks")
 
 
 @pytest.fixture
 def gpu_check(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("gpu_check")
+    return _script(monkeypatch, "gpu_check")
 
 
 @pytest.fixture
 def online_floor(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("online_floor")
+    return _script(monkeypatch, "online_floor")

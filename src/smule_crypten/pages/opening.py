@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from smule_crypten.pages.blocks import Banner, Columns, Plot
 from smule_crypten.pages.plots import learning_svg, traffic_svg
 from smule_crypten.report import phrases
-from smule_crypten.report.advice import advice
 from smule_crypten.report.evaluation_records import MetricRecord
 from smule_crypten.report.formatting import count, human_bytes, human_seconds, task_title
 from smule_crypten.report.metric_text import gain_value, is_share, metric_title, metric_value
 from smule_crypten.report.records import EpochRecord
 from smule_crypten.report.run_records import RunRecord, RunSummary
-from smule_crypten.report.story import story
+from smule_crypten.report.story import in_words
 from smule_crypten.report.summary import epoch_traffic, recorded_parties
-from smule_crypten.types import PARTY_NAMES
-
-_OTHER = {"a": "b", "b": "a"}
+from smule_crypten.types import OTHER_PARTY, PARTY_NAMES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +42,7 @@ def opening(record: RunRecord, summary: RunSummary) -> Opening:
     return Opening(
         banners=banners(summary),
         sentences=[unbroken(say(record, summary)) for say in (_gains, _cost, _disclosed)],
-        advice=[unbroken(sentence) for sentence in (*story(summary), *advice(summary, record.epochs))],
+        advice=[unbroken(sentence) for sentence in in_words(summary, record.epochs)],
         plots=Columns([_learning(record), _traffic(record)]),
     )
 
@@ -85,7 +82,7 @@ def _reached(name: str, summary: RunSummary) -> str:
     smule, alone = party.figure("smule", metric), party.figure("standalone", metric)
     if smule is None:
         return ""
-    reached = f"party {name} reaches {metric_value(metric, smule.value)} with party {_OTHER[name]}’s answers"
+    reached = f"party {name} reaches {metric_value(metric, smule.value)} with party {OTHER_PARTY[name]}’s answers"
     if alone is None:
         return reached
     compared = _compared(metric, party.gain("standalone", metric))
@@ -114,7 +111,7 @@ def _so_far(name: str, record: RunRecord) -> str:
     if smule is None:
         return f"party {name}, still alone, {at} {figure}"
     beside = "" if alone is None else f" (alone it came to {metric_value(metric, alone.test_figure)})"
-    return f"party {name}, with party {_OTHER[name]}’s answers, {at} {figure}{beside}"
+    return f"party {name}, with party {OTHER_PARTY[name]}’s answers, {at} {figure}{beside}"
 
 
 def _last(record: RunRecord, party: str, phase: str) -> EpochRecord | None:
@@ -143,7 +140,7 @@ def _cost(record: RunRecord, summary: RunSummary) -> str:
 def _disclosed(record: RunRecord, summary: RunSummary) -> str:
     answered = _answered(record, summary)
     told = [
-        f"party {name}’s network answered {_number(number, 'question')} of party {_OTHER[name]}"
+        f"party {name}’s network answered {_number(number, 'question')} of party {OTHER_PARTY[name]}"
         for name, number in answered.items()
         if number
     ]
@@ -177,7 +174,7 @@ def _answered(record: RunRecord, summary: RunSummary) -> dict[str, int]:
             made = (sum(epoch.queries_made for epoch in own), sum(epoch.public_made for epoch in own))
             given = (sum(epoch.queries_answered for epoch in own), sum(epoch.public_answered for epoch in own))
         answered[name] = max(answered[name], sum(number or 0 for number in given))
-        answered[_OTHER[name]] = max(answered[_OTHER[name]], sum(number or 0 for number in made))
+        answered[OTHER_PARTY[name]] = max(answered[OTHER_PARTY[name]], sum(number or 0 for number in made))
     return answered
 
 

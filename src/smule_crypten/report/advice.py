@@ -10,7 +10,7 @@ from smule_crypten.report.formatting import PHASE_TITLES, count, percent
 from smule_crypten.report.metric_text import gain_value, is_share, metric_value
 from smule_crypten.report.records import EpochRecord, TrustRecord
 from smule_crypten.report.run_records import PartySummary, RunSummary, higher_is_better
-from smule_crypten.types import PARTY_NAMES
+from smule_crypten.types import OTHER_PARTY, PARTY_NAMES
 
 _HARDLY_HEARD = 0.2
 """Mean weight of the peer's answers, 0 to 1, below which they cannot teach much."""
@@ -46,7 +46,7 @@ def is_gain(gain: MetricRecord | None) -> bool:
 
 
 def _of_party(name: str, summary: RunSummary, epochs: Sequence[EpochRecord]) -> str:
-    party, peer = summary.parties[name], PARTY_NAMES[1 - PARTY_NAMES.index(name)]
+    party, peer = summary.parties[name], OTHER_PARTY[name]
     gain = party.gain("standalone", summary.metric)
     if gain is None or gain.value is None:
         return ""

@@ -1,21 +1,26 @@
-"""What a party learned of classes that it has no sample of: the plainest thing that a peer can teach."""
+"""What a run brought in sentences: classes that a party has no sample of, and why a party did not gain."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from smule_crypten.report.advice import advice
 from smule_crypten.report.formatting import percent
+from smule_crypten.report.records import EpochRecord
 from smule_crypten.report.run_records import PartySummary, RunSummary
-from smule_crypten.types import PARTY_NAMES
+from smule_crypten.types import OTHER_PARTY
 
-_OTHER = dict(zip(PARTY_NAMES, reversed(PARTY_NAMES), strict=True))
+
+def in_words(summary: RunSummary, epochs: Sequence[EpochRecord]) -> list[str]:
+    """What the terminal and the page say: what was learned of missing classes, then why a party did not gain."""
+    return [*story(summary), *advice(summary, epochs)]
 
 
 def story(summary: RunSummary) -> list[str]:
     """One sentence for each party that lacks classes, where the test samples of these were judged."""
     return [
         f"Party {name} has no sample of class {_listed(party.missing_classes)}. Alone it recognizes {percent(alone)} "
-        f"of them, with party {_OTHER[name]}'s answers {percent(smule)}."
+        f"of them, with party {OTHER_PARTY[name]}'s answers {percent(smule)}."
         for name, party in summary.parties.items()
         if party.missing_classes
         and (alone := _recognized(party, "standalone")) is not None

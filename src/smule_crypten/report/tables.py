@@ -8,7 +8,6 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from smule_crypten.report import phrases
-from smule_crypten.report.advice import advice
 from smule_crypten.report.evaluation_records import MetricRecord
 from smule_crypten.report.formatting import count
 from smule_crypten.report.metric_text import (
@@ -21,7 +20,7 @@ from smule_crypten.report.metric_text import (
 )
 from smule_crypten.report.records import EpochRecord
 from smule_crypten.report.run_records import RunSummary
-from smule_crypten.report.story import story
+from smule_crypten.report.story import in_words
 from smule_crypten.report.terminal import Column, Facts, Grid
 from smule_crypten.types import PARTY_NAMES
 
@@ -35,7 +34,7 @@ def result_table(summary: RunSummary, epochs: Sequence[EpochRecord] = ()) -> Ren
     }
     notices |= {phrases.whose_record(summary.recorded_by): "dim"}
     remarks = [Text(f"\n{text}", style=style) for text, style in notices.items() if text]
-    learned = [Text(f"{sentence}\n") for sentence in (*story(summary), *advice(summary, epochs))]
+    learned = [Text(f"{sentence}\n") for sentence in in_words(summary, epochs)]
     return Group(_figures(summary), *learned, _facts(summary), *_all_metrics(summary), *remarks)
 
 

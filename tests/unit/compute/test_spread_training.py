@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from seeded_stream import SeededStream
 from torch import nn
 from two_processes import Peer, convnet, learner, two_processes, without_batch_norm
 
@@ -106,22 +107,9 @@ def _trained_with_peer(parties: list[Learner]) -> tuple[nn.Module, list[Trainer]
     return network, trainers
 
 
-class _Stream:
-    """A stream that both processes make alike."""
-
-    def __init__(self, key: bytes) -> None:
-        self._generator = torch.Generator().manual_seed(int.from_bytes(key[:7], "big"))
-
-    def bits(self, size: tuple[int, ...], bitlength: int) -> torch.Tensor:
-        return torch.randint(2**bitlength, size, generator=self._generator)
-
-    def normal(self, size: tuple[int, ...]) -> torch.Tensor:
-        return torch.randn(size, generator=self._generator)
-
-
 def _private(party: Learner, key: bytes, **options: Any) -> PrivateTrainer:
     train, config = party.holding.train, party.training
-    return PrivateTrainer(train=train, config=config, noise_multiplier=1.0, key=key, stream=_Stream, **options)
+    return PrivateTrainer(train=train, config=config, noise_multiplier=1.0, key=key, stream=SeededStream, **options)
 
 
 def test_private_noise_is_added_once(helpers: Helpers) -> None:

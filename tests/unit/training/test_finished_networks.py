@@ -8,6 +8,7 @@ import dataclasses
 import pytest
 import torch
 from dictionary_peer import CONFIG, CPU, DictionarySource, MakeNetwork, make_trainer, same, trained, weights
+from seeded_stream import SeededStream
 from torch import nn
 
 from smule_crypten.config.sections import DpConfig, TrainingConfig
@@ -60,19 +61,15 @@ def test_frozen_layers_stay_as_they_are(blobs: Samples) -> None:
         epochs=2, batch_size=10, trust="none", teacher="peer", dp=DpConfig(target_epsilon=1.0, max_gradient_norm=0.5)
     )
 
-    class Stream:
-        def __init__(self, key: bytes) -> None:
-            self._generator = torch.Generator().manual_seed(int.from_bytes(key[:7], "big"))
-
-        def bits(self, size: tuple[int, ...], bitlength: int) -> torch.Tensor:
-            return torch.randint(2**bitlength, size, generator=self._generator)
-
-        def normal(self, size: tuple[int, ...]) -> torch.Tensor:
-            return torch.randn(size, generator=self._generator)
-
     def private(model: nn.Module) -> PrivateTrainer:
         return PrivateTrainer(
-            model=model, train=blobs, config=config, device=CPU, noise_multiplier=1.0, key=bytes(32), stream=Stream
+            model=model,
+            train=blobs,
+            config=config,
+            device=CPU,
+            noise_multiplier=1.0,
+            key=bytes(32),
+            stream=SeededStream,
         )
 
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 3))
