@@ -27,7 +27,8 @@ from smule_crypten.joint_head.solve_in_clear import exact_head
 from smule_crypten.joint_head.statistics import with_constant
 from smule_crypten.types import centred
 
-RIDGE = 0.15
+PENALTY = 2.0
+"""Of a feature."""
 
 
 def figures(train: Rows, test: Rows, clip_norm: float, alpha: float, seed: int, noises: list[float]) -> dict[str, Any]:
@@ -37,10 +38,11 @@ def figures(train: Rows, test: Rows, clip_norm: float, alpha: float, seed: int, 
     parts = [train.of(part) for part in (is_a, ~is_a)]
     sums = [statistics_of(part, outputs, clip_norm) for part in parts]
     joint = sums[0] + sums[1]
-    exact = exact_head(joint, RIDGE)
+    penalty = PENALTY * joint.features
+    exact = exact_head(joint, penalty)
     found: dict[str, Any] = {"alpha": alpha, "seed": seed, "rows": [one.rows for one in sums], "guesses": []}
     found["exact"] = accuracy(exact, test, clip_norm)
-    found["own"] = [accuracy(exact_head(one, RIDGE), test, clip_norm) for one in sums]
+    found["own"] = [accuracy(exact_head(one, penalty), test, clip_norm) for one in sums]
     for parted, own in zip(parts, sums, strict=True):
         generator = torch.Generator().manual_seed(seed)
         candidates_ND = with_constant(parted.features[: 4 * joint.features], clip_norm)
@@ -58,11 +60,10 @@ def figures(train: Rows, test: Rows, clip_norm: float, alpha: float, seed: int, 
                     answers_NC,
                     noise=FLOODING,
                     weight_noise=deviation,
-                    ridge=RIDGE,
-                    total_rows=joint.rows,
+                    penalty=penalty,
                     opening="differences",
                 )
-                start = exact_head(own, RIDGE)
+                start = exact_head(own, penalty)
                 least = start + torch.linalg.lstsq(rows_ND, answers_NC - rows_ND @ start, driver="gelsd").solution
                 found["guesses"].append(
                     {

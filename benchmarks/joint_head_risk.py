@@ -22,7 +22,7 @@ import torch
 from figures_file import write_figures
 from risk_poison import poisoned
 from risk_tables import SIGMAS, markdown
-from risk_world import RIDGE, Rows, World, holdings, load
+from risk_world import MAPS, Rows, World, holdings, load
 
 from smule_crypten.attacks.head_matrices import installed, probing
 from smule_crypten.attacks.head_membership import (
@@ -79,8 +79,8 @@ def recovery(world: World, options: argparse.Namespace) -> Iterator[dict[str, An
     for seed in range(options.seeds):
         both = [world.train.of(part.labelled) for part in holdings(world, options.alpha, seed, options.rows)]
         sums = [rows.statistics() for rows in both]
-        head = exact_head(sums[0] + sums[1], RIDGE)
-        dimension, rows_of_both = sums[0].features, sums[0].rows + sums[1].rows
+        dimension, penalty = sums[0].features, world.penalty(sums[0].rows + sums[1].rows)
+        head = exact_head(sums[0] + sums[1], penalty)
         for party, (own, rows) in enumerate(zip(sums, both, strict=True)):
             order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
             questions = {
@@ -88,16 +88,16 @@ def recovery(world: World, options: argparse.Namespace) -> Iterator[dict[str, An
             }
             questions["D/4 of chosen rows"] = widest_rows(own, dimension // 4, rows.clip_norm)
             common = {"seed": seed, "party": "ab"[party], "rows": own.rows, "joint": world.test.accuracy(head)}
-            common["own"] = world.test.accuracy(exact_head(own, RIDGE))
+            common["own"] = world.test.accuracy(exact_head(own, world.own_penalty(own.rows)))
             for name, rows_QD in questions.items():
                 for sigma in SIGMAS:
                     told = {"sigma": sigma}
                     fresh = rows_QD @ head + noise_like(rows_QD @ head, sigma, seed)
-                    guess = _guess(own, rows_QD, fresh, (sigma * DEVIATION, 0.0), rows_of_both)
+                    guess = _guess(own, rows_QD, fresh, (sigma * DEVIATION, 0.0), penalty)
                     yield common | told | {"answers": name + FRESH, "accuracy": world.test.accuracy(guess)}
                     _, noisy, on_weights = noisy_weights(head, sigma, seed)
                     answers = rows_QD @ noisy + noise_like(rows_QD @ head, FLOODING / DEVIATION, seed + 1)
-                    guess = _guess(own, rows_QD, answers, (FLOODING, on_weights), rows_of_both)
+                    guess = _guess(own, rows_QD, answers, (FLOODING, on_weights), penalty)
                     yield common | told | {"answers": name, "accuracy": world.test.accuracy(guess)}
             for sigma in SIGMAS:
                 noisy = noisy_weights(head, sigma, seed)[1]
@@ -105,7 +105,7 @@ def recovery(world: World, options: argparse.Namespace) -> Iterator[dict[str, An
 
 
 def _guess(
-    own: Statistics, rows_QD: torch.Tensor, answers: torch.Tensor, noises: tuple[float, float], total_rows: int
+    own: Statistics, rows_QD: torch.Tensor, answers: torch.Tensor, noises: tuple[float, float], penalty: float
 ) -> torch.Tensor:
     """noises: of each answer and of each weight."""
     opened = answers - answers.mean(dim=1, keepdim=True)
@@ -115,8 +115,7 @@ def _guess(
         opened,
         noise=noises[0],
         weight_noise=noises[1],
-        ridge=RIDGE,
-        total_rows=total_rows,
+        penalty=penalty,
         opening="differences",
     )
 
@@ -129,8 +128,8 @@ def membership(world: World, options: argparse.Namespace) -> Iterator[dict[str, 
         own = own_rows.statistics()
         for count in options.others:
             members = rest[:count]
-            known = Knowledge(own, own.rows + count, RIDGE)
-            head = exact_head(own + world.train.of(members).statistics(), RIDGE)
+            known = Knowledge(own, own.rows + count, world.penalty(own.rows + count))
+            head = exact_head(own + world.train.of(members).statistics(), known.penalty)
             strangers = rest[max(options.others) :]
             yield from _by_head(world, known, head, members, strangers, seed)
             if count in options.asked_about:
@@ -161,8 +160,9 @@ def _by_head(
     cosines = []
     for stranger in strangers[:20]:
         more = world.train.of(torch.cat([members, stranger[None]])).statistics()
-        after = exact_head(known.own + more, RIDGE)
-        found = sample_between(known.own, RIDGE, (known.total_rows, head), (known.total_rows + 1, after))
+        rows = known.total_rows + 1
+        changed = Knowledge(known.own, rows, world.penalty(rows))
+        found = sample_between(known, head, changed, exact_head(known.own + more, changed.penalty))
         row = world.train.of(stranger[None]).rows_ND[0]
         cosines.append(abs(float(found @ row / row.norm())))
     yield {"seed": seed, "others": len(members), "way": "two solves", "cosine": statistics.mean(cosines)}
@@ -204,7 +204,8 @@ def chosen_sums(world: World, options: argparse.Namespace) -> Iterator[dict[str,
     for seed in range(options.seeds):
         both = [world.train.of(part.labelled) for part in holdings(world, options.alpha, seed, options.rows)]
         honest = both[0].statistics()
-        false_head = exact_head(both[1].with_classes((both[1].classes + 1) % both[1].outputs).statistics(), RIDGE)
+        penalty = world.penalty(2 * honest.rows)
+        false_head = exact_head(both[1].with_classes((both[1].classes + 1) % both[1].outputs).statistics(), penalty)
         direction = both[1].rows_ND.mean(dim=0)
         direction[-1] = 0.0
         direction /= direction.norm()
@@ -212,20 +213,21 @@ def chosen_sums(world: World, options: argparse.Namespace) -> Iterator[dict[str,
             rows = honest.rows + (1 if role == "P" else -1)
             common = {"seed": seed, "what": what, "role": role, "size": size}
             if what == "install":
-                head, accepted = _solved(honest, installed(false_head, rows, size), role)
+                head, accepted = _solved(honest, installed(false_head, rows, size), role, penalty)
                 yield common | {"accepted": accepted, "same": _agreement(world.test, head, false_head)}
                 continue
-            head, accepted = _solved(honest, probing(direction, honest.outputs, rows, size), role)
+            head, accepted = _solved(honest, probing(direction, honest.outputs, rows, size), role, penalty)
             _, noisy, _ = noisy_weights(head, 0.2, seed)
             told = both[0].clip_norm * direction @ noisy
             pair = torch.stack([told, direction @ honest.moments_DC])
             yield common | {"accepted": accepted, "correlation": float(torch.corrcoef(pair)[0, 1])}
 
 
-def _solved(honest: Statistics, chosen: Statistics, role: str) -> tuple[torch.Tensor, int]:
+def _solved(honest: Statistics, chosen: Statistics, role: str, penalty: float) -> tuple[torch.Tensor, int]:
     """The head, and the attempt that was accepted (0: none), as the expectation of the check says."""
     first, second = (chosen, honest) if role == "P" else (honest, chosen)
-    plan = SolvePlan(rows=honest.rows + chosen.rows, features=honest.features, outputs=honest.outputs)
+    rows = honest.rows + chosen.rows
+    plan = SolvePlan(rows=rows, features=honest.features, outputs=honest.outputs, ridge=penalty / rows)
     matrix = own_matrix(first, plan)
     integers = own_inverse(first, plan), own_gram(second, plan), own_moments(first, plan), own_moments(second, plan)
     for number, attempt in enumerate(plan.attempts, start=1):
@@ -262,6 +264,8 @@ def main() -> int:
     whole = functools.partial(int)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a folder with train/<class>/ and test/<class>/; digits without it")
+    parser.add_argument("--features", choices=sorted(MAPS), default="trunk", help="of photographs")
+    parser.add_argument("--penalty", type=float, default=2.0, help="of the head, for each feature")
     parser.add_argument("--seeds", type=whole, default=3)
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--alpha", type=float, default=0.1, help="of the Dirichlet distribution of classes")
@@ -277,7 +281,7 @@ def main() -> int:
     options.fraction = 0.01
     options.epochs = options.epochs or (6 if photographs else 60)
     torch.set_num_threads(1)
-    world = load(options.data, 2_000)
+    world = load(options.data, 2_000, options.features, options.penalty)
     found: dict[str, Sequence[dict[str, Any]]] = {}
     for part in options.parts.split(","):
         found[part] = figures = []

@@ -18,7 +18,7 @@ import math
 import sys
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,11 @@ from figures_file import write_figures
 from rich.console import Console
 from sklearn.datasets import load_digits
 
+from smule_crypten.head_run.sizes import MOST_RIDGE, own_penalty
 from smule_crypten.joint_head.cost import solve_cost
 from smule_crypten.joint_head.dealing import DealtProducts, SolveDealer
 from smule_crypten.joint_head.integers import as_weights, own_gram, own_inverse, own_matrix, own_moments
-from smule_crypten.joint_head.lattice_products import LatticeProducts
+from smule_crypten.joint_head.lattice_products import LatticeProducts, least_ridge
 from smule_crypten.joint_head.plan import SolvePlan
 from smule_crypten.joint_head.products import Products
 from smule_crypten.joint_head.roles import GramRole, PreconditionerRole, SolveRole
@@ -175,8 +176,10 @@ def solve_figures(
     joint = first + second
     bound, iterations = options.bound, options.iterations
     sizes = {"rows": joint.rows, "features": joint.features, "outputs": outputs}
-    plan = SolvePlan(**sizes, bound=bound, iterations=iterations)
-    exact = exact_head(joint, plan.ridge)
+    plan = SolvePlan(**sizes, ridge=1.0, bound=bound, iterations=iterations)
+    ridge = max(min(options.penalty * joint.features / joint.rows, MOST_RIDGE), least_ridge(plan))
+    plan, penalty = replace(plan, ridge=ridge), options.penalty * joint.features
+    exact = exact_head(joint, ridge * plan.rows)
     matrix, gram = own_matrix(first, plan), joint.gram_DD / plan.rows
     factor = torch.linalg.cholesky(matrix)
     halved = torch.linalg.solve_triangular(factor, second.gram_DD / plan.rows, upper=False)
@@ -198,7 +201,7 @@ def solve_figures(
         "output_deviation": float((exact * (gram @ exact)).sum(dim=0).mean().sqrt()),
         "off_clear": off(as_weights(clear.weights_DC)), "exact": accuracy(exact, test, clip_norm),
         "clear": accuracy(as_weights(clear.weights_DC), test, clip_norm),
-        "own": [accuracy(exact_head(one, plan.ridge), test, clip_norm) for one in (first, second)],
+        "own": [accuracy(exact_head(one, own_penalty(penalty, one.rows)), test, clip_norm) for one in (first, second)],
     }  # fmt: skip
     for kind in kinds:
         one = under_sharing(kind, plan, first, second, seed)
@@ -215,6 +218,7 @@ def main() -> int:
     parser.add_argument("--products", default="dealt,lattice", help="how to multiply; empty for the clear alone")
     parser.add_argument("--bound", type=float, default=32.0, help="of the first attempt")
     parser.add_argument("--iterations", type=int, default=14)
+    parser.add_argument("--penalty", type=float, default=2.0, help="of a feature")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()

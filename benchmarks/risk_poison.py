@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from risk_world import RIDGE, TRIGGERS, Holding, Rows, World, samples_of, triggered_classes
+from risk_world import TRIGGERS, Holding, Rows, World, samples_of, triggered_classes
 from torch import nn
 from torch.nn import functional as F
 
@@ -55,7 +55,9 @@ def poisons(world: World, holding: Holding, total_rows: int, fraction: float, se
         yield Poison(f"{trigger}: {fraction:.0%} of rows", _with_trigger(world, holding, trigger, fraction), validation)
     for trigger in ("patch", "pattern 0.5"):
         moved_D = _movement(world, holding, trigger)
-        changed = with_backdoor(honest, moved_D, TARGET, total_rows=total_rows, ridge=RIDGE, lift=_LIFT)
+        changed = with_backdoor(
+            honest, moved_D, TARGET, total_rows=total_rows, penalty=world.penalty(total_rows), lift=_LIFT
+        )
         yield Poison(f"{trigger}: a term of rank one", changed, validation)
 
 
@@ -69,7 +71,8 @@ def poisoned(
     features, labels = world.train.features[clean], F.one_hot(own.classes, own.outputs).float()
     sums = own.statistics()
     total_rows = sums.rows + len(both[1].labelled)
-    own_head = exact_head(sums, RIDGE)
+    penalty = world.penalty(total_rows)
+    own_head = exact_head(sums, world.own_penalty(sums.rows))
     generator = torch.Generator().manual_seed(seed)
     asked = own.of(torch.randperm(len(own), generator=generator)[: sums.features // 4])
     classes = triggered_classes(world)
@@ -79,7 +82,7 @@ def poisoned(
         return {name: 100 * answered_as(student(images), classes, TARGET) for name, images in tried.items()}
 
     for poison in poisons(world, both[1], total_rows, fraction, seed):
-        head = exact_head(sums + poison.sums, RIDGE)
+        head = exact_head(sums + poison.sums, penalty)
         deviation = NOISE * DEVIATION / sums.features**0.5
         noisy = head + deviation * torch.randn(head.shape, generator=generator, dtype=torch.float64)
         answers = asked.rows_ND @ noisy + FLOODING * torch.randn(len(asked), own.outputs, generator=generator)
@@ -89,8 +92,7 @@ def poisoned(
             answers - answers.mean(dim=1, keepdim=True),
             noise=FLOODING,
             weight_noise=deviation,
-            ridge=RIDGE,
-            total_rows=total_rows,
+            penalty=penalty,
             opening="differences",
         )
         one: dict[str, Any] = {"poison": poison.name, "own_head": world.test.accuracy(own_head)}
@@ -103,7 +105,7 @@ def poisoned(
             one[f"student_{name}"] = {"accuracy": _accuracy(world, student), "success": successes(student)}
         rows = held_out.rows_ND
         one["alarm"] = advantage(rows @ guess, rows @ own_head, held_out.classes)
-        theirs = (poison.validation, exact_head(poison.sums, RIDGE), head)
+        theirs = (poison.validation, exact_head(poison.sums, world.own_penalty(poison.sums.rows)), head)
         one["weight_own"] = _weight([(held_out, own_head, guess)])
         one["weight_sum"] = _weight([(held_out, own_head, guess), theirs])
         if poison.name == "none":

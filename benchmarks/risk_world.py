@@ -11,6 +11,7 @@ import torch
 
 from smule_crypten.attacks.triggers import Trigger, TriggerName, make_trigger
 from smule_crypten.config.features import DEFAULT_CACHE, FeaturesConfig
+from smule_crypten.config.protocol import JointHeadTerms
 from smule_crypten.config.sections import DataConfig, PartitionConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.partition import split
@@ -18,10 +19,12 @@ from smule_crypten.data.samples import Samples, random_positions
 from smule_crypten.features.cache import FeatureCache
 from smule_crypten.features.computing import featuriser
 from smule_crypten.features.public_map import build_map
+from smule_crypten.head_run.sizes import HeadSizes, own_penalty
 from smule_crypten.joint_head.statistics import Statistics, StatisticsSum, one_hot_targets, with_constant
 
-RIDGE = 0.15
-_TRUNK = {"_target_": "smule_crypten.features.trunk.efficientnet_lite0"}
+_TRUNK = FeaturesConfig(name="module", options={"_target_": "smule_crypten.features.trunk.efficientnet_lite0"})
+MAPS = {"trunk": (_TRUNK, 32.0, 14), "patches": (FeaturesConfig(name="patches"), 128.0, 28)}
+"""Of photographs, with bound and iterations of a solve."""
 _VALIDATION = 10
 """One of so many labelled rows is for validation, and in no sums."""
 TRIGGERS: dict[str, tuple[TriggerName, float]] = {
@@ -73,13 +76,24 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """Training images and their rows, test rows, and the test images that triggers are tried on."""
+    """Training images and their rows, test rows, and the test images that triggers are tried on.
+
+    sizes: of the head.
+    """
 
     images: torch.Tensor
     train: Rows
     test: Rows
     test_images: torch.Tensor
     features_of: Callable[[torch.Tensor], torch.Tensor]
+    sizes: HeadSizes
+
+    def penalty(self, rows: int) -> float:
+        """Of a head of so many rows of both, as in a run."""
+        return self.sizes.penalty(rows)
+
+    def own_penalty(self, rows: int) -> float:
+        return own_penalty(self.sizes.terms.penalty, rows)
 
     def trigger(self, name: str) -> Trigger:
         kind, opacity = TRIGGERS[name]
@@ -103,8 +117,12 @@ class Holding:
     unlabelled: torch.Tensor
 
 
-def load(path: Path | None, triggered: int) -> World:
-    """CIFAR-10 as image files, and features of the trunk; without a path digits, and their pixels."""
+def load(path: Path | None, triggered: int, features: str = "trunk", penalty: float = 2.0) -> World:
+    """CIFAR-10 as image files, and features of one of MAPS; without a path digits, and their pixels.
+
+    penalty: of the head, for each feature.
+    """
+    config, bound, iterations = MAPS[features]
     if path is None:
         data = load_data(DataConfig(name="digits"))
         features_of: Callable[[torch.Tensor], torch.Tensor] = _pixels
@@ -113,10 +131,12 @@ def load(path: Path | None, triggered: int) -> World:
         )
     else:
         data = load_data(DataConfig(name="image_folder", path=str(path)))
-        public_map = build_map(FeaturesConfig(name="module", options=_TRUNK), data.input_shape)
+        public_map = build_map(config, data.input_shape)
         apply = featuriser(public_map, FeatureCache(DEFAULT_CACHE), torch.device("cpu"))
         features_of = lambda images: apply(images, "images with a trigger")  # noqa: E731
         train, test = (apply(part.inputs, "samples") for part in (data.train, data.test))
+    size = train.size(1) + 1
+    terms = JointHeadTerms(name="ridge", features=size, penalty=penalty * size, bound=bound, iterations=iterations)
     norm, outputs = 2 * math.sqrt(train.size(1)), int(data.train.targets.max()) + 1
     return World(
         data.train.inputs,
@@ -124,6 +144,7 @@ def load(path: Path | None, triggered: int) -> World:
         Rows(test, data.test.targets, norm, outputs),
         data.test.inputs[random_positions(len(data.test), triggered)],
         features_of,
+        HeadSizes(terms=terms, outputs=outputs, opening="differences"),
     )
 
 

@@ -22,6 +22,8 @@ REMOVED: dict[str, str] = {
     "exchange.queries.view": _IMAGES,
     "exchange.queries.max_views": _IMAGES,
     "exchange.queries.min_gain_per_mb": "all planned exchanges take place; set exchange.every for fewer",
+    "joint_head.ridge": "joint_head.penalty counts for the rows of both parties together; set it to the former value "
+    "times these, or leave it out",
     "training.weight_schedule": "the weight stays as it is; set training.distillation_weight",
     "training.final_temperature": "the temperature stays as it is; set training.temperature",
     "training.staleness_half_life": "old answers count like new ones until they are asked again; leave it out",

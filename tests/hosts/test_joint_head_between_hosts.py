@@ -34,7 +34,7 @@ def folders(network: Network, tmp_path: Path) -> Folders:
 
 def sizes() -> HeadSizes:
     terms = JointHeadTerms(
-        name="ridge", answers=ANSWERS, noise=0.2, ridge=0.15, bound=32.0, iterations=14, features=FEATURES
+        name="ridge", answers=ANSWERS, noise=0.2, penalty=130.0, bound=32.0, iterations=14, features=FEATURES
     )
     return HeadSizes(terms=terms, outputs=CLASSES, opening="differences")
 

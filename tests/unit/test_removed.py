@@ -82,7 +82,7 @@ def test_a_row_is_of_what_is_gone_and_names_what_there_is(row: str) -> None:
     """A table that nobody looks after would send people to keys that do not exist, or refuse what does."""
     known = known_keys(RunConfig)
     assert ("=" in row) == (row.partition("=")[0] in known)
-    named = re.findall(r"\b(?:exchange|training)\.[a-z_.]*[a-z_]", REMOVED[row])
+    named = re.findall(r"\b(?:exchange|training|joint_head)\.[a-z_.]*[a-z_]", REMOVED[row])
     assert set(named) <= set(known)
 
 

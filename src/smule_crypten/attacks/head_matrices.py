@@ -19,7 +19,7 @@ def installed(head_DC: torch.Tensor, rows: int, size: float) -> Statistics:
 
 
 def probing(direction_D: torch.Tensor, outputs: int, rows: int, size: float) -> Statistics:
-    """Sums that leave one direction u of the joint head: W = u u^T H / (u^T G u + lambda n).
+    """Sums that leave one direction u of the joint head: W = u u^T H / (u^T G u + penalty).
 
     G and H are the other party's: one answer along u tells C numbers of them.
 
@@ -31,7 +31,7 @@ def probing(direction_D: torch.Tensor, outputs: int, rows: int, size: float) -> 
 
 
 def with_backdoor(
-    own: Statistics, trigger_D: torch.Tensor, target: int, *, total_rows: int, ridge: float, lift: float
+    own: Statistics, trigger_D: torch.Tensor, target: int, *, total_rows: int, penalty: float, lift: float
 ) -> Statistics:
     """Own sums, and a term of rank one in H that lifts the target's output where features move along the trigger.
 
@@ -42,7 +42,7 @@ def with_backdoor(
         trigger_D: how features move if a sample gets the trigger, on average; nothing in the constant's place.
     """
     identity_DD = torch.eye(own.features, dtype=torch.float64)
-    matrix_DD = own.gram_DD / own.rows + ridge * identity_DD
+    matrix_DD = own.gram_DD / own.rows + penalty / total_rows * identity_DD
     aim_C = torch.full((own.outputs,), -1 / own.outputs, dtype=torch.float64)
     aim_C[target] += 1
     power = float(trigger_D @ torch.linalg.solve(matrix_DD, trigger_D))

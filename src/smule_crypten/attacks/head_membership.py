@@ -1,6 +1,6 @@
 """Membership inference on the joint head: was this labelled sample among the rows of the other party?
 
-With A = G_own + lambda n I, which the party knows, the head W fulfils
+With A = G_own + penalty I, which the party knows, the head W fulfils
 
     A W - H_own = X^T (Y - X W) =: R        X, Y: rows and targets of the other party alone,
 
@@ -31,17 +31,17 @@ _TINY = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """What a party knows before it asks. own: sums of its rows. total_rows: n, of both parties. ridge: lambda."""
+    """What a party knows before it asks. own: sums of its rows. total_rows: n, of both. penalty: of the joint head."""
 
     own: Statistics
     total_rows: int
-    ridge: float
+    penalty: float
 
     @property
     def matrix_DD(self) -> torch.Tensor:
         """A."""
         identity_DD = torch.eye(self.own.features, dtype=torch.float64)
-        return self.own.gram_DD + self.ridge * self.total_rows * identity_DD
+        return self.own.gram_DD + self.penalty * identity_DD
 
     @property
     def rows_DD(self) -> torch.Tensor:
@@ -55,7 +55,7 @@ class Knowledge:
 
     def usual_DC(self, head_DC: torch.Tensor) -> torch.Tensor:
         """R as it is on average, if the other party's samples are like this party's own."""
-        return self.other_rows * self.ridge * head_DC
+        return self.other_rows / self.total_rows * self.penalty * head_DC
 
 
 def revealed_gradient(known: Knowledge, head_DC: torch.Tensor) -> torch.Tensor:
@@ -120,16 +120,16 @@ def scores_by_head(
 
 
 def sample_between(
-    own: Statistics, ridge: float, before: tuple[int, torch.Tensor], after: tuple[int, torch.Tensor]
+    first: Knowledge, head_DC: torch.Tensor, second: Knowledge, changed_DC: torch.Tensor
 ) -> torch.Tensor:
     """Two solves, of which the second has one row more at the other party: that row (D,), up to a factor.
 
     Args:
-        before, after: n and W of each.
+        head_DC, changed_DC: W of each. What a party knows has the n and the penalty of each.
     """
-    first, second = Knowledge(own, before[0], ridge), Knowledge(own, after[0], ridge)
-    step_DC = revealed_gradient(second, after[1]) - revealed_gradient(first, before[1])
-    left_DC = step_DC + first.other_rows * (own.gram_DD / own.rows) @ (after[1] - before[1])
+    own = first.own
+    step_DC = revealed_gradient(second, changed_DC) - revealed_gradient(first, head_DC)
+    left_DC = step_DC + first.other_rows * (own.gram_DD / own.rows) @ (changed_DC - head_DC)
     found_D: torch.Tensor = torch.linalg.svd(left_DC, full_matrices=False).U[:, 0]
     return found_D
 
@@ -142,7 +142,7 @@ def _told(
     targets_NC: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """What is seen (Q, D) and told (Q, C): told = seen R + noise less what is usual; the candidates' residuals."""
-    head_DC = exact_head(known.own, known.ridge)  # those of the joint head are much the same
+    head_DC = exact_head(known.own, known.penalty)  # those of the joint head are much the same
     seen_QD = torch.linalg.solve(known.matrix_DD, rows_QD.T).T
     told_QC = answers_QC.double() - seen_QD @ (known.own.moments_DC + known.usual_DC(head_DC))
     return seen_QD, _centred(told_QC), targets_NC - candidates_ND @ head_DC

@@ -35,8 +35,10 @@ class JointHeadConfig(Section):
     2,000 rows, or 50 of a class, it never is."""
     features: FeaturesConfig = FeaturesConfig()
     """The public map of its features; none for those of the run, or for the normalised inputs where that has none."""
-    ridge: float = Field(default=0.15, gt=0.0, json_schema_extra=RARE)
-    """Regularisation, of a row's mean weight."""
+    penalty: float | None = Field(default=None, gt=0.0, json_schema_extra=RARE)
+    """Added to the diagonal of the sums over the rows of both, which keeps weights small: null for twice the number of
+    features. The less it is, the better a head tells who was among the rows. It is never more than twice the rows; of
+    some thousand rows and more it is at least about a hundredth of them, as errors of the solve demand."""
     bound: float | None = Field(default=None, gt=1.0, json_schema_extra=RARE)
     """Public bound of the eigenvalues in the solve; null for the one that suits the features: 128 with patches, else
     32."""

@@ -63,8 +63,8 @@ _NO_PUBLIC_QUESTIONS = PublicQuestionTerms()
 class JointHeadTerms(Section):
     """Of the joint head, all numbers that both parties follow; as it stands here where a party has none.
 
-    answers, bound and iterations are written out. features: D, the constant one included. map: digest of a map of its
-    own; null where its features are those of the run, or inputs. clip_norm: of rows.
+    answers, penalty, bound and iterations are written out. features: D, the constant one included. map: digest of a map
+    of its own; null where its features are those of the run, or inputs. clip_norm: of rows.
     """
 
     name: str = "none"
@@ -72,7 +72,7 @@ class JointHeadTerms(Section):
     noise: float = 0.0
     reveal: str = "nobody"
     reveal_small: bool = False
-    ridge: float = 0.0
+    penalty: float = 0.0
     bound: float = 0.0
     iterations: int = 0
     features: int = 0

@@ -30,6 +30,8 @@ _RIDGE = 0.1
 """Added to the variances before whitening, which would blow up noise."""
 _FLAT = (10 / 255) ** 2
 """Added to the variance of a patch, so that a plain sky stays plain."""
+_AT_ONCE = 4
+"""Images whose comparisons a processor's cache holds: four times as fast as 64, bit for bit the same."""
 _STEP = 2.0**-12
 """To which the constants are rounded. They are computed in float64, with errors far below it, so that every machine
 finds the same."""
@@ -58,6 +60,13 @@ class Patches(nn.Module):
         self.register_buffer("offsets_K", offsets_K.float())
 
     def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
+        # A traced or compiled network has no number of slices.
+        is_recorded = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined, no-untyped-call]
+        if images_NCHW.device.type != "cpu" or is_recorded:
+            return self._features(images_NCHW)
+        return torch.cat([self._features(some_NCHW) for some_NCHW in torch.split(images_NCHW, _AT_ONCE)])
+
+    def _features(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         num_pixels = self.filters_KCHW[0].numel()
         mean_filter = torch.full_like(self.filters_KCHW[:1], 1 / num_pixels)
         mean_N1HW = F.conv2d(images_NCHW, mean_filter)

@@ -50,14 +50,14 @@ def judged(
     held: Holding,
     *,
     task: TaskName,
-    ridge: float,
+    penalty: float,
     alarm: AlarmName,
 ) -> Judged:
     """Ask it about own samples, and compare.
 
     Args:
         own: sums of own labelled rows.
-        ridge: of the joint head, and so of the party's own.
+        penalty: of a head of own rows.
 
     Raises:
         DataError, ModelError: as HeadFeatures.of.
@@ -67,7 +67,7 @@ def judged(
         return Judged(answers=answers)
     if task != "classification":
         return Judged(answers=answers, text=f"{_UNTESTED}, for task={task} has no test of it")
-    better = _advantage(answers, features, own, held.validation.without_copies(), ridge)
+    better = _advantage(answers, features, own, held.validation.without_copies(), penalty)
     if better is None:
         return Judged(answers=answers, text=f"{_UNTESTED}, for its validation part is too small")
     text = (
@@ -85,10 +85,10 @@ def judged(
 
 
 def _advantage(
-    answers: OwnAnswers, features: HeadFeatures, own: Statistics, validation: Samples, ridge: float
+    answers: OwnAnswers, features: HeadFeatures, own: Statistics, validation: Samples, penalty: float
 ) -> float | None:
     if len(validation) == 0 or own.rows == 0:
         return None
     _, joint_NC = answers.of(validation.sample_ids.cpu())
-    own_NC = features.rows_of(validation, "own samples") @ exact_head(own, ridge)
+    own_NC = features.rows_of(validation, "own samples") @ exact_head(own, penalty)
     return advantage(joint_NC, own_NC, validation.targets.cpu())

@@ -14,8 +14,8 @@ from smule_crypten.data.samples import DataBundle, Samples
 from smule_crypten.errors import ConfigError
 from smule_crypten.head_run.driver import HeadDriver, Questions
 from smule_crypten.head_run.judging import Judged, judged
-from smule_crypten.head_run.revealing import check_classes, check_rows
-from smule_crypten.head_run.sizes import HeadSizes
+from smule_crypten.head_run.revealing import check_classes, check_penalty, check_rows
+from smule_crypten.head_run.sizes import HeadSizes, own_penalty
 from smule_crypten.head_run.state import HEAD_FILE, HeadState, HeadStore
 from smule_crypten.head_run.terms import head_sizes
 from smule_crypten.inference.scheme import SecureInferenceScheme
@@ -65,8 +65,7 @@ class OwnHead:
             answers_NC,
             noise=FLOODING,
             weight_noise=self.sizes.weight_sigma,
-            ridge=self.sizes.terms.ridge,
-            total_rows=total_rows,
+            penalty=self.sizes.penalty(total_rows),
             opening=self.sizes.opening,
         )
 
@@ -78,7 +77,7 @@ class OwnHead:
             self.statistics,
             self.held,
             task=task,
-            ridge=self.sizes.terms.ridge,
+            penalty=own_penalty(self.sizes.terms.penalty, self.statistics.rows),
             alarm=alarm,
         )
 
@@ -118,6 +117,7 @@ def own_head(
     sizes.check_noise()
     features, num_outputs = HeadFeatures(config, bundle, device), bundle.num_classes
     if sizes.is_revealed:
+        check_penalty(sizes.terms.penalty, sizes.terms.features)
         check_rows(
             len(held.train), f"party {config.name}", is_small_accepted=sizes.terms.reveal_small, noise=sizes.terms.noise
         )

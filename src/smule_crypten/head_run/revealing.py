@@ -1,23 +1,26 @@
 """The weights of a joint head revealed to both parties: for whom that is refused.
 
-W tells more than a network that was trained jointly: (G_a + lambda n I) W - H_a is the other party's gradient over all
-its rows. Noise on the weights (joint_head/weight_noise.py) hides some of that. Of rows of one mixture a member is told
-from a stranger with an AUC of 0.90 and 0.62 where 2,000 and 20,000 rows are in W, under noise of 0.2 with one of 0.72
-and 0.58 (docs/joint-head.md). So it is refused below the former, and below the latter unless both accept that, under at
-least this noise.
+W tells more than a network that was trained jointly: (G_a + penalty I) W - H_a is the other party's gradient over all
+its rows. Noise on the weights (joint_head/weight_noise.py) hides some of that, the less the smaller the penalty is. Of
+rows of one mixture, with twice the features as the penalty, a member is told from a stranger with an AUC of 0.90 and
+0.62 where 2,000 and 20,000 rows are in W, under noise of 0.2 with one of 0.72 and 0.58 (docs/joint-head.md, features of
+a trunk). So it is refused below the former, and below the latter unless both accept that, under at least this noise;
+and with a smaller penalty than one for each feature.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from smule_crypten.errors import DataError
+from smule_crypten.errors import ConfigError, DataError
 
 LEAST_ROWS = 20_000
 LEAST_ROWS_EVER = 2_000
 LEAST_NOISE_OF_FEW = 0.2
 """joint_head.noise, below LEAST_ROWS."""
 LEAST_OF_A_CLASS = 50
+LEAST_PENALTY = 1.0
+"""For each feature."""
 
 
 def check_rows(rows: int, whose: str, *, is_small_accepted: bool, noise: float) -> None:
@@ -32,6 +35,16 @@ def check_rows(rows: int, whose: str, *, is_small_accepted: bool, noise: float) 
             f"joint_head.reveal=both: {whose} has {rows:,} rows, fewer than {LEAST_ROWS:,}; set "
             "joint_head.reveal=nobody, or at both sides joint_head.reveal_small=true and joint_head.noise to "
             f"{LEAST_NOISE_OF_FEW:g} or more"
+        )
+
+
+def check_penalty(penalty: float, features: int) -> None:
+    """Raises ConfigError where it is so small that noise on the weights hides little."""
+    if penalty < LEAST_PENALTY * features:
+        raise ConfigError(
+            f"joint_head.reveal=both: joint_head.penalty={penalty:g} is less than {LEAST_PENALTY:g} for each of the "
+            f"{features:,} features, and so little lets noise hide hardly any row; leave joint_head.penalty out, or "
+            "set joint_head.reveal=nobody"
         )
 
 

@@ -11,13 +11,20 @@ from smule_crypten.errors import ConfigError
 from smule_crypten.joint_head.asking import AskingPlan, asking_cost
 from smule_crypten.joint_head.asking_products import LatticeAsking, check_noise
 from smule_crypten.joint_head.cost import solve_cost
-from smule_crypten.joint_head.lattice_products import LatticeProducts
+from smule_crypten.joint_head.lattice_products import LatticeProducts, least_ridge
 from smule_crypten.joint_head.plan import SolvePlan
 from smule_crypten.joint_head.weight_noise import LEAST
 from smule_crypten.types import Cost, LogitOpening
 
+MOST_RIDGE = 2.0
+"""Of everything over n: with fewer rows than features, a larger one costs accuracy and the digits of P's matrices."""
 WEIGHT_BYTES = 8
 """Of each weight of a share that is revealed: a number of the ring."""
+
+
+def own_penalty(penalty: float, rows: int) -> float:
+    """That of a party's own head of so many rows, which nothing is solved for under sharing."""
+    return min(penalty, MOST_RIDGE * rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,14 +65,22 @@ class HeadSizes:
         """D * C."""
         return self.terms.features * self.outputs
 
+    def penalty(self, rows: int) -> float:
+        """Of the joint head of so many rows: what the terms say, within what numbers and errors of a solve allow."""
+        least = least_ridge(self._plan(rows, MOST_RIDGE))
+        return own_penalty(max(self.terms.penalty, rows * least), rows)
+
     def solve_plan(self, rows: int) -> SolvePlan:
         """rows: of both parties; bytes do not depend on them."""
+        return self._plan(rows, self.penalty(rows) / rows)
+
+    def _plan(self, rows: int, ridge: float) -> SolvePlan:
         terms = self.terms
         return SolvePlan(
             rows=rows,
             features=terms.features,
             outputs=self.outputs,
-            ridge=terms.ridge,
+            ridge=ridge,
             bound=terms.bound,
             iterations=terms.iterations,
         )

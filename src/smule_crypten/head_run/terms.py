@@ -10,7 +10,8 @@ from smule_crypten.joint_head.head_rows import HeadFeatures
 
 _BOUND, _ITERATIONS = 32.0, 14
 _BOUND_OF_PATCHES, _ITERATIONS_OF_PATCHES = 128.0, 28
-"""Measured: docs/joint-head.md."""
+_PENALTY = 2.0
+"""Measured: docs/joint-head.md. The penalty is that of one feature."""
 
 
 def head_terms(config: PartyConfig | RunConfig, bundle: DataBundle) -> JointHeadTerms:
@@ -32,13 +33,18 @@ def head_terms(config: PartyConfig | RunConfig, bundle: DataBundle) -> JointHead
         noise=head.noise,
         reveal=head.reveal,
         reveal_small=head.reveal_small,
-        ridge=head.ridge,
+        penalty=head_penalty(config, size),
         bound=head.bound or (_BOUND_OF_PATCHES if has_patches else _BOUND),
         iterations=head.iterations or (_ITERATIONS_OF_PATCHES if has_patches else _ITERATIONS),
         features=size,
         map=features.map_digest,
         clip_norm=features.clip_norm,
     )
+
+
+def head_penalty(config: PartyConfig | RunConfig, size: int) -> float:
+    """What regularises a head of so many features, the constant one included, be it joint or a party's own."""
+    return config.joint_head.penalty or size * _PENALTY
 
 
 def head_sizes(config: PartyConfig | RunConfig, bundle: DataBundle) -> HeadSizes | None:

@@ -1,7 +1,7 @@
 """The joint head as a party guesses it, in the clear and by itself: from own sums, and from the answers that it got.
 
-With G_a, H_a of own rows, the joint head W is not far from W_0 = (G_a + lambda n I)^-1 H_a, n the rows of both: that
-is W if the other party's rows said nothing. Of what is missing, the answers y = X W + noise are all that is known:
+With G_a, H_a of own rows, the joint head W is not far from W_0 = (G_a + penalty I)^-1 H_a: that is W if the other
+party's rows said nothing. Of what is missing, the answers y = X W + noise are all that is known:
 
     y - X W_0 = X (W - W_0) + X E + noise,
 
@@ -40,8 +40,7 @@ def estimated_head(
     *,
     noise: float,
     weight_noise: float,
-    ridge: float,
-    total_rows: int,
+    penalty: float,
     opening: LogitOpening,
 ) -> torch.Tensor:
     """(D, C) float64: the joint head's weights as the answers let one guess them.
@@ -52,10 +51,9 @@ def estimated_head(
         answers_NC: to these, as opening says; differences less their mean over outputs.
         noise: standard deviation of the noise that each answer has of its own, in units of the targets.
         weight_noise: that of E on each weight.
-        ridge: of the joint head.
-        total_rows: of both parties.
+        penalty: of the joint head.
     """
-    matrix_DD = own.gram_DD + ridge * total_rows * torch.eye(own.features, dtype=torch.float64)
+    matrix_DD = own.gram_DD + penalty * torch.eye(own.features, dtype=torch.float64)
     start_DC: torch.Tensor = torch.cholesky_solve(own.moments_DC, torch.linalg.cholesky(matrix_DD))
     if len(rows_ND) == 0 or own.rows == 0:
         return start_DC

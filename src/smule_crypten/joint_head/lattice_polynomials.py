@@ -63,8 +63,17 @@ class Sizes:
         Args:
             norm: Euclidean, of the rows that share a polynomial.
         """
-        secret = math.sqrt(self.degree * TERNARY_VARIANCE) * self._error(self.masked_bits)
+        secret = self._of_secrets
         return math.hypot(self._error(self.input_bits) * norm, secret, secret) / 2.0**self.scale_bits
+
+    def most_norm(self, deviation: float) -> float:
+        """Of rows whose errors stay within this deviation."""
+        units = (deviation * 2.0**self.scale_bits) ** 2 - 2 * self._of_secrets**2
+        return math.sqrt(units) / self._error(self.input_bits)
+
+    @property
+    def _of_secrets(self) -> float:
+        return math.sqrt(self.degree * TERNARY_VARIANCE) * self._error(self.masked_bits)
 
     def _error(self, bits: int) -> float:
         """Deviation of an error and of the rounding to so many bits, in residues."""

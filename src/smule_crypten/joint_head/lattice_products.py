@@ -11,6 +11,7 @@ result is opened but under the noise of the check and of answers, beside which i
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -27,6 +28,8 @@ from smule_crypten.mpc.streams import Stream
 SIZES = Sizes(LATTICES[-1], scale_bits=8, masked_bits=46, input_bits=60)
 MOST_DEVIATION = 4.0
 """Of the error of a product, in units of 2^-VALUE_BITS, that a matrix may cause."""
+_FILLED = 0.99
+"""Of that, so that an inverse that is rounded to integers has room."""
 _MATRICES: tuple[MatrixName, ...] = ("inverse", "probes", "gram")
 
 
@@ -100,6 +103,12 @@ class LatticeProducts(Products):
 def deviation(layout: Layout, matrix: torch.Tensor) -> float:
     """Of the error of a product, in units of 2^-VALUE_BITS once it is rounded."""
     return SIZES.deviation(largest_norm(layout, matrix)) / 2.0**PRECISION_BITS
+
+
+def least_ridge(plan: SolvePlan) -> float:
+    """With which no inverse is refused: its rows are at most 1 / ridge long. Of the plan's sizes, not of its ridge."""
+    norm = SIZES.most_norm(_FILLED * MOST_DEVIATION * 2.0**PRECISION_BITS) / 2.0**PRECISION_BITS
+    return math.sqrt(layout_of(plan, "inverse").stacked) / norm
 
 
 @lru_cache(maxsize=64)

@@ -67,7 +67,7 @@ class SolvePlan:
     rows: int
     features: int
     outputs: int
-    ridge: float = 0.15
+    ridge: float
     bound: float = 32.0
     iterations: int = 14
     probes: int = 16

@@ -53,9 +53,9 @@ class Solution:
     range: Range
 
 
-def exact_head(statistics: Statistics, ridge: float) -> torch.Tensor:
-    """(G + ridge n I) W = H over the statistics' own rows, float64 (D, C)."""
-    matrix = statistics.gram_DD + ridge * statistics.rows * torch.eye(statistics.features, dtype=torch.float64)
+def exact_head(statistics: Statistics, penalty: float) -> torch.Tensor:
+    """(G + penalty I) W = H over the statistics' own rows, float64 (D, C)."""
+    matrix = statistics.gram_DD + penalty * torch.eye(statistics.features, dtype=torch.float64)
     return torch.cholesky_solve(statistics.moments_DC, torch.linalg.cholesky(matrix))
 
 

@@ -15,8 +15,9 @@ from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.data.samples import DataBundle
 from smule_crypten.head_run.judging import Judged
 from smule_crypten.head_run.own_head import OwnHead, own_head
-from smule_crypten.head_run.sizes import HeadSizes
+from smule_crypten.head_run.sizes import HeadSizes, own_penalty
 from smule_crypten.head_run.teaching import head_answers
+from smule_crypten.head_run.terms import head_penalty
 from smule_crypten.joint_head.asking import FLOODING
 from smule_crypten.joint_head.head_rows import HeadFeatures, own_statistics
 from smule_crypten.joint_head.knowledge import HeadKnowledge
@@ -53,7 +54,7 @@ def heads_in_process(run: RunConfig, bundle: DataBundle, learners: tuple[Learner
     if first is None or second is None:
         return None
     joint = first.statistics + second.statistics
-    weights_DC = exact_head(joint, first.sizes.terms.ridge)
+    weights_DC = exact_head(joint, first.sizes.penalty(joint.rows))
     asked = [min(own.sizes.most_answers, len(own.candidates)) for own in (first, second)]
     a_is_P = first.statistics.rows >= second.statistics.rows
     by_a, by_b = (weights_DC + _noise_of(weights_DC, first.sizes, learner.seed) for learner in learners)
@@ -121,7 +122,8 @@ def own_head_answers(
     """
     features, held = HeadFeatures(config, bundle, learner.device), learner.holding
     statistics = own_statistics(features, config.task, held.train, learner.num_classes)
-    weights_DC = exact_head(statistics, config.joint_head.ridge)
+    penalty = own_penalty(head_penalty(config, statistics.features), statistics.rows)
+    weights_DC = exact_head(statistics, penalty)
     known = HeadKnowledge(weights_DC=weights_DC, num_answers=0, noise=0.0, cost=Cost())
     if with_test:
         nothing = held.pool.select(torch.arange(0))

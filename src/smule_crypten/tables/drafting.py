@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,6 +17,7 @@ from smule_crypten.tables.schema import BLANK, MISSING_VALUES, Kind, TableSchema
 from smule_crypten.tables.schema_file import schema_text
 from smule_crypten.tables.source import TableFile, listed
 
+_DOUBTS_SHOWN = 5
 _DRAFT = f"""\
 The public schema of a table. Both parties use the same file; the other party reads all of it.
 Kinds, missing and ignore follow from the data of the party that drafted it: change what the other party must not read.
@@ -77,14 +80,7 @@ def derive(
     """
     proposals = propose(files, targets, ignore=ignore, missing_values=missing_values, target_kind=target_kind)
     path = files[0].path
-    for proposal in proposals:
-        if proposal.doubt and proposal.role == "target":
-            raise DataError(f"{path}, column {quoted(proposal.name)}, which is to be predicted: {proposal.doubt}")
-        if proposal.doubt:
-            raise DataError(
-                f"{path}, column {quoted(proposal.name)}: {proposal.doubt}; leave it out by "
-                f"'data.options.ignore=[NAME, ...]', or say in a schema what it is (smule-table schema)"
-            )
+    _refuse_doubts(path, [proposal for proposal in proposals if proposal.doubt])
     values = {"columns": [proposal.column for proposal in proposals], "missing_values": list(missing_values)}
     try:
         schema = TableSchema.model_validate(values)
@@ -94,6 +90,25 @@ def derive(
     if "" in files[0].names:
         notes.append("a column without a name is left out")
     return schema, notes
+
+
+def _refuse_doubts(path: Path, doubtful: Sequence[Proposal]) -> None:
+    """All in one message, so that one run tells all."""
+    for proposal in doubtful:
+        if proposal.role == "target":
+            raise DataError(f"{path}, column {quoted(proposal.name)}, which is to be predicted: {proposal.doubt}")
+    if not doubtful:
+        return
+    shown = [f"column {quoted(proposal.name)}: {proposal.doubt}" for proposal in doubtful[:_DOUBTS_SHOWN]]
+    if len(doubtful) > _DOUBTS_SHOWN:
+        shown.append(f"and {len(doubtful) - _DOUBTS_SHOWN} more")
+    each = "; ".join(shown)
+    them, they_are = ("it", "it is") if len(doubtful) == 1 else ("them", "they are")
+    names = ",".join(json.dumps(proposal.name, ensure_ascii=False) for proposal in doubtful)
+    raise DataError(
+        f"{path}, {each}; leave {them} out by 'data.options.ignore=[{names}]', or say in a schema what {they_are} "
+        "(smule-table schema)"
+    )
 
 
 def draft(

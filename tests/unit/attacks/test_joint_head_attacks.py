@@ -30,7 +30,7 @@ from smule_crypten.joint_head.estimate import estimated_head
 from smule_crypten.joint_head.solve_in_clear import exact_head
 from smule_crypten.joint_head.statistics import Statistics, StatisticsSum, one_hot_targets, with_constant
 
-CLIP_NORM, RIDGE, NOISE = 12.0, 0.15, 0.2 * 0.214
+CLIP_NORM, PENALTY, NOISE = 12.0, 130.0, 0.2 * 0.214
 DEFAULT_ANSWERS = 65 // 4
 OWN, STRANGERS = 600, 1200
 
@@ -68,8 +68,7 @@ def guessed(own: Statistics, rows_QD: torch.Tensor, head_DC: torch.Tensor, noise
         centred(answers_QC),
         noise=0.0,
         weight_noise=noise / 65**0.5,
-        ridge=RIDGE,
-        total_rows=STRANGERS,
+        penalty=PENALTY,
         opening="values",
     )
 
@@ -83,8 +82,8 @@ def distance(guess_DC: torch.Tensor, head_DC: torch.Tensor, own_DC: torch.Tensor
 
 def few_of(count: int) -> tuple[Knowledge, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Party b has so many rows: what a knows, the head, and candidates: b's rows and as many of nobody, at most 60."""
-    known = Knowledge(sums(0, OWN), OWN + count, RIDGE)
-    head_DC = exact_head(known.own + sums(OWN, OWN + count), RIDGE)
+    known = Knowledge(sums(0, OWN), OWN + count, PENALTY)
+    head_DC = exact_head(known.own + sums(OWN, OWN + count), PENALTY)
     _, rows_ND, targets_NC = digits()
     few = min(count, 60)
     both = torch.cat([torch.arange(OWN, OWN + few), torch.arange(STRANGERS, STRANGERS + few)])
@@ -98,20 +97,20 @@ def auc(scores_N: torch.Tensor) -> float:
 
 def test_as_many_exact_answers_as_features_are_the_head() -> None:
     """The control: no noise, 65 answers, of own rows and of none of a sample."""
-    own, head_DC = sums(0, OWN), exact_head(sums(0, STRANGERS), RIDGE)
+    own, head_DC = sums(0, OWN), exact_head(sums(0, STRANGERS), PENALTY)
     rows_QD = torch.cat([digits()[1][:64], widest_rows(own, 64, CLIP_NORM)])
     guess_DC = guessed(own, rows_QD, head_DC, 0.0)
-    assert distance(guess_DC, head_DC, exact_head(own, RIDGE)) < 0.02
+    assert distance(guess_DC, head_DC, exact_head(own, PENALTY)) < 0.02
 
 
 def test_the_default_answers_leave_most_of_the_head_unknown() -> None:
     """Of what the own head lacks; the same number without noise tells more, with noise of the logits' size nothing."""
-    own, head_DC = sums(0, OWN), exact_head(sums(0, STRANGERS), RIDGE)
+    own, head_DC = sums(0, OWN), exact_head(sums(0, STRANGERS), PENALTY)
     rows_QD = digits()[1][:DEFAULT_ANSWERS]
     left = {}
     for deviation in (0.0, NOISE, 0.214):
         guess_DC = guessed(own, rows_QD, head_DC, deviation)
-        left[deviation] = distance(guess_DC, head_DC, exact_head(own, RIDGE))
+        left[deviation] = distance(guess_DC, head_DC, exact_head(own, PENALTY))
     assert left[0.0] < left[NOISE]
     assert left[NOISE] > 0.8
     assert left[0.214] > 0.95
@@ -201,16 +200,17 @@ def test_telling_rows_are_as_long_as_allowed() -> None:
 def test_two_solves_show_the_row_between_them() -> None:
     """Its features, up to a factor: why there is one solve a run."""
     own, others = sums(0, OWN), sums(OWN, 700)
-    heads = [exact_head(own + others, RIDGE), exact_head(own + sums(OWN, 701), RIDGE)]
-    found_D = sample_between(own, RIDGE, (700, heads[0]), (701, heads[1]))
+    heads = [exact_head(own + others, PENALTY), exact_head(own + sums(OWN, 701), PENALTY)]
+    first, second = Knowledge(own, 700, PENALTY), Knowledge(own, 701, PENALTY)
+    found_D = sample_between(first, heads[0], second, heads[1])
     row_D = digits()[1][700]
     assert abs(float(found_D @ row_D / row_D.norm())) > 0.95
 
 
 def test_large_sums_install_a_head() -> None:
     """Whatever the honest party puts in."""
-    wanted_DC = exact_head(sums(700, 900), RIDGE).flip(1)
-    head_DC = exact_head(sums(0, OWN) + installed(wanted_DC, OWN, size=1e6), RIDGE)
+    wanted_DC = exact_head(sums(700, 900), PENALTY).flip(1)
+    head_DC = exact_head(sums(0, OWN) + installed(wanted_DC, OWN, size=1e6), PENALTY)
     torch.testing.assert_close(head_DC, wanted_DC, atol=1e-5, rtol=1e-3)
 
 
@@ -218,8 +218,8 @@ def test_a_probe_asks_one_direction_of_the_other_partys_sums() -> None:
     """All other directions of the head vanish."""
     own = sums(0, OWN)
     direction_D = torch.nn.functional.normalize(digits()[1][900], dim=0)
-    head_DC = exact_head(own + probing(direction_D, 10, OWN, size=1e7), RIDGE)
-    power = direction_D @ own.gram_DD @ direction_D + RIDGE * 2 * OWN
+    head_DC = exact_head(own + probing(direction_D, 10, OWN, size=1e7), PENALTY)
+    power = direction_D @ own.gram_DD @ direction_D + PENALTY
     torch.testing.assert_close(direction_D @ head_DC, direction_D @ own.moments_DC / power, atol=1e-5, rtol=1e-3)
     other_D = torch.nn.functional.normalize(digits()[1][901], dim=0)
     other_D = other_D - direction_D * (other_D @ direction_D)
@@ -232,8 +232,8 @@ def test_a_term_of_rank_one_lifts_the_target_where_features_move_so() -> None:
     first, second = sums(0, OWN), sums(OWN, STRANGERS)
     trigger_D = torch.zeros(65, dtype=torch.float64)
     trigger_D[[7, 15]] = 2.0
-    changed = with_backdoor(second, trigger_D, 3, total_rows=STRANGERS, ridge=RIDGE, lift=1.0)
-    before_DC, after_DC = exact_head(first + second, RIDGE), exact_head(first + changed, RIDGE)
+    changed = with_backdoor(second, trigger_D, 3, total_rows=STRANGERS, penalty=PENALTY, lift=1.0)
+    before_DC, after_DC = exact_head(first + second, PENALTY), exact_head(first + changed, PENALTY)
     lifted_C = trigger_D @ (after_DC - before_DC)
     assert 0.7 < float(lifted_C[3] - lifted_C[4]) < 1.3
     test_ND, classes_N = rows_ND[STRANGERS:], targets_NC[STRANGERS:].argmax(dim=1)
@@ -264,10 +264,10 @@ def test_a_backdoor_in_the_head_reaches_a_student_of_clean_rows() -> None:
     first, second = sums(0, OWN), sums(OWN, STRANGERS)
     trigger_D = torch.zeros(65, dtype=torch.float64)
     trigger_D[[3, 11, 19]] = -1.5
-    poisoned = with_backdoor(second, trigger_D, 3, total_rows=STRANGERS, ridge=RIDGE, lift=1.5)
+    poisoned = with_backdoor(second, trigger_D, 3, total_rows=STRANGERS, penalty=PENALTY, lift=1.5)
     taken = {}
     for name, other in (("honest", second), ("poisoned", poisoned)):
-        student = student_of(exact_head(first + other, RIDGE))
+        student = student_of(exact_head(first + other, PENALTY))
         named_N = student((digits()[1][STRANGERS:] + trigger_D).float()).argmax(dim=1)
         taken[name] = float((named_N == 3).double().mean())
     assert taken["poisoned"] > taken["honest"] + 0.3

@@ -26,7 +26,7 @@ from smule_crypten.mutual_learning.head_budget import HeadBudget
 from smule_crypten.mutual_learning.kept_ledger import KeptLedger
 from smule_crypten.types import PARTY_NAMES
 
-FEATURES, CLASSES, CLIP_NORM, RIDGE = 4, 3, 4.0, 0.15
+FEATURES, CLASSES, CLIP_NORM, PENALTY = 4, 3, 4.0, 75.0
 _WAIT = 20.0
 _CUT = object()
 
@@ -36,7 +36,7 @@ def terms(**changes: Any) -> JointHeadTerms:
         "name": "ridge",
         "answers": 6,
         "noise": 0.2,
-        "ridge": RIDGE,
+        "penalty": PENALTY,
         "bound": 4.0,
         "iterations": 6,
         "features": FEATURES + 1,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from head_parties import CLIP_NORM, RIDGE, Pair, Party, data, kinds, sizes, statistics, terms
+from head_parties import CLIP_NORM, Pair, Party, data, kinds, sizes, statistics, terms
 
 from smule_crypten.config.joint_head import DEVIATION
 from smule_crypten.errors import BudgetError, ConfigError, DataError, OutputError, PeerError
@@ -33,7 +33,7 @@ SOLVE_MESSAGES = 1 + 1 + 2 + 6 + 1
 
 def expected_head(pair: Pair) -> torch.Tensor:
     first, second = (statistics(pair.rows[rank], rank, pair.scales[rank]) for rank in (0, 1))
-    return exact_head(first + second, RIDGE)
+    return exact_head(first + second, pair.sizes.penalty(sum(pair.rows)))
 
 
 def check_right(pair: Pair, parties: tuple[Party, Party]) -> None:
@@ -141,6 +141,13 @@ def test_cost_on_the_wire_is_the_one_said_before(tmp_path: Path, rows: tuple[int
         == parties[0].channel.meter.total("joint head").bytes_total
         + (pair.sizes.answers_cost(6, 6) - pair.sizes.answers_cost(6, 5)).bytes_total
     )
+
+
+def test_a_penalty_that_is_raised_is_that_of_the_head(tmp_path: Path) -> None:
+    """What the terms say is less than errors of the solve's products allow with 500 rows: the head is that of more."""
+    pair = Pair(tmp_path, sizes(penalty=1e-3, bound=90.0, iterations=20))
+    assert pair.sizes.penalty(500) > 3
+    check_right(pair, pair.complete())
 
 
 def test_a_second_attempt_is_paid_and_entered_too(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from smule_crypten.joint_head.estimate import _SCALES, chosen_questions, estimat
 from smule_crypten.joint_head.solve_in_clear import exact_head
 from smule_crypten.joint_head.statistics import Statistics, StatisticsSum, one_hot_targets, with_constant
 
-RIDGE, CLIP, OUTPUTS = 0.15, 6.0, 4
+PENALTY, CLIP, OUTPUTS = 75.0, 6.0, 4
 
 
 def rows(count: int, seed: int, classes: int = OUTPUTS) -> tuple[torch.Tensor, torch.Tensor]:
@@ -42,7 +42,7 @@ def test_the_estimate_is_a_gaussian_process(both: tuple[Statistics, Statistics],
     own, joint = both[0], both[0] + both[1]
     asked_ND = with_constant(rows(12, 4, classes=2)[0], CLIP)
     generator = torch.Generator().manual_seed(5)
-    answers_NC = asked_ND @ exact_head(joint, RIDGE)
+    answers_NC = asked_ND @ exact_head(joint, PENALTY)
     answers_NC = answers_NC + 0.04 * torch.randn(answers_NC.shape, generator=generator)
     answers_NC = answers_NC + weight_noise * asked_ND @ torch.randn(9, OUTPUTS, generator=generator).double()
     found = estimated_head(
@@ -51,12 +51,11 @@ def test_the_estimate_is_a_gaussian_process(both: tuple[Statistics, Statistics],
         answers_NC,
         noise=0.04,
         weight_noise=weight_noise,
-        ridge=RIDGE,
-        total_rows=joint.rows,
+        penalty=PENALTY,
         opening="values",
     ).numpy()
 
-    start = np.linalg.solve(own.gram_DD.numpy() + RIDGE * joint.rows * np.eye(9), own.moments_DC.numpy())
+    start = np.linalg.solve(own.gram_DD.numpy() + PENALTY * np.eye(9), own.moments_DC.numpy())
     prior = np.real(sqrtm(own.gram_DD.numpy() / own.rows))
     x, left = asked_ND.numpy(), answers_NC.numpy() - asked_ND.numpy() @ start
     kernel = x @ prior @ x.T
@@ -74,7 +73,7 @@ def test_answers_bring_the_estimate_close_to_the_joint_head(both: tuple[Statisti
     """With as many exact answers as there are weights it is the joint head; with a few, nearer than the own head; with
     noise beyond all bounds it is what own rows say."""
     own, joint = both[0], both[0] + both[1]
-    due = exact_head(joint, RIDGE)
+    due = exact_head(joint, PENALTY)
 
     def off(count: int, noise: float) -> float:
         asked_ND = with_constant(rows(count, 6, classes=2)[0], CLIP)
@@ -89,8 +88,7 @@ def test_answers_bring_the_estimate_close_to_the_joint_head(both: tuple[Statisti
             answers_NC,
             noise=noise,
             weight_noise=0.0,
-            ridge=RIDGE,
-            total_rows=joint.rows,
+            penalty=PENALTY,
             opening="values",
         )
         return float((found - due).norm() / due.norm())
@@ -114,7 +112,7 @@ def test_outputs_that_are_compared_are_evened_out(both: tuple[Statistics, Statis
     what all have in common. So a class of which little is known can still win."""
     own, joint = both[0], both[0] + both[1]
     asked_ND = with_constant(rows(12, 4, classes=2)[0], CLIP)
-    answers_NC = asked_ND @ exact_head(joint, RIDGE)
+    answers_NC = asked_ND @ exact_head(joint, PENALTY)
     values, evened = (
         estimated_head(
             own,
@@ -122,8 +120,7 @@ def test_outputs_that_are_compared_are_evened_out(both: tuple[Statistics, Statis
             answers_NC,
             noise=0.04,
             weight_noise=0.0,
-            ridge=RIDGE,
-            total_rows=joint.rows,
+            penalty=PENALTY,
             opening=opening,
         ).numpy()
         for opening in ("values", "differences")

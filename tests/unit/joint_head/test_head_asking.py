@@ -35,7 +35,7 @@ NOISE = 0.04
 
 def head() -> torch.Tensor:
     first, second = parties()
-    return (exact_head(first + second, 0.15) * (1 << VALUE_BITS)).round().long()
+    return (exact_head(first + second, 130.0) * (1 << VALUE_BITS)).round().long()
 
 
 KINDS: list[type[AskingSide]] = [DealtAsking, LatticeAsking]
@@ -99,7 +99,7 @@ def test_without_noise_answers_are_those_of_the_clear_head(opening: LogitOpening
     rounded_ND = (rows_ND * (1 << FEATURE_BITS)).round()
     expected = rounded_ND @ head().double() / 2.0**OUTPUT_BITS
     first, second = parties()
-    plain = rows_ND @ exact_head(first + second, 0.15)
+    plain = rows_ND @ exact_head(first + second, 130.0)
     if opening == "differences":
         expected = expected - expected.mean(dim=1, keepdim=True)
         plain = plain - plain.mean(dim=1, keepdim=True)

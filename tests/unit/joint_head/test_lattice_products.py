@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from heads import accuracy, parties, plan_of, stream
@@ -20,10 +22,12 @@ from smule_crypten.joint_head.lattice_products import (
     LatticeProducts,
     deviation,
     layout_of,
+    least_ridge,
 )
 from smule_crypten.joint_head.plan import SolvePlan
 from smule_crypten.joint_head.roles import GramRole, PreconditionerRole
 from smule_crypten.joint_head.solve_in_clear import exact_head
+from smule_crypten.joint_head.statistics import Statistics
 from smule_crypten.mpc.keys import insecure_key
 from smule_crypten.mpc.packing import unpack
 
@@ -78,7 +82,7 @@ def test_layout_is_that_of_polynomials_by_hand(rows: int, features: int, columns
 
 def test_cheapest_layout_stacks_rows() -> None:
     """For 1,281 features and 10 outputs, a fifth of the bytes of one polynomial a row goes into masked matrices."""
-    plan = SolvePlan(rows=40_000, features=1281, outputs=10)
+    plan = SolvePlan(rows=40_000, features=1281, outputs=10, ridge=0.1)
     layout = layout_of(plan, "inverse")
     assert layout.stacked > 1
     assert layout.beside == 10
@@ -116,13 +120,55 @@ def test_shares_of_a_product_are_off_by_no_more_than_stated() -> None:
     assert stated < 1
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    features=st.integers(2, 200), outputs=st.integers(1, 12), iterations=st.integers(1, 60), ridge=st.floats(0.01, 9)
+)
+def test_least_ridge_is_the_least_that_no_inverse_is_refused_with(
+    features: int, outputs: int, iterations: int, ridge: float
+) -> None:
+    """Rows of an inverse are longest, 1 / ridge, where an own feature never varies: then no error is above the limit.
+    With nineteen twentieths of that ridge it would be. What ridge the plan has says nothing."""
+    plan = SolvePlan(rows=1000, features=features, outputs=outputs, iterations=iterations, ridge=ridge)
+    nothing = Statistics(
+        1000,
+        torch.zeros(features, features, dtype=torch.float64),
+        torch.zeros(features, outputs, dtype=torch.float64),
+    )
+    least = least_ridge(plan)
+    allowed, smaller = replace(plan, ridge=least), replace(plan, ridge=0.95 * least)
+    assert least_ridge(allowed) == least
+    assert deviation(layout_of(allowed, "inverse"), own_inverse(nothing, allowed)) <= MOST_DEVIATION
+    assert deviation(layout_of(smaller, "inverse"), own_inverse(nothing, smaller)) > MOST_DEVIATION
+
+
+def test_a_solve_is_right_with_the_least_ridge() -> None:
+    """Errors of its products are largest there; six features of P's, whose rows share a polynomial, never vary."""
+    first, second = parties(0.1, seed=1)
+    varies_D = torch.ones(first.features, dtype=torch.float64)
+    varies_D[18:24] = 0
+    still = Statistics(first.rows, first.gram_DD * varies_D * varies_D[:, None], first.moments_DC * varies_D[:, None])
+    plan = plan_of(still, second, bound=200.0, iterations=40)
+    plan = replace(plan, ridge=least_ridge(plan))
+    owner, other = pair(plan, 5)
+    P = PreconditionerRole(plan, still, products=owner, local=stream(5, "P"), common=stream(5, "common"))
+    Q = GramRole(plan, second, products=other, local=stream(5, "Q"), common=stream(5, "common"))
+    share_P, share_Q, _ = converse(P, Q)
+    joint = still + second
+    error = as_weights(share_P + share_Q) - exact_head(joint, plan.ridge * plan.rows)
+    off = float((error * (joint.gram_DD @ error)).sum(dim=0).mean().div(joint.rows).sqrt())
+    assert deviation(layout_of(plan, "inverse"), own_inverse(still, plan)) > 0.9 * MOST_DEVIATION
+    assert len(P.opened) == 1
+    assert off < 0.02
+
+
 def test_solve_without_a_dealer_is_as_good_as_the_exact_head() -> None:
     """The same roles, another kind of products: same head, exact cost, no dealer."""
     first, second = parties(0.1, seed=1)
     plan = plan_of(first, second)
     share_P, share_Q, said = solve_alone(plan, seed=4)
     weights = as_weights(share_P + share_Q)
-    exact = exact_head(first + second, plan.ridge)
+    exact = exact_head(first + second, plan.ridge * plan.rows)
     torch.testing.assert_close(weights, exact, atol=0.02, rtol=0)
     assert abs(accuracy(weights) - accuracy(exact)) < 0.006
     cost_P, cost_Q = solve_cost(plan, LatticeProducts)

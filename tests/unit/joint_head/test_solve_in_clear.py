@@ -85,7 +85,7 @@ def test_integers_come_as_near_as_the_bound_says(seed: int, features: int, outpu
     joint, matrix = first + second, own_matrix(first, plan)
     regularised = joint.gram_DD.numpy() / plan.rows + RIDGE * np.eye(joint.features)
     expected = torch.tensor(np.linalg.solve(regularised, joint.moments_DC.numpy() / plan.rows))
-    torch.testing.assert_close(exact_head(joint, RIDGE), expected)
+    torch.testing.assert_close(exact_head(joint, RIDGE * joint.rows), expected)
     right = torch.linalg.solve(matrix, joint.moments_DC / plan.rows)
     left = size(matrix, as_weights(found.left_DC))
     assert left <= 1.05 * attempt.remainder * size(matrix, right) + 1e-3
@@ -100,9 +100,9 @@ def test_joint_head_is_as_good_as_the_exact_one_however_the_digits_are_split(alp
     first, second = parties(alpha)
     plan = plan_of(first, second)
     found = solve(*integers(first, second, plan), plan.attempts[0], stream(1, "shares").ring_elements)
-    exact = accuracy(exact_head(first + second, RIDGE))
+    exact = accuracy(exact_head(first + second, RIDGE * plan.rows))
     assert abs(accuracy(as_weights(found.weights_DC)) - exact) < 0.006
-    assert exact > 0.05 + max(accuracy(exact_head(one, RIDGE)) for one in (first, second))
+    assert exact > 0.05 + max(accuracy(exact_head(one, RIDGE * one.rows)) for one in (first, second))
     assert found.range.count == (1 + 3 * plan.iterations) * plan.features * plan.outputs
     assert found.range.largest_bits < 37
 

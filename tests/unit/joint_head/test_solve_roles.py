@@ -35,7 +35,9 @@ def test_shares_add_up_to_the_ideal_function_bit_for_bit(alpha: float, seed: int
     assert torch.equal(share_P + share_Q, ideal.weights_DC)
     assert next(recorded, None) is None
     assert len(one.P.opened) == 1
-    torch.testing.assert_close(as_weights(share_P + share_Q), exact_head(first + second, plan.ridge), atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        as_weights(share_P + share_Q), exact_head(first + second, plan.ridge * plan.rows), atol=0.02, rtol=0
+    )
 
 
 def test_cost_is_exact() -> None:
@@ -93,7 +95,9 @@ def test_a_bound_that_is_too_small_is_noticed_and_doubled() -> None:
     share_P, share_Q, said = one.run()
     assert len(one.P.opened) == 2
     assert torch.tensor(one.P.opened[0]).square().mean() > 100 * plan.outputs * plan.tolerance**2
-    torch.testing.assert_close(as_weights(share_P + share_Q), exact_head(first + second, plan.ridge), atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        as_weights(share_P + share_Q), exact_head(first + second, plan.ridge * plan.rows), atol=0.02, rtol=0
+    )
     sent = sum(message.post.data.nbytes for message in said)
     cost = solve_cost(plan, DealtProducts, attempts=2)[0]
     assert (cost.bytes_total, cost.rounds) == (sent, rounds(said))
@@ -188,4 +192,6 @@ def test_what_a_party_that_makes_up_its_probes_reads(monkeypatch: pytest.MonkeyP
     torch.testing.assert_close(read, due, atol=6 * NOISE * math.sqrt(2 * plan.outputs), rtol=0.01)
     # All that the other one sees: the second attempt is honest, and succeeds.
     assert len(one.Q.opened) == 2
-    torch.testing.assert_close(as_weights(share_P + share_Q), exact_head(first + second, plan.ridge), atol=0.02, rtol=0)
+    torch.testing.assert_close(
+        as_weights(share_P + share_Q), exact_head(first + second, plan.ridge * plan.rows), atol=0.02, rtol=0
+    )

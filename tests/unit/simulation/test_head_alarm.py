@@ -34,6 +34,7 @@ SETTINGS = [
     "training.epochs=4",
 ]
 RIDGE = ["joint_head=ridge", "joint_head.answers=40"]
+PENALTY = 2.0 * 65
 
 
 class Heard(Silent):
@@ -57,7 +58,7 @@ def found(sign: float = 1.0, alarm: AlarmName = "report", task: TaskName = "clas
     own = own_head.own_statistics(features, "classification", held.train, 10)
     known = here.heads.knowledge[0]
     known = dataclasses.replace(known, weights_DC=sign * known.weights_DC)
-    return judged(known, features, own, held, task=task, ridge=0.15, alarm=alarm)
+    return judged(known, features, own, held, task=task, penalty=PENALTY, alarm=alarm)
 
 
 def test_the_advantage_is_over_ridge_regression_on_own_rows() -> None:
@@ -67,7 +68,7 @@ def test_the_advantage_is_over_ridge_regression_on_own_rows() -> None:
     held = here.learners[0].holding
     x = held.train.inputs.flatten(1).double().numpy()
     x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
-    fitted = Ridge(alpha=0.15 * len(x), fit_intercept=False).fit(x, np.eye(10)[held.train.targets.numpy()] - 0.1)
+    fitted = Ridge(alpha=PENALTY, fit_intercept=False).fit(x, np.eye(10)[held.train.targets.numpy()] - 0.1)
     rows = here.heads.features.rows_of(held.validation).numpy()
     classes = held.validation.targets.numpy()
     gain, variance = 0.0, 0.0

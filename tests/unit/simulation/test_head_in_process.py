@@ -16,7 +16,9 @@ from smule_crypten.config.run import RunConfig
 from smule_crypten.config.sections import DataConfig, ModelConfig, OptimizerConfig, PartitionConfig, TrainingConfig
 from smule_crypten.config.simulation import SimulationConfig
 from smule_crypten.joint_head.asking import FLOODING
+from smule_crypten.joint_head.head_rows import own_statistics
 from smule_crypten.joint_head.knowledge import SHARPNESS
+from smule_crypten.joint_head.solve_in_clear import exact_head
 from smule_crypten.simulation.in_process import InProcess
 from smule_crypten.simulation.joint_head import answers_of, own_head_answers
 from smule_crypten.training.evaluate import predict_logits
@@ -47,13 +49,13 @@ def both() -> InProcess:
     return InProcess(configured(RIDGE))
 
 
-def ridge_logits(learners: tuple[int, ...], inputs_NX: torch.Tensor, ridge: float) -> np.ndarray:
+def ridge_logits(learners: tuple[int, ...], inputs_NX: torch.Tensor) -> np.ndarray:
     """scikit-learn's, of the labelled rows of some parties; inputs are far below the clipping norm."""
     held = [both().learners[rank].holding.train for rank in learners]
     x = np.concatenate([part.inputs.flatten(1).double().numpy() for part in held])
     targets = np.concatenate([part.targets.numpy() for part in held])
     with_one = np.concatenate([x, np.ones((len(x), 1))], axis=1)
-    fitted = Ridge(alpha=ridge * len(x), fit_intercept=False).fit(with_one, np.eye(10)[targets] - 0.1)
+    fitted = Ridge(alpha=2.0 * 65, fit_intercept=False).fit(with_one, np.eye(10)[targets] - 0.1)
     asked = inputs_NX.flatten(1).double().numpy()
     return SHARPNESS * np.asarray(fitted.predict(np.concatenate([asked, np.ones((len(asked), 1))], axis=1)))
 
@@ -64,11 +66,30 @@ def test_the_head_is_ridge_regression_on_all_rows() -> None:
     heads, test = here.heads, here.simulated.data.test
     assert heads is not None
     found = SHARPNESS * heads.features.rows_of(test) @ heads.weights_DC
-    assert np.allclose(found.numpy(), ridge_logits((0, 1), test.inputs, 0.15), atol=1e-5)
+    assert np.allclose(found.numpy(), ridge_logits((0, 1), test.inputs), atol=1e-5)
     for rank, learner in enumerate(here.learners):
         held_out = learner.holding.validation
         _, logits_NC = own_head_answers(here.run, here.simulated.data.bundle, learner).of(held_out.sample_ids)
-        assert np.allclose(logits_NC.numpy(), ridge_logits((rank,), held_out.inputs, 0.15), atol=1e-4)
+        assert np.allclose(logits_NC.numpy(), ridge_logits((rank,), held_out.inputs), atol=1e-4)
+
+
+def test_a_penalty_that_is_raised_is_that_of_the_joint_head_alone() -> None:
+    """Errors of the solve's products allow no less; of a party's own head, which is judged against, nothing is solved
+    under sharing."""
+    here = InProcess(configured(RIDGE.model_copy(update={"penalty": 1e-3})))
+    assert here.heads is not None
+    statistics = [
+        own_statistics(here.heads.features, "classification", learner.holding.train, 10) for learner in here.learners
+    ]
+    joint = statistics[0] + statistics[1]
+    raised = here.heads.sizes.penalty(joint.rows)
+    assert raised > 5
+    torch.testing.assert_close(here.heads.weights_DC, exact_head(joint, raised))
+    assert float((here.heads.weights_DC - exact_head(joint, 1e-3)).abs().max()) > 1e-3
+    held_out = here.learners[0].holding.validation
+    _, logits_NC = own_head_answers(here.run, here.simulated.data.bundle, here.learners[0]).of(held_out.sample_ids)
+    own = SHARPNESS * here.heads.features.rows_of(held_out) @ exact_head(statistics[0], 1e-3)
+    torch.testing.assert_close(logits_NC, own.float(), atol=1e-3, rtol=1e-3)
 
 
 def test_each_party_learns_of_the_head_under_the_other_ones_noise() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from table_files import write
 
+from smule_crypten import configure
 from smule_crypten.errors import ConfigError, DataError
 from smule_crypten.tables import source
 from smule_crypten.tables.drafting import derive, draft, propose
@@ -112,7 +116,8 @@ def test_columns_that_somebody_has_to_decide_on(case: str, tmp_path: Path) -> No
     columns, message = DOUBTS[case]
     file = table(tmp_path, {"x": list(range(COUNT, 0, -1)), **columns, "y": Y})
     with pytest.raises(
-        DataError, match=f"{message}.*leave it out by .data.options.ignore=.NAME, ....., or say in a schema"
+        DataError,
+        match=f"{message}.*leave it out by 'data.options.ignore=..{next(iter(columns))}..', or say in a schema",
     ) as raised:
         derive([file], ["y"])
     assert "\n" not in str(raised.value)
@@ -121,6 +126,24 @@ def test_columns_that_somebody_has_to_decide_on(case: str, tmp_path: Path) -> No
     assert blank == [name]
     assert f"- {{name: {name}, role: '???'}}" in text
     schema, _ = derive([file], ["y"], ignore=[name])
+    assert [column.name for column in schema.features] == ["x"]
+
+
+def test_all_columns_that_somebody_has_to_decide_on_are_said_at_once(tmp_path: Path) -> None:
+    """What the message says to set is what a user can set: no second run finds another one."""
+    names = ["id", "first name", "name, last", 'a "b"', "true", "1st", "last"]
+    columns: dict[str, list[object]] = {"x": list(range(COUNT, 0, -1)), **dict.fromkeys(names, IDS), "y": Y}
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([columns, *zip(*columns.values(), strict=True)])
+    file = TableFile.open(write(tmp_path, text.getvalue()), CsvFormat())
+    with pytest.raises(DataError, match=r"column 'id': .*; column 'first name': .*; and 2 more; leave them") as raised:
+        derive([file], ["y"])
+    (override,) = re.findall(r"'(data\.options\.ignore=.*)', or say", str(raised.value))
+    run = configure(
+        "data=table", "data.path=t.csv", "data.target=y", "party_a/model=mlp", "party_b/model=mlp", override
+    )
+    assert run.data.options["ignore"] == names
+    schema, _ = derive([file], ["y"], ignore=run.data.options["ignore"])
     assert [column.name for column in schema.features] == ["x"]
 
 
