@@ -3,7 +3,7 @@
 W tells more than a network that was trained jointly: (G_a + penalty I) W - H_a is the other party's gradient over all
 its rows. Noise on the weights (joint_head/weight_noise.py) hides some of that, the less the smaller the penalty is. Of
 rows of one mixture, with twice the features as the penalty, a member is told from a stranger with an AUC of 0.90 and
-0.62 where 2,000 and 20,000 rows are in W, under noise of 0.2 with one of 0.72 and 0.58 (docs/joint-head.md, features of
+0.62 where 2,000 and 20,000 rows are in W, under noise of 0.2 with one of 0.73 and 0.59 (docs/joint-head.md, features of
 a trunk). So it is refused below the former, and below the latter unless both accept that, under at least this noise;
 and with a smaller penalty than one for each feature.
 """
