@@ -95,8 +95,8 @@ def _roots(theirs_DD: torch.Tensor, whole_DD: torch.Tensor, penalty: float) -> d
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--features", type=Path)
-    parser.add_argument("--own", type=int, default=20_000, help="rows of party a")
-    parser.add_argument("--others", default="500,2000", help="rows of party b")
+    parser.add_argument("--own", type=int, help="rows of party a; 20,000, or 600 of digits")
+    parser.add_argument("--others", help="rows of party b; 500,2000, or 100,300 of digits")
     parser.add_argument("--penalty", type=float, default=2.0, help="of a feature")
     parser.add_argument("--iterations", type=int, default=14, help="of the solve: the least penalty follows from them")
     parser.add_argument("--threads", type=int, default=1)
@@ -105,9 +105,11 @@ def main() -> int:
     torch.set_num_threads(options.threads)
     train, test, clip_norm = load(options.features)
     train = train.of(torch.randperm(len(train.classes), generator=torch.Generator().manual_seed(0)))
+    own, others_by_default = (600, "100,300") if options.features is None else (20_000, "500,2000")
+    own = options.own or own
     found = []
-    for others in map(int, options.others.split(",")):
-        found += figures(train, test, clip_norm, options.own, others, options)
+    for others in map(int, (options.others or others_by_default).split(",")):
+        found += figures(train, test, clip_norm, own, others, options)
         Console().print(*found[-3:], sep="\n")
     if options.output:
         write_figures(options.output, "joint_head_noise", options.threads, {"noises": found})

@@ -36,10 +36,10 @@ from smule_crypten.attacks.head_membership import (
 from smule_crypten.attacks.head_recovery import widest_rows
 from smule_crypten.attacks.membership import membership_risk
 from smule_crypten.config.joint_head import DEVIATION
+from smule_crypten.head_run.sizes import HeadSizes
 from smule_crypten.joint_head.asking import FLOODING
 from smule_crypten.joint_head.estimate import estimated_head
 from smule_crypten.joint_head.integers import as_weights, own_gram, own_inverse, own_matrix, own_moments
-from smule_crypten.joint_head.plan import SolvePlan
 from smule_crypten.joint_head.solve_in_clear import exact_head, solve
 from smule_crypten.joint_head.statistics import Statistics
 from smule_crypten.mpc.keys import insecure_key
@@ -213,21 +213,20 @@ def chosen_sums(world: World, options: argparse.Namespace) -> Iterator[dict[str,
             rows = honest.rows + (1 if role == "P" else -1)
             common = {"seed": seed, "what": what, "role": role, "size": size}
             if what == "install":
-                head, accepted = _solved(honest, installed(false_head, rows, size), role, penalty)
+                head, accepted = _solved(honest, installed(false_head, rows, size), role, world.sizes)
                 yield common | {"accepted": accepted, "same": _agreement(world.test, head, false_head)}
                 continue
-            head, accepted = _solved(honest, probing(direction, honest.outputs, rows, size), role, penalty)
+            head, accepted = _solved(honest, probing(direction, honest.outputs, rows, size), role, world.sizes)
             _, noisy, _ = noisy_weights(head, 0.2, seed)
             told = both[0].clip_norm * direction @ noisy
             pair = torch.stack([told, direction @ honest.moments_DC])
             yield common | {"accepted": accepted, "correlation": float(torch.corrcoef(pair)[0, 1])}
 
 
-def _solved(honest: Statistics, chosen: Statistics, role: str, penalty: float) -> tuple[torch.Tensor, int]:
+def _solved(honest: Statistics, chosen: Statistics, role: str, sizes: HeadSizes) -> tuple[torch.Tensor, int]:
     """The head, and the attempt that was accepted (0: none), as the expectation of the check says."""
     first, second = (chosen, honest) if role == "P" else (honest, chosen)
-    rows = honest.rows + chosen.rows
-    plan = SolvePlan(rows=rows, features=honest.features, outputs=honest.outputs, ridge=penalty / rows)
+    plan = sizes.solve_plan(honest.rows + chosen.rows)
     matrix = own_matrix(first, plan)
     integers = own_inverse(first, plan), own_gram(second, plan), own_moments(first, plan), own_moments(second, plan)
     for number, attempt in enumerate(plan.attempts, start=1):

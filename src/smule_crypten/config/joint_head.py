@@ -37,8 +37,8 @@ class JointHeadConfig(Section):
     """The public map of its features; none for those of the run, or for the normalised inputs where that has none."""
     penalty: float | None = Field(default=None, gt=0.0, json_schema_extra=RARE)
     """Added to the diagonal of the sums over the rows of both, which keeps weights small: null for twice the number of
-    features. The less it is, the better a head tells who was among the rows. It is never more than twice the rows; of
-    some thousand rows and more it is at least about a hundredth of them, as errors of the solve demand."""
+    features. The less it is, the better a head tells who was among the rows. It is never more than twice the rows, and
+    at least one to four hundredths of them, as errors of the solve demand."""
     bound: float | None = Field(default=None, gt=1.0, json_schema_extra=RARE)
     """Public bound of the eigenvalues in the solve; null for the one that suits the features: 128 with patches, else
     32."""

@@ -35,7 +35,7 @@ from smule_crypten.errors import BudgetError, DataError
 from smule_crypten.fixed_point.wire import Post
 from smule_crypten.head_run.announcing import Announced, checked
 from smule_crypten.head_run.keys import HeadKeys, agree_on_keys
-from smule_crypten.head_run.revealing import check_rows
+from smule_crypten.head_run.revealing import check_penalty, check_rows
 from smule_crypten.head_run.sizes import HeadSizes
 from smule_crypten.head_run.state import HeadState, HeadStore
 from smule_crypten.head_run.talking import converse
@@ -142,6 +142,7 @@ class HeadDriver:
         if self._sizes.is_revealed:
             terms = self._sizes.terms
             check_rows(theirs.rows, f"party {peer}", is_small_accepted=terms.reveal_small, noise=terms.noise)
+            check_penalty(self._sizes.penalty(own.rows + theirs.rows), terms.features)
         return own, theirs
 
     def _check_answers(self, own: Announced, theirs: Announced) -> None:

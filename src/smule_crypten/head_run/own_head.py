@@ -105,7 +105,7 @@ def own_head(
         device: where the map of features is applied.
 
     Raises:
-        ConfigError: nothing may be asked, or answers hide too little; as HeadFeatures.
+        ConfigError: nothing may be asked, or answers or revealed weights hide too little; as HeadFeatures.
         DataError: rows are too few to reveal weights that follow from them; as HeadFeatures.of.
         ModelError, OutputError: as HeadFeatures.
     """

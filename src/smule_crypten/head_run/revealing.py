@@ -42,8 +42,8 @@ def check_penalty(penalty: float, features: int) -> None:
     """Raises ConfigError where it is so small that noise on the weights hides little."""
     if penalty < LEAST_PENALTY * features:
         raise ConfigError(
-            f"joint_head.reveal=both: joint_head.penalty={penalty:g} is less than {LEAST_PENALTY:g} for each of the "
-            f"{features:,} features, and so little lets noise hide hardly any row; leave joint_head.penalty out, or "
+            f"joint_head.reveal=both: a penalty of {penalty:g} is less than {LEAST_PENALTY:g} for each of the "
+            f"{features:,} features, and lets noise hide hardly any row; leave joint_head.penalty out if it is set, or "
             "set joint_head.reveal=nobody"
         )
 

@@ -15,6 +15,7 @@ from smule_crypten.config.run import PartyConfig, RunConfig
 from smule_crypten.data.samples import DataBundle
 from smule_crypten.head_run.judging import Judged
 from smule_crypten.head_run.own_head import OwnHead, own_head
+from smule_crypten.head_run.revealing import check_penalty
 from smule_crypten.head_run.sizes import HeadSizes, own_penalty
 from smule_crypten.head_run.teaching import head_answers
 from smule_crypten.head_run.terms import head_penalty
@@ -54,7 +55,10 @@ def heads_in_process(run: RunConfig, bundle: DataBundle, learners: tuple[Learner
     if first is None or second is None:
         return None
     joint = first.statistics + second.statistics
-    weights_DC = exact_head(joint, first.sizes.penalty(joint.rows))
+    penalty = first.sizes.penalty(joint.rows)
+    if first.sizes.is_revealed:
+        check_penalty(penalty, joint.features)
+    weights_DC = exact_head(joint, penalty)
     asked = [min(own.sizes.most_answers, len(own.candidates)) for own in (first, second)]
     a_is_P = first.statistics.rows >= second.statistics.rows
     by_a, by_b = (weights_DC + _noise_of(weights_DC, first.sizes, learner.seed) for learner in learners)

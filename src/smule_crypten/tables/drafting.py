@@ -80,7 +80,7 @@ def derive(
     """
     proposals = propose(files, targets, ignore=ignore, missing_values=missing_values, target_kind=target_kind)
     path = files[0].path
-    _refuse_doubts(path, [proposal for proposal in proposals if proposal.doubt])
+    _refuse_doubts(path, [proposal for proposal in proposals if proposal.doubt], ignore)
     values = {"columns": [proposal.column for proposal in proposals], "missing_values": list(missing_values)}
     try:
         schema = TableSchema.model_validate(values)
@@ -92,7 +92,7 @@ def derive(
     return schema, notes
 
 
-def _refuse_doubts(path: Path, doubtful: Sequence[Proposal]) -> None:
+def _refuse_doubts(path: Path, doubtful: Sequence[Proposal], ignored: Collection[str]) -> None:
     """All in one message, so that one run tells all."""
     for proposal in doubtful:
         if proposal.role == "target":
@@ -104,7 +104,8 @@ def _refuse_doubts(path: Path, doubtful: Sequence[Proposal]) -> None:
         shown.append(f"and {len(doubtful) - _DOUBTS_SHOWN} more")
     each = "; ".join(shown)
     them, they_are = ("it", "it is") if len(doubtful) == 1 else ("them", "they are")
-    names = ",".join(json.dumps(proposal.name, ensure_ascii=False) for proposal in doubtful)
+    left_out = [*ignored, *(proposal.name for proposal in doubtful)]
+    names = ",".join(json.dumps(name, ensure_ascii=False) for name in left_out)
     raise DataError(
         f"{path}, {each}; leave {them} out by 'data.options.ignore=[{names}]', or say in a schema what {they_are} "
         "(smule-table schema)"

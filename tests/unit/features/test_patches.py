@@ -28,14 +28,18 @@ def test_every_machine_finds_the_same_map(shape: tuple[int, ...], digest: str) -
         torch.set_num_threads(threads)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 def test_features_do_not_depend_on_what_is_computed_together() -> None:
-    """Eleven images are taken in slices, the last one short: each has the features that it has alone, bit for bit."""
+    """Eleven images are taken in slices, the last one short: each has the features that it has alone, bit for bit. A
+    traced network takes any number."""
     network = Patches((1, 9, 9))
     images_NCHW = torch.rand(11, 1, 9, 9, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
         together_NF = network(images_NCHW)
         alone_NF = torch.cat([network(image_CHW[None]) for image_CHW in images_NCHW])
         assert network(images_NCHW[:0]).shape == (0, 3200)
+        traced = torch.jit.trace(network, images_NCHW[:2])  # type: ignore[no-untyped-call]
+        torch.testing.assert_close(traced(images_NCHW), together_NF)
     assert torch.equal(together_NF, alone_NF)
 
 
