@@ -95,6 +95,7 @@ class HeadDriver:
 
         Raises:
             BudgetError: the peer asks for more than this party discloses, or too often.
+            ConfigError: with the rows of both the penalty is too small to reveal weights.
             TrainingError: the solve did not converge, or own sums do not suit it.
             DataError: nobody has a row; features are too large.
             OutputError: the state or the ledger cannot be written.

@@ -453,6 +453,17 @@ def test_weights_are_revealed_of_one_solve(tmp_path: Path) -> None:
         assert kinds(party) == [("joint_head_check", 1, 16), ("joint_head_weights", 1, 15)]
 
 
+def test_weights_are_not_revealed_under_a_small_penalty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that is used decides, which both know once they know the rows of both: nothing is solved."""
+    monkeypatch.setattr("smule_crypten.head_run.revealing.LEAST_PENALTY", 16.0)
+    for party in Pair(tmp_path, sizes(reveal="both", reveal_small=True), rows=(2100, 2000), asks=(0, 0)).attempt():
+        assert isinstance(party.error, ConfigError)
+        assert "a penalty of 75 is less than 16 for each of the 5 features" in str(party.error)
+        assert kinds(party) == []
+    large = HeadSizes(terms=terms(features=10_000, penalty=20_000.0), outputs=3, opening="differences")
+    assert large.penalty(4_000) == 8_000 < 10_000
+
+
 def test_weights_are_not_revealed_of_few_rows() -> None:
     """One line each; a class without any row is none of few."""
     for rows in (1999, 0):
