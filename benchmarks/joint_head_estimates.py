@@ -88,7 +88,7 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     train, test, clip_norm = load(options.features)
-    train = train.of(torch.randperm(len(train.classes), generator=torch.Generator().manual_seed(0))[: options.rows])
+    train = train.shuffled().of(torch.arange(min(options.rows, len(train.classes))))
     noises = [float(noise) for noise in options.noises.split(",")]
     found = []
     for alpha in map(float, options.alphas.split(",")):

@@ -24,19 +24,19 @@ from typing import Any
 
 import torch
 from figures_file import write_figures
-from joint_head_solves import Rows, accuracy, load, statistics_of
+from joint_head_solves import Rows, accuracy, head_sizes, load, statistics_of
 from rich.console import Console
 
 from smule_crypten.attacks.head_membership import Knowledge, scores_by_answers
 from smule_crypten.attacks.membership import membership_risk
 from smule_crypten.config.joint_head import DEVIATION
-from smule_crypten.joint_head.lattice_products import least_ridge
-from smule_crypten.joint_head.plan import SolvePlan
 from smule_crypten.joint_head.solve_in_clear import exact_head
 from smule_crypten.joint_head.statistics import one_hot_targets, with_constant
 
 _MOST_CANDIDATES = 2000
 """Of members, and of strangers."""
+BOUND = 32.0
+"""Of a solve: no penalty follows from it."""
 
 
 def figures(
@@ -51,8 +51,7 @@ def figures(
     )
     own, theirs = (statistics_of(part, outputs, clip_norm) for part in (own_part, members))
     rows = own.rows + theirs.rows
-    plan = SolvePlan(rows=rows, features=own.features, outputs=outputs, ridge=1.0, iterations=options.iterations)
-    penalty = max(options.penalty * own.features, least_ridge(plan) * rows)
+    penalty = head_sizes(own.features, outputs, options.penalty, BOUND, options.iterations).penalty(rows)
     head_DC = exact_head(own + theirs, penalty)
     known = Knowledge(own, rows, penalty)
     candidates = Rows(
@@ -65,17 +64,18 @@ def figures(
     whole_DD = own.gram_DD + theirs.gram_DD + penalty * identity_DD
     generator = torch.Generator().manual_seed(1)
     normal_DC = torch.randn(head_DC.shape, generator=generator, dtype=torch.float64)
+    # What party a takes b's sums for: those of as many rows like its own.
+    assumed = _roots(others / own.rows * own.gram_DD, known.matrix_DD, penalty)
+    exact = accuracy(head_DC, test, clip_norm)
     found = []
     for name, root_DD in _roots(theirs.gram_DD, whole_DD, penalty).items():
         variance = float(((own.gram_DD @ root_DD) * root_DD).sum() / own.rows)
         scale = 0.2 * DEVIATION / variance**0.5
         told_DC = head_DC + scale * root_DD @ normal_DC
-        # What party a takes b's sums for: those of as many rows like its own.
-        root_DD = _roots(others / own.rows * own.gram_DD, known.matrix_DD, penalty)[name]
-        axes_DD = torch.linalg.solve(root_DD, identity_DD)
+        axes_DD = torch.linalg.solve(assumed[name], identity_DD)
         scores_N = scores_by_answers(known, axes_DD, axes_DD @ told_DC, rows_ND, targets_NC, noise=scale)
         risk = membership_risk(scores_N[:few], scores_N[few:])
-        worth = {"exact": accuracy(head_DC, test, clip_norm), "noisy": accuracy(told_DC, test, clip_norm)}
+        worth = {"exact": exact, "noisy": accuracy(told_DC, test, clip_norm)}
         found.append({"others": others, "noise": name, "scale": scale, **worth, "auc": risk.auc})
     return found
 
@@ -104,7 +104,7 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     train, test, clip_norm = load(options.features)
-    train = train.of(torch.randperm(len(train.classes), generator=torch.Generator().manual_seed(0)))
+    train = train.shuffled()
     own, others_by_default = (600, "100,300") if options.features is None else (20_000, "500,2000")
     own = options.own or own
     found = []

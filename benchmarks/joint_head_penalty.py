@@ -56,7 +56,7 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     train, test, clip_norm = load(options.features)
-    train = train.of(torch.randperm(len(train.classes), generator=torch.Generator().manual_seed(0)))
+    train = train.shuffled()
     found = [figures(train, test, clip_norm, count, options.iterations) for count in map(int, options.rows.split(","))]
     table = Table("Rows", *map(str, PENALTIES), "least", title=f"Accuracy, %, D = {found[0]['features']}")
     for one in found:

@@ -18,7 +18,7 @@ import math
 import sys
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,12 @@ from figures_file import write_figures
 from rich.console import Console
 from sklearn.datasets import load_digits
 
-from smule_crypten.head_run.sizes import MOST_RIDGE, own_penalty
+from smule_crypten.config.protocol import JointHeadTerms
+from smule_crypten.head_run.sizes import HeadSizes, own_penalty
 from smule_crypten.joint_head.cost import solve_cost
 from smule_crypten.joint_head.dealing import DealtProducts, SolveDealer
 from smule_crypten.joint_head.integers import as_weights, own_gram, own_inverse, own_matrix, own_moments
-from smule_crypten.joint_head.lattice_products import LatticeProducts, least_ridge
+from smule_crypten.joint_head.lattice_products import LatticeProducts
 from smule_crypten.joint_head.plan import SolvePlan
 from smule_crypten.joint_head.products import Products
 from smule_crypten.joint_head.roles import GramRole, PreconditionerRole, SolveRole
@@ -53,6 +54,10 @@ class Rows:
     def of(self, chosen: torch.Tensor) -> Rows:
         return Rows(self.features[chosen], self.classes[chosen])
 
+    def shuffled(self) -> Rows:
+        """Always alike."""
+        return self.of(torch.randperm(len(self.classes), generator=torch.Generator().manual_seed(0)))
+
 
 def load(path: Path | None) -> tuple[Rows, Rows, float]:
     """Train, test, and the norm that rows are clipped to: twice that of a row of standardised features."""
@@ -67,6 +72,14 @@ def load(path: Path | None) -> tuple[Rows, Rows, float]:
             parts = {name: torch.from_numpy(file[name]) for name in file.files}
         train, test = Rows(parts["features"], parts["classes"]), Rows(parts["test_features"], parts["test_classes"])
     return train, test, 2 * math.sqrt(train.features.size(1))
+
+
+def head_sizes(features: int, outputs: int, penalty: float, bound: float, iterations: int) -> HeadSizes:
+    """As those of a run. penalty: of a feature."""
+    terms = JointHeadTerms(
+        name="ridge", features=features, penalty=penalty * features, bound=bound, iterations=iterations
+    )
+    return HeadSizes(terms=terms, outputs=outputs, opening="differences")
 
 
 def statistics_of(rows: Rows, outputs: int, clip_norm: float) -> Statistics:
@@ -174,11 +187,8 @@ def solve_figures(
     parts = [statistics_of(train.of(part), outputs, clip_norm) for part in (is_a, ~is_a)]
     first, second = sorted(parts, key=lambda one: -one.rows)
     joint = first + second
-    bound, iterations = options.bound, options.iterations
-    sizes = {"rows": joint.rows, "features": joint.features, "outputs": outputs}
-    plan = SolvePlan(**sizes, ridge=1.0, bound=bound, iterations=iterations)
-    ridge = max(min(options.penalty * joint.features / joint.rows, MOST_RIDGE), least_ridge(plan))
-    plan, penalty = replace(plan, ridge=ridge), options.penalty * joint.features
+    sizes = head_sizes(joint.features, outputs, options.penalty, options.bound, options.iterations)
+    plan, ridge = sizes.solve_plan(joint.rows), sizes.penalty(joint.rows) / joint.rows
     exact = exact_head(joint, ridge * plan.rows)
     matrix, gram = own_matrix(first, plan), joint.gram_DD / plan.rows
     factor = torch.linalg.cholesky(matrix)
@@ -193,6 +203,7 @@ def solve_figures(
         error = weights - exact
         return float((error * (gram @ error)).sum(dim=0).mean().sqrt())
 
+    own_heads = [exact_head(one, own_penalty(sizes.terms.penalty, one.rows)) for one in (first, second)]
     found: dict[str, Any] = {
         "alpha": alpha, "seed": seed, "rows": [first.rows, second.rows], "largest_eigenvalue": largest,
         "largest_bits": clear.range.largest_bits, "wraps_64": clear.range.wraps(64), "wraps_56": clear.range.wraps(56),
@@ -201,7 +212,7 @@ def solve_figures(
         "output_deviation": float((exact * (gram @ exact)).sum(dim=0).mean().sqrt()),
         "off_clear": off(as_weights(clear.weights_DC)), "exact": accuracy(exact, test, clip_norm),
         "clear": accuracy(as_weights(clear.weights_DC), test, clip_norm),
-        "own": [accuracy(exact_head(one, own_penalty(penalty, one.rows)), test, clip_norm) for one in (first, second)],
+        "own": [accuracy(head, test, clip_norm) for head in own_heads],
     }  # fmt: skip
     for kind in kinds:
         one = under_sharing(kind, plan, first, second, seed)

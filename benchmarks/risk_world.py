@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from joint_head_solves import head_sizes
 
 from smule_crypten.attacks.triggers import Trigger, TriggerName, make_trigger
 from smule_crypten.config.features import DEFAULT_CACHE, FeaturesConfig
-from smule_crypten.config.protocol import JointHeadTerms
 from smule_crypten.config.sections import DataConfig, PartitionConfig
 from smule_crypten.data.datasets import load_data
 from smule_crypten.data.partition import split
@@ -136,7 +136,6 @@ def load(path: Path | None, triggered: int, features: str = "trunk", penalty: fl
         features_of = lambda images: apply(images, "images with a trigger")  # noqa: E731
         train, test = (apply(part.inputs, "samples") for part in (data.train, data.test))
     size = train.size(1) + 1
-    terms = JointHeadTerms(name="ridge", features=size, penalty=penalty * size, bound=bound, iterations=iterations)
     norm, outputs = 2 * math.sqrt(train.size(1)), int(data.train.targets.max()) + 1
     return World(
         data.train.inputs,
@@ -144,7 +143,7 @@ def load(path: Path | None, triggered: int, features: str = "trunk", penalty: fl
         Rows(test, data.test.targets, norm, outputs),
         data.test.inputs[random_positions(len(data.test), triggered)],
         features_of,
-        HeadSizes(terms=terms, outputs=outputs, opening="differences"),
+        head_sizes(size, outputs, penalty, bound, iterations),
     )
 
 
